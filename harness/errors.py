@@ -1,0 +1,67 @@
+"""Every exception the harness raises on purpose.
+
+    HarnessError                  says what was expected, found, where, and what to do
+     ├─ UsageError                bad command line, scenario file or Python value; nothing was built  (exit 2)
+     │   └─ ScenarioError         names file, key, value and what was expected
+     ├─ CapabilityError           this machine or kernel cannot do what was asked for                (exit 3)
+     ├─ LabError                  the lab could not be built or broke while in use                   (exit 3)
+     ├─ FaultError                a fault could not be injected or healed                            (exit 3)
+     └─ SubjectError              a program under test did not start, get ready or answer            (exit 3)
+"""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """Root of the tree; `exit_status` is what the command line ends with."""
+
+    exit_status = 3
+
+
+class UsageError(HarnessError):
+    """The request itself is wrong; nothing was built."""
+
+    exit_status = 2
+
+
+class ScenarioError(UsageError):
+    """A scenario (file or value) is not acceptable.
+
+    `source` is the file or "<python>", `key` the dotted path inside it, `value` what was found there
+    and `expected` what would have been accepted.
+    """
+
+    def __init__(self, source: str, key: str, value: object, expected: str) -> None:
+        self.source, self.key, self.value, self.expected = source, key, value, expected
+        found = "nothing" if value is MISSING else repr(value)
+        at = f" {key}:" if key else ""
+        super().__init__(f"{source}:{at} expected {expected}, found {found}")
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "<missing>"
+
+
+MISSING = _Missing()
+"""Marks a key that is not there at all in a ScenarioError."""
+
+
+class CapabilityError(HarnessError):
+    """Something this machine lacks; `mend` is the command or setting that would provide it."""
+
+    def __init__(self, what: str, found: str, mend: str) -> None:
+        self.what, self.found, self.mend = what, found, mend
+        super().__init__(f"{what}: {found}. Mend: {mend}")
+
+
+class LabError(HarnessError):
+    """The lab could not be built, or broke while it was used."""
+
+
+class FaultError(HarnessError):
+    """A fault could not be injected or healed."""
+
+
+class SubjectError(HarnessError):
+    """A program under test did not start, did not get ready or did not answer."""

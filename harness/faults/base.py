@@ -1,0 +1,91 @@
+"""What every fault is: a frozen value that can check its place, name its effects, bite, prove it and heal.
+
+To add a fault see docs in README.md ("Adding a fault"): one file beside this one, one line in `faults/__init__.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import msgspec
+
+from harness.lab.topology import Layout, Side
+from harness.oracle.effects import Effect
+
+if TYPE_CHECKING:
+    from harness.lab.host import Lab
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
+Duration = Annotated[float, msgspec.Meta(gt=0, le=10_000_000)]
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fault left behind: `none` (no trace), `in-place` (installed, met nothing yet) or `bit`."""
+
+    level: Literal["none", "in-place", "bit"]
+    found: str
+
+
+class Misplaced(msgspec.Struct, frozen=True):
+    """Why a fault cannot be where a scenario puts it: the key, its value, and what would be accepted."""
+
+    key: str
+    value: object
+    expected: str
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
+    """A timed fault. `at_s`: seconds after arming; `for_s`: heals after so many seconds, or never in the run."""
+
+    at_s: Seconds = 0.0
+    for_s: Duration | None = None
+
+    standing: ClassVar[bool] = False
+    """In place before the connection is made, such as a firewall; `at_s` and `for_s` do not apply."""
+
+    @property
+    def kind(self) -> str:
+        """The name used in scenario files."""
+        return str(self.__struct_config__.tag)
+
+    @property
+    def until_s(self) -> float | None:
+        """When it heals, in seconds after arming, or None."""
+        return None if self.for_s is None else self.at_s + self.for_s
+
+    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+        """Everything wrong with the fault's place in this topology; nothing when it fits."""
+        raise NotImplementedError
+
+    def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
+        """What it means for the connection as `observer` sees it (pure; for the oracle)."""
+        raise NotImplementedError
+
+    def processes(self) -> frozenset[Side]:
+        """The sides whose program must be a process of its own, because the fault acts on it."""
+        return frozenset()
+
+    def inject(self, lab: Lab) -> AbstractContextManager[Callable[[], Evidence]]:
+        """Bite on entry, heal on exit; yields a function that gathers the evidence so far.
+
+        Raises FaultError when it cannot be injected or healed.
+        """
+        raise NotImplementedError
+
+    def _check_standing(self) -> Iterator[Misplaced]:
+        if self.at_s:
+            yield Misplaced("at_s", self.at_s, "no such key: the fault is in place before the connection is made")
+        if self.for_s is not None:
+            yield Misplaced("for_s", self.for_s, "no such key: the fault stays for the whole run")
+
+
+def unknown_host(key: str, name: str, layout: Layout) -> Misplaced:
+    """The complaint about a host that the topology does not have."""
+    return Misplaced(key, name, f"a host of this topology ({', '.join(layout.host_names)})")
+
+
+def other(side: Side) -> Side:
+    """The opposite end of the connection."""
+    return "server" if side == "client" else "client"

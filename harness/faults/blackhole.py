@@ -1,0 +1,99 @@
+"""Blackhole: IP packets vanish without a word, one way or both.
+
+They are dropped on arrival, at the ingress hook of a device in the middle, or of the receiver where the endpoints
+are wired directly; a drop in the sender's own output path would be an error code to TCP, not a loss. ARP and IPv6
+neighbour discovery pass, so neighbours stay known. Evidence: the packet counter of the dropping rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from harness.faults.base import Evidence, Fault, Misplaced, other, unknown_host
+from harness.lab.topology import SIDES, Layout, Side
+from harness.oracle.effects import Effect
+
+if TYPE_CHECKING:
+    from harness.lab.host import Lab
+
+Direction = Literal["both", "to-server", "to-client"]
+
+
+class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
+    """`on`: where packets are dropped (default: the middle, else the receivers); `direction`: which way."""
+
+    on: str | None = None
+    direction: Direction = "both"
+
+    def _receivers(self) -> tuple[Side, ...]:
+        if self.direction == "both":
+            return SIDES
+        return ("server",) if self.direction == "to-server" else ("client",)
+
+    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+        if self.on is None:
+            return
+        if self.on not in layout.host_names:
+            yield unknown_host("on", self.on, layout)
+        elif self.on in SIDES and self._receivers() != (self.on,):
+            yield Misplaced(
+                "on", self.on, f'direction = "to-{self.on}" there: packets are dropped where they arrive, not where sent'
+            )
+
+    def places(self, layout: Layout) -> tuple[tuple[str, str], ...]:
+        """(host, device) pairs whose ingress drops."""
+        where = self.on or layout.middle
+        places = []
+        for receiver in self._receivers():
+            if where is None or where in SIDES:
+                host = layout.host(receiver)
+                places.append((host.name, host.interfaces[0].name))
+            else:
+                device = layout.host(where).interface_toward(other(receiver))
+                assert device is not None
+                places.append((where, device.name))
+        return tuple(places)
+
+    def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
+        forward = self.direction in ("both", f"to-{other(observer)}")
+        return (
+            Effect(mechanism="lost" if forward else "answers-lost", from_s=self.at_s, until_s=self.until_s),
+        )
+
+    @contextmanager
+    def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
+        with ExitStack() as stack:
+            counters = []
+            for host_name, device in self.places(lab.layout):
+                host = lab.host(host_name)
+                rules = [_drop(lab.layout.family)]
+                if lab.layout.family == "ipv6":
+                    rules.insert(0, _PASS_NEIGHBOUR_DISCOVERY)
+                counters.append(stack.enter_context(host.ruleset(f"ingress:{device}", {"drop": rules})))
+
+            def evidence() -> Evidence:
+                packets = sum(counter()["drop"] for counter in counters)
+                level: Literal["bit", "in-place"] = "bit" if packets else "in-place"
+                return Evidence(level=level, found=f"{packets} packets dropped")
+
+            yield evidence
+
+
+def _drop(family: str) -> list[dict[str, object]]:
+    protocol = "ip" if family == "ipv4" else "ip6"
+    match = {"op": "==", "left": {"meta": {"key": "protocol"}}, "right": protocol}
+    return [{"match": match}, {"counter": None}, {"drop": None}]
+
+
+_PASS_NEIGHBOUR_DISCOVERY: list[dict[str, object]] = [
+    {
+        "match": {
+            "op": "==",
+            "left": {"payload": {"protocol": "icmpv6", "field": "type"}},
+            "right": {"set": ["nd-neighbor-solicit", "nd-neighbor-advert"]},
+        }
+    },
+    {"accept": None},
+]

@@ -1,0 +1,56 @@
+"""Faults at work: inject, gather evidence, heal, and write all three down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from harness.faults.base import Evidence, Fault
+from harness.lab.host import Lab
+from harness.timeline import Timeline
+
+
+class Injection:
+    """One fault that has been injected. `heal` may be called more than once; only the first call does anything."""
+
+    def __init__(self, fault: Fault, index: int, lab: Lab, timeline: Timeline) -> None:
+        """Inject now. Raises FaultError or LabError."""
+        self.fault, self.index, self.timeline = fault, index, timeline
+        self._guard = ExitStack()
+        self.injected_ns = time.monotonic_ns()
+        self._evidence: Callable[[], Evidence] = self._guard.enter_context(fault.inject(lab))
+        took_ns = time.monotonic_ns() - self.injected_ns
+        self.proof: Evidence | None = None
+        self.healed_ns: int | None = None
+        timeline.add(
+            "fault.injected", "fault", at_ns=self.injected_ns, index=index, fault=fault.kind, took_ns=took_ns
+        )
+
+    def gather(self) -> Evidence:
+        """The evidence, read and written down once: the first call's stands."""
+        if self.proof is None:
+            self.proof = self._evidence()
+            self.timeline.add(
+                "fault.evidence",
+                "fault",
+                index=self.index,
+                fault=self.fault.kind,
+                level=self.proof.level,
+                found=self.proof.found,
+            )
+        return self.proof
+
+    def heal(self) -> None:
+        """Gather the evidence, then undo the fault. Raises FaultError or LabError."""
+        if self.healed_ns is not None:
+            return
+        try:
+            self.gather()
+        finally:
+            self.healed_ns = time.monotonic_ns()
+            self._guard.close()
+        took_ns = time.monotonic_ns() - self.healed_ns
+        self.timeline.add(
+            "fault.healed", "fault", at_ns=self.healed_ns, index=self.index, fault=self.fault.kind, took_ns=took_ns
+        )

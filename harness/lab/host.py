@@ -1,0 +1,165 @@
+"""What faults, subjects and probes need of a lab: hosts with a network namespace each, and the lab that holds them.
+
+A Host works on any namespace, whoever made it; only making and rebooting hosts differs between labs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+from harness.errors import FaultError
+from harness.lab import nftables
+from harness.lab.ledger import LEDGER, TOKEN_VARIABLE
+from harness.lab.namespace import Namespace, write_sysctl
+from harness.lab.program import Program
+from harness.lab.topology import HostSpec, Layout
+
+Rules = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
+"""Label to rules, each a list of nftables expressions (libnftables-json(5)); counters are summed by label."""
+_table_numbers = itertools.count(1)
+
+
+class Lab(Protocol):
+    """A built topology. Leaving it as a context manager takes everything down."""
+
+    layout: Layout
+
+    def host(self, name: str) -> Host:
+        """The host of that name. Raises KeyError."""
+
+    def reboot(self, name: str) -> None:
+        """Give the host a fresh namespace with the same addresses; nothing escapes from the old one."""
+
+
+class Host:
+    """One machine of a lab."""
+
+    def __init__(self, spec: HostSpec, namespace: Namespace) -> None:
+        self.spec = spec
+        self.namespace = namespace
+        self._programs: list[tuple[Program, str]] = []
+
+    @property
+    def name(self) -> str:
+        """Its name in the topology."""
+        return self.spec.name
+
+    @property
+    def identity(self) -> int:
+        """The inode number of its network namespace, as in /proc/PID/ns/net."""
+        return self.namespace.identity
+
+    def entered(self) -> AbstractContextManager[None]:
+        """Put the calling thread into the host's network for the length of a block."""
+        return self.namespace.entered()
+
+    def socket(self, family: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
+        """A socket that lives on this host."""
+        with self.entered():
+            return socket.socket(family, kind)
+
+    def sysctl(self, name: str, value: int | str) -> None:
+        """Set a sysctl of the host's network, by its dotted name. Raises LabError."""
+        with self.entered():
+            write_sysctl(name, value)
+
+    def start(self, name: str, argv: Sequence[str]) -> Program:
+        """Run a program on the host, written to the ledger first. Raises SubjectError."""
+        token = LEDGER.announce("program", f"{name} on {self.name}: {' '.join(argv)}")
+        try:
+            with self.entered():
+                program = Program(name, argv, {**os.environ, TOKEN_VARIABLE: token})
+        except BaseException:
+            LEDGER.settle(token)
+            raise
+        self._programs.append((program, token))
+        return program
+
+    @property
+    def program(self) -> Program:
+        """The program under test on this host, the first one started. Raises FaultError."""
+        if not self._programs:
+            raise FaultError(f"expected a program on host {self.name}, found none")
+        return self._programs[0][0]
+
+    @contextmanager
+    def ruleset(self, hook: str, rules: Rules) -> Iterator[Callable[[], dict[str, int]]]:
+        """A table of our own with rules in one chain, for the length of the block; yields a reader of its counters.
+
+        `hook`: "ingress:DEVICE", or "forward". The reader gives packets by label. Raises LabError.
+        """
+        table = f"harness_{next(_table_numbers)}"
+        family = "netdev" if hook.startswith("ingress:") else "inet"
+        where = {"family": family, "table": table}
+        chain = {**where, "name": "chain", "type": "filter", "hook": hook.split(":")[0], "prio": 0, "policy": "accept"}
+        if family == "netdev":
+            chain["dev"] = hook.split(":")[1]
+        commands: list[dict[str, Any]] = [
+            {"add": {"table": {"family": family, "name": table}}},
+            {"add": {"chain": chain}},
+        ]
+        for label, group in rules.items():
+            for expressions in group:
+                rule = {**where, "chain": "chain", "comment": label, "expr": list(expressions)}
+                commands.append({"add": {"rule": rule}})
+        namespace = self.namespace
+        with namespace.entered():
+            nftables.run(*commands)
+        try:
+            yield lambda: _counters(namespace, family, table, rules)
+        finally:
+            with namespace.entered():
+                nftables.run({"delete": {"table": {"family": family, "name": table}}})
+
+    @contextmanager
+    def interface_down(self, device: str) -> Iterator[Callable[[], set[str]]]:
+        """Take an interface down for the length of the block, then up with the addresses and routes it had.
+
+        Yields a reader of the interface's flags ("UP", "LOWER_UP", …).
+        """
+        from harness.lab import links
+
+        namespace = self.namespace
+        with namespace.entered():
+            saved = links.take_down(device)
+
+        def flags() -> set[str]:
+            with namespace.entered():
+                return links.flags(device)
+
+        try:
+            yield flags
+        finally:
+            with namespace.entered():
+                links.bring_up(device, saved)
+
+    def end_programs(self) -> None:
+        """Kill every program still running on the host."""
+        for program, token in self._programs:
+            program.close()
+            LEDGER.settle(token)
+        self._programs.clear()
+
+    def close(self) -> None:
+        """End its programs and let go of its namespace."""
+        self.end_programs()
+        self.namespace.close()
+
+
+def _counters(namespace: Namespace, family: str, table: str, rules: Rules) -> dict[str, int]:
+    totals = dict.fromkeys(rules, 0)
+    with namespace.entered():
+        listing = nftables.run({"list": {"table": {"family": family, "name": table}}})
+    for item in listing:
+        rule = item.get("rule")
+        if rule is None:
+            continue
+        for expression in rule["expr"]:
+            if "counter" in expression:
+                totals[rule["comment"]] += expression["counter"]["packets"]
+    return totals

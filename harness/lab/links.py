@@ -1,0 +1,134 @@
+"""Interfaces, addresses, routes and neighbours of the namespace that the calling thread is in, through rtnetlink."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import msgspec
+from pyroute2 import IPRoute
+
+from harness.lab.topology import Family, HostSpec, Interface
+
+FAMILIES: dict[Family, int] = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+_IFF = {"UP": 0x1, "RUNNING": 0x40, "LOWER_UP": 0x10000}
+_FAMILY_KEYS = ("dst", "gateway", "priority")
+_PERMANENT = 0x80
+_KERNEL_MADE = 2
+"""rtm_protocol of routes that come and go with addresses (RTPROT_KERNEL)."""
+BRIDGE = "bridge"
+
+
+class SavedInterface(msgspec.Struct, frozen=True):
+    """What taking an interface down loses: IPv6 addresses, static routes and pinned neighbours."""
+
+    addresses: tuple[tuple[str, int, int], ...]
+    routes: tuple[dict[str, Any], ...]
+    neighbours: tuple[tuple[int, str, str], ...]
+
+
+NEAR_INDEX, FAR_INDEX, BRIDGE_INDEX = 10, 2, 1000
+"""Interface indices: of the end that is made by name, of its peer (the first device of its namespace), of the bridge.
+
+They differ within a pair on purpose: link_watch.c:linkwatch_urgent_event takes carrier changes of a device whose
+index equals its peer's as not urgent, and delays them by up to a second.
+"""
+
+
+def connect(ipr: IPRoute, near: Interface, far: Interface, far_fd: int) -> None:
+    """Make a veth link from the current namespace into the one of `far_fd`."""
+    ipr.link(
+        "add",
+        ifname=near.name,
+        kind="veth",
+        index=NEAR_INDEX,
+        address=near.mac,
+        peer={"ifname": far.name, "address": far.mac, "net_ns_fd": far_fd},
+    )
+
+
+def configure(
+    ipr: IPRoute, host: HostSpec, indices: dict[str, int], neighbours: list[tuple[str, str]], family: Family
+) -> None:
+    """Address the interfaces of the current namespace, bring them up, set the gateway, pin the neighbours."""
+    if host.bridges:
+        ipr.link("add", ifname=BRIDGE, kind="bridge", index=BRIDGE_INDEX, br_forward_delay=0, br_mcast_snooping=0)
+    for interface in host.interfaces:
+        index = indices[interface.name]
+        if interface.address is not None:
+            ipr.addr(
+                "add", index=index, family=FAMILIES[family], address=interface.address, prefixlen=interface.prefix
+            )
+        if host.bridges:
+            ipr.link("set", index=index, master=BRIDGE_INDEX)
+        ipr.link("set", index=index, state="up")
+    if host.bridges:
+        ipr.link("set", index=BRIDGE_INDEX, state="up")
+    if host.gateway is not None:
+        ipr.route("add", family=FAMILIES[family], dst="default", gateway=host.gateway)
+    for address, mac in neighbours:
+        ipr.neigh(
+            "add",
+            family=FAMILIES[family],
+            dst=address,
+            lladdr=mac,
+            ifindex=_index_for(host, indices, address),
+            state=_PERMANENT,
+        )
+
+
+def _index_for(host: HostSpec, indices: dict[str, int], address: str) -> int:
+    separator = "." if "." in address else "::"
+    network = address.rsplit(separator, 1)[0]
+    for interface in host.interfaces:
+        if interface.address is not None and interface.address.rsplit(separator, 1)[0] == network:
+            return indices[interface.name]
+    raise KeyError(address)
+
+
+def flags(device: str) -> set[str]:
+    """The flags of an interface by name: UP, RUNNING, LOWER_UP."""
+    with IPRoute() as ipr:
+        bits = ipr.link("get", ifname=device)[0]["flags"]
+    return {name for name, bit in _IFF.items() if bits & bit}
+
+
+def take_down(device: str) -> SavedInterface:
+    """Set an interface down; returns what that loses."""
+    with IPRoute() as ipr:
+        index = ipr.link_lookup(ifname=device)[0]
+        addresses = tuple(
+            (message.get_attr("IFA_ADDRESS"), message["prefixlen"], message["family"])
+            for message in ipr.get_addr(index=index)
+            if message["scope"] == 0
+        )
+        routes = tuple(
+            {"family": message["family"], "gateway": message.get_attr("RTA_GATEWAY"), "dst": _destination(message)}
+            for message in ipr.get_routes(oif=index)
+            if message["proto"] != _KERNEL_MADE and message.get_attr("RTA_GATEWAY")
+        )
+        neighbours = tuple(
+            (message["family"], message.get_attr("NDA_DST"), message.get_attr("NDA_LLADDR"))
+            for message in ipr.get_neighbours(ifindex=index)
+            if message["state"] & _PERMANENT and message["family"] != socket.AF_BRIDGE
+        )
+        ipr.link("set", index=index, state="down")
+    return SavedInterface(addresses, routes, neighbours)
+
+
+def bring_up(device: str, saved: SavedInterface) -> None:
+    """Set an interface up again and give back what it had."""
+    with IPRoute() as ipr:
+        index = ipr.link_lookup(ifname=device)[0]
+        ipr.link("set", index=index, state="up")
+        for address, prefix, family in saved.addresses:
+            ipr.addr("replace", index=index, family=family, address=address, prefixlen=prefix)
+        for route in saved.routes:
+            ipr.route("replace", **route)
+        for family, address, mac in saved.neighbours:
+            ipr.neigh("replace", family=family, dst=address, lladdr=mac, ifindex=index, state=_PERMANENT)
+
+
+def _destination(message: Any) -> str:
+    destination = message.get_attr("RTA_DST")
+    return f"{destination}/{message['dst_len']}" if destination else "default"

@@ -1,0 +1,148 @@
+"""Network namespaces without names: made by unshare(2), held by a file descriptor, entered by one thread at a time.
+
+A namespace that only a descriptor holds goes away with the process, however that ends, so a killed harness leaves none
+behind. Entering is per thread (setns(2)); a child process started inside inherits it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from harness.errors import CapabilityError, LabError
+
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+_HERE = "/proc/thread-self/ns/net"
+
+
+def _call(name: str, *arguments: int) -> None:
+    if getattr(_libc, name)(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+
+
+class Namespace:
+    """One network namespace, alive until `close` and until nothing else uses it."""
+
+    def __init__(self) -> None:
+        """Make an empty namespace; the calling thread stays where it is. Raises LabError."""
+        before = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _call("unshare", CLONE_NEWNET)
+        except OSError as error:
+            os.close(before)
+            raise LabError(f"expected to make a network namespace, found {error}; see `harness doctor`") from error
+        try:
+            self.fd = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            _call("setns", before, CLONE_NEWNET)
+            os.close(before)
+        self.identity = os.fstat(self.fd).st_ino
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Put the calling thread inside for the length of the block."""
+        before = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _call("setns", self.fd, CLONE_NEWNET)
+            try:
+                yield
+            finally:
+                _call("setns", before, CLONE_NEWNET)
+        finally:
+            os.close(before)
+
+    def close(self) -> None:
+        """Let go; the kernel removes it when the last socket and process in it are gone."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def write_sysctl(name: str, value: int | str) -> None:
+    """Set a sysctl of the namespace that the calling thread is in. Raises LabError."""
+    path = f"/proc/sys/{name.replace('.', '/')}"
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(str(value))
+    except OSError as error:
+        raise LabError(f"expected to set sysctl {name} to {value}, found {error.strerror} ({path})") from error
+
+
+def ensure_privileges() -> str:
+    """Make sure that this process may build labs; enter a user namespace of our own where it is not root.
+
+    Returns how ("root" or "user namespace"). Must run before the process has a second thread. Raises CapabilityError.
+    """
+    if _may_make_namespaces():
+        return "root" if _in_first_user_namespace() else "user namespace"
+    if threading.active_count() > 1:
+        raise CapabilityError(
+            "network namespaces",
+            f"not root, and a process with {threading.active_count()} threads cannot enter a user namespace",
+            "run as root, or let the harness start before other threads do",
+        )
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        _call("unshare", CLONE_NEWUSER)
+    except OSError as error:
+        raise CapabilityError(
+            "network namespaces", f"not root, and user namespaces are not allowed here ({error})", user_namespace_mend()
+        ) from error
+    try:
+        _write_text("/proc/self/setgroups", "deny")
+        _write_text("/proc/self/uid_map", f"0 {uid} 1")
+        _write_text("/proc/self/gid_map", f"0 {gid} 1")
+    except OSError as error:
+        raise CapabilityError(
+            "network namespaces", f"a user namespace was made but not filled ({error})", user_namespace_mend()
+        ) from error
+    if not _may_make_namespaces():
+        raise CapabilityError(
+            "network namespaces", "a user namespace was entered but gives no right to make them", user_namespace_mend()
+        )
+    return "user namespace"
+
+
+def user_namespace_mend() -> str:
+    """What would allow user namespaces here, as a command."""
+    for path, command in (
+        ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "kernel.apparmor_restrict_unprivileged_userns=0"),
+        ("/proc/sys/kernel/unprivileged_userns_clone", "kernel.unprivileged_userns_clone=1"),
+    ):
+        wanted = command.rsplit("=", 1)[1]
+        try:
+            with open(path, encoding="ascii") as file:
+                if file.read().strip() != wanted:
+                    return f"run as root, or: sudo sysctl -w {command}"
+        except OSError:
+            continue
+    return "run as root, or raise user.max_user_namespaces and let the container's seccomp profile allow unshare(2)"
+
+
+def _may_make_namespaces() -> bool:
+    """Try it in a thread of its own, which takes the namespace with it when it ends."""
+    allowed: list[bool] = []
+
+    def attempt() -> None:
+        allowed.append(_libc.unshare(CLONE_NEWNET) == 0)
+
+    thread = threading.Thread(target=attempt)
+    thread.start()
+    thread.join()
+    return allowed == [True]
+
+
+def _in_first_user_namespace() -> bool:
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        return file.read().split() == ["0", "0", "4294967295"]
+
+
+def _write_text(path: str, text: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)

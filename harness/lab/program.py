@@ -1,0 +1,112 @@
+"""A program on a host: a process of its own in the host's namespace, which faults can kill and freeze."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import IO
+
+from harness.errors import FaultError, SubjectError
+
+
+class Program:
+    """A running process in a session of its own. Its output is at `stdout`; standard error goes there too."""
+
+    def __init__(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+        """Start `argv` in the calling thread's namespace. Raises SubjectError."""
+        self.name = name
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - running the user's command is the job
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=None if env is None else dict(env),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise SubjectError(f"expected to start {argv[0]!r}, found {error.strerror}") from error
+        assert self._process.stdout is not None
+        self.stdout: IO[bytes] = self._process.stdout
+        self._pending = b""
+
+    @property
+    def pid(self) -> int:
+        """The process ID, in the harness's PID namespace."""
+        return self._process.pid
+
+    def fileno(self) -> int:
+        """Readable when the program has printed something or ended."""
+        return self.stdout.fileno()
+
+    def _readable(self, timeout_s: float) -> bool:
+        """Whether output (or its end) is there, waiting at most so long. Not select(2): descriptors pass 1024."""
+        poller = select.poll()
+        poller.register(self.stdout.fileno(), select.POLLIN)
+        return bool(poller.poll(timeout_s * 1000))
+
+    def lines(self) -> list[bytes]:
+        """The complete lines printed since the last call; never blocks."""
+        while self._readable(0):
+            chunk = os.read(self.stdout.fileno(), 65536)
+            if not chunk:
+                break
+            self._pending += chunk
+        *complete, self._pending = self._pending.split(b"\n")
+        return complete
+
+    def read_line(self, timeout_s: float) -> bytes:
+        """The next line, waiting for it at most so long. Raises SubjectError with what was printed instead."""
+        while b"\n" not in self._pending:
+            if not self._readable(timeout_s):
+                raise SubjectError(f"{self.name}: expected a line within {timeout_s:g} s, found {self._pending!r}")
+            chunk = os.read(self.stdout.fileno(), 65536)
+            if not chunk:
+                self._process.wait()
+                raise SubjectError(f"{self.name}: ended with status {self.poll()}, last words {self._pending!r}")
+            self._pending += chunk
+        line, self._pending = self._pending.split(b"\n", 1)
+        return line
+
+    def poll(self) -> int | None:
+        """The exit status (negative: the signal), or None while it runs."""
+        return self._process.poll()
+
+    def kill(self) -> None:
+        """SIGKILL to the whole session, and wait until it is gone."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """SIGSTOP for the length of the block, SIGCONT after it. Raises FaultError when it has ended."""
+        if self._process.poll() is not None:
+            raise FaultError(f"expected {self.name} to run, found it ended with status {self.poll()}")
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        while self.state() not in "TZX":
+            os.sched_yield()
+        try:
+            yield
+        finally:
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGCONT)
+
+    def state(self) -> str:
+        """The state letter of /proc/PID/stat (R, S, T, …), X when it is gone."""
+        try:
+            with open(f"/proc/{self._process.pid}/stat", encoding="ascii", errors="replace") as file:
+                return file.read().rpartition(")")[2].split()[0]
+        except OSError:
+            return "X"
+
+    def close(self) -> None:
+        """Kill what still runs and let go of its pipes."""
+        self.kill()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()

@@ -1,0 +1,114 @@
+"""The one place a run sleeps: subjects' sockets, captured segments and the clock, served in the order they come."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import select
+import time
+from collections.abc import Callable
+
+from harness.lab.host import Lab
+from harness.lab.topology import SIDES
+from harness.probes.capture import Capture, describe
+from harness.probes.packets import FlowTracker
+from harness.subjects.endpoint import POLL_MASK
+from harness.subjects.tcp import Watched
+from harness.timeline import Timeline
+
+
+class Loop:
+    """Serves what is watched and what is due; everything it sees goes into the timeline."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.timeline = timeline
+        self._poller = select.poll()
+        self._watched: dict[int, Watched] = {}
+        self._taps: dict[str, _Tap] = {}
+        self._due: list[tuple[int, int, Callable[[], None]]] = []
+        self._tie = itertools.count()
+
+    def capture(self, lab: Lab) -> None:
+        """Capture on both endpoints; call again when a host may have got another namespace."""
+        for side in SIDES:
+            identity = lab.host(side).identity
+            old = self._taps.get(side)
+            if old is not None:
+                if old.identity == identity:
+                    continue
+                self._drop(old)
+            with lab.host(side).entered():
+                tap = _Tap(side, identity, self.timeline)
+            self._taps[side] = tap
+            self._poller.register(tap.capture.fileno(), select.POLLIN)
+
+    def watch(self, end: Watched) -> None:
+        """Serve a subject's descriptor until it wants no more."""
+        self._watched[end.fileno()] = end
+        self._poller.register(end.fileno(), POLL_MASK)
+
+    def at(self, moment_ns: int, action: Callable[[], None]) -> None:
+        """Call `action` at a moment of CLOCK_MONOTONIC, from within `wait`."""
+        heapq.heappush(self._due, (moment_ns, next(self._tie), action))
+
+    @property
+    def pending(self) -> int:
+        """How many actions are still to come."""
+        return len(self._due)
+
+    def wait(self, deadline_ns: int, enough: Callable[[], bool] = lambda: False) -> None:
+        """Serve until `enough()` or the deadline (CLOCK_MONOTONIC ns), whichever comes first."""
+        while not enough():
+            now = time.monotonic_ns()
+            if now >= deadline_ns:
+                return
+            if self._due and self._due[0][0] <= now:
+                heapq.heappop(self._due)[2]()
+                continue
+            next_ns = min(deadline_ns, self._due[0][0]) if self._due else deadline_ns
+            # poll(2) takes milliseconds, rounded up here, so as not to wake before the time.
+            self._serve(self._poller.poll(-((now - next_ns) // 1_000_000)))
+
+    def drain(self) -> None:
+        """Write down what the captures still hold."""
+        for tap in self._taps.values():
+            tap.drain()
+
+    def close(self) -> None:
+        """End the captures."""
+        for tap in list(self._taps.values()):
+            self._drop(tap)
+
+    def _drop(self, tap: _Tap) -> None:
+        tap.drain()
+        self._poller.unregister(tap.capture.fileno())
+        tap.capture.close()
+        del self._taps[tap.host]
+
+    def _serve(self, ready: list[tuple[int, int]]) -> None:
+        now = time.monotonic_ns()
+        for descriptor, revents in ready:
+            end = self._watched.get(descriptor)
+            if end is not None:
+                end.woken(revents, now)
+                if not end.watching:
+                    self._poller.unregister(descriptor)
+                    del self._watched[descriptor]
+        self.drain()
+
+
+class _Tap:
+    """A capture on one host's namespace, with the roles of the segments it sees."""
+
+    def __init__(self, host: str, identity: int, timeline: Timeline) -> None:
+        self.host, self.identity, self.timeline = host, identity, timeline
+        self.capture = Capture(host)
+        self.tracker = FlowTracker()
+
+    def drain(self) -> None:
+        for frame in self.capture.read():
+            described = describe(frame, self.tracker)
+            if described is not None:
+                self.timeline.add(
+                    "segment", self.host, at_ns=frame.t_ns, host=self.host, device=frame.device, way=frame.way, **described
+                )

@@ -1,0 +1,75 @@
+"""What faults mean to a connection: the vocabulary between faults and the oracle.
+
+A fault says, for the side whose detection is predicted, which effects it has and from when to when.
+The oracle knows effects only, so a new fault needs no change here as long as it does one of these
+things to the path.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Mechanism = Literal["lost", "lost-locally", "answers-lost", "peer-forgot", "peer-closed", "peer-frozen", "expires"]
+"""
+lost          the observer's segments leave its host and vanish
+lost-locally  the observer's own host cannot send them: nothing on the wire; `errno` may become the
+              soft error
+answers-lost  the peer sees the observer's segments, its answers vanish
+peer-forgot   the peer's host answers with RST: it knows nothing of the connection
+peer-closed   the peer's kernel sends FIN at the onset
+peer-frozen   the peer's program stands still, its kernel goes on answering
+expires       a stateful middlebox forgets the flow after `timeout_s` without a packet, then drops or
+              resets
+"""
+
+
+class Unpredictable(Exception):  # noqa: N818 - nobody's mistake: the limit of the model
+    """No model covers this combination; the text says which. State the expectation by hand."""
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happens to the path. Times are seconds after arming; `until_s` None: for ever.
+
+    `unsettled_s`: for this long after `from_s` and after `until_s` the fate of a segment cannot be
+    told, because the kernel itself is still making up its mind (carrier events run from a work queue).
+    """
+
+    mechanism: Mechanism
+    from_s: float = 0.0
+    until_s: float | None = None
+    unsettled_s: float = 0.0
+    errno: str | None = None
+    timeout_s: float | None = None
+    then: Literal["drop", "reset"] | None = None
+
+
+class Span(msgspec.Struct, frozen=True):
+    """An effect with its times in nanoseconds after arming, as the scenario asks for them.
+
+    Each end may come later than that, by as much as injecting or healing a fault may take.
+    """
+
+    effect: Effect
+    from_ns: int
+    until_ns: int | None
+    unsettled_ns: int
+
+    @property
+    def edges_ns(self) -> tuple[int, ...]:
+        """The moments at which the effect sets in and wears off."""
+        return (self.from_ns,) if self.until_ns is None else (self.from_ns, self.until_ns)
+
+
+def resolve(effects: tuple[Effect, ...]) -> tuple[Span, ...]:
+    """Place effects in time, to the nanosecond."""
+    return tuple(
+        Span(
+            effect,
+            from_ns=round(effect.from_s * 1e9),
+            until_ns=None if effect.until_s is None else round(effect.until_s * 1e9),
+            unsettled_ns=round(effect.unsettled_s * 1e9),
+        )
+        for effect in effects
+    )

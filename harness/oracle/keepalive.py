@@ -1,0 +1,337 @@
+"""An idle connection with keepalive: net/ipv4/tcp_timer.c:tcp_keepalive_timer as a pure function.
+
+`_replay` follows the timer from one arming instant to the end. What `predict` returns holds for every
+instant: the exact window in which the application can learn of the dead peer, and with which errno.
+
+Trying every jiffy of the wheel's period would take minutes, and sampling would miss things: a probe's
+distance from arming falls as arming moves on, then jumps up by a bucket, so an outage may be met by
+phases in the middle and by none at either end. Instead each replay notes, at every comparison, how much
+later arming could be for it to come out the same (`Course`). The next replay starts just beyond, and
+what lies between has one history, jiffy for jiffy. A handful of replays cover the whole period.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from harness.oracle import timerwheel
+from harness.oracle.course import Course
+from harness.oracle.effects import Effect, Unpredictable, resolve
+from harness.oracle.path import Network, Path
+
+__all__ = [
+    "MAX_PROBE_WINDOWS",
+    "Machine",
+    "Outcome",
+    "OutcomeKind",
+    "Prediction",
+    "Settings",
+    "Unpredictable",
+    "phases",
+    "predict",
+]
+
+OutcomeKind = Literal["detected", "eof", "quiet"]
+MAX_PROBE_WINDOWS = 32
+"""Predictions list the windows of this many probes; a live peer is probed for ever."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The options on the observed socket, as the kernel holds them; `keepalive` is SO_KEEPALIVE.
+
+    `idle_s`, `interval_s` in whole seconds, `count` in probes, `user_timeout_ms` 0 when not set.
+    """
+
+    idle_s: int = 7200
+    interval_s: int = 75
+    count: int = 9
+    keepalive: bool = True
+    user_timeout_ms: int = 0
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """What the prediction depends on beside the settings.
+
+    `late_jiffies`: how many jiffies late a timer handler may run (1 on SMP in real time: the timer of
+    one CPU waits for another CPU to advance jiffies; 0 in virtual time). `arming_lag_ns`: how long after
+    the last segment of the handshake the options may be set. `injection_ns`: how late a fault may be
+    injected or healed; less than a keepalive interval.
+    """
+
+    hz: int
+    late_jiffies: int = 0
+    arming_lag_ns: int = 0
+    injection_ns: int = 0
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """One possible end. `window_ns` counts from arming; None for "quiet": nothing until the horizon.
+
+    `probes` is how many probes TCP sends before it, as (least, most); `probes_seen` those that reach the
+    wire. `rst`: an RST segment leaves this host at the abort.
+    """
+
+    kind: OutcomeKind
+    errno: str | None
+    window_ns: tuple[int, int] | None
+    probes: tuple[int, int]
+    probes_seen: tuple[int, int]
+    rst: bool
+    why: str
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can happen until the horizon; more than one outcome where the phase decides.
+
+    `probe_windows_ns`: the window after arming in which each probe on the wire is sent, earliest first.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    probe_windows_ns: tuple[tuple[int, int], ...]
+    horizon_ns: int
+
+
+def phases(settings: Settings, hz: int) -> int:
+    """The period, in jiffies, after which arming later changes nothing but the date."""
+    idle = timerwheel.seconds_to_jiffies(settings.idle_s, hz)
+    interval = timerwheel.seconds_to_jiffies(settings.interval_s, hz)
+    return max(timerwheel.granularity(idle), timerwheel.granularity(interval))
+
+
+def predict(settings: Settings, machine: Machine, effects: tuple[Effect, ...], horizon_ns: int) -> Prediction:
+    """Everything that can happen, over all that is not known: phase, delays of faults, late handlers.
+
+    The windows are exact in virtual time. Where `machine` admits lateness they may hold a little more
+    than can happen, never less, save that handlers are taken to be all late or none.
+
+    Raises Unpredictable where the model does not cover a combination of effects.
+    """
+    ends: dict[tuple[OutcomeKind, str | None, bool], list[_Stretch]] = {}
+    windows: list[tuple[int, int]] = []
+    for stretch in _stretches(_Case(settings, machine, effects, horizon_ns)):
+        run = stretch.run
+        ends.setdefault((run.kind, run.errno, run.rst), []).append(stretch)
+        for index, jiffy in enumerate(run.seen[:MAX_PROBE_WINDOWS]):
+            window = stretch.window_ns(jiffy)
+            if index == len(windows):
+                windows.append(window)
+            windows[index] = _hull([windows[index], window])
+    outcomes = (_outcome(stretches, machine, effects) for stretches in ends.values())
+    return Prediction(
+        outcomes=tuple(sorted(outcomes, key=lambda o: (o.kind, o.window_ns or (0, 0), o.rst))),
+        probe_windows_ns=tuple(windows),
+        horizon_ns=horizon_ns,
+    )
+
+
+def _outcome(stretches: list[_Stretch], machine: Machine, effects: tuple[Effect, ...]) -> Outcome:
+    """Fold the stretches of one kind of end into its hull."""
+    first = stretches[0].run
+    window: tuple[int, int] | None = None
+    if first.kind == "detected":
+        window = _hull([stretch.window_ns(stretch.run.jiffy) for stretch in stretches])
+    elif first.kind == "eof":
+        onset = min(s.from_ns for s in resolve(effects) if s.effect.mechanism == "peer-closed")
+        window = (onset, onset + machine.injection_ns)
+    sent = [len(stretch.run.probes) for stretch in stretches]
+    seen = [len(stretch.run.seen) for stretch in stretches]
+    return Outcome(
+        kind=first.kind,
+        errno=first.errno,
+        window_ns=window,
+        probes=(min(sent), max(sent)),
+        probes_seen=(min(seen), max(seen)),
+        rst=first.rst,
+        why=first.why,
+    )
+
+
+def _hull(windows: list[tuple[int, int]]) -> tuple[int, int]:
+    return min(low for low, _ in windows), max(high for _, high in windows)
+
+
+# --- all arming instants -------------------------------------------------------------------------------
+
+
+class _Case:
+    """A prediction's question in the kernel's units: jiffies, and nanoseconds after arming."""
+
+    def __init__(self, settings: Settings, machine: Machine, effects: tuple[Effect, ...], horizon_ns: int) -> None:
+        hz = machine.hz
+        self.settings, self.horizon_ns = settings, horizon_ns
+        self.idle = timerwheel.seconds_to_jiffies(settings.idle_s, hz)
+        self.interval = timerwheel.seconds_to_jiffies(settings.interval_s, hz)
+        self.user_timeout = timerwheel.milliseconds_to_jiffies(settings.user_timeout_ms, hz)
+        self.period = phases(settings, hz)
+        self.tick = timerwheel.tick_ns(hz)
+        self.late = machine.late_jiffies
+        self.lag = -(-machine.arming_lag_ns // self.tick)
+        self.network = Network(effects, hz, machine.injection_ns, horizon_ns)
+
+
+class _Stretch(msgspec.Struct, frozen=True):
+    """Arming instants that share the history `run`, from `armed_ns` on.
+
+    Everything but the first probe happens at the same jiffy for all of them, and arming is up to
+    `spread_ns` later than `armed_ns`; relative to the first probe it is `first_spread_ns` at most.
+    """
+
+    run: Run
+    tick: int
+    armed_ns: int
+    first_spread_ns: int
+    spread_ns: int
+
+    def window_ns(self, jiffy: int) -> tuple[int, int]:
+        """When after arming the run's event at `jiffy` happens; the lower end itself is excluded."""
+        is_first = bool(self.run.probes) and jiffy == self.run.probes[0]
+        latest = jiffy * self.tick - self.armed_ns
+        return latest - (self.first_spread_ns if is_first else self.spread_ns) - 1, latest
+
+
+def _stretches(case: _Case) -> Iterator[_Stretch]:
+    """Stretches of arming instants that together cover the wheel's period, for every lateness.
+
+    The period is laid out in rows. The timer is armed anywhere in a row for one and the same first
+    bucket; there are several rows only where the interval's buckets are wider than the idle time's, and
+    what follows the first probe is then mostly the same for all rows. So a stretch is a rectangle: some
+    rows, some part of each.
+    """
+    width = timerwheel.granularity(case.idle)
+    row_ns = width * case.tick
+    origin_ns = ((case.idle // case.period + 2) * case.period - case.idle) * case.tick
+    whole = (0, case.period // width - 1, 0, row_ns - 1)
+    pending = [(late, whole) for late in range(case.late + 1)]
+    while pending:
+        late, (row, last_row, start, end) = pending.pop()
+        armed_ns = origin_ns + row * row_ns + start
+        replays = _all_replays(case, armed_ns, late)
+        room = min(course.room_ns for _, course in replays)
+        same_row_end = min(end, start + room, *(start + c.first_room_ns for _, c in replays))
+        same_last_row = min(
+            last_row,
+            row + (room - (same_row_end - start)) // row_ns,
+            *(row + course.first_later // width for _, course in replays),
+        )
+        spread = same_row_end - start
+        for run, _ in replays:
+            yield _Stretch(run, case.tick, armed_ns, spread, spread + (same_last_row - row) * row_ns)
+        if same_last_row < last_row:
+            pending.append((late, (same_last_row + 1, last_row, start, same_row_end)))
+        if same_row_end < end:
+            pending.append((late, (row, last_row, same_row_end + 1, end)))
+
+
+def _all_replays(case: _Case, armed_ns: int, late: int) -> list[tuple[Run, Course]]:
+    """One arming instant, every way that the unknown delays allow."""
+    replays = []
+    script: list[bool] = []
+    while True:
+        course = Course(armed_ns, script, tick=case.tick, late=case.late, lag=case.lag)
+        replays.append((_replay(case, course, late), course))
+        while script and not script[-1]:
+            script.pop()
+        if not script:
+            return replays
+        script[-1] = False
+
+
+# --- one arming instant --------------------------------------------------------------------------------
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of one replay: `jiffy` and the jiffies of `probes` (`seen`: on the wire) are absolute."""
+
+    kind: OutcomeKind
+    errno: str | None = None
+    jiffy: int = 0
+    probes: tuple[int, ...] = ()
+    seen: tuple[int, ...] = ()
+    rst: bool = False
+    why: str = "nothing reaches the application"
+
+
+def _replay(case: _Case, course: Course, late: int) -> Run:
+    """Follow the timer from arming until something is noticed or the horizon passes.
+
+    Every handler runs `late` jiffies late.
+    """
+    if not case.settings.keepalive:
+        return Run(kind="quiet") if case.network.closing_ns is None else _end_of_file((), ())
+    path = Path(case.network, course)
+    probes: list[int] = []
+    seen: list[int] = []
+    received, unanswered, soft_errno = None, 0, None
+    bucket = course.fire(course.armed + case.idle, course.armed)
+    while True:
+        now = bucket + late
+        over = course.passed(now, case.horizon_ns + 1)
+        if path.is_closed(now, over=over):
+            return _end_of_file(tuple(probes), tuple(seen))
+        if over:
+            return Run(kind="quiet", probes=tuple(probes), seen=tuple(seen))
+        # Before the first answer the elapsed time holds the idle time, and after an answer to the
+        # first probe it does wherever there are several rows: the interval is the longer one then.
+        if received is not None and now - received < case.idle:
+            bucket = course.fire(received + case.idle, bucket + 1)
+            continue
+        if _gives_up(case, course, now, received, unanswered):
+            return Run(
+                kind="detected",
+                errno=soft_errno or "ETIMEDOUT",
+                jiffy=now,
+                probes=tuple(probes),
+                seen=tuple(seen),
+                rst=not path.is_cut_locally(now),
+                why=_reason(case.settings, unanswered, soft_errno),
+            )
+        probes.append(now)
+        course.first_probe = probes[0]
+        fate, effect = path.send(now, unanswered)
+        local = fate == "lost-locally"
+        if not local:
+            seen.append(now)
+        if fate == "reset":
+            return Run(
+                kind="detected",
+                errno="ECONNRESET",
+                jiffy=now,
+                probes=tuple(probes),
+                seen=tuple(seen),
+                why=f"{_resetter(effect)} answers probe {unanswered + 1} with RST",
+            )
+        if fate == "answered":
+            received, unanswered, soft_errno = now, 0, None
+        else:
+            unanswered += 1
+            soft_errno = (effect.errno if effect and local else None) or soft_errno
+        bucket = course.fire(now + case.interval, bucket + 1)
+
+
+def _end_of_file(probes: tuple[int, ...], seen: tuple[int, ...]) -> Run:
+    why = "the peer's kernel sends FIN when its process ends"
+    return Run(kind="eof", probes=probes, seen=seen, why=why)
+
+
+def _gives_up(case: _Case, course: Course, now: int, received: int | None, unanswered: int) -> bool:
+    """TCP_USER_TIMEOUT replaces the count, and needs one unanswered probe."""
+    if case.user_timeout:
+        return unanswered > 0 and course.waited(now, received, case.user_timeout)
+    return unanswered >= case.settings.count
+
+
+def _reason(settings: Settings, unanswered: int, soft_errno: str | None) -> str:
+    text = f"{unanswered} {'probe' if unanswered == 1 else 'probes'} unanswered"
+    if settings.user_timeout_ms:
+        text = f"TCP_USER_TIMEOUT of {settings.user_timeout_ms / 1000:g} s passed with {text}"
+    if soft_errno:
+        text += f"; the soft error {soft_errno} of the last failed probe is reported"
+    return text
+
+
+def _resetter(effect: Effect | None) -> str:
+    expired = effect is not None and effect.mechanism == "expires"
+    return "the firewall, whose state expired," if expired else "the peer's host"

@@ -1,0 +1,206 @@
+"""A plan: the scenario resolved against a machine, with the oracle's predictions in it, fixed before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from harness.errors import ScenarioError, UsageError
+from harness.faults.base import other
+from harness.lab.topology import Side, layout
+from harness.oracle import keepalive
+from harness.oracle.effects import Effect
+from harness.oracle.timerwheel import tick_ns
+from harness.scenario import Scenario, check
+
+FILE_NAME = "plan.json"
+ALLOWANCE_MS = 50
+"""Real time: how late a program may be woken after the kernel has decided, and a fault be injected."""
+GRACE_NS = 2_000_000_000
+"""How long after the last acceptable moment the run goes on watching, so that "late" can be told from "never"."""
+
+Clock = Literal["real", "virtual"]
+FORMAT = 1
+
+
+class MachineFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a prediction needs to know of the kernel that will run the scenario, and where each fact came from."""
+
+    kernel: str
+    hz: int
+    hz_source: str
+    cpus: int
+    clock: Clock = "real"
+
+    @property
+    def oracle(self) -> keepalive.Machine:
+        """The uncertainties that this machine brings: none in virtual time."""
+        if self.clock == "virtual":
+            return keepalive.Machine(hz=self.hz)
+        return keepalive.Machine(
+            hz=self.hz,
+            late_jiffies=1 if self.cpus > 1 else 0,
+            arming_lag_ns=ALLOWANCE_MS * 1_000_000,
+            injection_ns=ALLOWANCE_MS * 1_000_000,
+        )
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What will be run and what must come of it. All times are nanoseconds after arming.
+
+    `prediction` is None, and `unpredictable` says why, where the oracle has no model; the scenario's own expectation
+    then decides alone. `allowance_ns` is added to the upper end of windows (0 in virtual time). `watch_ns` is how
+    long the subject is watched before "nothing happened" is the answer.
+    """
+
+    scenario: Scenario
+    machine: MachineFacts
+    prediction: keepalive.Prediction | None
+    unpredictable: str | None
+    expected: tuple[keepalive.Outcome, ...]
+    allowance_ns: int
+    watch_ns: int
+    notes: tuple[str, ...] = ()
+    format: int = FORMAT
+
+    @property
+    def name(self) -> str:
+        return self.scenario.name
+
+
+def settings_of(scenario: Scenario, side: Side) -> keepalive.Settings:
+    """The socket options of a side, as the oracle takes them."""
+    endpoint = scenario.endpoint(side)
+    alive = endpoint.keepalive_settings
+    timeout_ms = round(endpoint.user_timeout_s * 1000)
+    if alive is None:
+        return keepalive.Settings(keepalive=False, user_timeout_ms=timeout_ms)
+    return keepalive.Settings(
+        idle_s=alive.idle_s, interval_s=alive.interval_s, count=alive.count, user_timeout_ms=timeout_ms
+    )
+
+
+def make(scenario: Scenario, machine: MachineFacts) -> Plan:
+    """Resolve a scenario. Raises ScenarioError where it expects what cannot be judged."""
+    check(scenario, f"scenario {scenario.name or '<unnamed>'}")
+    side = scenario.expect.side
+    settings = settings_of(scenario, side)
+    where = layout(scenario.topology)
+    effects = tuple(e for fault in scenario.faults for e in fault.effects(where, side))
+    horizon_ns = _horizon_ns(scenario, settings, machine, effects)
+    prediction, unpredictable = None, None
+    try:
+        prediction = keepalive.predict(settings, machine.oracle, effects, horizon_ns)
+    except keepalive.Unpredictable as reason:
+        unpredictable = str(reason)
+    expected, notes = _expected(scenario, prediction, unpredictable)
+    return Plan(
+        scenario=scenario,
+        machine=machine,
+        prediction=prediction,
+        unpredictable=unpredictable,
+        expected=expected,
+        allowance_ns=0 if machine.clock == "virtual" else ALLOWANCE_MS * 1_000_000,
+        watch_ns=_watch_ns(scenario, expected, horizon_ns),
+        notes=notes,
+    )
+
+
+def _horizon_ns(
+    scenario: Scenario,
+    settings: keepalive.Settings,
+    machine: MachineFacts,
+    effects: tuple[Effect, ...],
+) -> int:
+    """How far to look: what the scenario asks for, or a whole detection after the last thing that changes."""
+    if scenario.expect.bound_s is not None:
+        return round(scenario.expect.bound_s * 1e9)
+    last_change_s = max((t for e in effects for t in (e.from_s, e.until_s) if t is not None), default=0.0)
+    return round(last_change_s * 1e9) + _longest_detection_ns(settings, machine)
+
+
+def _longest_detection_ns(settings: keepalive.Settings, machine: MachineFacts) -> int:
+    if not settings.keepalive:
+        return 3_000_000_000
+    tick = tick_ns(machine.hz)
+    idle, interval = settings.idle_s * machine.hz, settings.interval_s * machine.hz
+    rounding = keepalive.phases(settings, machine.hz)
+    jiffies = idle + rounding + (settings.count + 1) * (interval + rounding)
+    return jiffies * tick + settings.user_timeout_ms * 1_000_000 + machine.oracle.injection_ns
+
+
+_KIND_OF = {"detected": "detected", "eof": "eof", "survives": "quiet", "never": "quiet"}
+
+
+def _expected(
+    scenario: Scenario, prediction: keepalive.Prediction | None, unpredictable: str | None
+) -> tuple[tuple[keepalive.Outcome, ...], tuple[str, ...]]:
+    """The predicted outcomes that satisfy the scenario's claim, and what a reader should know about them."""
+    expect = scenario.expect
+    if prediction is None:
+        if expect.outcome == "as-predicted":
+            raise ScenarioError(
+                f"scenario {scenario.name}", "expect.outcome", expect.outcome, f"an outcome by name: {unpredictable}"
+            )
+        return (), (f"not predicted: {unpredictable}",)
+    wanted = tuple(
+        outcome
+        for outcome in prediction.outcomes
+        if expect.outcome == "as-predicted" or outcome.kind == _KIND_OF[expect.outcome]
+        if expect.errno is None or outcome.errno == expect.errno
+    )
+    notes = []
+    if not wanted:
+        notes.append(f"the claim contradicts the oracle, which predicts {spell_outcomes(prediction.outcomes)}")
+    elif len(wanted) < len(prediction.outcomes):
+        notes.append(f"the phase of the timer wheel decides between {spell_outcomes(prediction.outcomes)}")
+    return wanted, tuple(notes)
+
+
+def spell_outcomes(outcomes: tuple[keepalive.Outcome, ...]) -> str:
+    """Outcomes in words, for messages."""
+    return " or ".join(
+        outcome.errno or {"eof": "end of file", "quiet": "that nothing is noticed"}.get(outcome.kind, outcome.kind)
+        for outcome in outcomes
+    )
+
+
+def _watch_ns(scenario: Scenario, expected: tuple[keepalive.Outcome, ...], horizon_ns: int) -> int:
+    if not expected or any(outcome.window_ns is None for outcome in expected):
+        latest = horizon_ns
+    else:
+        latest = max(outcome.window_ns[1] for outcome in expected if outcome.window_ns)
+        latest += ALLOWANCE_MS * 1_000_000 + GRACE_NS
+    if scenario.expect.window_s is not None:
+        shift = scenario.faults[0].at_s if scenario.expect.origin == "fault" else 0.0
+        latest = max(latest, round((scenario.expect.window_s[1] + shift) * 1e9) + GRACE_NS)
+    return latest
+
+
+def must_echo(plan: Plan) -> bool:
+    """Whether data must still pass when nothing was noticed: claimed by name, or nothing stands in its way."""
+    scenario = plan.scenario
+    if scenario.expect.outcome != "as-predicted":
+        return scenario.expect.outcome == "survives"
+    side = scenario.expect.side
+    effects = [e for fault in scenario.faults for e in fault.effects(layout(scenario.topology), side)]
+    effects += [e for fault in scenario.faults for e in fault.effects(layout(scenario.topology), other(side))]
+    return all(effect.mechanism == "expires" or effect.until_s is not None for effect in effects)
+
+
+def save(plan: Plan, folder: Path) -> None:
+    """Write the plan into a run's folder."""
+    (folder / FILE_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n")
+
+
+def load(folder: Path) -> Plan:
+    """Read a saved plan. Raises UsageError."""
+    path = folder / FILE_NAME
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Plan)
+    except OSError as error:
+        raise UsageError(f"expected a run's plan, found {error.strerror} at {path}") from error
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path}: expected a plan of format {FORMAT}, found {error}") from error

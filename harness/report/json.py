@@ -1,0 +1,46 @@
+"""Verdicts as JSON: seconds for people and their scripts, nanoseconds stay in the timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from harness.judge import Verdict, worst
+
+FORMAT = 1
+
+
+def as_mapping(verdict: Verdict) -> dict[str, Any]:
+    """One scenario's result. Times in seconds from `origin`; `window_s` [earliest, latest], without the allowance."""
+    window = verdict.window_ns
+    return {
+        "name": verdict.name,
+        "verdict": verdict.verdict,
+        "reason": verdict.reason,
+        "clock": verdict.clock,
+        "side": verdict.side,
+        "outcome": verdict.outcome,
+        "errno": verdict.errno,
+        "detected_s": None if verdict.detected_ns is None else verdict.detected_ns / 1e9,
+        "window_s": None if window is None else [window[0] / 1e9, window[1] / 1e9],
+        "allowance_s": verdict.allowance_ns / 1e9,
+        "origin": verdict.origin,
+        "expected": verdict.expected,
+        "probes": verdict.probes,
+        "probes_expected": verdict.probes_expected,
+        "kernel": verdict.kernel,
+        "hz": verdict.hz,
+        "cites": verdict.cites,
+    }
+
+
+def render(verdicts: Sequence[Verdict]) -> bytes:
+    """All results of one command: {"format", "verdict", "scenarios": [...]}."""
+    document = {
+        "format": FORMAT,
+        "verdict": worst(verdicts),
+        "scenarios": [as_mapping(verdict) for verdict in verdicts],
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"

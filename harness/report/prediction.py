@@ -1,0 +1,175 @@
+"""Predictions in words and as JSON: `harness predict` and `harness plan`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from harness import capabilities
+from harness.errors import UsageError
+from harness.oracle import keepalive
+from harness.oracle.effects import Effect
+from harness.oracle.timerwheel import granularity, tick_ns
+from harness.plan import MachineFacts, Plan
+
+
+class Forecast(msgspec.Struct, frozen=True, kw_only=True):
+    """What an idle connection with these settings sees when its peer falls silent."""
+
+    settings: keepalive.Settings
+    hz: int
+    hz_source: str
+    kernel: str
+    prediction: keepalive.Prediction
+
+    @property
+    def outcome(self) -> keepalive.Outcome:
+        """The one outcome there is when every segment is lost."""
+        return self.prediction.outcomes[0]
+
+
+def of_options(idle_s: int, interval_s: int, count: int, user_timeout_s: float, hz: int | None) -> Forecast:
+    """Predict for plain numbers. Raises UsageError for what the kernel would refuse."""
+    for name, value, most in (("--idle", idle_s, 32767), ("--interval", interval_s, 32767), ("--count", count, 127)):
+        if not 1 <= value <= most:
+            raise UsageError(f"{name}: expected a whole number from 1 to {most} (the kernel's limits), found {value}")
+    if not 0 <= user_timeout_s <= 2_147_483:
+        raise UsageError(f"--user-timeout: expected 0 to 2147483 seconds, found {user_timeout_s:g}")
+    if hz is not None and not 12 <= hz <= 10_000:
+        raise UsageError(f"--hz: expected a kernel's HZ, such as 100, 250, 300 or 1000, found {hz}")
+    machine = capabilities.machine()
+    settings = keepalive.Settings(
+        idle_s=idle_s, interval_s=interval_s, count=count, user_timeout_ms=round(user_timeout_s * 1000)
+    )
+    found = hz or machine.hz
+    horizon_ns = 2 * ((idle_s + (count + 2) * interval_s) * 1_000_000_000 + settings.user_timeout_ms * 1_000_000)
+    horizon_ns += 10_000_000_000
+    prediction = keepalive.predict(settings, keepalive.Machine(hz=found), (Effect(mechanism="lost"),), horizon_ns)
+    return Forecast(
+        settings=settings,
+        hz=found,
+        hz_source="--hz" if hz else machine.hz_source,
+        kernel=machine.kernel,
+        prediction=prediction,
+    )
+
+
+def describe(forecast: Forecast) -> str:
+    """For people."""
+    settings, outcome = forecast.settings, forecast.outcome
+    assert outcome.window_ns is not None
+    nominal = settings.idle_s + settings.interval_s * settings.count
+    idle_jiffies, interval_jiffies = settings.idle_s * forecast.hz, settings.interval_s * forecast.hz
+    tick_s = tick_ns(forecast.hz) / 1e9
+    lines = [
+        f"keepalive idle {settings.idle_s} s, interval {settings.interval_s} s, count {settings.count}, "
+        + (f"user timeout {settings.user_timeout_ms / 1000:g} s, " if settings.user_timeout_ms else "")
+        + f"HZ={forecast.hz} ({forecast.hz_source})",
+        "",
+        f"a silent peer is noticed  {_window(outcome.window_ns)} after arming, {span(outcome.window_ns)}",
+        f"                          (idle + interval * count would be {nominal} s)",
+        f"errno                     {outcome.errno}, because {outcome.why}",
+        f"probes                    {_range(outcome.probes)}, sent",
+        *(f"                            {n}. {_window(w)}" for n, w in _ends(forecast.prediction.probe_windows_ns)),
+        f"at the abort              {'one RST is sent' if outcome.rst else 'no RST is sent'}",
+        "",
+        f"Why not exactly: timers are rounded up to the buckets of the kernel's timer wheel, which are "
+        f"{granularity(idle_jiffies) * tick_s:g} s",
+        f"wide for the idle time and {granularity(interval_jiffies - 1) * tick_s:g} s for the interval (kernel/time/timer.c).",
+    ]
+    return "\n".join(lines)
+
+
+def as_json(forecast: Forecast) -> bytes:
+    """For programs; times in seconds after arming."""
+    outcome = forecast.outcome
+    assert outcome.window_ns is not None
+    settings = forecast.settings
+    document: dict[str, Any] = {
+        "idle_s": settings.idle_s,
+        "interval_s": settings.interval_s,
+        "count": settings.count,
+        "user_timeout_s": settings.user_timeout_ms / 1000,
+        "hz": forecast.hz,
+        "hz_source": forecast.hz_source,
+        "kernel": forecast.kernel,
+        "origin": "armed",
+        "window_s": _seconds(outcome.window_ns),
+        "nominal_s": settings.idle_s + settings.interval_s * settings.count,
+        "errno": outcome.errno,
+        "probes": list(outcome.probes),
+        "probe_windows_s": [_seconds(window) for window in forecast.prediction.probe_windows_ns],
+        "rst": outcome.rst,
+        "why": outcome.why,
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def describe_plan(plan: Plan) -> str:
+    """A plan for people: the claim, the machine, the faults, the predictions."""
+    scenario, machine = plan.scenario, plan.machine
+    lines = [
+        f"{plan.name}: {scenario.summary}",
+        f"  machine     {_machine(machine)}",
+        f"  topology    {scenario.topology.kind}, {scenario.topology.family}; the {scenario.expect.side} observes",
+    ]
+    lines += [f"  fault       {_fault(fault)}" for fault in scenario.faults]
+    lines.append(f"  claim       {_claim(plan)}")
+    for outcome in plan.prediction.outcomes if plan.prediction is not None else ():
+        what = outcome.errno or {"eof": "end of file", "quiet": "nothing noticed"}[outcome.kind]
+        when = f" {_window(outcome.window_ns)} after arming" if outcome.window_ns else ""
+        lines.append(f"  prediction  {what}{when}; {_range(outcome.probes_seen)} probes on the wire; {outcome.why}")
+    lines += [f"  note        {note}" for note in plan.notes]
+    lines.append(f"  watched for {plan.watch_ns / 1e9:.3f} s at most, allowance {plan.allowance_ns / 1e6:g} ms")
+    return "\n".join(lines)
+
+
+def _machine(machine: MachineFacts) -> str:
+    return f"Linux {machine.kernel}, HZ={machine.hz} ({machine.hz_source}), {machine.cpus} CPUs, {machine.clock} time"
+
+
+def _fault(fault: msgspec.Struct) -> str:
+    fields = msgspec.to_builtins(fault)
+    kind = fields.pop("kind")
+    return f"{kind} {', '.join(f'{key}={value}' for key, value in fields.items() if value is not None)}"
+
+
+def _claim(plan: Plan) -> str:
+    expect = plan.scenario.expect
+    parts = [expect.outcome, expect.errno or ""]
+    if expect.window_s is not None:
+        parts.append(f"{expect.window_s[0]:g} to {expect.window_s[1]:g} s after {expect.origin}")
+    if expect.bound_s is not None:
+        parts.append(f"within {expect.bound_s:g} s")
+    return " ".join(filter(None, parts))
+
+
+def _ends(windows: tuple[tuple[int, int], ...]) -> list[tuple[int, tuple[int, int]]]:
+    """The first three and the last of the numbered windows."""
+    numbered = list(enumerate(windows, start=1))
+    return numbered if len(numbered) <= 4 else [*numbered[:3], numbered[-1]]
+
+
+def span(window: tuple[int, int]) -> str:
+    """A window's ends as hours, minutes and seconds."""
+    return f"{_clock(window[0])} to {_clock(window[1])}"
+
+
+def _clock(nanoseconds: int) -> str:
+    minutes, seconds = divmod(nanoseconds / 1e9, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    parts = ([f"{hours} h"] if hours else []) + ([f"{minutes} min"] if hours or minutes else []) + [f"{seconds:.2f} s"]
+    return " ".join(parts)
+
+
+def _seconds(window: tuple[int, int]) -> list[float]:
+    return [window[0] / 1e9, window[1] / 1e9]
+
+
+def _window(window: tuple[int, int]) -> str:
+    return f"{window[0] / 1e9:.3f} to {window[1] / 1e9:.3f} s"
+
+
+def _range(pair: tuple[int, int]) -> str:
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]} to {pair[1]}"

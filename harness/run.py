@@ -1,0 +1,149 @@
+"""Run one plan and write down everything that happens.
+
+    1. open the timeline, in the run's folder
+    2. build the lab
+    3. put standing faults in place (a firewall is there before the connection)
+    4. start capturing on both endpoints
+    5. start the subject: connect, set the options; from `armed` on the scenario's times count
+    6. watch: sleep until a socket, a captured segment or a fault's time wakes us; inject, gather evidence, heal
+    7. where nothing was noticed and the claim is survival: send data through
+    8. gather the last evidence, heal in reverse order, take everything down
+
+Nothing is judged here. Whatever goes wrong becomes the event `run.broken`, which makes the run inconclusive.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.faults.base import Fault
+from harness.injection import Injection
+from harness.lab.host import Lab
+from harness.loop import Loop
+from harness.plan import Plan, must_echo
+from harness.subjects import tcp
+from harness.timeline import Event, Timeline
+
+BUILDERS = threading.BoundedSemaphore(2)
+"""How many labs are built at a time: building is work, not waiting, and more at once only delays wake-ups."""
+SETTLE_NS = 20_000_000
+"""How long to go on after the end, so that what the end set off (an RST, the other side's error) is seen too."""
+
+Status = Callable[[str, str, int | None], None]
+"""Told (scenario, what is awaited, until when in CLOCK_MONOTONIC ns) whenever that changes."""
+
+
+def execute(plan: Plan, folder: Path | None, status: Status) -> tuple[Event, ...]:
+    """Carry the plan out on this kernel; returns the timeline's events. Raises nothing on purpose."""
+    timeline = Timeline(folder)
+    try:
+        with ExitStack() as stack:
+            _Run(plan, timeline, status, stack).go()
+    except HarnessError as error:
+        timeline.add("run.broken", "harness", error=str(error))
+    except Exception as error:  # noqa: BLE001 - any defect of one run must not take the batch with it
+        text = "".join(traceback.format_exception(error))
+        timeline.add("run.broken", "harness", error=f"{type(error).__name__}: {error}", traceback=text)
+    finally:
+        timeline.close()
+        status(plan.name, "done", None)
+    return tuple(timeline.events)
+
+
+class _Run:
+    """The state of one run; `go` is the order of things."""
+
+    def __init__(self, plan: Plan, timeline: Timeline, status: Status, stack: ExitStack) -> None:
+        self.plan, self.scenario = plan, plan.scenario
+        self.timeline, self.stack = timeline, stack
+        self.tell = functools.partial(status, plan.name)
+        self.loop = Loop(timeline)
+        self.injections: list[Injection] = []
+        self._read = 0
+        self._ended = False
+
+    def go(self) -> None:
+        lab = self._build()
+        for index, fault in enumerate(self.scenario.faults):
+            if fault.standing:
+                self._inject(index, fault, lab)
+        self.stack.callback(self.loop.close)
+        self.loop.capture(lab)
+        self.tell("connecting", None)
+        connection = self.stack.enter_context(tcp.connected(self.scenario, lab, self.timeline))
+        for end in connection.watched.values():
+            self.loop.watch(end)
+        armed_ns = self._armed_ns()
+        for index, fault in enumerate(self.scenario.faults):
+            if not fault.standing:
+                self.loop.at(armed_ns + round(fault.at_s * 1e9), functools.partial(self._inject, index, fault, lab))
+        self._wait(armed_ns + self.plan.watch_ns)
+        if self._noticed():
+            self.loop.wait(time.monotonic_ns() + SETTLE_NS)
+        elif must_echo(self.plan):
+            self._echo(connection)
+        self._finish()
+
+    def _build(self) -> Lab:
+        from harness.lab.netns import NetnsLab
+
+        self.tell("building the lab", None)
+        with BUILDERS:
+            started = time.monotonic_ns()
+            lab = self.stack.enter_context(NetnsLab(self.scenario.topology))
+            took_ns = time.monotonic_ns() - started
+        self.timeline.add("lab.ready", "lab", hosts=list(lab.layout.host_names), took_ns=took_ns)
+        return lab
+
+    def _inject(self, index: int, fault: Fault, lab: Lab) -> None:
+        injection = Injection(fault, index, lab, self.timeline)
+        self.injections.append(injection)
+        self.stack.callback(injection.heal)
+        if not fault.standing:
+            self.loop.capture(lab)
+        if fault.for_s is not None:
+            self.loop.at(injection.injected_ns + round(fault.for_s * 1e9), injection.heal)
+
+    def _armed_ns(self) -> int:
+        side = self.scenario.expect.side
+        armed = next(e for e in reversed(self.timeline.events) if e.kind == "subject.armed" and e.data["side"] == side)
+        return armed.t_ns + self.timeline.opened_ns
+
+    def _noticed(self) -> bool:
+        """Whether the observed side has seen an error or the end of the stream."""
+        for event in self.timeline.events[self._read :]:
+            if event.kind in ("subject.detected", "subject.eof"):
+                self._ended |= event.data["side"] == self.scenario.expect.side
+        self._read = len(self.timeline.events)
+        return self._ended
+
+    def _wait(self, deadline_ns: int) -> None:
+        """Watch until something is noticed or the deadline passes, saying what is awaited."""
+
+        def enough() -> bool:
+            self.tell(f"{self.loop.pending} fault changes" if self.loop.pending else "detection", deadline_ns)
+            return self._noticed()
+
+        self.loop.wait(deadline_ns, enough)
+
+    def _echo(self, connection: tcp.Connection) -> None:
+        """Send data through the surviving connection and wait for it to come back."""
+        deadline_ns = time.monotonic_ns() + round(tcp.ECHO_TIMEOUT_S * 1e9)
+        if connection.send_echo():
+            self.loop.wait(deadline_ns, lambda: connection.echoed)
+        self.timeline.add("subject.alive", "client", side="client", echo=connection.echoed)
+
+    def _finish(self) -> None:
+        """Gather what is left before teardown's own packets can blur it."""
+        self.tell("taking everything down", None)
+        self.loop.drain()
+        for injection in self.injections:
+            injection.gather()
+        self.timeline.add("run.ended", "harness", reason="noticed" if self._noticed() else "watched to the end")

@@ -1,0 +1,137 @@
+"""A scenario: the claim that a peer's death is noticed in a window, with an errno. Frozen data, no I/O.
+
+The same values are written as TOML (see `harness.loader`) or in Python:
+
+    Scenario(
+        name="peer-down",
+        client=Endpoint(keepalive=Keepalive(idle_s=2, interval_s=1, count=3)),
+        faults=(Blackhole(at_s=0.5),),
+        expect=Expect(outcome="detected", errno="ETIMEDOUT"),
+    )
+"""
+
+from __future__ import annotations
+
+import errno as errno_numbers
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import msgspec
+
+from harness.errors import ScenarioError
+from harness.faults import AnyFault
+from harness.faults.base import Duration, Misplaced, Seconds
+from harness.lab.topology import Side, Topology, layout
+
+KernelSeconds = Annotated[int, msgspec.Meta(ge=1, le=32767)]
+"""MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL (include/net/tcp.h)."""
+KernelCount = Annotated[int, msgspec.Meta(ge=1, le=127)]
+"""MAX_TCP_KEEPCNT."""
+
+OutcomeName = Literal["as-predicted", "detected", "eof", "survives", "never"]
+Origin = Literal["armed", "fault", "last-received"]
+
+
+class Keepalive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """SO_KEEPALIVE with its three options, as in tcp(7); what is left out has Linux's default."""
+
+    idle_s: KernelSeconds = 7200
+    interval_s: KernelSeconds = 75
+    count: KernelCount = 9
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One side of the connection: its program and the options of its socket.
+
+    `keepalive`: a table of settings, `true` for Linux's defaults, `false` (the default) for off.
+    `user_timeout_s`: TCP_USER_TIMEOUT, to the millisecond. `settings_via`: whether idle, interval and count are set
+    on the socket or as the namespace's sysctls net.ipv4.tcp_keepalive_*; SO_KEEPALIVE is the socket's either way.
+    """
+
+    program: Literal["tcp"] = "tcp"
+    keepalive: Keepalive | bool = False
+    user_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=2_147_483)] = 0.0
+    settings_via: Literal["socket", "sysctl"] = "socket"
+
+    @property
+    def keepalive_settings(self) -> Keepalive | None:
+        """The settings in force, or None where keepalive is off."""
+        if isinstance(self.keepalive, Keepalive):
+            return self.keepalive
+        return Keepalive() if self.keepalive else None
+
+
+class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `side` must see. What is left out is taken from the oracle's prediction.
+
+    `outcome`: `detected` (an error on the socket), `eof` (the peer's FIN), `survives` (nothing is noticed and data still
+    passes at the end), `never` (nothing is noticed until `bound_s`), `as-predicted` (whichever the oracle says).
+    `window_s`: [earliest, latest] in seconds from `origin`: `armed` (keepalive switched on or, where it is off,
+    the connection made), `fault` (the first fault's injection) or `last-received` (the last segment from the peer).
+    `bound_s`: how long after arming to watch for `survives` and `never`.
+    """
+
+    side: Side = "client"
+    outcome: OutcomeName = "as-predicted"
+    errno: str | None = None
+    window_s: tuple[Seconds, Seconds] | None = None
+    origin: Origin = "armed"
+    bound_s: Duration | None = None
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One claim. `name` comes from the file's place in the catalogue unless it is given."""
+
+    name: str = ""
+    summary: str = ""
+    topology: Topology = Topology()
+    client: Endpoint = Endpoint()
+    server: Endpoint = Endpoint()
+    faults: tuple[AnyFault, ...] = ()
+    expect: Expect = Expect()
+
+    def endpoint(self, side: Side) -> Endpoint:
+        """The endpoint of a side."""
+        return self.client if side == "client" else self.server
+
+
+def check(scenario: Scenario, source: str) -> None:
+    """Raise ScenarioError for the first thing in `scenario` that its types alone cannot rule out.
+
+    `source` names where the scenario came from, for the message.
+    """
+    for problem in _problems(scenario):
+        raise ScenarioError(source, problem.key, problem.value, problem.expected)
+
+
+def _problems(scenario: Scenario) -> Iterator[Misplaced]:
+    where = layout(scenario.topology)
+    for index, fault in enumerate(scenario.faults):
+        for problem in fault.misplaced(where):
+            yield Misplaced(f"faults[{index}].{problem.key}", problem.value, problem.expected)
+        if scenario.expect.side in fault.processes():
+            yield Misplaced(
+                f"faults[{index}].on", scenario.expect.side, "the other side: a stopped program cannot notice anything"
+            )
+    yield from _expectation_problems(scenario.expect, has_fault=bool(scenario.faults))
+    for side in ("client", "server"):
+        endpoint = scenario.client if side == "client" else scenario.server
+        if round(endpoint.user_timeout_s * 1000, 6) % 1:
+            yield Misplaced(f"{side}.user_timeout_s", endpoint.user_timeout_s, "seconds in whole milliseconds")
+
+
+def _expectation_problems(expect: Expect, *, has_fault: bool) -> Iterator[Misplaced]:
+    if expect.errno is not None:
+        if not hasattr(errno_numbers, expect.errno):
+            yield Misplaced("expect.errno", expect.errno, "an errno's name, such as ETIMEDOUT or ECONNRESET")
+        if expect.outcome not in ("detected", "as-predicted"):
+            yield Misplaced("expect.errno", expect.errno, f"no errno with outcome {expect.outcome!r}")
+    if expect.window_s is not None:
+        if expect.outcome in ("survives", "never"):
+            yield Misplaced("expect.window_s", list(expect.window_s), f"bound_s with outcome {expect.outcome!r}")
+        if expect.window_s[0] > expect.window_s[1]:
+            yield Misplaced("expect.window_s", list(expect.window_s), "[earliest, latest], in that order")
+    if expect.bound_s is not None and expect.outcome in ("detected", "eof"):
+        yield Misplaced("expect.bound_s", expect.bound_s, f"window_s with outcome {expect.outcome!r}")
+    if expect.origin == "fault" and not has_fault:
+        yield Misplaced("expect.origin", expect.origin, '"armed" in a scenario without faults')

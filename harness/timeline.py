@@ -1,0 +1,97 @@
+"""The timeline: everything that happened in a run, in order, and the only input of the judge beside the plan.
+
+Each event is one JSON line, on disk before the next thing happens, so a killed run keeps all that it saw. Times are
+nanoseconds of CLOCK_MONOTONIC since the timeline was opened; the first line says what that was in both clocks.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from harness.errors import UsageError
+
+FILE_NAME = "timeline.jsonl"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One thing that happened. `t_ns`: since the timeline was opened; `source`: a host, side or part of the harness.
+
+    Kinds, and what `data` holds beside free text:
+      opened                 monotonic_ns, realtime_ns
+      lab.ready, lab.gone    what was built; how long it took
+      subject.armed          side, took_ns (the call's duration: the origin is known to within it), local, remote
+      subject.detected       side, errno (name), syscall, poll (names of the events), tcp_info
+      subject.eof            side, poll
+      subject.alive          side, echo (whether data still passed at the end)
+      fault.injected         index, kind, took_ns
+      fault.evidence         index, kind, level, found
+      fault.healed           index, kind, took_ns
+      segment                host, device, way (in|out), role (probe, answer, rst, …), flags, seq, ack, length, frame (hex)
+      run.ended              reason
+      run.broken             error: the run cannot be judged
+    """
+
+    t_ns: int
+    kind: str
+    source: str
+    data: dict[str, Any] = {}
+
+
+class Timeline:
+    """An append-only list of events, written through to a file where there is one."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.events: list[Event] = []
+        self._file: BinaryIO | None = None
+        if folder is not None:
+            self._file = (folder / FILE_NAME).open("wb", buffering=0)
+        self._encoder = msgspec.json.Encoder()
+        self.opened_ns = time.monotonic_ns()
+        self.realtime_offset_ns = time.time_ns() - self.opened_ns
+        self.add(
+            "opened",
+            "harness",
+            at_ns=self.opened_ns,
+            monotonic_ns=self.opened_ns,
+            realtime_ns=self.opened_ns + self.realtime_offset_ns,
+        )
+
+    def add(self, kind: str, source: str, *, at_ns: int | None = None, **data: Any) -> Event:
+        """Append an event that happened at `at_ns` (CLOCK_MONOTONIC; now when None)."""
+        moment = time.monotonic_ns() if at_ns is None else at_ns
+        event = Event(moment - self.opened_ns, kind, source, data)
+        self.events.append(event)
+        if self._file is not None:
+            self._file.write(self._encoder.encode(event) + b"\n")
+        return event
+
+    def close(self) -> None:
+        """Close the file; the events stay."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def load(folder: Path) -> tuple[Event, ...]:
+    """Read a saved timeline. A torn last line (a killed run) is left out. Raises UsageError."""
+    path = folder / FILE_NAME
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise UsageError(f"expected a run's timeline, found {error.strerror} at {path}") from error
+    decoder = msgspec.json.Decoder(Event)
+    events = []
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            events.append(decoder.decode(line))
+        except msgspec.DecodeError as error:
+            if number == len(lines):
+                break
+            raise UsageError(f"{path}:{number}: expected an event as JSON, found {error}") from error
+    return tuple(events)

@@ -1,0 +1,94 @@
+"""The host venue: this kernel, real time. The one place with concurrency: a thread for each plan, which mostly waits."""
+
+from __future__ import annotations
+
+import queue
+import resource
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harness.lab.namespace import ensure_privileges
+from harness.plan import Plan
+from harness.plan import save as save_plan
+from harness.run import Status, execute
+from harness.timeline import Event
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread may keep the interpreter while another one has been woken (Python's default is 5 ms)."""
+OVERTIME_NS = 60_000_000_000
+"""How long after its last moment a run may take to build, heal and end before it is given up."""
+DEFAULT_JOBS = 1000
+DESCRIPTORS_PER_RUN = 24
+"""Namespaces, sockets, captures, pipes and files that one run may hold open, with room to spare."""
+
+
+def folder_of(out: Path, plan: Plan) -> Path:
+    """The run directory of one plan."""
+    return out / plan.name
+
+
+def run_all(
+    plans: Sequence[Plan], out: Path, status: Status, jobs: int | None = None
+) -> Iterator[tuple[Plan, tuple[Event, ...]]]:
+    """Carry out all plans at the same time, at most `jobs` at once; yields each as it ends.
+
+    Plan and timeline of each are kept below `out`. Raises CapabilityError where no lab can be built.
+    """
+    ensure_privileges()
+    import harness.lab.netns  # noqa: F401 - loaded once here, not by every thread at the same moment
+
+    waiting: queue.SimpleQueue[Plan] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]]] = queue.SimpleQueue()
+    for plan in plans:
+        folder_of(out, plan).mkdir(parents=True, exist_ok=True)
+        save_plan(plan, folder_of(out, plan))
+        waiting.put(plan)
+
+    def work() -> None:
+        while True:
+            try:
+                plan = waiting.get_nowait()
+            except queue.Empty:
+                return
+            ended.put((plan, execute(plan, folder_of(out, plan), status)))
+
+    workers = min(len(plans), jobs or DEFAULT_JOBS, _descriptors() // DESCRIPTORS_PER_RUN)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        for number in range(workers):
+            threading.Thread(target=work, name=f"run-{number}", daemon=True).start()
+        yield from _collect(plans, ended, workers)
+    finally:
+        sys.setswitchinterval(before)
+
+
+def _descriptors() -> int:
+    """Raise the limit of open files as far as it goes; returns it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, DEFAULT_JOBS * DESCRIPTORS_PER_RUN) if hard != resource.RLIM_INFINITY else 65536
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
+
+
+def _collect(
+    plans: Sequence[Plan], ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]]], workers: int
+) -> Iterator[tuple[Plan, tuple[Event, ...]]]:
+    """Each plan as it ends; what has not ended when it must have is given up, without its timeline."""
+    longest_ns = max((plan.watch_ns for plan in plans), default=0)
+    rounds = -(-len(plans) // workers) if workers else 0
+    deadline = time.monotonic_ns() + rounds * longest_ns + OVERTIME_NS
+    missing = {plan.name: plan for plan in plans}
+    while missing:
+        try:
+            plan, events = ended.get(timeout=max(0.0, (deadline - time.monotonic_ns()) / 1e9))
+        except queue.Empty:
+            break
+        del missing[plan.name]
+        yield plan, events
+    for plan in missing.values():
+        broken = Event(0, "run.broken", "harness", {"error": "the run did not end in time and was given up"})
+        yield plan, (broken,)
