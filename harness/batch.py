@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from harness import plan as plans_module
 from harness import timeline
 from harness.errors import UsageError
 from harness.judge import Verdict, judge
+from harness.lab.ledger import state_folder
 from harness.plan import Plan
 from harness.report import json, pcapng
 from harness.timeline import Event
@@ -28,8 +30,8 @@ class Watcher(Protocol):
     def status(self, name: str, what: str, until_ns: int | None) -> None:
         """A scenario awaits something, until when in CLOCK_MONOTONIC nanoseconds."""
 
-    def verdict(self, verdict: Verdict) -> None:
-        """A scenario has been judged."""
+    def done(self, result: Result) -> None:
+        """A scenario has been judged and its run directory is complete."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,12 +52,18 @@ def run(plans: Sequence[Plan], out: Path, watcher: Watcher, jobs: int | None = N
     results: dict[str, Result] = {}
     for plan, events in host.run_all(plans, out, watcher.status, jobs):
         verdict = judge(plan, events)
-        results[plan.name] = Result(plan=plan, events=events, verdict=verdict, took_s=time.monotonic() - started)
+        result = Result(plan=plan, events=events, verdict=verdict, took_s=time.monotonic() - started)
+        results[plan.name] = result
         folder = host.folder_of(out, plan)
         pcapng.write(folder / CAPTURE_FILE, events)
         (folder / VERDICT_FILE).write_bytes(msgspec.json.encode(json.as_mapping(verdict)) + b"\n")
-        watcher.verdict(verdict)
+        watcher.done(result)
     return [results[plan.name] for plan in plans]
+
+
+def new_folder() -> Path:
+    """A run folder of our own, where the user named none: below the state folder, by date."""
+    return state_folder() / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
 
 
 def judge_again(folder: Path) -> list[Result]:

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from harness import batch
     from harness.judge import Verdict
     from harness.plan import Plan
-    from harness.timeline import Event
+
+Command = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.command
+    command: Command = options.command
     try:
         return command(options)
     except HarnessError as error:
@@ -46,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"keepalive-harness {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def add(name: str, command: Callable[[argparse.Namespace], int], text: str, example: str) -> argparse.ArgumentParser:
+    def add(
+        name: str, command: Callable[[argparse.Namespace], int], text: str, example: str
+    ) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=f"{text}.", epilog=f"example: {example}")
         sub.set_defaults(command=command)
         return sub
@@ -123,7 +126,7 @@ def _run(options: argparse.Namespace) -> int:
     console.print(text.table(verdicts))
     for result in results:
         if result.verdict.verdict != "pass":
-            _picture(console.print, result.plan, result.events, result.verdict)
+            _picture(console.print, result)
     console.print(text.summary(verdicts, time.monotonic() - started))
     console.print(f"plans, timelines and captures: {out}", highlight=False)
     _write_reports(options, results)
@@ -151,9 +154,9 @@ def _status(verdicts: Sequence[Verdict]) -> int:
 def _out_folder(given: str | None) -> Path:
     """An empty folder for the run's results. Raises UsageError."""
     if given is None:
-        from harness.lab.ledger import state_folder
+        from harness.batch import new_folder
 
-        folder = state_folder() / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+        folder = new_folder()
     else:
         folder = Path(given)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -193,27 +196,25 @@ def _judge(options: argparse.Namespace) -> int:
     verdicts = [result.verdict for result in results]
     console = text.console(sys.stdout)
     for result in results:
-        _picture(console.print, result.plan, result.events, result.verdict)
+        _picture(console.print, result)
     console.print(text.table(verdicts))
     return _status(verdicts)
 
 
-def _picture(write: Callable[..., None], plan: Plan, events: Sequence[Event], verdict: Verdict) -> None:
+def _picture(write: Callable[..., None], result: batch.Result) -> None:
     from rich.text import Text
 
     from harness.report import picture
 
-    lines = picture.draw(plan, events, verdict)
+    lines = picture.draw(result.plan, result.events)
     if lines:
-        write(Text("\n".join(["", plan.name, *(f"  {line}" for line in lines), ""])))
+        write(Text("\n".join(["", result.plan.name, *(f"  {line}" for line in lines), ""])))
 
 
 def _predict(options: argparse.Namespace) -> int:
     from harness.report import prediction
 
-    found = prediction.of_options(
-        options.idle, options.interval, options.count, options.user_timeout, options.hz
-    )
+    found = prediction.of_options(options.idle, options.interval, options.count, options.user_timeout, options.hz)
     if options.json:
         sys.stdout.buffer.write(prediction.as_json(found))
     else:

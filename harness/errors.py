@@ -1,12 +1,12 @@
 """Every exception the harness raises on purpose.
 
-    HarnessError                  says what was expected, found, where, and what to do
-     ├─ UsageError                bad command line, scenario file or Python value; nothing was built  (exit 2)
-     │   └─ ScenarioError         names file, key, value and what was expected
-     ├─ CapabilityError           this machine or kernel cannot do what was asked for                (exit 3)
-     ├─ LabError                  the lab could not be built or broke while in use                   (exit 3)
-     ├─ FaultError                a fault could not be injected or healed                            (exit 3)
-     └─ SubjectError              a program under test did not start, get ready or answer            (exit 3)
+HarnessError                  says what was expected, found, where, and what to do
+├─ UsageError                bad command line, scenario file or Python value; nothing was built  (exit 2)
+│   └─ ScenarioError         names file, key, value and what was expected
+├─ CapabilityError           this machine or kernel cannot do what was asked for                (exit 3)
+├─ LabError                  the lab could not be built or broke while in use                   (exit 3)
+├─ FaultError                a fault could not be injected or healed                            (exit 3)
+└─ SubjectError              a program under test did not start, get ready or answer            (exit 3)
 """
 
 from __future__ import annotations

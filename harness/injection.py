@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from harness.faults.base import Evidence, Fault
+from harness.faults import AnyFault, Evidence
 from harness.lab.host import Lab
 from harness.timeline import Timeline
 
@@ -14,7 +14,7 @@ from harness.timeline import Timeline
 class Injection:
     """One fault that has been injected. `heal` may be called more than once; only the first call does anything."""
 
-    def __init__(self, fault: Fault, index: int, lab: Lab, timeline: Timeline) -> None:
+    def __init__(self, fault: AnyFault, index: int, lab: Lab, timeline: Timeline) -> None:
         """Inject now. Raises FaultError or LabError."""
         self.fault, self.index, self.timeline = fault, index, timeline
         self._guard = ExitStack()
@@ -23,9 +23,7 @@ class Injection:
         took_ns = time.monotonic_ns() - self.injected_ns
         self.proof: Evidence | None = None
         self.healed_ns: int | None = None
-        timeline.add(
-            "fault.injected", "fault", at_ns=self.injected_ns, index=index, fault=fault.kind, took_ns=took_ns
-        )
+        timeline.add("fault.injected", "fault", at_ns=self.injected_ns, index=index, fault=fault.kind, took_ns=took_ns)
 
     def gather(self) -> Evidence:
         """The evidence, read and written down once: the first call's stands."""

@@ -110,7 +110,9 @@ class _Story:
         self.ran_out = any(event.kind == "run.ended" for event in events)
         self.broken = next((event for event in events if event.kind == "run.broken"), None)
         self.segment_indices = [
-            i for i in self.order if events[i].kind == "segment" and events[i].source == side and self._watched(events[i])
+            i
+            for i in self.order
+            if events[i].kind == "segment" and events[i].source == side and self._watched(events[i])
         ]
         self.probes = [
             events[i]
@@ -155,7 +157,10 @@ class _Story:
         received = [
             e
             for e in (self.events[i] for i in self.segment_indices)
-            if e.data["way"] == "in" and "R" not in e.data["flags"] and "F" not in e.data["flags"] and self._before_end(e)
+            if e.data["way"] == "in"
+            and "R" not in e.data["flags"]
+            and "F" not in e.data["flags"]
+            and self._before_end(e)
         ]
         return self.since_armed(received[-1]) if received else 0
 
@@ -168,7 +173,7 @@ class _Story:
         windows = [o.window_ns for o in self.plan.expected if o.window_ns is not None]
         shift = self.origin_shift()
         if windows and shift is not None:
-            return min(w[0] for w in windows) - shift, max(w[1] for w in windows) - shift
+            return max(0, min(w[0] for w in windows) - shift), max(w[1] for w in windows) - shift
         claim = self.plan.scenario.expect.window_s
         return None if claim is None else (round(claim[0] * 1e9), round(claim[1] * 1e9))
 
@@ -181,9 +186,8 @@ class _Story:
         return None
 
     def sent_rst(self) -> bool:
-        return any(
-            self.events[i].data["way"] == "out" and "R" in self.events[i].data["flags"] for i in self.segment_indices
-        )
+        segments = (self.events[index].data for index in self.segment_indices)
+        return ("out", "rst") in {(data["way"], data["role"]) for data in segments}
 
     def cites(self) -> tuple[int, ...]:
         """The events a verdict rests on: arming, faults with their evidence, the end."""
@@ -288,9 +292,7 @@ def _check_prediction(plan: Plan, story: _Story) -> None:
             raise _Refuted(f"noticed {_s(measured)} after arming, {_s(lo - measured)} before the oracle's window opens")
         if measured - story.took_ns > hi + plan.allowance_ns:
             _blame_late_wake_up(plan, story, hi)
-            raise _Refuted(
-                f"noticed {_s(measured)} after arming, {_s(measured - hi)} after the oracle's window closed"
-            )
+            raise _Refuted(f"noticed {_s(measured)} after arming, {_s(measured - hi)} after the oracle's window closed")
     _check_segments(plan, story, same)
 
 
@@ -301,7 +303,9 @@ def _check_segments(plan: Plan, story: _Story, same: list[Outcome]) -> None:
     assert span is not None
     if not span[0] <= len(story.probes) <= span[1]:
         raise _Refuted(f"{len(story.probes)} probes on the wire, the oracle says {_range(span)}")
-    for number, (probe, window) in enumerate(zip(story.probes, plan.prediction.probe_windows_ns, strict=False), start=1):
+    for number, (probe, window) in enumerate(
+        zip(story.probes, plan.prediction.probe_windows_ns, strict=False), start=1
+    ):
         at = story.since_armed(probe)
         if at < window[0] or at - story.took_ns > window[1] + plan.allowance_ns:
             raise _Refuted(
@@ -320,8 +324,8 @@ def _blame_late_wake_up(plan: Plan, story: _Story, hi_ns: int) -> None:
         return
     late = story.end.t_ns - moment.t_ns
     raise _Inconclusive(
-        f"the kernel decided in time ({_s(story.since_armed(moment))} after arming) but the program ran {_s(late)} later; "
-        f"the allowance is {_s(plan.allowance_ns)}: this machine is too busy"
+        f"the kernel decided in time ({_s(story.since_armed(moment))} after arming) but the program ran {_s(late)} "
+        f"later; the allowance is {_s(plan.allowance_ns)}: this machine is too busy"
     )
 
 

@@ -110,5 +110,11 @@ class _Tap:
             described = describe(frame, self.tracker)
             if described is not None:
                 self.timeline.add(
-                    "segment", self.host, at_ns=frame.t_ns, host=self.host, device=frame.device, way=frame.way, **described
+                    "segment",
+                    self.host,
+                    at_ns=frame.t_ns,
+                    host=self.host,
+                    device=frame.device,
+                    way=frame.way,
+                    **described,
                 )

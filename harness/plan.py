@@ -67,6 +67,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
+        """The scenario's name."""
         return self.scenario.name
 
 

@@ -23,7 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.faults.base import Fault
+from harness.faults import AnyFault
 from harness.injection import Injection
 from harness.lab.host import Lab
 from harness.loop import Loop
@@ -102,7 +102,7 @@ class _Run:
         self.timeline.add("lab.ready", "lab", hosts=list(lab.layout.host_names), took_ns=took_ns)
         return lab
 
-    def _inject(self, index: int, fault: Fault, lab: Lab) -> None:
+    def _inject(self, index: int, fault: AnyFault, lab: Lab) -> None:
         injection = Injection(fault, index, lab, self.timeline)
         self.injections.append(injection)
         self.stack.callback(injection.heal)

@@ -64,8 +64,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `side` must see. What is left out is taken from the oracle's prediction.
 
-    `outcome`: `detected` (an error on the socket), `eof` (the peer's FIN), `survives` (nothing is noticed and data still
-    passes at the end), `never` (nothing is noticed until `bound_s`), `as-predicted` (whichever the oracle says).
+    `outcome`: `detected` (an error on the socket), `eof` (the peer's FIN), `survives` (nothing is noticed and data
+    still passes at the end), `never` (nothing is noticed until `bound_s`), `as-predicted` (whichever the oracle says).
     `window_s`: [earliest, latest] in seconds from `origin`: `armed` (keepalive switched on or, where it is off,
     the connection made), `fault` (the first fault's injection) or `last-received` (the last segment from the peer).
     `bound_s`: how long after arming to watch for `survives` and `never`.

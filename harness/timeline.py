@@ -6,12 +6,14 @@ nanoseconds of CLOCK_MONOTONIC since the timeline was opened; the first line say
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
+from harness.descriptors import raised
 from harness.errors import UsageError
 
 FILE_NAME = "timeline.jsonl"
@@ -30,7 +32,8 @@ class Event(msgspec.Struct, frozen=True):
       fault.injected         index, kind, took_ns
       fault.evidence         index, kind, level, found
       fault.healed           index, kind, took_ns
-      segment                host, device, way (in|out), role (probe, answer, rst, …), flags, seq, ack, length, frame (hex)
+      segment                host, device, way (in|out), role (probe, answer, rst, …), flags, seq, ack, length, and
+                             frame (the first bytes in hexadecimal)
       run.ended              reason
       run.broken             error: the run cannot be judged
     """
@@ -48,7 +51,8 @@ class Timeline:
         self.events: list[Event] = []
         self._file: BinaryIO | None = None
         if folder is not None:
-            self._file = (folder / FILE_NAME).open("wb", buffering=0)
+            opened = os.open(folder / FILE_NAME, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            self._file = os.fdopen(raised(opened), "wb", buffering=0)
         self._encoder = msgspec.json.Encoder()
         self.opened_ns = time.monotonic_ns()
         self.realtime_offset_ns = time.time_ns() - self.opened_ns

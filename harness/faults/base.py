@@ -89,3 +89,8 @@ def unknown_host(key: str, name: str, layout: Layout) -> Misplaced:
 def other(side: Side) -> Side:
     """The opposite end of the connection."""
     return "server" if side == "client" else "client"
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun, for messages: "1 packet", "2 packets"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

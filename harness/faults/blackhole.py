@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Literal
 
-from harness.faults.base import Evidence, Fault, Misplaced, other, unknown_host
+from harness.faults.base import Evidence, Fault, Misplaced, count, other, unknown_host
 from harness.lab.topology import SIDES, Layout, Side
 from harness.oracle.effects import Effect
 
@@ -39,7 +39,9 @@ class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
             yield unknown_host("on", self.on, layout)
         elif self.on in SIDES and self._receivers() != (self.on,):
             yield Misplaced(
-                "on", self.on, f'direction = "to-{self.on}" there: packets are dropped where they arrive, not where sent'
+                "on",
+                self.on,
+                f'direction = "to-{self.on}" there: packets are dropped where they arrive, not where sent',
             )
 
     def places(self, layout: Layout) -> tuple[tuple[str, str], ...]:
@@ -58,9 +60,7 @@ class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         forward = self.direction in ("both", f"to-{other(observer)}")
-        return (
-            Effect(mechanism="lost" if forward else "answers-lost", from_s=self.at_s, until_s=self.until_s),
-        )
+        return (Effect(mechanism="lost" if forward else "answers-lost", from_s=self.at_s, until_s=self.until_s),)
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
@@ -76,7 +76,7 @@ class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
             def evidence() -> Evidence:
                 packets = sum(counter()["drop"] for counter in counters)
                 level: Literal["bit", "in-place"] = "bit" if packets else "in-place"
-                return Evidence(level=level, found=f"{packets} packets dropped")
+                return Evidence(level=level, found=f"{count(packets, 'packet')} dropped")
 
             yield evidence
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import msgspec
 
-from harness.faults.base import Evidence, Fault, Misplaced, unknown_host
+from harness.faults.base import Evidence, Fault, Misplaced, count, unknown_host
 from harness.lab.topology import Layout, Side
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
-    from harness.lab.host import Lab
+    from harness.lab.host import Lab, Rules
 
 
 class FirewallIdle(Fault, frozen=True, kw_only=True, tag="firewall-idle"):
@@ -45,23 +45,24 @@ class FirewallIdle(Fault, frozen=True, kw_only=True, tag="firewall-idle"):
         host = lab.host(self.on)
         host.sysctl("net.netfilter.nf_conntrack_tcp_loose", 0)
         host.sysctl("net.netfilter.nf_conntrack_tcp_timeout_established", self.timeout_s)
-        late: dict[str, object] = {"reject": {"type": "tcp reset"}} if self.then == "reset" else {"drop": None}
-        chains = {
+        late: dict[str, Any] = {"reject": {"type": "tcp reset"}} if self.then == "reset" else {"drop": None}
+        rules: Rules = {
             "expired": [[_state("invalid"), {"counter": None}, late]],
             "tracked": [[_state("established"), {"counter": None}, {"accept": None}]],
         }
-        with host.ruleset("forward", chains) as counters:
+        with host.ruleset("forward", rules) as counters:
 
             def evidence() -> Evidence:
-                count = counters()
-                expired, tracked = count["expired"], count["tracked"]
+                counted = counters()
+                expired, tracked = counted["expired"], counted["tracked"]
                 level: Literal["bit", "in-place", "none"] = "bit" if expired else "in-place" if tracked else "none"
                 return Evidence(
-                    level=level, found=f"{tracked} packets of tracked flows, {expired} packets met expired state"
+                    level=level,
+                    found=f"{count(tracked, 'packet')} of tracked flows, {count(expired, 'packet')} met expired state",
                 )
 
             yield evidence
 
 
-def _state(name: str) -> dict[str, object]:
+def _state(name: str) -> dict[str, Any]:
     return {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": name}}

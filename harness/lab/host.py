@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
+from harness.descriptors import raised_socket
 from harness.errors import FaultError
 from harness.lab import nftables
-from harness.lab.ledger import LEDGER, TOKEN_VARIABLE
+from harness.lab.ledger import LEDGER, MARK_VARIABLE
 from harness.lab.namespace import Namespace, write_sysctl
 from harness.lab.program import Program
 from harness.lab.topology import HostSpec, Layout
@@ -61,7 +62,7 @@ class Host:
     def socket(self, family: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
         """A socket that lives on this host."""
         with self.entered():
-            return socket.socket(family, kind)
+            return raised_socket(socket.socket(family, kind))
 
     def sysctl(self, name: str, value: int | str) -> None:
         """Set a sysctl of the host's network, by its dotted name. Raises LabError."""
@@ -73,7 +74,7 @@ class Host:
         token = LEDGER.announce("program", f"{name} on {self.name}: {' '.join(argv)}")
         try:
             with self.entered():
-                program = Program(name, argv, {**os.environ, TOKEN_VARIABLE: token})
+                program = Program(name, argv, {**os.environ, MARK_VARIABLE: token})
         except BaseException:
             LEDGER.settle(token)
             raise
@@ -96,7 +97,14 @@ class Host:
         table = f"harness_{next(_table_numbers)}"
         family = "netdev" if hook.startswith("ingress:") else "inet"
         where = {"family": family, "table": table}
-        chain = {**where, "name": "chain", "type": "filter", "hook": hook.split(":")[0], "prio": 0, "policy": "accept"}
+        chain = {
+            **where,
+            "name": "chain",
+            "type": "filter",
+            "hook": hook.split(":", maxsplit=1)[0],
+            "prio": 0,
+            "policy": "accept",
+        }
         if family == "netdev":
             chain["dev"] = hook.split(":")[1]
         commands: list[dict[str, Any]] = [

@@ -1,4 +1,4 @@
-"""The ledger: what a run made that could outlive it, on disk before it exists, so `harness clean` can undo exactly that.
+"""The ledger: what a run made that could outlive it, written down before it exists, so that it can be removed by name.
 
 Namespaces, links and rules vanish with the harness's process by themselves (see `harness.lab.namespace`). Processes do
 not: each program is announced here before it is started, marked with a token of its own in its environment.
@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 import msgspec
 
-TOKEN_VARIABLE = "KEEPALIVE_HARNESS_TOKEN"
+MARK_VARIABLE = "KEEPALIVE_HARNESS_MARK"
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -32,8 +32,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 def state_folder() -> Path:
     """Where ledgers and unnamed run directories are kept: $XDG_STATE_HOME/keepalive-harness."""
-    base = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    return Path(base) / "keepalive-harness"
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "keepalive-harness"
 
 
 class Ledger:
@@ -129,7 +129,7 @@ def _marked_processes(tokens: set[str]) -> Iterator[tuple[int, str]]:
     """Processes whose environment carries one of the tokens, with the token."""
     if not tokens:
         return
-    marker = f"{TOKEN_VARIABLE}=".encode()
+    marker = f"{MARK_VARIABLE}=".encode()
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
             continue

@@ -14,6 +14,7 @@ FAMILIES: dict[Family, int] = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 _IFF = {"UP": 0x1, "RUNNING": 0x40, "LOWER_UP": 0x10000}
 _FAMILY_KEYS = ("dst", "gateway", "priority")
 _PERMANENT = 0x80
+_IFA_F_NODAD = 0x02
 _KERNEL_MADE = 2
 """rtm_protocol of routes that come and go with addresses (RTPROT_KERNEL)."""
 BRIDGE = "bridge"
@@ -56,9 +57,7 @@ def configure(
     for interface in host.interfaces:
         index = indices[interface.name]
         if interface.address is not None:
-            ipr.addr(
-                "add", index=index, family=FAMILIES[family], address=interface.address, prefixlen=interface.prefix
-            )
+            _address(ipr, "add", index, FAMILIES[family], interface.address, interface.prefix)
         if host.bridges:
             ipr.link("set", index=index, master=BRIDGE_INDEX)
         ipr.link("set", index=index, state="up")
@@ -75,6 +74,12 @@ def configure(
             ifindex=_index_for(host, indices, address),
             state=_PERMANENT,
         )
+
+
+def _address(ipr: IPRoute, verb: str, index: int, family: int, address: str, prefix: int) -> None:
+    """Give an interface an address that can be used at once: detection of duplicates runs from a work queue."""
+    no_detection = {"flags": _IFA_F_NODAD} if family == socket.AF_INET6 else {}
+    ipr.addr(verb, index=index, family=family, address=address, prefixlen=prefix, **no_detection)
 
 
 def _index_for(host: HostSpec, indices: dict[str, int], address: str) -> int:
@@ -122,7 +127,7 @@ def bring_up(device: str, saved: SavedInterface) -> None:
         index = ipr.link_lookup(ifname=device)[0]
         ipr.link("set", index=index, state="up")
         for address, prefix, family in saved.addresses:
-            ipr.addr("replace", index=index, family=family, address=address, prefixlen=prefix)
+            _address(ipr, "replace", index, family, address, prefix)
         for route in saved.routes:
             ipr.route("replace", **route)
         for family, address, mac in saved.neighbours:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from harness.descriptors import raised
 from harness.errors import CapabilityError, LabError
 
 CLONE_NEWUSER = 0x10000000
@@ -38,7 +39,7 @@ class Namespace:
             os.close(before)
             raise LabError(f"expected to make a network namespace, found {error}; see `harness doctor`") from error
         try:
-            self.fd = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+            self.fd = raised(os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC))
         finally:
             _call("setns", before, CLONE_NEWNET)
             os.close(before)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from types import TracebackType
+from typing import Self
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
@@ -28,7 +29,7 @@ class NetnsLab:
         self.layout: Layout = layout(topology)
         self._hosts: dict[str, Host] = {}
 
-    def __enter__(self) -> NetnsLab:
+    def __enter__(self) -> Self:
         try:
             for spec in self.layout.hosts:
                 self._hosts[spec.name] = self._new_host(spec)

@@ -11,9 +11,11 @@ import ctypes
 import ctypes.util
 import functools
 import json
+import os
 import threading
 from typing import Any
 
+from harness.descriptors import FLOOR
 from harness.errors import CapabilityError, LabError
 
 _OUTPUT_JSON = 1 << 4
@@ -42,12 +44,21 @@ def library() -> ctypes.CDLL:
     return loaded
 
 
+def _check_descriptors() -> None:
+    """Raise LabError where libnftables would be given a descriptor that it cannot wait on (see `descriptors`)."""
+    descriptor = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    os.close(descriptor)
+    if descriptor > FLOOR - 32:
+        raise LabError(f"expected free file descriptors below {FLOOR} for nftables, found them taken; use fewer --jobs")
+
+
 def run(*commands: dict[str, Any]) -> list[dict[str, Any]]:
     """Carry out commands as one transaction in the calling thread's namespace; returns what they print.
 
     Raises LabError with nft's own words, and CapabilityError where the library is missing.
     """
     nft = library()
+    _check_descriptors()
     text = json.dumps({"nftables": commands})
     with _one_at_a_time:
         context = nft.nft_ctx_new(0)

@@ -20,7 +20,7 @@ class Program:
         """Start `argv` in the calling thread's namespace. Raises SubjectError."""
         self.name = name
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - running the user's command is the job
+            self._process = subprocess.Popen(
                 argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -75,6 +75,13 @@ class Program:
     def poll(self) -> int | None:
         """The exit status (negative: the signal), or None while it runs."""
         return self._process.poll()
+
+    def wait(self, within_s: float) -> int:
+        """The exit status, waiting for it at most so long. Raises SubjectError."""
+        try:
+            return self._process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            raise SubjectError(f"{self.name}: expected an end within {within_s:g} s, found it running") from None
 
     def kill(self) -> None:
         """SIGKILL to the whole session, and wait until it is gone."""

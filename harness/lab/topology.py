@@ -123,11 +123,11 @@ def layout(topology: Topology) -> Layout:
         )
     hosts = tuple(endpoints)
     if middle is not None:
-        hosts = (endpoints[0], _middle_host(middle, family, subnets, two_subnets), endpoints[1])
+        hosts = (endpoints[0], _middle_host(middle, family, subnets, routed=two_subnets), endpoints[1])
     return Layout(family=family, hosts=hosts, neighbours=_neighbours(hosts))
 
 
-def _middle_host(name: str, family: Family, subnets: tuple[int, int], routed: bool) -> HostSpec:
+def _middle_host(name: str, family: Family, subnets: tuple[int, int], *, routed: bool) -> HostSpec:
     interfaces = []
     for index, side in enumerate(SIDES):
         address, prefix = _subnet(family, subnets[index], 254)
@@ -151,9 +151,11 @@ def _neighbours(hosts: tuple[HostSpec, ...]) -> tuple[tuple[str, str, str], ...]
         for other in hosts:
             if other.name == host.name:
                 continue
-            for interface in other.interfaces:
-                if interface.address and _network(interface) in own:
-                    pinned.append((host.name, interface.address, interface.mac))
+            pinned += [
+                (host.name, interface.address, interface.mac)
+                for interface in other.interfaces
+                if interface.address and _network(interface) in own
+            ]
     return tuple(pinned)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.etree import ElementTree as xml
+from xml.etree import ElementTree as ET
 
 from harness.judge import Verdict
 
@@ -13,7 +13,7 @@ _ELEMENT = {"fail": "failure", "inconclusive": "error"}
 def render(verdicts: Sequence[Verdict], took_s: dict[str, float]) -> bytes:
     """One test suite; `took_s` gives each scenario's wall time in seconds by name."""
     counts = {name: sum(v.verdict == name for v in verdicts) for name in ("fail", "inconclusive")}
-    suite = xml.Element(
+    suite = ET.Element(
         "testsuite",
         name="keepalive-harness",
         tests=str(len(verdicts)),
@@ -24,7 +24,7 @@ def render(verdicts: Sequence[Verdict], took_s: dict[str, float]) -> bytes:
     )
     for verdict in verdicts:
         folder, _, leaf = verdict.name.rpartition("/")
-        case = xml.SubElement(
+        case = ET.SubElement(
             suite,
             "testcase",
             classname=folder.replace("/", ".") or "scenarios",
@@ -33,10 +33,10 @@ def render(verdicts: Sequence[Verdict], took_s: dict[str, float]) -> bytes:
         )
         element = _ELEMENT.get(verdict.verdict)
         if element is not None:
-            xml.SubElement(case, element, message=verdict.reason, type=verdict.verdict).text = verdict.reason
+            ET.SubElement(case, element, message=verdict.reason, type=verdict.verdict).text = verdict.reason
         else:
-            xml.SubElement(case, "system-out").text = verdict.reason
-    root = xml.Element("testsuites")
+            ET.SubElement(case, "system-out").text = verdict.reason
+    root = ET.Element("testsuites")
     root.append(suite)
-    xml.indent(root)
-    return bytes(xml.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+    ET.indent(root)
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"

@@ -1,16 +1,16 @@
 """A run as a picture in text: time runs to the right, one lane each for faults, probes, the window and the end.
 
-    fault      ┣━ blackhole ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
-    probes                        ●          ●          ●
-    window                                                     ░█
-    noticed                                                     ▲ ETIMEDOUT 5.084 s
+fault      ┣━ blackhole ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+probes                        ●          ●          ●
+window                                                     ░█
+noticed                                                     ▲ ETIMEDOUT 5.084 s
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.judge import Verdict
+from harness.faults import Fault
 from harness.plan import Plan
 from harness.timeline import Event
 
@@ -18,7 +18,7 @@ LANE_WIDTH = 72
 LABEL_WIDTH = 11
 
 
-def draw(plan: Plan, events: Sequence[Event], verdict: Verdict) -> list[str]:
+def draw(plan: Plan, events: Sequence[Event]) -> list[str]:
     """The lanes as lines of text; no lines where the subject was never armed."""
     side = plan.scenario.expect.side
     armed = next((e for e in events if e.kind == "subject.armed" and e.data["side"] == side), None)
@@ -27,7 +27,7 @@ def draw(plan: Plan, events: Sequence[Event], verdict: Verdict) -> list[str]:
     scale = _Scale(armed.t_ns, _length_ns(plan, events, armed))
     lines = [_label("seconds") + scale.axis()]
     for index, fault in enumerate(plan.scenario.faults):
-        lines.append(_label("fault") + _fault_lane(index, fault.kind, fault.standing, events, scale))
+        lines.append(_label("fault") + _fault_lane(index, fault, events, scale))
     lines.append(_label("probes") + _probe_lane(events, side, scale))
     lines += [_label("window") + lane for lane in _window_lanes(plan, scale)]
     end = next((e for e in events if e.kind in ("subject.detected", "subject.eof") and e.data["side"] == side), None)
@@ -74,12 +74,13 @@ def _label(text: str) -> str:
     return f"{text:<{LABEL_WIDTH}}"
 
 
-def _fault_lane(index: int, kind: str, standing: bool, events: Sequence[Event], scale: _Scale) -> str:  # noqa: FBT001
+def _fault_lane(index: int, fault: Fault, events: Sequence[Event], scale: _Scale) -> str:
+    kind = fault.kind
     injected = next((e for e in events if e.kind == "fault.injected" and e.data["index"] == index), None)
     if injected is None:
         return f"{kind}: never injected"
     healed = next((e for e in events if e.kind == "fault.healed" and e.data["index"] == index), None)
-    first = 0 if standing else scale.column(injected.t_ns)
+    first = 0 if fault.standing else scale.column(injected.t_ns)
     last = LANE_WIDTH - 1 if healed is None else scale.column(healed.t_ns)
     body = f"┣━ {kind} " if last - first > len(kind) + 4 else "┣"
     bar = body + "━" * max(0, last - first + 1 - len(body))

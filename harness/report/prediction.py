@@ -60,7 +60,7 @@ def describe(forecast: Forecast) -> str:
     settings, outcome = forecast.settings, forecast.outcome
     assert outcome.window_ns is not None
     nominal = settings.idle_s + settings.interval_s * settings.count
-    idle_jiffies, interval_jiffies = settings.idle_s * forecast.hz, settings.interval_s * forecast.hz
+    buckets = granularity(settings.idle_s * forecast.hz), granularity(settings.interval_s * forecast.hz - 1)
     tick_s = tick_ns(forecast.hz) / 1e9
     lines = [
         f"keepalive idle {settings.idle_s} s, interval {settings.interval_s} s, count {settings.count}, "
@@ -74,9 +74,8 @@ def describe(forecast: Forecast) -> str:
         *(f"                            {n}. {_window(w)}" for n, w in _ends(forecast.prediction.probe_windows_ns)),
         f"at the abort              {'one RST is sent' if outcome.rst else 'no RST is sent'}",
         "",
-        f"Why not exactly: timers are rounded up to the buckets of the kernel's timer wheel, which are "
-        f"{granularity(idle_jiffies) * tick_s:g} s",
-        f"wide for the idle time and {granularity(interval_jiffies - 1) * tick_s:g} s for the interval (kernel/time/timer.c).",
+        "Why not exactly: the kernel rounds timers up to the buckets of its timer wheel (kernel/time/timer.c),",
+        f"{buckets[0] * tick_s:g} s for this idle time, {buckets[1] * tick_s:g} s for this interval.",
     ]
     return "\n".join(lines)
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -15,6 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.judge import Verdict, worst
+
+if TYPE_CHECKING:
+    from harness.batch import Result
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "bold yellow"}
 LINES_SHOWN = 12
@@ -85,7 +88,7 @@ class Progress:
         self._lock = threading.Lock()
         self._live: Live | None = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=8, transient=True)
             self._live.start()
@@ -107,8 +110,9 @@ class Progress:
             else:
                 self._running[name] = (what, until_ns)
 
-    def verdict(self, verdict: Verdict) -> None:
-        """Called with each verdict as it comes."""
+    def done(self, result: Result) -> None:
+        """Called with each result as it comes."""
+        verdict = result.verdict
         self._done += 1
         if self._live is None:
             self._console.print(f"{self._done}/{self._total} {verdict.verdict:<12} {verdict.name}", highlight=False)

@@ -44,7 +44,7 @@ class Endpoint:
 
     def __init__(self, sock: socket.socket, emit: Emit, *, echoes: bool) -> None:
         self.sock = sock
-        self.sock.setblocking(False)
+        self.sock.settimeout(0)
         self.emit = emit
         self.echoes = echoes
         self.watching = True

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from harness.descriptors import raised_socket
 from harness.errors import SubjectError
 from harness.lab.host import Host, Lab
 from harness.lab.links import FAMILIES
@@ -58,22 +60,21 @@ class _Process:
             self.timeline.add("subject.ended", self.side, at_ns=at_ns, side=self.side, status=self.program.poll())
             self.watching = False
 
-    def await_event(self, kind: str) -> dict[str, object]:
+    def await_event(self, kind: str) -> None:
         """Read events until one of that kind. Raises SubjectError."""
         while True:
-            event = self.note(self.program.read_line(READY_TIMEOUT_S))
-            if event["kind"] == kind:
-                return dict(event["data"])
+            if self.note(self.program.read_line(READY_TIMEOUT_S)) == kind:
+                return
 
-    def note(self, line: bytes) -> dict[str, dict[str, object]]:
+    def note(self, line: bytes) -> str:
+        """Copy a printed event into the timeline; returns its kind. Raises SubjectError."""
         try:
-            event: dict[str, dict[str, object]] = json.loads(line)
+            event: dict[str, Any] = json.loads(line)
         except ValueError:
             raise SubjectError(f"{self.side}: expected an event as JSON, found {line!r}") from None
-        self.timeline.add(
-            str(event["kind"]), self.side, at_ns=int(str(event["at_ns"])), side=self.side, **event["data"]
-        )
-        return event
+        kind = str(event["kind"])
+        self.timeline.add(kind, self.side, at_ns=event["at_ns"], side=self.side, **event["data"])
+        return kind
 
 
 class Connection:
@@ -125,10 +126,15 @@ def set_sysctls(scenario: Scenario, lab: Lab) -> None:
 
 
 @contextmanager
-def connected(scenario: Scenario, lab: Lab, timeline: Timeline) -> Iterator[Connection]:
-    """Start both ends, connect, set the options; the observed side is armed last. Raises SubjectError."""
+def connected(
+    scenario: Scenario, lab: Lab, timeline: Timeline, processes: frozenset[Side] = frozenset()
+) -> Iterator[Connection]:
+    """Start both ends, connect, set the options; the observed side is armed last. Raises SubjectError.
+
+    Sides whose program a fault acts on, and those in `processes`, run as processes of their own.
+    """
     set_sysctls(scenario, lab)
-    apart = frozenset(side for fault in scenario.faults for side in fault.processes())
+    apart = processes.union(*(fault.processes() for fault in scenario.faults))
     options = {side: options_of(scenario, side) for side in SIDES}
     address = lab.layout.address("server")
     with ExitStack() as stack:
@@ -159,7 +165,7 @@ def _connect(
         job = {"role": side, "address": address, "port": PORT, "options": options[side]}
         return _Process(_start(lab.host(side), side, job), timeline, side)
 
-    def inside(side: Side, sock: endpoint.socket.socket) -> endpoint.Endpoint:
+    def inside(side: Side, sock: socket.socket) -> endpoint.Endpoint:
         end = endpoint.Endpoint(sock, _emitter(timeline, side), echoes=side == "server")
         stack.callback(end.vanish)
         return end
@@ -180,7 +186,7 @@ def _connect(
         endpoint.connect(sock, address, PORT)
         watched["client"] = inside("client", sock)
     if listener is not None:
-        watched["server"] = inside("server", endpoint.accept(listener))
+        watched["server"] = inside("server", raised_socket(endpoint.accept(listener)))
         listener.close()
     for end in watched.values():
         if isinstance(end, _Process):
@@ -198,4 +204,3 @@ def _emitter(timeline: Timeline, side: Side) -> endpoint.Emit:
 def _start(host: Host, side: Side, job: dict[str, object]) -> Program:
     script = str(Path(endpoint.__file__))
     return host.start(f"tcp-{side}", [sys.executable, "-I", "-S", script, json.dumps(job)])
-

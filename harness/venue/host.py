@@ -1,15 +1,15 @@
-"""The host venue: this kernel, real time. The one place with concurrency: a thread for each plan, which mostly waits."""
+"""The host venue: this kernel, real time. The one place with concurrency: a thread for each plan, mostly waiting."""
 
 from __future__ import annotations
 
 import queue
-import resource
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness.descriptors import raise_limit
 from harness.lab.namespace import ensure_privileges
 from harness.plan import Plan
 from harness.plan import save as save_plan
@@ -55,7 +55,7 @@ def run_all(
                 return
             ended.put((plan, execute(plan, folder_of(out, plan), status)))
 
-    workers = min(len(plans), jobs or DEFAULT_JOBS, _descriptors() // DESCRIPTORS_PER_RUN)
+    workers = min(len(plans), jobs or DEFAULT_JOBS, raise_limit(DEFAULT_JOBS * DESCRIPTORS_PER_RUN) // DESCRIPTORS_PER_RUN)
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
@@ -64,14 +64,6 @@ def run_all(
         yield from _collect(plans, ended, workers)
     finally:
         sys.setswitchinterval(before)
-
-
-def _descriptors() -> int:
-    """Raise the limit of open files as far as it goes; returns it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = min(hard, DEFAULT_JOBS * DESCRIPTORS_PER_RUN) if hard != resource.RLIM_INFINITY else 65536
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return wanted
 
 
 def _collect(

@@ -44,11 +44,11 @@ class Wheel:
 
     def run(self) -> None:
         """__run_timers with collect_expired_timers: this jiffy's buckets of all levels, then the clock goes on."""
-        clk = self.clk
+        now = clk = self.clk
         self.clk += 1
         for lvl in range(LVL_DEPTH):
             for timer in self.vectors.pop(lvl * LVL_SIZE + (clk & LVL_MASK), []):
-                self.fired[timer] = clk
+                self.fired[timer] = now
             if clk & LVL_CLK_MASK:
                 break
             clk >>= LVL_CLK_SHIFT

@@ -1,0 +1,39 @@
+"""File descriptors beyond 1023, so that hundreds of labs leave the low ones free.
+
+libnftables waits with select(2), whose sets end at descriptor 1023 (FD_SETSIZE); glibc aborts the process beyond that.
+Whatever lives as long as a run is therefore moved up, and libnftables finds a low one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import socket
+
+FLOOR = 1024
+
+
+def raised(descriptor: int) -> int:
+    """Move a descriptor to the first free number from 1024 up; stays where it is under a lower limit of open files."""
+    try:
+        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FLOOR)
+    except OSError:
+        return descriptor
+    os.close(descriptor)
+    return moved
+
+
+def raised_socket(sock: socket.socket) -> socket.socket:
+    """The same socket on a descriptor from 1024 up; the object given must not be used any more."""
+    return socket.socket(fileno=raised(sock.detach()))
+
+
+def raise_limit(wanted: int) -> int:
+    """Raise the soft limit of open files to `wanted` where the hard one allows; returns what it is then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    reachable = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < reachable:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
+        return reachable
+    return max(soft, wanted) if soft == resource.RLIM_INFINITY else soft

@@ -1,0 +1,233 @@
+"""For hand-written tests: a lab, faults and a connection to wait on, without a scenario file.
+
+net = Workbench("routed")                    # or the `lab` fixture: net = lab("routed")
+link = net.connect(Endpoint(keepalive=Keepalive(idle_s=1, interval_s=1, count=3)))
+with net.inject(Blackhole()):
+expected = link.predict()                # computed from what has been injected, before it is noticed
+seen = link.wait()
+assert seen in expected and seen.errno == "ETIMEDOUT"
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from harness import capabilities
+from harness.errors import FaultError, LabError, UsageError
+from harness.faults import AnyFault
+from harness.injection import Injection
+from harness.lab.host import Host
+from harness.lab.namespace import ensure_privileges
+from harness.lab.program import Program
+from harness.lab.topology import SIDES, Family, Kind, Side, Topology
+from harness.loop import Loop
+from harness.oracle.keepalive import Outcome
+from harness.plan import Plan, make
+from harness.scenario import Endpoint, Expect, Scenario, check
+from harness.subjects import tcp
+from harness.timeline import Event, Timeline
+
+if TYPE_CHECKING:
+    from harness.lab.netns import NetnsLab
+
+
+class Detection(msgspec.Struct, frozen=True, kw_only=True):
+    """What the observed side noticed. `after_armed_s` seconds from arming; None, with kind "quiet", for nothing."""
+
+    kind: str
+    errno: str | None = None
+    after_armed_s: float | None = None
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """A prediction that a Detection can be held against: `detection in expected`.
+
+    `windows_s`: [earliest, latest] after arming for each outcome that ends, without `allowance_s`.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    allowance_s: float
+
+    @property
+    def windows_s(self) -> tuple[tuple[float, float], ...]:
+        """In the order of the outcomes; those in which nothing is noticed are left out."""
+        return tuple((o.window_ns[0] / 1e9, o.window_ns[1] / 1e9) for o in self.outcomes if o.window_ns)
+
+    def __contains__(self, detection: Detection) -> bool:
+        for outcome in self.outcomes:
+            if (outcome.kind, outcome.errno) != (detection.kind, detection.errno):
+                continue
+            if outcome.window_ns is None or detection.after_armed_s is None:
+                return True
+            lo, hi = outcome.window_ns
+            if lo <= detection.after_armed_s * 1e9 <= hi + self.allowance_s * 1e9:
+                return True
+        return False
+
+
+class Link:
+    """A connection between the built-in client and echo server of a workbench."""
+
+    def __init__(self, bench: Workbench, observed: Endpoint, side: Side, connection: tcp.Connection) -> None:
+        self.side = side
+        self._bench, self._observed, self._connection = bench, observed, connection
+        armed = next(e for e in reversed(bench.timeline.events) if e.kind == "subject.armed" and e.data["side"] == side)
+        self.armed_ns = armed.t_ns + bench.timeline.opened_ns
+
+    def predict(self) -> Expected:
+        """What must come, given the faults injected so far. Raises ScenarioError where the oracle has no model."""
+        return self._bench.predict(self._observed, self.armed_ns, self.side)
+
+    def wait(self, within_s: float | None = None) -> Detection:
+        """Wait until the observed side notices, at most `within_s` seconds (default: until it must have)."""
+        if within_s is None:
+            deadline_ns = self.armed_ns + self._bench.plan(self._observed, self.armed_ns, self.side).watch_ns
+        else:
+            deadline_ns = time.monotonic_ns() + round(within_s * 1e9)
+        self._bench.loop.wait(deadline_ns, lambda: self._noticed() is not None)
+        found = self._noticed()
+        if found is None:
+            return Detection(kind="quiet")
+        after_s = (found.t_ns + self._bench.timeline.opened_ns - self.armed_ns) / 1e9
+        if found.kind == "subject.eof":
+            return Detection(kind="eof", after_armed_s=after_s)
+        return Detection(kind="detected", errno=found.data["errno"], after_armed_s=after_s)
+
+    def echo(self, within_s: float = tcp.ECHO_TIMEOUT_S) -> bool:
+        """Whether data sent now comes back in time."""
+        if not self._connection.send_echo():
+            return False
+        self._bench.loop.wait(time.monotonic_ns() + round(within_s * 1e9), lambda: self._connection.echoed)
+        return self._connection.echoed
+
+    def _noticed(self) -> Event | None:
+        ends = ("subject.detected", "subject.eof")
+        return next((e for e in self._bench.timeline.events if e.kind in ends and e.data["side"] == self.side), None)
+
+
+class Workbench:
+    """A lab with everything that a hand-written test needs. Use as a context manager, from one thread."""
+
+    def __init__(self, kind: Kind = "routed", family: Family = "ipv4") -> None:
+        self.topology = Topology(kind=kind, family=family)
+        self.timeline = Timeline()
+        self.loop = Loop(self.timeline)
+        self.injections: list[Injection] = []
+        self._stack = ExitStack()
+        self._lab: NetnsLab | None = None
+
+    def __enter__(self) -> Self:
+        """Build the lab. Raises CapabilityError or LabError; nothing is left behind then."""
+        ensure_privileges()
+        from harness.lab.netns import NetnsLab
+
+        with ExitStack() as stack:
+            self._lab = stack.enter_context(NetnsLab(self.topology))
+            stack.callback(self.loop.close)
+            self.loop.capture(self._lab)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def lab(self) -> NetnsLab:
+        """The lab underneath, once it is built."""
+        if self._lab is None:
+            raise LabError("expected a built lab; enter the workbench as a context manager first")
+        return self._lab
+
+    def host(self, name: str) -> Host:
+        """A host by its name in the topology: client, server, and switch or router in between."""
+        if name not in self.lab.layout.host_names:
+            raise UsageError(f"expected a host of {', '.join(self.lab.layout.host_names)}, found {name!r}")
+        return self.lab.host(name)
+
+    def address(self, side: Side) -> str:
+        """The IP address of an endpoint."""
+        return self.lab.layout.address(side)
+
+    def start(self, host: str, argv: Sequence[str]) -> Program:
+        """Run a program on a host; it is killed at the end. Raises SubjectError."""
+        return self.host(host).start(argv[0], argv)
+
+    def connect(
+        self,
+        client: Endpoint = Endpoint(),  # noqa: B008 - frozen
+        server: Endpoint = Endpoint(),  # noqa: B008 - frozen
+        *,
+        observe: Side = "client",
+        processes: Collection[Side] = (),
+    ) -> Link:
+        """Connect the built-in client to the built-in server. Raises SubjectError.
+
+        `processes`: sides to run as a process of their own, for faults that kill or freeze one.
+        """
+        scenario = Scenario(
+            name="workbench", topology=self.topology, client=client, server=server, expect=Expect(side=observe)
+        )
+        connection = self._stack.enter_context(tcp.connected(scenario, self.lab, self.timeline, frozenset(processes)))
+        for end in connection.watched.values():
+            self.loop.watch(end)
+        return Link(self, scenario.endpoint(observe), observe, connection)
+
+    @contextmanager
+    def inject(self, fault: AnyFault) -> Iterator[Injection]:
+        """Inject now, heal at the end of the block; the fault's own `at_s` and `for_s` do not apply.
+
+        Raises ScenarioError for a fault out of place, and FaultError at the end where one that is not standing left
+        no evidence.
+        """
+        check(
+            Scenario(name="workbench", topology=self.topology, faults=(fault,), expect=Expect(side=_spectator(fault))),
+            "inject",
+        )
+        injection = Injection(fault, len(self.injections), self.lab, self.timeline)
+        self.injections.append(injection)
+        self.loop.capture(self.lab)
+        try:
+            yield injection
+        finally:
+            injection.heal()
+        proof = injection.gather()
+        if proof.level != "bit" and not fault.standing:
+            raise FaultError(f"expected evidence that {fault.kind} bit, found: {proof.found}")
+
+    def plan(self, observed: Endpoint, armed_ns: int, side: Side = "client") -> Plan:
+        """The plan of what has been done so far, for a socket with the options of `observed` armed at `armed_ns`.
+
+        `armed_ns`: CLOCK_MONOTONIC in ns. Each fault counts from when it was injected until it was healed.
+        """
+        faults = tuple(_as_happened(injection, armed_ns) for injection in self.injections)
+        scenario = Scenario(name="workbench", topology=self.topology, faults=faults, expect=Expect(side=side))
+        scenario = msgspec.structs.replace(scenario, **{side: observed})
+        return make(scenario, capabilities.machine())
+
+    def predict(self, observed: Endpoint, armed_ns: int, side: Side = "client") -> Expected:
+        """The oracle's answer to `plan`, also for sockets of your own. Raises ScenarioError where it has no model."""
+        plan = self.plan(observed, armed_ns, side)
+        return Expected(outcomes=plan.expected, allowance_s=plan.allowance_ns / 1e9)
+
+
+def _as_happened(injection: Injection, armed_ns: int) -> AnyFault:
+    fault = injection.fault
+    if fault.standing:
+        return fault
+    at_s = max(0.0, (injection.injected_ns - armed_ns) / 1e9)
+    for_s = None if injection.healed_ns is None else (injection.healed_ns - injection.injected_ns) / 1e9
+    happened: AnyFault = msgspec.structs.replace(fault, at_s=at_s, for_s=for_s)
+    return happened
+
+
+def _spectator(fault: AnyFault) -> Side:
+    """A side whose program the fault leaves alone."""
+    return next((side for side in SIDES if side not in fault.processes()), "client")
