@@ -81,6 +81,7 @@ class Loop:
 
     def _drop(self, tap: _Tap) -> None:
         tap.drain()
+        self.timeline.add("capture.ended", tap.host, dropped=tap.capture.dropped())
         self._poller.unregister(tap.capture.fileno())
         tap.capture.close()
         del self._taps[tap.host]

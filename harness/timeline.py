@@ -34,6 +34,7 @@ class Event(msgspec.Struct, frozen=True):
       fault.healed           index, kind, took_ns
       segment                host, device, way (in|out), role (probe, answer, rst, …), flags, seq, ack, length, and
                              frame (the first bytes in hexadecimal)
+      capture.ended          dropped: frames that did not fit into the capture's buffer
       run.ended              reason
       run.broken             error: the run cannot be judged
     """

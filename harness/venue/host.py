@@ -9,7 +9,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from harness import timeline
 from harness.descriptors import raise_limit
+from harness.errors import UsageError
 from harness.lab.namespace import ensure_privileges
 from harness.plan import Plan
 from harness.plan import save as save_plan
@@ -55,21 +57,22 @@ def run_all(
                 return
             ended.put((plan, execute(plan, folder_of(out, plan), status)))
 
-    workers = min(len(plans), jobs or DEFAULT_JOBS, raise_limit(DEFAULT_JOBS * DESCRIPTORS_PER_RUN) // DESCRIPTORS_PER_RUN)
+    descriptors = raise_limit(DEFAULT_JOBS * DESCRIPTORS_PER_RUN)
+    workers = min(len(plans), jobs or DEFAULT_JOBS, descriptors // DESCRIPTORS_PER_RUN)
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         for number in range(workers):
             threading.Thread(target=work, name=f"run-{number}", daemon=True).start()
-        yield from _collect(plans, ended, workers)
+        yield from _collect(plans, out, ended, workers)
     finally:
         sys.setswitchinterval(before)
 
 
 def _collect(
-    plans: Sequence[Plan], ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]]], workers: int
+    plans: Sequence[Plan], out: Path, ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]]], workers: int
 ) -> Iterator[tuple[Plan, tuple[Event, ...]]]:
-    """Each plan as it ends; what has not ended when it must have is given up, without its timeline."""
+    """Each plan as it ends; what has not ended when it must have is given up, with what it recorded."""
     longest_ns = max((plan.watch_ns for plan in plans), default=0)
     rounds = -(-len(plans) // workers) if workers else 0
     deadline = time.monotonic_ns() + rounds * longest_ns + OVERTIME_NS
@@ -82,5 +85,10 @@ def _collect(
         del missing[plan.name]
         yield plan, events
     for plan in missing.values():
-        broken = Event(0, "run.broken", "harness", {"error": "the run did not end in time and was given up"})
-        yield plan, (broken,)
+        try:
+            events = timeline.load(folder_of(out, plan))
+        except UsageError:
+            events = ()  # it was still waiting for its turn
+        last_ns = events[-1].t_ns if events else 0
+        text = f"the run did not end in time and was given up; its last event came after {last_ns / 1e9:.3f} s"
+        yield plan, (*events, Event(last_ns, "run.broken", "harness", {"error": text}))

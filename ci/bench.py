@@ -1,0 +1,167 @@
+"""Measures what the README claims about speed and prints it as a Markdown table; exit status 1 where a bound is missed.
+
+Every figure comes from this machine, now; scenarios are drawn from a seed that is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from harness import batch, capabilities, plan
+from harness.faults import AnyFault, Blackhole, LinkDown, PeerReboot
+from harness.lab.namespace import ensure_privileges
+from harness.lab.topology import Family, Kind, Topology
+from harness.scenario import Endpoint, Keepalive, Scenario
+
+
+class Row(NamedTuple):
+    """One measurement: what, the figure, the bound (None: for information) and the unit."""
+
+    what: str
+    figure: float
+    bound: float | None
+    unit: str
+
+    @property
+    def missed(self) -> bool:
+        """Whether the bound is not kept."""
+        return self.bound is not None and self.figure > self.bound
+
+
+def main() -> int:
+    """Measure everything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenarios", type=int, default=200, metavar="N", help="how many at once (default: 200)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the scenarios (default: 1)")
+    options = parser.parse_args()
+    ensure_privileges()
+    rows = [*_start_up(), *_labs(), *_concurrency(options.scenarios, options.seed)]
+    print(f"\n{_machine()}; seed {options.seed}\n")
+    print("| what | measured | bound |\n|---|---|---|")
+    for row in rows:
+        bound = "-" if row.bound is None else f"{row.bound:g} {row.unit}{' MISSED' if row.missed else ''}"
+        print(f"| {row.what} | {row.figure:.4g} {row.unit} | {bound} |")
+    return 1 if any(row.missed for row in rows) else 0
+
+
+def _machine() -> str:
+    facts = capabilities.machine()
+    return f"{facts.cpus} CPUs, Linux {facts.kernel}, HZ={facts.hz}, Python {platform.python_version()}"
+
+
+def _say(what: str) -> None:
+    print(f"measuring {what}", file=sys.stderr)
+
+
+def _start_up() -> list[Row]:
+    _say("start-up")
+    commands = {
+        "`harness --help`": [sys.executable, "-m", "harness", "--help"],
+        "`import harness`": [sys.executable, "-c", "import harness"],
+    }
+    return [
+        Row(f"{name}, median of 15", _median_ms(lambda c=command: _quiet(c), 15), 150, "ms")
+        for name, command in commands.items()
+    ]
+
+
+def _quiet(command: list[str]) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def _median_ms(action: Callable[[], None], times: int) -> float:
+    taken = []
+    for _ in range(times):
+        started = time.perf_counter()
+        action()
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken) * 1e3
+
+
+def _labs() -> list[Row]:
+    from harness.lab.netns import NetnsLab
+
+    rows = []
+    bounds: dict[Kind, float | None] = {"direct": 10.0, "switched": None, "routed": None}
+    for kind, bound in bounds.items():
+        _say(f"labs: {kind}")
+        built, torn = [], []
+        for _ in range(50):
+            lab = NetnsLab(Topology(kind=kind))
+            started = time.perf_counter()
+            lab.__enter__()
+            middle = time.perf_counter()
+            lab.close()
+            built.append(middle - started)
+            torn.append(time.perf_counter() - middle)
+        hosts = 2 if kind == "direct" else 3
+        rows.append(
+            Row(f"build a {kind} lab ({hosts} hosts), median of 50", statistics.median(built) * 1e3, bound, "ms")
+        )
+        rows.append(Row("take it down, median of 50", statistics.median(torn) * 1e3, bound, "ms"))
+    return rows
+
+
+def _scenario(index: int, chance: random.Random) -> Scenario:
+    keepalive = Keepalive(idle_s=chance.randint(1, 5), interval_s=chance.randint(1, 2), count=chance.randint(1, 3))
+    faults: list[AnyFault] = [Blackhole(at_s=0.2), PeerReboot(at_s=0.2), LinkDown(on="server", at_s=0.2)]
+    kinds: list[Kind] = ["direct", "switched", "routed"]
+    families: list[Family] = ["ipv4", "ipv6"]
+    topology = Topology(kind=chance.choice(kinds), family=chance.choice(families))
+    return Scenario(
+        name=f"bench-{index}", topology=topology, client=Endpoint(keepalive=keepalive), faults=(chance.choice(faults),)
+    )
+
+
+class _Silent:
+    def status(self, name: str, what: str, until_ns: int | None) -> None:
+        """Not shown."""
+
+    def done(self, result: batch.Result) -> None:
+        """Not shown."""
+
+
+def _concurrency(number: int, seed: int) -> list[Row]:
+    chance = random.Random(seed)
+    machine = capabilities.machine()
+    plans = [plan.make(_scenario(index, chance), machine) for index in range(number)]
+    longest_s = max(w.window_ns[1] for p in plans for w in p.expected if w.window_ns) / 1e9
+    _say(f"{number} scenarios at once, the longest window ends after {longest_s:.1f} s")
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        results = batch.run(plans, Path(folder), _Silent())
+        wall_s = time.perf_counter() - started
+    beyond_ms = sorted(
+        (r.verdict.detected_ns - r.verdict.window_ns[1]) / 1e6
+        for r in results
+        if r.verdict.detected_ns is not None and r.verdict.window_ns is not None
+    )
+    not_passed = [r for r in results if r.verdict.verdict != "pass"]
+    for result in not_passed:
+        print(f"{result.plan.name}: {result.verdict.verdict}: {result.verdict.reason}", file=sys.stderr)
+    return [
+        Row(f"{number} scenarios at once: wall time beyond the longest window", wall_s - longest_s, 5, "s"),
+        Row(
+            "detection after its window's end, 99th percentile",
+            max(0.0, beyond_ms[int(len(beyond_ms) * 0.99)]),
+            20,
+            "ms",
+        ),
+        Row("detection after its window's end, worst", max(0.0, beyond_ms[-1]), None, "ms"),
+        Row("scenarios that did not pass", len(not_passed), 0, ""),
+        Row("open file descriptors at the end", len(list(Path("/proc/self/fd").iterdir())), None, ""),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
