@@ -7,19 +7,23 @@ key, the value found and what was expected; nothing is built before all files ar
 
 from __future__ import annotations
 
-import difflib
+import errno
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from harness.errors import MISSING, ScenarioError, UsageError
+from harness.errors import ScenarioError, UsageError
 from harness.scenario import Scenario, check
 
 SUFFIX = ".scenario.toml"
+_READING = {errno.EISDIR: "a directory", errno.ENOENT: "no such file"}
+_PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+_NAME = re.compile(f"{_PART}(/{_PART})*")
 
 
 def catalogue() -> Path:
@@ -34,39 +38,94 @@ def catalogue() -> Path:
     raise UsageError(f"expected the scenario catalogue beside or inside {package}, found none; reinstall the package")
 
 
+# --- values ------------------------------------------------------------------------------------------
+
+
 def load_file(path: Path, name: str | None = None) -> Scenario:
-    """Read one scenario file. Raises ScenarioError."""
+    """Read one scenario file; `name` is for one that gives itself none. Raises ScenarioError."""
     source = _shown(path)
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ScenarioError(source, "", str(error.strerror), "a readable file") from error
-    except UnicodeDecodeError as error:
-        raise ScenarioError(source, "", f"byte {error.object[error.start]:#04x}", "UTF-8 text") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(source, "", str(error), "valid TOML") from error
-    default = name if name is not None else path.name.removesuffix(SUFFIX).removesuffix(".toml")
-    scenario = from_mapping(raw, source)
+    scenario = from_mapping(_read(path, source), source)
     if not scenario.name:
+        default = name if name is not None else path.name.removesuffix(".toml").removesuffix(".scenario")
+        _check_name(default, source)
         scenario = msgspec.structs.replace(scenario, name=default)
     return scenario
 
 
-def from_mapping(raw: dict[str, object], source: str = "<python>") -> Scenario:
+def from_mapping(raw: Mapping[str, object], source: str = "<python>") -> Scenario:
     """Turn plain data (as from TOML or JSON) into a checked Scenario. Raises ScenarioError."""
     try:
         scenario = msgspec.convert(raw, Scenario)
     except msgspec.ValidationError as error:
-        raise _explain(error, raw, source) from error
-    if scenario.name and not re.fullmatch(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", scenario.name):
-        raise ScenarioError(source, "name", scenario.name, "letters, digits, '.', '_', '-' in parts joined by '/'")
+        raise _explanation(raw, source, str(error)) from error
+    if scenario.name:
+        _check_name(scenario.name, source)
     check(scenario, source)
     return scenario
+
+
+def checked(scenario: Scenario, source: str = "<python>") -> Scenario:
+    """The same scenario, held to what holds for files: msgspec checks no types or ranges at construction.
+
+    Integers where numbers are wanted become floats, lists tuples. Raises ScenarioError.
+    """
+    return from_mapping(_plain(scenario), source)
+
+
+def _plain(value: Any) -> Any:
+    """Structs as tables and sequences as lists, with all else, sound or not, left for the complaint to show."""
+    if isinstance(value, msgspec.Struct):
+        table = {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        config = value.__struct_config__
+        return {config.tag_field: config.tag, **table} if config.tag_field else table
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _read(path: Path, source: str) -> dict[str, object]:
+    """The file's tables. Raises ScenarioError, with the line where there is one."""
+    data = b""
+    try:
+        data = path.read_bytes()
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except OSError as error:
+        found, expected = _READING.get(error.errno or 0) or str(error.strerror).lower(), "a readable file"
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        found, expected = f"byte {data[error.start]:#04x} in line {line}", "UTF-8 text"
+    except RecursionError:
+        found, expected = "tables or arrays within each other without end", "valid TOML"
+    except ValueError as error:  # TOMLDecodeError, and integers with thousands of digits
+        what, at, where = str(error).rpartition(" (at ")
+        where = where.removesuffix(")").replace("end of document", f"the end, line {len(data.splitlines())}")
+        found, expected = f"{where}: {what}" if at else str(error), "valid TOML"
+    from harness.complaints import Plainly
+
+    raise ScenarioError(source, "", Plainly(found), expected)
+
+
+def _check_name(name: str, source: str) -> None:
+    if not _NAME.fullmatch(name):
+        expected = "letters, digits, '.', '_', '-' in parts joined by '/', none of which begins with '.'"
+        raise ScenarioError(source, "name", name, expected)
+
+
+def _explanation(raw: object, source: str, technical: str) -> ScenarioError:
+    from harness.complaints import Plainly, complaints
+
+    for complaint in complaints(raw, Scenario):
+        return ScenarioError(source, complaint.key, complaint.value, complaint.expected)
+    return ScenarioError(source, "", Plainly(technical), "a scenario")
+
+
+# --- names -------------------------------------------------------------------------------------------
 
 
 def find(words: Sequence[str]) -> list[Scenario]:
     """The scenarios that names, folders of the catalogue and paths ask for, in order, each once.
 
+    A word that begins with "." or "/" or ends in ".toml" is a path; any other is looked up in the catalogue first.
     No words at all: the whole catalogue. Raises ScenarioError (two scenarios of one name, bad files) and UsageError
     (nothing found under a word).
     """
@@ -75,57 +134,58 @@ def find(words: Sequence[str]) -> list[Scenario]:
     for word in words or [""]:
         for path, name in _files(word, root):
             files.setdefault(path, name)
-    scenarios: dict[str, Path] = {}
+    owners: dict[str, Path] = {}
     loaded = []
     for path, name in files.items():
         scenario = load_file(path, name)
-        if scenario.name in scenarios:
-            raise ScenarioError(
-                _shown(path), "name", scenario.name, f"a name of its own; {_shown(scenarios[scenario.name])} has it too"
-            )
-        scenarios[scenario.name] = path
+        owner = owners.setdefault(scenario.name, path)
+        if owner != path:
+            expected = f"a name of its own, as {_shown(owner)} has that one"
+            raise ScenarioError(_shown(path), "name", scenario.name, expected)
         loaded.append(scenario)
     return loaded
 
 
 def _files(word: str, root: Path) -> list[tuple[Path, str | None]]:
-    """The files behind one word, each with its catalogue name or None for a file elsewhere."""
+    """The files behind one word, each with its name in the catalogue or folder, None for a single file elsewhere."""
     given = Path(word)
-    if word and (word.endswith(".toml") or word.startswith((".", os.sep))):
-        if given.is_dir():
-            return _folder(given, given, word)
-        if not given.exists():
-            raise UsageError(f"expected a scenario file or folder, found nothing at {word}")
-        return [(given.resolve(), _catalogue_name(given, root))]
-    single = root / f"{word}{SUFFIX}"
-    if word and single.is_file():
-        return [(single, word)]
-    if (root / word).is_dir():
-        return _folder(root / word, root, word)
+    if not (word.endswith(".toml") or word.startswith((".", os.sep))):
+        inside = root / word
+        if inside.resolve().is_relative_to(root.resolve()):
+            single = inside.with_name(inside.name + SUFFIX)
+            if word and single.is_file():
+                return [(single.resolve(), word)]
+            if inside.is_dir():
+                return _folder(inside, root)
     if given.is_dir():
-        return _folder(given, given, word)
-    raise UsageError(_unknown(word, root))
+        return _folder(given, root)
+    if given.exists():
+        return [(given.resolve(), _catalogue_name(given, root))]
+    raise UsageError(_nothing_under(word, root))
 
 
-def _folder(folder: Path, base: Path, word: str) -> list[tuple[Path, str | None]]:
+def _folder(folder: Path, root: Path) -> list[tuple[Path, str | None]]:
     found = sorted(folder.rglob(f"*{SUFFIX}"))
     if not found:
-        raise UsageError(f"expected scenario files (*{SUFFIX}) under {word or folder}, found none")
-    return [(p.resolve(), p.relative_to(base).as_posix().removesuffix(SUFFIX)) for p in found]
+        raise UsageError(f"expected scenario files (*{SUFFIX}) under {_shown(folder)}, found none")
+    return [(path.resolve(), _catalogue_name(path, root) or _stem(path, folder)) for path in found]
 
 
 def _catalogue_name(path: Path, root: Path) -> str | None:
-    resolved = path.resolve()
-    if resolved.is_relative_to(root.resolve()):
-        return resolved.relative_to(root.resolve()).as_posix().removesuffix(SUFFIX)
-    return None
+    path, root = path.resolve(), root.resolve()
+    return _stem(path, root) if path.is_relative_to(root) else None
 
 
-def _unknown(word: str, root: Path) -> str:
-    names = [p.relative_to(root).as_posix().removesuffix(SUFFIX) for p in root.rglob(f"*{SUFFIX}")]
-    near = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return f"expected a scenario's name, folder or file, found {word!r}{hint} `harness list` shows all names"
+def _stem(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix().removesuffix(SUFFIX)
+
+
+def _nothing_under(word: str, root: Path) -> str:
+    from harness.complaints import did_you_mean
+
+    names = [_stem(path, root) for path in root.rglob(f"*{SUFFIX}")]
+    hint = did_you_mean(word, [*names, *{name.rpartition("/")[0] for name in names}], most=3)
+    return f"expected a scenario's name, folder or file, found {word!r}{hint}; `harness list` shows all names"
 
 
 def _shown(path: Path) -> str:
@@ -134,74 +194,3 @@ def _shown(path: Path) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
-
-
-_WHERE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`")
-_MISSING = re.compile(r"Object missing required field `(?P<key>[^`]*)`")
-
-
-def _explain(error: msgspec.ValidationError, raw: object, source: str) -> ScenarioError:
-    """msgspec's complaint with the key spelled as in the file and the value that was found there."""
-    match = _WHERE.match(str(error))
-    assert match is not None
-    what, path = match["what"], (match["path"] or "$").removeprefix("$").removeprefix(".")
-    if unknown := _UNKNOWN.match(what):
-        key = ".".join(filter(None, (path, unknown["key"])))
-        return ScenarioError(source, key, _lookup(raw, key), "no such key here" + _known(raw, path))
-    if missing := _MISSING.match(what):
-        key = ".".join(filter(None, (path, missing["key"])))
-        return ScenarioError(source, key, MISSING, "a value (the key is required)")
-    expected = what.removeprefix("Expected ").split(", got ")[0]
-    if what.startswith("Invalid value"):
-        expected = "one of: " + _kinds() if path.endswith(".kind") else what.lower()
-    value = _lookup(raw, path)
-    return ScenarioError(source, path, value, expected.replace("`", ""))
-
-
-def _lookup(raw: object, path: str) -> object:
-    """The value at a dotted path with [n] indices, or MISSING."""
-    for part in re.findall(r"[^.\[\]]+", path):
-        if isinstance(raw, dict) and part in raw:
-            raw = raw[part]
-        elif isinstance(raw, list) and part.isdigit() and int(part) < len(raw):
-            raw = raw[int(part)]
-        else:
-            return MISSING
-    return raw
-
-
-def _known(raw: object, path: str) -> str:
-    fields = _fields(raw, path)
-    return f"; the keys are {', '.join(fields)}" if fields else ""
-
-
-def _fields(raw: object, path: str) -> Iterable[str]:
-    """The keys that the table at `path` may have."""
-    from harness.faults import AnyFault
-    from harness.lab.topology import Topology
-    from harness.scenario import Endpoint, Expect, Keepalive
-
-    last = path.rsplit(".", 1)[-1]
-    if last.startswith("faults["):
-        table = _lookup(raw, path)
-        kind = table.get("kind") if isinstance(table, dict) else None
-        for fault in AnyFault.__args__:
-            if fault.__struct_config__.tag == kind:
-                return ("kind", *fault.__struct_fields__)
-        return ()
-    types: dict[str, type[msgspec.Struct]] = {
-        "": Scenario,
-        "topology": Topology,
-        "client": Endpoint,
-        "server": Endpoint,
-        "keepalive": Keepalive,
-        "expect": Expect,
-    }
-    return types[last].__struct_fields__ if last in types else ()
-
-
-def _kinds() -> str:
-    from harness.faults import AnyFault
-
-    return ", ".join(sorted(str(fault.__struct_config__.tag) for fault in AnyFault.__args__))

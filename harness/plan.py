@@ -9,7 +9,7 @@ import msgspec
 
 from harness.errors import ScenarioError, UsageError
 from harness.faults.base import other
-from harness.lab.topology import Side, layout
+from harness.lab.topology import Layout, Side, layout
 from harness.oracle import keepalive
 from harness.oracle.effects import Effect
 from harness.oracle.timerwheel import tick_ns
@@ -18,6 +18,8 @@ from harness.scenario import Scenario, check
 FILE_NAME = "plan.json"
 ALLOWANCE_MS = 50
 """Real time: how late a program may be woken after the kernel has decided, and a fault be injected."""
+VIRTUAL_INJECTION_NS = 5_000_000
+"""Virtual time: how long the kernel itself may take to carry out a fault, waiting for its own grace periods (RCU)."""
 GRACE_NS = 2_000_000_000
 """How long after the last acceptable moment the run goes on watching, so that "late" can be told from "never"."""
 
@@ -36,9 +38,9 @@ class MachineFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def oracle(self) -> keepalive.Machine:
-        """The uncertainties that this machine brings: none in virtual time."""
+        """The uncertainties that this machine brings: in virtual time only what an injection waits for."""
         if self.clock == "virtual":
-            return keepalive.Machine(hz=self.hz)
+            return keepalive.Machine(hz=self.hz, injection_ns=VIRTUAL_INJECTION_NS)
         return keepalive.Machine(
             hz=self.hz,
             late_jiffies=1 if self.cpus > 1 else 0,
@@ -93,6 +95,7 @@ def make(scenario: Scenario, machine: MachineFacts) -> Plan:
     horizon_ns = _horizon_ns(scenario, settings, machine, effects)
     prediction, unpredictable = None, None
     try:
+        _refuse_two_clocks(scenario, where)
         prediction = keepalive.predict(settings, machine.oracle, effects, horizon_ns)
     except keepalive.Unpredictable as reason:
         unpredictable = str(reason)
@@ -132,6 +135,25 @@ def _longest_detection_ns(settings: keepalive.Settings, machine: MachineFacts) -
     return jiffies * tick + settings.user_timeout_ms * 1_000_000 + machine.oracle.injection_ns
 
 
+def _refuse_two_clocks(scenario: Scenario, where: Layout) -> None:
+    """Raise Unpredictable where the other side's own keepalive decides as well.
+
+    Its probes refresh a firewall's state; where they can still arrive, so can the RST with which it gives up.
+    """
+    side = scenario.expect.side
+    if scenario.endpoint(other(side)).keepalive_settings is None:
+        return
+    silent = {"lost", "lost-locally", "peer-forgot", "peer-closed", "peer-frozen"}
+    both_ways = all(
+        effect.mechanism in silent and effect.until_s is None
+        for fault in scenario.faults
+        for view in (side, other(side))
+        for effect in fault.effects(where, view)
+    )
+    if not both_ways:
+        raise keepalive.Unpredictable(f"the {other(side)}'s keepalive is on too, and its probes or RST may pass")
+
+
 _KIND_OF = {"detected": "detected", "eof": "eof", "survives": "quiet", "never": "quiet"}
 
 
@@ -162,10 +184,8 @@ def _expected(
 
 def spell_outcomes(outcomes: tuple[keepalive.Outcome, ...]) -> str:
     """Outcomes in words, for messages."""
-    return " or ".join(
-        outcome.errno or {"eof": "end of file", "quiet": "that nothing is noticed"}.get(outcome.kind, outcome.kind)
-        for outcome in outcomes
-    )
+    words = {"eof": "end of file", "quiet": "that nothing is noticed"}
+    return " or ".join(dict.fromkeys(o.errno or words.get(o.kind, o.kind) for o in outcomes))
 
 
 def _watch_ns(scenario: Scenario, expected: tuple[keepalive.Outcome, ...], horizon_ns: int) -> int:
@@ -192,8 +212,10 @@ def must_echo(plan: Plan) -> bool:
 
 
 def save(plan: Plan, folder: Path) -> None:
-    """Write the plan into a run's folder."""
-    (folder / FILE_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n")
+    """Write the plan into a run's folder: all of it or, where the harness is killed meanwhile, nothing."""
+    unfinished = folder / f"{FILE_NAME}.new"
+    unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n")
+    unfinished.rename(folder / FILE_NAME)
 
 
 def load(folder: Path) -> Plan:

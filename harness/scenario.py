@@ -122,7 +122,7 @@ def _problems(scenario: Scenario) -> Iterator[Misplaced]:
 
 def _expectation_problems(expect: Expect, *, has_fault: bool) -> Iterator[Misplaced]:
     if expect.errno is not None:
-        if not hasattr(errno_numbers, expect.errno):
+        if expect.errno not in errno_numbers.errorcode.values():
             yield Misplaced("expect.errno", expect.errno, "an errno's name, such as ETIMEDOUT or ECONNRESET")
         if expect.outcome not in ("detected", "as-predicted"):
             yield Misplaced("expect.errno", expect.errno, f"no errno with outcome {expect.outcome!r}")

@@ -2,7 +2,8 @@
 
 They are dropped on arrival, at the ingress hook of a device in the middle, or of the receiver where the endpoints
 are wired directly; a drop in the sender's own output path would be an error code to TCP, not a loss. ARP and IPv6
-neighbour discovery pass, so neighbours stay known. Evidence: the packet counter of the dropping rule.
+neighbour discovery pass, so neighbours stay known. Evidence: the packet counter of the dropping rule, which leaves out
+multicast: hosts announce their IPv6 groups at times of their own, whatever the connection does.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
                 host = lab.host(host_name)
                 rules = [_drop(lab.layout.family)]
                 if lab.layout.family == "ipv6":
-                    rules.insert(0, _PASS_NEIGHBOUR_DISCOVERY)
+                    rules = [_PASS_NEIGHBOUR_DISCOVERY, _DROP_MULTICAST, *rules]
                 counters.append(stack.enter_context(host.ruleset(f"ingress:{device}", {"drop": rules})))
 
             def evidence() -> Evidence:
@@ -96,4 +97,14 @@ _PASS_NEIGHBOUR_DISCOVERY: list[dict[str, object]] = [
         }
     },
     {"accept": None},
+]
+_DROP_MULTICAST: list[dict[str, object]] = [
+    {
+        "match": {
+            "op": "==",
+            "left": {"payload": {"protocol": "ip6", "field": "daddr"}},
+            "right": {"prefix": {"addr": "ff00::", "len": 8}},
+        }
+    },
+    {"drop": None},
 ]

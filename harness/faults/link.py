@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from harness.errors import MISSING
 from harness.faults.base import Evidence, Fault, Misplaced, unknown_host
 from harness.lab.topology import HostSpec, Interface, Layout, Side
 from harness.oracle.effects import Effect
@@ -35,7 +36,7 @@ class LinkDown(Fault, frozen=True, kw_only=True, tag="link-down"):
         host = layout.host(self.on)
         names = [i.toward for i in host.interfaces]
         if self.toward is None and len(names) > 1:
-            yield Misplaced("toward", None, f"the neighbour whose link goes down ({', '.join(names)})")
+            yield Misplaced("toward", MISSING, f"the neighbour whose link goes down ({', '.join(names)})")
         elif self.toward is not None and self.toward not in names:
             yield Misplaced("toward", self.toward, f"a neighbour of {self.on} ({', '.join(names)})")
 

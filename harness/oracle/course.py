@@ -19,7 +19,8 @@ class Course:
     """Comparisons of one replay, and how much later its arming could be for all to come out the same.
 
     Jiffy 0 begins at 0 ns; arming happens at `armed_ns`. What a delay that is not known leaves open goes
-    either way, as `script` says; new forks are added to it, taken as True.
+    either way, as `script` says; new forks are added to it, taken as True. `late`: how many jiffies after
+    its bucket a handler may run. `lag`: how many jiffies before arming the last segment may have come.
 
     `first_room_ns`: how much later arming may be as far as the first expiry goes, all rows alike.
     `room_ns`: the same for everything after that. `first_later`: by how many jiffies the first bucket
@@ -58,24 +59,28 @@ class Course:
         self._forks += 1
         return self._script[self._forks - 1]
 
-    def passed(self, now: int, ns: int, slack_ns: int = 0) -> bool:
-        """Whether arming is `ns` ago at jiffy `now`; not known where it must be up to `slack_ns` more."""
-        over = now * self.tick - self.armed_ns - ns
+    def passed(self, bucket: int, ns: int, slack_ns: int = 0) -> bool:
+        """Whether arming is `ns` ago when the handler of `bucket` runs.
+
+        What is left open: how late the handler is, and that it must be up to `slack_ns` longer ago.
+        """
+        slack_ns += self.late * self.tick
+        over = (bucket + self.late) * self.tick - self.armed_ns - ns
         if over < 0:
             return False
         self.limit(over - slack_ns if over >= slack_ns else over)
         return over >= slack_ns or self.either()
 
-    def waited(self, now: int, since: int | None, jiffies: int) -> bool:
-        """Whether, at `now`, so many jiffies have passed since an earlier probe (None: since arming).
+    def waited(self, bucket: int, since: int | None, jiffies: int) -> bool:
+        """Whether so many jiffies lie between the handlers of two buckets (`since` None: after arming).
 
-        A probe may have been late where this expiry is not, and the other way round; the last segment
-        before arming came up to `lag` jiffies earlier.
+        Either handler may be late where the other is not; the last segment before arming came up to
+        `lag` jiffies earlier.
         """
         if since is None:
             jiffy_begins_ns = (jiffies - self.lag - 1) * self.tick + 1
-            return self.passed(now, jiffy_begins_ns, self.lag * self.tick)
-        over = now - since - jiffies
+            return self.passed(bucket, jiffy_begins_ns, self.lag * self.tick)
+        over = bucket - since - jiffies
         if over + self.late < 0:
             return False
         sure = over >= self.late

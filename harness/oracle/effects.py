@@ -25,7 +25,7 @@ expires       a stateful middlebox forgets the flow after `timeout_s` without a 
 """
 
 
-class Unpredictable(Exception):  # noqa: N818 - nobody's mistake: the limit of the model
+class Unpredictable(Exception):
     """No model covers this combination; the text says which. State the expectation by hand."""
 
 

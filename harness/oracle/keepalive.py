@@ -104,8 +104,9 @@ def phases(settings: Settings, hz: int) -> int:
 def predict(settings: Settings, machine: Machine, effects: tuple[Effect, ...], horizon_ns: int) -> Prediction:
     """Everything that can happen, over all that is not known: phase, delays of faults, late handlers.
 
-    The windows are exact in virtual time. Where `machine` admits lateness they may hold a little more
-    than can happen, never less, save that handlers are taken to be all late or none.
+    The windows are exact in virtual time. Where `machine` admits lateness they hold a little more than can
+    happen, never less, but for one thing: a late handler sets the next expiry later, and of all handlers
+    either every one is taken to do so or none.
 
     Raises Unpredictable where the model does not cover a combination of effects.
     """
@@ -114,8 +115,8 @@ def predict(settings: Settings, machine: Machine, effects: tuple[Effect, ...], h
     for stretch in _stretches(_Case(settings, machine, effects, horizon_ns)):
         run = stretch.run
         ends.setdefault((run.kind, run.errno, run.rst), []).append(stretch)
-        for index, jiffy in enumerate(run.seen[:MAX_PROBE_WINDOWS]):
-            window = stretch.window_ns(jiffy)
+        for index, bucket in enumerate(run.seen[:MAX_PROBE_WINDOWS]):
+            window = stretch.window_ns(bucket)
             if index == len(windows):
                 windows.append(window)
             windows[index] = _hull([windows[index], window])
@@ -132,7 +133,7 @@ def _outcome(stretches: list[_Stretch], machine: Machine, effects: tuple[Effect,
     first = stretches[0].run
     window: tuple[int, int] | None = None
     if first.kind == "detected":
-        window = _hull([stretch.window_ns(stretch.run.jiffy) for stretch in stretches])
+        window = _hull([stretch.window_ns(stretch.run.bucket) for stretch in stretches])
     elif first.kind == "eof":
         onset = min(s.from_ns for s in resolve(effects) if s.effect.mechanism == "peer-closed")
         window = (onset, onset + machine.injection_ns)
@@ -180,16 +181,17 @@ class _Stretch(msgspec.Struct, frozen=True):
     """
 
     run: Run
-    tick: int
+    case: _Case
     armed_ns: int
     first_spread_ns: int
     spread_ns: int
 
-    def window_ns(self, jiffy: int) -> tuple[int, int]:
-        """When after arming the run's event at `jiffy` happens; the lower end itself is excluded."""
-        is_first = bool(self.run.probes) and jiffy == self.run.probes[0]
-        latest = jiffy * self.tick - self.armed_ns
-        return latest - (self.first_spread_ns if is_first else self.spread_ns) - 1, latest
+    def window_ns(self, bucket: int) -> tuple[int, int]:
+        """When after arming the handler of `bucket` runs; the lower end itself is excluded."""
+        is_first = bool(self.run.probes) and bucket == self.run.probes[0]
+        spread = self.first_spread_ns if is_first else self.spread_ns
+        after_ns = bucket * self.case.tick - self.armed_ns
+        return after_ns - spread - 1, after_ns + self.case.late * self.case.tick
 
 
 def _stretches(case: _Case) -> Iterator[_Stretch]:
@@ -218,7 +220,7 @@ def _stretches(case: _Case) -> Iterator[_Stretch]:
         )
         spread = same_row_end - start
         for run, _ in replays:
-            yield _Stretch(run, case.tick, armed_ns, spread, spread + (same_last_row - row) * row_ns)
+            yield _Stretch(run, case, armed_ns, spread, spread + (same_last_row - row) * row_ns)
         if same_last_row < last_row:
             pending.append((late, (same_last_row + 1, last_row, start, same_row_end)))
         if same_row_end < end:
@@ -243,11 +245,11 @@ def _all_replays(case: _Case, armed_ns: int, late: int) -> list[tuple[Run, Cours
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of one replay: `jiffy` and the jiffies of `probes` (`seen`: on the wire) are absolute."""
+    """The end of one replay: the buckets at which it came and `probes` were sent (`seen`: on the wire)."""
 
     kind: OutcomeKind
     errno: str | None = None
-    jiffy: int = 0
+    bucket: int = 0
     probes: tuple[int, ...] = ()
     seen: tuple[int, ...] = ()
     rst: bool = False
@@ -257,58 +259,57 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 def _replay(case: _Case, course: Course, late: int) -> Run:
     """Follow the timer from arming until something is noticed or the horizon passes.
 
-    Every handler runs `late` jiffies late.
+    Every handler sets the next expiry as if it ran `late` jiffies after its bucket.
     """
-    if not case.settings.keepalive:
-        return Run(kind="quiet") if case.network.closing_ns is None else _end_of_file((), ())
     path = Path(case.network, course)
+    if not case.settings.keepalive:
+        return _end_of_file((), ()) if path.is_closed(course.armed, over=True) else Run(kind="quiet")
     probes: list[int] = []
     seen: list[int] = []
     received, unanswered, soft_errno = None, 0, None
     bucket = course.fire(course.armed + case.idle, course.armed)
     while True:
-        now = bucket + late
-        over = course.passed(now, case.horizon_ns + 1)
-        if path.is_closed(now, over=over):
+        over = course.passed(bucket, case.horizon_ns + 1)
+        if path.is_closed(bucket, over=over):
             return _end_of_file(tuple(probes), tuple(seen))
         if over:
             return Run(kind="quiet", probes=tuple(probes), seen=tuple(seen))
         # Before the first answer the elapsed time holds the idle time, and after an answer to the
         # first probe it does wherever there are several rows: the interval is the longer one then.
-        if received is not None and now - received < case.idle:
-            bucket = course.fire(received + case.idle, bucket + 1)
+        if received is not None and bucket - received < case.idle:
+            bucket = course.fire(received + late + case.idle, bucket + 1)
             continue
-        if _gives_up(case, course, now, received, unanswered):
+        if _gives_up(case, course, bucket, received, unanswered):
             return Run(
                 kind="detected",
                 errno=soft_errno or "ETIMEDOUT",
-                jiffy=now,
+                bucket=bucket,
                 probes=tuple(probes),
                 seen=tuple(seen),
-                rst=not path.is_cut_locally(now),
+                rst=not path.is_cut_locally(bucket),
                 why=_reason(case.settings, unanswered, soft_errno),
             )
-        probes.append(now)
+        probes.append(bucket)
         course.first_probe = probes[0]
-        fate, effect = path.send(now, unanswered)
+        fate, effect = path.send(bucket, unanswered)
         local = fate == "lost-locally"
         if not local:
-            seen.append(now)
+            seen.append(bucket)
         if fate == "reset":
             return Run(
                 kind="detected",
                 errno="ECONNRESET",
-                jiffy=now,
+                bucket=bucket,
                 probes=tuple(probes),
                 seen=tuple(seen),
                 why=f"{_resetter(effect)} answers probe {unanswered + 1} with RST",
             )
         if fate == "answered":
-            received, unanswered, soft_errno = now, 0, None
+            received, unanswered, soft_errno = bucket, 0, None
         else:
             unanswered += 1
             soft_errno = (effect.errno if effect and local else None) or soft_errno
-        bucket = course.fire(now + case.interval, bucket + 1)
+        bucket = course.fire(bucket + late + case.interval, bucket + 1)
 
 
 def _end_of_file(probes: tuple[int, ...], seen: tuple[int, ...]) -> Run:
@@ -316,10 +317,10 @@ def _end_of_file(probes: tuple[int, ...], seen: tuple[int, ...]) -> Run:
     return Run(kind="eof", probes=probes, seen=seen, why=why)
 
 
-def _gives_up(case: _Case, course: Course, now: int, received: int | None, unanswered: int) -> bool:
+def _gives_up(case: _Case, course: Course, bucket: int, received: int | None, unanswered: int) -> bool:
     """TCP_USER_TIMEOUT replaces the count, and needs one unanswered probe."""
     if case.user_timeout:
-        return unanswered > 0 and course.waited(now, received, case.user_timeout)
+        return unanswered > 0 and course.waited(bucket, received, case.user_timeout)
     return unanswered >= case.settings.count
 
 

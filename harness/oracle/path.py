@@ -60,73 +60,76 @@ class Path:
         self._last: int | None = None
         self._doubtful: int | None = None
 
-    def send(self, now: int, unanswered: int) -> tuple[Fate, Effect | None]:
-        """The fate of a probe sent at jiffy `now`, with the effect that decided it."""
-        if any(self._is_unsettled(span, now) for span in self._network.restless):
+    def send(self, bucket: int, unanswered: int) -> tuple[Fate, Effect | None]:
+        """The fate of a probe sent by the handler of `bucket`, with the effect that decided it."""
+        if any(self._is_unsettled(span, bucket) for span in self._network.restless):
             raise Unpredictable("a probe falls into the moment after a change of carrier; move the fault's time")
-        local = self._in_force("lost-locally", now)
+        local = self._in_force("lost-locally", bucket)
         if local is not None:
             return "lost-locally", local
-        lost = self._in_force("lost", now)
-        cut = lost or self._in_force("answers-lost", now)
+        lost = self._in_force("lost", bucket)
+        cut = lost or self._in_force("answers-lost", bucket)
         box = self._network.box
         if box is not None:
             if cut is not None and unanswered >= UNANSWERED_REPEATS:
-                self._refuse_impatience(now)
+                self._refuse_impatience(bucket)
             if lost is not None:
-                self._lose_near(box, now)
-            elif self._is_forgotten(box, now, answered=cut is None):
+                self._lose_near(box, bucket)
+            elif self._is_forgotten(box, bucket, answered=cut is None):
                 return ("reset", box) if box.then == "reset" else ("lost", box)
         if cut is not None:
             return "lost", cut
-        forgot = self._in_force("peer-forgot", now)
+        forgot = self._in_force("peer-forgot", bucket)
         return ("reset", forgot) if forgot is not None else ("answered", None)
 
-    def is_cut_locally(self, now: int) -> bool:
-        """Whether a RST sent at `now` stays in the host."""
+    def is_cut_locally(self, bucket: int) -> bool:
+        """Whether a RST sent by the handler of `bucket` stays in the host."""
         for span in self._network.spans.get("lost-locally", []):
-            if span.unsettled_ns and self._is_unsettled(span, now):
+            if span.unsettled_ns and self._is_unsettled(span, bucket):
                 return self._course.either()
-        return self._in_force("lost-locally", now) is not None
+        return self._in_force("lost-locally", bucket) is not None
 
-    def is_closed(self, now: int, *, over: bool) -> bool:
-        """Whether the peer's FIN has come by `now`, or by the horizon where that is `over`."""
+    def is_closed(self, bucket: int, *, over: bool) -> bool:
+        """Whether the peer's FIN has come by `bucket`, or by the horizon where that is `over`."""
         closing, delay = self._network.closing_ns, self._network.delay_ns
-        if closing is None or not (over or self._course.passed(now, closing, delay)):
+        if closing is None or not (over or self._course.passed(bucket, closing, delay)):
             return False
         if self._network.box is not None:
             self._refuse_stale_fin(closing + delay)
         return True
 
-    def _in_force(self, mechanism: Mechanism, now: int) -> Effect | None:
+    def _in_force(self, mechanism: Mechanism, bucket: int) -> Effect | None:
         passed, delay = self._course.passed, self._network.delay_ns
         for span in self._network.spans.get(mechanism, ()):
-            if passed(now, span.from_ns, delay) and (span.until_ns is None or not passed(now, span.until_ns, delay)):
+            if passed(bucket, span.from_ns, delay) and (
+                span.until_ns is None or not passed(bucket, span.until_ns, delay)
+            ):
                 return span.effect
         return None
 
-    def _is_unsettled(self, span: Span, now: int) -> bool:
+    def _is_unsettled(self, span: Span, bucket: int) -> bool:
         length = span.unsettled_ns + self._network.delay_ns
         return any(
-            self._course.passed(now, edge) and not self._course.passed(now, edge + length) for edge in span.edges_ns
+            self._course.passed(bucket, edge) and not self._course.passed(bucket, edge + length)
+            for edge in span.edges_ns
         )
 
-    def _is_forgotten(self, box: Effect, now: int, *, answered: bool) -> bool:
+    def _is_forgotten(self, box: Effect, bucket: int, *, answered: bool) -> bool:
         """Whether the middlebox finds no state for a packet; a packet that finds it renews it."""
         timeout, waited = self._network.box_timeout, self._course.waited
-        if not waited(now, self._last, timeout):
-            self._last, self._doubtful = now, None
+        if not waited(bucket, self._last, timeout):
+            self._last, self._doubtful = bucket, None
             return False
-        if self._doubtful is not None and not waited(now, self._doubtful, timeout):
+        if self._doubtful is not None and not waited(bucket, self._doubtful, timeout):
             raise Unpredictable("whether the middlebox saw the probes that were lost decides if it has expired")
         if box.then == "reset" and not answered:
             raise Unpredictable("a middlebox answers with RST while answers are lost on the way")
         return True
 
-    def _lose_near(self, box: Effect, now: int) -> None:
+    def _lose_near(self, box: Effect, bucket: int) -> None:
         """A packet is lost, before the middlebox or beyond it."""
-        if not self._course.waited(now, self._latest, self._network.box_timeout):
-            self._doubtful = now
+        if not self._course.waited(bucket, self._latest, self._network.box_timeout):
+            self._doubtful = bucket
         elif box.then == "reset":
             raise Unpredictable("whether a probe is lost before or beyond the expired middlebox decides if RST comes")
 
@@ -134,10 +137,10 @@ class Path:
     def _latest(self) -> int | None:
         return self._last if self._doubtful is None else self._doubtful
 
-    def _refuse_impatience(self, now: int) -> None:
+    def _refuse_impatience(self, bucket: int) -> None:
         """Repeats that go unanswered shorten the middlebox's timeout, where it sees them."""
         shortened = UNANSWERED_TIMEOUT_S * self._network.hz
-        if self._network.box_timeout > shortened and self._course.waited(now, self._latest, shortened):
+        if self._network.box_timeout > shortened and self._course.waited(bucket, self._latest, shortened):
             raise Unpredictable(f"a middlebox forgets unanswered repeats after {UNANSWERED_TIMEOUT_S} s")
 
     def _refuse_stale_fin(self, fin_ns: int) -> None:

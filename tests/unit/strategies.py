@@ -4,14 +4,38 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from harness.faults import (
+    AnyFault,
+    Blackhole,
+    FirewallIdle,
+    LinkDown,
+    PeerReboot,
+    ProcessFreeze,
+    ProcessKill,
+)
+from harness.faults.base import other
+from harness.lab.topology import SIDES, Side, Topology, layout
 from harness.oracle import timerwheel
-from harness.oracle.effects import Effect
+from harness.oracle.effects import Effect, Mechanism
 from harness.oracle.keepalive import Settings, phases
+from harness.scenario import Endpoint, Expect, Keepalive, OutcomeName, Scenario
 
-HZS = (4, 10, 25, 100, 250, 1000)
-"""CONFIG_HZ, and coarser ticks that no kernel has: with them the wheel's period is short enough to try every phase."""
+PATIENT = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For every property: how long an example takes says more about the machine than about the code."""
+
+KERNEL_HZS = (100, 250, 300, 1000)
+"""CONFIG_HZ, jiffies a second."""
+HZS = (4, 10, 25, *KERNEL_HZS)
+"""And coarser ticks that no kernel has: with them the wheel's period is short enough to try every phase."""
+
+
+CUTS: tuple[Mechanism, ...] = ("lost", "lost-locally", "answers-lost")
+MECHANISMS: tuple[Mechanism, ...] = (*CUTS, *CUTS, "peer-forgot", "peer-closed", "peer-frozen", "expires")
+"""With weight on those that matter most."""
 
 
 class Case(NamedTuple):
@@ -61,12 +85,7 @@ def moments_ns(draw: st.DrawFn, given: Settings, hz: int) -> int:
 @st.composite
 def effects(draw: st.DrawFn, given: Settings, hz: int) -> Effect:
     """One effect with times near the probes of the given settings."""
-    mechanism = draw(
-        st.sampled_from(
-            ("lost", "lost", "lost", "lost-locally", "lost-locally", "answers-lost")
-            + ("peer-forgot", "peer-closed", "peer-frozen", "expires")
-        )
-    )
+    mechanism = draw(st.sampled_from(MECHANISMS))
     if mechanism == "expires":
         near = draw(st.sampled_from((given.idle_s, given.interval_s, given.idle_s + given.interval_s)))
         timeout = max(1, near + draw(st.integers(-2, 3 + phases(given, hz) // hz)))
@@ -96,3 +115,126 @@ def cases(draw: st.DrawFn, *, hzs: tuple[int, ...] = HZS, highest_level: int = 3
     last_s = max([0.0, *(e.from_s for e in happening), *(e.until_s or 0.0 for e in happening)])
     horizon_s = (last_s + longest + rounding) * draw(st.sampled_from((1.0, 1.0, 1.0, 0.5)))
     return Case(given, hz, happening, round(horizon_s * 1e9))
+
+
+@st.composite
+def blips(draw: st.DrawFn, *, hzs: tuple[int, ...] = HZS, highest_level: int = 3) -> Case:
+    """One outage, over when some phases have sent their last probe and others have not."""
+    hz = draw(st.sampled_from(hzs))
+    given = draw(settings(hz, highest_level=highest_level))
+    idle, interval = given.idle_s * hz, given.interval_s * hz
+    last_probe = idle + (given.count - 1) * timerwheel.fire(interval, 1)
+    width = max(timerwheel.granularity(idle), timerwheel.granularity(interval))
+    tick = timerwheel.tick_ns(hz)
+    healed_ns = (last_probe + draw(st.integers(0, 1 + width))) * tick + draw(st.sampled_from((0, 1, tick - 1)))
+    mechanism = draw(st.sampled_from(CUTS))
+    onset_ns = draw(st.just(0) | st.integers(0, healed_ns - 1))
+    outage = Effect(mechanism=mechanism, from_s=onset_ns / 1e9, until_s=healed_ns / 1e9)
+    horizon_s = idle / hz + (given.count + 3) * (interval + width) / hz + given.user_timeout_ms / 1000
+    return Case(given, hz, (outage,), round(horizon_s * 1e9))
+
+
+# --- scenarios ---------------------------------------------------------------------------------------
+
+names = st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,9}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,9}){0,2}", fullmatch=True)
+seconds = st.integers(0, 10_000_000).map(float) | st.floats(0, 10_000_000)
+durations = st.integers(1, 10_000_000).map(float) | st.floats(0.001, 10_000_000)
+topologies = st.builds(
+    Topology, kind=st.sampled_from(("direct", "switched", "routed")), family=st.sampled_from(("ipv4", "ipv6"))
+)
+endpoints = st.builds(
+    Endpoint,
+    keepalive=st.booleans()
+    | st.builds(
+        Keepalive,
+        idle_s=st.integers(1, 32767),
+        interval_s=st.integers(1, 32767),
+        count=st.integers(1, 127),
+    ),
+    user_timeout_s=st.integers(0, 100_000).map(lambda ms: ms / 1000),
+    settings_via=st.sampled_from(("socket", "sysctl")),
+)
+
+
+@st.composite
+def faults(draw: st.DrawFn, topology: Topology, observer: Side) -> AnyFault:
+    """A fault that fits the topology and leaves the observer's program alone."""
+    where = layout(topology)
+    at_s = draw(seconds)
+    for_s = draw(st.none() | durations)
+    kind = draw(st.sampled_from(AnyFault.__args__))
+    if kind is FirewallIdle and where.middle == "router":
+        return FirewallIdle(timeout_s=draw(st.integers(1, 9999)), then=draw(st.sampled_from(("drop", "reset"))))
+    if kind is LinkDown:
+        host = draw(st.sampled_from(where.hosts))
+        named = len(host.interfaces) > 1 or draw(st.booleans())
+        toward = draw(st.sampled_from([interface.toward for interface in host.interfaces])) if named else None
+        return LinkDown(on=host.name, toward=toward, at_s=at_s, for_s=for_s)
+    if kind is PeerReboot:
+        return PeerReboot(on=draw(st.sampled_from(SIDES)), at_s=at_s)
+    if kind is ProcessKill:
+        return ProcessKill(on=other(observer), at_s=at_s)
+    if kind is ProcessFreeze:
+        return ProcessFreeze(on=other(observer), at_s=at_s, for_s=for_s)
+    on = draw(st.none() | st.sampled_from((where.middle, *SIDES)))
+    direction = "both" if on not in SIDES else f"to-{on}"
+    return Blackhole(on=on, direction=direction, at_s=at_s, for_s=for_s)  # type: ignore[arg-type]
+
+
+@st.composite
+def scenarios(draw: st.DrawFn) -> Scenario:
+    """Any sound scenario."""
+    topology = draw(topologies)
+    side: Side = draw(st.sampled_from(SIDES))
+    happening = tuple(draw(st.lists(faults(topology, side), max_size=3)))
+    outcome: OutcomeName = draw(st.sampled_from(("as-predicted", "detected", "eof", "survives", "never")))
+    fails, passes = outcome == "detected", outcome in ("survives", "never")
+    window = st.lists(seconds, min_size=2, max_size=2).map(lambda pair: (min(pair), max(pair)))
+    errnos = st.none() | st.sampled_from(("ETIMEDOUT", "ECONNRESET", "ENETUNREACH"))
+    expect = Expect(
+        side=side,
+        outcome=outcome,
+        errno=draw(errnos) if fails or outcome == "as-predicted" else None,
+        window_s=None if passes else draw(st.none() | window),
+        origin=draw(st.sampled_from(("armed", "last-received", "fault" if happening else "armed"))),
+        bound_s=draw(st.none() | durations) if passes else None,
+    )
+    return Scenario(
+        name=draw(st.just("") | names),
+        summary=draw(st.text(max_size=20)),
+        topology=topology,
+        client=draw(endpoints),
+        server=draw(endpoints),
+        faults=happening,
+        expect=expect,
+    )
+
+
+# --- anything but scenarios --------------------------------------------------------------------------
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.just(10**400)
+garbage = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3)
+)
+"""Whatever JSON can hold, and NaN."""
+
+
+@st.composite
+def near_misses(draw: st.DrawFn, mapping: dict[str, object]) -> dict[str, object]:
+    """A mapping with one value somewhere replaced, removed or added."""
+    tables: list[dict[str, object]] = []
+
+    def gather(value: object) -> None:
+        if isinstance(value, dict):
+            tables.append(value)
+        for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            gather(inner)
+
+    gather(mapping)
+    table = draw(st.sampled_from(tables))
+    key = draw(st.sampled_from(sorted(table)) | st.text(max_size=9)) if table else "x"
+    if key in table and draw(st.booleans()):
+        del table[key]
+    else:
+        table[key] = draw(garbage)
+    return mapping

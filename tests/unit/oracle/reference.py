@@ -13,24 +13,26 @@ from harness.oracle import timerwheel
 from harness.oracle.effects import Effect, Mechanism, Unpredictable
 from harness.oracle.keepalive import Settings
 
+MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
+
 
 class World(NamedTuple):
     """All that a prediction does not know.
 
-    `armed_ns`: since jiffy 0 began. `lag_jiffies`: how long before that the last segment came. `late`: how late the
-    next handler runs, in jiffies. `delays_ns`: how late each effect sets in and wears off. `lost_beyond_box`: where
-    packets are lost, for the middlebox.
+    `armed_ns`: since jiffy 0 began. `delays_ns`: how late each effect sets in and wears off. `lag_jiffies`: how long
+    before arming the last segment came. `late`: how late the next handler runs, in jiffies. `lost_beyond_box`: where
+    packets are lost, seen from the middlebox.
     """
 
     armed_ns: int
-    lag_jiffies: int
-    late: Callable[[], int]
     delays_ns: tuple[tuple[int, int], ...]
-    lost_beyond_box: bool
+    lag_jiffies: int = 0
+    late: Callable[[], int] = lambda: 0
+    lost_beyond_box: bool = False
 
 
 class End(NamedTuple):
-    """What came of it; times in nanoseconds after arming, None for the time of "quiet" and "eof".
+    """What came of it; times in nanoseconds after arming, `at_ns` None where nothing was detected.
 
     `rst` None: whether a RST leaves the host cannot be told.
     """
@@ -43,11 +45,43 @@ class End(NamedTuple):
     seen_ns: tuple[int, ...]
 
 
+class Events:
+    """Effects with the delays that they had."""
+
+    def __init__(self, effects: tuple[Effect, ...], delays_ns: tuple[tuple[int, int], ...]) -> None:
+        self.spans = []
+        for effect, (onset, healing) in zip(effects, delays_ns, strict=True):
+            begins = round(effect.from_s * 1e9) + onset
+            ends = None if effect.until_s is None else round(effect.until_s * 1e9) + healing
+            self.spans.append((effect, begins, ends))
+
+    def active(self, at_ns: int, mechanism: Mechanism) -> Effect | None:
+        """The effect of that mechanism that is in force."""
+        for effect, begins, ends in self.spans:
+            if effect.mechanism == mechanism and begins <= at_ns and (ends is None or at_ns < ends):
+                return effect
+        return None
+
+    def unsettled(self, at_ns: int, mechanisms: tuple[Mechanism, ...] = MECHANISMS) -> bool:
+        """Whether one of them is setting in or wearing off."""
+        return any(
+            edge is not None and edge <= at_ns < edge + round(effect.unsettled_s * 1e9)
+            for effect, *edges in self.spans
+            for edge in edges
+            if effect.mechanism in mechanisms
+        )
+
+    def first(self, mechanism: Mechanism) -> tuple[Effect, int] | None:
+        """The earliest effect of that mechanism and when it set in."""
+        found = [(begins, effect) for effect, begins, _ in self.spans if effect.mechanism == mechanism]
+        return min(((effect, begins) for begins, effect in found), key=lambda pair: pair[1], default=None)
+
+
 class Middlebox:
     """A table with one entry: the jiffy of the last packet that passed."""
 
-    def __init__(self, timeout_jiffies: int, last: int) -> None:
-        self.timeout, self.last = timeout_jiffies, last
+    def __init__(self, effect: Effect, hz: int, last: int) -> None:
+        self.then, self.timeout, self.last = effect.then, round((effect.timeout_s or 0) * hz), last
 
     def forgot(self, now: int) -> bool:
         """Whether a packet finds no entry; one that does renews it."""
@@ -57,79 +91,84 @@ class Middlebox:
         return False
 
 
+class Replay:
+    """One connection. `end` is set when it is over."""
+
+    def __init__(self, settings: Settings, hz: int, effects: tuple[Effect, ...], world: World) -> None:
+        self.settings, self.world, self.tick = settings, world, timerwheel.tick_ns(hz)
+        self.armed = world.armed_ns // self.tick
+        self.idle, self.interval = settings.idle_s * hz, settings.interval_s * hz
+        self.user_timeout = timerwheel.milliseconds_to_jiffies(settings.user_timeout_ms, hz)
+        self.events = Events(effects, world.delays_ns)
+        box = self.events.first("expires")
+        self.received = self.armed - world.lag_jiffies
+        self.box = Middlebox(box[0], hz, self.received) if box else None
+        self.unanswered = 0
+        self.soft_errno: str | None = None
+        self.probes: list[int] = []
+        self.seen: list[int] = []
+        self.end: End | None = None
+
+    def follow(self, horizon_ns: int) -> End:
+        """From arming to the end."""
+        closes = self.events.first("peer-closed")
+        planned_s = closes[0].from_s if closes else horizon_ns
+        closing_ns = closes[1] if closes and round(planned_s * 1e9) <= horizon_ns else None
+        expires, clock = self.armed + self.idle, self.armed
+        while self.settings.keepalive:
+            bucket = timerwheel.fire(expires, clock)
+            now = bucket + self.world.late()
+            at_ns = now * self.tick - self.world.armed_ns
+            if at_ns > horizon_ns or (closing_ns is not None and at_ns >= closing_ns):
+                break
+            expires, clock = now + self.handle(now, at_ns), bucket + 1
+            if self.end is not None:
+                return self.end
+        self.finish("quiet" if closing_ns is None else "eof", None, None)
+        assert self.end is not None
+        return self.end
+
+    def handle(self, now: int, at_ns: int) -> int:
+        """tcp_keepalive_timer at jiffy `now`: how many jiffies from now it is to run again."""
+        elapsed = now - self.received
+        if elapsed < self.idle:
+            return self.idle - elapsed
+        patient = elapsed < self.user_timeout or self.unanswered == 0
+        if not patient if self.user_timeout else self.unanswered >= self.settings.count:
+            rst = self.events.active(at_ns, "lost-locally") is None
+            doubtful = self.events.unsettled(at_ns, ("lost-locally",))
+            self.finish("detected", self.soft_errno or "ETIMEDOUT", at_ns, rst=None if doubtful else rst)
+        else:
+            self.probe(now, at_ns)
+        return self.interval
+
+    def probe(self, now: int, at_ns: int) -> None:
+        """tcp_write_wakeup, and whatever becomes of the segment."""
+        self.probes.append(at_ns)
+        if self.events.unsettled(at_ns):
+            raise Unpredictable
+        if local := self.events.active(at_ns, "lost-locally"):
+            self.unanswered += 1
+            self.soft_errno = local.errno or self.soft_errno
+            return
+        self.seen.append(at_ns)
+        lost = self.events.active(at_ns, "lost") is not None
+        if self.box is not None and (not lost or self.world.lost_beyond_box) and self.box.forgot(now):
+            lost = True
+            if self.box.then == "reset":
+                self.finish("detected", "ECONNRESET", at_ns)
+        if lost or self.events.active(at_ns, "answers-lost"):
+            self.unanswered += 1
+        elif self.events.active(at_ns, "peer-forgot"):
+            self.finish("detected", "ECONNRESET", at_ns)
+        else:
+            self.received, self.unanswered, self.soft_errno = now, 0, None
+
+    def finish(self, kind: str, errno: str | None, at_ns: int | None, *, rst: bool | None = False) -> None:
+        """The end, with everything that was sent until then."""
+        self.end = End(kind, errno, rst, at_ns, tuple(self.probes), tuple(self.seen))
+
+
 def replay(settings: Settings, hz: int, effects: tuple[Effect, ...], horizon_ns: int, world: World) -> End:
-    """tcp_keepalive_timer, expiry by expiry."""
-    tick = timerwheel.tick_ns(hz)
-    armed = world.armed_ns // tick
-    idle, interval = settings.idle_s * hz, settings.interval_s * hz
-    user_timeout = timerwheel.milliseconds_to_jiffies(settings.user_timeout_ms, hz)
-    boxes = [e for e in effects if e.mechanism == "expires"]
-    box = Middlebox(round((boxes[0].timeout_s or 0) * hz), armed - world.lag_jiffies) if boxes else None
-    probes: list[int] = []
-    seen: list[int] = []
-
-    def since_arming(now: int) -> int:
-        return now * tick - world.armed_ns
-
-    def active(now: int, mechanism: Mechanism) -> Effect | None:
-        for effect, (onset, healing) in zip(effects, world.delays_ns, strict=True):
-            begins = round(effect.from_s * 1e9) + onset
-            ends = None if effect.until_s is None else round(effect.until_s * 1e9) + healing
-            at = since_arming(now)
-            if effect.mechanism == mechanism and begins <= at and (ends is None or at < ends):
-                return effect
-        return None
-
-    def unsettled(now: int, mechanisms: tuple[Mechanism, ...]) -> bool:
-        for effect, (onset, healing) in zip(effects, world.delays_ns, strict=True):
-            for edge_s, delay_ns in ((effect.from_s, onset), (effect.until_s, healing)):
-                since = None if edge_s is None else since_arming(now) - round(edge_s * 1e9) - delay_ns
-                if since is not None and 0 <= since < effect.unsettled_s * 1e9 and effect.mechanism in mechanisms:
-                    return True
-        return False
-
-    def end(kind: str, errno: str | None, now: int | None, *, rst: bool | None = False) -> End:
-        at = None if now is None else since_arming(now)
-        return End(kind, errno, rst, at, tuple(map(since_arming, probes)), tuple(map(since_arming, seen)))
-
-    closing = min((round(e.from_s * 1e9) for e in effects if e.mechanism == "peer-closed"), default=None)
-    closes = closing is not None and closing <= horizon_ns
-    delay = next((d for e, (d, _) in zip(effects, world.delays_ns, strict=True) if e.mechanism == "peer-closed"), 0)
-    received, unanswered, soft_errno = armed - world.lag_jiffies, 0, None
-    expires, clock = armed + idle, armed
-    while settings.keepalive:
-        bucket = timerwheel.fire(expires, clock)
-        now = bucket + world.late()
-        if since_arming(now) > horizon_ns or (closes and closing is not None and since_arming(now) >= closing + delay):
-            break
-        elapsed = now - received
-        if elapsed < idle:
-            expires, clock = now + (idle - elapsed), bucket + 1
-            continue
-        if user_timeout:
-            gives_up = elapsed >= user_timeout and unanswered > 0
-        else:
-            gives_up = unanswered >= settings.count
-        local = active(now, "lost-locally")
-        if gives_up:
-            rst = None if unsettled(now, ("lost-locally",)) else local is None
-            return end("detected", soft_errno or "ETIMEDOUT", now, rst=rst)
-        probes.append(now)
-        if unsettled(now, get_args(Mechanism)):
-            raise Unpredictable("carrier")
-        if local is None:
-            seen.append(now)
-        lost = active(now, "lost")
-        reaches_box = local is None and (lost is None or world.lost_beyond_box)
-        forgotten = box is not None and reaches_box and box.forgot(now)
-        if forgotten and boxes[0].then == "reset":
-            return end("detected", "ECONNRESET", now)
-        if local is not None or lost is not None or forgotten or active(now, "answers-lost"):
-            unanswered += 1
-            soft_errno = (local.errno if local is not None else None) or soft_errno
-        elif active(now, "peer-forgot"):
-            return end("detected", "ECONNRESET", now)
-        else:
-            received, unanswered, soft_errno = now, 0, None
-        expires, clock = now + interval, bucket + 1
-    return end("eof" if closes else "quiet", None, None)
+    """Follow one connection from one known arming instant."""
+    return Replay(settings, hz, effects, world).follow(horizon_ns)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.oracle import timerwheel
+from tests.unit.strategies import PATIENT
 
 LVL_DEPTH = 9
 LVL_BITS = 6
@@ -65,12 +66,11 @@ class Wheel:
 
 
 clocks = st.integers(0, 1 << 40)
-near_a_level = st.builds(
-    lambda lvl, off: max(0, (63 << (3 * lvl)) + off), st.integers(0, 6), st.integers(-2, 2)
-)
+near_a_level = st.builds(lambda lvl, off: max(0, (63 << (3 * lvl)) + off), st.integers(0, 6), st.integers(-2, 2))
 """Distances at which the level changes, and their neighbours."""
 
 
+@PATIENT
 @given(clock=clocks, distances=st.lists(st.integers(0, 5000) | st.integers(0, 70), min_size=1, max_size=5))
 def test_fires_when_the_kernels_buckets_are_reached_jiffy_by_jiffy(clock: int, distances: list[int]) -> None:
     """A timer fires at the jiffy at which the advancing clock comes to the bucket it was put into."""
@@ -81,6 +81,7 @@ def test_fires_when_the_kernels_buckets_are_reached_jiffy_by_jiffy(clock: int, d
         assert timerwheel.fire(expires, armed_at) == fired_at
 
 
+@PATIENT
 @given(clock=clocks, distances=st.lists(st.integers(0, 33_000_000) | near_a_level, min_size=1, max_size=9))
 def test_fires_when_the_kernels_buckets_are_reached_on_every_level(clock: int, distances: list[int]) -> None:
     """The same up to the longest time that TCP_KEEPIDLE can ask for, 32767 s at HZ=1000."""
@@ -91,6 +92,7 @@ def test_fires_when_the_kernels_buckets_are_reached_on_every_level(clock: int, d
         assert timerwheel.fire(expires, armed_at) == fired_at
 
 
+@PATIENT
 @given(clock=clocks, distance=st.integers(0, 33_000_000) | near_a_level)
 def test_a_timer_is_late_by_one_jiffy_to_one_bucket(clock: int, distance: int) -> None:
     """Never early, never in the jiffy asked for, and at most a bucket's width after it."""

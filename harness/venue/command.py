@@ -1,0 +1,224 @@
+"""One command in a guest, as if it ran on the host: its terminal or its pipes, environment, folder and exit status.
+
+Called by init, so standard library only. Output travels in files that the host reads as they grow; a line on the
+console says that there is more. Input comes the same way. Where the host has a terminal the command gets one too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from typing import Any, NoReturn
+
+READY, MORE = "\x1eready", "\x1emore"
+INPUT, END_OF_INPUT, SIGNAL = "input", "end", "signal"
+"""Words on the console, to the host and from it."""
+STREAMS = {1: "stdout", 2: "stderr"}
+INPUT_FILES, CLOCK_FILE, IDLE_FILE = "stdin.{}", "clock", "idle"
+DAY_S = 86400
+_libc = ctypes.CDLL(None, use_errno=True)
+_WRITE_AND_WAIT = 1 | 2 | 4
+"""sync_file_range(2): out of the guest's page cache into the host's, and no further."""
+IDLE_DAYS = 30
+"""After so many days of virtual time in which no process ran, there is nothing left to wait for."""
+
+
+def main(job: dict[str, Any]) -> int:
+    """Run the job's command to its end; returns its exit status, 128 + n for signal n."""
+    began = time.clock_gettime(time.CLOCK_BOOTTIME)
+    status = _Command(job).run()
+    with open(f"{job['folder']}/{CLOCK_FILE}", "w", encoding="ascii") as file:
+        file.write(str(time.clock_gettime(time.CLOCK_BOOTTIME) - began))
+    return status
+
+
+class _Command:
+    """The running command and what connects it with the host."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.job = job
+        self.folder = str(job["folder"])
+        kept = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self.sinks = {number: os.open(f"{self.folder}/{name}", kept) for number, name in STREAMS.items()}
+        self.outputs: dict[int, int] = {}
+        self.stdin = -1
+        self.waiting = self._take(job["input"]) if job["input"] else b""
+        self.input_over = bool(job["input_over"])
+        self.words = b""
+
+    def run(self) -> int:
+        """Start, serve until the end, drain."""
+        _hush_console()
+        pid = self._start()
+        wake, wake_end = os.pipe()
+        os.set_blocking(wake_end, False)
+        signal.set_wakeup_fd(wake_end)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        idle_days, before = 0, _activity()
+        while True:
+            status = _reap(pid)
+            if status is not None:
+                self._drain()
+                return os.waitstatus_to_exitcode(status) if status & 0x7F == 0 else 128 + (status & 0x7F)
+            if not self._serve(wake, pid):
+                now = _activity()
+                idle_days = idle_days + 1 if now == before else 0
+                before = now
+                if idle_days >= IDLE_DAYS and self.input_over:
+                    with open(f"{self.folder}/{IDLE_FILE}", "w", encoding="ascii") as file:
+                        file.write(str(IDLE_DAYS))
+                    os.killpg(pid, signal.SIGKILL)
+
+    def _start(self) -> int:
+        """Fork; the child gets a terminal or pipes, as the host's own are."""
+        terminal = self.job["terminal"]
+        if terminal:
+            pid, master = pty.fork()
+            if pid == 0:
+                self._become()
+            fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", *terminal, 0, 0))
+            self.outputs[master], self.stdin = 1, master
+            return pid
+        ends = {number: os.pipe() for number in (0, 1, 2)}
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            for number, (read_end, write_end) in ends.items():
+                os.dup2(read_end if number == 0 else write_end, number)
+            os.closerange(3, 1024)
+            self._become()
+        self.stdin = ends[0][1]
+        os.close(ends[0][0])
+        for number in STREAMS:
+            os.close(ends[number][1])
+            self.outputs[ends[number][0]] = number
+        return pid
+
+    def _become(self) -> NoReturn:
+        """In the child: turn into the command. A status of 127 or 126 as a shell would give."""
+        try:
+            os.chdir(self.job["cwd"])
+            os.execvpe(self.job["argv"][0], self.job["argv"], self.job["env"])  # noqa: S606 - no shell wanted
+        except OSError as error:
+            os.write(2, f"harness vtime: {self.job['argv'][0]}: {error.strerror}\n".encode())
+            os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+    def _serve(self, wake: int, pid: int) -> bool:
+        """Wait for anything, at most a day; whether something came."""
+        poller = select.poll()
+        poller.register(0, select.POLLIN)
+        poller.register(wake, select.POLLIN)
+        for descriptor in self.outputs:
+            poller.register(descriptor, select.POLLIN)
+        if self.waiting:
+            poller.register(self.stdin, select.POLLOUT)
+        ready = poller.poll(DAY_S * 1000)
+        for descriptor, _ in ready:
+            if descriptor == wake:
+                os.read(wake, 4096)
+            elif descriptor == 0:
+                self._listen(pid)
+            elif descriptor in self.outputs:
+                self._copy(descriptor)
+        self._feed()
+        return bool(ready)
+
+    def _copy(self, descriptor: int) -> None:
+        """Output onward to the host."""
+        try:
+            data = os.read(descriptor, 65536)
+        except OSError:  # a terminal whose other end is gone
+            data = b""
+        if data:
+            sink = self.sinks[self.outputs[descriptor]]
+            os.write(sink, data)
+            _libc.sync_file_range(sink, ctypes.c_int64(0), ctypes.c_int64(0), _WRITE_AND_WAIT)
+            sys.stdout.write(f"{MORE}\n")
+            sys.stdout.flush()
+        else:
+            del self.outputs[descriptor]
+            if descriptor != self.stdin:
+                os.close(descriptor)
+
+    def _listen(self, pid: int) -> None:
+        """Words from the host: more input, its end, a signal."""
+        self.words += os.read(0, 4096)
+        *lines, self.words = self.words.split(b"\n")
+        for word, _, rest in (line.decode().strip().partition(" ") for line in lines):
+            if word == INPUT:
+                self.waiting += self._take(rest)
+            elif word == END_OF_INPUT:
+                self.input_over = True
+            elif word == SIGNAL:
+                os.killpg(pid, int(rest))
+
+    def _take(self, name: str) -> bytes:
+        """A piece of input, in a file of its own: the size of a file that grows on the host is not seen here."""
+        with open(f"{self.folder}/{name}", "rb") as file:
+            return file.read()
+
+    def _feed(self) -> None:
+        """Pass waiting input on; close the command's input after the last of it."""
+        if self.stdin < 0:
+            return
+        try:
+            if self.waiting and select.select([], [self.stdin], [], 0)[1]:
+                self.waiting = self.waiting[os.write(self.stdin, self.waiting[:4096]) :]
+            if not self.waiting and self.input_over and self.stdin not in self.outputs:
+                os.close(self.stdin)
+                self.stdin = -1
+        except BrokenPipeError:
+            self.waiting, self.stdin = b"", -1
+
+    def _drain(self) -> None:
+        """What was written before the end, but not what a process left behind goes on writing."""
+        for descriptor in list(self.outputs):
+            while descriptor in self.outputs and select.select([descriptor], [], [], 0)[0]:
+                self._copy(descriptor)
+
+
+def _hush_console() -> None:
+    """Words from the host must not be echoed to it; only now may it send some."""
+    modes = termios.tcgetattr(0)
+    modes[3] &= ~termios.ECHO
+    termios.tcsetattr(0, termios.TCSANOW, modes)
+    sys.stdout.write(f"{READY}\n")
+    sys.stdout.flush()
+
+
+def _reap(pid: int) -> int | None:
+    """Bury what has ended; the wait status of `pid` when it was among them."""
+    found = None
+    while True:
+        try:
+            ended, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found
+        if ended == 0:
+            return found
+        if ended == pid:
+            found = status
+
+
+def _activity() -> list[str]:
+    """What changes when any process but this one runs: how often each has gone to sleep."""
+    marks = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and name != "1":
+            try:
+                with open(f"/proc/{name}/cmdline", "rb") as file:
+                    if not file.read(1):
+                        continue  # a thread of the kernel
+                with open(f"/proc/{name}/status", encoding="ascii", errors="replace") as file:
+                    marks += [f"{name} {line}" for line in file if "ctxt_switches" in line]
+            except OSError:
+                continue
+    return marks

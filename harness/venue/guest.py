@@ -1,0 +1,67 @@
+"""The harness inside a guest: takes plans one after the other and leaves their timelines.
+
+Each plan starts at a moment that is a multiple of its timer wheel's period, so that it sees the same phase whatever ran
+before it: the same plan gives the same timeline, to the nanosecond.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from harness import capabilities
+from harness import plan as plans
+from harness.oracle import keepalive
+from harness.oracle.timerwheel import tick_ns
+from harness.plan import Plan
+from harness.run import execute
+from harness.timeline import Timeline
+
+LEAST_PERIOD = 8**4
+"""In jiffies: timers of the stack beside keepalive get the same phase too."""
+BEGIN, END = "\x1ebegin ", "\x1eend "
+"""Lines on the console that tell the host which plan runs; followed by the plan's place in the job."""
+
+
+def main(job: dict[str, Any]) -> int:
+    """Carry out the plans in the job's folders; called by init."""
+    for number, folder in enumerate(job["folders"]):
+        _say(f"{BEGIN}{number}")
+        _carry_out(plans.load(Path(folder)), Path(folder))
+        _say(f"{END}{number}")
+    return 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _carry_out(plan: Plan, folder: Path) -> None:
+    here = capabilities.machine()
+    if (here.kernel, here.hz) != (plan.machine.kernel, plan.machine.hz):
+        timeline = Timeline(folder)
+        timeline.add(
+            "run.broken",
+            "guest",
+            error=f"expected Linux {plan.machine.kernel} with HZ={plan.machine.hz}, found {here.kernel}, HZ={here.hz}",
+        )
+        timeline.close()
+        return
+    _align(plan)
+    execute(plan, folder, _unwatched)
+
+
+def _unwatched(name: str, what: str, until_ns: int | None) -> None:
+    """Nobody looks on: what is awaited comes at once."""
+
+
+def _align(plan: Plan) -> None:
+    """Sleep until the clock is at a multiple of the wheel's period."""
+    side = plan.scenario.expect.side
+    period = max(LEAST_PERIOD, keepalive.phases(plans.settings_of(plan.scenario, side), plan.machine.hz))
+    period_ns = period * tick_ns(plan.machine.hz)
+    now = time.monotonic_ns()
+    time.sleep((-now % period_ns) / 1e9)

@@ -1,0 +1,184 @@
+"""`harness vtime`: any command in virtual time, from the host's side."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import sys
+import termios
+import time
+import tty
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from harness.errors import UsageError
+from harness.venue import command
+from harness.venue.kernel import Kernel
+from harness.venue.uml import Guest, GuestError, boot
+
+WALL_LIMIT_S = 600.0
+_LOOK_S = 0.2
+CLOCK_VARIABLE = "KEEPALIVE_HARNESS_CLOCK"
+"""Set to "virtual" in the command's environment."""
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How a command ended: exit status, virtual and wall seconds."""
+
+    status: int
+    virtual_s: float
+    wall_s: float
+
+
+def run(
+    kernel: Kernel, argv: Sequence[str], *, write: Sequence[Path] = (), wall_limit_s: float = WALL_LIMIT_S
+) -> Ended:
+    """Run a command as if here: its terminal or pipes, environment, working directory and exit status.
+
+    `write`: folders it may write; everything else it writes is gone afterwards. `wall_limit_s`: 0 for none.
+    Raises UsageError for a command or folder that is not there, GuestError for a guest that got stuck or died.
+    """
+    _check(argv, write)
+    started = time.monotonic()
+    terminal = _terminal()
+    job = {
+        "module": command.__name__,
+        "argv": list(argv),
+        "cwd": os.getcwd(),  # noqa: PTH109 - a string is wanted
+        "env": {**os.environ, CLOCK_VARIABLE: "virtual"},
+        "terminal": terminal,
+    }
+    with boot(kernel, job, [path.resolve() for path in write], prepare=_fill_input) as guest:
+        with _Relay(guest, raw=terminal is not None) as relay:
+            in_time = relay.serve(started + wall_limit_s if wall_limit_s else float("inf"))
+        if not in_time:
+            raise GuestError(
+                f"{argv[0]} did not end in {wall_limit_s:g} s of wall time (--wall-limit); "
+                f"the guest's last words:\n{guest.last_words()}"
+            )
+        if (guest.folder / command.IDLE_FILE).exists():
+            raise GuestError(
+                f"{argv[0]} has nothing left to wait for: for {command.IDLE_DAYS} days of virtual time no process ran"
+            )
+        status = guest.status()
+        virtual_s = float((guest.folder / command.CLOCK_FILE).read_text())
+    return Ended(status=status, virtual_s=virtual_s, wall_s=time.monotonic() - started)
+
+
+def _check(argv: Sequence[str], write: Sequence[Path]) -> None:
+    if not argv:
+        raise UsageError("expected a command after --, found none")
+    if shutil.which(argv[0]) is None:
+        raise UsageError(f"expected a command that can be run, found nothing at {argv[0]!r}")
+    for path in write:
+        if not path.is_dir() or not os.access(path, os.W_OK):
+            raise UsageError(f"--write: expected a folder that can be written, found {path}")
+
+
+def _terminal() -> tuple[int, int] | None:
+    """Rows and columns where both input and output are a terminal."""
+    if not (os.isatty(0) and os.isatty(1)):
+        return None
+    size = shutil.get_terminal_size()
+    return size.lines, size.columns
+
+
+def _fill_input(folder: Path) -> dict[str, object]:
+    """Put the input that is here already where the guest finds it, so that it need not wait for it."""
+    name, over = command.INPUT_FILES.format(0), False
+    with (folder / name).open("wb") as file:
+        while not over and not os.isatty(0) and select.select([0], [], [], 0)[0]:
+            data = os.read(0, 65536)
+            file.write(data)
+            over = not data
+        return {"input": name, "input_over": over}
+
+
+class _Relay:
+    """Copies the command's output here as it comes, and input there."""
+
+    def __init__(self, guest: Guest, *, raw: bool) -> None:
+        self.guest, self.raw = guest, raw
+        self.pieces = 0
+        self.ready = False
+        self.copied = dict.fromkeys(command.STREAMS, 0)
+        self.saved: list[Any] | None = None
+        self.input_over = bool(guest.job.get("input_over"))
+
+    def __enter__(self) -> Self:
+        if self.raw:
+            self.saved = termios.tcgetattr(0)
+            tty.setraw(0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.saved is not None:
+            termios.tcsetattr(0, termios.TCSADRAIN, self.saved)
+
+    def serve(self, deadline: float) -> bool:
+        """Until the guest ends; False when `deadline` (time.monotonic) came first."""
+        interrupted = False
+        while time.monotonic() < deadline:
+            try:
+                if self._serve_once(min(deadline, time.monotonic() + _LOOK_S)):
+                    self._copy()
+                    return True
+            except KeyboardInterrupt:
+                if interrupted:
+                    raise
+                interrupted = True
+                self._tell(f"{command.SIGNAL} {int(signal.SIGINT)}")
+        self._copy()
+        return False
+
+    def _serve_once(self, until: float) -> bool:
+        """Whatever comes first: the guest's lines, input, nothing by `until`. True when the guest has ended."""
+        assert self.guest.process.stdout is not None
+        sources: list[Any] = [self.guest.process.stdout]
+        if self.ready and not self.input_over:
+            sources.append(0)
+        ready = select.select(sources, [], [], max(0.0, until - time.monotonic()))[0]
+        if 0 in ready:
+            self._pass_input()
+        if self.guest.process.stdout in ready:
+            lines = self.guest.read(0)
+            self.ready |= command.READY in (lines or ())
+            self._copy()
+            return lines is None
+        return False
+
+    def _pass_input(self) -> None:
+        data = os.read(0, 65536)
+        if not data:
+            self.input_over = True
+            self._tell(command.END_OF_INPUT)
+            return
+        self.pieces += 1
+        name = command.INPUT_FILES.format(self.pieces)
+        (self.guest.folder / name).write_bytes(data)
+        self._tell(f"{command.INPUT} {name}")
+
+    def _tell(self, words: str) -> None:
+        assert self.guest.process.stdin is not None
+        with suppress(BrokenPipeError):
+            self.guest.process.stdin.write(words.encode() + b"\n")
+            self.guest.process.stdin.flush()
+
+    def _copy(self) -> None:
+        """Bring over what the command has written since the last time."""
+        for number, name in command.STREAMS.items():
+            path = self.guest.folder / name
+            if path.exists() and path.stat().st_size > self.copied[number]:
+                with path.open("rb") as file:
+                    file.seek(self.copied[number])
+                    data = file.read()
+                self.copied[number] += len(data)
+                stream = sys.stdout.buffer if number == 1 else sys.stderr.buffer
+                stream.write(data)
+                stream.flush()

@@ -1,0 +1,637 @@
+"""What the oracle says of an idle connection, against measured windows, plain replays and closed formulas."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import event, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from harness.oracle import keepalive, timerwheel
+from harness.oracle.effects import Effect, resolve
+from harness.oracle.keepalive import Machine, Outcome, Prediction, Settings, Unpredictable, predict
+from tests.unit import strategies
+from tests.unit.oracle.reference import End, World, replay
+from tests.unit.strategies import PATIENT, Case
+
+SECOND_NS = 1_000_000_000
+SILENCE = Effect(mechanism="lost")
+"""Nothing gets through, from arming on."""
+SMP = Machine(hz=250, late_jiffies=1, arming_lag_ns=50_000_000, injection_ns=50_000_000)
+"""A machine in real time."""
+
+
+def foretell(
+    given: tuple[int, int, int],
+    *effects: Effect,
+    hz: int = 1000,
+    horizon_s: float = 1e6,
+    machine: Machine | None = None,
+    **options: Any,
+) -> Prediction:
+    """A prediction for idle, interval and count."""
+    idle, interval, count = given
+    question = Settings(idle_s=idle, interval_s=interval, count=count, **options)
+    return predict(question, machine or Machine(hz=hz), effects, round(horizon_s * SECOND_NS))
+
+
+def _firewall(timeout_s: float, then: Any) -> Effect:
+    """A middlebox that forgets."""
+    return Effect(mechanism="expires", timeout_s=timeout_s, then=then)
+
+
+def only(prediction: Prediction) -> Outcome:
+    """The outcome, where there is no other."""
+    (outcome,) = prediction.outcomes
+    return outcome
+
+
+def window_s(outcome: Outcome) -> tuple[float, float]:
+    """The window in seconds after arming."""
+    assert outcome.window_ns is not None
+    return outcome.window_ns[0] / SECOND_NS, outcome.window_ns[1] / SECOND_NS
+
+
+# --- measured ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "hz", "earliest", "latest"),
+    [
+        ((7200, 75, 9), 100, 7891.20, 8218.88),
+        ((7200, 75, 9), 250, 7881.98, 8013.06),
+        ((7200, 75, 9), 300, 7875.84, 8749.65),
+        ((7200, 75, 9), 1000, 7900.42, 8162.56),
+        ((340, 10, 3), 100, 370.72, 411.68),
+        ((340, 10, 3), 250, 370.72, 387.10),
+        ((340, 10, 3), 300, 370.08, 383.73),
+        ((340, 10, 3), 1000, 370.72, 403.49),
+        ((60, 10, 3), 100, 90.72, 95.84),
+        ((60, 10, 3), 250, 90.72, 92.77),
+        ((60, 10, 3), 300, 90.08, 91.79),
+        ((60, 10, 3), 1000, 90.72, 94.82),
+        ((30, 1, 3), 100, 33.12, 33.76),
+        ((30, 1, 3), 250, 33.07, 35.12),
+        ((30, 1, 3), 300, 33.04, 34.75),
+        ((30, 1, 3), 1000, 33.07, 33.58),
+    ],
+)
+def test_silence_is_noticed_in_the_window_that_kernels_were_measured_in(
+    given: tuple[int, int, int], hz: int, earliest: float, latest: float
+) -> None:
+    """Windows seen on kernels 6.1 and 7.2 in virtual time, in seconds after arming, to 10 ms."""
+    outcome = only(foretell(given, SILENCE, hz=hz))
+    assert window_s(outcome) == pytest.approx((earliest, latest), abs=0.005)
+    assert (outcome.kind, outcome.errno, outcome.rst) == ("detected", "ETIMEDOUT", True)
+    assert outcome.probes == outcome.probes_seen == (given[2], given[2])
+
+
+@pytest.mark.parametrize(
+    ("given", "period_s"),
+    [((50, 10, 9), 53.248), ((300, 10, 9), 327.680), ((7200, 75, 9), 7340.032), ((5, 60, 9), 61.44)],
+)
+def test_a_live_peer_is_probed_at_the_period_that_kernels_were_measured_at(
+    given: tuple[int, int, int], period_s: float
+) -> None:
+    """The period is neither the idle time nor the interval; from the second probe on it is the same for all phases."""
+    windows = foretell(given, horizon_s=5 * period_s).probe_windows_ns
+    assert windows[2][0] - windows[1][0] == windows[2][1] - windows[1][1] == round(period_s * SECOND_NS)
+
+
+def test_a_live_peer_is_probed_when_exactly_the_idle_time_has_passed() -> None:
+    """125 s are 128 s on the wheel at HZ=100: with an idle time of just that, each step is a probe."""
+    windows = foretell((128, 125, 3), hz=100, horizon_s=1000).probe_windows_ns
+    assert [later[1] - sooner[1] for sooner, later in itertools.pairwise(windows)] == [128 * SECOND_NS] * 6
+
+
+# --- every phase -------------------------------------------------------------------------------------
+
+
+def _instants(case: Case, delay_ns: int = 0) -> Iterator[int]:
+    """Arming instants: each jiffy of the wheel's period, and in it each side of all that could matter."""
+    tick = timerwheel.tick_ns(case.hz)
+    edges = {case.horizon_ns + 1}
+    for span in resolve(case.effects):
+        edges |= {edge + after for edge in span.edges_ns for after in (0, span.unsettled_ns, delay_ns)}
+    within = sorted({0, tick - 1} | {-edge % tick for edge in edges} | {(1 - edge) % tick for edge in edges})
+    period = keepalive.phases(case.settings, case.hz)
+    for jiffy in range(period, 2 * period):
+        for fraction in within:
+            yield jiffy * tick + fraction
+
+
+def _replays(case: Case, *, lost_beyond_box: bool) -> Iterator[End]:
+    """A replay of every arming instant; where it cannot be told if a RST leaves the host, with and without."""
+    punctual = ((0, 0),) * len(case.effects)
+    for armed_ns in _instants(case):
+        world = World(armed_ns, punctual, lost_beyond_box=lost_beyond_box)
+        end = replay(case.settings, case.hz, case.effects, case.horizon_ns, world)
+        yield from (end._replace(rst=rst) for rst in ((True, False) if end.rst is None else (end.rst,)))
+
+
+Kind = tuple[str, str | None, bool | None]
+"""Of an end: what was noticed, the errno, and whether a RST left the host."""
+Window = tuple[int, int]
+Summary = tuple[dict[Kind, list[Window | None]], list[Window]]
+
+
+def _hull_of_replays(ends: Iterator[End]) -> Summary:
+    """By outcome: the extremes of its time, of the number of probes and of those seen; and each probe's extremes."""
+    kinds: dict[Kind, list[End]] = {}
+    windows: list[Window] = []
+    for end in ends:
+        kinds.setdefault(end[:3], []).append(end)
+        for index, at_ns in enumerate(end.seen_ns[: keepalive.MAX_PROBE_WINDOWS]):
+            if index == len(windows):
+                windows.append((at_ns, at_ns))
+            windows[index] = (min(windows[index][0], at_ns), max(windows[index][1], at_ns))
+    hull: dict[Kind, list[Window | None]] = {}
+    for kind, alike in kinds.items():
+        times = [end.at_ns for end in alike if end.at_ns is not None]
+        probes, seen = [len(end.probes_ns) for end in alike], [len(end.seen_ns) for end in alike]
+        hull[kind] = [
+            (min(times), max(times)) if times else None,
+            (min(probes), max(probes)),
+            (min(seen), max(seen)),
+        ]
+    return hull, windows
+
+
+def _hull_predicted(prediction: Prediction) -> Summary:
+    """The same of a prediction, whose windows exclude their lower end."""
+    hull: dict[Kind, list[Window | None]] = {}
+    for outcome in prediction.outcomes:
+        window = outcome.window_ns if outcome.kind == "detected" else None
+        hull[outcome.kind, outcome.errno, outcome.rst] = [
+            None if window is None else (window[0] + 1, window[1]),
+            outcome.probes,
+            outcome.probes_seen,
+        ]
+    return hull, [(low + 1, high) for low, high in prediction.probe_windows_ns]
+
+
+def _assert_exact(case: Case) -> str:
+    """Compare, and say what kind of case it was."""
+    try:
+        prediction = predict(case.settings, Machine(hz=case.hz), case.effects, case.horizon_ns)
+    except Unpredictable as reason:
+        if "change of carrier" in str(reason):
+            with pytest.raises(Unpredictable):
+                list(_replays(case, lost_beyond_box=False))
+        return f"unpredictable: {reason}"
+    expires = any(effect.mechanism == "expires" for effect in case.effects)
+    for beyond in (False, True)[: 1 + expires]:
+        assert _hull_predicted(prediction) == _hull_of_replays(_replays(case, lost_beyond_box=beyond))
+    return f"{len(prediction.outcomes)} outcomes"
+
+
+@hypothesis_settings(PATIENT, max_examples=300)
+@given(strategies.cases(highest_level=2))
+def test_a_prediction_is_exactly_what_replaying_every_arming_instant_gives(case: Case) -> None:
+    """Outcomes, windows, numbers of probes and windows of probes: none too many, none missing, to the nanosecond."""
+    event(_assert_exact(case))
+
+
+@hypothesis_settings(PATIENT, max_examples=300)
+@given(strategies.blips(highest_level=2))
+def test_a_prediction_is_exact_where_an_outage_ends_near_the_last_probe(case: Case) -> None:
+    """There the phase decides between an error and nothing at all, and neither end of the period need show it."""
+    event(_assert_exact(case))
+
+
+@hypothesis_settings(PATIENT, max_examples=20)
+@given(strategies.cases(hzs=(25, 100), highest_level=3))
+def test_a_prediction_is_exact_where_buckets_are_wide(case: Case) -> None:
+    """The same with periods of 512 jiffies."""
+    event(_assert_exact(case))
+
+
+@pytest.mark.parametrize(
+    ("given", "hz", "effects", "options"),
+    [
+        pytest.param((1, 60, 2), 10, [_firewall(timeout, "reset")], {}, id=f"firewall-{timeout}-between-rows")
+        for timeout in range(59, 68)
+    ]
+    + [
+        pytest.param(
+            (1, 60, 2),
+            10,
+            [Effect(mechanism="lost", from_s=5)],
+            {"user_timeout_ms": ms},
+            id=f"timeout-{ms}-between-rows",
+        )
+        for ms in range(120_000, 135_000, 1300)
+    ]
+    + [
+        pytest.param((10, interval, 3), 4, [SILENCE], {}, id=f"interval-{interval}-at-a-level")
+        for interval in (125, 126, 127)
+    ],
+)
+def test_a_prediction_is_exact_at_the_boundaries(
+    given: tuple[int, int, int], hz: int, effects: list[Effect], options: dict[str, Any]
+) -> None:
+    """Where the interval's buckets are wider than the idle time's, and where its distance changes the wheel's level.
+
+    There the first probe alone decides: how far it is from the second, and that the wheel's clock is a jiffy further.
+    """
+    idle, interval, count = given
+    question = Settings(idle_s=idle, interval_s=interval, count=count, **options)
+    _assert_exact(Case(question, hz, tuple(effects), 1000 * SECOND_NS))
+
+
+@hypothesis_settings(PATIENT, max_examples=60)
+@given(strategies.blips(highest_level=2), st.sampled_from((1, 50_000_000, 900_000_000)))
+def test_a_prediction_is_exactly_what_the_extremes_of_a_faults_delay_give(case: Case, delay_ns: int) -> None:
+    """Both ends of an outage may come late, each by itself; nothing between the extremes adds anything."""
+    machine = Machine(hz=case.hz, injection_ns=delay_ns)
+    delays = [((onset, healing),) for onset in (0, delay_ns) for healing in (0, delay_ns)]
+    ends = (
+        replay(case.settings, case.hz, case.effects, case.horizon_ns, World(armed_ns, each))
+        for armed_ns in _instants(case, delay_ns)
+        for each in delays
+    )
+    assert _hull_predicted(predict(case.settings, machine, case.effects, case.horizon_ns)) == _hull_of_replays(ends)
+
+
+@PATIENT
+@given(
+    case=strategies.cases(hzs=strategies.KERNEL_HZS, highest_level=5) | strategies.blips(hzs=strategies.KERNEL_HZS),
+    late=st.sampled_from((0, 1)),
+    lag_ns=st.sampled_from((0, 1, 50_000_000)),
+    delay_ns=st.sampled_from((0, 1, 50_000_000)),
+    random=st.randoms(use_true_random=False),
+)
+def test_nothing_that_can_happen_in_real_time_is_outside_the_prediction(
+    case: Case, late: int, lag_ns: int, delay_ns: int, random: Random
+) -> None:
+    """Whatever the phase, and however late each handler, each fault and each healing."""
+    machine = Machine(hz=case.hz, late_jiffies=late, arming_lag_ns=lag_ns, injection_ns=delay_ns)
+    try:
+        prediction = predict(case.settings, machine, case.effects, case.horizon_ns)
+    except Unpredictable:
+        return
+    outcomes: dict[Kind, Outcome] = {(o.kind, o.errno, o.rst): o for o in prediction.outcomes}
+    tick = timerwheel.tick_ns(case.hz)
+    period_ns = keepalive.phases(case.settings, case.hz) * tick
+
+    def delay() -> int:
+        return random.choice((0, delay_ns, random.randint(0, delay_ns)))
+
+    for _ in range(25):
+        world = World(
+            armed_ns=period_ns + random.randrange(period_ns),
+            delays_ns=tuple((delay(), delay()) for _ in case.effects),
+            lag_jiffies=random.randint(0, -(-lag_ns // tick)),
+            late=lambda: random.randint(0, late),
+            lost_beyond_box=random.random() < 0.5,
+        )
+        end = replay(case.settings, case.hz, case.effects, case.horizon_ns, world)
+        for rst in (True, False) if end.rst is None else (end.rst,):
+            outcome = outcomes[end.kind, end.errno, rst]
+            if end.at_ns is not None:
+                assert outcome.window_ns is not None
+                assert outcome.window_ns[0] < end.at_ns <= outcome.window_ns[1]
+            assert outcome.probes[0] <= len(end.probes_ns) <= outcome.probes[1]
+            assert outcome.probes_seen[0] <= len(end.seen_ns) <= outcome.probes_seen[1]
+        for (low, high), at_ns in zip(prediction.probe_windows_ns, end.seen_ns, strict=False):
+            assert low < at_ns <= high
+
+
+# --- closed formulas ---------------------------------------------------------------------------------
+
+
+@PATIENT
+@given(
+    hz=st.sampled_from(strategies.KERNEL_HZS),
+    idle_s=st.integers(1, 32767),
+    interval_s=st.integers(1, 32767) | st.integers(1, 100),
+    count=st.integers(1, 127),
+)
+def test_the_window_under_silence_has_a_closed_form(hz: int, idle_s: int, interval_s: int, count: int) -> None:
+    """All of the phase's noise is in the first probe, or, where the interval's buckets are wider, in the second."""
+    idle, interval = idle_s * hz, interval_s * hz
+    wide_idle, wide = timerwheel.granularity(idle), timerwheel.granularity(interval - 1)
+    step = (interval // wide + 1) * wide
+    if wide_idle >= wide:
+        least, most = idle + 1 + count * step, idle + wide_idle + count * step
+    else:
+        rest = interval % wide_idle
+        second = idle + interval - rest
+        least = second + wide_idle + 1 + (count - 1) * step
+        most = second + wide_idle + wide + (count - 1) * step
+    tick = timerwheel.tick_ns(hz)
+    prediction = foretell((idle_s, interval_s, count), SILENCE, hz=hz, horizon_s=1e7)
+    assert only(prediction).window_ns == ((least - 1) * tick, most * tick)
+    assert prediction.probe_windows_ns[0] == (idle * tick, (idle + wide_idle) * tick)
+
+
+@PATIENT
+@given(hz=st.sampled_from((10, 25, 100)), data=st.data())
+def test_after_an_answered_probe_detection_counts_from_it(hz: int, data: st.DataObject) -> None:
+    """From the last segment received: the idle time or the step that overruns it, then the steps of the probes."""
+    given = data.draw(strategies.settings(hz, highest_level=2))
+    given = Settings(idle_s=given.idle_s, interval_s=given.interval_s, count=given.count)
+    idle, interval = given.idle_s * hz, given.interval_s * hz
+    wide = timerwheel.granularity(interval - 1)
+    step = (interval // wide + 1) * wide
+    slack = max(timerwheel.granularity(idle), step - idle)
+    least, most = (
+        idle + interval + 1 + (given.count - 1) * step,
+        idle + slack + interval + wide + (given.count - 1) * step,
+    )
+    tick = timerwheel.tick_ns(hz)
+    cut = Effect(mechanism="lost", from_s=(idle + timerwheel.granularity(idle)) * tick / 1e9 + 1e-9)
+    case = Case(given, hz, (cut,), (2 * most + idle) * tick)
+    for end in _replays(case, lost_beyond_box=False):
+        assert end.at_ns is not None
+        received_ns = end.probes_ns[-given.count - 1]
+        assert least * tick <= end.at_ns - received_ns <= most * tick
+
+
+@pytest.mark.parametrize("given", [(7200, 75, 9), (1, 32767, 127), (32767, 1, 127), (1, 1, 127), (300, 32767, 3)])
+@pytest.mark.parametrize("machine", [Machine(hz=1000), SMP])
+def test_a_prediction_takes_less_than_20_ms(given: tuple[int, int, int], machine: Machine) -> None:
+    """However long the wheel's period, up to 2,097,152 jiffies, and however many the probes."""
+    took = []
+    for _ in range(3):
+        began = time.perf_counter()
+        foretell(given, Effect(mechanism="lost", from_s=0.5), machine=machine, horizon_s=1e7)
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.020
+
+
+# --- what the options do -----------------------------------------------------------------------------
+
+
+def test_without_keepalive_nothing_is_ever_noticed() -> None:
+    """An idle connection sends nothing, and TCP_USER_TIMEOUT alone has nothing to time."""
+    prediction = foretell((60, 10, 3), SILENCE, keepalive=False, user_timeout_ms=5000)
+    assert (only(prediction).kind, only(prediction).probes) == ("quiet", (0, 0))
+    assert prediction.probe_windows_ns == ()
+
+
+def test_a_living_peer_is_never_given_up() -> None:
+    """Probes go out, answers come back."""
+    outcome = only(foretell((60, 10, 3), horizon_s=3600))
+    assert (outcome.kind, outcome.errno, outcome.window_ns) == ("quiet", None, None)
+    assert outcome.probes[0] > 50
+
+
+@pytest.mark.parametrize(
+    ("user_timeout_s", "probes"), [(0.001, 1), (60, 1), (70, 1), (75, 2), (85, 3), (95, 4), (120, 6)]
+)
+def test_user_timeout_replaces_the_count(user_timeout_s: float, probes: int) -> None:
+    """The abort comes at the first expiry after it with a probe unanswered: before `count` probes, or after many more.
+
+    60 s idle, 10 s interval and 3 probes at HZ=1000, where the wheel makes it 60 to 64.096 s and 10.24 s.
+    """
+    outcome = only(foretell((60, 10, 3), SILENCE, user_timeout_ms=round(user_timeout_s * 1000)))
+    assert (outcome.errno, outcome.probes) == ("ETIMEDOUT", (probes, probes))
+    assert window_s(outcome) == pytest.approx((60 + 10.24 * probes, 64.096 + 10.24 * probes))
+
+
+def test_the_phase_may_decide_after_how_many_probes_user_timeout_passes() -> None:
+    """72 s are over one interval after the latest first probe, not after the earliest."""
+    outcome = only(foretell((60, 10, 3), SILENCE, user_timeout_ms=72_000))
+    assert outcome.probes == (1, 2)
+    assert window_s(outcome) == pytest.approx((72, 82), abs=0.3)
+
+
+def test_user_timeout_can_make_detection_later() -> None:
+    """One longer than idle plus all intervals outvotes the count."""
+    plain = window_s(only(foretell((60, 10, 3), SILENCE)))
+    longer = window_s(only(foretell((60, 10, 3), SILENCE, user_timeout_ms=120_000)))
+    assert longer[0] > plain[1]
+
+
+def test_a_late_handler_may_bring_user_timeout_forward_or_put_it_off() -> None:
+    """Of the handlers of two probes either may be late: where a jiffy decides, both ends are possible.
+
+    Probe 1 is answered; 61.44 s later probe 2 is not, and 10.24 s after that comes the next expiry.
+    """
+    smp = Machine(hz=1000, late_jiffies=1)
+
+    def window(user_timeout_ms: int, machine: Machine) -> tuple[float, float]:
+        cut = Effect(mechanism="lost", from_s=65)
+        return window_s(only(foretell((60, 10, 3), cut, machine=machine, user_timeout_ms=user_timeout_ms)))
+
+    sooner, later = (window(ms, Machine(hz=1000)) for ms in (71_680, 71_681))
+    assert later[0] - sooner[0] == pytest.approx(10.24)
+    for ms in (71_680, 71_681):
+        assert window(ms, smp) == pytest.approx((sooner[0], later[1] + 0.001))
+
+
+# --- what faults do ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mechanism", ["lost", "answers-lost"])
+def test_loss_in_one_direction_is_as_good_as_in_both(mechanism: Any) -> None:
+    """Whether probes or answers vanish, what is noticed is their absence; and a RST goes out at the end."""
+    outcome = only(foretell((60, 10, 3), Effect(mechanism=mechanism)))
+    assert outcome == only(foretell((60, 10, 3), SILENCE))
+    assert outcome.rst
+
+
+@pytest.mark.parametrize(("reported", "errno"), [("ENETUNREACH", "ENETUNREACH"), (None, "ETIMEDOUT")])
+def test_what_cannot_be_sent_counts_as_a_probe_and_may_name_the_errno(reported: str | None, errno: str) -> None:
+    """IPv6 keeps the local routing error for the end, IPv4 does not; nothing is on the wire, not even the RST."""
+    outcome = only(foretell((60, 10, 3), Effect(mechanism="lost-locally", errno=reported)))
+    assert (outcome.errno, outcome.probes, outcome.probes_seen, outcome.rst) == (errno, (3, 3), (0, 0), False)
+    assert outcome.window_ns == only(foretell((60, 10, 3), SILENCE)).window_ns
+
+
+def test_a_local_error_of_the_first_probe_is_reported_after_silence() -> None:
+    """The soft error stays although later probes leave the host."""
+    first_only = Effect(mechanism="lost-locally", until_s=65, errno="ENETUNREACH")
+    outcome = only(foretell((60, 10, 3), first_only, SILENCE))
+    assert (outcome.errno, outcome.probes_seen, outcome.rst) == ("ENETUNREACH", (2, 2), True)
+    assert "ENETUNREACH of the last failed probe" in outcome.why
+
+
+def test_an_answered_probe_clears_a_local_error() -> None:
+    """What went wrong before the answer has no part in the end."""
+    first_only = Effect(mechanism="lost-locally", until_s=65, errno="ENETUNREACH")
+    later = Effect(mechanism="lost", from_s=100)
+    assert only(foretell((60, 10, 3), first_only, later)).errno == "ETIMEDOUT"
+
+
+def test_a_host_that_forgot_resets_at_the_next_probe() -> None:
+    """ECONNRESET in the very window of the first probe after the reboot."""
+    prediction = foretell((60, 10, 3), Effect(mechanism="peer-forgot", from_s=20))
+    outcome = only(prediction)
+    assert (outcome.errno, outcome.probes, outcome.rst) == ("ECONNRESET", (1, 1), False)
+    assert outcome.window_ns == prediction.probe_windows_ns[0]
+
+
+def test_a_frozen_program_is_never_noticed() -> None:
+    """Its kernel answers probes."""
+    assert only(foretell((2, 1, 3), Effect(mechanism="peer-frozen"), horizon_s=600)).kind == "quiet"
+
+
+def test_a_closing_peer_is_noticed_at_once() -> None:
+    """FIN arrives when the process ends, plus at most what injecting the fault takes; with or without keepalive."""
+    gone = Effect(mechanism="peer-closed", from_s=7.5)
+    for alive in (True, False):
+        outcome = only(foretell((60, 10, 3), gone, machine=SMP, keepalive=alive))
+        assert outcome.kind == "eof"
+        assert window_s(outcome) == (7.5, 7.55)
+
+
+def test_a_peer_that_closes_after_the_horizon_is_not_noticed() -> None:
+    """Nothing beyond the horizon is part of a prediction."""
+    gone = Effect(mechanism="peer-closed", from_s=7.5)
+    for alive in (True, False):
+        assert only(foretell((60, 10, 3), gone, horizon_s=7, keepalive=alive)).kind == "quiet"
+
+
+# --- outages that end --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hz", strategies.KERNEL_HZS)
+@pytest.mark.parametrize("given", [(60, 10, 3), (30, 1, 3), (7200, 75, 9), (5, 60, 2), (10, 1, 1)])
+@pytest.mark.parametrize("mechanism", ["lost", "answers-lost", "lost-locally"])
+def test_an_outage_is_survived_if_and_only_if_the_last_probe_gets_through(
+    given: tuple[int, int, int], hz: int, mechanism: Any
+) -> None:
+    """Healed before the last probe: survived. After it: given up an interval later, though the path works again."""
+    low, high = foretell(given, SILENCE, hz=hz).probe_windows_ns[given[2] - 1]
+
+    def ends(healed_ns: int) -> set[str]:
+        outage = Effect(mechanism=mechanism, until_s=healed_ns / SECOND_NS)
+        horizon_s = 2 * (given[0] + given[1] * (given[2] + 2)) + 1000
+        return {outcome.kind for outcome in foretell(given, outage, hz=hz, horizon_s=horizon_s).outcomes}
+
+    assert ends(low) == {"quiet"}
+    assert ends(low + timerwheel.tick_ns(hz)) == {"detected", "quiet"}
+    assert ends(high) == {"detected", "quiet"}
+    assert ends(high + 1) == {"detected"}
+
+
+def test_an_outage_between_two_probes_leaves_no_trace() -> None:
+    """The probes and their windows are those of an undisturbed connection."""
+    blip = Effect(mechanism="lost", from_s=5, until_s=55)
+    assert foretell((60, 10, 3), blip, horizon_s=300) == foretell((60, 10, 3), horizon_s=300)
+
+
+def test_an_outage_shorter_than_a_tick_is_met_by_the_phases_that_it_falls_on() -> None:
+    """Arming happens at any nanosecond of a jiffy: an outage of 2 ms at HZ=100 takes the only probe of some."""
+    outage = Effect(mechanism="lost", from_s=10.123, until_s=10.125)
+    outcomes = foretell((10, 1, 1), outage, hz=100, horizon_s=60).outcomes
+    assert {outcome.kind for outcome in outcomes} == {"detected", "quiet"}
+
+
+# --- middleboxes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("idle_s", "hz", "kinds"),
+    [
+        (50, 1000, {"quiet"}),
+        (55, 1000, {"quiet"}),
+        (56, 1000, {"detected", "quiet"}),
+        (57, 1000, {"detected", "quiet"}),
+        (58, 1000, {"detected"}),
+        (59, 1000, {"detected"}),
+        (57, 100, {"detected"}),
+    ],
+)
+@pytest.mark.parametrize("then", ["drop", "reset"])
+def test_probes_keep_a_firewall_open_with_the_margin_that_kernels_were_measured_at(
+    idle_s: int, hz: int, kinds: set[str], then: str
+) -> None:
+    """A timeout of 60 s needs an idle time of 55 s or less, as the wheel is late by up to 4 s; more may do, or not."""
+    outcomes = foretell((idle_s, 10, 3), _firewall(60, then), hz=hz, horizon_s=3600).outcomes
+    assert {outcome.kind for outcome in outcomes} == kinds
+    errno = {"drop": "ETIMEDOUT", "reset": "ECONNRESET"}[then]
+    assert {outcome.errno for outcome in outcomes if outcome.kind == "detected"} <= {errno}
+
+
+def test_a_firewall_that_resets_is_noticed_at_the_first_probe_after_its_timeout() -> None:
+    """ECONNRESET without a second probe, and no RST of our own."""
+    prediction = foretell((20, 1, 3), _firewall(10, "reset"))
+    outcome = only(prediction)
+    assert (outcome.errno, outcome.probes, outcome.rst) == ("ECONNRESET", (1, 1), False)
+    assert outcome.window_ns == prediction.probe_windows_ns[0]
+    assert "firewall" in outcome.why
+
+
+def test_a_firewall_that_drops_is_noticed_like_silence() -> None:
+    """ETIMEDOUT after all probes; each of them leaves the host."""
+    assert only(foretell((20, 1, 3), _firewall(10, "drop"))) == only(foretell((20, 1, 3), SILENCE))
+
+
+def test_a_firewalls_timeout_counts_from_the_last_probe_that_passed() -> None:
+    """One that outlives the idle time but not the step from probe to probe lets the first probe pass, no other."""
+    outcome = only(foretell((10, 60, 3), _firewall(40, "reset"), horizon_s=600))
+    assert (outcome.kind, outcome.probes) == ("detected", (2, 2))
+
+
+# --- what is not predicted ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("effects", "why"),
+    [
+        ([Effect(mechanism="lost-locally", from_s=60.5, unsettled_s=0.1)], "change of carrier"),
+        ([Effect(mechanism="lost", from_s=2), Effect(mechanism="peer-closed", from_s=3)], "FIN"),
+        ([Effect(mechanism="peer-forgot", from_s=2), Effect(mechanism="peer-closed", from_s=3)], "FIN"),
+        ([_firewall(10, "drop"), Effect(mechanism="peer-closed", from_s=20)], "FIN"),
+        ([_firewall(10, "drop"), _firewall(20, "drop")], "more than one middlebox"),
+        ([_firewall(10, "reset"), SILENCE], "before or beyond"),
+        ([_firewall(10, "reset"), Effect(mechanism="answers-lost")], "answers are lost"),
+        ([_firewall(70, "drop"), Effect(mechanism="lost", until_s=80)], "saw the probes that were lost"),
+    ],
+)
+def test_what_the_model_does_not_cover_is_refused(effects: list[Effect], why: str) -> None:
+    """Where two faults meet so that a detail decides which is not part of the model, no window is made up."""
+    with pytest.raises(Unpredictable, match=why):
+        foretell((60, 10, 3), *effects)
+
+
+def test_a_fin_may_meet_an_expired_firewall_without_keepalive_too() -> None:
+    """Nothing has kept the flow alive; one that comes in time is noticed."""
+    gone = Effect(mechanism="peer-closed", from_s=20)
+    with pytest.raises(Unpredictable, match="FIN"):
+        foretell((60, 10, 3), _firewall(10, "drop"), gone, keepalive=False)
+    assert only(foretell((60, 10, 3), _firewall(30, "drop"), gone, keepalive=False)).kind == "eof"
+
+
+def test_a_probe_that_passes_settles_what_the_middlebox_saw() -> None:
+    """From then on it does not matter whether it saw the probe that was lost before."""
+    outages = Effect(mechanism="lost", until_s=65), Effect(mechanism="lost", from_s=190)
+    assert only(foretell((60, 10, 3), _firewall(100, "reset"), *outages)).errno == "ETIMEDOUT"
+
+
+def test_a_change_of_carrier_far_from_every_probe_is_predicted() -> None:
+    """Only a probe that falls into the unsettled moment makes it unpredictable, in any phase."""
+    settled = Effect(mechanism="lost-locally", from_s=59, unsettled_s=0.1)
+    assert only(foretell((60, 10, 3), settled)).errno == "ETIMEDOUT"
+
+
+def test_a_change_of_carrier_that_comes_late_is_unsettled_for_longer() -> None:
+    """In real time the moment lasts as long as the fault may be delayed and the kernel takes to make up its mind."""
+    late = Effect(mechanism="lost-locally", from_s=59.88, unsettled_s=0.1)
+    assert only(foretell((60, 10, 3), late, hz=250)).errno == "ETIMEDOUT"
+    with pytest.raises(Unpredictable, match="change of carrier"):
+        foretell((60, 10, 3), late, machine=SMP)
+
+
+def test_unanswered_repeats_shorten_a_firewalls_memory() -> None:
+    """After three of them conntrack waits 300 s, not days: not modelled where probes are further apart."""
+    with pytest.raises(Unpredictable, match="300 s"):
+        foretell((50, 400, 6), _firewall(432_000, "reset"), SILENCE)
+    assert only(foretell((50, 200, 6), _firewall(432_000, "reset"), SILENCE)).errno == "ETIMEDOUT"
+
+
+def test_whether_the_reset_leaves_is_left_open_while_carrier_changes() -> None:
+    """The errno and the window are certain; only the RST of the abort may or may not get out."""
+    at_the_abort = Effect(mechanism="lost-locally", from_s=92, unsettled_s=0.5)
+    outcomes = foretell((60, 10, 3), SILENCE, at_the_abort).outcomes
+    assert {outcome.rst for outcome in outcomes} == {True, False}
+    assert {outcome.errno for outcome in outcomes} == {"ETIMEDOUT"}
