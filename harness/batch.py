@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,11 +17,16 @@ from harness.judge import Verdict, judge
 from harness.lab.ledger import state_folder
 from harness.plan import Plan
 from harness.report import json, pcapng
+from harness.run import Status
 from harness.timeline import Event
 from harness.venue import host
 
 VERDICT_FILE = "verdict.json"
 CAPTURE_FILE = "capture.pcapng"
+
+
+Venue = Callable[[Sequence[Plan], Path, Status], Iterator[tuple[Plan, tuple[Event, ...]]]]
+"""Where plans are carried out: `venue.host.run_all`, or `venue.uml.run_all` with a kernel bound to it."""
 
 
 class Watcher(Protocol):
@@ -43,14 +48,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     took_s: float
 
 
-def run(plans: Sequence[Plan], out: Path, watcher: Watcher, jobs: int | None = None) -> list[Result]:
-    """Run all plans at once, at most `jobs` at a time; results in the order of the plans.
+def run(plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue = host.run_all) -> list[Result]:
+    """Run all plans at a venue; results in the order of the plans.
 
     Each run's folder below `out` gets plan, timeline, capture and verdict. Raises CapabilityError.
     """
     started = time.monotonic()
     results: dict[str, Result] = {}
-    for plan, events in host.run_all(plans, out, watcher.status, jobs):
+    for plan, events in venue(plans, out, watcher.status):
         verdict = judge(plan, events)
         result = Result(plan=plan, events=events, verdict=verdict, took_s=time.monotonic() - started)
         results[plan.name] = result
@@ -67,12 +72,16 @@ def new_folder() -> Path:
 
 
 def judge_again(folder: Path) -> list[Result]:
-    """Judge every saved run at or below `folder`, from its plan and timeline alone. Raises UsageError."""
+    """Judge every saved run at or below `folder`, from its plan and timeline alone. Raises UsageError.
+
+    A plan without a timeline is of a run that was killed before it began: nothing happened in it.
+    """
     found = sorted(path.parent for path in folder.rglob(plans_module.FILE_NAME))
     if not found:
         raise UsageError(f"expected run directories (with {plans_module.FILE_NAME}) at {folder}, found none")
     results = []
     for place in found:
-        plan, events = plans_module.load(place), timeline.load(place)
+        plan = plans_module.load(place)
+        events = timeline.load(place) if (place / timeline.FILE_NAME).exists() else ()
         results.append(Result(plan=plan, events=events, verdict=judge(plan, events), took_s=0.0))
     return results

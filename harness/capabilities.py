@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import pwd
 import shutil
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -30,6 +31,7 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
     available: bool
     found: str
     mend: str = ""
+    needed_for: str = ""
     essential: bool = True
 
 
@@ -52,37 +54,53 @@ def machine() -> MachineFacts:
 
 def survey() -> list[Capability]:
     """Try everything. Enters a user namespace where that is needed to go on."""
-    found, source = hz()
+    found, _ = hz()
     results = [
-        Capability(name="kernel", available=True, found=f"Linux {platform.release()}, HZ={found} ({source})"),
-        _attempt("namespaces", _namespaces),
+        Capability(
+            name="kernel", available=True, found=f"Linux {platform.release()}, HZ={found} by clock_getres, {_cpus()}"
+        ),
+        _attempt("namespaces", _namespaces, "every scenario", "CONFIG_NET_NS=y, CONFIG_USER_NS=y"),
     ]
     if results[-1].available:
         results += [
-            _attempt("topologies", _topologies),
-            _attempt("ipv6", _ipv6, essential=False),
-            _attempt("capture", _capture),
-            _attempt("nftables", _nftables),
-            _attempt("conntrack", _conntrack),
+            _attempt("topologies", _topologies, "every scenario", "CONFIG_VETH, CONFIG_BRIDGE"),
+            _attempt("capture", _capture, "every scenario", "CONFIG_PACKET"),
+            _attempt("nftables", _nftables, "blackholes", "CONFIG_NF_TABLES, CONFIG_NF_TABLES_NETDEV"),
+            _attempt(
+                "conntrack", _conntrack, "firewalls", "CONFIG_NF_CONNTRACK, CONFIG_NFT_CT, CONFIG_NFT_REJECT_INET"
+            ),
+            _attempt("ipv6", _ipv6, "scenarios with IPv6", "CONFIG_IPV6", essential=False),
         ]
-    results += [_docker(), _tool("toxiproxy-server", "go install github.com/Shopify/toxiproxy/v2/cmd/server@latest")]
-    return results
+    return [*results, _docker(), _toxiproxy()]
 
 
-def _attempt(name: str, trial: Callable[[], str], *, essential: bool = True) -> Capability:
+def _cpus() -> str:
+    number = machine().cpus
+    return f"{number} CPU" if number == 1 else f"{number} CPUs"
+
+
+def _attempt(
+    name: str, trial: Callable[[], str], needed_for: str, options: str, *, essential: bool = True
+) -> Capability:
+    """`options`: of the kernel's configuration, for the mend where the trial itself knows none."""
+    mend = ""
     try:
-        return Capability(name=name, available=True, found=trial(), essential=essential)
+        found, available = trial(), True
     except CapabilityError as error:
-        return Capability(name=name, available=False, found=error.found, mend=error.mend, essential=essential)
+        found, available, mend = error.found, False, error.mend
     except (HarnessError, OSError) as error:
-        mend = "use a kernel with this feature; the README lists the configuration options"
-        return Capability(name=name, available=False, found=str(error), mend=mend, essential=essential)
+        found, available = str(error), False
+        mend = f"use a kernel with {options}; where they are modules, load them as root (modprobe)"
+    return Capability(
+        name=name, available=available, found=found, mend=mend, needed_for=needed_for, essential=essential
+    )
 
 
 def _namespaces() -> str:
     from harness.lab.namespace import ensure_privileges
 
-    return f"network namespaces, as {ensure_privileges()}"
+    how = {"root": "as root", "user namespace": "in a user namespace of our own"}
+    return f"network namespaces, {how[ensure_privileges()]}"
 
 
 def _topologies() -> str:
@@ -142,24 +160,53 @@ def _conntrack() -> str:
 
 
 def _docker() -> Capability:
-    """Whether a daemon answers on its usual socket; not needed by the netns lab."""
-    path = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
-    if not Path(path).exists():
-        return Capability(
-            name="docker", available=False, essential=False, found=f"no socket at {path}", mend="start a docker daemon"
-        )
+    """Whether a daemon answers where docker's own client would look for it."""
+    where = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    found, mend = f"a daemon at {where}", ""
     try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(path)
-    except OSError as error:
-        return Capability(
-            name="docker", available=False, essential=False, found=f"{path}: {error.strerror}", mend="start the daemon"
-        )
-    return Capability(name="docker", available=True, essential=False, found=f"a daemon at {path}")
-
-
-def _tool(name: str, mend: str) -> Capability:
-    path = shutil.which(name)
+        _connect(where)
+    except PermissionError as error:
+        found, mend = f"{error.strerror} at {where}", f"sudo usermod -aG docker {_user()}, then log in again"
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        found, mend = f"{reason} at {where}", "start a docker daemon, or set DOCKER_HOST"
     return Capability(
-        name=name, available=path is not None, essential=False, found=path or "not on PATH", mend="" if path else mend
+        name="docker",
+        available=not mend,
+        found=found,
+        mend=mend,
+        needed_for="networks of containers; the other scenarios do without",
+        essential=False,
+    )
+
+
+def _connect(where: str) -> None:
+    """Connect to a docker address, as in DOCKER_HOST. Raises OSError and ValueError."""
+    if where.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(where.removeprefix("unix://"))
+        return
+    address = urlsplit(where)
+    if address.hostname is None:
+        raise ValueError("not an address")
+    with socket.create_connection((address.hostname, address.port or 2375), timeout=2.0):
+        pass
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _toxiproxy() -> Capability:
+    path = shutil.which("toxiproxy-server")
+    return Capability(
+        name="toxiproxy-server",
+        available=path is not None,
+        found=path or "not on PATH",
+        mend="go install github.com/Shopify/toxiproxy/v2/cmd/server@latest, and name it toxiproxy-server",
+        needed_for="faults made by a proxy; the other scenarios do without",
+        essential=False,
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from harness import batch
     from harness.judge import Verdict
     from harness.plan import Plan
+    from harness.venue.kernel import Kernel
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -60,7 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--json", metavar="FILE", help="write the results as JSON; - for standard output")
     run.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML")
     run.add_argument("--out", metavar="DIR", help="keep plans, timelines and captures here (default: a state folder)")
-    run.add_argument("--jobs", metavar="N", type=_positive, help="at most N scenarios at once (default: all)")
+    run.add_argument(
+        "--jobs", metavar="N", type=_positive, help="at most N scenarios, or with --clock virtual N guests, at once"
+    )
+    _add_clock(run)
 
     listing = add("list", _list, "List the scenarios with what they claim", "harness list outcomes")
     listing.add_argument("words", **words)  # type: ignore[arg-type]
@@ -72,10 +78,46 @@ def _parser() -> argparse.ArgumentParser:
     judge.add_argument("folder", metavar="DIR", type=Path, help="a run directory, or a folder of them")
 
     _add_predict(add)
+    _add_virtual(add)
     add("doctor", _doctor, "Show what this machine can do, why not, and the mend", "harness doctor")
     clean = add("clean", _clean, "Remove exactly what earlier runs left behind", "harness clean --runs")
     clean.add_argument("--runs", action="store_true", help="also remove the run directories in the state folder")
     return parser
+
+
+def _add_clock(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--clock",
+        choices=("real", "virtual"),
+        default="real",
+        help="virtual: in User-Mode Linux guests whose clock jumps, one for each core (default: real)",
+    )
+    command.add_argument("--kernel", metavar="NAME", help="the guests' kernel, see `harness kernel list`")
+
+
+def _add_virtual(add: Callable[..., argparse.ArgumentParser]) -> None:
+    kernel = add("kernel", _kernel, "Build and list the kernels for virtual time", "harness kernel build --hz 250")
+    verbs = kernel.add_subparsers(dest="verb", metavar="build|list|path", required=True)
+    build = verbs.add_parser("build", help="build one", epilog="example: harness kernel build --hz 250")
+    build.add_argument("--hz", metavar="N", type=int, default=1000, help="its HZ (default: 1000)")
+    build.add_argument("--source", metavar="PATH", type=Path, help="a kernel's source tree or tarball (default: found)")
+    build.add_argument("--jobs", metavar="N", type=_positive, help="compilers at once (default: one for each core)")
+    verbs.add_parser("list", help="those that are built, newest first", epilog="example: harness kernel list")
+    path = verbs.add_parser("path", help="where the executable is", epilog="example: harness kernel path")
+    path.add_argument("name", nargs="?", metavar="NAME", help="which one (default: the newest)")
+    vtime = add("vtime", _vtime, "Run any command in virtual time", "harness vtime -- sh -c 'date; sleep 7200; date'")
+    vtime.add_argument("--kernel", metavar="NAME", help="the guest's kernel, see `harness kernel list`")
+    vtime.add_argument(
+        "--wall-limit",
+        metavar="S",
+        type=float,
+        default=600.0,
+        help="give up after S seconds here (default: 600; 0: never)",
+    )
+    vtime.add_argument(
+        "--write", metavar="DIR", type=Path, action="append", default=[], help="a folder the command may write (repeat)"
+    )
+    vtime.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND…", help="the command and its arguments")
 
 
 def _add_predict(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -94,25 +136,30 @@ def _add_predict(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, found {text}")
+    return int(text)
 
 
-def _plans(words: Sequence[str]) -> list[Plan]:
+def _plans(words: Sequence[str], kernel: Kernel | None = None) -> list[Plan]:
     from harness import capabilities, loader, plan
 
-    machine = capabilities.machine()
+    if kernel is None:
+        machine = capabilities.machine()
+    else:
+        from harness.venue import uml
+
+        machine = uml.machine(kernel)
     return [plan.make(scenario, machine) for scenario in loader.find(words)]
 
 
 def _run(options: argparse.Namespace) -> int:
-    plans = _plans(options.words)
-    out = _out_folder(options.out)
+    kernel = _kernel_of(options) if options.clock == "virtual" else None
+    plans = _plans(options.words, kernel)
     for file in (options.json, options.junit):
         if file not in (None, "-") and not Path(file).resolve().parent.is_dir():
             raise UsageError(f"expected a folder to write {file} into, found none")
+    out = _out_folder(options.out)
     from harness import batch
     from harness.report import text
 
@@ -120,20 +167,36 @@ def _run(options: argparse.Namespace) -> int:
     longest_s = max(plan.watch_ns for plan in plans) / 1e9
     started = time.monotonic()
     with text.Progress(len(plans), longest_s) as progress:
-        results = batch.run(plans, out, progress, options.jobs)
+        results = batch.run(plans, out, progress, _venue(kernel, options.jobs))
     verdicts = [result.verdict for result in results]
     console = text.console(stream)
-    console.print(text.table(verdicts))
+    console.print(text.VerdictTable(verdicts))
+    console.print()
     for result in results:
         if result.verdict.verdict != "pass":
             _picture(console.print, result)
-    console.print(text.summary(verdicts, time.monotonic() - started))
-    console.print(f"plans, timelines and captures: {out}", highlight=False)
-    _write_reports(options, results)
+    wall_s = time.monotonic() - started
+    console.print(text.summary(verdicts, wall_s))
+    console.print(f"plans, timelines and captures: {out}", soft_wrap=True, markup=False)
+    _write_reports(options, results, wall_s)
     return _status(verdicts)
 
 
-def _write_reports(options: argparse.Namespace, results: Sequence[batch.Result]) -> None:
+def _kernel_of(options: argparse.Namespace) -> Kernel:
+    from harness.venue import kernel
+
+    return kernel.find(options.kernel)
+
+
+def _venue(kernel: Kernel | None, jobs: int | None) -> batch.Venue:
+    from harness.venue import host, uml
+
+    if kernel is None:
+        return functools.partial(host.run_all, jobs=jobs)
+    return functools.partial(uml.run_all, kernel=kernel, jobs=jobs)
+
+
+def _write_reports(options: argparse.Namespace, results: Sequence[batch.Result], wall_s: float) -> None:
     from harness.report import json, junit
 
     verdicts = [result.verdict for result in results]
@@ -142,7 +205,8 @@ def _write_reports(options: argparse.Namespace, results: Sequence[batch.Result])
     elif options.json:
         Path(options.json).write_bytes(json.render(verdicts))
     if options.junit:
-        Path(options.junit).write_bytes(junit.render(verdicts, {r.plan.name: r.took_s for r in results}))
+        took_s = {r.plan.name: max(event.t_ns for event in r.events) / 1e9 for r in results}
+        Path(options.junit).write_bytes(junit.render(verdicts, took_s, wall_s))
 
 
 def _status(verdicts: Sequence[Verdict]) -> int:
@@ -169,15 +233,10 @@ def _out_folder(given: str | None) -> Path:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from rich.table import Table
-
     from harness import loader
     from harness.report import text
 
-    grid = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    for scenario in loader.find(options.words):
-        grid.add_row(f"[cyan]{scenario.name}[/cyan]", scenario.summary)
-    text.console(sys.stdout).print(grid)
+    text.console(sys.stdout).print(text.listing(loader.find(options.words)))
     return 0
 
 
@@ -197,7 +256,7 @@ def _judge(options: argparse.Namespace) -> int:
     console = text.console(sys.stdout)
     for result in results:
         _picture(console.print, result)
-    console.print(text.table(verdicts))
+    console.print(text.VerdictTable(verdicts))
     return _status(verdicts)
 
 
@@ -208,7 +267,7 @@ def _picture(write: Callable[..., None], result: batch.Result) -> None:
 
     lines = picture.draw(result.plan, result.events)
     if lines:
-        write(Text("\n".join(["", result.plan.name, *(f"  {line}" for line in lines), ""])))
+        write(Text("\n".join([result.plan.name, *(f"  {line}" for line in lines), ""])))
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -225,15 +284,36 @@ def _predict(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     del options
     from harness import capabilities
+    from harness.report import survey
 
     found = capabilities.survey()
-    width = max(len(item.name) for item in found)
-    for item in found:
-        sign = "ok     " if item.available else "MISSING" if item.essential else "without"
-        print(f"{sign}  {item.name:<{width}}  {item.found}")
-        if item.mend:
-            print(f"{'':<{width + 11}}mend: {item.mend}")
+    print("\n".join(survey.describe(found, shutil.get_terminal_size().columns)))
     return 3 if any(item.essential and not item.available for item in found) else 0
+
+
+def _kernel(options: argparse.Namespace) -> int:
+    from harness.report.text import BuildProgress
+    from harness.venue import kernel
+
+    if options.verb == "build":
+        with BuildProgress() as progress:
+            built = kernel.build(options.hz, options.source, options.jobs, progress.tell)
+        print(built.path)
+    elif options.verb == "list":
+        for known in kernel.installed():
+            print(f"{known.name:<24} {known.manifest.release:<12} HZ={known.manifest.hz:<5} {known.path}")
+    else:
+        print(kernel.find(options.name).path)
+    return 0
+
+
+def _vtime(options: argparse.Namespace) -> int:
+    from harness.venue import vtime
+
+    argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
+    ended = vtime.run(_kernel_of(options), argv, write=options.write, wall_limit_s=options.wall_limit)
+    print(f"harness: {ended.virtual_s:.2f} s of virtual time in {ended.wall_s:.2f} s", file=sys.stderr)
+    return ended.status
 
 
 def _clean(options: argparse.Namespace) -> int:

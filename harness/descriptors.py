@@ -10,6 +10,8 @@ import fcntl
 import os
 import resource
 import socket
+from io import FileIO
+from typing import IO
 
 FLOOR = 1024
 
@@ -27,6 +29,16 @@ def raised(descriptor: int) -> int:
 def raised_socket(sock: socket.socket) -> socket.socket:
     """The same socket on a descriptor from 1024 up; the object given must not be used any more."""
     return socket.socket(fileno=raised(sock.detach()))
+
+
+def raised_pipe(end: IO[bytes]) -> IO[bytes]:
+    """The same end of a pipe on a descriptor from 1024 up, unbuffered; the object given must not be used any more."""
+    try:
+        moved = fcntl.fcntl(end.fileno(), fcntl.F_DUPFD_CLOEXEC, FLOOR)
+    except OSError:
+        return end
+    with end:
+        return FileIO(moved, "wb" if end.writable() else "rb")
 
 
 def raise_limit(wanted: int) -> int:

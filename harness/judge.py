@@ -1,7 +1,12 @@
 """(Plan, Timeline) -> Verdict: pure, and the only place that decides.
 
-A run passes when every fault left evidence, the subject saw what the scenario claims, and saw it inside the window the
-oracle fixed beforehand. It fails when it was judged and something differs; it is inconclusive when it cannot be judged.
+To refute a claim, every fault must have been there in time; to prove it, every fault must also have bitten. So a run
+
+    passes            when what was noticed is what the scenario claims and the oracle foresaw, in both their windows,
+                      and every fault left evidence that it bit (a standing fault with nothing noticed: that it stood)
+    fails             when something else was noticed, or nothing, or at another time; also when something was noticed
+                      before any fault was injected: a false alarm
+    is inconclusive   when it broke, was cut short, when a fault was missing or late, when this machine was too slow
 """
 
 from __future__ import annotations
@@ -11,14 +16,18 @@ from typing import Literal
 
 import msgspec
 
+from harness.faults import AnyFault
+from harness.lab.topology import layout
 from harness.oracle.keepalive import Outcome
 from harness.plan import Plan, must_echo, spell_outcomes
 from harness.scenario import Expect
+from harness.story import Change, Fact, Nonsense, Segment, Story
 from harness.timeline import Event
 
 VerdictName = Literal["pass", "fail", "inconclusive"]
 SEVERITY: dict[VerdictName, int] = {"pass": 0, "inconclusive": 1, "fail": 2}
 EXIT_STATUS: dict[VerdictName, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
+_BUSY = ": this machine is too busy"
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,15 +68,24 @@ class _Refuted(Exception):
 
 def judge(plan: Plan, events: Sequence[Event]) -> Verdict:
     """Decide. Never raises for any timeline; one that makes no sense is inconclusive."""
-    story = _Story(plan, events)
-    verdict: VerdictName = "pass"
     try:
-        reason = _decide(plan, story)
+        story = Story(plan, events)
+    except Nonsense as nonsense:
+        return _verdict(plan, Story(plan, ()), "inconclusive", f"the timeline makes no sense: {nonsense}")
+    try:
+        return _verdict(plan, story, "pass", _decide(plan, story))
     except _Inconclusive as doubt:
-        verdict, reason = "inconclusive", str(doubt)
+        return _verdict(plan, story, "inconclusive", str(doubt))
     except _Refuted as refutation:
-        verdict, reason = "fail", str(refutation)
-    window = story.shown_window()
+        return _verdict(plan, story, "fail", str(refutation))
+
+
+def worst(verdicts: Sequence[Verdict]) -> VerdictName:
+    """Fail before inconclusive before pass; nothing judged at all is inconclusive."""
+    return max((v.verdict for v in verdicts), key=lambda name: SEVERITY[name], default="inconclusive")
+
+
+def _verdict(plan: Plan, story: Story, verdict: VerdictName, reason: str) -> Verdict:
     return Verdict(
         name=plan.name,
         verdict=verdict,
@@ -78,214 +96,190 @@ def judge(plan: Plan, events: Sequence[Event]) -> Verdict:
         side=plan.scenario.expect.side,
         outcome=story.kind,
         errno=story.errno,
-        detected_ns=story.since_origin(story.end) if story.end is not None else None,
-        window_ns=window,
+        detected_ns=story.detected_ns,
+        window_ns=_shown_window(plan, story),
         allowance_ns=plan.allowance_ns,
         origin=plan.scenario.expect.origin,
         probes=len(story.probes) if story.armed is not None else None,
         probes_expected=_span([o.probes_seen for o in plan.expected]),
         expected=spell_outcomes(plan.expected) if plan.expected else plan.scenario.expect.outcome,
-        cites=story.cites(),
+        cites=story.cites,
     )
 
 
-def worst(verdicts: Sequence[Verdict]) -> VerdictName:
-    """Fail before inconclusive before pass; nothing judged at all is inconclusive."""
-    return max((v.verdict for v in verdicts), key=lambda name: SEVERITY[name], default="inconclusive")
+def _shown_window(plan: Plan, story: Story) -> tuple[int, int] | None:
+    """The predicted window from the scenario's origin, or the claimed one where nothing is predicted."""
+    windows = [o.window_ns for o in plan.expected if o.window_ns is not None]
+    shift = 0 if plan.scenario.expect.origin == "armed" else None
+    if story.origin is not None:
+        shift = story.since_armed(story.origin[0])
+    if windows and shift is not None:
+        return max(0, min(w[0] for w in windows) - shift), max(w[1] for w in windows) - shift
+    claim = plan.scenario.expect.window_s
+    return None if claim is None else (round(claim[0] * 1e9), round(claim[1] * 1e9))
 
 
-class _Story:
-    """What a timeline says about the observed side, found once."""
-
-    def __init__(self, plan: Plan, events: Sequence[Event]) -> None:
-        self.plan = plan
-        self.events = events
-        self.order = sorted(range(len(events)), key=lambda index: events[index].t_ns)
-        side = plan.scenario.expect.side
-        mine = [i for i in self.order if events[i].data.get("side") == side]
-        self.armed_index = next((i for i in mine if events[i].kind == "subject.armed"), None)
-        self.end_index = next((i for i in mine if events[i].kind in ("subject.detected", "subject.eof")), None)
-        self.armed = None if self.armed_index is None else events[self.armed_index]
-        self.end = None if self.end_index is None else events[self.end_index]
-        self.ran_out = any(event.kind == "run.ended" for event in events)
-        self.broken = next((event for event in events if event.kind == "run.broken"), None)
-        self.segment_indices = [
-            i
-            for i in self.order
-            if events[i].kind == "segment" and events[i].source == side and self._watched(events[i])
-        ]
-        self.probes = [
-            events[i]
-            for i in self.segment_indices
-            if events[i].data["role"] == "probe" and events[i].data["way"] == "out" and self._before_end(events[i])
-        ]
-
-    @property
-    def kind(self) -> str | None:
-        """What was measured: detected, eof, quiet; None when the run says nothing."""
-        if self.end is not None:
-            return "detected" if self.end.kind == "subject.detected" else "eof"
-        return "quiet" if self.armed is not None and self.ran_out else None
-
-    @property
-    def errno(self) -> str | None:
-        return None if self.end is None else self.end.data.get("errno")
-
-    @property
-    def took_ns(self) -> int:
-        """How long the arming call took: the origin is known to within this."""
-        return int(self.armed.data["took_ns"]) if self.armed is not None else 0
-
-    def fault_events(self, kind: str, index: int) -> list[Event]:
-        """A fault's events of one kind, in order."""
-        return [e for e in self.events if e.kind == kind and e.data["index"] == index]
-
-    def since_armed(self, event: Event) -> int:
-        assert self.armed is not None
-        return event.t_ns - self.armed.t_ns
-
-    def origin_shift(self) -> int | None:
-        """From arming to the scenario's origin, in ns; None where the origin never came."""
-        origin = self.plan.scenario.expect.origin
-        if self.armed is None:
-            return None
-        if origin == "armed":
-            return 0
-        if origin == "fault":
-            injected = [e for e in self.events if e.kind == "fault.injected" and not self._standing(e)]
-            return self.since_armed(injected[0]) if injected else None
-        received = [
-            e
-            for e in (self.events[i] for i in self.segment_indices)
-            if e.data["way"] == "in"
-            and "R" not in e.data["flags"]
-            and "F" not in e.data["flags"]
-            and self._before_end(e)
-        ]
-        return self.since_armed(received[-1]) if received else 0
-
-    def since_origin(self, event: Event) -> int | None:
-        shift = self.origin_shift()
-        return None if shift is None else self.since_armed(event) - shift
-
-    def shown_window(self) -> tuple[int, int] | None:
-        """The predicted window from the scenario's origin, or the claimed one where nothing is predicted."""
-        windows = [o.window_ns for o in self.plan.expected if o.window_ns is not None]
-        shift = self.origin_shift()
-        if windows and shift is not None:
-            return max(0, min(w[0] for w in windows) - shift), max(w[1] for w in windows) - shift
-        claim = self.plan.scenario.expect.window_s
-        return None if claim is None else (round(claim[0] * 1e9), round(claim[1] * 1e9))
-
-    def kernel_moment(self) -> Event | None:
-        """The segment that shows when the kernel decided: an RST either way, or the peer's FIN."""
-        for index in reversed(self.segment_indices):
-            event = self.events[index]
-            if self._before_end(event) and ("R" in event.data["flags"] or "F" in event.data["flags"]):
-                return event
-        return None
-
-    def sent_rst(self) -> bool:
-        segments = (self.events[index].data for index in self.segment_indices)
-        return ("out", "rst") in {(data["way"], data["role"]) for data in segments}
-
-    def cites(self) -> tuple[int, ...]:
-        """The events a verdict rests on: arming, faults with their evidence, the end."""
-        kinds = ("fault.injected", "fault.evidence", "fault.healed", "subject.alive", "run.broken")
-        faults = [i for i in self.order if self.events[i].kind in kinds]
-        found = [i for i in (self.armed_index, *faults, self.end_index) if i is not None]
-        return tuple(sorted(set(found)))
-
-    def _watched(self, event: Event) -> bool:
-        """Whether an event lies in the time that counts: from arming to the end of the watch."""
-        return self.armed is not None and 0 <= self.since_armed(event) <= self.plan.watch_ns
-
-    def _before_end(self, event: Event) -> bool:
-        return self.end is None or event.t_ns <= self.end.t_ns
-
-    def _standing(self, event: Event) -> bool:
-        return self.plan.scenario.faults[event.data["index"]].standing
-
-
-def _decide(plan: Plan, story: _Story) -> str:
+def _decide(plan: Plan, story: Story) -> str:
     """The reason for a pass; raises for anything else."""
-    if story.broken is not None:
-        raise _Inconclusive(f"the run broke: {story.broken.data['error']}")
-    if story.armed is None:
-        raise _Inconclusive("the subject never got ready: no subject.armed event")
-    if not story.ran_out:
-        raise _Inconclusive("the run was cut short: no run.ended event")
+    _check_run(plan, story)
+    _check_false_alarm(plan, story)
+    for index, fault in enumerate(plan.scenario.faults):
+        _check_in_place(plan, story, index, fault)
     _check_kind(plan, story)
-    _check_evidence(plan, story)
     _check_claimed_window(plan, story)
     _check_prediction(plan, story)
+    for index, fault in enumerate(plan.scenario.faults):
+        _check_bite(story, index, fault)
     return _confirmation(plan, story)
 
 
-def _check_kind(plan: Plan, story: _Story) -> None:
+# --- can it be judged ------------------------------------------------------------------------------------
+
+
+def _check_run(plan: Plan, story: Story) -> None:
+    """Whether the run is whole: armed, watched until something was noticed or the time was up, nothing lost."""
+    if story.broken is not None:
+        raise _Inconclusive(f"the run broke: {story.broken.what.error}")
+    if story.armed is None:
+        raise _Inconclusive("the subject never got ready: no subject.armed event")
+    if story.ended is None:
+        raise _Inconclusive("the run was cut short: no run.ended event")
+    watched_ns = story.since_armed(story.ended.t_ns)
+    if story.end is None and watched_ns < plan.watch_ns:
+        raise _Inconclusive(f"the run was cut short: watched for {_s(watched_ns)} of {_s(plan.watch_ns)}")
+    if story.lost:
+        raise _Inconclusive(f"the capture lost {story.lost} frames: what passed the observer's host is not known")
+    if plan.machine.clock == "real":
+        _check_arming(plan, story, story.armed.t_ns)
+
+
+def _check_arming(plan: Plan, story: Story, armed_ns: int) -> None:
+    allowed_ns = plan.machine.oracle.arming_lag_ns
+    if story.took_ns > allowed_ns:
+        raise _Inconclusive(f"setting the options took {_s(story.took_ns)}, allowed are {_s(allowed_ns)}{_BUSY}")
+    # TCP_USER_TIMEOUT counts from the last segment received, the handshake's; keepalive itself does not.
+    shaken = [s.t_ns for s in story.segments if s.what.way == "in" and s.t_ns < armed_ns]
+    if plan.scenario.endpoint(plan.scenario.expect.side).user_timeout_s and shaken:
+        lag_ns = armed_ns + story.took_ns - max(shaken)
+        if lag_ns > allowed_ns:
+            raise _Inconclusive(f"armed {_s(lag_ns)} after the handshake, allowed are {_s(allowed_ns)}{_BUSY}")
+
+
+def _check_false_alarm(plan: Plan, story: Story) -> None:
+    faults = plan.scenario.faults
+    if story.end is None or not faults or any(fault.standing for fault in faults):
+        return
+    if not any(story.before_end(injected.t_ns) for injected in story.injected.values()):
+        raise _Refuted(f"a false alarm: {_measured(story)}, before any fault was injected{_oracle_says(plan)}")
+
+
+def _check_in_place(plan: Plan, story: Story, index: int, fault: AnyFault) -> None:
+    """Whether a fault was there, and in time: without that nothing is refuted either."""
+    name = _name(index, fault)
+    injected, proof = story.injected.get(index), story.proofs.get(index)
+    if injected is None or not story.before_end(injected.t_ns):
+        if story.end is None:
+            raise _Inconclusive(f"{name} was never injected: the watch was over before")
+        return  # what was noticed came first, under another fault: see _check_bite
+    if proof is None:
+        raise _Inconclusive(f"{name} left no evidence: none was gathered")
+    if proof.what.level == "none":
+        raise _Inconclusive(f"{name} left no evidence that it bit: {proof.what.found}")
+    if fault.standing:
+        return
+    _check_moment(plan, story, fault, injected, fault.at_s, f"{name} was injected")
+    if fault.until_s is not None:
+        healed = story.healed.get(index)
+        until_ns = round(fault.until_s * 1e9)
+        last = story.end or story.ended
+        if healed is not None:
+            _check_moment(plan, story, fault, healed, fault.until_s, f"{name} was healed")
+        elif last is not None and story.since_armed(last.t_ns) > until_ns:
+            raise _Inconclusive(f"{name} was never healed, planned for {_s(until_ns)} after arming")
+
+
+def _check_moment(plan: Plan, story: Story, fault: AnyFault, change: Fact[Change], planned_s: float, what: str) -> None:
+    """Whether a fault set in or wore off at its time, or so that it made no difference to anybody.
+
+    The oracle leaves room for some delay. What is later than that is harmless unless a segment passed, or would have
+    passed, in the meantime.
+    """
+    assert story.armed is not None
+    effects = fault.effects(layout(plan.scenario.topology), plan.scenario.expect.side)
+    planned_ns = round(planned_s * 1e9)
+    since_ns = story.since_armed(change.t_ns)
+    unsettled_ns = round(max((effect.unsettled_s for effect in effects), default=0.0) * 1e9)
+    allowed_ns = planned_ns + plan.machine.oracle.injection_ns + unsettled_ns
+    done_ns = since_ns + change.what.took_ns
+    early = since_ns < planned_ns and story.crossed(change.t_ns, story.armed.t_ns + planned_ns)
+    late = done_ns > allowed_ns and story.crossed(story.armed.t_ns + allowed_ns, change.t_ns + change.what.took_ns)
+    if any(effect.mechanism == "lost-locally" for effect in effects) and plan.prediction is not None:
+        # Such a probe is not on the wire for anybody to see.
+        late = late or any(lo < done_ns and hi > allowed_ns for lo, hi in plan.prediction.probe_windows_ns)
+    if early or late:
+        planned = f"planned for {_s(planned_ns)} to {_s(allowed_ns)}"
+        raise _Inconclusive(f"{what} {_s(since_ns)} to {_s(done_ns)} after arming, {planned}{'' if early else _BUSY}")
+
+
+def _check_bite(story: Story, index: int, fault: AnyFault) -> None:
+    """Whether a fault bit: without that nothing is proven."""
+    name, proof = _name(index, fault), story.proofs.get(index)
+    injected = story.injected.get(index)
+    if injected is None or proof is None or not story.before_end(injected.t_ns):
+        raise _Inconclusive(f"{name} was never injected: {_measured(story)} came first")
+    stands = fault.standing and story.kind == "quiet"
+    if proof.what.level != "bit" and not stands:
+        raise _Inconclusive(f"{name} left no evidence that it bit: {proof.what.found}")
+
+
+# --- is it what was claimed and foreseen -----------------------------------------------------------------
+
+
+def _check_kind(plan: Plan, story: Story) -> None:
     """Whether the scenario claims what was measured."""
     expect = plan.scenario.expect
     wanted = {"detected": ("detected",), "eof": ("eof",), "survives": ("quiet",), "never": ("quiet",)}.get(
         expect.outcome, tuple(outcome.kind for outcome in plan.expected)
     )
     if story.kind not in wanted:
-        raise _Refuted(f"expected {_spelled(expect)}, found {_measured(story)}{_oracle_says(plan)}")
+        raise _Refuted(f"expected {_spelled(plan)}, found {_measured(story)}{_oracle_says(plan)}")
     if expect.errno is not None and story.errno != expect.errno:
         raise _Refuted(f"expected errno {expect.errno}, found {_measured(story)}{_oracle_says(plan)}")
-    alive = next((e for e in story.events if e.kind == "subject.alive"), None)
     if story.kind == "quiet" and must_echo(plan):
-        if alive is None:
+        if story.alive is None:
             raise _Inconclusive("nothing was noticed, but no data was sent to show that the connection lives")
-        if not alive.data["echo"]:
+        if not story.alive.what.echo:
             raise _Refuted("nothing was noticed, yet the connection is dead: data sent at the end did not come back")
 
 
-def _check_evidence(plan: Plan, story: _Story) -> None:
-    """A fault that left no trace is never a pass."""
-    for index, fault in enumerate(plan.scenario.faults):
-        name = f"fault {index} ({fault.kind})"
-        if not story.fault_events("fault.injected", index):
-            raise _Inconclusive(f"{name} was never injected: {_measured(story)} came first")
-        proofs = story.fault_events("fault.evidence", index)
-        if not proofs:
-            raise _Inconclusive(f"{name} left no evidence: none was gathered")
-        level, found = proofs[-1].data["level"], proofs[-1].data["found"]
-        enough = ("bit", "in-place") if fault.standing and story.kind == "quiet" else ("bit",)
-        if level not in enough:
-            raise _Inconclusive(f"{name} left no evidence that it bit: {found}")
-
-
-def _check_claimed_window(plan: Plan, story: _Story) -> None:
-    claim = plan.scenario.expect.window_s
-    if claim is None or story.end is None:
+def _check_claimed_window(plan: Plan, story: Story) -> None:
+    expect = plan.scenario.expect
+    if expect.window_s is None or story.end is None:
         return
-    measured = story.since_origin(story.end)
-    if measured is None:
-        raise _Inconclusive(f"the origin of expect.window_s ({plan.scenario.expect.origin}) never came")
-    lo, hi = round(claim[0] * 1e9), round(claim[1] * 1e9)
-    where = f"expect.window_s [{claim[0]:g}, {claim[1]:g}] s after {plan.scenario.expect.origin}"
+    if story.origin is None or story.detected_ns is None:
+        raise _Inconclusive(f"the origin of expect.window_s ({expect.origin}) never came")
+    measured, vague_ns = story.detected_ns, story.origin[1]
+    lo, hi = round(expect.window_s[0] * 1e9), round(expect.window_s[1] * 1e9)
+    noticed = f"noticed {_s(measured)} after {expect.origin}"
+    where = f"expect.window_s [{expect.window_s[0]:g}, {expect.window_s[1]:g}] s after {expect.origin}"
     if measured < lo:
-        raise _Refuted(
-            f"noticed {_s(measured)} after {plan.scenario.expect.origin}, {_s(lo - measured)} before {where}"
-            f"{_oracle_says(plan)}"
-        )
-    if measured - story.took_ns > hi + plan.allowance_ns:
-        _blame_late_wake_up(plan, story, hi + (story.origin_shift() or 0))
-        raise _Refuted(
-            f"noticed {_s(measured)} after {plan.scenario.expect.origin}, {_s(measured - hi)} after {where} ended"
-            f"{_oracle_says(plan)}"
-        )
+        raise _Refuted(f"{noticed}, {_s(lo - measured)} before {where}{_oracle_says(plan)}")
+    if measured - vague_ns > hi + plan.allowance_ns:
+        _blame_late_wake_up(plan, story, story.since_armed(story.origin[0]) + hi)
+        raise _Refuted(f"{noticed}, {_s(measured - hi)} after {where} ended{_oracle_says(plan)}")
 
 
-def _check_prediction(plan: Plan, story: _Story) -> None:
+def _check_prediction(plan: Plan, story: Story) -> None:
     """Whether the oracle foresaw it: a disagreement with the kernel is a failure of one of them."""
     if plan.prediction is None:
         return
     same = [o for o in plan.prediction.outcomes if o.kind == story.kind and o.errno == story.errno]
     if not same:
         raise _Refuted(f"the claim holds but the oracle is wrong: {_measured(story)}{_oracle_says(plan)}")
+    # Outcomes of one kind and errno differ by the RST; it tells which of them this is.
+    same = [o for o in same if o.rst == story.sent_rst] or same
     if story.end is not None:
-        measured = story.since_armed(story.end)
+        measured = story.since_armed(story.end.t_ns)
         windows = [o.window_ns for o in same if o.window_ns is not None]
         lo, hi = min(w[0] for w in windows), max(w[1] for w in windows)
         if measured < lo:
@@ -296,55 +290,65 @@ def _check_prediction(plan: Plan, story: _Story) -> None:
     _check_segments(plan, story, same)
 
 
-def _check_segments(plan: Plan, story: _Story, same: list[Outcome]) -> None:
+def _check_segments(plan: Plan, story: Story, same: list[Outcome]) -> None:
     """Number and times of the probes, and the RST at the abort."""
     assert plan.prediction is not None
     span = _span([o.probes_seen for o in same])
     assert span is not None
-    if not span[0] <= len(story.probes) <= span[1]:
-        raise _Refuted(f"{len(story.probes)} probes on the wire, the oracle says {_range(span)}")
-    for number, (probe, window) in enumerate(
-        zip(story.probes, plan.prediction.probe_windows_ns, strict=False), start=1
-    ):
-        at = story.since_armed(probe)
+    probes: list[Fact[Segment]] = story.probes
+    if not span[0] <= len(probes) <= span[1]:
+        raise _Refuted(f"{len(probes)} probes on the wire, the oracle says {_range(span)}")
+    for number, (probe, window) in enumerate(zip(probes, plan.prediction.probe_windows_ns, strict=False), start=1):
+        at = story.since_armed(probe.t_ns)
         if at < window[0] or at - story.took_ns > window[1] + plan.allowance_ns:
             raise _Refuted(
                 f"probe {number} was sent {_s(at)} after arming, the oracle says {_s(window[0])} to {_s(window[1])}"
             )
-    if story.kind == "detected" and story.errno != "ECONNRESET":
-        wanted = {outcome.rst for outcome in same}
-        if story.sent_rst() not in wanted:
-            raise _Refuted(f"{'an' if story.sent_rst() else 'no'} RST left at the abort, the oracle says otherwise")
+    if story.kind == "detected" and story.errno != "ECONNRESET" and story.sent_rst not in {o.rst for o in same}:
+        raise _Refuted(f"{'an' if story.sent_rst else 'no'} RST left at the abort, the oracle says otherwise")
 
 
-def _blame_late_wake_up(plan: Plan, story: _Story, hi_ns: int) -> None:
-    """Raise _Inconclusive where the kernel decided in time and only this machine was slow to run the program."""
-    moment = story.kernel_moment()
-    if moment is None or story.end is None or story.since_armed(moment) - story.took_ns > hi_ns + plan.allowance_ns:
+def _blame_late_wake_up(plan: Plan, story: Story, hi_ns: int) -> None:
+    """Raise _Inconclusive where the kernel decided in time and only this machine was slow to run the program.
+
+    `hi_ns`: the last acceptable moment, after arming.
+    """
+    moment_ns = story.kernel_moment_ns
+    if moment_ns is None or story.end is None:
         return
-    late = story.end.t_ns - moment.t_ns
+    decided_ns = story.since_armed(moment_ns)
+    if decided_ns - story.took_ns > hi_ns + plan.allowance_ns:
+        return
     raise _Inconclusive(
-        f"the kernel decided in time ({_s(story.since_armed(moment))} after arming) but the program ran {_s(late)} "
-        f"later; the allowance is {_s(plan.allowance_ns)}: this machine is too busy"
+        f"the kernel decided in time ({_s(decided_ns)} after arming) but the program ran "
+        f"{_s(story.end.t_ns - moment_ns)} later; the allowance is {_s(plan.allowance_ns)}{_BUSY}"
     )
 
 
-def _confirmation(plan: Plan, story: _Story) -> str:
-    proofs = [e.data["found"] for e in story.events if e.kind == "fault.evidence"]
+# --- in words --------------------------------------------------------------------------------------------
+
+
+def _confirmation(plan: Plan, story: Story) -> str:
+    proofs = [story.proofs[index].what.found for index in sorted(story.proofs)]
     evidence = f" ({'; '.join(proofs)})" if proofs else ""
     same = [o for o in plan.expected if o.kind == story.kind and o.errno == story.errno]
     why = f"{same[0].why}" if same else "as claimed"
     return f"{why}{evidence}"
 
 
-def _measured(story: _Story) -> str:
+def _name(index: int, fault: AnyFault) -> str:
+    return f"fault {index} ({fault.kind})"
+
+
+def _measured(story: Story) -> str:
     if story.end is None:
         return "nothing noticed"
     what = story.errno if story.kind == "detected" else "end of file"
-    return f"{what} {_s(story.since_armed(story.end))} after arming"
+    return f"{what} {_s(story.since_armed(story.end.t_ns))} after arming"
 
 
-def _spelled(expect: Expect) -> str:
+def _spelled(plan: Plan) -> str:
+    expect: Expect = plan.scenario.expect
     words = {
         "detected": expect.errno or "an error",
         "eof": "end of file",

@@ -1,8 +1,12 @@
 """The pytest plugin: scenario files as test items, run all at once, and the `lab` fixture for hand-written tests.
 
-Every file named `*.scenario.toml` below the collected paths is one test item. All scenarios of a session start together
-when the first of them is due; each item then waits for its own verdict. A scenario fails its test when its verdict is
-fail or inconclusive. pytest-timeout is set for each from its plan.
+Every file named `*.scenario.toml` below the collected paths is one test item. The session's scenarios stand together,
+where the first of them was collected, and start together when it is due; each item then waits for its own verdict, and
+fails when that is fail or inconclusive. Its time limit comes from its plan, unless it has a timeout mark already.
+
+They run in a process of their own (`harness.apart`): the tests keep their network and their interpreter. Labs live in
+pytest's process, so where that is not root's it is moved into namespaces of its own before the first test, when a test
+uses `lab` and never otherwise; it has no network but its own loopback then.
 
 The module is loaded by every pytest run in an environment that has the package, so it imports nothing at the top.
 """
@@ -10,14 +14,15 @@ The module is loaded by every pytest run in an environment that has the package,
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from harness.apart import Batch
     from harness.batch import Result
     from harness.lab.topology import Family, Kind
     from harness.plan import Plan
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
 SUFFIX = ".scenario.toml"
 OVERTIME_S = 30.0
 """Added to a plan's own length for building, healing and the other scenarios of the session."""
+EVENTS_SHOWN = 60
 
 
 class ScenarioFailed(Exception):
@@ -33,18 +39,20 @@ class ScenarioFailed(Exception):
 
     def __init__(self, result: Result) -> None:
         self.result = result
-        super().__init__(result.verdict.reason)
+        super().__init__(f"{result.verdict.verdict}: {result.verdict.reason}")
 
 
-class _Session:
-    """All scenarios of the pytest session: started once, together."""
+class _Runs:
+    """The scenarios of the pytest session: started together, awaited one by one."""
 
     def __init__(self, out: Path | None) -> None:
         self._out = out
+        self._begun: set[str] = set()
+        self._pending: set[str] = set()
         self._results: dict[str, Result] = {}
         self._news = threading.Condition()
         self._error: BaseException | None = None
-        self._started = False
+        self._batches: list[Batch] = []
 
     @property
     def out(self) -> Path:
@@ -55,44 +63,61 @@ class _Session:
             self._out = new_folder()
         return self._out
 
-    def result(self, plan: Plan, plans: list[Plan]) -> Result:
-        """The result of one plan; the first call starts all of `plans`. Raises what ended the batch."""
-        if not self._started:
-            self._started = True
-            from harness.lab.namespace import ensure_privileges
+    def result(self, plan: Plan, together: Sequence[Plan]) -> Result:
+        """The result of one plan; when it is the first, all of `together` start. Raises HarnessError.
 
-            ensure_privileges()  # while there is one thread
-            self.out.mkdir(parents=True, exist_ok=True)
-            threading.Thread(target=self._run, args=(plans,), name="scenarios", daemon=True).start()
+        A second call for the same plan runs it again, alone.
+        """
+        if self._error is None and plan.name not in self._pending:
+            first = plan.name not in self._begun
+            self._start([plan, *(p for p in together if first and p.name not in self._begun)])
         with self._news:
             while plan.name not in self._results and self._error is None:
                 self._news.wait(1.0)
+            self._pending.discard(plan.name)
             if plan.name in self._results:
-                return self._results[plan.name]
+                return self._results.pop(plan.name)
         assert self._error is not None
         raise self._error
 
-    def _run(self, plans: list[Plan]) -> None:
-        from harness import batch
+    def _start(self, plans: list[Plan]) -> None:
+        from harness.apart import Batch
+        from harness.errors import UsageError
 
+        unique = {plan.name: plan for plan in plans}
+        self._begun |= unique.keys()
+        self._pending |= unique.keys()
         try:
-            batch.run(plans, self.out, self)
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            what = f"expected a folder for the run directories, found {error}"
+            raise UsageError(f"{what}; name another one with --harness-out") from error
+        batch = Batch(list(unique.values()), self.out)
+        self._batches.append(batch)
+        threading.Thread(target=self._listen, args=(batch,), name="scenarios", daemon=True).start()
+
+    def _listen(self, batch: Batch) -> None:
+        try:
+            for result in batch.results():
+                with self._news:
+                    self._results[result.plan.name] = result
+                    self._news.notify_all()
         except BaseException as error:  # noqa: BLE001 - it is raised again in the waiting test
             with self._news:
                 self._error = error
                 self._news.notify_all()
 
-    def status(self, name: str, what: str, until_ns: int | None) -> None:
-        """Progress is pytest's own business."""
-
-    def done(self, result: Result) -> None:
-        """One scenario has been judged: wake its test."""
-        with self._news:
-            self._results[result.plan.name] = result
-            self._news.notify_all()
+    def close(self) -> None:
+        """End what still runs."""
+        for batch in self._batches:
+            batch.close()
 
 
-_SESSION = pytest.StashKey[_Session]()
+_RUNS = pytest.StashKey[_Runs]()
+_BENCHES: pytest.StashKey[list[Workbench]] = pytest.StashKey()
+
+
+# --- hooks -----------------------------------------------------------------------------------------------
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -108,7 +133,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make room for the session's scenarios."""
-    config.stash[_SESSION] = _Session(config.getoption("--harness-out"))
+    config.stash[_RUNS] = _Runs(config.getoption("--harness-out"))
+    if not config.pluginmanager.has_plugin("timeout"):
+        config.addinivalue_line("markers", "timeout(seconds): without effect, because pytest-timeout is switched off")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -116,6 +143,72 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if file_path.name.endswith(SUFFIX):
         return ScenarioFile.from_parent(parent, path=file_path)
     return None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put scenarios side by side, so that no other test competes with those that still run; limit their time."""
+    scenarios = [item for item in items if isinstance(item, ScenarioItem)]
+    if not scenarios:
+        return
+    first = items.index(scenarios[0])
+    items[:] = [*items[:first], *scenarios, *(item for item in items[first:] if not isinstance(item, ScenarioItem))]
+    for item in scenarios:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(item.limit_s))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Before the first test, while there is one thread: get the right to build labs, if any test asks for one."""
+    if any(_uses_lab(item) for item in session.items) and not session.config.getoption("collectonly"):
+        from harness.errors import CapabilityError
+        from harness.lab.namespace import ensure_privileges
+
+        with suppress(CapabilityError):  # told when the lab is built
+            ensure_privileges()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what still runs, as after -x."""
+    config.stash[_RUNS].close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test that used `lab` shows what happened in its labs."""
+    report = yield
+    if call.when == "call" and report.failed:
+        for number, bench in enumerate(_benches(item), start=1):
+            title = f"lab {number} ({bench.topology.kind}, {bench.topology.family})"
+            report.sections.append((title, "\n".join(_shown(bench.timeline.events))))
+    return report
+
+
+def _uses_lab(item: pytest.Item) -> bool:
+    """Whether a test's `lab` is the fixture below, and not one of the same name."""
+    found = getattr(item, "_fixtureinfo", None)
+    definitions = [] if found is None else found.name2fixturedefs.get("lab", [])
+    return any(definition.func.__module__ == __name__ for definition in definitions[-1:])
+
+
+def _benches(item: pytest.Item) -> list[Workbench]:
+    """The labs that a test has built."""
+    return item.stash.setdefault(_BENCHES, [])
+
+
+def _shown(events: Sequence[Any]) -> list[str]:
+    """The last events as lines of text."""
+    from harness.report import picture
+
+    lines = picture.chronicle(events)
+    left_out = len(lines) - EVENTS_SHOWN
+    return lines if left_out <= 0 else [f"({left_out} earlier events left out)", *lines[-EVENTS_SHOWN:]]
+
+
+# --- scenario files --------------------------------------------------------------------------------------
 
 
 class ScenarioFile(pytest.File):
@@ -130,18 +223,19 @@ class ScenarioFile(pytest.File):
 
         try:
             scenario = loader.load_file(self.path)
+            leaf = scenario.name.rpartition("/")[2]
             # Run directories are told apart by name, so within a session a scenario is named after its path.
             scenario = msgspec.structs.replace(scenario, name=_name_of(self.path, self.config.rootpath))
             made = plan.make(scenario, capabilities.machine())
         except UsageError as error:
             raise self.CollectError(str(error)) from error
-        yield ScenarioItem.from_parent(self, name=scenario.name.rpartition("/")[2], plan=made)
+        yield ScenarioItem.from_parent(self, name=leaf, plan=made)
 
 
 def _name_of(path: Path, root: Path) -> str:
-    """The scenario's name within the session: its path below pytest's root folder."""
+    """The scenario's name within the session: its path below pytest's root folder, or from / where it lies outside."""
     resolved = path.resolve()
-    relative = resolved.relative_to(root) if resolved.is_relative_to(root) else Path(resolved.name)
+    relative = resolved.relative_to(root if resolved.is_relative_to(root) else resolved.anchor)
     return relative.as_posix().removesuffix(SUFFIX)
 
 
@@ -151,13 +245,18 @@ class ScenarioItem(pytest.Item):
     def __init__(self, *, plan: Plan, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.plan = plan
-        seconds = (plan.watch_ns + plan.allowance_ns) / 1e9 + OVERTIME_S
-        self.add_marker(pytest.mark.timeout(seconds))
+
+    @property
+    def limit_s(self) -> float:
+        """How long the item may take, in seconds: what its plan says and ample time for the rest."""
+        return (self.plan.watch_ns + self.plan.allowance_ns) / 1e9 + OVERTIME_S
 
     def runtest(self) -> None:
         """Wait for the verdict."""
-        plans = [item.plan for item in self.session.items if isinstance(item, ScenarioItem)]
-        result = self.config.stash[_SESSION].result(self.plan, plans)
+        # A worker of pytest-xdist has collected all items and cannot know which of them it will be given.
+        shared = hasattr(self.config, "workerinput")
+        items = [self] if shared else [item for item in self.session.items if isinstance(item, ScenarioItem)]
+        result = self.config.stash[_RUNS].result(self.plan, [item.plan for item in items])
         if result.verdict.verdict != "pass":
             raise ScenarioFailed(result)
 
@@ -170,37 +269,46 @@ class ScenarioItem(pytest.Item):
         error = excinfo.value
         if isinstance(error, ScenarioFailed):
             found = error.result
-            lines = picture.draw(found.plan, found.events)
-            head = f"{found.plan.name}: {found.verdict.verdict}: {found.verdict.reason}"
-            return "\n".join([head, "", *lines, "", f"run directory: {self._folder()}"])
+            return self._report(str(error), picture.draw(found.plan, found.events) or _shown(found.events))
         if isinstance(error, HarnessError):
             return str(error)
-        shown = [str(super().repr_failure(excinfo, style)), "", f"timeline so far ({self._folder()}):"]
+        what = str(error) if isinstance(error, pytest.fail.Exception) else str(super().repr_failure(excinfo, style))
         try:
-            shown += [f"  {e.t_ns / 1e9:10.6f} s  {e.kind:<18} {e.source}" for e in timeline.load(self._folder())]
+            events = _shown(timeline.load(self._folder()))
         except HarnessError as missing:
-            shown.append(f"  {missing}")
-        return "\n".join(shown)
+            events = [str(missing)]
+        return self._report(what, ["timeline so far:", *events])
+
+    def _report(self, what: str, lines: list[str]) -> str:
+        summary = self.plan.scenario.summary
+        head = [what, "", *([f"claim: {summary}"] if summary else [])]
+        return "\n".join([*head, *lines, "", f"run directory: {self._folder()}"])
 
     def _folder(self) -> Path:
-        return self.config.stash[_SESSION].out / self.plan.name
+        return self.config.stash[_RUNS].out / self.plan.name
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """Where pytest says the item is."""
-        return self.path, None, f"scenario: {self.plan.scenario.summary or self.name}"
+        return self.path, None, f"scenario {self.plan.name}"
+
+
+# --- hand-written tests ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def lab() -> Iterator[Callable[..., Workbench]]:
+def lab(request: pytest.FixtureRequest) -> Iterator[Callable[..., Workbench]]:
     """Build labs on demand, torn down at the test's end; call it with a topology and a family.
 
     See `harness.workbench.Workbench` for what can be done with one.
     """
     from harness.workbench import Workbench
 
+    benches = _benches(request.node)
     with ExitStack() as stack:
 
         def build(kind: Kind = "routed", family: Family = "ipv4") -> Workbench:
-            return stack.enter_context(Workbench(kind, family))
+            __tracebackhide__ = True
+            benches.append(stack.enter_context(Workbench(kind, family)))
+            return benches[-1]
 
         yield build

@@ -137,7 +137,7 @@ class _Run:
         """Send data through the surviving connection and wait for it to come back."""
         deadline_ns = time.monotonic_ns() + round(tcp.ECHO_TIMEOUT_S * 1e9)
         if connection.send_echo():
-            self.loop.wait(deadline_ns, lambda: connection.echoed)
+            self.loop.wait(deadline_ns, lambda: connection.echo_is_over)
         self.timeline.add("subject.alive", "client", side="client", echo=connection.echoed)
 
     def _finish(self) -> None:

@@ -103,7 +103,7 @@ class Link:
         """Whether data sent now comes back in time."""
         if not self._connection.send_echo():
             return False
-        self._bench.loop.wait(time.monotonic_ns() + round(within_s * 1e9), lambda: self._connection.echoed)
+        self._bench.loop.wait(time.monotonic_ns() + round(within_s * 1e9), lambda: self._connection.echo_is_over)
         return self._connection.echoed
 
     def _noticed(self) -> Event | None:

@@ -2,22 +2,27 @@
 
 Namespaces, links and rules vanish with the harness's process by themselves (see `harness.lab.namespace`). Processes do
 not: each program is announced here before it is started, marked with a token of its own in its environment.
-A run's ledger is locked (flock) while the run lives; whatever lies in an unlocked one was left behind.
+A run's ledger is locked (flock) while the run lives; whatever lies in an unlocked one was left behind. What is still
+open when the interpreter exits, as after an interrupt, is removed there and then.
 """
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import shutil
 import signal
+import tempfile
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+
+from harness.errors import LabError
 
 MARK_VARIABLE = "KEEPALIVE_HARNESS_MARK"
 
@@ -31,57 +36,96 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def state_folder() -> Path:
-    """Where ledgers and unnamed run directories are kept: $XDG_STATE_HOME/keepalive-harness."""
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "keepalive-harness"
+    """Where ledgers and unnamed run directories are kept: $XDG_STATE_HOME/keepalive-harness.
+
+    Without that variable ~/.local/state is used, and for a user without a home a folder of the user's own in /tmp.
+    """
+    base = Path(os.environ.get("XDG_STATE_HOME") or "")
+    if base.is_absolute():
+        return base / "keepalive-harness"
+    try:
+        return Path.home() / ".local" / "state" / "keepalive-harness"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"keepalive-harness-{os.getuid()}"
 
 
 class Ledger:
-    """This process's ledger; the file appears with the first entry."""
+    """This process's ledger; the file appears with the first entry and goes with the last one that is settled."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._file: BinaryIO | None = None
         self._path: Path | None = None
-        self._open_entries: set[str] = set()
+        self._owner = 0
+        self._open_entries: dict[str, Entry] = {}
 
     def announce(self, kind: str, what: str) -> str:
-        """Write down that something is about to be made; returns its token."""
-        token = uuid.uuid4().hex
+        """Write down that something is about to be made; returns its token. Raises LabError."""
+        entry = Entry(kind, uuid.uuid4().hex, what)
         with self._lock:
-            self._append(Entry(kind, token, what))
-            self._open_entries.add(token)
-        return token
+            self._append(entry)
+            self._open_entries[entry.token] = entry
+        return entry.token
 
     def settle(self, token: str) -> None:
         """Write down that it is gone; the file goes when everything in it is."""
         with self._lock:
-            self._open_entries.discard(token)
+            if self._open_entries.pop(token, None) is None:
+                return
             self._append(Entry("done", token))
-            if not self._open_entries and self._path is not None and self._file is not None:
-                self._path.unlink(missing_ok=True)
-                self._file.close()
-                self._file = self._path = None
+            if not self._open_entries:
+                self._remove()
+
+    def finish(self) -> None:
+        """Remove what is still open. For the process that announced it: a fork of it owns nothing."""
+        if self._owner != os.getpid():
+            return
+        with self._lock:
+            _kill(self._open_entries)
+            self._open_entries.clear()
+            self._remove()
 
     def _append(self, entry: Entry) -> None:
         if self._file is None:
-            folder = state_folder() / "ledger"
-            folder.mkdir(parents=True, exist_ok=True)
-            unlocked = folder / f"{uuid.uuid4().hex}.new"
-            self._file = unlocked.open("xb", buffering=0)
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-            self._path = unlocked.rename(unlocked.with_suffix(".jsonl"))
+            self._file, self._path = _new_file(state_folder() / "ledger")
+            self._owner = os.getpid()
         self._file.write(msgspec.json.encode(entry) + b"\n")
+
+    def _remove(self) -> None:
+        if self._file is not None and self._path is not None:
+            self._path.unlink(missing_ok=True)
+            self._file.close()
+            self._file = self._path = None
+
+
+def _new_file(folder: Path) -> tuple[BinaryIO, Path]:
+    """A ledger's file, locked before it has its name. Raises LabError."""
+    unlocked = folder / f"{uuid.uuid4().hex}.new"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = unlocked.open("xb", buffering=0)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return file, unlocked.rename(unlocked.with_suffix(".jsonl"))
+    except OSError as error:
+        text = f"expected a folder for the ledger of started programs, found {error.strerror} at {folder}"
+        raise LabError(f"{text}; set XDG_STATE_HOME to a folder that can be written") from error
 
 
 LEDGER = Ledger()
 """The one ledger of this process."""
+atexit.register(LEDGER.finish)
 
 
 def leftovers() -> Iterator[tuple[Path, list[Entry]]]:
-    """Ledgers whose run is over, with what is still open in each."""
+    """Ledgers whose run is over, with what is still open in each. Raises LabError."""
     for path in sorted((state_folder() / "ledger").glob("*.jsonl")):
-        with path.open("rb") as file:
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            continue  # its run has just ended well
+        except OSError as error:
+            raise LabError(f"expected to read ledger {path}, found {error.strerror}; run as its owner") from error
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -90,24 +134,25 @@ def leftovers() -> Iterator[tuple[Path, list[Entry]]]:
 
 
 def clean() -> list[str]:
-    """Undo what earlier runs left; returns a line for each thing removed."""
+    """Undo what earlier runs left; returns a line for each thing removed. Raises LabError."""
     removed = []
     for path, entries in leftovers():
-        tokens = {entry.token: entry for entry in entries if entry.kind == "program"}
-        for pid, token in _marked_processes(set(tokens)):
-            os.kill(pid, signal.SIGKILL)
-            removed.append(f"process {pid} ({tokens[token].what})")
+        removed += _kill({entry.token: entry for entry in entries if entry.kind == "program"})
         path.unlink(missing_ok=True)
         removed.append(f"ledger {path}")
     return removed
 
 
 def clean_runs() -> list[str]:
-    """Remove the run directories that were kept because no --out was given; returns a line for each."""
+    """Remove the run directories that were kept because no --out was given; returns a line for each.
+
+    Those of a harness that still runs stay; their names end in its process ID.
+    """
     removed = []
-    for folder in sorted((state_folder() / "runs").glob("*")):
-        shutil.rmtree(folder)
-        removed.append(f"run directory {folder}")
+    for folder in sorted((state_folder() / "runs").glob("*-*-*")):
+        if not Path("/proc", folder.name.rpartition("-")[2]).is_dir():
+            shutil.rmtree(folder)
+            removed.append(f"run directory {folder}")
     return removed
 
 
@@ -125,18 +170,37 @@ def _open_entries(text: bytes) -> list[Entry]:
     return list(entries.values())
 
 
-def _marked_processes(tokens: set[str]) -> Iterator[tuple[int, str]]:
-    """Processes whose environment carries one of the tokens, with the token."""
-    if not tokens:
-        return
-    marker = f"{MARK_VARIABLE}=".encode()
-    for folder in Path("/proc").iterdir():
+def _kill(entries: Mapping[str, Entry]) -> list[str]:
+    """SIGKILL to every process whose environment carries one of the tokens; returns a line for each."""
+    killed = []
+    for folder in Path("/proc").iterdir() if entries else ():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
             continue
         try:
-            environment = (folder / "environ").read_bytes().split(b"\0")
+            # The descriptor pins the process, so that the one killed is the one looked at.
+            process = os.pidfd_open(int(folder.name))
         except OSError:
             continue
-        for variable in environment:
-            if variable.startswith(marker) and variable[len(marker) :].decode(errors="replace") in tokens:
-                yield int(folder.name), variable[len(marker) :].decode()
+        try:
+            entry = entries.get(_mark(folder))
+            if entry is not None:
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                killed.append(f"process {folder.name} ({entry.what})")
+        except ProcessLookupError:
+            continue
+        except PermissionError as error:
+            raise LabError(f"expected to end process {folder.name}, found {error.strerror}; run as its user") from error
+        finally:
+            os.close(process)
+    return killed
+
+
+def _mark(folder: Path) -> str:
+    """The token in the environment of a process, by its folder in /proc; "" where there is none to be seen."""
+    marker = f"{MARK_VARIABLE}=".encode()
+    try:
+        environment = (folder / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    found = (variable.removeprefix(marker) for variable in environment if variable.startswith(marker))
+    return next(found, b"").decode(errors="replace")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import Any
 
 import msgspec
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
+from harness.errors import LabError
 from harness.lab.topology import Family, HostSpec, Interface
 
 FAMILIES: dict[Family, int] = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
@@ -15,9 +18,11 @@ _IFF = {"UP": 0x1, "RUNNING": 0x40, "LOWER_UP": 0x10000}
 _FAMILY_KEYS = ("dst", "gateway", "priority")
 _PERMANENT = 0x80
 _IFA_F_NODAD = 0x02
+_RTN_LOCAL = 2
 _KERNEL_MADE = 2
 """rtm_protocol of routes that come and go with addresses (RTPROT_KERNEL)."""
 BRIDGE = "bridge"
+ADDRESS_WAIT_S = 2.0
 
 
 class SavedInterface(msgspec.Struct, frozen=True):
@@ -77,9 +82,27 @@ def configure(
 
 
 def _address(ipr: IPRoute, verb: str, index: int, family: int, address: str, prefix: int) -> None:
-    """Give an interface an address that can be used at once: detection of duplicates runs from a work queue."""
-    no_detection = {"flags": _IFA_F_NODAD} if family == socket.AF_INET6 else {}
-    ipr.addr(verb, index=index, family=family, address=address, prefixlen=prefix, **no_detection)
+    """Give an interface an address that can be used at once.
+
+    Detection of duplicates is left out. The route that takes packets in to an IPv6 address is made by a work queue
+    all the same (net/ipv6/addrconf.c:addrconf_dad_work), and without it they are dropped: it is waited for.
+    """
+    if family != socket.AF_INET6:
+        ipr.addr(verb, index=index, family=family, address=address, prefixlen=prefix)
+        return
+    ipr.addr(verb, index=index, family=family, address=address, prefixlen=prefix, flags=_IFA_F_NODAD)
+    deadline = time.monotonic() + ADDRESS_WAIT_S
+    while not _takes_in(ipr, address):
+        if time.monotonic() > deadline:
+            raise LabError(f"expected packets to {address} to be taken in, found no local route to it")
+        time.sleep(0.0005)
+
+
+def _takes_in(ipr: IPRoute, address: str) -> bool:
+    try:
+        return bool(ipr.route("get", family=socket.AF_INET6, dst=address)[0]["type"] == _RTN_LOCAL)
+    except NetlinkError:  # no route at all
+        return False
 
 
 def _index_for(host: HostSpec, indices: dict[str, int], address: str) -> int:
@@ -96,6 +119,15 @@ def flags(device: str) -> set[str]:
     with IPRoute() as ipr:
         bits = ipr.link("get", ifname=device)[0]["flags"]
     return {name for name, bit in _IFF.items() if bits & bit}
+
+
+def in_operation(ipr: IPRoute, index: int) -> bool:
+    """Whether an interface sends what it is given.
+
+    The flags do not tell: RUNNING counts an unknown state as up, while an interface that came up before its peer
+    drops everything until a work queue has seen to its carrier (net/core/link_watch.c:linkwatch_do_dev).
+    """
+    return bool(ipr.link("get", index=index)[0].get_attr("IFLA_OPERSTATE") == "UP")
 
 
 def take_down(device: str) -> SavedInterface:

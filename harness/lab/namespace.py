@@ -7,16 +7,22 @@ behind. Entering is per thread (setns(2)); a child process started inside inheri
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from harness.descriptors import raised
 from harness.errors import CapabilityError, LabError
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _libc = ctypes.CDLL(None, use_errno=True)
 _HERE = "/proc/thread-self/ns/net"
 
@@ -76,18 +82,34 @@ def write_sysctl(name: str, value: int | str) -> None:
 
 
 def ensure_privileges() -> str:
-    """Make sure that this process may build labs; enter a user namespace of our own where it is not root.
+    """Make sure that this process may build labs; enter a user and a network namespace of our own where it is not root.
 
-    Returns how ("root" or "user namespace"). Must run before the process has a second thread. Raises CapabilityError.
+    From then on the process has no network but its own loopback: a thread that has been in a lab's namespace may come
+    back only to one that belongs to the same user namespace, never to the machine's. Returns how ("root" or "user
+    namespace"). Must run before the process has a second thread. Raises CapabilityError.
     """
-    if _may_make_namespaces():
+    may_leave, may_return = _try_namespaces()
+    if may_return:
         return "root" if _in_first_user_namespace() else "user namespace"
-    if threading.active_count() > 1:
+    threads = sum(1 for _ in Path("/proc/self/task").iterdir())  # as the kernel counts, not only Python's own
+    if threads > 1:
         raise CapabilityError(
             "network namespaces",
-            f"not root, and a process with {threading.active_count()} threads cannot enter a user namespace",
+            f"not root, and a process with {threads} threads cannot enter a user namespace",
             "run as root, or let the harness start before other threads do",
         )
+    if not may_leave:
+        _enter_user_namespace()
+    try:
+        _call("unshare", CLONE_NEWNET)
+        _bring_up_loopback()
+    except OSError as error:
+        found = f"a user namespace was entered but gives no right to make them ({error})"
+        raise CapabilityError("network namespaces", found, user_namespace_mend()) from error
+    return "user namespace"
+
+
+def _enter_user_namespace() -> None:
     uid, gid = os.geteuid(), os.getegid()
     try:
         _call("unshare", CLONE_NEWUSER)
@@ -103,11 +125,6 @@ def ensure_privileges() -> str:
         raise CapabilityError(
             "network namespaces", f"a user namespace was made but not filled ({error})", user_namespace_mend()
         ) from error
-    if not _may_make_namespaces():
-        raise CapabilityError(
-            "network namespaces", "a user namespace was entered but gives no right to make them", user_namespace_mend()
-        )
-    return "user namespace"
 
 
 def user_namespace_mend() -> str:
@@ -126,17 +143,29 @@ def user_namespace_mend() -> str:
     return "run as root, or raise user.max_user_namespaces and let the container's seccomp profile allow unshare(2)"
 
 
-def _may_make_namespaces() -> bool:
-    """Try it in a thread of its own, which takes the namespace with it when it ends."""
-    allowed: list[bool] = []
+def _bring_up_loopback() -> None:
+    """ioctl(SIOCSIFFLAGS), netdevice(7): the process's own servers on localhost stay reachable."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP | _IFF_RUNNING))
+
+
+def _try_namespaces() -> tuple[bool, bool]:
+    """Whether a thread may make a network namespace, and whether it may come back from there; one thread tries it."""
+    may_leave = may_return = False
 
     def attempt() -> None:
-        allowed.append(_libc.unshare(CLONE_NEWNET) == 0)
+        nonlocal may_leave, may_return
+        before = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+        may_leave = _libc.unshare(CLONE_NEWNET) == 0
+        may_return = may_leave and _libc.setns(before, CLONE_NEWNET) == 0
+        os.close(before)
 
     thread = threading.Thread(target=attempt)
     thread.start()
     thread.join()
-    return allowed == [True]
+    while Path(f"/proc/self/task/{thread.native_id}").exists():
+        os.sched_yield()  # joined is not gone, and a process counts as having threads until the kernel has seen to it
+    return may_leave, may_return
 
 
 def _in_first_user_namespace() -> bool:

@@ -19,7 +19,7 @@ from harness.lab.host import Host
 from harness.lab.namespace import Namespace, write_sysctl
 from harness.lab.topology import HostSpec, Interface, Layout, Topology, layout
 
-CARRIER_WAIT_S = 2.0
+OPERATION_WAIT_S = 2.0
 
 
 class NetnsLab:
@@ -32,11 +32,12 @@ class NetnsLab:
     def __enter__(self) -> Self:
         try:
             for spec in self.layout.hosts:
-                self._hosts[spec.name] = self._new_host(spec)
+                self._hosts[spec.name] = Host(spec, self._new_namespace(spec))
             self._wire()
             for spec in self.layout.hosts:
                 self._configure(spec)
-        except NetlinkError as error:
+            self._await_operation(*self.layout.hosts)
+        except (NetlinkError, OSError) as error:
             self.close()
             raise LabError(f"expected to wire {topology_name(self.layout)}, found {error}") from error
         except BaseException:
@@ -62,27 +63,34 @@ class NetnsLab:
     def reboot(self, name: str) -> None:
         """Move the host's interface into a fresh namespace, then end what lives in the old one.
 
-        The interface leaves first, so that no FIN or RST of the dying sockets can escape. Returns when the neighbour
-        sees carrier again. Raises LabError.
+        The interface leaves first, so that no FIN or RST of the dying sockets can escape. Returns when the host can
+        be reached again. Raises LabError.
         """
         host = self._hosts[name]
-        old = host.namespace
-        fresh = self._new_host(host.spec).namespace
-        with old.entered(), IPRoute() as ipr:
-            for interface in host.spec.interfaces:
-                ipr.link("set", index=self._index(host.spec, interface), net_ns_fd=fresh.fd)
-        host.namespace = fresh
-        self._configure(host.spec)
-        host.end_programs()
-        old.close()
-        for interface in host.spec.interfaces:
-            self._await_carrier(host.spec, interface)
+        spare = self._new_namespace(host.spec)
+        try:
+            with host.namespace.entered(), IPRoute() as ipr:
+                for interface in host.spec.interfaces:
+                    ipr.link("set", index=self._index(host.spec, interface), net_ns_fd=spare.fd)
+            host.namespace, spare = spare, host.namespace
+            self._configure(host.spec)
+            host.end_programs()
+        except (NetlinkError, OSError) as error:
+            raise LabError(f"expected to reboot {name}, found {error}") from error
+        finally:
+            spare.close()
+        neighbours = (self.layout.host(interface.toward) for interface in host.spec.interfaces)
+        self._await_operation(host.spec, *neighbours)
 
-    def _new_host(self, spec: HostSpec) -> Host:
-        host = Host(spec, Namespace())
-        with host.entered():
-            _quieten(self.layout, spec)
-        return host
+    def _new_namespace(self, spec: HostSpec) -> Namespace:
+        namespace = Namespace()
+        try:
+            with namespace.entered():
+                _quieten(self.layout, spec)
+        except BaseException:
+            namespace.close()
+            raise
+        return namespace
 
     def _wire(self) -> None:
         """Make each link once, from the host nearer to the client."""
@@ -104,17 +112,16 @@ class NetnsLab:
         place = self.layout.host_names.index
         return links.NEAR_INDEX if place(spec.name) < place(interface.toward) else links.FAR_INDEX
 
-    def _await_carrier(self, spec: HostSpec, interface: Interface) -> None:
-        neighbour = self.layout.host(interface.toward)
-        device = neighbour.interface_toward(spec.name)
-        assert device is not None
-        deadline = time.monotonic() + CARRIER_WAIT_S
-        with self._hosts[neighbour.name].entered():
-            while "RUNNING" not in links.flags(device.name):
-                if time.monotonic() > deadline:
-                    raise LabError(f"expected carrier on {neighbour.name}/{device.name} after the reboot, found none")
-                with suppress(InterruptedError):
-                    time.sleep(0.001)
+    def _await_operation(self, *specs: HostSpec) -> None:
+        """Wait until the interfaces of these hosts send what they are given. Raises LabError."""
+        deadline = time.monotonic() + OPERATION_WAIT_S
+        for spec in specs:
+            with self._hosts[spec.name].entered(), IPRoute() as ipr:
+                for interface in spec.interfaces:
+                    while not links.in_operation(ipr, self._index(spec, interface)):
+                        if time.monotonic() > deadline:
+                            raise LabError(f"expected carrier on {spec.name}/{interface.name}, found none")
+                        time.sleep(0.0005)
 
 
 def topology_name(where: Layout) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO
 
+from harness.descriptors import raised_pipe
 from harness.errors import FaultError, SubjectError
 
 
@@ -30,8 +31,10 @@ class Program:
             )
         except OSError as error:
             raise SubjectError(f"expected to start {argv[0]!r}, found {error.strerror}") from error
+        assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self.stdout: IO[bytes] = self._process.stdout
+        self._stdin: IO[bytes] = raised_pipe(self._process.stdin)
+        self.stdout: IO[bytes] = raised_pipe(self._process.stdout)
         self._pending = b""
 
     @property
@@ -114,6 +117,5 @@ class Program:
     def close(self) -> None:
         """Kill what still runs and let go of its pipes."""
         self.kill()
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
+        self._stdin.close()
+        self.stdout.close()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as ET
 
 from harness.judge import Verdict
 
 _ELEMENT = {"fail": "failure", "inconclusive": "error"}
+_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 cannot hold in any spelling (section 2.2); a program's last words may have them."""
 
 
-def render(verdicts: Sequence[Verdict], took_s: dict[str, float]) -> bytes:
-    """One test suite; `took_s` gives each scenario's wall time in seconds by name."""
+def render(verdicts: Sequence[Verdict], took_s: Mapping[str, float], wall_s: float) -> bytes:
+    """One test suite; `took_s` gives each run's length in seconds by name, `wall_s` that of all together."""
     counts = {name: sum(v.verdict == name for v in verdicts) for name in ("fail", "inconclusive")}
     suite = ET.Element(
         "testsuite",
@@ -20,7 +23,7 @@ def render(verdicts: Sequence[Verdict], took_s: dict[str, float]) -> bytes:
         failures=str(counts["fail"]),
         errors=str(counts["inconclusive"]),
         skipped="0",
-        time=f"{max(took_s.values(), default=0.0):.3f}",
+        time=f"{wall_s:.3f}",
     )
     for verdict in verdicts:
         folder, _, leaf = verdict.name.rpartition("/")
@@ -31,11 +34,12 @@ def render(verdicts: Sequence[Verdict], took_s: dict[str, float]) -> bytes:
             name=leaf,
             time=f"{took_s.get(verdict.name, 0.0):.3f}",
         )
+        reason = _NOT_XML.sub("\ufffd", verdict.reason)
         element = _ELEMENT.get(verdict.verdict)
         if element is not None:
-            ET.SubElement(case, element, message=verdict.reason, type=verdict.verdict).text = verdict.reason
+            ET.SubElement(case, element, message=reason, type=verdict.verdict).text = reason
         else:
-            ET.SubElement(case, "system-out").text = verdict.reason
+            ET.SubElement(case, "system-out").text = reason
     root = ET.Element("testsuites")
     root.append(suite)
     ET.indent(root)

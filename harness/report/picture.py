@@ -1,9 +1,14 @@
-"""A run as a picture in text: time runs to the right, one lane each for faults, probes, the window and the end.
+"""A run as a picture in text: time runs to the right, one lane each for faults, probes, windows and the end.
 
-fault      ┣━ blackhole ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
-probes                        ●          ●          ●
-window                                                     ░█
-noticed                                                     ▲ ETIMEDOUT 5.084 s
+seconds    0          1          2          3          4           5
+fault           ┣━ blackhole ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+probes                           ●           ●          ●           ✕
+claimed                                           5.000 to 5.400 s █████
+predicted                               ETIMEDOUT 5.072 to 5.108 s ██
+noticed                                           ETIMEDOUT 5.090 s ▲
+           ● probe, ✕ RST
+
+No line is wider than a terminal of 80 columns, also when indented a little.
 """
 
 from __future__ import annotations
@@ -12,30 +17,40 @@ from collections.abc import Sequence
 
 from harness.faults import Fault
 from harness.plan import Plan
+from harness.story import Eof, Nonsense, Segment, Story
 from harness.timeline import Event
 
-LANE_WIDTH = 72
 LABEL_WIDTH = 11
+LANE_WIDTH = 64
+_LEGEND = {"●": "probe", "◉": "answered probe", "⊗": "probe and RST", "○": "answer", "✕": "RST"}
 
 
 def draw(plan: Plan, events: Sequence[Event]) -> list[str]:
-    """The lanes as lines of text; no lines where the subject was never armed."""
-    side = plan.scenario.expect.side
-    armed = next((e for e in events if e.kind == "subject.armed" and e.data["side"] == side), None)
-    if armed is None:
+    """The lanes as lines of text; no lines where the subject was never armed or the timeline makes no sense."""
+    try:
+        story = Story(plan, events)
+    except Nonsense:
         return []
-    scale = _Scale(armed.t_ns, _length_ns(plan, events, armed))
-    lines = [_label("seconds") + scale.axis()]
-    for index, fault in enumerate(plan.scenario.faults):
-        lines.append(_label("fault") + _fault_lane(index, fault, events, scale))
-    lines.append(_label("probes") + _probe_lane(events, side, scale))
-    lines += [_label("window") + lane for lane in _window_lanes(plan, scale)]
-    end = next((e for e in events if e.kind in ("subject.detected", "subject.eof") and e.data["side"] == side), None)
-    if end is not None:
-        lines.append(_label("noticed") + _end_lane(end, scale))
-    else:
-        lines.append(_label("noticed") + "nothing, until the end of the watch")
-    return [line.rstrip() for line in lines]
+    if story.armed is None:
+        return []
+    scale = _Scale(story.armed.t_ns, _length_ns(plan, story))
+    lanes = [("seconds", scale.axis())]
+    lanes += [("fault", _fault_lane(index, fault, story, scale)) for index, fault in enumerate(plan.scenario.faults)]
+    probes = _probe_lane(story, scale)
+    lanes.append(("probes", probes if probes.strip() else "none on the wire"))
+    lanes += _claim_lanes(plan, story, scale)
+    lanes += [("predicted", lane) for lane in _prediction_lanes(plan, scale)]
+    lanes.append(("noticed", _end_lane(story, scale)))
+    legend = ", ".join(f"{mark} {meaning}" for mark, meaning in _LEGEND.items() if mark in probes)
+    if legend:
+        lanes.append(("", legend))
+    return [f"{label:<{LABEL_WIDTH}}{lane}".rstrip() for label, lane in lanes]
+
+
+def chronicle(events: Sequence[Event]) -> list[str]:
+    """A line for each event in the order of time, in seconds since the timeline was opened; for runs without an end."""
+    ordered = sorted(events, key=lambda event: event.t_ns)
+    return [f"{e.t_ns / 1e9:11.6f} s  {e.kind:<17} {e.source:<8} {_details(e)}".rstrip() for e in ordered]
 
 
 class _Scale:
@@ -48,82 +63,131 @@ class _Scale:
         at = (t_ns - self.start_ns) * (LANE_WIDTH - 1) // self.length_ns
         return min(max(at, 0), LANE_WIDTH - 1)
 
+    def holds(self, t_ns: int) -> bool:
+        return self.start_ns <= t_ns <= self.start_ns + self.length_ns
+
     def axis(self) -> str:
         """Round seconds, as many as fit."""
         total = self.length_ns / 1e9
         step = next((s * 10**p for p in range(-3, 8) for s in (1, 2, 5) if total / (s * 10**p) <= 9), total)
-        cells = [" "] * (LANE_WIDTH + 8)
+        cells = [" "] * (LANE_WIDTH + 3)
         mark = 0
         while mark * step <= total:
             text = f"{mark * step:g}"
             at = self.column(self.start_ns + round(mark * step * 1e9))
-            cells[at : at + len(text)] = text
+            if at + len(text) <= len(cells):
+                cells[at : at + len(text)] = text
             mark += 1
         return "".join(cells)
 
 
-def _length_ns(plan: Plan, events: Sequence[Event], armed: Event) -> int:
+def _length_ns(plan: Plan, story: Story) -> int:
     """From arming to a little after everything that is drawn."""
-    windows = [o.window_ns[1] for o in plan.expected if o.window_ns]
-    ends = [e.t_ns - armed.t_ns for e in events if e.kind in ("subject.detected", "subject.eof", "fault.healed")]
-    latest = max([*windows, *ends], default=0) if windows or ends else plan.watch_ns
-    return latest * 26 // 25 if windows else max(latest, plan.watch_ns)
+    moments = [o.window_ns[1] for o in plan.expected if o.window_ns]
+    moments += [story.since_armed(moment) for moment in _heals(story).values()]
+    if plan.scenario.expect.window_s is not None and story.origin is not None:
+        moments.append(story.since_armed(story.origin[0]) + round(plan.scenario.expect.window_s[1] * 1e9))
+    if story.end is None:
+        moments.append(plan.watch_ns if story.ended is not None or not moments else 0)
+    else:
+        moments.append(story.since_armed(story.end.t_ns))
+    return max(moments) * 26 // 25
 
 
-def _label(text: str) -> str:
-    return f"{text:<{LABEL_WIDTH}}"
+def _heals(story: Story) -> dict[int, int]:
+    """When faults were healed, by index; those that the harness only healed to tidy up are left out."""
+    last = story.end or story.ended
+    return {index: fact.t_ns for index, fact in story.healed.items() if last is None or fact.t_ns <= last.t_ns}
 
 
-def _fault_lane(index: int, fault: Fault, events: Sequence[Event], scale: _Scale) -> str:
-    kind = fault.kind
-    injected = next((e for e in events if e.kind == "fault.injected" and e.data["index"] == index), None)
-    if injected is None:
-        return f"{kind}: never injected"
-    healed = next((e for e in events if e.kind == "fault.healed" and e.data["index"] == index), None)
+def _beside(first: int, bar: str, text: str) -> str:
+    """A bar from column `first` on, with a text to its left, or where there is no room, to its right or above it."""
+    if len(text) < first:
+        return f"{text:>{first - 1}} {bar}"
+    if first + len(bar) + 1 + len(text) <= LANE_WIDTH:
+        return " " * first + f"{bar} {text}"
+    return text
+
+
+def _fault_lane(index: int, fault: Fault, story: Story, scale: _Scale) -> str:
+    injected, healed_ns = story.injected.get(index), _heals(story).get(index)
+    if injected is None or not (fault.standing or scale.holds(injected.t_ns)):
+        return f"{fault.kind}: never injected"
     first = 0 if fault.standing else scale.column(injected.t_ns)
-    last = LANE_WIDTH - 1 if healed is None else scale.column(healed.t_ns)
-    body = f"┣━ {kind} " if last - first > len(kind) + 4 else "┣"
-    bar = body + "━" * max(0, last - first + 1 - len(body))
-    return " " * first + bar + (f" {kind}" if len(body) == 1 else "")
+    last = LANE_WIDTH - 1 if healed_ns is None else scale.column(healed_ns)
+    length = max(last - first, 0) + 1
+    if length < len(fault.kind) + 6:
+        return _beside(first, "┣" + "━" * (length - 1), fault.kind)
+    bar = f"┣━ {fault.kind} ".ljust(length, "━")
+    return " " * first + (bar if healed_ns is None else bar[:-1] + "┫")
 
 
-def _probe_lane(events: Sequence[Event], side: str, scale: _Scale) -> str:
-    cells = [" "] * LANE_WIDTH
-    for event in events:
-        if event.kind == "segment" and event.source == side and event.t_ns >= scale.start_ns:
-            mark = _mark(event)
-            if mark and event.t_ns <= scale.start_ns + scale.length_ns:
-                at = scale.column(event.t_ns)
-                cells[at] = max(cells[at], mark, key=" ○●✕".index)
-    text = "".join(cells)
-    return text + "  (● probe, ○ answer, ✕ RST)" if text.strip() else "none on the wire"
+def _probe_lane(story: Story, scale: _Scale) -> str:
+    """What passed the observer's host while it was watched."""
+    cells: list[set[str]] = [set() for _ in range(LANE_WIDTH)]
+    for segment in story.segments:
+        if scale.holds(segment.t_ns) and (story.ended is None or segment.t_ns <= story.ended.t_ns):
+            cells[scale.column(segment.t_ns)].add(_mark(segment.what))
+    return "".join(_merge(marks) for marks in cells)
 
 
-def _mark(event: Event) -> str:
-    role, way = event.data["role"], event.data["way"]
-    if role == "rst":
+def _mark(segment: Segment) -> str:
+    if segment.role == "rst":
         return "✕"
-    if role == "probe" and way == "out":
+    if segment.role == "probe" and segment.way == "out":
         return "●"
-    return "○" if role == "answer" and way == "in" else ""
+    return "○" if segment.role == "answer" and segment.way == "in" else ""
 
 
-def _window_lanes(plan: Plan, scale: _Scale) -> list[str]:
+def _merge(marks: set[str]) -> str:
+    """The one mark for what fell into one column."""
+    if "✕" in marks:
+        return "⊗" if "●" in marks else "✕"
+    if marks >= {"●", "○"}:
+        return "◉"
+    return next((mark for mark in marks if mark), " ")
+
+
+def _window(lo_ns: int, hi_ns: int, origin_ns: int, text: str, scale: _Scale) -> str:
+    first, last = scale.column(origin_ns + lo_ns), scale.column(origin_ns + hi_ns)
+    return _beside(first, "█" * (last - first + 1), f"{text}{lo_ns / 1e9:.3f} to {hi_ns / 1e9:.3f} s")
+
+
+def _claim_lanes(plan: Plan, story: Story, scale: _Scale) -> list[tuple[str, str]]:
+    expect = plan.scenario.expect
+    if expect.window_s is None or story.origin is None:
+        return []
+    lo, hi = (round(end * 1e9) for end in expect.window_s)
+    after = "" if expect.origin == "armed" else f"{expect.origin} + "
+    return [("claimed", _window(lo, hi, story.origin[0], after, scale))]
+
+
+def _prediction_lanes(plan: Plan, scale: _Scale) -> list[str]:
+    if plan.prediction is None:
+        return ["nothing: the oracle has no model of this"]
     lanes = []
-    for outcome in plan.prediction.outcomes if plan.prediction is not None else ():
+    for outcome in plan.prediction.outcomes:
         if outcome.window_ns is None:
-            continue
-        first = scale.column(scale.start_ns + outcome.window_ns[0])
-        last = scale.column(scale.start_ns + outcome.window_ns[1])
-        lo, hi = outcome.window_ns[0] / 1e9, outcome.window_ns[1] / 1e9
-        text = f"{lo:.3f} to {hi:.3f} s"
-        bar = "█" * (last - first + 1)
-        left = first - len(text) - 1
-        lanes.append(f"{text:>{first - 1}} {bar}" if left >= 0 else " " * first + f"{bar} {text}")
+            lanes.append(f"nothing, until {plan.prediction.horizon_ns / 1e9:.3f} s")
+        else:
+            what = outcome.errno or "end of file"
+            lanes.append(_window(*outcome.window_ns, scale.start_ns, f"{what} ", scale))
     return lanes
 
 
-def _end_lane(end: Event, scale: _Scale) -> str:
-    at = scale.column(end.t_ns)
-    text = f"{end.data.get('errno') or 'end of file'} {(end.t_ns - scale.start_ns) / 1e9:.3f} s"
-    return f"{text:>{at - 1}} ▲" if at > len(text) else " " * at + f"▲ {text}"
+def _end_lane(story: Story, scale: _Scale) -> str:
+    if story.end is None:
+        return "nothing, until the end of the watch" if story.ended is not None else "nothing, until the run stopped"
+    what = "end of file" if isinstance(story.end.what, Eof) else story.errno
+    text = f"{what} {story.since_armed(story.end.t_ns) / 1e9:.3f} s"
+    return _beside(scale.column(story.end.t_ns), "▲", text)
+
+
+def _details(event: Event) -> str:
+    """What an event says, without what is long or said elsewhere."""
+    data = event.data
+    if event.kind == "segment":
+        shown = [str(data.get(key, "")) for key in ("way", "role", "flags")]
+        return " ".join(part for part in shown if part)
+    left_out = ("side", "traceback", "tcp_info", "took_ns", "monotonic_ns", "realtime_ns")
+    return " ".join(f"{key}={value}" for key, value in data.items() if key not in left_out)

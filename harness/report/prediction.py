@@ -36,6 +36,8 @@ def of_options(idle_s: int, interval_s: int, count: int, user_timeout_s: float, 
             raise UsageError(f"{name}: expected a whole number from 1 to {most} (the kernel's limits), found {value}")
     if not 0 <= user_timeout_s <= 2_147_483:
         raise UsageError(f"--user-timeout: expected 0 to 2147483 seconds, found {user_timeout_s:g}")
+    if round(user_timeout_s * 1000, 6) % 1:
+        raise UsageError(f"--user-timeout: expected seconds in whole milliseconds, found {user_timeout_s}")
     if hz is not None and not 12 <= hz <= 10_000:
         raise UsageError(f"--hz: expected a kernel's HZ, such as 100, 250, 300 or 1000, found {hz}")
     machine = capabilities.machine()

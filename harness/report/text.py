@@ -1,61 +1,80 @@
-"""What people see on the terminal: the table of verdicts, pictures of the runs, and live progress while waiting."""
+"""What people see on the terminal: the verdicts with their reasons, the catalogue, and live progress while waiting."""
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from harness.judge import Verdict, worst
+from harness.judge import SEVERITY, Verdict, worst
 
 if TYPE_CHECKING:
     from harness.batch import Result
+    from harness.scenario import Scenario
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "bold yellow"}
+WIDTH_OF_FILES = 140
 LINES_SHOWN = 12
+_GAP = 2
+_HEADER = ("verdict", "scenario", "measured", "predicted", "probes")
 
 
 def console(stream: TextIO) -> Console:
-    """A console on a stream; wide enough for the table where the output is a file."""
-    return Console(file=stream, width=None if stream.isatty() else 140, highlight=False, soft_wrap=False)
+    """A console on a stream: as wide as the terminal, or 140 columns where the output is a file."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")  # an encoding without the picture's characters is no reason to stop
+    return Console(file=stream, width=None if stream.isatty() else WIDTH_OF_FILES, highlight=False, soft_wrap=False)
 
 
-def table(verdicts: Sequence[Verdict]) -> Table:
-    """One row a scenario, and under it why."""
-    grid = Table(box=None, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
-    grid.add_column("scenario", no_wrap=True)
-    grid.add_column("verdict")
-    grid.add_column("predicted", justify="right", no_wrap=True)
-    grid.add_column("measured", justify="right", no_wrap=True)
-    grid.add_column("errno")
-    grid.add_column("probes", justify="right")
-    grid.add_column("reason", ratio=1, overflow="fold")
-    for verdict in verdicts:
-        grid.add_row(
-            Text(verdict.name),
-            Text(verdict.verdict, STYLES[verdict.verdict]),
-            _window(verdict),
-            _measured(verdict),
-            _end(verdict),
-            "-" if verdict.probes is None else str(verdict.probes),
-            Text(verdict.reason),
-        )
-    return grid
+class VerdictTable:
+    """For each scenario a row, and below it the reason; where the terminal is too narrow, the row takes two lines."""
+
+    def __init__(self, verdicts: Sequence[Verdict]) -> None:
+        self.verdicts = verdicts
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Lay it out for the console's width; part of rich's protocol."""
+        rows = [_HEADER, *(_cells(verdict) for verdict in self.verdicts)]
+        widths = [max(cell_len(row[column]) for row in rows) for column in range(len(_HEADER))]
+        indent = widths[0] + _GAP
+        narrow = sum(widths) + _GAP * (len(widths) - 1) > options.max_width
+        for verdict, cells in zip([None, *self.verdicts], rows, strict=True):
+            style = "bold" if verdict is None else STYLES[verdict.verdict]
+            padded = [_pad(cell, width, column) for column, (cell, width) in enumerate(zip(cells, widths, strict=True))]
+            name = cells[1] if narrow else padded[1]
+            numbers = Text((" " * _GAP).join(padded[2:]).rstrip(), "bold" if verdict is None else "")
+            first = Text.assemble((padded[0], style), " " * _GAP, (name, "bold" if verdict is None else "cyan"))
+            if narrow:
+                yield first
+                yield Text(" " * indent) + numbers
+            else:
+                yield Text.assemble(first, " " * _GAP, numbers)
+            if verdict is not None:
+                reason = Text(_reason(verdict), "dim" if verdict.verdict == "pass" else "")
+                for line in reason.wrap(console, max(options.max_width - indent, 20)):
+                    line.rstrip()
+                    yield Text(" " * indent) + line
 
 
-def summary(verdicts: Sequence[Verdict], wall_s: float) -> Text:
-    """The last line: how many of each, the machine, the wall time."""
-    counts = [f"{sum(v.verdict == name for v in verdicts)} {name}" for name in ("pass", "fail", "inconclusive")]
-    where = f"{verdicts[0].clock} time, Linux {verdicts[0].kernel}, HZ={verdicts[0].hz}" if verdicts else "nothing run"
-    return Text(f"{', '.join(counts)} in {wall_s:.1f} s ({where})", STYLES[worst(verdicts)])
+def _cells(verdict: Verdict) -> tuple[str, str, str, str, str]:
+    probes = "-" if verdict.probes is None else str(verdict.probes)
+    return verdict.verdict, verdict.name, _measured(verdict), _window(verdict), probes
+
+
+def _pad(cell: str, width: int, column: int) -> str:
+    """Numbers to the right."""
+    blanks = " " * (width - cell_len(cell))
+    return blanks + cell if column >= 2 else cell + blanks
 
 
 def _window(verdict: Verdict) -> str:
@@ -67,24 +86,44 @@ def _window(verdict: Verdict) -> str:
 def _measured(verdict: Verdict) -> str:
     if verdict.detected_ns is None:
         return "nothing" if verdict.outcome == "quiet" else "-"
-    return f"{verdict.detected_ns / 1e9:.3f} s"
+    what = "EOF" if verdict.outcome == "eof" else verdict.errno
+    return f"{what} {verdict.detected_ns / 1e9:.3f} s"
 
 
-def _end(verdict: Verdict) -> str:
-    if verdict.errno is not None:
-        return verdict.errno
-    return "EOF" if verdict.outcome == "eof" else "-"
+def _reason(verdict: Verdict) -> str:
+    origins = {"fault": "times count from the fault", "last-received": "times count from the last segment received"}
+    origin = origins.get(verdict.origin)
+    return verdict.reason if origin is None else f"{verdict.reason}; {origin}"
+
+
+def summary(verdicts: Sequence[Verdict], wall_s: float) -> Text:
+    """The last lines: how many of each, the wall time, the clock and the machine."""
+    counts = [f"{sum(v.verdict == name for v in verdicts)} {name}" for name in ("pass", "fail", "inconclusive")]
+    machines = {f"{v.clock} time after arming; Linux {v.kernel}, HZ={v.hz}": None for v in verdicts}
+    return Text.assemble(
+        (f"{', '.join(counts)} in {wall_s:.1f} s", STYLES[worst(verdicts)]),
+        *(f"\ntimes are {machine}" for machine in machines),
+    )
+
+
+def listing(scenarios: Sequence[Scenario]) -> Table:
+    """Each scenario's name and what it claims."""
+    grid = Table.grid(padding=(0, _GAP, 0, 0))
+    grid.add_column(no_wrap=True, style="cyan")
+    grid.add_column(overflow="fold")
+    for scenario in scenarios:
+        grid.add_row(Text(scenario.name), Text(scenario.summary))
+    return grid
 
 
 class Progress:
     """What each running scenario waits for and until when; a live display on a terminal, else a line per verdict."""
 
     def __init__(self, total: int, longest_s: float, stream: TextIO | None = None) -> None:
-        self._stream = stream if stream is not None else sys.stderr
-        self._console = console(self._stream)
+        self._console = console(stream if stream is not None else sys.stderr)
         self._total, self._longest_s = total, longest_s
         self._running: dict[str, tuple[str, int | None]] = {}
-        self._done = 0
+        self._done: list[Verdict] = []
         self._lock = threading.Lock()
         self._live: Live | None = None
 
@@ -93,7 +132,8 @@ class Progress:
             self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=8, transient=True)
             self._live.start()
         else:
-            self._console.print(f"running {self._total} scenarios at once, the longest takes {self._longest_s:.1f} s")
+            scenarios = "1 scenario" if self._total == 1 else f"{self._total} scenarios"
+            self._console.print(f"running {scenarios} at once; the longest is watched for {self._longest_s:.1f} s")
         return self
 
     def __exit__(
@@ -113,19 +153,63 @@ class Progress:
     def done(self, result: Result) -> None:
         """Called with each result as it comes."""
         verdict = result.verdict
-        self._done += 1
+        with self._lock:
+            self._done.append(verdict)
         if self._live is None:
-            self._console.print(f"{self._done}/{self._total} {verdict.verdict:<12} {verdict.name}", highlight=False)
+            line = f"{len(self._done)}/{self._total} {verdict.verdict:<12} {verdict.name}"
+            self._console.print(Text(line), soft_wrap=True)
 
     def _render(self) -> Table:
         now = time.monotonic_ns()
         with self._lock:
-            running = sorted(self._running.items(), key=lambda item: item[1][1] or 0)
-        grid = Table(box=None, pad_edge=False, show_header=False)
+            running = sorted(self._running.items(), key=lambda item: (item[1][1] or 0, item[0]))
+            done = list(self._done)
+        grid = Table.grid(padding=(0, _GAP, 0, 0))
+        for _ in range(3):
+            grid.add_column(no_wrap=True, overflow="ellipsis")
         for name, (what, until_ns) in running[:LINES_SHOWN]:
             left = "" if until_ns is None else f"at most {max(0.0, (until_ns - now) / 1e9):5.1f} s"
-            grid.add_row(Text(name, "cyan"), f"awaiting {what}" if until_ns else what, left)
+            grid.add_row(Text(name, "cyan"), Text(f"awaiting {what}" if until_ns else what), Text(left))
         if len(running) > LINES_SHOWN:
-            grid.add_row(f"… and {len(running) - LINES_SHOWN} more", "", "")
-        grid.add_row(Text(f"{self._done} of {self._total} done", "bold"), "", "")
+            grid.add_row(Text(f"and {len(running) - LINES_SHOWN} more"))
+        grid.add_row(self._count(done))
         return grid
+
+    def _count(self, done: Sequence[Verdict]) -> Text:
+        """How many are done, and how many of them badly."""
+        line = Text(f"{len(done)} of {self._total} done", "bold")
+        for name in sorted(SEVERITY, key=SEVERITY.__getitem__, reverse=True):
+            number = sum(verdict.verdict == name for verdict in done)
+            if number and name != "pass":
+                line.append(f", {number} {name}", STYLES[name])
+        return line
+
+
+class BuildProgress:
+    """How far a kernel's build is: a bar on a terminal, else a line for each step."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+
+        shown = console(stream if stream is not None else sys.stderr)
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        self._bar = Bar(*columns, console=shown, disable=not shown.is_terminal, transient=True)
+        self._task = self._bar.add_task("starting", total=1.0)
+        self._console = shown
+        self._said = ""
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def tell(self, text: str, fraction: float | None) -> None:
+        """A step, and how much of it is done (None: not known)."""
+        self._bar.update(self._task, description=text, completed=fraction or 0.0)
+        step = text.split(":", maxsplit=1)[0]
+        if not self._console.is_terminal and step != self._said:
+            self._said = step
+            self._console.print(step, highlight=False)

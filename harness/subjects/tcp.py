@@ -82,6 +82,7 @@ class Connection:
 
     def __init__(self, watched: dict[Side, Watched]) -> None:
         self.watched = watched
+        self._echoes = 0
 
     def send_echo(self) -> bool:
         """Send a few bytes from the client; False where it is a process of its own or cannot send."""
@@ -92,13 +93,19 @@ class Connection:
             client.sock.send(ECHO)
         except OSError:
             return False
+        self._echoes += 1
         return True
 
     @property
     def echoed(self) -> bool:
-        """Whether they have come back."""
+        """Whether all that was sent has come back."""
         client = self.watched["client"]
-        return isinstance(client, endpoint.Endpoint) and client.received == ECHO
+        return isinstance(client, endpoint.Endpoint) and client.received == ECHO * self._echoes != b""
+
+    @property
+    def echo_is_over(self) -> bool:
+        """Whether there is nothing more to wait for: all has come back, or the client's end has ended."""
+        return self.echoed or not self.watched["client"].watching
 
 
 def options_of(scenario: Scenario, side: Side) -> dict[str, int]:

@@ -331,6 +331,8 @@ def _fetch(cache: Path, progress: Progress) -> Source:
     cached = _newest_cached(cache)
     groups = attempts(machine_archives(), _os_release())
     problems = [] if groups else ["apt is not configured here for an archive with kernel source"]
+    for left in cache.glob(".apt-*"):
+        shutil.rmtree(left, ignore_errors=True)  # of a fetch that was killed: this one has the lock
     for group in groups:
         suites = ", ".join(dict.fromkeys(archive.suite for archive in group))
         progress(f"asking {suites} for the newest linux-source", None)

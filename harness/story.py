@@ -1,0 +1,277 @@
+"""What a timeline says about the observed side: found once, checked, in the order of time. Pure.
+
+Events are written down in the order in which they were learnt of, which is not that of their times: a captured segment
+is read after the wake-up that it caused. So everything here goes by the times alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+import msgspec
+
+from harness.lab.topology import Side
+from harness.plan import Plan
+from harness.timeline import Event
+
+Nanoseconds = Annotated[int, msgspec.Meta(ge=0)]
+Index = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Nonsense(Exception):
+    """No run can have left this timeline; the text says what is wrong with it."""
+
+
+class Armed(msgspec.Struct, frozen=True):
+    """A side's options are set; the call took `took_ns`."""
+
+    side: Side
+    took_ns: Nanoseconds
+
+
+class Noticed(msgspec.Struct, frozen=True):
+    """A side sees that the connection is over."""
+
+    side: Side
+
+
+class Detected(Noticed, frozen=True):
+    """Its socket has an error, by the errno's name."""
+
+    errno: str
+
+
+class Eof(Noticed, frozen=True):
+    """It has read the end of the stream."""
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """Whether data still passed at the end."""
+
+    echo: bool
+
+
+class OfFault(msgspec.Struct, frozen=True):
+    """Something about a fault, by its index in the scenario."""
+
+    index: Index
+
+
+class Change(OfFault, frozen=True):
+    """A fault sets in or wears off, which took `took_ns`."""
+
+    took_ns: Nanoseconds
+
+
+class Injected(Change, frozen=True):
+    """A fault was injected."""
+
+
+class Healed(Change, frozen=True):
+    """A fault was healed."""
+
+
+class Proof(OfFault, frozen=True):
+    """The evidence that a fault left."""
+
+    level: Literal["none", "in-place", "bit"]
+    found: str
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A segment, or an ICMP error (which has no flags), as captured on a host."""
+
+    way: Literal["in", "out"]
+    role: str
+    flags: str = ""
+
+
+class CaptureEnded(msgspec.Struct, frozen=True):
+    """How many frames did not fit into a capture's buffer."""
+
+    dropped: int
+
+
+class Broken(msgspec.Struct, frozen=True):
+    """Why a run cannot be judged."""
+
+    error: str
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """The watch was over and everything had been written down."""
+
+
+_KINDS: dict[str, type[msgspec.Struct]] = {
+    "subject.armed": Armed,
+    "subject.detected": Detected,
+    "subject.eof": Eof,
+    "subject.alive": Alive,
+    "fault.injected": Injected,
+    "fault.evidence": Proof,
+    "fault.healed": Healed,
+    "segment": Segment,
+    "capture.ended": CaptureEnded,
+    "run.broken": Broken,
+    "run.ended": Ended,
+}
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+F = TypeVar("F", bound=OfFault)
+
+
+class Fact(msgspec.Struct, Generic[T_co], frozen=True):
+    """One event, checked. `place`: its index in the timeline."""
+
+    place: int
+    t_ns: int
+    what: T_co
+
+
+class Story:
+    """The observed side's run. What did not happen is None, or absent; of two events alike the earlier one counts.
+
+    `injected`, `healed`, `proofs`: by the fault's index. `segments`: captured on the observer's host; `lost`: how many
+    frames more passed there. Raises Nonsense.
+    """
+
+    def __init__(self, plan: Plan, events: Sequence[Event]) -> None:
+        self.plan = plan
+        side = plan.scenario.expect.side
+        order = sorted(range(len(events)), key=lambda place: events[place].t_ns)
+        facts = [_checked(plan, events[place], place) for place in order if events[place].kind in _KINDS]
+        mine = [fact for fact in facts if getattr(fact.what, "side", side) == side]
+        self.armed = next(_of(mine, Armed), None)
+        self.end = next(_of(mine, Noticed), None)
+        self.alive = next(_of(facts, Alive), None)
+        self.ended = next(_of(facts, Ended), None)
+        self.broken = next(_of(facts, Broken), None)
+        self.injected = _by_fault(_of(facts, Injected))
+        self.healed = _by_fault(_of(facts, Healed))
+        self.proofs = _by_fault(_of(facts, Proof))
+        self.segments = [fact for fact in _of(facts, Segment) if events[fact.place].source == side]
+        ends = [fact for fact in _of(facts, CaptureEnded) if events[fact.place].source == side]
+        self.lost = sum(fact.what.dropped for fact in ends)
+        if self.armed is not None and self.end is not None and self.end.t_ns < self.armed.t_ns:
+            raise Nonsense(f"event {self.end.place} ({events[self.end.place].kind}) is older than arming")
+
+    @property
+    def kind(self) -> str | None:
+        """What was measured: detected, eof, quiet; None when the run says nothing."""
+        if self.end is not None:
+            return "detected" if isinstance(self.end.what, Detected) else "eof"
+        return "quiet" if self.armed is not None and self.ended is not None else None
+
+    @property
+    def errno(self) -> str | None:
+        """The errno's name, where there was one."""
+        return self.end.what.errno if self.end is not None and isinstance(self.end.what, Detected) else None
+
+    @property
+    def took_ns(self) -> int:
+        """How long the arming call took: times since arming are known to within this."""
+        return 0 if self.armed is None else self.armed.what.took_ns
+
+    def since_armed(self, t_ns: int) -> int:
+        """Nanoseconds from arming to a moment of the timeline."""
+        assert self.armed is not None
+        return t_ns - self.armed.t_ns
+
+    @property
+    def origin(self) -> tuple[int, int] | None:
+        """When the scenario's times count from, and to within how many ns that is known; None where it never came."""
+        if self.armed is None:
+            return None
+        origin = self.plan.scenario.expect.origin
+        if origin == "armed":
+            return self.armed.t_ns, self.armed.what.took_ns
+        if origin == "fault":
+            timed = [f for index, f in self.injected.items() if not self.plan.scenario.faults[index].standing]
+            first = min(timed, key=lambda fact: fact.t_ns, default=None)
+            return None if first is None else (first.t_ns, first.what.took_ns)
+        received = [s.t_ns for s in self.segments if _from_living_peer(s.what) and self.before_end(s.t_ns)]
+        return (received[-1], 0) if received else None
+
+    @property
+    def detected_ns(self) -> int | None:
+        """From the origin to the wake-up of the observing program."""
+        return None if self.end is None or self.origin is None else self.end.t_ns - self.origin[0]
+
+    @property
+    def probes(self) -> list[Fact[Segment]]:
+        """Keepalive probes sent between arming and the end, or the horizon of the prediction where there is no end."""
+        if self.armed is None:
+            return []
+        most_ns = self.plan.watch_ns
+        if self.end is None and self.plan.prediction is not None:
+            most_ns = min(most_ns, self.plan.prediction.horizon_ns)
+        return [
+            segment
+            for segment in self.segments
+            if segment.what.role == "probe" and segment.what.way == "out"
+            if 0 <= self.since_armed(segment.t_ns) <= most_ns and self.before_end(segment.t_ns)
+        ]
+
+    @property
+    def sent_rst(self) -> bool:
+        """Whether an RST left the observer's host between arming and the end of the run."""
+        if self.armed is None or self.ended is None:
+            return False
+        return any(
+            segment.what.role == "rst" and segment.what.way == "out"
+            for segment in self.segments
+            if self.armed.t_ns <= segment.t_ns <= self.ended.t_ns
+        )
+
+    @property
+    def kernel_moment_ns(self) -> int | None:
+        """When the kernel decided, where the wire shows it: an RST either way, or the peer's FIN."""
+        last = [s.t_ns for s in self.segments if set("RF") & set(s.what.flags) and self.before_end(s.t_ns)]
+        return last[-1] if last else None
+
+    def before_end(self, t_ns: int) -> bool:
+        """Whether a moment is not after what was noticed."""
+        return self.end is None or t_ns <= self.end.t_ns
+
+    def crossed(self, from_ns: int, until_ns: int) -> bool:
+        """Whether, between two moments, a segment passed the observer's host or something was noticed."""
+        moments = [s.t_ns for s in self.segments if self.before_end(s.t_ns)]
+        moments += [] if self.end is None else [self.end.t_ns]
+        return any(from_ns < moment < until_ns for moment in moments)
+
+    @property
+    def cites(self) -> tuple[int, ...]:
+        """The events a verdict rests on: arming, faults with their evidence, what was noticed, the end."""
+        single = (self.armed, self.end, self.alive, self.broken, self.ended)
+        places = [fact.place for fact in single if fact is not None]
+        places += [f.place for facts in (self.injected, self.healed) for f in facts.values()]
+        places += [fact.place for fact in self.proofs.values()]
+        return tuple(sorted(places))
+
+
+def _from_living_peer(segment: Segment) -> bool:
+    return segment.way == "in" and segment.role != "icmp" and not set("RF") & set(segment.flags)
+
+
+def _checked(plan: Plan, event: Event, place: int) -> Fact[Any]:
+    """The event with its data as the type of its kind."""
+    try:
+        what = msgspec.convert(event.data, _KINDS[event.kind])
+    except msgspec.ValidationError as error:
+        raise Nonsense(f"event {place} ({event.kind}): {error}") from error
+    if isinstance(what, OfFault) and what.index >= len(plan.scenario.faults):
+        raise Nonsense(f"event {place} ({event.kind}): the scenario has no fault {what.index}")
+    return Fact(place, event.t_ns, what)
+
+
+def _of(facts: list[Fact[Any]], kind: type[T]) -> Iterator[Fact[T]]:
+    return (fact for fact in facts if isinstance(fact.what, kind))
+
+
+def _by_fault(facts: Iterator[Fact[F]]) -> dict[int, Fact[F]]:
+    found: dict[int, Fact[F]] = {}
+    for fact in facts:
+        found.setdefault(fact.what.index, fact)
+    return found

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import NamedTuple, get_args
+
+import pytest
+
+from harness.errors import FaultError, ScenarioError
+from harness.faults import (
+    AnyFault,
+    Blackhole,
+    FirewallIdle,
+    LinkDown,
+    PeerReboot,
+    ProcessFreeze,
+    ProcessKill,
+)
+from harness.faults.base import other
+from harness.lab.topology import SIDES, Family, Kind, Side, Topology, layout
+from harness.scenario import Endpoint, Keepalive
+from harness.workbench import Workbench
+from tests.conformance.traces import network_untouched, nothing_held
+
+pytestmark = pytest.mark.conformance
+
+LABS: dict[str, Callable[[Kind, Family], AbstractContextManager[Workbench]]] = {"netns": Workbench}
+TOPOLOGIES = tuple(Topology(kind=kind, family=family) for kind in get_args(Kind) for family in get_args(Family))
+LOST_S = 0.05
+"""How long data that must not come back is waited for: a hundred times the way there and back."""
+
+
+class Case(NamedTuple):
+    """A fault in a place where it may stand."""
+
+    fault: AnyFault
+    topology: Topology
+
+    def __str__(self) -> str:
+        fields = (self.fault.kind, *(str(getattr(self.fault, name)) for name in _PLACE if hasattr(self.fault, name)))
+        return f"{'-'.join(fields)}-{self.topology.kind}-{self.topology.family}".replace("None-", "")
+
+
+_PLACE = ("on", "toward", "direction", "then")
+_HOSTS = ("client", "switch", "router", "server")
+
+
+def _values() -> Iterator[AnyFault]:
+    """Every fault in every place and direction, whether a topology has it or not."""
+    for host in _HOSTS:
+        yield from (Blackhole(on=host, direction=direction) for direction in ("both", "to-server", "to-client"))
+        yield from (LinkDown(on=host, toward=toward) for toward in (*_HOSTS, None))
+        yield from (FirewallIdle(timeout_s=1, then=then, on=host) for then in ("drop", "reset"))
+    yield from (Blackhole(direction=direction) for direction in ("both", "to-server", "to-client"))
+    for side in SIDES:
+        yield from (PeerReboot(on=side), ProcessKill(on=side), ProcessFreeze(on=side))
+
+
+def _cases() -> Iterator[Case]:
+    """Where the topology has the place; what comes to the same thing only once."""
+    for topology in TOPOLOGIES:
+        where = layout(topology)
+        seen = set()
+        for fault in _values():
+            if list(fault.misplaced(where)):
+                continue
+            same: object = fault
+            if isinstance(fault, Blackhole):
+                same = fault.places(where)
+            elif isinstance(fault, LinkDown):
+                same = (fault.on, fault.toward or where.host(fault.on).interfaces[0].toward)
+            if (type(fault), same) not in seen:
+                seen.add((type(fault), same))
+                yield Case(fault, topology)
+
+
+CASES = tuple(_cases())
+
+
+def of(*kinds: type[AnyFault]) -> pytest.MarkDecorator:
+    """Parametrise with the cases of some faults."""
+    return pytest.mark.parametrize("case", [case for case in CASES if isinstance(case.fault, kinds)], ids=str)
+
+
+@pytest.fixture(params=LABS)
+def build(request: pytest.FixtureRequest) -> Callable[[Kind, Family], AbstractContextManager[Workbench]]:
+    """A workbench over each lab there is."""
+    return LABS[request.param]
+
+
+@pytest.fixture
+def bench(build: Callable[[Kind, Family], AbstractContextManager[Workbench]], case: Case) -> Iterator[Workbench]:
+    """A workbench in the case's topology, which leaves nothing behind."""
+    with nothing_held(), build(case.topology.kind, case.topology.family) as built:
+        yield built
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _untouched() -> Iterator[None]:
+    """No fault touches the network that the tests run in."""
+    with network_untouched():
+        yield
+
+
+def test_no_fault_is_missing() -> None:
+    """Every fault that a scenario can name has its cases, in both families."""
+    tested = {(type(case.fault), case.topology.family) for case in CASES}
+    assert tested == {(fault, family) for fault in get_args(AnyFault) for family in get_args(Family)}
+
+
+@of(Blackhole)
+def test_blackhole_bites_and_heals(bench: Workbench, case: Case) -> None:
+    """In place until a packet meets it, then bit; what was swallowed is sent again after healing."""
+    link = bench.connect()
+    assert link.echo()
+    with case.fault.inject(bench.lab) as evidence:
+        assert evidence().level == "in-place"
+        assert not link.echo(LOST_S)
+        assert evidence().level == "bit"
+    assert link.echo()
+
+
+@of(LinkDown)
+def test_link_down_bites_and_heals(bench: Workbench, case: Case) -> None:
+    """Down at once, and nothing passes; up again, everything does."""
+    link = bench.connect()
+    assert link.echo()
+    with case.fault.inject(bench.lab) as evidence:
+        assert evidence().level == "bit"
+        assert not link.echo(LOST_S)
+    assert link.echo()
+
+
+@of(FirewallIdle)
+def test_firewall_bites_and_heals(bench: Workbench, case: Case) -> None:
+    """It sees a flow, forgets it after its timeout and not before, and lets everything pass when it is gone."""
+    assert isinstance(case.fault, FirewallIdle)
+    with case.fault.inject(bench.lab) as evidence:
+        assert evidence().level == "none"
+        link = bench.connect()
+        assert link.echo()
+        assert evidence().level == "in-place"
+        time.sleep(case.fault.timeout_s)
+        assert not link.echo(LOST_S)
+        assert evidence().level == "bit"
+    if case.fault.then == "drop":
+        assert link.echo()
+    else:
+        assert link.wait(within_s=0).errno == "ECONNRESET"
+    fresh = bench.connect()
+    assert fresh.echo()
+
+
+@of(PeerReboot)
+def test_reboot_bites(bench: Workbench, case: Case) -> None:
+    """The host is another one at once, and answers what it no longer knows with RST."""
+    assert isinstance(case.fault, PeerReboot)
+    keepalive = Endpoint(keepalive=Keepalive(idle_s=1, interval_s=1, count=1))
+    link = bench.connect(server=keepalive, observe=other(case.fault.on))
+    assert link.echo()
+    with bench.inject(case.fault) as injection:
+        assert injection.gather().level == "bit"
+        assert case.fault.on == "client" or not link.echo()
+        assert link.wait(within_s=2).errno == "ECONNRESET"
+
+
+@of(ProcessKill)
+def test_kill_bites(bench: Workbench, case: Case) -> None:
+    """The program is gone at once, and its kernel says so."""
+    assert isinstance(case.fault, ProcessKill)
+    link = bench.connect(observe=other(case.fault.on), processes=case.fault.processes())
+    assert link.wait(within_s=0).kind == "quiet"
+    with bench.inject(case.fault) as injection:
+        assert injection.gather().level == "bit"
+        expected, seen = link.predict(), link.wait()
+    assert seen.kind == "eof"
+    assert seen in expected
+
+
+@of(ProcessFreeze)
+def test_freeze_bites_and_heals(bench: Workbench, case: Case) -> None:
+    """The program stands still, its connection stays, and it goes on where it was."""
+    assert isinstance(case.fault, ProcessFreeze)
+    on: Side = case.fault.on
+    link = bench.connect(observe=other(on), processes=case.fault.processes())
+    program = bench.host(on).program
+    with case.fault.inject(bench.lab) as evidence:
+        assert evidence().level == "bit"
+        assert not link.echo(LOST_S)
+        if on == "client":
+            # Without data to wait for: a program that stands still does not act on a signal either.
+            os.kill(program.pid, signal.SIGTERM)
+        assert link.wait(within_s=LOST_S).kind == "quiet"
+    if on == "client":
+        assert link.wait(within_s=5).kind == "eof"
+    else:
+        assert link.echo()
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(fault, Topology(kind="routed", family="ipv6"))
+        for fault in (Blackhole(), LinkDown(on="client"), LinkDown(on="router", toward="server"), ProcessFreeze())
+    ],
+    ids=str,
+)
+def test_heals_when_the_block_fails(bench: Workbench, case: Case) -> None:
+    """An error inside of the block is not replaced, and the fault is healed all the same."""
+    link = bench.connect(processes=case.fault.processes())
+    with pytest.raises(ZeroDivisionError), bench.inject(case.fault):
+        raise ZeroDivisionError
+    assert link.echo()
+
+
+@pytest.mark.parametrize("case", [Case(Blackhole(), Topology())], ids=str)
+def test_no_evidence_is_an_error(bench: Workbench, case: Case) -> None:
+    """A fault that met nothing until it was healed is reported, not passed over."""
+    with pytest.raises(FaultError, match="0 packets dropped"), bench.inject(case.fault):
+        pass
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES, ids=str)
+def test_misplaced_faults_are_refused(topology: Topology) -> None:
+    """What has no place in a topology is refused with the key and what would be accepted, before anything is built."""
+    where = layout(topology)
+    bench = Workbench(topology.kind, topology.family)
+    refused = [fault for fault in _values() if list(fault.misplaced(where))]
+    assert refused
+    for fault in refused:
+        with pytest.raises(ScenarioError, match=r"faults\[0\]\.\w+: expected .+, found"), bench.inject(fault):
+            pass

@@ -1,0 +1,417 @@
+from __future__ import annotations
+
+import itertools
+import resource
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from pyroute2 import IPRoute
+
+from harness.errors import LabError
+from harness.lab import links, netns
+from harness.lab.host import Host, Lab
+from harness.lab.ledger import state_folder
+from harness.lab.links import FAMILIES
+from harness.lab.netns import NetnsLab
+from harness.lab.topology import SIDES, Family, Kind, Side, Topology, layout
+from harness.probes.capture import Capture
+from harness.probes.packets import Segment, parse
+from tests.conformance.traces import network, network_untouched, nothing_held, process
+
+pytestmark = pytest.mark.conformance
+
+KINDS: tuple[Kind, ...] = ("direct", "switched", "routed")
+PATIENCE_S = 5.0
+
+
+class Implementation(NamedTuple):
+    """A lab, and the functions it is built with, any of which may be the one that fails."""
+
+    make: Callable[[Topology], AbstractContextManager[Lab]]
+    steps: tuple[tuple[object, str], ...]
+
+
+IMPLEMENTATIONS = {
+    "netns": Implementation(
+        NetnsLab, ((netns, "Namespace"), (netns, "_quieten"), (links, "connect"), (links, "configure"))
+    ),
+}
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def implementation(request: pytest.FixtureRequest) -> Implementation:
+    """Each lab there is."""
+    return IMPLEMENTATIONS[request.param]
+
+
+@pytest.fixture(params=["ipv4", "ipv6"])
+def family(request: pytest.FixtureRequest) -> Family:
+    """Each address family."""
+    found: Family = request.param
+    return found
+
+
+@pytest.fixture(params=KINDS)
+def topology(request: pytest.FixtureRequest, family: Family) -> Topology:
+    """Each kind of topology in each family."""
+    return Topology(kind=request.param, family=family)
+
+
+@pytest.fixture
+def lab(implementation: Implementation, topology: Topology) -> Iterator[Lab]:
+    """A built lab."""
+    with implementation.make(topology) as built:
+        yield built
+
+
+# --- what a lab is -------------------------------------------------------------------------------------
+
+
+def test_hosts_are_as_laid_out(lab: Lab, topology: Topology) -> None:
+    """Every host has the interfaces of the layout, up, with their MACs, addresses and prefixes, and no more."""
+    assert lab.layout == layout(topology)
+    for spec in lab.layout.hosts:
+        host = lab.host(spec.name)
+        assert host.name == spec.name
+        assert host.identity != Path("/proc/self/ns/net").stat().st_ino
+        assert _interfaces(host) == {i.name: (i.mac, i.address and (i.address, i.prefix)) for i in spec.interfaces}
+        for interface in spec.interfaces:
+            with host.entered():
+                assert links.flags(interface.name) == {"UP", "RUNNING", "LOWER_UP"}
+    with pytest.raises(KeyError):
+        lab.host("nobody")
+
+
+def test_neighbours_are_pinned(lab: Lab) -> None:
+    """Neighbour entries are permanent and those of the layout, so that no outcome depends on their age."""
+    for name in lab.layout.host_names:
+        pinned = {(address, mac) for host, address, mac in lab.layout.neighbours if host == name}
+        with lab.host(name).entered(), IPRoute() as ipr:
+            entries = ipr.get_neighbours(family=FAMILIES[lab.layout.family])
+        found = {(e.get_attr("NDA_DST"), e.get_attr("NDA_LLADDR")) for e in entries if e["state"] & 0x80}
+        assert found == pinned
+
+
+@pytest.mark.parametrize("caller", SIDES)
+def test_endpoints_reach_each_other(lab: Lab, caller: Side) -> None:
+    """TCP connects and carries data either way, and a lab that has just been built loses nothing."""
+    assert _call(lab, caller) == AT_ONCE
+
+
+def test_hosts_are_apart(lab: Lab) -> None:
+    """Each host has its own namespace and its own sysctls."""
+    identities = [lab.host(name).identity for name in lab.layout.host_names]
+    assert len(set(identities)) == len(identities)
+    lab.host("client").sysctl("net.ipv4.tcp_keepalive_time", 4321)
+    assert _sysctl(lab.host("client"), "net/ipv4/tcp_keepalive_time") == "4321"
+    assert _sysctl(lab.host("server"), "net/ipv4/tcp_keepalive_time") != "4321"
+
+
+def test_labs_do_not_meet(implementation: Implementation, topology: Topology) -> None:
+    """Two labs with the same addresses exist side by side and do not reach each other."""
+    with implementation.make(topology) as one, implementation.make(topology) as other:
+        with one.host("server").socket(FAMILIES[topology.family]) as listener:
+            listener.bind((one.layout.address("server"), 7001))
+            listener.listen()
+            with other.host("client").socket(FAMILIES[topology.family]) as caller:
+                caller.settimeout(PATIENCE_S)
+                with pytest.raises(ConnectionRefusedError):
+                    caller.connect((one.layout.address("server"), 7001))
+        assert _call(one, "client") == _call(other, "client") == AT_ONCE
+
+
+# --- reboot --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_reboot_keeps_address_and_mac(lab: Lab, side: Side) -> None:
+    """A rebooted host has another identity and the same configuration, and can be reached at once, both ways."""
+    host = lab.host(side)
+    before, identity = _configuration(host), host.identity
+    lab.reboot(side)
+    assert lab.host(side) is host
+    assert host.identity != identity
+    assert _configuration(host) == before
+    assert _call(lab, "client") == _call(lab, "server") == AT_ONCE
+
+
+@pytest.mark.parametrize("rebooted", SIDES)
+def test_reboot_says_neither_fin_nor_rst(lab: Lab, rebooted: Side) -> None:
+    """No FIN and no RST of a connection leaves its host as it reboots, be the socket a program's or the harness's."""
+    witness: Side = SIDES[1 - SIDES.index(rebooted)]
+    address = lab.layout.address(witness)
+    with ExitStack() as stack:
+        listener = stack.enter_context(lab.host(witness).socket(FAMILIES[lab.layout.family]))
+        listener.bind((address, 7002))
+        listener.listen()
+        listener.settimeout(PATIENCE_S)
+        with lab.host(witness).entered():
+            capture = stack.enter_context(closing(Capture(witness)))
+        ours = stack.enter_context(lab.host(rebooted).socket(FAMILIES[lab.layout.family]))
+        ours.connect((address, 7002))
+        stack.enter_context(listener.accept()[0])
+        lab.host(rebooted).start("caller", [sys.executable, "-c", _CALLER, address, "7002"])
+        stack.enter_context(listener.accept()[0])
+        lab.reboot(rebooted)
+        ours.close()
+        # What the old host could have sent would have come before this.
+        assert _call(lab, witness) == AT_ONCE
+        seen = [parse(frame.data) for frame in capture.read() if frame.way == "in"]
+    flags = ["".join(sorted(s.flags)) for s in seen if isinstance(s, Segment) and 7002 in (s.sport, s.dport)]
+    assert flags.count("S") == 2
+    assert not [f for f in flags if "F" in f or "R" in f]
+
+
+def test_reboot_ends_programs(lab: Lab) -> None:
+    """Programs do not survive their host's reboot; those of other hosts do."""
+    doomed = lab.host("server").start("doomed", _SLEEPER)
+    spared = lab.host("client").start("spared", _SLEEPER)
+    lab.reboot("server")
+    assert doomed.poll() == -9
+    assert spared.poll() is None
+
+
+def test_reboot_twice(lab: Lab) -> None:
+    """A host can be rebooted again, and so can its peer."""
+    for side in (*SIDES, *SIDES):
+        lab.reboot(side)
+    assert _call(lab, "client") == AT_ONCE
+
+
+# --- interfaces ----------------------------------------------------------------------------------------
+
+
+def test_interface_down_and_up_again(lab: Lab) -> None:
+    """Taken down, an interface carries nothing; healed, it has its addresses, routes and neighbours again."""
+    _await_operation(lab)
+    for spec in lab.layout.hosts:
+        host = lab.host(spec.name)
+        for interface in spec.interfaces:
+            before = _configuration(host)
+            with host.interface_down(interface.name) as flags:
+                assert "UP" not in flags()
+                assert not _reaches(lab, "client")
+            _await_operation(lab)
+            assert _configuration(host) == before
+            assert _call(lab, "client") == _call(lab, "server") == AT_ONCE
+
+
+# --- programs ------------------------------------------------------------------------------------------
+
+
+def test_programs_live_and_die_with_the_lab(
+    implementation: Implementation, topology: Topology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program runs in its host's namespace, is in the ledger while it runs, and is gone with the lab."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with implementation.make(topology) as lab:
+        programs = []
+        for name in lab.layout.host_names:
+            program = lab.host(name).start("sleeper", _SLEEPER)
+            assert program.read_line(PATIENCE_S) == b"ready"
+            assert Path(f"/proc/{program.pid}/ns/net").stat().st_ino == lab.host(name).identity
+            programs.append(program)
+        (ledger,) = (state_folder() / "ledger").iterdir()
+        assert ledger.read_text().count("sleeper on") == len(programs)
+    assert [program.poll() for program in programs] == [-9] * len(programs)
+    assert not [program.pid for program in programs if Path(f"/proc/{program.pid}").exists()]
+    assert not list((state_folder() / "ledger").iterdir())
+
+
+# --- nothing stays -------------------------------------------------------------------------------------
+
+
+def test_nothing_is_left_behind(implementation: Implementation, topology: Topology) -> None:
+    """After a lab in which everything was done, this process and the host's own network are as before."""
+    with nothing_held(), network_untouched(), implementation.make(topology) as lab:
+        lab.host("server").start("sleeper", _SLEEPER)
+        lab.host("server").sysctl("net.ipv4.tcp_keepalive_time", 99)
+        with lab.host("client").interface_down("eth0"):
+            pass
+        _await_operation(lab)
+        with lab.host("client").ruleset("ingress:eth0", {"drop": [[{"counter": None}, {"drop": None}]]}) as counters:
+            assert not _reaches(lab, "client")
+            assert counters()["drop"] > 0
+        lab.reboot("server")
+        assert _call(lab, "client") == AT_ONCE
+
+
+@pytest.mark.parametrize("error", [LabError("on purpose"), KeyboardInterrupt()], ids=["error", "interrupt"])
+def test_failing_step_leaves_nothing(
+    implementation: Implementation, topology: Topology, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever step of building fails, and whichever time it is taken, everything before it is undone."""
+    with nothing_held(), network_untouched():
+        for owner, step in implementation.steps:
+            done = 0
+            while _fails_at(implementation, topology, monkeypatch, (owner, step, done), error):
+                done += 1
+            assert done > 0, f"{step} is no step of building"
+
+
+def _fails_at(
+    implementation: Implementation,
+    topology: Topology,
+    monkeypatch: pytest.MonkeyPatch,
+    where: tuple[object, str, int],
+    error: BaseException,
+) -> bool:
+    """Build with a step that fails after some successes; False where it was not taken so often."""
+    owner, step, successes = where
+    real, left = getattr(owner, step), iter([True] * successes)
+
+    def failing(*arguments: Any) -> Any:
+        if next(left, False):
+            return real(*arguments)
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, step, failing)
+        try:
+            with implementation.make(topology):
+                return False
+        except type(error) as raised:
+            return raised is error
+
+
+def test_refusal_by_the_kernel_leaves_nothing(implementation: Implementation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel refuses in the middle of wiring is a LabError with its words, and nothing stays."""
+    plain = layout(Topology(kind="routed"))
+    client, router, server = plain.hosts
+    twins = tuple(msgspec.structs.replace(interface, name="twin") for interface in router.interfaces)
+    broken = msgspec.structs.replace(plain, hosts=(client, msgspec.structs.replace(router, interfaces=twins), server))
+    monkeypatch.setattr(netns, "layout", lambda _: broken)
+    with (
+        nothing_held(),
+        network_untouched(),
+        pytest.raises(LabError, match="File exists"),
+        implementation.make(Topology(kind="routed")),
+    ):
+        pass
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_running_out_of_descriptors_leaves_nothing(implementation: Implementation) -> None:
+    """With too few descriptors building ends in a LabError, wherever they run out, and no namespace stays open."""
+    most = 24
+    held, failures = _namespaces_held(), 0
+    for spare in range(most):
+        with _spare_descriptors(spare):
+            try:
+                with implementation.make(Topology(kind="routed")):
+                    pass
+            except LabError as error:
+                failures += "Too many open files" in str(error)
+        # Namespaces only: an IPRoute that cannot be opened forgets the event loop that it has made.
+        assert _namespaces_held() == held
+    assert 0 < failures < most
+
+
+def _namespaces_held() -> int:
+    return sum(what.startswith("net:") for what in process().descriptors.values())
+
+
+@contextmanager
+def _spare_descriptors(number: int) -> Iterator[None]:
+    """Let this process open no more than so many further descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = process().descriptors
+    free = (n for n in itertools.count() if n not in used)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next(itertools.islice(free, number, None)), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# --- helpers -------------------------------------------------------------------------------------------
+
+_SLEEPER = [sys.executable, "-I", "-S", "-c", "import sys; print('ready', flush=True); sys.stdin.read()"]
+_CALLER = """
+import socket, sys
+connection = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+sys.stdin.read()
+"""
+
+
+class Call(NamedTuple):
+    """What came back of "hello", and how many segments the caller had to send again, its SYN among them."""
+
+    reply: bytes
+    retransmissions: int
+
+
+AT_ONCE = Call(b"hello", 0)
+
+
+def _call(lab: Lab, caller: Side, timeout_s: float = PATIENCE_S) -> Call:
+    """Send "hello" from a side to the other over a new connection. Raises OSError."""
+    called: Side = SIDES[1 - SIDES.index(caller)]
+    family = FAMILIES[lab.layout.family]
+    with lab.host(called).socket(family) as listener, lab.host(caller).socket(family) as connection:
+        listener.bind((lab.layout.address(called), 0))
+        listener.listen()
+        listener.settimeout(PATIENCE_S)
+        connection.settimeout(timeout_s)
+        connection.connect((lab.layout.address(called), listener.getsockname()[1]))
+        with listener.accept()[0] as accepted:
+            accepted.settimeout(PATIENCE_S)
+            connection.sendall(b"hello")
+            accepted.sendall(accepted.recv(5))
+            reply = connection.recv(5)
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    (again,) = struct.unpack_from("I", info, 100)  # tcpi_total_retrans
+    return Call(reply, again)
+
+
+def _reaches(lab: Lab, caller: Side) -> bool:
+    """Whether a side reaches the other within the time that takes a hundred times over."""
+    try:
+        return _call(lab, caller, timeout_s=0.05).reply == b"hello"
+    except OSError:
+        return False
+
+
+def _interfaces(host: Host) -> dict[str, tuple[str, tuple[str, int] | None]]:
+    """MAC and address with prefix by name, of all interfaces but loopback and the switch itself."""
+    with host.entered(), IPRoute() as ipr:
+        addresses = {
+            message["index"]: (message.get_attr("IFA_ADDRESS"), message["prefixlen"])
+            for message in ipr.get_addr()
+            if message["scope"] == 0
+        }
+        return {
+            message.get_attr("IFLA_IFNAME"): (message.get_attr("IFLA_ADDRESS"), addresses.get(message["index"]))
+            for message in ipr.get_links()
+            if message.get_attr("IFLA_IFNAME") not in ("lo", links.BRIDGE)
+        }
+
+
+def _sysctl(host: Host, path: str) -> str:
+    with host.entered():
+        return Path("/proc/sys", path).read_text().strip()
+
+
+def _configuration(host: Host) -> dict[str, list[Any]]:
+    """Everything in the host's network."""
+    with host.entered():
+        return network()
+
+
+def _await_operation(lab: Lab) -> None:
+    """The far end of a link, and the switch around it, learn of carrier from a work queue."""
+    deadline = time.monotonic() + PATIENCE_S
+    for name in lab.layout.host_names:
+        with lab.host(name).entered(), IPRoute() as ipr:
+            for link in ipr.get_links():
+                while link["index"] != 1 and not links.in_operation(ipr, link["index"]):
+                    assert time.monotonic() < deadline, f"{name}/{link.get_attr('IFLA_IFNAME')}"
+                    time.sleep(0.0005)

@@ -1,0 +1,440 @@
+from __future__ import annotations
+
+import json
+import platform
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from harness import batch, capabilities, loader, plan, timeline
+from harness.judge import worst
+from harness.report.json import as_mapping
+from tests.live.command import CHECKOUT, Command, Ended, harness, started
+
+pytestmark = pytest.mark.live
+
+OUTCOMES = sorted(scenario.name for scenario in loader.find(["outcomes"]))
+CATALOGUE = CHECKOUT / "scenarios"
+RUN_FILES = {"plan.json", "timeline.jsonl", "capture.pcapng", "verdict.json"}
+PEER_UNREACHABLE = (CATALOGUE / "outcomes" / "peer-unreachable.scenario.toml").read_text()
+BEYOND_S = 6.0
+"""What a command may take beyond its longest scenario: start, building, healing, reports, on a busy machine."""
+
+REFUTED = {
+    "too-late": ("window_s = [5.0, 5.4]", "window_s = [6.0, 6.4]"),
+    "too-early": ("window_s = [5.0, 5.4]", "window_s = [4.0, 4.4]"),
+    "wrong-errno": ('errno = "ETIMEDOUT"', 'errno = "ECONNRESET"'),
+    "wrong-outcome": (
+        'outcome = "detected"\nerrno = "ETIMEDOUT"\nwindow_s = [5.0, 5.4]',
+        'outcome = "survives"\nbound_s = 6.0',
+    ),
+}
+"""Copies of outcomes/peer-unreachable with one thing changed, each a claim that does not hold."""
+UNBITTEN = {
+    "healed-too-soon": """
+[client.keepalive]
+idle_s = 2
+interval_s = 1
+count = 2
+
+[[faults]]
+kind = "blackhole"
+at_s = 0.2
+for_s = 0.3
+
+[expect]
+outcome = "survives"
+bound_s = 2.5
+""",
+    "never-injected": """
+[client.keepalive]
+idle_s = 1
+interval_s = 1
+count = 1
+
+[[faults]]
+kind = "peer-reboot"
+at_s = 0.2
+
+[[faults]]
+kind = "blackhole"
+at_s = 2.0
+
+[expect]
+outcome = "detected"
+errno = "ECONNRESET"
+window_s = [1.0, 1.3]
+""",
+}
+"""Scenarios in which a fault leaves no trace."""
+
+
+class Runs(NamedTuple):
+    """Three `harness run` commands at work at the same time."""
+
+    outcomes: Command
+    refuted: Command
+    unbitten: Command
+
+
+@pytest.fixture(scope="module", autouse=True)
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    """The runs that the tests here look at. They go on while the commands that run nothing are tested."""
+    top = tmp_path_factory.mktemp("runs")
+    for name, (old, new) in REFUTED.items():
+        assert old in PEER_UNREACHABLE
+        _scenario_file(top / "refuted" / "claims", name, PEER_UNREACHABLE.replace(old, new))
+    for name, text in UNBITTEN.items():
+        _scenario_file(top / "unbitten" / "claims", name, text)
+
+    def run(words: str, name: str) -> Command:
+        arguments = ("run", words, "--json", "-", "--junit", "junit.xml", "--out", "out")
+        return stack.enter_context(started(top / name, *arguments))
+
+    with ExitStack() as stack:
+        yield Runs(run("outcomes", "outcomes"), run("./claims", "refuted"), run("./claims", "unbitten"))
+
+
+def _scenario_file(folder: Path, name: str, text: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.scenario.toml").write_text(text)
+
+
+def _results(ended: Ended) -> dict[str, dict[str, Any]]:
+    return {scenario["name"]: scenario for scenario in json.loads(ended.out)["scenarios"]}
+
+
+# --- commands that run nothing -----------------------------------------------------------------------
+
+
+def test_list_names_all(tmp_path: Path) -> None:
+    """`harness list` shows each scenario of the catalogue with its summary."""
+    ended = harness(tmp_path, "list")
+    assert ended.status == 0
+    for scenario in loader.find([]):
+        assert scenario.name in ended.out
+        assert scenario.summary.split(":")[0] in " ".join(ended.out.split())
+
+
+def test_plan_shows_the_prediction_without_running(place: Path) -> None:
+    """`harness plan` prints what will be run, what must come of it and on which kernel, and makes nothing."""
+    before = _contents(place)
+    ended = harness(place, "plan", "outcomes/peer-down", "link/own-ipv6")
+    assert ended.status == 0
+    for word in ("outcomes/peer-down", "ETIMEDOUT", "link/own-ipv6", "ENETUNREACH", platform.release(), "HZ="):
+        assert word in ended.out
+    assert _contents(place) == before
+
+
+@pytest.mark.parametrize(
+    ("hz", "window_s"),
+    [
+        (100, [7891.20, 8218.88]),
+        (250, [7881.98, 8013.06]),
+        (300, [7875.84, 8749.65]),
+        (1000, [7900.42, 8162.56]),
+    ],
+)
+def test_predict_gives_the_published_windows(tmp_path: Path, hz: int, window_s: list[float]) -> None:
+    """Linux's defaults, 7200/75/9, end in the windows that were measured for each HZ."""
+    arguments = ("predict", "--idle", "7200", "--interval", "75", "--count", "9", "--hz", str(hz))
+    found = json.loads(harness(tmp_path, *arguments, "--json").out)
+    assert [round(end, 2) for end in found["window_s"]] == window_s
+    assert (found["errno"], found["origin"], found["hz"], found["probes"]) == ("ETIMEDOUT", "armed", hz, [9, 9])
+    said = harness(tmp_path, *arguments)
+    assert said.status == 0
+    assert f"HZ={hz}" in said.out
+    assert re.search(rf"{int(window_s[0])}\.\d+ to {int(window_s[1])}\.\d+ s after arming", said.out)
+
+
+def test_doctor_finds_what_the_labs_need(tmp_path: Path) -> None:
+    """On a machine on which these tests run nothing essential is missing; HZ and where it was found are told."""
+    ended = harness(tmp_path, "doctor")
+    assert ended.status == 0
+    assert "MISSING" not in ended.out
+    for word in (platform.release(), f"HZ={capabilities.hz()[0]}", "namespaces", "conntrack"):
+        assert word in ended.out
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("run", "--help")], ids=" ".join)
+def test_help_and_version(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """They print to standard output and end well."""
+    ended = harness(tmp_path, *arguments)
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out
+
+
+# --- bad input ---------------------------------------------------------------------------------------
+
+BAD_FILES = {
+    "not TOML": ("expect = [", "TOML"),
+    "no text": ('summary = "\xff"', "UTF-8"),
+    "unknown table": ("[subject]\nx = 1", "subject"),
+    "unknown key": ("[client.keepalive]\nidle = 1", "client.keepalive.idle"),
+    "not a number": ("[client.keepalive]\nidle_s = 'soon'", "client.keepalive.idle_s"),
+    "beyond the kernel's limits": ("[client.keepalive]\nidle_s = 32768", "client.keepalive.idle_s"),
+    "unknown topology": ("[topology]\nkind = 'ring'", "topology.kind"),
+    "unknown fault": ("[[faults]]\nkind = 'earthquake'", "faults[0].kind"),
+    "fault without a kind": ("[[faults]]\nat_s = 1", "faults[0].kind"),
+    "fault before the start": ("[[faults]]\nkind = 'blackhole'\nat_s = -1", "faults[0].at_s"),
+    "fault on no host": ("[[faults]]\nkind = 'link-down'\non = 'switch'", "faults[0].on"),
+    "firewall on a host that does not forward": (
+        "[[faults]]\nkind = 'firewall-idle'\ntimeout_s = 5\non = 'server'",
+        "faults[0].on",
+    ),
+    "healing what cannot be healed": ("[[faults]]\nkind = 'peer-reboot'\nfor_s = 1", "faults[0].for_s"),
+    "killing the observer": ("[[faults]]\nkind = 'process-kill'\non = 'client'", "faults[0].on"),
+    "no errno": ("[expect]\noutcome = 'detected'\nerrno = 'EVENTUALLY'", "expect.errno"),
+    "window upside down": ("[expect]\noutcome = 'detected'\nwindow_s = [5, 4]", "expect.window_s"),
+    "bad name": ("name = '../../etc'", "name"),
+}
+BAD_WORDS: dict[str, tuple[list[str], str]] = {
+    "no such scenario": (["run", "outcomes/peer-dawn"], "outcomes/peer-down"),
+    "no such file": (["run", "./missing.scenario.toml"], "missing.scenario.toml"),
+    "empty folder": (["run", "./empty"], "empty"),
+    "nothing to judge": (["judge", "./empty"], "plan.json"),
+    "nowhere to judge": (["judge", "./missing"], "missing"),
+    "no folder for JSON": (["run", "outcomes/peer-alive", "--json", "missing/x.json"], "missing/x.json"),
+    "no folder for JUnit": (["run", "outcomes/peer-alive", "--junit", "missing/x.xml"], "missing/x.xml"),
+    "a file as --out": (["run", "outcomes/peer-alive", "--out", "a-file"], "--out"),
+    "--out below a file": (["run", "outcomes/peer-alive", "--out", "a-file/x"], "--out"),
+    "a used folder as --out": (["run", "outcomes/peer-alive", "--out", "used"], "--out"),
+    "idle of nothing": (["predict", "--idle", "0", "--interval", "1", "--count", "1"], "--idle"),
+    "too many probes": (["predict", "--idle", "1", "--interval", "1", "--count", "128"], "--count"),
+    "no HZ": (["predict", "--idle", "1", "--interval", "1", "--count", "1", "--hz", "0"], "--hz"),
+    "planning nothing": (["plan", "nothing-of-that-name"], "nothing-of-that-name"),
+}
+BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
+    "no command": ([], "COMMAND"),
+    "unknown command": (["walk"], "walk"),
+    "unknown option": (["run", "--fast"], "--fast"),
+    "no jobs": (["run", "--jobs", "0"], "--jobs"),
+    "no number": (["predict", "--idle", "x", "--interval", "1", "--count", "1"], "--idle"),
+    "something missing": (["predict", "--idle", "1"], "--interval"),
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A working directory with some things in it, in which a refused command makes and changes nothing."""
+    (tmp_path / "a-file").write_text("kept")
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "kept").write_text("kept")
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+def _contents(folder: Path) -> dict[str, bytes | None]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+        if path.name not in ("stdout", "stderr")
+    }
+
+
+def _refused(place: Path, *arguments: str) -> str:
+    """What a command says that must be refused: exit status 2, nothing on standard output, nothing made."""
+    before = _contents(place)
+    ended = harness(place, *arguments)
+    assert (ended.status, ended.out) == (2, ""), ended.err
+    assert _contents(place) == before
+    return ended.err
+
+
+@pytest.mark.parametrize("what", BAD_FILES)
+def test_bad_scenario_files_are_refused(place: Path, what: str) -> None:
+    """One line names the file, the key and what was expected; a good scenario beside it does not run either."""
+    text, named = BAD_FILES[what]
+    (place / "bad.scenario.toml").write_bytes(text.encode("latin-1"))
+    said = _refused(place, "run", "outcomes/peer-alive", "./bad.scenario.toml", "--out", "out")
+    assert re.fullmatch(r"harness: bad\.scenario\.toml:.* expected .+, found .+\n", said)
+    assert named in said
+
+
+@pytest.mark.parametrize("what", BAD_WORDS)
+def test_bad_requests_are_refused(place: Path, what: str) -> None:
+    """One line says what was expected and what was found instead."""
+    arguments, named = BAD_WORDS[what]
+    said = _refused(place, *arguments)
+    assert re.fullmatch(r"harness: .*expected .+\n", said)
+    assert named in said
+
+
+@pytest.mark.parametrize("what", BAD_ARGUMENTS)
+def test_bad_arguments_are_refused(place: Path, what: str) -> None:
+    """The last line names the argument, after a reminder of what there is."""
+    arguments, named = BAD_ARGUMENTS[what]
+    said = _refused(place, *arguments)
+    assert said.startswith("usage: harness")
+    assert re.match(r"harness.*: error: ", said.splitlines()[-1])
+    assert named in said.splitlines()[-1]
+
+
+def test_one_name_for_two_scenarios_is_refused(place: Path) -> None:
+    """Run directories are told apart by name, so two scenarios of one name do not run together."""
+    for folder in ("a", "b"):
+        _scenario_file(place / folder, "same", 'name = "same"')
+    said = _refused(place, "run", "./a", "./b")
+    assert said.count("\n") == 1
+    assert "same" in said
+
+
+# --- run ---------------------------------------------------------------------------------------------
+
+
+def test_outcomes_pass(runs: Runs) -> None:
+    """The main claim: every scenario of `outcomes` passes on this machine, and the exit status says so."""
+    ended = runs.outcomes.wait()
+    assert ended.status == 0, ended.err
+    document = json.loads(ended.out)
+    assert document["verdict"] == "pass"
+    assert sorted(scenario["name"] for scenario in document["scenarios"]) == OUTCOMES
+    assert {scenario["verdict"] for scenario in document["scenarios"]} == {"pass"}
+    assert f"{len(OUTCOMES)} pass" in ended.err
+
+
+def test_json_says_what_was_measured_and_where(runs: Runs) -> None:
+    """Each result carries clock, kernel, HZ, origin, errno, probes, and a time inside of its window."""
+    for name, found in _results(runs.outcomes.wait()).items():
+        assert (found["clock"], found["kernel"], found["hz"]) == ("real", platform.release(), capabilities.hz()[0])
+        assert found["origin"] == "armed"
+        assert found["probes"] >= 1, name
+        if found["outcome"] == "detected":
+            least, most = found["window_s"]
+            assert least <= found["detected_s"] <= most + found["allowance_s"], name
+            assert found["errno"] in ("ETIMEDOUT", "ECONNRESET")
+        else:
+            assert (found["outcome"], found["detected_s"], found["errno"]) == ("quiet", None, None)
+
+
+def test_junit_has_a_case_for_each(runs: Runs) -> None:
+    """JUnit counts as the exit status does: failures for refuted claims, errors for what could not be judged."""
+    counts = {}
+    for running in runs:
+        running.wait()
+        suite = ET.parse(running.folder / "junit.xml").getroot().find("testsuite")  # noqa: S314 - written by ourselves
+        assert suite is not None
+        counts[running.folder.name] = tuple(int(suite.attrib[key]) for key in ("tests", "failures", "errors"))
+        assert len(suite.findall("testcase")) == int(suite.attrib["tests"])
+    assert counts == {
+        "outcomes": (len(OUTCOMES), 0, 0),
+        "refuted": (len(REFUTED), len(REFUTED), 0),
+        "unbitten": (len(UNBITTEN), 0, len(UNBITTEN)),
+    }
+
+
+def test_run_directories_are_complete(runs: Runs) -> None:
+    """Each run leaves its plan, its timeline, its capture and its verdict, readable without the harness."""
+    results = _results(runs.outcomes.wait())
+    for name in OUTCOMES:
+        folder = runs.outcomes.out / name
+        assert {path.name for path in folder.iterdir()} == RUN_FILES
+        assert json.loads((folder / "plan.json").read_text())["scenario"]["name"] == name
+        kinds = [json.loads(line)["kind"] for line in (folder / "timeline.jsonl").read_text().splitlines()]
+        assert kinds[0] == "opened"
+        assert {"lab.ready", "subject.armed", "run.ended"} < set(kinds)
+        assert (folder / "capture.pcapng").read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"  # a section header block
+        assert json.loads((folder / "verdict.json").read_text()) == results[name]
+
+
+def test_all_at_once_takes_the_longest_ones_time(runs: Runs) -> None:
+    """Scenarios run at the same time: together they take as long as the longest alone."""
+    ended = runs.outcomes.wait()
+    watched_s = [plan.load(runs.outcomes.out / name).watch_ns / 1e9 for name in OUTCOMES]
+    assert ended.wall_s < max(watched_s) + BEYOND_S < sum(watched_s)
+
+
+@pytest.mark.parametrize("name", REFUTED)
+def test_a_claim_that_does_not_hold_fails(runs: Runs, name: str) -> None:
+    """A window moved by a second or another errno is refuted, and the reason names both expected and measured."""
+    ended = runs.refuted.wait()
+    assert ended.status == 1, ended.err
+    found = _results(ended)[name]
+    assert found["verdict"] == "fail"
+    assert (found["outcome"], found["errno"]) == ("detected", "ETIMEDOUT")
+    expected = {
+        "too-late": r"\[6, 6\.4\] s after armed",
+        "too-early": r"\[4, 4\.4\] s after armed",
+        "wrong-errno": "expected errno ECONNRESET, found ETIMEDOUT",
+        "wrong-outcome": "expected the connection to survive, found ETIMEDOUT",
+    }[name]
+    assert re.search(expected, found["reason"])
+    assert f"{found['detected_s']:.3f} s" in found["reason"]
+    assert f"{len(REFUTED)} fail" in ended.err
+
+
+@pytest.mark.parametrize("name", UNBITTEN)
+def test_a_fault_without_a_trace_is_inconclusive(runs: Runs, name: str) -> None:
+    """What was seen may be as claimed: without evidence that each fault bit it is not a pass."""
+    ended = runs.unbitten.wait()
+    assert ended.status == 3, ended.err
+    found = _results(ended)[name]
+    assert found["verdict"] == "inconclusive"
+    reason = {"healed-too-soon": "0 packets dropped", "never-injected": r"fault 1 \(blackhole\) was never injected"}
+    assert re.search(reason[name], found["reason"])
+
+
+def test_without_out_a_folder_below_the_state_folder_is_kept(tmp_path: Path) -> None:
+    """Runs are kept below XDG_STATE_HOME, where `harness clean` leaves them and `harness clean --runs` does not."""
+    ended = harness(tmp_path, "run", "host/killed")
+    assert ended.status == 0, ended.err
+    (kept,) = (tmp_path / "state" / "keepalive-harness" / "runs").iterdir()
+    assert str(kept) in ended.out
+    assert {path.name for path in (kept / "host" / "killed").iterdir()} == RUN_FILES
+    assert harness(tmp_path, "clean").out == "nothing to remove\n"
+    assert kept.is_dir()
+    assert harness(tmp_path, "clean", "--runs").out == f"removed run directory {kept}\n"
+    assert not kept.exists()
+
+
+# --- judge -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", Runs._fields)
+def test_judging_again_gives_the_same(runs: Runs, which: str, tmp_path: Path) -> None:
+    """A saved run, moved elsewhere, is judged as it was: the same verdicts, reasons, times and exit status."""
+    running: Command = getattr(runs, which)
+    ended = running.wait()
+    moved = tmp_path / "moved"
+    shutil.copytree(running.out, moved)
+    for verdict_file in moved.rglob("verdict.json"):
+        verdict_file.unlink()
+    again = harness(tmp_path, "judge", str(moved))
+    assert (again.status, again.err) == (ended.status, "")
+    results = _results(ended)
+    assert {r.plan.name: json.loads(json.dumps(as_mapping(r.verdict))) for r in batch.judge_again(moved)} == results
+    for name, result in results.items():
+        assert any(name in line and result["verdict"] in line for line in again.out.splitlines())
+
+
+def test_judging_many_runs_gives_the_worst(runs: Runs, tmp_path: Path) -> None:
+    """A folder of runs is as good as its worst one: fail before inconclusive before pass."""
+    for running in runs:
+        running.wait()
+    top = runs.outcomes.folder.parent
+    assert harness(tmp_path, "judge", str(top)).status == 1
+    assert worst([result.verdict for result in batch.judge_again(top)]) == "fail"
+
+
+def test_a_timeline_cut_short_is_inconclusive(runs: Runs, tmp_path: Path) -> None:
+    """Wherever a timeline ends before the run did, even within a line, or if there is none, nothing has passed."""
+    runs.outcomes.wait()
+    whole = runs.outcomes.out / "outcomes" / "peer-rebooted"
+    text = (whole / timeline.FILE_NAME).read_bytes()
+    end = text.index(b'"run.ended"')
+    for number, length in enumerate([0, 1, end // 3, end // 2, text.rindex(b"\n", 0, end), end]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        shutil.copy(whole / plan.FILE_NAME, folder)
+        (folder / timeline.FILE_NAME).write_bytes(text[:length])
+    shutil.copytree(tmp_path / "0", tmp_path / "none")
+    (tmp_path / "none" / timeline.FILE_NAME).unlink()
+    verdicts = [result.verdict for result in batch.judge_again(tmp_path)]
+    assert [verdict.verdict for verdict in verdicts] == ["inconclusive"] * 7
+    assert harness(tmp_path, "judge", ".").status == 3

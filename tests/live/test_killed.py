@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness import plan, timeline
+from harness.lab.ledger import MARK_VARIABLE
+from harness.subjects import endpoint
+from tests.conformance.traces import network_untouched
+from tests.live.command import Command, harness, started
+
+pytestmark = pytest.mark.live
+
+PATIENCE_S = 10.0
+FROZEN = """
+[client.keepalive]
+idle_s = 1
+interval_s = 1
+count = 1
+
+[[faults]]
+kind = "process-freeze"
+at_s = 0.1
+
+[expect]
+outcome = "never"
+bound_s = 3
+"""
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_at_any_moment(tmp_path: Path, seed: int) -> None:
+    """Whenever the harness is killed, only processes in its ledger stay, and `clean` removes those and nothing else."""
+    moment_s = random.Random(seed).uniform(0.1, 3.0)
+    with network_untouched():
+        with started(tmp_path, "run", "host", "link", "--out", "out") as running:
+            time.sleep(moment_s)
+            running.process.kill()
+        left, frozen = _marked(running.state), _marked(running.state, "T")
+        assert set(left.values()) <= _announced(running.state)
+
+        with _lookalike() as stranger:
+            cleaned = harness(tmp_path, "clean")
+            assert stranger.poll() is None
+        assert cleaned.status == 0
+        removed = {int(pid) for pid in re.findall(r"^removed process (\d+) ", cleaned.out, re.MULTILINE)}
+        assert frozen.keys() <= removed <= left.keys()
+        _await(lambda: not _marked(running.state))
+        assert harness(tmp_path, "clean").out == "nothing to remove\n"
+        assert not list(running.state.rglob("*.jsonl"))
+    _check_recorded(running)
+
+
+def _check_recorded(running: Command) -> None:
+    """What was recorded can be read, and is inconclusive as a whole."""
+    for file in running.out.rglob(timeline.FILE_NAME):
+        timeline.load(file.parent)
+    planned = list(running.out.rglob(plan.FILE_NAME))
+    assert harness(running.folder, "judge", "out").status == (3 if planned else 2)
+
+
+def test_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C ends a run at once with its own exit status; nothing stays, and what was recorded is inconclusive."""
+    arguments = ("run", "host", "--out", "out")
+    with network_untouched(), started(tmp_path, *arguments, command=_INTERRUPTIBLE) as running:
+        _await(lambda: bool(_marked(running.state, "T")))
+        running.process.send_signal(signal.SIGINT)
+        ended = running.wait()
+    assert ended.status == 130
+    assert ended.err.splitlines()[-1] == "harness: interrupted; what was recorded is kept"
+    _await(lambda: not _marked(running.state))
+    assert harness(tmp_path, "clean").out == "nothing to remove\n"
+    _check_recorded(running)
+
+
+def test_clean_leaves_live_runs_alone(tmp_path: Path) -> None:
+    """While one run is at work, `clean` removes what a killed one left, and the run goes on to its verdict."""
+    (tmp_path / "frozen.scenario.toml").write_text(FROZEN)
+    scenario, state = str(tmp_path / "frozen.scenario.toml"), tmp_path / "state"
+    with (
+        started(tmp_path / "live", "run", scenario, "--out", "out", state=state) as live,
+        started(tmp_path / "doomed", "run", scenario, "--out", "out", state=state) as doomed,
+    ):
+        _await(lambda: len(_marked(state, "T")) == 2)
+        doomed.process.kill()
+        doomed.process.wait()
+        before = _marked(state, "T")
+        first = harness(tmp_path, "clean", state=state)
+        second = harness(tmp_path, "clean", state=state)
+        _await(lambda: len(_marked(state)) == 1)
+        assert live.process.poll() is None
+        assert first.out.count("removed process") == 1
+        assert second.out == "nothing to remove\n"
+        assert _marked(state).items() < before.items()
+        assert live.wait().status == 0
+    assert harness(tmp_path, "clean", state=state).out == "nothing to remove\n"
+
+
+# A shell starts what runs in its background with SIGINT ignored, and so would pytest's children be.
+_MAIN = "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
+_INTERRUPTIBLE = (sys.executable, "-c", f"import signal, sys; from harness.cli import main; {_MAIN}")
+
+
+# --- helpers --------------------------------------------------------------------------------------------
+
+
+def _marked(state: Path, letter: str = "") -> dict[int, str]:
+    """Processes that a harness with this state folder started, with their tokens; only those in a state, if given."""
+    found = {}
+    for folder in Path("/proc").glob("[1-9]*"):
+        try:
+            variables = (folder / "environ").read_bytes().decode(errors="replace").split("\0")
+            stat = (folder / "stat").read_text()
+        except OSError:  # it has ended
+            continue
+        tokens = [text.removeprefix(f"{MARK_VARIABLE}=") for text in variables if text.startswith(f"{MARK_VARIABLE}=")]
+        in_state = letter in ("", stat.rpartition(")")[2].split()[0])
+        if tokens and f"XDG_STATE_HOME={state}" in variables and in_state:
+            found[int(folder.name)] = tokens[0]
+    return found
+
+
+def _announced(state: Path) -> set[str]:
+    """The tokens in all ledgers of a state folder that are not settled."""
+    entries = [json.loads(line) for file in state.rglob("*.jsonl") for line in file.read_text().splitlines()]
+    done = {entry["token"] for entry in entries if entry["kind"] == "done"}
+    return {entry["token"] for entry in entries} - done
+
+
+@contextmanager
+def _lookalike() -> Iterator[subprocess.Popen[bytes]]:
+    """A program that looks like a run's endpoint, mark and all, but is of no run."""
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()", str(endpoint.__file__), "{}"],
+        env={**os.environ, MARK_VARIABLE: "0123456789abcdef0123456789abcdef"},
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        yield process
+        process.kill()
+
+
+def _await(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -1,0 +1,602 @@
+"""The pytest plugin as its users meet it: real pytest sessions in processes of their own, on real labs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import harness
+
+pytest_plugins = ["pytester"]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(90)]
+
+OUTAGE = """
+[client.keepalive]
+idle_s = 1
+interval_s = 1
+count = {count}
+
+[[faults]]
+kind = "{kind}"
+at_s = 0.2
+
+[expect]
+outcome = "detected"
+errno = "{errno}"
+"""
+PROVEN = OUTAGE.format(count=1, kind="blackhole", errno="ETIMEDOUT")
+"""Noticed after 2.0 to 2.1 s."""
+REFUTED = OUTAGE.format(count=1, kind="peer-reboot", errno="ETIMEDOUT")
+"""The peer answers with RST after 1.0 s: ECONNRESET."""
+UNCLEAR = """
+[[faults]]
+kind = "blackhole"
+at_s = 0.2
+
+[expect]
+outcome = "never"
+bound_s = 1
+"""
+"""Nothing is sent, so the blackhole meets no packet."""
+
+
+@pytest.fixture(autouse=True)
+def state(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder of the test's own."""
+    folder = pytester.path / "state"
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    return folder
+
+
+def write(pytester: pytest.Pytester, **scenarios: str) -> None:
+    """Scenario files by name; two underscores make a folder."""
+    for name, text in scenarios.items():
+        path = pytester.path / f"{name.replace('__', '/')}.scenario.toml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def took(result: pytest.RunResult) -> float:
+    """Seconds of a session."""
+    return float(result.duration)
+
+
+# --- scenario files --------------------------------------------------------------------------------------
+
+
+def test_scenario_files_are_tests_and_run_together(pytester: pytest.Pytester) -> None:
+    """Each file is an item named after it; three take little longer than one; other tests keep their place."""
+    write(pytester, nets__first=PROVEN, nets__second=PROVEN, third=PROVEN)
+    pytester.makepyfile(test_a="def test_before(): pass", test_z="def test_after(): pass")
+    result = pytester.runpytest_subprocess("-v", "-Werror")
+    result.assert_outcomes(passed=5)
+    result.stdout.fnmatch_lines(
+        [
+            "nets/first.scenario.toml::first PASSED*",
+            "nets/second.scenario.toml::second PASSED*",
+            "third.scenario.toml::third PASSED*",
+        ]
+    )
+    assert took(result) < 2 * 2.1
+
+
+def test_scenarios_stand_together_while_other_tests_wait(pytester: pytest.Pytester) -> None:
+    """A test between two scenario files runs when both are judged, not while one of them counts milliseconds."""
+    write(pytester, a__first=PROVEN, c__last=PROVEN)
+    (pytester.path / "b").mkdir()
+    (pytester.path / "b" / "test_between.py").write_text("def test_between(): pass")
+    result = pytester.runpytest_subprocess("-v")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*::first PASSED*", "*::last PASSED*", "*::test_between PASSED*"], consecutive=True)
+
+
+def test_a_refuted_claim_fails_with_its_picture(pytester: pytest.Pytester) -> None:
+    """The report has the reason, the claim in words, the lanes and where the run is kept."""
+    write(pytester, refuted='summary = "A reboot is silence"\n' + REFUTED)
+    result = pytester.runpytest_subprocess("--harness-out", "kept")
+    result.assert_outcomes(failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "*_ scenario refuted _*",
+            "fail: expected errno ETIMEDOUT, found ECONNRESET 1.0?? s after arming; the oracle predicted ECONNRESET*",
+            "claim: A reboot is silence",
+            "fault *┣━ peer-reboot ━*",
+            "predicted *ECONNRESET 1.000 to 1.0?? s*█*",
+            "noticed *ECONNRESET 1.0?? s*▲*",
+            "run directory: kept/refuted",
+            "FAILED refuted.scenario.toml::refuted - fail: expected errno*",
+        ]
+    )
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_what_cannot_be_judged_fails(pytester: pytest.Pytester) -> None:
+    """An inconclusive run is no pass and no skip."""
+    write(pytester, unclear=UNCLEAR)
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["inconclusive: fault 0 (blackhole) left no evidence that it bit: 0 packets dropped"])
+
+
+def test_a_bad_file_is_a_collection_error(pytester: pytest.Pytester) -> None:
+    """The loader's message is shown as it is, nothing is run, and the session is interrupted."""
+    write(pytester, good=PROVEN, wrong="[expect]\noutcom = 'eof'\n", torn="[expect\n")
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(errors=2)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines_random(
+        [
+            "wrong.scenario.toml: expect.outcom: expected no such key here; the keys are side, outcome, *, found 'eof'",
+            "torn.scenario.toml: expected valid TOML, found *",
+        ]
+    )
+    assert "Traceback" not in result.stdout.str()
+    assert not (pytester.path / "state").exists()
+
+
+def test_what_cannot_be_planned_is_a_collection_error(pytester: pytest.Pytester) -> None:
+    """A claim that nobody could judge is refused before anything runs."""
+    misplaced = PROVEN.replace('kind = "blackhole"', 'kind = "link-down"\non = "bridge"')
+    write(pytester, misplaced=misplaced)
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*expected a host of this topology (client, router, server), found 'bridge'*"])
+
+
+def test_selection_runs_only_what_is_selected(pytester: pytest.Pytester, state: Path) -> None:
+    """With -k the other scenarios are not even started; with --collect-only none is."""
+    write(pytester, outage=PROVEN, reboot=REFUTED)
+    pytester.runpytest_subprocess("--collect-only").stdout.fnmatch_lines(
+        ["*<ScenarioItem outage>", "*2 tests collected*"]
+    )
+    assert not state.exists()
+    result = pytester.runpytest_subprocess("-k", "outage", "--harness-out", "kept")
+    result.assert_outcomes(passed=1, deselected=1)
+    assert [path.name for path in (pytester.path / "kept").iterdir()] == ["outage"]
+
+
+def test_the_first_failure_can_end_the_session(pytester: pytest.Pytester, state: Path) -> None:
+    """With -x the session ends at once, though other scenarios still run, and leaves no process and no ledger."""
+    slow = "[client.keepalive]\nidle_s = 30\n[[faults]]\nkind='process-freeze'\nat_s=0\n[expect]\noutcome='never'\nbound_s=40\n"
+    write(pytester, a=REFUTED, b=slow)
+    result = pytester.runpytest_subprocess("-x", "--harness-out", "kept")
+    result.assert_outcomes(failed=1)
+    assert took(result) < 8
+    assert list((state / "keepalive-harness" / "ledger").iterdir()) == []
+    assert not processes_with(str(pytester.path))
+
+
+def processes_with(word: str) -> list[str]:
+    """Command lines that mention a word, but for this process's."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            try:
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if word in line:
+                found.append(line)
+    return found
+
+
+def test_run_directories_are_kept_where_told(pytester: pytest.Pytester) -> None:
+    """With --harness-out each scenario's folder, named after its path, holds plan, timeline, capture and verdict."""
+    write(pytester, nets__reboot=REFUTED)
+    pytester.runpytest_subprocess("--harness-out", "kept")
+    folder = pytester.path / "kept" / "nets" / "reboot"
+    names = {"plan.json", "timeline.jsonl", "capture.pcapng", "verdict.json"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert json.loads((folder / "verdict.json").read_text())["verdict"] == "fail"
+    assert json.loads((folder / "plan.json").read_text())["scenario"]["name"] == "nets/reboot"
+
+
+def test_a_folder_that_cannot_be_made_is_told_once_for_each(pytester: pytest.Pytester) -> None:
+    """No scenario waits for a run that can never begin."""
+    write(pytester, a=PROVEN, b=PROVEN)
+    (pytester.path / "file").touch()
+    result = pytester.runpytest_subprocess("--harness-out", "file/kept")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        ["expected a folder for the run directories, found *; name another one with --harness-out"] * 2
+    )
+
+
+def test_files_of_one_name_are_told_apart(pytester: pytest.Pytester) -> None:
+    """Two folders may hold scenarios of one name, inside and outside of the root folder."""
+    write(pytester, a__same=REFUTED, b__same=UNCLEAR)
+    outside = pytester.mkdir("outside") / "same.scenario.toml"
+    outside.write_text(UNCLEAR)
+    inner = pytester.mkdir("inner")
+    (inner / "pytest.ini").touch()
+    shutil.move(pytester.path / "a", inner / "a")
+    result = pytester.runpytest_subprocess(
+        "--rootdir", inner, inner / "a", pytester.path / "b", outside, "--harness-out", "kept"
+    )
+    result.assert_outcomes(failed=3)
+    assert len(list((pytester.path / "kept").rglob("verdict.json"))) == 3
+
+
+def test_a_second_run_of_an_item_is_a_new_run(pytester: pytest.Pytester) -> None:
+    """What repeats items, as plugins that rerun failures do, gets a fresh verdict."""
+    write(pytester, reboot=REFUTED)
+    pytester.makeconftest(
+        """
+        import pytest
+        from _pytest.runner import runtestprotocol
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtest_protocol(item, nextitem):
+            for attempt in range(2):
+                runtestprotocol(item, nextitem=nextitem, log=True)
+            return True
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(failed=2)
+    assert took(result) > 2 * 1.0
+
+
+# --- time limits -----------------------------------------------------------------------------------------
+
+SHORT_LIMIT = """
+    import pytest
+
+    def pytest_collection_modifyitems(items):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(1))
+"""
+
+
+def test_a_scenario_that_hangs_ends_with_its_timeline(pytester: pytest.Pytester) -> None:
+    """A timeout mark of one's own goes before the plan's; what had happened by then is shown."""
+    write(pytester, slow=PROVEN)
+    pytester.makeconftest(SHORT_LIMIT)
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "Timeout (>1.0s) from pytest-timeout.",
+            "timeline so far:",
+            "*s  opened *",
+            "*s  subject.armed *client *",
+            "*s  fault.injected *fault=blackhole*",
+            "run directory: *slow",
+        ]
+    )
+    assert took(result) < 4
+
+
+def test_every_scenario_has_a_time_limit(pytester: pytest.Pytester) -> None:
+    """It comes from the plan and goes before the session's own."""
+    write(pytester, slow=PROVEN)
+    pytester.makeconftest(
+        """
+        def pytest_runtest_setup(item):
+            print("limit:", item.get_closest_marker("timeout").args)
+        """
+    )
+    pytester.makeini("[pytest]\ntimeout = 1\n")
+    result = pytester.runpytest_subprocess("-s")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["limit: (34.*,)"])
+
+
+def test_without_the_timeout_plugin_scenarios_still_run(pytester: pytest.Pytester) -> None:
+    """Switched off, it is not missed, not even where unknown marks are errors."""
+    write(pytester, quick=PROVEN)
+    result = pytester.runpytest_subprocess("-p", "no:timeout", "--strict-markers")
+    result.assert_outcomes(passed=1)
+
+
+# --- tests written by hand -------------------------------------------------------------------------------
+
+HEAD = """
+    import errno, socket, sys
+    import pytest
+    from harness import Blackhole, Endpoint, FirewallIdle, Keepalive, LinkDown, PeerReboot, ProcessKill
+
+    ALIVE = Endpoint(keepalive=Keepalive(idle_s=1, interval_s=1, count=1))
+"""
+
+
+def test_hand_written_tests(pytester: pytest.Pytester) -> None:
+    """Every fault from Python: what is seen lies in what was predicted, before it was seen."""
+    pytester.makepyfile(
+        textwrap.dedent(HEAD)
+        + textwrap.dedent(
+            """
+            @pytest.mark.parametrize(("kind", "family", "fault", "name"), [
+                ("switched", "ipv6", PeerReboot(), "ECONNRESET"),
+                ("routed", "ipv4", Blackhole(), "ETIMEDOUT"),
+                ("direct", "ipv6", LinkDown(on="client"), "ENETUNREACH"),
+            ])
+            def test_faults(lab, kind, family, fault, name):
+                net = lab(kind, family)
+                link = net.connect(ALIVE)
+                with net.inject(fault):
+                    expected = link.predict()
+                    seen = link.wait()
+                assert seen.errno == name
+                assert seen in expected
+
+            def test_a_firewall_stands_before_the_connection_is_made(lab):
+                net = lab()
+                with net.inject(FirewallIdle(timeout_s=1, then="reset")):
+                    link = net.connect(Endpoint(keepalive=Keepalive(idle_s=2, interval_s=1, count=3)))
+                    expected = link.predict()
+                    seen = link.wait()
+                assert seen.errno == "ECONNRESET"
+                assert seen in expected
+
+            def test_a_killed_process_says_fin(lab):
+                net = lab()
+                link = net.connect(ALIVE, processes=("server",))
+                with net.inject(ProcessKill()):
+                    expected = link.predict()
+                    seen = link.wait()
+                assert (seen.kind, seen.errno) == ("eof", None)
+                assert seen in expected
+
+            def test_a_living_peer_answers(lab):
+                link = lab("direct").connect()
+                assert link.echo()
+                assert link.wait(0.1).kind == "quiet"
+                assert link.wait(0.1) in link.predict()
+
+            def test_own_programs_and_sockets(lab):
+                net = lab("switched")
+                answer = "import socket; s = socket.create_server((sys.argv[1], 80)); print(flush=True);"
+                answer += "c = s.accept()[0]; c.sendall(c.recv(9).upper())"
+                program = net.start("server", [sys.executable, "-c", "import sys; " + answer, net.address("server")])
+                program.read_line(5)
+                with net.host("client").socket(socket.AF_INET) as mine:
+                    mine.settimeout(5)
+                    mine.connect((net.address("server"), 80))
+                    mine.sendall(b"hello")
+                    assert mine.recv(9) == b"HELLO"
+                assert program.wait(5) == 0
+
+            def test_two_labs_do_not_see_each_other(lab):
+                first, second = lab("direct"), lab("direct")
+                assert first.address("server") == second.address("server")
+                with first.host("server").socket(socket.AF_INET) as listener:
+                    listener.bind((first.address("server"), 80))
+                    listener.listen()
+                    with second.host("client").socket(socket.AF_INET) as mine:
+                        mine.settimeout(5)
+                        with pytest.raises(ConnectionRefusedError):
+                            mine.connect((second.address("server"), 80))
+            """
+        )
+    )
+    result = pytester.runpytest_subprocess("-Werror")
+    result.assert_outcomes(passed=8)
+
+
+def test_a_failing_test_shows_what_happened_in_its_labs(pytester: pytest.Pytester) -> None:
+    """Each lab of a failed test has a section with its timeline; a test that passes has none."""
+    pytester.makepyfile(
+        textwrap.dedent(HEAD)
+        + textwrap.dedent(
+            """
+            def test_wrong(lab):
+                other, net = lab("direct"), lab("routed", "ipv6")
+                link = net.connect(ALIVE)
+                with net.inject(PeerReboot()):
+                    assert link.wait().errno == "EPIPE"
+
+            def test_right(lab):
+                lab("switched")
+            """
+        )
+    )
+    result = pytester.runpytest_subprocess("-rA")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*- lab 1 (direct, ipv4) -*",
+            "*- lab 2 (routed, ipv6) -*",
+            "*s  fault.injected *fault=peer-reboot*",
+            "*s  subject.detected *errno=ECONNRESET*",
+        ]
+    )
+    assert "(switched" not in result.stdout.str()
+
+
+def test_mistakes_in_hand_written_tests_are_told(pytester: pytest.Pytester) -> None:
+    """A fault out of place, one that did not bite and an unknown host end in one clear line each."""
+    pytester.makepyfile(
+        textwrap.dedent(HEAD)
+        + textwrap.dedent(
+            """
+            def test_misplaced(lab):
+                with lab("direct").inject(LinkDown(on="router")):
+                    pass
+
+            def test_without_evidence(lab):
+                with lab().inject(Blackhole()):
+                    pass
+
+            def test_unknown_host(lab):
+                lab("direct").host("router")
+            """
+        )
+    )
+    result = pytester.runpytest_subprocess("--tb=line")
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "*inject: faults[[]0[]].on: expected a host of this topology (client, server), found 'router'",
+            "*expected evidence that blackhole bit, found: 0 packets dropped",
+            "*expected a host of client, server, found 'router'",
+        ]
+    )
+
+
+# --- sessions that have nothing to do with it ------------------------------------------------------------
+
+
+def test_a_plain_session_is_left_alone(pytester: pytest.Pytester) -> None:
+    """Without scenarios and `lab`, nothing heavy is loaded and no namespace is entered, whatever is called lab."""
+    pytester.makepyfile(
+        """
+        import os, sys, threading
+        import pytest
+
+        @pytest.fixture
+        def lab():
+            return "chemistry"
+
+        def test_plain(lab):
+            heavy = {"pyroute2", "rich", "msgspec", "harness.batch", "harness.workbench"}
+            assert not heavy & set(sys.modules)
+            assert lab == "chemistry"
+            for kind in ("user", "net"):
+                assert os.readlink(f"/proc/self/ns/{kind}") == os.environ[kind]
+            assert threading.active_count() == 1
+        """
+    )
+    for kind in ("user", "net"):
+        pytester._monkeypatch.setenv(kind, os.readlink(f"/proc/self/ns/{kind}"))
+    pytester.runpytest_subprocess("-p", "no:hypothesispytest").assert_outcomes(passed=1)
+
+
+# --- an ordinary user ------------------------------------------------------------------------------------
+
+NOBODY = 65534
+PATH = os.pathsep.join((str(Path(harness.__file__).parent.parent), sysconfig.get_path("purelib")))
+
+
+def ordinary_users_python() -> list[str]:
+    """A command that runs Python, with everything this one has, without privileges; skips where there is none."""
+    if os.geteuid() != 0:
+        return [sys.executable]
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for name in filter(None, (sys.executable, shutil.which(version, path=os.defpath))):
+        command = [*without_privileges(), name]
+        probe = [*command, "-c", "import harness.workbench, pytest, msgspec, pyroute2"]
+        if subprocess.run(probe, capture_output=True, env=environment("/"), check=False).returncode == 0:
+            return command
+    pytest.skip(f"no {version} with these packages that uid {NOBODY} may run")
+
+
+def without_privileges() -> list[str]:
+    """setpriv(1) to an ordinary user; skips where it is not there."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        pytest.skip("running as root, and there is no setpriv (util-linux) to become an ordinary user with")
+    return [setpriv, "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--"]
+
+
+def environment(home: str) -> dict[str, str]:
+    """What an ordinary user's process is given."""
+    return {"PATH": os.defpath, "HOME": home, "PYTHONPATH": PATH, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@pytest.fixture
+def users_folder() -> Iterator[Path]:
+    """A folder that the ordinary user may reach and write; root's temporary folders are closed to others."""
+    folder = Path(f"/tmp/harness-test-{os.getpid()}-{time.monotonic_ns()}")  # noqa: S108
+    folder.mkdir()
+    if os.geteuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def as_ordinary_user(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A pytest session of an ordinary user in a folder; skips where the machine has no user namespaces for them."""
+    command = ordinary_users_python()
+    doctor = subprocess.run(
+        [*command, "-m", "harness", "doctor"],
+        cwd=folder,
+        env=environment(str(folder)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if doctor.returncode != 0:
+        pytest.skip(f"this machine gives ordinary users no labs: {doctor.stdout}{doctor.stderr}")
+    return subprocess.run(
+        [*command, "-m", "pytest", "-p", "no:cacheprovider", "-v", *arguments],
+        cwd=folder,
+        env=environment(str(folder)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_an_ordinary_users_scenarios_leave_the_session_alone(users_folder: Path) -> None:
+    """Scenario files are run in another process: the other tests keep network and user, even beside threads."""
+    (users_folder / "reboot.scenario.toml").write_text(OUTAGE.format(count=1, kind="peer-reboot", errno="ECONNRESET"))
+    (users_folder / "test_a.py").write_text(
+        textwrap.dedent(
+            f"""
+            import os, threading, time
+            threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
+
+            def test_own_network():
+                assert os.getuid() == {NOBODY if os.geteuid() == 0 else os.geteuid()}
+                assert os.readlink("/proc/self/ns/net") == {os.readlink("/proc/self/ns/net")!r}
+            """
+        )
+    )
+    done = as_ordinary_user(users_folder)
+    assert "reboot.scenario.toml::reboot PASSED" in done.stdout
+    assert "test_own_network PASSED" in done.stdout
+    assert done.returncode == 0
+
+
+def test_an_ordinary_users_lab(users_folder: Path) -> None:
+    """With `lab`, pytest enters namespaces of its own before the first test, and localhost works on."""
+    (users_folder / "test_a.py").write_text(
+        textwrap.dedent(HEAD)
+        + textwrap.dedent(
+            """
+            import os, threading
+
+            def test_first():
+                threading.Thread(target=threading.Event().wait, daemon=True).start()
+                with socket.create_server(("127.0.0.1", 0)) as server:
+                    socket.create_connection(server.getsockname()).close()
+
+            def test_reboot(lab):
+                net = lab("direct")
+                link = net.connect(ALIVE)
+                with net.inject(PeerReboot()):
+                    expected = link.predict()
+                    seen = link.wait()
+                assert seen.errno == "ECONNRESET"
+                assert seen in expected
+            """
+        )
+    )
+    done = as_ordinary_user(users_folder)
+    assert done.stdout.count(" PASSED") == 2, done.stdout + done.stderr
+    assert done.returncode == 0
+
+
+def test_an_ordinary_user_without_namespaces_is_told(users_folder: Path) -> None:
+    """Where labs cannot be built, each test that needs one says why and what would help; none is skipped."""
+    (users_folder / "reboot.scenario.toml").write_text(REFUTED)
+    (users_folder / "conftest.py").write_text(
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(30,), daemon=True).start()\n"
+    )
+    (users_folder / "test_a.py").write_text("def test_lab(lab):\n    lab()\n")
+    done = as_ordinary_user(users_folder, "test_a.py", "--tb=short")
+    assert "1 failed" in done.stdout
+    assert "network namespaces: not root, and a process with 2 threads cannot enter a user namespace" in done.stdout
+    assert "Mend: run as root" in done.stdout

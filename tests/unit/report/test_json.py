@@ -1,0 +1,70 @@
+"""Verdicts as JSON: names, units and origins of everything."""
+
+from __future__ import annotations
+
+import json as standard
+
+from harness.judge import judge
+from harness.report import json
+from tests.unit.timelines import as_foreseen, changed, flap, planned, unreachable
+
+
+def test_fields_of_a_detection() -> None:
+    """Seconds from the origin that is named beside them, the window without the allowance, the machine."""
+    plan = unreachable()
+    found = json.as_mapping(judge(plan, as_foreseen(plan)))
+    cites = found.pop("cites")
+    assert found == {
+        "name": "by/hand",
+        "verdict": "pass",
+        "reason": "3 probes unanswered (traces)",
+        "clock": "real",
+        "side": "client",
+        "outcome": "detected",
+        "errno": "ETIMEDOUT",
+        "detected_s": 5.09,
+        "window_s": [5.072, 5.108],
+        "allowance_s": 0.05,
+        "origin": "armed",
+        "expected": "ETIMEDOUT",
+        "probes": 3,
+        "probes_expected": (3, 3),
+        "kernel": "6.18.0",
+        "hz": 250,
+    }
+    assert len(cites) == 6
+
+
+def test_what_was_not_measured_is_null() -> None:
+    """A quiet run has no moment and no errno; one that was never armed has no outcome either."""
+    plan = flap()
+    found = json.as_mapping(judge(plan, as_foreseen(plan)))
+    assert (found["outcome"], found["errno"], found["detected_s"], found["window_s"]) == ("quiet", None, None, None)
+    found = json.as_mapping(judge(plan, []))
+    assert (found["verdict"], found["outcome"], found["probes"]) == ("inconclusive", None, None)
+
+
+def test_a_document_holds_the_worst_verdict_and_all_scenarios() -> None:
+    """It is JSON in one piece, with its format's number, ending in a newline."""
+    plan = unreachable()
+    events = as_foreseen(plan)
+    good, bad = judge(plan, events), judge(plan, changed(events, "subject.detected", errno="EPIPE"))
+    data = json.render([good, bad])
+    assert data.endswith(b"}\n")
+    document = standard.loads(data)
+    assert (document["format"], document["verdict"]) == (1, "fail")
+    assert [entry["verdict"] for entry in document["scenarios"]] == ["pass", "fail"]
+    assert document["scenarios"][0]["probes_expected"] == [3, 3]
+
+
+def test_nothing_run_is_inconclusive() -> None:
+    """A script that reads only the verdict is not told that all is well."""
+    document = standard.loads(json.render([]))
+    assert (document["verdict"], document["scenarios"]) == ("inconclusive", [])
+
+
+def test_the_origin_is_the_scenarios() -> None:
+    """Where times count from the fault, so does the window."""
+    plan = planned(*unreachable().scenario.faults, origin="fault", window_s=(4.0, 5.0))
+    found = json.as_mapping(judge(plan, as_foreseen(plan)))
+    assert (found["origin"], found["detected_s"], found["window_s"]) == ("fault", 4.5899, [4.5719, 4.6079])

@@ -1,0 +1,190 @@
+"""The picture of a run: lanes of text that fit a terminal, for every kind of run."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot, ProcessFreeze, ProcessKill
+from harness.plan import Plan
+from harness.report import picture
+from harness.scenario import Endpoint, Keepalive
+from harness.timeline import Event
+from tests.unit.timelines import ALIVE, SECOND, as_foreseen, at, flap, moved, planned, unreachable, without
+
+WIDEST = 78
+"""A terminal of 80 columns, and an indentation of two."""
+QUICK = Endpoint(keepalive=Keepalive(idle_s=1, interval_s=1, count=2))
+PLANS = {
+    "detection": unreachable(window_s=(5.0, 5.4)),
+    "eof": planned(ProcessKill(at_s=0.5), outcome="eof", window_s=(0.0, 0.1), origin="fault"),
+    "quiet": planned(outcome="survives", bound_s=6),
+    "no probes": planned(LinkDown(on="client", at_s=0.5)),
+    "firewall": planned(FirewallIdle(timeout_s=5, then="reset"), client=QUICK, outcome="survives", bound_s=6),
+    "healed": flap(),
+    "reset": planned(PeerReboot(at_s=0.5)),
+    "without keepalive": planned(PeerReboot(at_s=0.5), client=Endpoint(), outcome="never", bound_s=5),
+    "two hours": planned(ProcessFreeze(at_s=0.5, for_s=1), Blackhole(at_s=2), client=Endpoint(keepalive=Keepalive())),
+}
+
+
+def lanes(plan: Plan, events: list[Event]) -> dict[str, str]:
+    """The picture by label; the legend has none."""
+    drawn = picture.draw(plan, events)
+    return {line[: picture.LABEL_WIDTH].strip(): line[picture.LABEL_WIDTH :] for line in drawn}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_picture_fits_a_terminal(name: str) -> None:
+    """No line of any kind of run is wider than 78 columns, and none ends in blanks."""
+    drawn = picture.draw(PLANS[name], as_foreseen(PLANS[name]))
+    assert max(len(line) for line in drawn) <= WIDEST
+    assert all(line == line.rstrip() for line in drawn)
+
+
+def test_detection() -> None:
+    """Fault, probes, RST, both windows and what was noticed stand at their times."""
+    assert picture.draw(PLANS["detection"], as_foreseen(PLANS["detection"])) == [
+        "seconds    0          1          2          3          4           5",
+        "fault           ┣━ blackhole ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━",
+        "probes                           ●           ●          ●           ✕",
+        "claimed                                           5.000 to 5.400 s █████",
+        "predicted                               ETIMEDOUT 5.072 to 5.108 s ██",
+        "noticed                                           ETIMEDOUT 5.090 s ▲",
+        "           ● probe, ✕ RST",
+    ]
+
+
+def test_end_of_file() -> None:
+    """The end of the stream is spelled out; a claimed window says what it counts from."""
+    drawn = lanes(PLANS["eof"], as_foreseen(PLANS["eof"]))
+    assert drawn["noticed"].split() == ["end", "of", "file", "0.525", "s", "▲"]
+    assert "fault + 0.000 to 0.100 s ███" in drawn["claimed"]
+    assert "end of file 0.500 to 0.550 s ███" in drawn["predicted"]
+    assert drawn["probes"] == "none on the wire"
+
+
+def test_quiet() -> None:
+    """Answered probes are marked as such, and the lanes say that nothing was foreseen and nothing was noticed."""
+    drawn = lanes(PLANS["quiet"], as_foreseen(PLANS["quiet"]))
+    assert drawn["probes"].count("◉") == 2
+    assert "◉ answered probe" in drawn[""]
+    assert drawn["predicted"] == "nothing, until 6.000 s"
+    assert drawn["noticed"] == "nothing, until the end of the watch"
+
+
+def test_no_probes() -> None:
+    """Where nothing left the host, the lane says so, and there is no legend."""
+    drawn = lanes(PLANS["no probes"], as_foreseen(PLANS["no probes"]))
+    assert drawn["probes"] == "none on the wire"
+    assert "" not in drawn
+
+
+def test_a_firewall_stands_from_the_start() -> None:
+    """A standing fault is drawn over the whole run."""
+    fault = lanes(PLANS["firewall"], as_foreseen(PLANS["firewall"]))["fault"]
+    assert fault.startswith("┣━ firewall-idle ━")
+    assert len(fault) == picture.LANE_WIDTH
+
+
+def test_a_healed_fault_ends() -> None:
+    """Healing closes the bar; a fault that was healed to tidy up stays open."""
+    assert lanes(PLANS["healed"], as_foreseen(PLANS["healed"]))["fault"].strip().endswith("━┫")
+    assert "┫" not in lanes(PLANS["detection"], as_foreseen(PLANS["detection"]))["fault"]
+
+
+def test_a_short_fault_has_its_name_beside_it() -> None:
+    """Where the bar is shorter than the name, the name goes where there is room."""
+    drawn = lanes(PLANS["two hours"], as_foreseen(PLANS["two hours"]))
+    assert drawn["fault"].startswith("┣━ blackhole")  # the second of two lanes
+    first = next(line for line in picture.draw(PLANS["two hours"], as_foreseen(PLANS["two hours"])) if "freeze" in line)
+    assert first == "fault      ┣ process-freeze"
+
+
+def test_a_probe_that_met_an_rst() -> None:
+    """Probe and RST in one column have a mark of their own."""
+    drawn = lanes(PLANS["reset"], as_foreseen(PLANS["reset"]))
+    assert "✕" in drawn["probes"] or "⊗" in drawn["probes"]
+    assert "RST" in drawn[""]
+
+
+def test_what_the_teardown_sends_is_not_drawn() -> None:
+    """Segments after the run's last event are no part of the picture."""
+    plan = PLANS["quiet"]
+    late = at(plan.watch_ns + 2_000_000, "segment", way="in", role="rst", flags="R")
+    assert "✕" not in "".join(picture.draw(plan, [*as_foreseen(plan), late]))
+
+
+def test_a_run_that_stopped() -> None:
+    """A killed run is drawn as far as it went."""
+    plan = PLANS["detection"]
+    drawn = lanes(plan, without(as_foreseen(plan), "subject.detected", "run.ended", "fault.healed"))
+    assert drawn["noticed"] == "nothing, until the run stopped"
+    assert "┣━ blackhole" in drawn["fault"]
+    uninjected = lanes(plan, without(as_foreseen(plan), "fault.injected"))
+    assert uninjected["fault"] == "blackhole: never injected"
+
+
+def test_detection_far_too_late_is_still_drawn() -> None:
+    """The scale holds what was measured, not only what was foreseen."""
+    plan = PLANS["detection"]
+    events = moved(moved(as_foreseen(plan), "subject.detected", 60 * SECOND), "run.ended", 61 * SECOND)
+    drawn = picture.draw(plan, events)
+    assert max(len(line) for line in drawn) <= WIDEST
+    assert drawn[0].split()[-1] == "60"
+    assert "ETIMEDOUT 60.000 s ▲" in drawn[-2]
+
+
+def test_without_a_prediction() -> None:
+    """The lane says that there is none."""
+    plan = planned(Blackhole(at_s=0.5), ProcessKill(at_s=1.0), outcome="detected", errno="ETIMEDOUT")
+    events = [at(0, "subject.armed", side="client", took_ns=1), at(SECOND, "run.ended", "harness")]
+    assert lanes(plan, events)["predicted"] == "nothing: the oracle has no model of this"
+
+
+def test_nothing_is_drawn_of_what_was_never_armed() -> None:
+    """Without arming there is no time to count from; a timeline that makes no sense has no picture either."""
+    plan = PLANS["detection"]
+    assert picture.draw(plan, without(as_foreseen(plan), "subject.armed")) == []
+    assert picture.draw(plan, [*as_foreseen(plan), at(0, "segment")]) == []
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 32767), st.integers(1, 9000), st.integers(1, 12), st.floats(0, 3), st.none() | st.floats(0.001, 9)
+)
+def test_a_picture_of_any_length_fits(idle: int, interval: int, count: int, at: float, for_s: float | None) -> None:
+    """From seconds to days, with faults anywhere: 78 columns."""
+    keepalive = Keepalive(idle_s=idle, interval_s=interval, count=count)
+    plan = planned(Blackhole(at_s=at * idle, for_s=for_s), client=Endpoint(keepalive=keepalive))
+    drawn = picture.draw(plan, as_foreseen(plan))
+    assert max(len(line) for line in drawn) <= WIDEST
+
+
+def test_a_chronicle_is_in_order() -> None:
+    """Events as lines, by their times, without what is long."""
+    lines = picture.chronicle(
+        [
+            Event(
+                2_500_000_000, "subject.detected", "client", {"side": "client", "errno": "EPIPE", "tcp_info": {"a": 1}}
+            ),
+            Event(1_000_000, "segment", "server", {"way": "in", "role": "probe", "flags": "A", "frame": "00" * 60}),
+            Event(0, "opened", "harness", {"monotonic_ns": 5}),
+        ]
+    )
+    assert lines == [
+        "   0.000000 s  opened            harness",
+        "   0.001000 s  segment           server   in probe A",
+        "   2.500000 s  subject.detected  client   errno=EPIPE",
+    ]
+
+
+def test_only_the_observer_is_drawn() -> None:
+    """Probes of the other side are left out."""
+    plan = planned(PeerReboot(on="client", at_s=0.5), client=ALIVE, server=ALIVE, side="server")
+    other = at(SECOND, "segment", "client", way="out", role="probe", flags="A")
+    assert picture.draw(plan, [*as_foreseen(plan), other]) == picture.draw(plan, as_foreseen(plan))
+    mine = msgspec.structs.replace(other, source="server")
+    assert picture.draw(plan, [*as_foreseen(plan), mine]) != picture.draw(plan, as_foreseen(plan))

@@ -1,0 +1,132 @@
+"""Predictions in words and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.errors import UsageError
+from harness.faults import Blackhole, ProcessKill
+from harness.report import prediction
+from tests.unit.timelines import flap, planned, unreachable
+
+
+def test_linux_default_in_words() -> None:
+    """2 h 11 min 15 s is never kept: the window, its bounds in hours, the errno, the probes and the reason are told."""
+    text = prediction.describe(prediction.of_options(7200, 75, 9, 0.0, 250))
+    assert "keepalive idle 7200 s, interval 75 s, count 9, HZ=250 (--hz)" in text
+    assert "7881.984 to 8013.056 s after arming, 2 h 11 min 21.98 s to 2 h 13 min 33.06 s" in text
+    assert "(idle + interval * count would be 7875 s)" in text
+    assert "ETIMEDOUT, because 9 probes unanswered" in text
+    assert [
+        line.split()[0] for line in text.splitlines() if line.endswith(" s") and line[28:30].strip("123459. ") == ""
+    ]
+    assert [f" {n}. " in text for n in (1, 2, 3, 4, 9)] == [True, True, True, False, True]
+    assert "one RST is sent" in text
+    assert "131.072 s for this idle time, 2.048 s for this interval" in text
+
+
+def test_user_timeout_in_words() -> None:
+    """It is named among the settings and in the reason."""
+    text = prediction.describe(prediction.of_options(10, 5, 3, 12.5, 1000))
+    assert "user timeout 12.5 s, HZ=1000" in text
+    assert "TCP_USER_TIMEOUT of 12.5 s passed" in text
+
+
+def test_this_machines_hz_is_the_default() -> None:
+    """Without --hz the kernel's own counts, and the source says how that was found."""
+    found = prediction.of_options(10, 5, 3, 0.0, None)
+    assert found.hz_source.startswith("clock_getres(CLOCK_MONOTONIC_COARSE) = ")
+    assert f"HZ={found.hz} (clock_getres" in prediction.describe(found)
+
+
+def test_as_json() -> None:
+    """Seconds after arming, with everything that the prediction rests on."""
+    document = json.loads(prediction.as_json(prediction.of_options(2, 1, 3, 0.0, 250)))
+    assert document.pop("kernel")
+    assert document == {
+        "idle_s": 2,
+        "interval_s": 1,
+        "count": 3,
+        "user_timeout_s": 0.0,
+        "hz": 250,
+        "hz_source": "--hz",
+        "origin": "armed",
+        "window_s": [5.072, 5.104],
+        "nominal_s": 5,
+        "errno": "ETIMEDOUT",
+        "probes": [3, 3],
+        "probe_windows_s": [[2.0, 2.032], [3.024, 3.056], [4.048, 4.08]],
+        "rst": True,
+        "why": "3 probes unanswered",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"idle_s": 0}, "--idle: expected a whole number from 1 to 32767 (the kernel's limits), found 0"),
+        ({"interval_s": 32768}, "--interval: expected a whole number from 1 to 32767"),
+        ({"count": 128}, "--count: expected a whole number from 1 to 127"),
+        ({"user_timeout_s": -1.0}, "--user-timeout: expected 0 to 2147483 seconds, found -1"),
+        ({"user_timeout_s": math.nan}, "--user-timeout: expected 0 to 2147483 seconds, found nan"),
+        ({"user_timeout_s": 0.0005}, "--user-timeout: expected seconds in whole milliseconds, found 0.0005"),
+        ({"hz": 0}, "--hz: expected a kernel's HZ, such as 100, 250, 300 or 1000, found 0"),
+    ],
+)
+def test_what_the_kernel_would_refuse(changes: dict[str, float], words: str) -> None:
+    """Each number out of range is refused with its option's name and the range."""
+    options = {"idle_s": 10, "interval_s": 5, "count": 3, "user_timeout_s": 0.0, "hz": 250, **changes}
+    with pytest.raises(UsageError) as caught:
+        prediction.of_options(**options)  # type: ignore[arg-type]
+    assert words in str(caught.value)
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 32767),
+    st.integers(1, 32767),
+    st.integers(1, 127),
+    st.just(0) | st.integers(1, 200_000),
+    st.sampled_from((100, 250, 300, 1000)),
+)
+def test_all_settings_have_one_prediction(idle: int, interval: int, count: int, timeout: int, hz: int) -> None:
+    """Whatever the kernel takes has one outcome with a window, in words and as JSON."""
+    timeout_s = timeout * interval / 1000  # of as many probes as keepalive itself can have, and some more
+    found = prediction.of_options(idle, interval, count, timeout_s, hz)
+    assert len(found.prediction.outcomes) == 1
+    lo, hi = json.loads(prediction.as_json(found))["window_s"]
+    assert idle <= lo + 1e-6 < hi
+    assert f"{lo:.3f} to {hi:.3f} s after arming" in prediction.describe(found)
+
+
+def test_a_plan_in_words() -> None:
+    """Machine, topology, faults, claim, prediction and the length of the watch, each on its line."""
+    assert prediction.describe_plan(unreachable(window_s=(5.0, 5.4))).splitlines() == [
+        "by/hand: ",
+        "  machine     Linux 6.18.0, HZ=250 (given), 2 CPUs, real time",
+        "  topology    routed, ipv4; the client observes",
+        "  fault       blackhole at_s=0.5, direction=both",
+        "  claim       detected ETIMEDOUT 5 to 5.4 s after armed",
+        "  prediction  ETIMEDOUT 5.072 to 5.108 s after arming; 3 probes on the wire; 3 probes unanswered",
+        "  watched for 7.400 s at most, allowance 50 ms",
+    ]
+
+
+def test_a_plan_of_survival_in_words() -> None:
+    """Nothing noticed is said as such, and the bound of the claim is named."""
+    text = prediction.describe_plan(flap())
+    assert "  claim       survives within 8 s" in text
+    assert "  prediction  nothing noticed; 4 probes on the wire" in text
+
+
+def test_a_plan_without_a_prediction_says_why() -> None:
+    """The limit of the model is a note."""
+    plan = planned(Blackhole(at_s=0.5), ProcessKill(at_s=1.0), outcome="detected", errno="ETIMEDOUT")
+    text = prediction.describe_plan(plan)
+    assert "  note        not predicted: the peer's FIN is sent while the path is cut" in text
+    assert "  prediction" not in text

@@ -1,0 +1,218 @@
+"""What people see on the terminal: at any width, and while they wait."""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import Literal
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from harness.batch import Result
+from harness.judge import Verdict, judge
+from harness.report import text
+from harness.scenario import Scenario
+from tests.unit.timelines import as_foreseen, flap, unreachable, without
+
+
+def shown(renderable: object, width: int, *, colour: bool = False) -> list[str]:
+    """Lines as a terminal of that width shows them, blanks at the end included."""
+    stream = io.StringIO()
+    system: Literal["standard"] | None = "standard" if colour else None
+    console = Console(file=stream, width=width, force_terminal=colour, highlight=False, color_system=system)
+    console.print(renderable)
+    return stream.getvalue().splitlines()
+
+
+def verdicts() -> list[Verdict]:
+    """One of each, with names as long as the catalogue's."""
+    good = judge(unreachable(), as_foreseen(unreachable()))
+    quiet = judge(flap(), as_foreseen(flap()))
+    bad = judge(unreachable(window_s=(4.0, 4.5)), as_foreseen(unreachable()))
+    unclear = judge(unreachable(), without(as_foreseen(unreachable()), "subject.armed"))
+    names = ("outcomes/peer-unreachable", "outcomes/firewall-kept-open", "link/bad", "link/unclear")
+    return [msgspec.structs.replace(v, name=n) for v, n in zip((good, quiet, bad, unclear), names, strict=True)]
+
+
+def joined(lines: list[str]) -> str:
+    """The text without its line breaks."""
+    return " ".join(line.strip() for line in lines)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 140])
+def test_every_verdict_is_shown_with_its_reason(width: int) -> None:
+    """At any width: all reasons in full, no line wider than the terminal; from 60 columns on no blanks at the end."""
+    lines = shown(text.VerdictTable(verdicts()), width)
+    assert max(len(line) for line in lines) <= width
+    for verdict in verdicts():
+        assert verdict.reason in joined(lines)
+        assert verdict.name in joined(lines)
+    assert width < 60 or all(line == line.rstrip() for line in lines)
+
+
+def test_a_row_and_its_reason() -> None:
+    """Verdict, name, what was measured, what was predicted, probes; below them the reason, indented."""
+    lines = shown(text.VerdictTable(verdicts()[:2]), 80)
+    assert lines == [
+        "verdict  scenario                              measured      predicted  probes",
+        "pass     outcomes/peer-unreachable    ETIMEDOUT 5.090 s  5.072-5.108 s       3",
+        "         3 probes unanswered (traces)",
+        "pass     outcomes/firewall-kept-open            nothing        nothing       4",
+        "         nothing reaches the application (traces)",
+    ]
+
+
+def test_a_narrow_terminal_gets_two_lines_a_row() -> None:
+    """Where the row does not fit, the numbers move below the name."""
+    lines = shown(text.VerdictTable(verdicts()), 60)
+    at = lines.index("fail          link/bad")
+    assert lines[at + 1].split() == ["ETIMEDOUT", "5.090", "s", "5.072-5.108", "s", "3"]
+    assert lines[at + 2].strip().startswith("noticed 5.090 s after armed")
+
+
+def test_the_origin_is_named_where_it_is_not_arming() -> None:
+    """Times that count from the fault say so."""
+    plan = unreachable(origin="fault", window_s=(4.0, 5.0))
+    lines = shown(text.VerdictTable([judge(plan, as_foreseen(plan))]), 140)
+    assert lines[-1].endswith("; times count from the fault")
+
+
+def test_end_of_file_and_nothing_measured() -> None:
+    """EOF has no errno; a run that was never armed has no numbers."""
+    (good, *_), dash = verdicts(), verdicts()[-1]
+    eof = msgspec.structs.replace(good, outcome="eof", errno=None)
+    lines = shown(text.VerdictTable([eof, dash]), 140)
+    assert "EOF 5.090 s" in lines[1]
+    assert lines[3].split()[-4:] == ["-", "5.072-5.108", "s", "-"]
+
+
+def test_verdicts_have_their_colours() -> None:
+    """Green, red and yellow, on terminals only."""
+    coloured = "\n".join(shown(text.VerdictTable(verdicts()), 140, colour=True))
+    for code, name in (("32", "pass"), ("1;31", "fail"), ("1;33", "inconclusive")):
+        assert f"\x1b[{code}m{name}" in coloured
+    assert "\x1b" not in "\n".join(shown(text.VerdictTable(verdicts()), 140))
+
+
+def test_brackets_are_no_markup() -> None:
+    """Names, reasons and summaries may hold square brackets."""
+    odd = msgspec.structs.replace(verdicts()[0], reason="net:[402653] [red]stays[/red] [/]")
+    assert "net:[402653] [red]stays[/red] [/]" in joined(shown(text.VerdictTable([odd]), 140))
+    listed = shown(text.listing([Scenario(name="a/b", summary="found [bold] here")]), 80)
+    assert listed[0].rstrip() == "a/b  found [bold] here"
+
+
+def test_the_summary_counts_and_names_the_machine() -> None:
+    """How many of each, how long, on which clock, kernel and HZ; fits 80 columns."""
+    lines = shown(text.summary(verdicts(), 8.25), 80)
+    assert lines == [
+        "2 pass, 1 fail, 1 inconclusive in 8.2 s",
+        "times are real time after arming; Linux 6.18.0, HZ=250",
+    ]
+    other = msgspec.structs.replace(verdicts()[0], clock="virtual", hz=1000)
+    assert shown(text.summary([*verdicts(), other], 1.0), 80)[2].startswith("times are virtual time after arming")
+    assert shown(text.summary([], 0.0), 80) == ["0 pass, 0 fail, 0 inconclusive in 0.0 s"]
+
+
+def test_a_listing_wraps_below_itself() -> None:
+    """Long summaries go on below their own beginning, not below the name."""
+    scenarios = [Scenario(name="outcomes/peer-down", summary="word " * 30), Scenario(name="b", summary="short")]
+    lines = shown(text.listing(scenarios), 60)
+    assert max(len(line.rstrip()) for line in lines) <= 60
+    assert lines[1].startswith(" " * len("outcomes/peer-down  ") + "word")
+    assert lines[-1].split() == ["b", "short"]
+
+
+# --- while waiting ---------------------------------------------------------------------------------------
+
+
+def result(verdict: Verdict) -> Result:
+    """A result with that verdict."""
+    return Result(plan=unreachable(), events=(), verdict=verdict, took_s=1.0)
+
+
+def test_progress_in_a_file_is_a_line_for_each_verdict() -> None:
+    """No terminal, no control characters: what is run, then each verdict as it comes."""
+    stream = io.StringIO()
+    good, _, bad, _ = verdicts()
+    with text.Progress(2, 8.4, stream) as progress:
+        progress.status("x", "detection", time.monotonic_ns())
+        progress.done(result(bad))
+        progress.done(result(good))
+    assert stream.getvalue().splitlines() == [
+        "running 2 scenarios at once; the longest is watched for 8.4 s",
+        "1/2 fail         link/bad",
+        "2/2 pass         outcomes/peer-unreachable",
+    ]
+
+
+def test_progress_of_one_scenario() -> None:
+    """One is not several."""
+    stream = io.StringIO()
+    with text.Progress(1, 2.0, stream):
+        pass
+    assert stream.getvalue() == "running 1 scenario at once; the longest is watched for 2.0 s\n"
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Yes."""
+        return True
+
+
+def test_progress_on_a_terminal_cleans_up_after_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shows what is awaited and until when, and leaves nothing behind: the cursor is shown, the lines are erased."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+    with text.Progress(3, 8.4, stream) as progress:
+        progress.status("link/own", "detection", time.monotonic_ns() + 5_000_000_000)
+        progress.done(result(verdicts()[2]))
+        assert progress._live is not None
+        progress._live.refresh()
+    written = stream.getvalue()
+    assert "link/own" in written
+    assert "awaiting detection" in written
+    assert "at most   5.0 s" in written
+    assert "1 of 3 done" in written
+    assert "1 fail" in written
+    assert written.count("\x1b[?25l") == written.count("\x1b[?25h") == 1
+    assert written.endswith("\x1b[2K")  # erased
+    assert "\n\n" not in written
+
+
+def test_progress_keeps_to_the_terminals_size() -> None:
+    """Never more than a dozen scenarios, one line each, however long their names: nothing wraps, nothing scrolls."""
+    progress = text.Progress(300, 8.4, io.StringIO())
+    for number in range(300):
+        progress.status(f"some/very/long/folder/name/{'x' * 70}-{number}", "detection", time.monotonic_ns())
+    for width in (80, 40):
+        lines = shown(progress._render(), width)
+        assert len(lines) == text.LINES_SHOWN + 2
+        assert max(len(line) for line in lines) <= width
+        assert "and 288 more" in lines[-2]
+        assert "0 of 300 done" in lines[-1]
+
+
+def test_what_is_over_is_not_awaited() -> None:
+    """A scenario that says "done" leaves the display."""
+    progress = text.Progress(1, 8.4, io.StringIO())
+    progress.status("a", "building the lab", None)
+    assert "building the lab" in joined(shown(progress._render(), 80))
+    progress.status("a", "done", None)
+    assert shown(progress._render(), 80)[0].strip() == "0 of 1 done"
+
+
+def test_files_are_wide_and_any_encoding_will_do() -> None:
+    """Output into a file is 140 columns wide; what its encoding lacks is replaced."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    console = text.console(stream)
+    assert console.width == text.WIDTH_OF_FILES
+    console.print("━ ●")
+    stream.flush()
+    assert raw.getvalue() == b"? ?\n"

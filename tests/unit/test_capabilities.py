@@ -1,0 +1,102 @@
+"""What a machine can do: found out by trying, told with a mend."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from harness import capabilities
+from harness.capabilities import Capability
+from harness.errors import CapabilityError, LabError
+
+
+def test_hz_is_one_that_kernels_have() -> None:
+    """It comes from the resolution of the coarse clock, which is one jiffy."""
+    hz, source = capabilities.hz()
+    assert hz in (100, 250, 300, 1000)
+    assert source.startswith("clock_getres(CLOCK_MONOTONIC_COARSE) = ")
+
+
+@pytest.mark.parametrize(
+    ("resolution_s", "hz"), [(0.01, 100), (0.004, 250), (0.003333333, 300), (0.001, 1000), (0.001953125, 512)]
+)
+def test_hz_from_a_jiffy(resolution_s: float, hz: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A jiffy of 3333333 ns is HZ=300."""
+    monkeypatch.setattr("time.clock_getres", lambda _: resolution_s)
+    assert capabilities.hz.__wrapped__()[0] == hz
+
+
+def attempted(error: Exception | None) -> Capability:
+    """A trial that fails, or does not."""
+
+    def trial() -> str:
+        if error is not None:
+            raise error
+        return "all of it"
+
+    return capabilities._attempt("thing", trial, "scenarios", "CONFIG_THING")
+
+
+def test_what_works_is_available() -> None:
+    """With what was found, and nothing to mend."""
+    found = attempted(None)
+    assert (found.available, found.found, found.mend) == (True, "all of it", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "found", "mend"),
+    [
+        (CapabilityError("thing", "not there", "apt-get install thing"), "not there", "apt-get install thing"),
+        (LabError("expected a bridge, found none"), "expected a bridge, found none", "CONFIG_THING"),
+        (OSError(95, "Operation not supported"), "[Errno 95] Operation not supported", "CONFIG_THING"),
+    ],
+)
+def test_what_fails_has_a_mend(error: Exception, found: str, mend: str) -> None:
+    """The error's own, or the option of the kernel that the trial needs."""
+    missing = attempted(error)
+    assert (missing.available, missing.found) == (False, found)
+    assert mend in missing.mend
+
+
+def test_without_namespaces_nothing_else_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What needs them cannot be told; all that is missing has a mend and a use."""
+
+    def refused() -> str:
+        raise CapabilityError("network namespaces", "not allowed", "run as root")
+
+    monkeypatch.setattr(capabilities, "_namespaces", refused)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    found = {item.name: item for item in capabilities.survey()}
+    assert list(found) == ["kernel", "namespaces", "docker", "toxiproxy-server"]
+    missing = [item for item in found.values() if not item.available]
+    assert [(item.name, item.essential) for item in missing] == [
+        ("namespaces", True),
+        ("docker", False),
+        ("toxiproxy-server", False),
+    ]
+    assert all(item.mend and item.needed_for for item in missing)
+
+
+def test_a_docker_daemon_is_one_that_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not a file that lies where its socket should be."""
+    path = tmp_path / "docker.sock"
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    assert "No such file or directory" in capabilities._docker().found
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        assert "Connection refused" in capabilities._docker().found
+        listener.listen()
+        assert capabilities._docker().available
+
+
+@pytest.mark.parametrize("where", ["tcp://127.0.0.1:1", "ssh://", "nonsense"])
+def test_other_ways_to_a_docker_daemon(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address by TCP is tried; what is no address is told."""
+    monkeypatch.setenv("DOCKER_HOST", where)
+    found = capabilities._docker()
+    assert not found.available
+    assert where in found.found
+    assert found.mend

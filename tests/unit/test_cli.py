@@ -1,0 +1,184 @@
+"""The command line: arguments in, exit statuses out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness import __version__, cli, plan, timeline
+from harness.errors import CapabilityError, HarnessError, LabError, ScenarioError, UsageError
+from harness.timeline import Event
+from tests.unit.timelines import as_foreseen, changed, unreachable, without
+
+COMMANDS = ("run", "list", "plan", "judge", "predict", "doctor", "clean")
+
+
+def ended(*arguments: str) -> int:
+    """The exit status, also where argparse ends the program."""
+    try:
+        return cli.main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` ends well, says what the command does, and shows one call that the parser itself accepts."""
+    assert ended(command, "--help") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    example = shown.rpartition("example: ")[2]
+    assert example.startswith(f"harness {command}")
+    cli._parser().parse_args(example.split()[1:])
+
+
+def test_the_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table of commands is complete, and this test knows all of them."""
+    assert ended("--help") == 0
+    shown = capsys.readouterr().out
+    subparsers = next(a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
+    assert set(subparsers.choices) == set(COMMANDS)
+    assert all(f"    {command} " in shown for command in COMMANDS)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints the package's."""
+    assert ended("--version") == 0
+    assert capsys.readouterr().out == f"keepalive-harness {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "required: COMMAND"),
+        (["dance"], "invalid choice: 'dance'"),
+        (["run", "--jobs", "0"], "--jobs: expected a whole number from 1 on, found 0"),
+        (["run", "--jobs", "many"], "--jobs: expected a whole number from 1 on, found many"),
+        (["run", "--frobnicate"], "--frobnicate"),
+        (["plan"], "required: NAME"),
+        (["predict", "--idle", "5"], "required: --interval, --count"),
+        (["predict", "--idle", "x", "--interval", "1", "--count", "1"], "--idle: invalid int value: 'x'"),
+        (["predict", "--idle", "0", "--interval", "1", "--count", "1"], "--idle: expected a whole number from 1"),
+        (["list", "outcomes/peer-dwon"], "did you mean outcomes/peer-down"),
+        (["run", "no-such-thing"], "expected a scenario's name, folder or file"),
+        (["judge", "/nonexistent"], "expected run directories"),
+        (["judge"], "required: DIR"),
+    ],
+)
+def test_bad_usage_ends_with_2(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is wrong is said on standard error, and nothing is printed or run."""
+    assert ended(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert words in err
+    assert out == ""
+
+
+def test_a_report_into_no_folder_is_refused_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A long run is not lost to a typing mistake in its last argument."""
+    assert ended("run", "outcomes", "--json", "/nonexistent/x.json", "--out", str(tmp_path / "out")) == 2
+    assert "expected a folder to write /nonexistent/x.json into" in capsys.readouterr().err
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--out` never mixes two runs."""
+    (tmp_path / "something").touch()
+    assert ended("run", "outcomes", "--out", str(tmp_path)) == 2
+    assert "expected an empty or new folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UsageError("x"), 2),
+        (ScenarioError("file", "key", 1, "2"), 2),
+        (CapabilityError("a", "b", "c"), 3),
+        (LabError("x"), 3),
+        (HarnessError("x"), 3),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_every_error_has_its_exit_status(
+    error: BaseException, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Errors of the harness are one line on standard error, without a traceback."""
+
+    def failing(_: argparse.Namespace) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, "_doctor", failing)
+    assert ended("doctor") == status
+    assert capsys.readouterr().err.startswith("harness: ")
+
+
+def test_list_shows_names_and_claims(capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder's scenarios, each with its summary, in the order of their names."""
+    assert ended("list", "outcomes") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == sorted(line.split()[0] for line in lines)
+    assert any(line.startswith("outcomes/peer-down") and "ETIMEDOUT" in line for line in lines)
+
+
+def test_plan_shows_predictions_without_running(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each plan is a paragraph."""
+    assert ended("plan", "outcomes/peer-down", "outcomes/peer-alive") == 0
+    first, second = capsys.readouterr().out.split("\n\n")
+    assert first.startswith("outcomes/peer-down: ")
+    assert "prediction  ETIMEDOUT" in first
+    assert "prediction  nothing noticed" in second
+
+
+def test_predict_in_words_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same numbers both ways."""
+    options = ["predict", "--idle", "2", "--interval", "1", "--count", "3", "--hz", "250"]
+    assert ended(*options) == 0
+    assert "5.072 to 5.104 s after arming" in capsys.readouterr().out
+    assert ended(*options, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["window_s"] == [5.072, 5.104]
+
+
+def saved(folder: Path, events: list[Event]) -> None:
+    """A run directory by hand."""
+    folder.mkdir(parents=True)
+    plan.save(unreachable(), folder)
+    encoded = b"".join(msgspec.json.encode(event) + b"\n" for event in events)
+    (folder / timeline.FILE_NAME).write_bytes(encoded)
+
+
+def test_judging_saved_runs_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every run below the folder is drawn and judged; the worst of them is the exit status."""
+    good = as_foreseen(unreachable())
+    saved(tmp_path / "a" / "good", good)
+    assert ended("judge", str(tmp_path)) == 0
+    out = capsys.readouterr().out
+    assert "┣━ blackhole" in out
+    assert "pass     by/hand" in out
+    saved(tmp_path / "b", without(good, "run.ended"))
+    assert ended("judge", str(tmp_path)) == 3
+    saved(tmp_path / "c", changed(good, "subject.detected", errno="EPIPE"))
+    assert ended("judge", str(tmp_path)) == 1
+    assert ended("judge", str(tmp_path / "a" / "good")) == 0
+
+
+def test_a_saved_run_that_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A plan that cannot be read, or a timeline with garbage in it, is bad usage, and the file is named."""
+    saved(tmp_path / "x", as_foreseen(unreachable()))
+    (tmp_path / "x" / timeline.FILE_NAME).write_bytes(b"garbage\nmore\n")
+    assert ended("judge", str(tmp_path)) == 2
+    assert "timeline.jsonl:1: expected an event" in capsys.readouterr().err
+    (tmp_path / "x" / plan.FILE_NAME).write_bytes(b"{}")
+    assert ended("judge", str(tmp_path)) == 2
+    assert "plan.json: expected a plan of format" in capsys.readouterr().err
+
+
+def test_clean_with_nothing_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says so, and ends well."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert ended("clean", "--runs") == 0
+    assert capsys.readouterr().out == "nothing to remove\n"

@@ -1,0 +1,254 @@
+"""The ledger: what a run made is written down first, and removed by name, whoever has to do it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness.errors import LabError
+from harness.lab import ledger
+from harness.lab.ledger import MARK_VARIABLE, Entry, Ledger
+
+SLEEP = [sys.executable, "-I", "-S", "-c", "import sys; print(flush=True); sys.stdin.read()"]
+
+
+@pytest.fixture(autouse=True)
+def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A state folder of the test's own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return tmp_path / "keepalive-harness"
+
+
+def files(state: Path) -> list[Path]:
+    """The ledgers on disk."""
+    return sorted((state / "ledger").glob("*"))
+
+
+def entries(path: Path) -> list[Entry]:
+    """What a ledger says."""
+    return [msgspec.json.decode(line, type=Entry) for line in path.read_bytes().splitlines()]
+
+
+def sleeper(token: str) -> subprocess.Popen[bytes]:
+    """A program that carries a token and has begun."""
+    process = subprocess.Popen(
+        SLEEP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, MARK_VARIABLE: token}
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+@pytest.fixture
+def programs() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that are ended with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def left_behind(state: Path, *lines: bytes) -> Path:
+    """A ledger whose run is over."""
+    path = state / "ledger" / "old.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def line(kind: str, token: str, what: str = "") -> bytes:
+    """One line of a ledger."""
+    return msgspec.json.encode(Entry(kind, token, what)) + b"\n"
+
+
+# --- one's own -------------------------------------------------------------------------------------------
+
+
+def test_what_is_made_is_on_disk_before_it_exists(state: Path) -> None:
+    """An announcement is complete in the file when it returns; there is no file without one."""
+    own = Ledger()
+    assert files(state) == []
+    token = own.announce("program", "echo on server")
+    (path,) = files(state)
+    assert path.suffix == ".jsonl"
+    assert entries(path) == [Entry("program", token, "echo on server")]
+    own.settle(token)
+
+
+def test_the_file_goes_with_the_last_thing(state: Path) -> None:
+    """Settled entries are struck out; when nothing is open the file is gone, and the next entry makes another."""
+    own = Ledger()
+    first, second = own.announce("program", "a"), own.announce("program", "b")
+    assert first != second
+    own.settle(first)
+    (path,) = files(state)
+    assert entries(path)[-1] == Entry("done", first)
+    own.settle(second)
+    assert files(state) == []
+    third = own.announce("program", "c")
+    assert files(state) not in ([], [path])
+    own.settle(third)
+
+
+def test_settling_twice_does_nothing(state: Path) -> None:
+    """What is not open cannot be settled, and makes no file."""
+    own = Ledger()
+    token = own.announce("program", "a")
+    own.settle(token)
+    own.settle(token)
+    own.settle("unheard of")
+    assert files(state) == []
+
+
+def test_a_living_runs_ledger_is_locked(state: Path) -> None:
+    """While its process lives a ledger is nobody's leftover."""
+    own = Ledger()
+    token = own.announce("program", "a")
+    assert list(ledger.leftovers()) == []
+    assert ledger.clean() == []
+    assert len(files(state)) == 1
+    own.settle(token)
+
+
+def test_what_is_open_at_the_end_is_removed(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
+    """Finishing kills what was announced and not settled, and only that."""
+    own = Ledger()
+    programs += [sleeper(own.announce("program", "mine")), sleeper("another's")]
+    own.finish()
+    assert programs[0].wait(5) == -signal.SIGKILL
+    assert programs[1].poll() is None
+    assert files(state) == []
+    own.finish()
+
+
+def test_a_fork_owns_nothing(state: Path) -> None:
+    """A child process that exits leaves its parent's programs alone."""
+    own = Ledger()
+    token = own.announce("program", "a")
+    own._owner = os.getpid() + 1
+    own.finish()
+    assert len(files(state)) == 1
+    own.settle(token)
+
+
+@pytest.mark.parametrize("ending", ["sys.exit(3)", "raise KeyboardInterrupt", "os.kill(os.getpid(), signal.SIGINT)"])
+def test_an_interrupted_process_leaves_nothing(state: Path, ending: str) -> None:
+    """However an interpreter comes to its end by itself, the programs in its ledger end with it."""
+    script = f"""
+        import os, signal, subprocess, sys
+        from harness.lab.ledger import LEDGER, MARK_VARIABLE
+        mark = {{**os.environ, MARK_VARIABLE: LEDGER.announce("program", "a")}}
+        program = subprocess.Popen(["sleep", "60"], env=mark, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        print(program.pid, flush=True)
+        {ending}
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
+    assert not Path(f"/proc/{done.stdout.strip()}/exe").exists()
+    assert files(state) == []
+
+
+def test_a_state_folder_that_cannot_be_written_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The error names the folder and the variable to set."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with pytest.raises(LabError, match=f"Not a directory at {tmp_path}/file/.*; set XDG_STATE_HOME"):
+        Ledger().announce("program", "a")
+
+
+def test_where_the_state_folder_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """$XDG_STATE_HOME where it is absolute, else below the home, else (no home at all) a folder in /tmp."""
+    assert ledger.state_folder() == tmp_path / "keepalive-harness"
+    monkeypatch.setenv("HOME", "/home/somebody")
+    for ignored in ("relative/path", ""):
+        monkeypatch.setenv("XDG_STATE_HOME", ignored)
+        assert ledger.state_folder() == Path("/home/somebody/.local/state/keepalive-harness")
+
+    def nobody(_: type[Path]) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", classmethod(nobody))
+    assert ledger.state_folder().name == f"keepalive-harness-{os.getuid()}"
+
+
+# --- others' ---------------------------------------------------------------------------------------------
+
+
+def test_what_a_killed_run_left_is_removed_by_name(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
+    """Cleaning ends exactly the processes that carry a token from the ledger, and says so."""
+    programs += [sleeper("aa"), sleeper("bb"), sleeper("cc")]
+    path = left_behind(state, line("program", "aa", "redis on server"), line("program", "bb"), line("done", "bb"))
+    removed = ledger.clean()
+    assert removed == [f"process {programs[0].pid} (redis on server)", f"ledger {path}"]
+    assert programs[0].wait(5) == -signal.SIGKILL
+    assert [program.poll() for program in programs[1:]] == [None, None]
+    assert ledger.clean() == []
+
+
+def test_children_of_a_program_go_with_it(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
+    """The mark is inherited, so what a program has started is found too."""
+    shell = subprocess.Popen(
+        ["/bin/sh", "-c", "sleep 60 & echo $!; exec sleep 61"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, MARK_VARIABLE: "aa"},
+    )
+    programs.append(shell)
+    assert shell.stdout is not None
+    child = int(shell.stdout.readline())
+    left_behind(state, line("program", "aa", "a shell"))
+    removed = ledger.clean()
+    assert {f"process {pid} (a shell)" for pid in (child, shell.pid)} == set(removed[:-1])
+
+
+def test_a_torn_line_is_no_entry(state: Path) -> None:
+    """A run killed while it announced something had not made it yet."""
+    whole = line("program", "aa", "a")
+    left_behind(state, line("done", "unknown"), whole, line("program", "bb", "b")[:-9])
+    ((_, found),) = ledger.leftovers()
+    assert found == [Entry("program", "aa", "a")]
+    assert len(ledger.clean()) == 1
+
+
+def test_other_kinds_of_entries_are_left_alone(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
+    """Only what is called a program is a process to end."""
+    programs.append(sleeper("aa"))
+    path = left_behind(state, line("container", "aa", "of a later version"))
+    assert ledger.clean() == [f"ledger {path}"]
+    assert programs[0].poll() is None
+
+
+def test_a_ledger_that_goes_while_it_is_looked_at_is_passed_over(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its run ended well between the listing and the opening."""
+    path = left_behind(state, line("program", "aa"))
+    real = Path.open
+
+    def vanishing(self: Path, *arguments: str) -> object:
+        path.unlink(missing_ok=True)
+        return real(self, *arguments)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", vanishing)
+    assert list(ledger.leftovers()) == []
+
+
+def test_run_directories_are_removed_but_those_in_use(state: Path) -> None:
+    """Folders of harnesses that are over go; that of a living process and what is not ours stay."""
+    runs = state / "runs"
+    over, living = runs / "20260101-120000-4194999", runs / f"20260101-120000-{os.getpid()}"
+    for folder in (over / "outcomes", living, runs / "mine"):
+        folder.mkdir(parents=True)
+    assert ledger.clean_runs() == [f"run directory {over}"]
+    assert sorted(folder.name for folder in runs.iterdir()) == [living.name, "mine"]
+
+
+def test_nothing_to_clean(state: Path) -> None:
+    """Where nothing was ever run there is nothing to remove, and nothing is made."""
+    assert ledger.clean() == ledger.clean_runs() == []
+    assert not state.exists()

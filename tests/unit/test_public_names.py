@@ -1,0 +1,59 @@
+"""The package's face: what `import harness` gives, and what it costs."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import harness
+
+HEAVY = {"asyncio", "msgspec", "pyroute2", "pytest", "rich", "hypothesis", "docker"}
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that are loaded after some code in a fresh interpreter."""
+    script = f"{code}\nimport sys\nprint(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_public_names_are_sorted_and_said_once() -> None:
+    """`__all__` is in order, without repeats, and says where each name lives."""
+    assert list(harness.__all__) == sorted(set(harness.__all__))
+    assert set(harness.__all__) == set(harness._HOMES)
+
+
+@pytest.mark.parametrize("name", harness.__all__)
+def test_every_public_name_can_be_had(name: str) -> None:
+    """Each is what its home calls by that name, documented, and shown by dir()."""
+    value = getattr(harness, name)
+    assert value is getattr(importlib.import_module(harness._HOMES[name]), name)
+    assert value.__doc__
+    assert name in dir(harness)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """As of any module."""
+    with pytest.raises(AttributeError, match="module 'harness' has no attribute 'Nonsense'"):
+        harness.Nonsense  # noqa: B018
+
+
+def test_importing_the_package_costs_next_to_nothing() -> None:
+    """It loads nothing of what the package depends on, and no asyncio."""
+    assert not HEAVY & loaded_by("import harness")
+
+
+def test_the_command_line_loads_little() -> None:
+    """`--help` needs none of it either."""
+    code = "import harness.cli\ntry:\n    harness.cli.main(['--help'])\nexcept SystemExit:\n    pass"
+    assert not HEAVY & loaded_by(code)
+
+
+def test_the_plugin_loads_nothing_but_pytest() -> None:
+    """Every pytest session in the environment loads it."""
+    loaded = loaded_by("import harness.pytest_plugin")
+    assert not (HEAVY - {"pytest", "asyncio"}) & loaded
+    assert {name for name in loaded if name.startswith("harness")} == {"harness", "harness.pytest_plugin"}

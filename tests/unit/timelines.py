@@ -1,0 +1,132 @@
+"""Timelines made by hand: what a run that goes exactly as foreseen would leave, to be bent by the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from harness.faults import AnyFault, Blackhole, LinkDown
+from harness.plan import MachineFacts, Plan, make
+from harness.scenario import Endpoint, Expect, Keepalive, Scenario
+from harness.timeline import Event
+
+ARMED_NS = 100_000_000
+"""When after the timeline's opening the subject is armed."""
+SECOND = 1_000_000_000
+MACHINE = MachineFacts(kernel="6.18.0", hz=250, hz_source="given", cpus=2)
+ALIVE = Endpoint(keepalive=Keepalive(idle_s=2, interval_s=1, count=3))
+"""Noticed 5.072 s after arming at the earliest, at HZ=250."""
+SILENT = Endpoint()
+
+
+def planned(
+    *faults: AnyFault,
+    client: Endpoint = ALIVE,
+    server: Endpoint = SILENT,
+    machine: MachineFacts = MACHINE,
+    **expect: Any,
+) -> Plan:
+    """A plan for a client with keepalive 2/1/3, unless said otherwise."""
+    scenario = Scenario(name="by/hand", client=client, server=server, faults=faults, expect=Expect(**expect))
+    return make(scenario, machine)
+
+
+def unreachable(**expect: Any) -> Plan:
+    """The common case: a blackhole, ETIMEDOUT, an RST at the abort."""
+    return planned(Blackhole(at_s=0.5), **{"outcome": "detected", "errno": "ETIMEDOUT", **expect})
+
+
+def flap() -> Plan:
+    """An outage that is survived: two probes are lost, the later ones answered."""
+    return planned(LinkDown(on="server", at_s=0.5, for_s=3.1), outcome="survives", bound_s=8)
+
+
+def as_foreseen(plan: Plan) -> list[Event]:
+    """The events of a run in which everything comes in the middle of its window."""
+    prediction = plan.prediction
+    assert prediction is not None
+    side = plan.scenario.expect.side
+    outcome = plan.expected[0]
+    end_ns = None if outcome.window_ns is None else _middle(outcome.window_ns)
+    events = [
+        Event(0, "opened", "harness", {"monotonic_ns": 5, "realtime_ns": 7}),
+        at(-1_000_000, "segment", side, way="in", role="syn-ack", flags="SA"),
+        at(0, "subject.armed", side, side=side, took_ns=1000),
+        *_faults(plan, plan.watch_ns if end_ns is None else end_ns),
+    ]
+    for window in prediction.probe_windows_ns[: outcome.probes_seen[0]]:
+        sent_ns = _middle(window)
+        events.append(at(sent_ns, "segment", side, way="out", role="probe", flags="A"))
+        if end_ns is None and sent_ns > _until_ns(plan):
+            events.append(at(sent_ns + 50_000, "segment", side, way="in", role="answer", flags="A"))
+    if end_ns is None:
+        ended_ns = plan.watch_ns + 1_000_000
+        events.append(at(ended_ns, "subject.alive", "client", side="client", echo=True))
+    else:
+        ended_ns = end_ns + 20_000_000
+        events += _end(plan, side, end_ns)
+    events.append(at(ended_ns + 1000, "run.ended", "harness", reason="by hand"))
+    return sorted(events, key=lambda event: event.t_ns)
+
+
+def at(after_armed_ns: int, kind: str, source: str = "client", **data: Any) -> Event:
+    """An event at a time after arming."""
+    return Event(ARMED_NS + after_armed_ns, kind, source, data)
+
+
+def without(events: Sequence[Event], *kinds: str) -> list[Event]:
+    """The events, less those of some kinds."""
+    return [event for event in events if event.kind not in kinds]
+
+
+def moved(events: Sequence[Event], kind: str, to_ns: int) -> list[Event]:
+    """The events, with those of a kind at another time after arming."""
+    return [msgspec.structs.replace(e, t_ns=ARMED_NS + to_ns) if e.kind == kind else e for e in events]
+
+
+def changed(events: Sequence[Event], kind: str, **data: Any) -> list[Event]:
+    """The events, with other data in those of a kind."""
+    return [msgspec.structs.replace(e, data={**e.data, **data}) if e.kind == kind else e for e in events]
+
+
+def segments(events: Sequence[Event], role: str) -> list[Event]:
+    """The captured segments of a role."""
+    return [event for event in events if event.kind == "segment" and event.data["role"] == role]
+
+
+def _middle(window: tuple[int, int]) -> int:
+    return (window[0] + window[1]) // 2
+
+
+def _until_ns(plan: Plan) -> int:
+    return round(max((fault.until_s or 0.0 for fault in plan.scenario.faults), default=0.0) * 1e9)
+
+
+def _faults(plan: Plan, end_ns: int) -> list[Event]:
+    events = []
+    for index, fault in enumerate(plan.scenario.faults):
+        injected_ns = -50_000_000 if fault.standing else round(fault.at_s * 1e9) + 100_000
+        healed_ns = end_ns + 30_000_000 if fault.until_s is None else round(fault.until_s * 1e9) + 100_000
+        common = {"index": index, "fault": fault.kind}
+        level = "in-place" if fault.standing and plan.expected[0].kind == "quiet" else "bit"
+        events += [
+            at(injected_ns, "fault.injected", "fault", took_ns=2_000_000, **common),
+            at(healed_ns - 5000, "fault.evidence", "fault", level=level, found="traces", **common),
+            at(healed_ns, "fault.healed", "fault", took_ns=2_000_000, **common),
+        ]
+    return events
+
+
+def _end(plan: Plan, side: str, end_ns: int) -> list[Event]:
+    outcome = plan.expected[0]
+    if outcome.kind == "eof":
+        fin = at(end_ns - 100_000, "segment", side, way="in", role="fin", flags="FA")
+        return [fin, at(end_ns, "subject.eof", side, side=side, poll=["IN", "RDHUP"])]
+    noticed = at(end_ns, "subject.detected", side, side=side, errno=outcome.errno, poll=["IN", "ERR"])
+    if outcome.rst:
+        return [at(end_ns - 100_000, "segment", side, way="out", role="rst", flags="RA"), noticed]
+    if outcome.errno == "ECONNRESET":
+        return [at(end_ns - 100_000, "segment", side, way="in", role="rst", flags="R"), noticed]
+    return [noticed]
