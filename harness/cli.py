@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 Command = Callable[[argparse.Namespace], int]
 
 
+PATIENCE_S = 60
+"""The longest that a scenario which nobody named may take in real time."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     options = _parser().parse_args(arguments)
@@ -156,6 +160,8 @@ def _plans(words: Sequence[str], kernel: Kernel | None = None) -> list[Plan]:
 def _run(options: argparse.Namespace) -> int:
     kernel = _kernel_of(options) if options.clock == "virtual" else None
     plans = _plans(options.words, kernel)
+    if not options.words and kernel is None:
+        plans = _fitting(plans)
     for file in (options.json, options.junit):
         if file not in (None, "-") and not Path(file).resolve().parent.is_dir():
             raise UsageError(f"expected a folder to write {file} into, found none")
@@ -180,6 +186,19 @@ def _run(options: argparse.Namespace) -> int:
     console.print(f"plans, timelines and captures: {out}", soft_wrap=True, markup=False)
     _write_reports(options, results, wall_s)
     return _status(verdicts)
+
+
+def _fitting(plans: list[Plan]) -> list[Plan]:
+    """The plans that end in a minute of real time, where nobody named any; says what is left out."""
+    fitting = [plan for plan in plans if plan.watch_ns <= PATIENCE_S * 1_000_000_000]
+    if len(fitting) < len(plans):
+        longer = len(plans) - len(fitting)
+        print(
+            f"harness: left out {longer} scenarios that take more than {PATIENCE_S} s of real time: "
+            "name them, or use --clock virtual",
+            file=sys.stderr,
+        )
+    return fitting
 
 
 def _kernel_of(options: argparse.Namespace) -> Kernel:

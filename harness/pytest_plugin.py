@@ -70,7 +70,10 @@ class _Runs:
         """
         if self._error is None and plan.name not in self._pending:
             first = plan.name not in self._begun
-            self._start([plan, *(p for p in together if first and p.name not in self._begun)])
+            try:
+                self._start([plan, *(p for p in together if first and p.name not in self._begun)])
+            except Exception as error:  # noqa: BLE001 - it is raised again in each waiting test
+                self._error = error
         with self._news:
             while plan.name not in self._results and self._error is None:
                 self._news.wait(1.0)

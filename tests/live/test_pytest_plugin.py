@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import harness
+from harness import timeline
 
 pytest_plugins = ["pytester"]
 pytestmark = [pytest.mark.live, pytest.mark.timeout(90)]
@@ -36,8 +37,10 @@ errno = "{errno}"
 """
 PROVEN = OUTAGE.format(count=1, kind="blackhole", errno="ETIMEDOUT")
 """Noticed after 2.0 to 2.1 s."""
+RESET = OUTAGE.format(count=1, kind="peer-reboot", errno="ECONNRESET")
+"""Noticed after 1.0 s."""
 REFUTED = OUTAGE.format(count=1, kind="peer-reboot", errno="ETIMEDOUT")
-"""The peer answers with RST after 1.0 s: ECONNRESET."""
+"""The peer answers with RST after 1.0 s all the same."""
 UNCLEAR = """
 [[faults]]
 kind = "blackhole"
@@ -66,19 +69,14 @@ def write(pytester: pytest.Pytester, **scenarios: str) -> None:
         path.write_text(text)
 
 
-def took(result: pytest.RunResult) -> float:
-    """Seconds of a session."""
-    return float(result.duration)
-
-
 # --- scenario files --------------------------------------------------------------------------------------
 
 
 def test_scenario_files_are_tests_and_run_together(pytester: pytest.Pytester) -> None:
-    """Each file is an item named after it; three take little longer than one; other tests keep their place."""
+    """Each file is an item named after it, and none has to wait until another one is over."""
     write(pytester, nets__first=PROVEN, nets__second=PROVEN, third=PROVEN)
     pytester.makepyfile(test_a="def test_before(): pass", test_z="def test_after(): pass")
-    result = pytester.runpytest_subprocess("-v", "-Werror")
+    result = pytester.runpytest_subprocess("-v", "-Werror", "--harness-out", "kept")
     result.assert_outcomes(passed=5)
     result.stdout.fnmatch_lines(
         [
@@ -87,7 +85,16 @@ def test_scenario_files_are_tests_and_run_together(pytester: pytest.Pytester) ->
             "third.scenario.toml::third PASSED*",
         ]
     )
-    assert took(result) < 2 * 2.1
+    lengths = [length_of(pytester.path / "kept" / name) for name in ("nets/first", "nets/second", "third")]
+    assert max(begun for begun, _ in lengths) < min(ended for _, ended in lengths)
+
+
+def length_of(folder: Path) -> tuple[int, int]:
+    """When a run was armed and when it ended, in CLOCK_MONOTONIC."""
+    events = timeline.load(folder)
+    opened = int(events[0].data["monotonic_ns"])
+    armed = next(event for event in events if event.kind == "subject.armed")
+    return opened + armed.t_ns, opened + max(event.t_ns for event in events)
 
 
 def test_scenarios_stand_together_while_other_tests_wait(pytester: pytest.Pytester) -> None:
@@ -137,7 +144,7 @@ def test_a_bad_file_is_a_collection_error(pytester: pytest.Pytester) -> None:
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines_random(
         [
-            "wrong.scenario.toml: expect.outcom: expected no such key here; the keys are side, outcome, *, found 'eof'",
+            "wrong.scenario.toml: expect.outcom: expected *outcome*, found 'eof'",
             "torn.scenario.toml: expected valid TOML, found *",
         ]
     )
@@ -156,7 +163,7 @@ def test_what_cannot_be_planned_is_a_collection_error(pytester: pytest.Pytester)
 
 def test_selection_runs_only_what_is_selected(pytester: pytest.Pytester, state: Path) -> None:
     """With -k the other scenarios are not even started; with --collect-only none is."""
-    write(pytester, outage=PROVEN, reboot=REFUTED)
+    write(pytester, outage=RESET, reboot=REFUTED)
     pytester.runpytest_subprocess("--collect-only").stdout.fnmatch_lines(
         ["*<ScenarioItem outage>", "*2 tests collected*"]
     )
@@ -168,11 +175,11 @@ def test_selection_runs_only_what_is_selected(pytester: pytest.Pytester, state: 
 
 def test_the_first_failure_can_end_the_session(pytester: pytest.Pytester, state: Path) -> None:
     """With -x the session ends at once, though other scenarios still run, and leaves no process and no ledger."""
-    slow = "[client.keepalive]\nidle_s = 30\n[[faults]]\nkind='process-freeze'\nat_s=0\n[expect]\noutcome='never'\nbound_s=40\n"
-    write(pytester, a=REFUTED, b=slow)
+    frozen = "[[faults]]\nkind = 'process-freeze'\nat_s = 0\n\n[expect]\noutcome = 'never'\nbound_s = 60\n"
+    write(pytester, a=REFUTED, b=frozen)
     result = pytester.runpytest_subprocess("-x", "--harness-out", "kept")
     result.assert_outcomes(failed=1)
-    assert took(result) < 8
+    assert float(result.duration) < 30
     assert list((state / "keepalive-harness" / "ledger").iterdir()) == []
     assert not processes_with(str(pytester.path))
 
@@ -245,7 +252,8 @@ def test_a_second_run_of_an_item_is_a_new_run(pytester: pytest.Pytester) -> None
     )
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(failed=2)
-    assert took(result) > 2 * 1.0
+    assert len(list((pytester.path / "state" / "keepalive-harness" / "runs").rglob("verdict.json"))) == 1
+    assert float(result.duration) > 2 * 1.0
 
 
 # --- time limits -----------------------------------------------------------------------------------------
@@ -275,12 +283,11 @@ def test_a_scenario_that_hangs_ends_with_its_timeline(pytester: pytest.Pytester)
             "run directory: *slow",
         ]
     )
-    assert took(result) < 4
 
 
 def test_every_scenario_has_a_time_limit(pytester: pytest.Pytester) -> None:
     """It comes from the plan and goes before the session's own."""
-    write(pytester, slow=PROVEN)
+    write(pytester, slow=RESET)
     pytester.makeconftest(
         """
         def pytest_runtest_setup(item):
@@ -290,12 +297,12 @@ def test_every_scenario_has_a_time_limit(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\ntimeout = 1\n")
     result = pytester.runpytest_subprocess("-s")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["limit: (34.*,)"])
+    result.stdout.fnmatch_lines(["*limit: (33.*,)"])
 
 
 def test_without_the_timeout_plugin_scenarios_still_run(pytester: pytest.Pytester) -> None:
     """Switched off, it is not missed, not even where unknown marks are errors."""
-    write(pytester, quick=PROVEN)
+    write(pytester, quick=RESET)
     result = pytester.runpytest_subprocess("-p", "no:timeout", "--strict-markers")
     result.assert_outcomes(passed=1)
 
@@ -448,7 +455,7 @@ def test_mistakes_in_hand_written_tests_are_told(pytester: pytest.Pytester) -> N
 # --- sessions that have nothing to do with it ------------------------------------------------------------
 
 
-def test_a_plain_session_is_left_alone(pytester: pytest.Pytester) -> None:
+def test_a_plain_session_is_left_alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without scenarios and `lab`, nothing heavy is loaded and no namespace is entered, whatever is called lab."""
     pytester.makepyfile(
         """
@@ -469,7 +476,7 @@ def test_a_plain_session_is_left_alone(pytester: pytest.Pytester) -> None:
         """
     )
     for kind in ("user", "net"):
-        pytester._monkeypatch.setenv(kind, os.readlink(f"/proc/self/ns/{kind}"))
+        monkeypatch.setenv(kind, str(Path(f"/proc/self/ns/{kind}").readlink()))
     pytester.runpytest_subprocess("-p", "no:hypothesispytest").assert_outcomes(passed=1)
 
 
@@ -486,8 +493,14 @@ def ordinary_users_python() -> list[str]:
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for name in filter(None, (sys.executable, shutil.which(version, path=os.defpath))):
         command = [*without_privileges(), name]
-        probe = [*command, "-c", "import harness.workbench, pytest, msgspec, pyroute2"]
-        if subprocess.run(probe, capture_output=True, env=environment("/"), check=False).returncode == 0:
+        # Twice, because its child may find out what it is not allowed that this one was before setpriv was done.
+        probe = (
+            "import subprocess, sys, harness.workbench, pytest; subprocess.run([sys.executable, '-c', ''], check=True)"
+        )
+        if (
+            subprocess.run([*command, "-c", probe], capture_output=True, env=environment("/"), check=False).returncode
+            == 0
+        ):
             return command
     pytest.skip(f"no {version} with these packages that uid {NOBODY} may run")
 
@@ -541,7 +554,7 @@ def as_ordinary_user(folder: Path, *arguments: str) -> subprocess.CompletedProce
 
 def test_an_ordinary_users_scenarios_leave_the_session_alone(users_folder: Path) -> None:
     """Scenario files are run in another process: the other tests keep network and user, even beside threads."""
-    (users_folder / "reboot.scenario.toml").write_text(OUTAGE.format(count=1, kind="peer-reboot", errno="ECONNRESET"))
+    (users_folder / "reboot.scenario.toml").write_text(RESET)
     (users_folder / "test_a.py").write_text(
         textwrap.dedent(
             f"""
@@ -550,7 +563,7 @@ def test_an_ordinary_users_scenarios_leave_the_session_alone(users_folder: Path)
 
             def test_own_network():
                 assert os.getuid() == {NOBODY if os.geteuid() == 0 else os.geteuid()}
-                assert os.readlink("/proc/self/ns/net") == {os.readlink("/proc/self/ns/net")!r}
+                assert os.readlink("/proc/self/ns/net") == {str(Path("/proc/self/ns/net").readlink())!r}
             """
         )
     )
