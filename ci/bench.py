@@ -16,13 +16,19 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from harness import batch, capabilities, plan
+from harness.errors import CapabilityError
 from harness.faults import AnyFault, Blackhole, LinkDown, PeerReboot
 from harness.lab.namespace import ensure_privileges
 from harness.lab.topology import Family, Kind, Topology
 from harness.scenario import Endpoint, Keepalive, Scenario
+
+if TYPE_CHECKING:
+    from harness.venue.kernel import Kernel
 
 
 class Row(NamedTuple):
@@ -46,7 +52,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the scenarios (default: 1)")
     options = parser.parse_args()
     ensure_privileges()
-    rows = [*_start_up(), *_labs(), *_concurrency(options.scenarios, options.seed)]
+    rows = [*_start_up(), *_labs(), *_concurrency(options.scenarios, options.seed), *_virtual(options.seed)]
     print(f"\n{_machine()}; seed {options.seed}\n")
     print("| what | measured | bound |\n|---|---|---|")
     for row in rows:
@@ -169,6 +175,73 @@ def _concurrency(number: int, seed: int) -> list[Row]:
         Row("scenarios that did not pass", len(not_passed), 0, ""),
         Row("open file descriptors at the end", len(list(Path("/proc/self/fd").iterdir())), None, ""),
     ]
+
+
+def _virtual(seed: int) -> list[Row]:
+    """Virtual time: a cold start, a warm guest, many scenarios, and what 200 labs take."""
+    from harness import loader
+    from harness.venue import kernel, uml
+
+    try:
+        found = kernel.find(None)
+    except CapabilityError as error:
+        _say(f"no virtual time: {error}")
+        return []
+    _say(f"virtual time with {found.name}")
+    command = [sys.executable, "-m", "harness", "run", "--clock", "virtual", "defaults/linux"]
+    cold_s = _median_ms(functools.partial(_quiet, command), 5) / 1e3
+    chance = random.Random(seed)
+    machine = uml.machine(found)
+    many = [plan.make(_long_scenario(index, chance), machine) for index in range(1000)]
+    linux = plan.make(loader.find(["defaults/linux"])[0], machine)
+    warm = [
+        msgspec.structs.replace(linux, scenario=msgspec.structs.replace(linux.scenario, name=f"linux-{n}"))
+        for n in range(40)
+    ]
+    warm_s, _ = _in_guests(warm, found, jobs=1)
+    many_s, not_passed = _in_guests(many, found)
+    return [
+        Row("Linux's default keepalive in virtual time: verdict from a cold start, median of 5", cold_s, 1.5, "s"),
+        Row("the same in a warm guest, mean of 40", (warm_s - cold_s) / (len(warm) - 1), 0.2, "s"),
+        Row("1,000 random keepalive scenarios in virtual time", many_s, 60, "s"),
+        Row("of them not inside their exact window", not_passed, 0, ""),
+        Row("guest memory with 200 labs", _memory_mb(found), 512, "MiB"),
+    ]
+
+
+def _in_guests(plans: list[plan.Plan], found: Kernel, jobs: int | None = None) -> tuple[float, int]:
+    """Wall seconds for all, and how many did not pass."""
+    from harness.venue import uml
+
+    venue = functools.partial(uml.run_all, kernel=found, jobs=jobs)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        results = batch.run(plans, Path(folder), _Silent(), venue)
+        return time.perf_counter() - started, sum(r.verdict.verdict != "pass" for r in results)
+
+
+def _long_scenario(index: int, chance: random.Random) -> Scenario:
+    """Idle 1 to 7200 s, interval 1 to 75 s, count 1 to 9."""
+    keepalive = Keepalive(idle_s=chance.randint(1, 7200), interval_s=chance.randint(1, 75), count=chance.randint(1, 9))
+    return Scenario(name=f"long-{index}", client=Endpoint(keepalive=keepalive), faults=(Blackhole(at_s=0.5),))
+
+
+_MANY_LABS = """
+from contextlib import ExitStack
+from harness.lab.netns import NetnsLab
+from harness.lab.topology import Topology
+with ExitStack() as stack:
+    for _ in range(200):
+        stack.enter_context(NetnsLab(Topology(kind="direct")))
+    facts = dict(line.split()[:2] for line in open("/proc/meminfo"))
+    print((int(facts["MemTotal:"]) - int(facts["MemAvailable:"])) / 1024)
+"""
+
+
+def _memory_mb(found: Kernel) -> float:
+    command = [sys.executable, "-m", "harness", "vtime", "--kernel", found.name, "--", sys.executable, "-c", _MANY_LABS]
+    done = subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    return float(done.stdout)
 
 
 if __name__ == "__main__":

@@ -132,6 +132,9 @@ def main(out: str) -> int:
     except HarnessError as error:
         _tell(Message(error=str(error)))
         return error.exit_status
+    except OSError as error:
+        _tell(Message(error=f"expected folders for the runs in {out}, found {error}"))
+        return HarnessError.exit_status
     return 0
 
 

@@ -3,7 +3,7 @@
 The guest's root is the host's file tree (hostfs, read-only). An overlay with a tmpfs on top makes it look writable
 without writing anything into it; only the folders that the job names are mounted through to the host.
 
-Runs as process 1 by `python -I -S init.py`, with the standard library alone: every look-up of a file is slow there.
+Runs as process 1 by `python -P -s -S init.py`, with the standard library alone: every look-up of a file is slow there.
 """
 
 from __future__ import annotations

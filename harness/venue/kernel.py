@@ -399,6 +399,10 @@ def _compile(site: _Site, jobs: int, progress: Progress) -> None:
         raise CapabilityError(f"kernel {site.name}", f"make built no executable; log: {site.log}", "see the log")
 
 
+_MAKE_WORDS = ("LOCALVERSION=", "RUSTC=false", "PAHOLE=false")
+"""No suffix to the release, and no trace in the configuration of tools that are on PATH but not used."""
+
+
 def _make(site: _Site, words: Sequence[str], progress: Progress = _silent) -> None:
     """Run make, its output into the log. Raises CapabilityError with the first complaint."""
     command = ["make", "-C", str(site.tree), f"O={site.objects}", "ARCH=um", f"KBUILD_KCONFIG={site.work / 'Kconfig'}"]
@@ -408,7 +412,7 @@ def _make(site: _Site, words: Sequence[str], progress: Progress = _silent) -> No
         with (
             site.log.open("a", encoding="utf-8") as log,
             subprocess.Popen(
-                [*command, "LOCALVERSION=", *words],
+                [*command, *_MAKE_WORDS, *words],
                 env={**_environment(site.tree), MARK_VARIABLE: mark},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -176,8 +176,10 @@ def _command_line(kernel: Kernel, folder: Path) -> list[str]:
         f"uml_dir={folder}/uml",
         "umid=guest",
         f"{init.JOB_VARIABLE}={folder}",
+        "PYTHONHASHSEED=0",  # chance must not decide how often the clock is read, which takes time there
         "--",
-        "-I",
+        "-P",
+        "-s",
         "-S",
         str(Path(init.__file__).resolve()),
     ]

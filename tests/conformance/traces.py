@@ -55,8 +55,11 @@ class Process(NamedTuple):
 def process() -> Process:
     """What this process holds now."""
     gc.collect()
-    threads = len(list(Path("/proc/self/task").iterdir()))
-    return Process(dict(_descriptors()), threads, tuple(sorted(_children())))
+    return Process(dict(_descriptors()), _threads(), tuple(sorted(_children())))
+
+
+def _threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def _descriptors() -> Iterator[tuple[int, str]]:
@@ -83,8 +86,9 @@ def nothing_held() -> Iterator[None]:
     """The block leaves this process with the descriptors, threads and children that it had."""
     before = process()
     yield
-    # Captures are closed by a thread each, which ends a grace period later.
     deadline = time.monotonic() + PATIENCE_S
+    while _threads() > before.threads and time.monotonic() < deadline:
+        time.sleep(0.002)  # captures are closed by a thread each, which ends a grace period later
     while (after := process()) != before and time.monotonic() < deadline:
         time.sleep(0.005)
     assert after == before

@@ -108,24 +108,29 @@ def test_scenarios_stand_together_while_other_tests_wait(pytester: pytest.Pytest
 
 
 def test_a_refuted_claim_fails_with_its_picture(pytester: pytest.Pytester) -> None:
-    """The report has the reason, the claim in words, the lanes and where the run is kept."""
-    write(pytester, refuted='summary = "A reboot is silence"\n' + REFUTED)
+    """The report has the reason, the claim in words, the lanes and where the run is kept, complete."""
+    write(pytester, nets__refuted='summary = "A reboot is silence"\n' + REFUTED)
     result = pytester.runpytest_subprocess("--harness-out", "kept")
     result.assert_outcomes(failed=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         [
-            "*_ scenario refuted _*",
+            "*_ scenario nets/refuted _*",
             "fail: expected errno ETIMEDOUT, found ECONNRESET 1.0?? s after arming; the oracle predicted ECONNRESET*",
             "claim: A reboot is silence",
             "fault *┣━ peer-reboot ━*",
             "predicted *ECONNRESET 1.000 to 1.0?? s*█*",
             "noticed *ECONNRESET 1.0?? s*▲*",
-            "run directory: kept/refuted",
-            "FAILED refuted.scenario.toml::refuted - fail: expected errno*",
+            "run directory: kept/nets/refuted",
+            "FAILED nets/refuted.scenario.toml::refuted - fail: expected errno*",
         ]
     )
     assert "Traceback" not in result.stdout.str()
+    folder = pytester.path / "kept" / "nets" / "refuted"
+    names = {"plan.json", "timeline.jsonl", "capture.pcapng", "verdict.json"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert json.loads((folder / "verdict.json").read_text())["verdict"] == "fail"
+    assert json.loads((folder / "plan.json").read_text())["scenario"]["name"] == "nets/refuted"
 
 
 def test_what_cannot_be_judged_fails(pytester: pytest.Pytester) -> None:
@@ -196,17 +201,6 @@ def processes_with(word: str) -> list[str]:
             if word in line:
                 found.append(line)
     return found
-
-
-def test_run_directories_are_kept_where_told(pytester: pytest.Pytester) -> None:
-    """With --harness-out each scenario's folder, named after its path, holds plan, timeline, capture and verdict."""
-    write(pytester, nets__reboot=REFUTED)
-    pytester.runpytest_subprocess("--harness-out", "kept")
-    folder = pytester.path / "kept" / "nets" / "reboot"
-    names = {"plan.json", "timeline.jsonl", "capture.pcapng", "verdict.json"}
-    assert {path.name for path in folder.iterdir()} == names
-    assert json.loads((folder / "verdict.json").read_text())["verdict"] == "fail"
-    assert json.loads((folder / "plan.json").read_text())["scenario"]["name"] == "nets/reboot"
 
 
 def test_a_folder_that_cannot_be_made_is_told_once_for_each(pytester: pytest.Pytester) -> None:

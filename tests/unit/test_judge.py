@@ -146,6 +146,8 @@ def test_the_window_is_exact_to_the_nanosecond(origin: str) -> None:
     verdict(plan, noticed_at(plan, hi + ALLOWANCE_NS + TOOK_NS), "pass")
     verdict(plan, noticed_at(plan, lo - 1), "fail", "before", *words)
     verdict(plan, noticed_at(plan, hi + ALLOWANCE_NS + TOOK_NS + 1), "fail", "after", *words)
+    verdict(plan, noticed_at(plan, lo - 20 * MS), "fail", ", 0.020 s before", *words)
+    verdict(plan, noticed_at(plan, hi + 70 * MS), "fail", ", 0.070 s after", *words)
 
 
 def test_virtual_time_has_no_allowance() -> None:
@@ -185,7 +187,7 @@ def test_the_rst_tells_outcomes_of_one_errno_apart() -> None:
     """With two windows for one errno, a moment that lies between both is in neither."""
     plan = unreachable()
     (early,) = plan.expected
-    late = msgspec.structs.replace(early, rst=False, window_ns=(7 * SECOND, 7 * SECOND + 9))
+    late = msgspec.structs.replace(early, rst=False, window_ns=(7 * SECOND, 7 * SECOND + 9), probes_seen=(2, 3))
     assert plan.prediction is not None
     prediction = msgspec.structs.replace(plan.prediction, outcomes=(early, late))
     plan = msgspec.structs.replace(plan, prediction=prediction, expected=(early, late))
@@ -193,6 +195,17 @@ def test_the_rst_tells_outcomes_of_one_errno_apart() -> None:
     verdict(plan, noticed_at(plan, 6 * SECOND), "fail", "after the oracle's window closed")
     silent = [event for event in noticed_at(plan, 7 * SECOND) if event.data.get("role") != "rst"]
     verdict(plan, silent, "pass")
+    fewer = [event for event in silent if event.data.get("role") != "probe"]
+    verdict(plan, fewer, "fail", "0 probes on the wire, the oracle says 2 to 3")
+
+
+def test_a_pass_says_why() -> None:
+    """The reason is that of the outcome that came, not of another one that was possible too."""
+    plan = unreachable()
+    (outcome,) = plan.expected
+    other = msgspec.structs.replace(outcome, errno="EPIPE", why="another reason")
+    plan = msgspec.structs.replace(plan, expected=(other, outcome))
+    assert verdict(plan, as_foreseen(unreachable()), "pass").reason == "3 probes unanswered (traces)"
 
 
 def test_a_program_that_was_woken_late_is_not_blamed() -> None:
@@ -200,7 +213,8 @@ def test_a_program_that_was_woken_late_is_not_blamed() -> None:
     for plan in (unreachable(), unreachable(window_s=(5.0, 5.2)), planned(PeerReboot(at_s=0.5))):
         late_ns = window(plan)[1] + 300 * MS
         events = moved(moved(as_foreseen(plan), "subject.detected", late_ns), "run.ended", late_ns + MS)
-        verdict(plan, events, "inconclusive", "the kernel decided in time", "this machine is too busy")
+        words = f"the program ran {(late_ns - sum(window(plan)) // 2) / 1e9 + 0.0001:.3f} s later"
+        verdict(plan, events, "inconclusive", "the kernel decided in time", words, "this machine is too busy")
 
 
 def test_icmp_does_not_show_when_the_kernel_decided() -> None:
@@ -363,6 +377,16 @@ def test_a_fault_that_was_early_decides_nothing() -> None:
     plan = flap()
     events = moved(as_foreseen(plan), "fault.healed", 2900 * MS)
     verdict(plan, events, "inconclusive", "was healed 2.900 s to 2.902 s after arming, planned for 3.600 s")
+    verdict(plan, moved(events, "fault.healed", 3500 * MS), "pass")
+
+
+def test_a_carrier_has_time_to_settle() -> None:
+    """Where the kernel itself takes its time, a fault may set in later by as much."""
+    plan = planned(PeerReboot(at_s=0.5))
+    heard = at(690 * MS, "segment", way="in", role="ack", flags="A")
+    verdict(plan, moved([*as_foreseen(plan), heard], "fault.injected", 640 * MS), "pass")
+    words = "was injected 0.700 s to 0.702 s after arming, planned for 0.500 s to 0.650 s"
+    verdict(plan, moved([*as_foreseen(plan), heard], "fault.injected", 700 * MS), "inconclusive", words)
 
 
 def test_a_local_fault_hides_its_probes() -> None:
@@ -399,6 +423,16 @@ def test_probes_are_counted() -> None:
     verdict(plan, [*events, after_the_end], "pass")
     from_the_peer = at(4500 * MS, "segment", way="in", role="probe", flags="A")
     verdict(plan, [*events, from_the_peer], "pass")
+
+
+def test_probes_beyond_the_horizon_are_not_counted() -> None:
+    """A quiet connection that is watched for longer than was looked ahead may be probed again."""
+    plan = flap()
+    longer = msgspec.structs.replace(plan, watch_ns=plan.watch_ns + 5 * SECOND)
+    events = moved(as_foreseen(plan), "run.ended", longer.watch_ns)
+    late = at(plan.watch_ns + SECOND, "segment", way="out", role="probe", flags="A")
+    verdict(longer, [*events, late], "pass")
+    verdict(longer, [*events, at(7 * SECOND, "segment", way="out", role="probe", flags="A")], "fail", "5 probes")
 
 
 def test_probes_keep_to_their_windows() -> None:
@@ -520,7 +554,9 @@ def test_a_run_that_was_never_armed_is_inconclusive() -> None:
     """There is nothing to count from."""
     plan = unreachable()
     found = verdict(plan, without(as_foreseen(plan), "subject.armed"), "inconclusive", "no subject.armed event")
-    assert (found.probes, found.detected_ns) == (None, None)
+    assert (found.probes, found.detected_ns, found.window_ns) == (None, None, window(plan))
+    from_fault = unreachable(origin="fault", window_s=(4.0, 5.0))
+    assert judge(from_fault, []).window_ns == (4 * SECOND, 5 * SECOND)
 
 
 def test_a_quiet_run_must_be_watched_to_the_end() -> None:
@@ -558,7 +594,7 @@ def test_user_timeout_counts_from_the_handshake() -> None:
     ("nonsense", "words"),
     [
         (at(0, "segment", way="up", role="probe"), "event 0 (segment)"),
-        (at(0, "fault.injected", "fault", index=7, took_ns=1), "the scenario has no fault 7"),
+        (at(0, "fault.injected", "fault", index=1, took_ns=1), "the scenario has no fault 1"),
         (at(0, "fault.injected", "fault", index=-1, took_ns=1), "event 0 (fault.injected)"),
         (at(0, "subject.armed", side="client"), "missing required field `took_ns`"),
         (at(0, "subject.detected", side="nobody", errno="EPIPE"), "Invalid enum value 'nobody'"),

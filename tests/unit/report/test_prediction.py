@@ -96,7 +96,9 @@ def test_what_the_kernel_would_refuse(changes: dict[str, float], words: str) -> 
 )
 def test_all_settings_have_one_prediction(idle: int, interval: int, count: int, timeout: int, hz: int) -> None:
     """Whatever the kernel takes has one outcome with a window, in words and as JSON."""
-    timeout_s = timeout * interval / 1000  # of as many probes as keepalive itself can have, and some more
+    timeout_s = min(
+        timeout * interval / 1000, 2_147_483.0
+    )  # of as many probes as keepalive itself can have, and some more
     found = prediction.of_options(idle, interval, count, timeout_s, hz)
     assert len(found.prediction.outcomes) == 1
     lo, hi = json.loads(prediction.as_json(found))["window_s"]
