@@ -71,7 +71,8 @@ def survey() -> list[Capability]:
             ),
             _attempt("ipv6", _ipv6, "scenarios with IPv6", "CONFIG_IPV6", essential=False),
         ]
-    return [*results, _docker(), _toxiproxy()]
+    virtual = _attempt("virtual time", _virtual_time, "--clock virtual", "", essential=False)
+    return [*results, virtual, _docker(), _toxiproxy()]
 
 
 def _cpus() -> str:
@@ -157,6 +158,12 @@ def _conntrack() -> str:
     finally:
         namespace.close()
     return "connection tracking with timeouts per namespace"
+
+
+def _virtual_time() -> str:
+    from harness.venue import kernel
+
+    return f"{kernel.find(None).name}, a User-Mode Linux kernel whose clock jumps"
 
 
 def _docker() -> Capability:

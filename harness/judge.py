@@ -19,7 +19,8 @@ import msgspec
 from harness.faults import AnyFault
 from harness.lab.topology import layout
 from harness.oracle.keepalive import Outcome
-from harness.plan import Plan, must_echo, spell_outcomes
+from harness.oracle.timerwheel import tick_ns
+from harness.plan import TIMER_ALLOWANCE_MS, Plan, must_echo, settings_of, spell_outcomes
 from harness.scenario import Expect
 from harness.story import Change, Fact, Nonsense, Segment, Story
 from harness.timeline import Event
@@ -129,7 +130,7 @@ def _decide(plan: Plan, story: Story) -> str:
     _check_claimed_window(plan, story)
     _check_prediction(plan, story)
     for index, fault in enumerate(plan.scenario.faults):
-        _check_bite(story, index, fault)
+        _check_bite(plan, story, index, fault)
     return _confirmation(plan, story)
 
 
@@ -147,6 +148,8 @@ def _check_run(plan: Plan, story: Story) -> None:
     watched_ns = story.since_armed(story.ended.t_ns)
     if story.end is None and watched_ns < plan.watch_ns:
         raise _Inconclusive(f"the run was cut short: watched for {_s(watched_ns)} of {_s(plan.watch_ns)}")
+    if story.lost is None:
+        raise _Inconclusive("the run was cut short: no capture.ended event of the observer's host")
     if story.lost:
         raise _Inconclusive(f"the capture lost {story.lost} frames: what passed the observer's host is not known")
     if plan.machine.clock == "real":
@@ -221,13 +224,14 @@ def _check_moment(plan: Plan, story: Story, fault: AnyFault, change: Fact[Change
         raise _Inconclusive(f"{what} {_s(since_ns)} to {_s(done_ns)} after arming, {planned}{'' if early else _BUSY}")
 
 
-def _check_bite(story: Story, index: int, fault: AnyFault) -> None:
+def _check_bite(plan: Plan, story: Story, index: int, fault: AnyFault) -> None:
     """Whether a fault bit: without that nothing is proven."""
     name, proof = _name(index, fault), story.proofs.get(index)
     injected = story.injected.get(index)
     if injected is None or proof is None or not story.before_end(injected.t_ns):
         raise _Inconclusive(f"{name} was never injected: {_measured(story)} came first")
-    stands = fault.standing and story.kind == "quiet"
+    nothing_due = all(outcome.probes_seen[1] == 0 for outcome in plan.expected)
+    stands = story.kind == "quiet" and (fault.standing or nothing_due)
     if proof.what.level != "bit" and not stands:
         raise _Inconclusive(f"{name} left no evidence that it bit: {proof.what.found}")
 
@@ -280,7 +284,7 @@ def _check_prediction(plan: Plan, story: Story) -> None:
     same = [o for o in same if o.rst == story.sent_rst] or same
     if story.end is not None:
         measured = story.since_armed(story.end.t_ns)
-        windows = [o.window_ns for o in same if o.window_ns is not None]
+        windows = [w for o in same if (w := o.window_by_probes.get(len(story.probes), o.window_ns)) is not None]
         lo, hi = min(w[0] for w in windows), max(w[1] for w in windows)
         if measured < lo:
             raise _Refuted(f"noticed {_s(measured)} after arming, {_s(lo - measured)} before the oracle's window opens")
@@ -291,21 +295,61 @@ def _check_prediction(plan: Plan, story: Story) -> None:
 
 
 def _check_segments(plan: Plan, story: Story, same: list[Outcome]) -> None:
-    """Number and times of the probes, and the RST at the abort."""
+    """Number, times and spacing of the probes, the answers that survival rests on, and the RST at the end."""
     assert plan.prediction is not None
-    span = _span([o.probes_seen for o in same])
-    assert span is not None
     probes: list[Fact[Segment]] = story.probes
-    if not span[0] <= len(probes) <= span[1]:
-        raise _Refuted(f"{len(probes)} probes on the wire, the oracle says {_range(span)}")
+    possible = {number for outcome in same for number in outcome.window_by_probes}
+    if possible and len(probes) not in possible:
+        raise _Refuted(f"{len(probes)} probes on the wire, the oracle says {_range((min(possible), max(possible)))}")
+    late_ns = 0 if plan.machine.clock == "virtual" else TIMER_ALLOWANCE_MS * 1_000_000
     for number, (probe, window) in enumerate(zip(probes, plan.prediction.probe_windows_ns, strict=False), start=1):
         at = story.since_armed(probe.t_ns)
-        if at < window[0] or at - story.took_ns > window[1] + plan.allowance_ns:
+        if at < window[0] or at - story.took_ns > window[1] + late_ns:
             raise _Refuted(
                 f"probe {number} was sent {_s(at)} after arming, the oracle says {_s(window[0])} to {_s(window[1])}"
             )
-    if story.kind == "detected" and story.errno != "ECONNRESET" and story.sent_rst not in {o.rst for o in same}:
-        raise _Refuted(f"{'an' if story.sent_rst else 'no'} RST left at the abort, the oracle says otherwise")
+    slack_ns = late_ns + plan.machine.oracle.late_jiffies * tick_ns(plan.machine.hz)
+    # As many as there are: predictions list the first few gaps, runs may have fewer.
+    gaps = zip(probes, probes[1:], plan.prediction.probe_gaps_ns, strict=False)
+    for number, (probe, later, gap) in enumerate(gaps, start=1):
+        measured = later.t_ns - probe.t_ns
+        if not gap[0] - slack_ns <= measured <= gap[1] + slack_ns:
+            foreseen = f"the oracle says {_s(gap[0])} to {_s(gap[1])}"
+            raise _Refuted(f"probe {number + 1} came {_s(measured)} after probe {number}, {foreseen}")
+    _check_answers(plan, story)
+    _check_rst(story, same)
+
+
+def _check_answers(plan: Plan, story: Story) -> None:
+    """Nothing noticed means that no `count` probes in a row went unanswered."""
+    settings = settings_of(plan.scenario, plan.scenario.expect.side)
+    if story.kind != "quiet" or settings.user_timeout_ms:
+        return
+    answers = [s.t_ns for s in story.segments if s.what.role == "answer" and s.what.way == "in"]
+    streak = 0
+    for probe, later in zip(story.probes, story.probes[1:], strict=False):
+        answered = any(probe.t_ns <= answer <= later.t_ns for answer in answers)
+        streak = 0 if answered else streak + 1
+        if streak >= settings.count:
+            raise _Refuted(f"nothing was noticed, yet {streak} probes in a row went unanswered")
+
+
+def _check_rst(story: Story, same: list[Outcome]) -> None:
+    """The RST that leaves at an abort, at that moment; or the one that came and ended the connection."""
+    if story.kind != "detected":
+        return
+    if story.errno == "ECONNRESET":
+        if not story.resets("in"):
+            raise _Refuted("the connection was reset, yet no RST was captured on the observer's host")
+        return
+    left = story.resets("out")
+    if bool(left) not in {outcome.rst for outcome in same}:
+        raise _Refuted(f"{'an' if left else 'no'} RST left at the abort, the oracle says otherwise")
+    opens_ns = min((outcome.window_ns[0] for outcome in same if outcome.window_ns is not None), default=0)
+    if left and (story.since_armed(left[0]) < opens_ns or not story.before_end(left[0])):
+        raise _Refuted(
+            f"an RST left {_s(story.since_armed(left[0]))} after arming, which is not the moment of the abort"
+        )
 
 
 def _blame_late_wake_up(plan: Plan, story: Story, hi_ns: int) -> None:

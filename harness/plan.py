@@ -18,6 +18,8 @@ from harness.scenario import Scenario, check
 FILE_NAME = "plan.json"
 ALLOWANCE_MS = 50
 """Real time: how late a program may be woken after the kernel has decided, and a fault be injected."""
+TIMER_ALLOWANCE_MS = 20
+"""Real time: how late the kernel may run a timer's handler on a busy machine, beyond the jiffy that SMP costs."""
 VIRTUAL_INJECTION_NS = 5_000_000
 """Virtual time: how long the kernel itself may take to carry out a fault, waiting for its own grace periods (RCU)."""
 GRACE_NS = 2_000_000_000

@@ -134,7 +134,7 @@ class Story:
     """The observed side's run. What did not happen is None, or absent; of two events alike the earlier one counts.
 
     `injected`, `healed`, `proofs`: by the fault's index. `segments`: captured on the observer's host; `lost`: how many
-    frames more passed there. Raises Nonsense.
+    frames more passed there, None where its capture did not come to an end. Raises Nonsense.
     """
 
     def __init__(self, plan: Plan, events: Sequence[Event]) -> None:
@@ -153,7 +153,7 @@ class Story:
         self.proofs = _by_fault(_of(facts, Proof))
         self.segments = [fact for fact in _of(facts, Segment) if events[fact.place].source == side]
         ends = [fact for fact in _of(facts, CaptureEnded) if events[fact.place].source == side]
-        self.lost = sum(fact.what.dropped for fact in ends)
+        self.lost = sum(fact.what.dropped for fact in ends) if ends else None
         if self.armed is not None and self.end is not None and self.end.t_ns < self.armed.t_ns:
             raise Nonsense(f"event {self.end.place} ({events[self.end.place].kind}) is older than arming")
 
@@ -217,13 +217,18 @@ class Story:
     @property
     def sent_rst(self) -> bool:
         """Whether an RST left the observer's host between arming and the end of the run."""
+        return bool(self.resets("out"))
+
+    def resets(self, way: str) -> list[int]:
+        """When RST segments left ("out") or reached ("in") the observer's host while it was watched."""
         if self.armed is None or self.ended is None:
-            return False
-        return any(
-            segment.what.role == "rst" and segment.what.way == "out"
+            return []
+        return [
+            segment.t_ns
             for segment in self.segments
+            if segment.what.role == "rst" and segment.what.way == way
             if self.armed.t_ns <= segment.t_ns <= self.ended.t_ns
-        )
+        ]
 
     @property
     def kernel_moment_ns(self) -> int | None:

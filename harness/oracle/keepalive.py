@@ -12,6 +12,7 @@ what lies between has one history, jiffy for jiffy. A handful of replays cover t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Literal
 
@@ -71,7 +72,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One possible end. `window_ns` counts from arming; None for "quiet": nothing until the horizon.
 
     `probes` is how many probes TCP sends before it, as (least, most); `probes_seen` those that reach the
-    wire. `rst`: an RST segment leaves this host at the abort.
+    wire. `rst`: an RST segment leaves this host at the abort. `window_by_probes`: the window for each number of probes
+    seen, since `window_ns` spans them all and what lies between two of them cannot happen.
     """
 
     kind: OutcomeKind
@@ -81,17 +83,20 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     probes_seen: tuple[int, int]
     rst: bool
     why: str
+    window_by_probes: dict[int, tuple[int, int] | None] = {}
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can happen until the horizon; more than one outcome where the phase decides.
 
-    `probe_windows_ns`: the window after arming in which each probe on the wire is sent, earliest first.
+    `probe_windows_ns`: the window after arming in which each probe on the wire is sent, earliest first;
+    `probe_gaps_ns`: how long each of them but the last is before the next, with no handler late.
     """
 
     outcomes: tuple[Outcome, ...]
     probe_windows_ns: tuple[tuple[int, int], ...]
     horizon_ns: int
+    probe_gaps_ns: tuple[tuple[int, int], ...] = ()
 
 
 def phases(settings: Settings, hz: int) -> int:
@@ -112,6 +117,7 @@ def predict(settings: Settings, machine: Machine, effects: tuple[Effect, ...], h
     """
     ends: dict[tuple[OutcomeKind, str | None, bool], list[_Stretch]] = {}
     windows: list[tuple[int, int]] = []
+    gaps: list[tuple[int, int]] = []
     for stretch in _stretches(_Case(settings, machine, effects, horizon_ns)):
         run = stretch.run
         ends.setdefault((run.kind, run.errno, run.rst), []).append(stretch)
@@ -120,11 +126,16 @@ def predict(settings: Settings, machine: Machine, effects: tuple[Effect, ...], h
             if index == len(windows):
                 windows.append(window)
             windows[index] = _hull([windows[index], window])
+        for index, gap in enumerate(stretch.gaps_ns()[: MAX_PROBE_WINDOWS - 1]):
+            if index == len(gaps):
+                gaps.append(gap)
+            gaps[index] = _hull([gaps[index], gap])
     outcomes = (_outcome(stretches, machine, effects) for stretches in ends.values())
     return Prediction(
         outcomes=tuple(sorted(outcomes, key=lambda o: (o.kind, o.window_ns or (0, 0), o.rst))),
         probe_windows_ns=tuple(windows),
         horizon_ns=horizon_ns,
+        probe_gaps_ns=tuple(gaps),
     )
 
 
@@ -139,6 +150,11 @@ def _outcome(stretches: list[_Stretch], machine: Machine, effects: tuple[Effect,
         window = (onset, onset + machine.injection_ns)
     sent = [len(stretch.run.probes) for stretch in stretches]
     seen = [len(stretch.run.seen) for stretch in stretches]
+    by_probes: dict[int, tuple[int, int] | None] = dict.fromkeys(sorted(set(seen)), window)
+    if first.kind == "detected":
+        for number in by_probes:
+            same = [stretch for stretch in stretches if len(stretch.run.seen) == number]
+            by_probes[number] = _hull([stretch.window_ns(stretch.run.bucket) for stretch in same])
     return Outcome(
         kind=first.kind,
         errno=first.errno,
@@ -147,6 +163,7 @@ def _outcome(stretches: list[_Stretch], machine: Machine, effects: tuple[Effect,
         probes_seen=(min(seen), max(seen)),
         rst=first.rst,
         why=first.why,
+        window_by_probes=by_probes,
     )
 
 
@@ -192,6 +209,15 @@ class _Stretch(msgspec.Struct, frozen=True):
         spread = self.first_spread_ns if is_first else self.spread_ns
         after_ns = bucket * self.case.tick - self.armed_ns
         return after_ns - spread - 1, after_ns + self.case.late * self.case.tick
+
+    def gaps_ns(self) -> list[tuple[int, int]]:
+        """From each probe on the wire to the next; the first one may be nearer in some of the rows."""
+        gaps = []
+        for earlier, later in itertools.pairwise(self.run.seen):
+            gap = (later - earlier) * self.case.tick
+            nearer = self.spread_ns - self.first_spread_ns if earlier == self.run.probes[0] else 0
+            gaps.append((gap - nearer, gap))
+        return gaps
 
 
 def _stretches(case: _Case) -> Iterator[_Stretch]:

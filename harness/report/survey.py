@@ -10,33 +10,28 @@ if TYPE_CHECKING:
     from harness.capabilities import Capability
 
 WIDEST = 100
+_INDENT = " " * 9
 
 
 def describe(found: Sequence[Capability], columns: int) -> list[str]:
     """A line for each capability, more where one is missing, and what follows from it all; at most `columns` wide."""
-    margin = len("MISSING  ") + max(len(item.name) for item in found) + 2
+    margin = len(_INDENT) + max(len(item.name) for item in found) + 2
     width = max(min(columns, WIDEST), margin + 30)
     lines = []
     for item in found:
         sign = "ok" if item.available else "MISSING" if item.essential else "without"
-        head = f"{sign:<9}{item.name}".ljust(margin)
-        lines += textwrap.wrap(item.found, width, initial_indent=head, subsequent_indent=" " * margin)
+        head = f"{sign:<{len(_INDENT)}}{item.name}".ljust(margin)
+        lines += _wrapped(item.found, width, head, " " * margin)
         if not item.available:
-            lines += _block("mend: ", item.mend, width, margin)
-            lines += _block("needed for ", item.needed_for, width, margin)
-    return [*lines, "", *textwrap.wrap(_conclusion(found), width)]
+            lines += _wrapped(f"needed for {item.needed_for}", width, _INDENT, _INDENT + "  ")
+            lines += _wrapped(f"mend: {item.mend}", width, _INDENT, _INDENT + "  ")
+    return [*lines, "", *_wrapped(_conclusion(found), width, "", "")]
 
 
-def _block(label: str, text: str, width: int, margin: int) -> list[str]:
-    # Commands in a mend are to be copied: no word is broken.
-    indent = " " * margin
+def _wrapped(text: str, width: int, first: str, later: str) -> list[str]:
+    # Commands and paths are to be copied: no word is broken.
     return textwrap.wrap(
-        label + text,
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent + " " * 6,
-        break_long_words=False,
-        break_on_hyphens=False,
+        text, width, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
     )
 
 

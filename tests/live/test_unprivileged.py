@@ -23,34 +23,39 @@ NOBODY = 65534
 SCENARIOS = ("outcomes/peer-rebooted", "outcomes/firewall-resets", "link/own-ipv6")
 
 
+POWERLESS = ("setpriv", "--bounding-set=-all,+setfcap", "--inh-caps=-all", "--")
+"""Drops root's powers within a user namespace, but for the one it takes to map user 0 into a further one."""
+
+
 class User(NamedTuple):
     """A folder of an ordinary user's own, and what a command line must begin with to be run as that user."""
 
     folder: Path
+    uid: int
     prefix: tuple[str, ...]
 
 
 @pytest.fixture(scope="module")
 def user() -> Iterator[User]:
-    """An ordinary user who can read this checkout and its Python: nobody where the tests run as root."""
+    """An ordinary user who can read this checkout and its Python: nobody, where the tests run as root."""
+    for tool in ("unshare", "mount", "setpriv"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} of util-linux is needed to become an ordinary user, and is not on PATH")
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
-        prefix: tuple[str, ...] = ()
+        user = User(Path(name), os.geteuid(), POWERLESS)
         if _is_root():
-            for tool in ("unshare", "mount", "setpriv"):
-                if shutil.which(tool) is None:
-                    pytest.skip(f"{tool} of util-linux is needed to become an ordinary user, and is not on PATH")
-            os.chown(folder, NOBODY, NOBODY)
+            os.chown(name, NOBODY, NOBODY)
             stash = stack.enter_context(tempfile.TemporaryDirectory())
             prefix = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", _script(Path(stash)), "sh")
-        found = _run(prefix, sys.executable, "-c", "import harness.cli, pyroute2, rich", cwd=folder)
+            user = User(Path(name), NOBODY, prefix)
+        found = _run(user.prefix, sys.executable, "-c", "import harness.cli, pyroute2, rich", cwd=user.folder)
         if found.returncode:
             pytest.skip(f"an ordinary user cannot use this checkout and its Python: {found.stderr}")
-        yield User(folder, prefix)
+        yield user
 
 
 def _is_root() -> bool:
-    """Root of the machine: inside of a user namespace the tests are an ordinary user's already."""
+    """Root of the machine: in a user namespace the tests are an ordinary user's already, with powers to be dropped."""
     return Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"] and os.geteuid() == 0
 
 
@@ -100,8 +105,7 @@ def test_an_ordinary_user_can_run_everything(user_with_namespaces: User) -> None
     results = {scenario["name"]: scenario for scenario in json.loads(found.stdout)["scenarios"]}
     assert {name: results[name]["verdict"] for name in SCENARIOS} == dict.fromkeys(SCENARIOS, "pass")
     assert {results[name]["errno"] for name in SCENARIOS} == {"ECONNRESET", "ENETUNREACH"}
-    owners = {path.stat().st_uid for path in (user.folder / "out").rglob("*")}
-    assert owners == {NOBODY if user.prefix else os.geteuid()}
+    assert {path.stat().st_uid for path in (user.folder / "out").rglob("*")} == {user.uid}
 
 
 def test_doctor_says_how(user_with_namespaces: User) -> None:
@@ -137,8 +141,8 @@ finally:
 @pytest.fixture
 def refused(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs commands without any right, where no user namespace may be made: in one that forbids more of them."""
-    script = "echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all --inh-caps=-all -- "
-    prefix = ("unshare", "--user", "--map-root-user", "sh", "-ec", script + '"$@"', "sh")
+    script = f'echo 0 > /proc/sys/user/max_user_namespaces && exec {shlex.join(POWERLESS)} "$@"'
+    prefix = ("unshare", "--user", "--map-root-user", "sh", "-ec", script, "sh")
     found = _run(prefix, "true", cwd=tmp_path)
     if found.returncode:
         pytest.skip(f"this machine gives no user namespace in which to forbid others: {found.stderr}")

@@ -69,11 +69,13 @@ def test_without_namespaces_nothing_else_is_tried(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(capabilities, "_namespaces", refused)
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/nonexistent")
     found = {item.name: item for item in capabilities.survey()}
-    assert list(found) == ["kernel", "namespaces", "docker", "toxiproxy-server"]
+    assert list(found) == ["kernel", "namespaces", "virtual time", "docker", "toxiproxy-server"]
     missing = [item for item in found.values() if not item.available]
     assert [(item.name, item.essential) for item in missing] == [
         ("namespaces", True),
+        ("virtual time", False),
         ("docker", False),
         ("toxiproxy-server", False),
     ]

@@ -68,6 +68,7 @@ def as_foreseen(plan: Plan) -> list[Event]:
         ended_ns = end_ns + 20_000_000
         events += _end(plan, side, end_ns)
     events.append(at(ended_ns + 1000, "run.ended", "harness", reason="by hand"))
+    events.append(at(ended_ns + 40_000_000, "capture.ended", side, dropped=0))
     return sorted(events, key=lambda event: event.t_ns)
 
 
