@@ -14,7 +14,7 @@ from harness import plan as plans_module
 from harness import timeline
 from harness.errors import UsageError
 from harness.judge import Verdict, judge
-from harness.lab.ledger import state_folder
+from harness.lab.ledger import new_run_folder, state_folder
 from harness.plan import Plan
 from harness.report import json, pcapng
 from harness.run import Status
@@ -67,8 +67,13 @@ def run(plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue = host.
 
 
 def new_folder() -> Path:
-    """A run folder of our own, where the user named none: below the state folder, by date."""
-    return state_folder() / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    """Make a run folder of our own, where the user named none: below the state folder, by date. Raises UsageError."""
+    try:
+        return new_run_folder(f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    except OSError as error:
+        raise UsageError(
+            f"expected room for run directories in {state_folder()}, found {error.strerror}; name a folder for them"
+        ) from error
 
 
 def judge_again(folder: Path) -> list[Result]:

@@ -40,6 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        where = f" at {error.filename}" if error.filename else ""
+        print(f"harness: {error.strerror or error}{where}", file=sys.stderr)
+        return UsageError.exit_status
     except KeyboardInterrupt:
         print("harness: interrupted; what was recorded is kept", file=sys.stderr)
         return 130
@@ -154,7 +158,10 @@ def _plans(words: Sequence[str], kernel: Kernel | None = None) -> list[Plan]:
         from harness.venue import uml
 
         machine = uml.machine(kernel)
-    return [plan.make(scenario, machine) for scenario in loader.find(words)]
+    scenarios = loader.find(words)
+    for scenario in scenarios:
+        loader.check_claim(scenario)
+    return [plan.make(scenario, machine) for scenario in scenarios]
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -162,9 +169,7 @@ def _run(options: argparse.Namespace) -> int:
     plans = _plans(options.words, kernel)
     if not options.words and kernel is None:
         plans = _fitting(plans)
-    for file in (options.json, options.junit):
-        if file not in (None, "-") and not Path(file).resolve().parent.is_dir():
-            raise UsageError(f"expected a folder to write {file} into, found none")
+    _check_reports(options)
     out = _out_folder(options.out)
     from harness import batch
     from harness.report import text
@@ -186,6 +191,20 @@ def _run(options: argparse.Namespace) -> int:
     console.print(f"plans, timelines and captures: {out}", soft_wrap=True, markup=False)
     _write_reports(options, results, wall_s)
     return _status(verdicts)
+
+
+def _check_reports(options: argparse.Namespace) -> None:
+    """Raise UsageError for reports that could not be written after the run."""
+    given = {"--json": options.json, "--junit": options.junit}
+    for flag, file in given.items():
+        if file is None or (flag, file) == ("--json", "-"):
+            continue
+        path = Path(file)
+        target = path if path.exists() else path.resolve().parent
+        if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
+            raise UsageError(f"{flag}: expected a file that can be written, found {file}")
+    if options.json is not None and options.json == options.junit:
+        raise UsageError(f"--junit: expected another file than --json's, found {options.junit}")
 
 
 def _fitting(plans: list[Plan]) -> list[Plan]:
@@ -239,15 +258,15 @@ def _out_folder(given: str | None) -> Path:
     if given is None:
         from harness.batch import new_folder
 
-        folder = new_folder()
-    else:
-        folder = Path(given)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UsageError(f"--out: expected an empty or new folder, found {folder} in use")
+        return new_folder()
+    folder = Path(given)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        used = any(folder.iterdir())
     except OSError as error:
         raise UsageError(f"--out: expected a folder that can be made, found {error.strerror} at {folder}") from error
+    if used or not os.access(folder, os.W_OK):
+        raise UsageError(f"--out: expected an empty or new folder that can be written, found {folder} in use")
     return folder
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import msgspec
 
-from harness.errors import ScenarioError, UsageError
-from harness.scenario import Scenario, check
+from harness.errors import MISSING, ScenarioError, UsageError
+from harness.scenario import Expect, Scenario, check
 
 SUFFIX = ".scenario.toml"
 _READING = {errno.EISDIR: "a directory", errno.ENOENT: "no such file"}
@@ -41,6 +41,11 @@ def catalogue() -> Path:
 # --- values ------------------------------------------------------------------------------------------
 
 
+LONGEST_NAME = 200
+RUN_FILES = frozenset({"plan.json", "timeline.jsonl", "capture.pcapng", "verdict.json"})
+"""What lies in a run directory, which is named after its scenario."""
+
+
 def load_file(path: Path, name: str | None = None) -> Scenario:
     """Read one scenario file; `name` is for one that gives itself none. Raises ScenarioError."""
     source = _shown(path)
@@ -50,6 +55,13 @@ def load_file(path: Path, name: str | None = None) -> Scenario:
         _check_name(default, source)
         scenario = msgspec.structs.replace(scenario, name=default)
     return scenario
+
+
+def check_claim(scenario: Scenario) -> None:
+    """Raise ScenarioError for a scenario that could not fail: with neither a fault nor an expectation."""
+    if not scenario.faults and scenario.expect == Expect():
+        claim = "a claim: without a fault and an expectation nothing is proven"
+        raise ScenarioError(f"scenario {scenario.name}", "expect", MISSING, claim)
 
 
 def from_mapping(raw: Mapping[str, object], source: str = "<python>") -> Scenario:
@@ -106,6 +118,10 @@ def _read(path: Path, source: str) -> dict[str, object]:
 
 
 def _check_name(name: str, source: str) -> None:
+    if len(name) > LONGEST_NAME or RUN_FILES & set(name.split("/")):
+        raise ScenarioError(
+            source, "name", name, f"at most {LONGEST_NAME} characters and no part of {sorted(RUN_FILES)}"
+        )
     if not _NAME.fullmatch(name):
         expected = "letters, digits, '.', '_', '-' in parts joined by '/', none of which begins with '.'"
         raise ScenarioError(source, "name", name, expected)
@@ -131,6 +147,8 @@ def find(words: Sequence[str]) -> list[Scenario]:
     """
     root = catalogue()
     files: dict[Path, str | None] = {}
+    if "" in words:
+        raise UsageError("expected a scenario's name, folder or file, found an empty word; no words at all mean all")
     for word in words or [""]:
         for path, name in _files(word, root):
             files.setdefault(path, name)

@@ -7,13 +7,14 @@ from typing import Literal
 
 import msgspec
 
-from harness.errors import ScenarioError, UsageError
+from harness.errors import MISSING, ScenarioError, UsageError
 from harness.faults.base import other
 from harness.lab.topology import Layout, Side, layout
+from harness.loader import checked
 from harness.oracle import keepalive
 from harness.oracle.effects import Effect
 from harness.oracle.timerwheel import tick_ns
-from harness.scenario import Scenario, check
+from harness.scenario import Scenario
 
 FILE_NAME = "plan.json"
 ALLOWANCE_MS = 50
@@ -89,7 +90,7 @@ def settings_of(scenario: Scenario, side: Side) -> keepalive.Settings:
 
 def make(scenario: Scenario, machine: MachineFacts) -> Plan:
     """Resolve a scenario. Raises ScenarioError where it expects what cannot be judged."""
-    check(scenario, f"scenario {scenario.name or '<unnamed>'}")
+    scenario = checked(scenario, f"scenario {scenario.name or '<unnamed>'}")
     side = scenario.expect.side
     settings = settings_of(scenario, side)
     where = layout(scenario.topology)
@@ -169,6 +170,11 @@ def _expected(
             raise ScenarioError(
                 f"scenario {scenario.name}", "expect.outcome", expect.outcome, f"an outcome by name: {unpredictable}"
             )
+        if expect.outcome == "detected" and (expect.errno is None or expect.window_s is None):
+            key = "expect.errno" if expect.errno is None else "expect.window_s"
+            raise ScenarioError(
+                f"scenario {scenario.name}", key, MISSING, f"a claim, since the oracle has none: {unpredictable}"
+            )
         return (), (f"not predicted: {unpredictable}",)
     wanted = tuple(
         outcome
@@ -197,7 +203,8 @@ def _watch_ns(scenario: Scenario, expected: tuple[keepalive.Outcome, ...], horiz
         latest = max(outcome.window_ns[1] for outcome in expected if outcome.window_ns)
         latest += ALLOWANCE_MS * 1_000_000 + GRACE_NS
     if scenario.expect.window_s is not None:
-        shift = scenario.faults[0].at_s if scenario.expect.origin == "fault" else 0.0
+        onsets = [fault.at_s for fault in scenario.faults if not fault.standing]
+        shift = min(onsets, default=0.0) if scenario.expect.origin == "fault" else 0.0
         latest = max(latest, round((scenario.expect.window_s[1] + shift) * 1e9) + GRACE_NS)
     return latest
 

@@ -229,6 +229,7 @@ class ScenarioFile(pytest.File):
             leaf = scenario.name.rpartition("/")[2]
             # Run directories are told apart by name, so within a session a scenario is named after its path.
             scenario = msgspec.structs.replace(scenario, name=_name_of(self.path, self.config.rootpath))
+            loader.check_claim(scenario)
             made = plan.make(scenario, capabilities.machine())
         except UsageError as error:
             raise self.CollectError(str(error)) from error

@@ -19,9 +19,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from harness.errors import ScenarioError
-from harness.faults import AnyFault
+from harness.faults import AnyFault, Blackhole, PeerReboot
 from harness.faults.base import Duration, Misplaced, Seconds
-from harness.lab.topology import Side, Topology, layout
+from harness.lab.topology import Layout, Side, Topology, layout
 
 KernelSeconds = Annotated[int, msgspec.Meta(ge=1, le=32767)]
 """MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL (include/net/tcp.h)."""
@@ -113,11 +113,29 @@ def _problems(scenario: Scenario) -> Iterator[Misplaced]:
             yield Misplaced(
                 f"faults[{index}].on", scenario.expect.side, "the other side: a stopped program cannot notice anything"
             )
-    yield from _expectation_problems(scenario.expect, has_fault=bool(scenario.faults))
+    yield from _contradictions(scenario, where)
+    yield from _expectation_problems(scenario.expect, has_fault=any(not fault.standing for fault in scenario.faults))
     for side in ("client", "server"):
         endpoint = scenario.client if side == "client" else scenario.server
         if round(endpoint.user_timeout_s * 1000, 6) % 1:
             yield Misplaced(f"{side}.user_timeout_s", endpoint.user_timeout_s, "seconds in whole milliseconds")
+
+
+def _contradictions(scenario: Scenario, where: Layout) -> Iterator[Misplaced]:
+    """Faults that undo each other, or what they are watched from."""
+    for index, fault in enumerate(scenario.faults):
+        if isinstance(fault, PeerReboot) and fault.on == scenario.expect.side:
+            yield Misplaced(f"faults[{index}].on", fault.on, "the other side: a rebooted host forgets what it watched")
+        for other_index, earlier in enumerate(scenario.faults):
+            if other_index == index or not fault.hosts(where) & earlier.hosts(where):
+                continue
+            overlap = earlier.at_s <= fault.at_s and (earlier.until_s is None or fault.at_s < earlier.until_s)
+            if isinstance(fault, PeerReboot) and overlap and not isinstance(earlier, PeerReboot):
+                expected = f"a time at which fault {other_index} ({earlier.kind}) does not act on the same host"
+                yield Misplaced(f"faults[{index}].at_s", fault.at_s, expected)
+            elif earlier.kind == fault.kind and overlap and other_index < index and not isinstance(fault, Blackhole):
+                expected = f"a time at which fault {other_index}, of the same kind and place, is over"
+                yield Misplaced(f"faults[{index}].at_s", fault.at_s, expected)
 
 
 def _expectation_problems(expect: Expect, *, has_fault: bool) -> Iterator[Misplaced]:
@@ -134,4 +152,4 @@ def _expectation_problems(expect: Expect, *, has_fault: bool) -> Iterator[Mispla
     if expect.bound_s is not None and expect.outcome in ("detected", "eof"):
         yield Misplaced("expect.bound_s", expect.bound_s, f"window_s with outcome {expect.outcome!r}")
     if expect.origin == "fault" and not has_fault:
-        yield Misplaced("expect.origin", expect.origin, '"armed" in a scenario without faults')
+        yield Misplaced("expect.origin", expect.origin, '"armed" in a scenario without timed faults')

@@ -52,7 +52,9 @@ class Timeline:
         self.events: list[Event] = []
         self._file: BinaryIO | None = None
         if folder is not None:
-            opened = os.open(folder / FILE_NAME, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            opened = os.open(
+                folder / FILE_NAME, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644
+            )
             self._file = os.fdopen(raised(opened), "wb", buffering=0)
         self._encoder = msgspec.json.Encoder()
         self.opened_ns = time.monotonic_ns()
@@ -79,6 +81,12 @@ class Timeline:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def append(folder: Path, event: Event) -> None:
+    """Add an event to a timeline that another thread or process may still be writing."""
+    with (folder / FILE_NAME).open("ab", buffering=0) as file:
+        file.write(msgspec.json.encode(event) + b"\n")
 
 
 def load(folder: Path) -> tuple[Event, ...]:

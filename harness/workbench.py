@@ -20,16 +20,17 @@ import msgspec
 
 from harness import capabilities
 from harness.errors import FaultError, LabError, UsageError
-from harness.faults import AnyFault
+from harness.faults import AnyFault, PeerReboot
 from harness.injection import Injection
 from harness.lab.host import Host
 from harness.lab.namespace import ensure_privileges
 from harness.lab.program import Program
 from harness.lab.topology import SIDES, Family, Kind, Side, Topology
+from harness.loader import checked
 from harness.loop import Loop
 from harness.oracle.keepalive import Outcome
 from harness.plan import Plan, make
-from harness.scenario import Endpoint, Expect, Scenario, check
+from harness.scenario import Endpoint, Expect, Scenario
 from harness.subjects import tcp
 from harness.timeline import Event, Timeline
 
@@ -74,20 +75,20 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
 class Link:
     """A connection between the built-in client and echo server of a workbench."""
 
-    def __init__(self, bench: Workbench, observed: Endpoint, side: Side, connection: tcp.Connection) -> None:
-        self.side = side
-        self._bench, self._observed, self._connection = bench, observed, connection
+    def __init__(self, bench: Workbench, scenario: Scenario, connection: tcp.Connection) -> None:
+        self.side = side = scenario.expect.side
+        self._bench, self._scenario, self._connection = bench, scenario, connection
         armed = next(e for e in reversed(bench.timeline.events) if e.kind == "subject.armed" and e.data["side"] == side)
         self.armed_ns = armed.t_ns + bench.timeline.opened_ns
 
     def predict(self) -> Expected:
         """What must come, given the faults injected so far. Raises ScenarioError where the oracle has no model."""
-        return self._bench.predict(self._observed, self.armed_ns, self.side)
+        return self._bench.expected(self._scenario, self.armed_ns)
 
     def wait(self, within_s: float | None = None) -> Detection:
         """Wait until the observed side notices, at most `within_s` seconds (default: until it must have)."""
         if within_s is None:
-            deadline_ns = self.armed_ns + self._bench.plan(self._observed, self.armed_ns, self.side).watch_ns
+            deadline_ns = self.armed_ns + self._bench.plan(self._scenario, self.armed_ns).watch_ns
         else:
             deadline_ns = time.monotonic_ns() + round(within_s * 1e9)
         self._bench.loop.wait(deadline_ns, lambda: self._noticed() is not None)
@@ -115,7 +116,9 @@ class Workbench:
     """A lab with everything that a hand-written test needs. Use as a context manager, from one thread."""
 
     def __init__(self, kind: Kind = "routed", family: Family = "ipv4") -> None:
-        self.topology = Topology(kind=kind, family=family)
+        self.topology = checked(
+            Scenario(name="workbench", topology=Topology(kind=kind, family=family)), "Workbench"
+        ).topology
         self.timeline = Timeline()
         self.loop = Loop(self.timeline)
         self.injections: list[Injection] = []
@@ -172,13 +175,16 @@ class Workbench:
 
         `processes`: sides to run as a process of their own, for faults that kill or freeze one.
         """
-        scenario = Scenario(
-            name="workbench", topology=self.topology, client=client, server=server, expect=Expect(side=observe)
+        scenario = checked(
+            Scenario(
+                name="workbench", topology=self.topology, client=client, server=server, expect=Expect(side=observe)
+            ),
+            "connect",
         )
         connection = self._stack.enter_context(tcp.connected(scenario, self.lab, self.timeline, frozenset(processes)))
         for end in connection.watched.values():
             self.loop.watch(end)
-        return Link(self, scenario.endpoint(observe), observe, connection)
+        return Link(self, scenario, connection)
 
     @contextmanager
     def inject(self, fault: AnyFault) -> Iterator[Injection]:
@@ -187,7 +193,7 @@ class Workbench:
         Raises ScenarioError for a fault out of place, and FaultError at the end where one that is not standing left
         no evidence.
         """
-        check(
+        checked(
             Scenario(name="workbench", topology=self.topology, faults=(fault,), expect=Expect(side=_spectator(fault))),
             "inject",
         )
@@ -202,32 +208,43 @@ class Workbench:
         if proof.level != "bit" and not fault.standing:
             raise FaultError(f"expected evidence that {fault.kind} bit, found: {proof.found}")
 
-    def plan(self, observed: Endpoint, armed_ns: int, side: Side = "client") -> Plan:
-        """The plan of what has been done so far, for a socket with the options of `observed` armed at `armed_ns`.
+    def plan(self, scenario: Scenario, armed_ns: int) -> Plan:
+        """The plan of what has been done so far: `scenario` with each fault from when it was injected until healed.
 
-        `armed_ns`: CLOCK_MONOTONIC in ns. Each fault counts from when it was injected until it was healed.
+        `armed_ns`: CLOCK_MONOTONIC in ns. Raises ScenarioError.
         """
-        faults = tuple(_as_happened(injection, armed_ns) for injection in self.injections)
-        scenario = Scenario(name="workbench", topology=self.topology, faults=faults, expect=Expect(side=side))
-        scenario = msgspec.structs.replace(scenario, **{side: observed})
-        return make(scenario, capabilities.machine())
+        happened = (_as_happened(injection, armed_ns) for injection in self.injections)
+        faults = tuple(fault for fault in happened if fault is not None)
+        return make(msgspec.structs.replace(scenario, faults=faults), capabilities.machine())
 
-    def predict(self, observed: Endpoint, armed_ns: int, side: Side = "client") -> Expected:
-        """The oracle's answer to `plan`, also for sockets of your own. Raises ScenarioError where it has no model."""
-        plan = self.plan(observed, armed_ns, side)
+    def expected(self, scenario: Scenario, armed_ns: int) -> Expected:
+        """The oracle's answer to `plan`. Raises ScenarioError where it has no model."""
+        plan = self.plan(scenario, armed_ns)
         return Expected(outcomes=plan.expected, allowance_s=plan.allowance_ns / 1e9)
 
+    def predict(self, observed: Endpoint, armed_ns: int, side: Side = "client") -> Expected:
+        """What a socket of your own must see, with the options of `observed`, armed at `armed_ns` (time.monotonic_ns).
 
-def _as_happened(injection: Injection, armed_ns: int) -> AnyFault:
+        Call it once the faults are injected. Raises ScenarioError where the oracle has no model.
+        """
+        scenario = Scenario(name="workbench", topology=self.topology, expect=Expect(side=side))
+        return self.expected(msgspec.structs.replace(scenario, **{side: observed}), armed_ns)
+
+
+def _as_happened(injection: Injection, armed_ns: int) -> AnyFault | None:
+    """The fault with its times after arming; None for one that was over by then."""
     fault = injection.fault
     if fault.standing:
         return fault
-    at_s = max(0.0, (injection.injected_ns - armed_ns) / 1e9)
-    for_s = None if injection.healed_ns is None else (injection.healed_ns - injection.injected_ns) / 1e9
-    happened: AnyFault = msgspec.structs.replace(fault, at_s=at_s, for_s=for_s)
+    began_ns = max(injection.injected_ns, armed_ns)
+    if injection.healed_ns is not None and injection.healed_ns <= armed_ns:
+        return None
+    for_s = None if injection.healed_ns is None else (injection.healed_ns - began_ns) / 1e9
+    happened: AnyFault = msgspec.structs.replace(fault, at_s=(began_ns - armed_ns) / 1e9, for_s=for_s)
     return happened
 
 
 def _spectator(fault: AnyFault) -> Side:
-    """A side whose program the fault leaves alone."""
-    return next((side for side in SIDES if side not in fault.processes()), "client")
+    """A side that can watch the fault: neither its program nor its whole host is what goes."""
+    gone = {fault.on} if isinstance(fault, PeerReboot) else fault.processes()
+    return next((side for side in SIDES if side not in gone), "client")

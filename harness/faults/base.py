@@ -63,6 +63,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """What it means for the connection as `observer` sees it (pure; for the oracle)."""
         raise NotImplementedError
 
+    def hosts(self, layout: Layout) -> frozenset[str]:
+        """The hosts whose network namespace or program it acts on."""
+        raise NotImplementedError
+
     def processes(self) -> frozenset[Side]:
         """The sides whose program must be a process of its own, because the fault acts on it."""
         return frozenset()

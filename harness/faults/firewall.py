@@ -37,20 +37,25 @@ class FirewallIdle(Fault, frozen=True, kw_only=True, tag="firewall-idle"):
         elif not layout.host(self.on).forwards:
             yield Misplaced("on", self.on, 'a host that forwards IP packets (the router of topology "routed")')
 
+    def hosts(self, layout: Layout) -> frozenset[str]:
+        return frozenset({self.on})
+
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         return (Effect(mechanism="expires", timeout_s=float(self.timeout_s), then=self.then),)
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         host = lab.host(self.on)
-        host.sysctl("net.netfilter.nf_conntrack_tcp_loose", 0)
-        host.sysctl("net.netfilter.nf_conntrack_tcp_timeout_established", self.timeout_s)
+        settings = {
+            "net.netfilter.nf_conntrack_tcp_loose": 0,
+            "net.netfilter.nf_conntrack_tcp_timeout_established": self.timeout_s,
+        }
         late: dict[str, Any] = {"reject": {"type": "tcp reset"}} if self.then == "reset" else {"drop": None}
         rules: Rules = {
             "expired": [[_state("invalid"), {"counter": None}, late]],
             "tracked": [[_state("established"), {"counter": None}, {"accept": None}]],
         }
-        with host.ruleset("forward", rules) as counters:
+        with host.sysctls(settings), host.ruleset("forward", rules) as counters:
 
             def evidence() -> Evidence:
                 counted = counters()

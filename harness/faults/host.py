@@ -32,6 +32,9 @@ class PeerReboot(Fault, frozen=True, kw_only=True, tag="peer-reboot"):
         if self.for_s is not None:
             yield Misplaced("for_s", self.for_s, "no such key: a reboot cannot be undone")
 
+    def hosts(self, layout: Layout) -> frozenset[str]:
+        return frozenset({self.on})
+
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:
             return ()
@@ -64,6 +67,9 @@ class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
     def processes(self) -> frozenset[Side]:
         return frozenset({self.on})
 
+    def hosts(self, layout: Layout) -> frozenset[str]:
+        return frozenset({self.on})
+
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         return () if self.on == observer else (Effect(mechanism="peer-closed", from_s=self.at_s),)
 
@@ -91,6 +97,9 @@ class ProcessFreeze(Fault, frozen=True, kw_only=True, tag="process-freeze"):
         return iter(())
 
     def processes(self) -> frozenset[Side]:
+        return frozenset({self.on})
+
+    def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:

@@ -47,6 +47,9 @@ class LinkDown(Fault, frozen=True, kw_only=True, tag="link-down"):
         assert interface is not None
         return interface
 
+    def hosts(self, layout: Layout) -> frozenset[str]:
+        return frozenset({self.on})
+
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         interface = self._interface(layout.host(self.on))
         if self.on == observer:

@@ -16,7 +16,7 @@ from harness.descriptors import raised_socket
 from harness.errors import FaultError
 from harness.lab import nftables
 from harness.lab.ledger import LEDGER, MARK_VARIABLE
-from harness.lab.namespace import Namespace, write_sysctl
+from harness.lab.namespace import Namespace, read_sysctl, write_sysctl
 from harness.lab.program import Program
 from harness.lab.topology import HostSpec, Layout
 
@@ -68,6 +68,21 @@ class Host:
         """Set a sysctl of the host's network, by its dotted name. Raises LabError."""
         with self.entered():
             write_sysctl(name, value)
+
+    @contextmanager
+    def sysctls(self, settings: Mapping[str, int]) -> Iterator[None]:
+        """Set sysctls of the host's network for the length of the block, then as they were. Raises LabError."""
+        namespace = self.namespace
+        with namespace.entered():
+            before = {name: read_sysctl(name) for name in settings}
+        try:
+            for name, value in settings.items():
+                self.sysctl(name, value)
+            yield
+        finally:
+            with namespace.entered():
+                for name, text in before.items():
+                    write_sysctl(name, text)
 
     def start(self, name: str, argv: Sequence[str]) -> Program:
         """Run a program on the host, written to the ledger first. Raises SubjectError."""

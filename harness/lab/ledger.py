@@ -24,6 +24,8 @@ import msgspec
 
 from harness.errors import LabError
 
+RUN_MARK = ".keepalive-harness-run"
+"""In a folder of run directories that is ours to remove; holds the process ID of the harness that made it."""
 MARK_VARIABLE = "KEEPALIVE_HARNESS_MARK"
 
 
@@ -143,16 +145,21 @@ def clean() -> list[str]:
     return removed
 
 
-def clean_runs() -> list[str]:
-    """Remove the run directories that were kept because no --out was given; returns a line for each.
+def new_run_folder(name: str) -> Path:
+    """Make a folder for run directories where the user named none, marked as ours. Raises OSError."""
+    folder = state_folder() / "runs" / name
+    folder.mkdir(parents=True)
+    (folder / RUN_MARK).write_text(f"{os.getpid()}\n")
+    return folder
 
-    Those of a harness that still runs stay; their names end in its process ID.
-    """
+
+def clean_runs() -> list[str]:
+    """Remove the folders that `new_run_folder` made, but none of a harness that still runs; a line for each."""
     removed = []
-    for folder in sorted((state_folder() / "runs").glob("*-*-*")):
-        if not Path("/proc", folder.name.rpartition("-")[2]).is_dir():
-            shutil.rmtree(folder)
-            removed.append(f"run directory {folder}")
+    for mark in sorted((state_folder() / "runs").glob(f"*/{RUN_MARK}")):
+        if not Path("/proc", mark.read_text().strip() or "0").is_dir():
+            shutil.rmtree(mark.parent)
+            removed.append(f"run directory {mark.parent}")
     return removed
 
 

@@ -33,8 +33,8 @@ class SavedInterface(msgspec.Struct, frozen=True):
     neighbours: tuple[tuple[int, str, str], ...]
 
 
-NEAR_INDEX, FAR_INDEX, BRIDGE_INDEX = 10, 2, 1000
-"""Interface indices: of the end that is made by name, of its peer (the first device of its namespace), of the bridge.
+NEAR_INDEX, BRIDGE_INDEX = 100, 1000
+"""Interface indices of the end of a link that is made by name, and of the bridge; the far end's is the kernel's choice.
 
 They differ within a pair on purpose: link_watch.c:linkwatch_urgent_event takes carrier changes of a device whose
 index equals its peer's as not urgent, and delays them by up to a second.
@@ -53,10 +53,14 @@ def connect(ipr: IPRoute, near: Interface, far: Interface, far_fd: int) -> None:
     )
 
 
-def configure(
-    ipr: IPRoute, host: HostSpec, indices: dict[str, int], neighbours: list[tuple[str, str]], family: Family
-) -> None:
+def index_of(ipr: IPRoute, device: str) -> int:
+    """The index of an interface by its name."""
+    return int(ipr.link_lookup(ifname=device)[0])
+
+
+def configure(ipr: IPRoute, host: HostSpec, neighbours: list[tuple[str, str]], family: Family) -> None:
     """Address the interfaces of the current namespace, bring them up, set the gateway, pin the neighbours."""
+    indices = {interface.name: index_of(ipr, interface.name) for interface in host.interfaces}
     if host.bridges:
         ipr.link("add", ifname=BRIDGE, kind="bridge", index=BRIDGE_INDEX, br_forward_delay=0, br_mcast_snooping=0)
     for interface in host.interfaces:
@@ -133,7 +137,7 @@ def in_operation(ipr: IPRoute, index: int) -> bool:
 def take_down(device: str) -> SavedInterface:
     """Set an interface down; returns what that loses."""
     with IPRoute() as ipr:
-        index = ipr.link_lookup(ifname=device)[0]
+        index = index_of(ipr, device)
         addresses = tuple(
             (message.get_attr("IFA_ADDRESS"), message["prefixlen"], message["family"])
             for message in ipr.get_addr(index=index)
@@ -156,7 +160,7 @@ def take_down(device: str) -> SavedInterface:
 def bring_up(device: str, saved: SavedInterface) -> None:
     """Set an interface up again and give back what it had."""
     with IPRoute() as ipr:
-        index = ipr.link_lookup(ifname=device)[0]
+        index = index_of(ipr, device)
         ipr.link("set", index=index, state="up")
         for address, prefix, family in saved.addresses:
             _address(ipr, "replace", index, family, address, prefix)

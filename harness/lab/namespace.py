@@ -71,6 +71,16 @@ class Namespace:
             self.fd = -1
 
 
+def read_sysctl(name: str) -> str:
+    """A sysctl of the namespace that the calling thread is in. Raises LabError."""
+    path = f"/proc/sys/{name.replace('.', '/')}"
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except OSError as error:
+        raise LabError(f"expected sysctl {name}, found {error.strerror} ({path})") from error
+
+
 def write_sysctl(name: str, value: int | str) -> None:
     """Set a sysctl of the namespace that the calling thread is in. Raises LabError."""
     path = f"/proc/sys/{name.replace('.', '/')}"

@@ -17,7 +17,7 @@ from harness.errors import LabError
 from harness.lab import links
 from harness.lab.host import Host
 from harness.lab.namespace import Namespace, write_sysctl
-from harness.lab.topology import HostSpec, Interface, Layout, Topology, layout
+from harness.lab.topology import HostSpec, Layout, Topology, layout
 
 OPERATION_WAIT_S = 2.0
 
@@ -28,6 +28,7 @@ class NetnsLab:
     def __init__(self, topology: Topology) -> None:
         self.layout: Layout = layout(topology)
         self._hosts: dict[str, Host] = {}
+        self._retired: list[Namespace] = []
 
     def __enter__(self) -> Self:
         try:
@@ -55,6 +56,9 @@ class NetnsLab:
         for host in self._hosts.values():
             host.close()
         self._hosts.clear()
+        for namespace in self._retired:
+            namespace.close()
+        self._retired.clear()
 
     def host(self, name: str) -> Host:
         """The host of that name. Raises KeyError."""
@@ -71,14 +75,15 @@ class NetnsLab:
         try:
             with host.namespace.entered(), IPRoute() as ipr:
                 for interface in host.spec.interfaces:
-                    ipr.link("set", index=self._index(host.spec, interface), net_ns_fd=spare.fd)
+                    ipr.link("set", index=links.index_of(ipr, interface.name), net_ns_fd=spare.fd)
             host.namespace, spare = spare, host.namespace
             self._configure(host.spec)
             host.end_programs()
         except (NetlinkError, OSError) as error:
             raise LabError(f"expected to reboot {name}, found {error}") from error
         finally:
-            spare.close()
+            # Kept until the end: what was done to the old namespace, such as a ruleset, may still be undone there.
+            self._retired.append(spare)
         neighbours = (self.layout.host(interface.toward) for interface in host.spec.interfaces)
         self._await_operation(host.spec, *neighbours)
 
@@ -103,14 +108,8 @@ class NetnsLab:
 
     def _configure(self, spec: HostSpec) -> None:
         neighbours = [(address, mac) for host, address, mac in self.layout.neighbours if host == spec.name]
-        indices = {interface.name: self._index(spec, interface) for interface in spec.interfaces}
         with self._hosts[spec.name].entered(), IPRoute() as ipr:
-            links.configure(ipr, spec, indices, neighbours, self.layout.family)
-
-    def _index(self, spec: HostSpec, interface: Interface) -> int:
-        """The interface's index: chosen for the near end of a link, the kernel's first for the far end."""
-        place = self.layout.host_names.index
-        return links.NEAR_INDEX if place(spec.name) < place(interface.toward) else links.FAR_INDEX
+            links.configure(ipr, spec, neighbours, self.layout.family)
 
     def _await_operation(self, *specs: HostSpec) -> None:
         """Wait until the interfaces of these hosts send what they are given. Raises LabError."""
@@ -118,7 +117,8 @@ class NetnsLab:
         for spec in specs:
             with self._hosts[spec.name].entered(), IPRoute() as ipr:
                 for interface in spec.interfaces:
-                    while not links.in_operation(ipr, self._index(spec, interface)):
+                    index = links.index_of(ipr, interface.name)
+                    while not links.in_operation(ipr, index):
                         if time.monotonic() > deadline:
                             raise LabError(f"expected carrier on {spec.name}/{interface.name}, found none")
                         time.sleep(0.0005)

@@ -75,6 +75,11 @@ class Program:
         line, self._pending = self._pending.split(b"\n", 1)
         return line
 
+    def write(self, data: bytes) -> None:
+        """Put something into its standard input. Raises OSError where it reads no more."""
+        self._stdin.write(data)
+        self._stdin.flush()
+
     def poll(self) -> int | None:
         """The exit status (negative: the signal), or None while it runs."""
         return self._process.poll()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import os
 import select
 import socket
 import struct
@@ -160,9 +161,16 @@ def main(argument: str) -> None:
         now = time.monotonic_ns()
         for descriptor, revents in ready:
             if descriptor == sys.stdin.fileno():
-                return  # the harness is gone
-            end.woken(revents, now)
-    sys.stdin.read()
+                words = os.read(descriptor, 4096)
+                if not words:
+                    return  # the harness is gone
+                end.sock.send(words)
+            else:
+                end.woken(revents, now)
+                if end.received:
+                    emit("subject.echoed", text=end.received.decode(errors="replace"))
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ class _Process:
     def __init__(self, program: Program, timeline: Timeline, side: Side) -> None:
         self.program, self.timeline, self.side = program, timeline, side
         self.watching = True
+        self.received = b""
 
     def fileno(self) -> int:
         return self.program.fileno()
@@ -73,6 +74,8 @@ class _Process:
         except ValueError:
             raise SubjectError(f"{self.side}: expected an event as JSON, found {line!r}") from None
         kind = str(event["kind"])
+        if kind == "subject.echoed":
+            self.received = str(event["data"]["text"]).encode()
         self.timeline.add(kind, self.side, at_ns=event["at_ns"], side=self.side, **event["data"])
         return kind
 
@@ -85,12 +88,13 @@ class Connection:
         self._echoes = 0
 
     def send_echo(self) -> bool:
-        """Send a few bytes from the client; False where it is a process of its own or cannot send."""
+        """Send a few bytes from the client; False where it cannot send."""
         client = self.watched["client"]
-        if not isinstance(client, endpoint.Endpoint) or not client.watching:
-            return False
         try:
-            client.sock.send(ECHO)
+            if isinstance(client, endpoint.Endpoint):
+                client.sock.send(ECHO)
+            elif isinstance(client, _Process):
+                client.program.write(ECHO)
         except OSError:
             return False
         self._echoes += 1
@@ -100,7 +104,8 @@ class Connection:
     def echoed(self) -> bool:
         """Whether all that was sent has come back."""
         client = self.watched["client"]
-        return isinstance(client, endpoint.Endpoint) and client.received == ECHO * self._echoes != b""
+        back = client.received if isinstance(client, endpoint.Endpoint | _Process) else b""
+        return back == ECHO * self._echoes != b""
 
     @property
     def echo_is_over(self) -> bool:

@@ -100,10 +100,18 @@ def _collect(
         del missing[plan.name]
         yield plan, events
     for plan in missing.values():
-        try:
-            events = timeline.load(folder_of(out, plan))
-        except UsageError:
-            events = ()  # it was still waiting for its turn
-        last_ns = events[-1].t_ns if events else 0
-        text = f"the run did not end in time and was given up; its last event came after {last_ns / 1e9:.3f} s"
-        yield plan, (*events, Event(last_ns, "run.broken", "harness", {"error": text}))
+        yield plan, given_up(folder_of(out, plan), "the run did not end in time and was given up")
+
+
+def given_up(folder: Path, error: str) -> tuple[Event, ...]:
+    """What a run recorded until it was given up, and, there and on disk, that it was."""
+    try:
+        events = timeline.load(folder)
+    except UsageError:
+        events = ()  # it was still waiting for its turn
+    last_ns = events[-1].t_ns if events else 0
+    broken = Event(
+        last_ns, "run.broken", "venue", {"error": f"{error}; its last event came after {last_ns / 1e9:.3f} s"}
+    )
+    timeline.append(folder, broken)
+    return (*events, broken)

@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from harness import timeline
-from harness.errors import CapabilityError, HarnessError, UsageError
+from harness.errors import CapabilityError, HarnessError
 from harness.lab.ledger import LEDGER, MARK_VARIABLE
 from harness.plan import MachineFacts, Plan
 from harness.plan import save as save_plan
 from harness.run import Status
 from harness.timeline import Event
 from harness.venue import guest, init
-from harness.venue.host import folder_of
+from harness.venue.host import folder_of, given_up
 from harness.venue.kernel import Kernel
 
 MEMORY_MB = 512
@@ -263,14 +263,7 @@ def _one_guest(
         if done < len(share):
             stuck = running.process.poll() is None
             what = f"got stuck for {WALL_LIMIT_S:g} s of wall time" if stuck else "ended early"
-            yield share[done], _broken(out, share[done], f"the guest {what}; its last words:\n{running.last_words()}")
-
-
-def _broken(out: Path, plan: Plan, error: str) -> tuple[Event, ...]:
-    """What a plan recorded before its guest broke, and how that broke."""
-    try:
-        events = timeline.load(folder_of(out, plan))
-    except UsageError:
-        events = ()
-    last_ns = events[-1].t_ns if events else 0
-    return (*events, Event(last_ns, "run.broken", "venue", {"error": error}))
+            yield (
+                share[done],
+                given_up(folder_of(out, share[done]), f"the guest {what}; its last words:\n{running.last_words()}"),
+            )

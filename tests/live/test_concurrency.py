@@ -119,7 +119,7 @@ def test_firewalls_do_not_mix(tmp_path: Path) -> None:
         Scenario(
             name=f"{then}-{number}",
             topology=Topology(kind="routed", family=get_args(Family)[number % 2]),
-            client=Endpoint(keepalive=Keepalive(idle_s=2, interval_s=1, count=1 + number % 3)),
+            client=Endpoint(keepalive=Keepalive(idle_s=2, interval_s=1, count=1 + number % 4 // 2)),
             faults=(FirewallIdle(timeout_s=1, then=then),),
             expect=Expect(outcome="detected", errno="ETIMEDOUT" if then == "drop" else "ECONNRESET"),
         )

@@ -42,15 +42,21 @@ RESET = OUTAGE.format(count=1, kind="peer-reboot", errno="ECONNRESET")
 REFUTED = OUTAGE.format(count=1, kind="peer-reboot", errno="ETIMEDOUT")
 """The peer answers with RST after 1.0 s all the same."""
 UNCLEAR = """
+[client.keepalive]
+idle_s = 1
+interval_s = 1
+count = 1
+
 [[faults]]
 kind = "blackhole"
 at_s = 0.2
+for_s = 0.2
 
 [expect]
-outcome = "never"
-bound_s = 1
+outcome = "survives"
+bound_s = 1.5
 """
-"""Nothing is sent, so the blackhole meets no packet."""
+"""Nothing is sent during the outage, so the blackhole meets no packet."""
 
 
 @pytest.fixture(autouse=True)
@@ -263,7 +269,7 @@ SHORT_LIMIT = """
 
 def test_a_scenario_that_hangs_ends_with_its_timeline(pytester: pytest.Pytester) -> None:
     """A timeout mark of one's own goes before the plan's; what had happened by then is shown."""
-    write(pytester, slow=UNCLEAR.replace("bound_s = 1", "bound_s = 60"))
+    write(pytester, slow=UNCLEAR.replace("bound_s = 1.5", "bound_s = 60"))
     pytester.makeconftest(SHORT_LIMIT)
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(failed=1)

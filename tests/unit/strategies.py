@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, assume
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -22,7 +22,7 @@ from harness.lab.topology import SIDES, Side, Topology, layout
 from harness.oracle import timerwheel
 from harness.oracle.effects import Effect, Mechanism
 from harness.oracle.keepalive import Settings, phases
-from harness.scenario import Endpoint, Expect, Keepalive, OutcomeName, Scenario
+from harness.scenario import Endpoint, Expect, Keepalive, OutcomeName, Scenario, _problems
 
 PATIENT = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For every property: how long an example takes says more about the machine than about the code."""
@@ -199,7 +199,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         origin=draw(st.sampled_from(("armed", "last-received", "fault" if happening else "armed"))),
         bound_s=draw(st.none() | durations) if passes else None,
     )
-    return Scenario(
+    scenario = Scenario(
         name=draw(st.just("") | names),
         summary=draw(st.text(max_size=20)),
         topology=topology,
@@ -208,6 +208,8 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         faults=happening,
         expect=expect,
     )
+    assume(not any(_problems(scenario)))
+    return scenario
 
 
 # --- anything but scenarios --------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def test_a_report_into_no_folder_is_refused_before_anything_runs(
 ) -> None:
     """A long run is not lost to a typing mistake in its last argument."""
     assert ended("run", "outcomes", "--json", "/nonexistent/x.json", "--out", str(tmp_path / "out")) == 2
-    assert "expected a folder to write /nonexistent/x.json into" in capsys.readouterr().err
+    assert "--json: expected a file that can be written, found /nonexistent/x.json" in capsys.readouterr().err
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -241,8 +241,10 @@ def test_a_ledger_that_goes_while_it_is_looked_at_is_passed_over(state: Path, mo
 def test_run_directories_are_removed_but_those_in_use(state: Path) -> None:
     """Folders of harnesses that are over go; that of a living process and what is not ours stay."""
     runs = state / "runs"
-    over, living = runs / "20260101-120000-4194999", runs / f"20260101-120000-{os.getpid()}"
-    for folder in (over / "outcomes", living, runs / "mine"):
+    living = ledger.new_run_folder(f"20260101-120000-{os.getpid()}")
+    over = ledger.new_run_folder("20260101-120000-4194999")
+    (over / ledger.RUN_MARK).write_text("4194999\n")
+    for folder in (over / "outcomes", runs / "mine"):
         folder.mkdir(parents=True)
     assert ledger.clean_runs() == [f"run directory {over}"]
     assert sorted(folder.name for folder in runs.iterdir()) == [living.name, "mine"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -139,7 +141,8 @@ def test_detection_far_too_late_is_still_drawn() -> None:
 
 def test_without_a_prediction() -> None:
     """The lane says that there is none."""
-    plan = planned(Blackhole(at_s=0.5), ProcessKill(at_s=1.0), outcome="detected", errno="ETIMEDOUT")
+    claim: dict[str, Any] = {"outcome": "detected", "errno": "ETIMEDOUT", "window_s": (5.0, 9.0)}
+    plan = planned(Blackhole(at_s=0.5), ProcessKill(at_s=1.0), **claim)
     events = [at(0, "subject.armed", side="client", took_ns=1), at(SECOND, "run.ended", "harness")]
     assert lanes(plan, events)["predicted"] == "nothing: the oracle has no model of this"
 

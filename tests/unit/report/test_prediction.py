@@ -128,7 +128,8 @@ def test_a_plan_of_survival_in_words() -> None:
 
 def test_a_plan_without_a_prediction_says_why() -> None:
     """The limit of the model is a note."""
-    plan = planned(Blackhole(at_s=0.5), ProcessKill(at_s=1.0), outcome="detected", errno="ETIMEDOUT")
+    faults = Blackhole(at_s=0.5), ProcessKill(at_s=1.0)
+    plan = planned(*faults, outcome="detected", errno="ETIMEDOUT", window_s=(5.0, 9.0))
     text = prediction.describe_plan(plan)
     assert "  note        not predicted: the peer's FIN is sent while the path is cut" in text
     assert "  prediction" not in text
