@@ -130,7 +130,7 @@ def _decide(plan: Plan, story: Story) -> str:
     _check_claimed_window(plan, story)
     _check_prediction(plan, story)
     for index, fault in enumerate(plan.scenario.faults):
-        _check_bite(plan, story, index, fault)
+        _check_bite(story, index, fault)
     return _confirmation(plan, story)
 
 
@@ -224,14 +224,13 @@ def _check_moment(plan: Plan, story: Story, fault: AnyFault, change: Fact[Change
         raise _Inconclusive(f"{what} {_s(since_ns)} to {_s(done_ns)} after arming, {planned}{'' if early else _BUSY}")
 
 
-def _check_bite(plan: Plan, story: Story, index: int, fault: AnyFault) -> None:
+def _check_bite(story: Story, index: int, fault: AnyFault) -> None:
     """Whether a fault bit: without that nothing is proven."""
     name, proof = _name(index, fault), story.proofs.get(index)
     injected = story.injected.get(index)
     if injected is None or proof is None or not story.before_end(injected.t_ns):
         raise _Inconclusive(f"{name} was never injected: {_measured(story)} came first")
-    nothing_due = all(outcome.probes_seen[1] == 0 for outcome in plan.expected)
-    stands = story.kind == "quiet" and (fault.standing or nothing_due)
+    stands = fault.standing and story.kind == "quiet"
     if proof.what.level != "bit" and not stands:
         raise _Inconclusive(f"{name} left no evidence that it bit: {proof.what.found}")
 
