@@ -24,6 +24,7 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.faults import AnyFault
+from harness.faults.base import count
 from harness.injection import Injection
 from harness.lab.host import Lab
 from harness.loop import Loop
@@ -128,7 +129,7 @@ class _Run:
         """Watch until something is noticed or the deadline passes, saying what is awaited."""
 
         def enough() -> bool:
-            self.tell(f"{self.loop.pending} fault changes" if self.loop.pending else "detection", deadline_ns)
+            self.tell(count(self.loop.pending, "fault change") if self.loop.pending else "detection", deadline_ns)
             return self._noticed()
 
         self.loop.wait(deadline_ns, enough)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness import loader, plan
@@ -15,7 +15,7 @@ from harness.errors import ScenarioError, UsageError
 from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot, ProcessFreeze, ProcessKill
 from harness.lab.topology import Topology
 from harness.plan import MachineFacts
-from harness.scenario import Endpoint, Expect, Keepalive, Scenario
+from harness.scenario import Endpoint, Expect, Keepalive, Scenario, _problems
 from tests.unit import strategies
 
 SECOND_NS = 1_000_000_000
@@ -289,6 +289,7 @@ def test_any_sound_scenario_is_planned_or_refused_by_name(scenario: Scenario, hz
     bound_s = None if scenario.expect.bound_s is None else min(scenario.expect.bound_s, 3600)
     expect = msgspec.structs.replace(scenario.expect, bound_s=bound_s)
     scenario = msgspec.structs.replace(scenario, faults=faults, expect=expect)
+    assume(not any(_problems(scenario)))
     try:
         made = plan.make(scenario, machine(hz))
     except ScenarioError as error:
