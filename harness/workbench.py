@@ -108,8 +108,7 @@ class Link:
         return self._connection.echoed
 
     def _noticed(self) -> Event | None:
-        ends = ("subject.detected", "subject.eof")
-        return next((e for e in self._bench.timeline.events if e.kind in ends and e.data["side"] == self.side), None)
+        return self._connection.noticed.get(self.side)
 
 
 class Workbench:
@@ -233,13 +232,13 @@ class Workbench:
 
 def _as_happened(injection: Injection, armed_ns: int) -> AnyFault | None:
     """The fault with its times after arming; None for one that was over by then."""
-    fault = injection.fault
+    fault, healed_ns = injection.fault, injection.healed_ns
+    if (healed_ns is not None and healed_ns <= armed_ns) or (fault.lasting and injection.injected_ns <= armed_ns):
+        return None
     if fault.standing:
         return fault
     began_ns = max(injection.injected_ns, armed_ns)
-    if injection.healed_ns is not None and injection.healed_ns <= armed_ns:
-        return None
-    for_s = None if injection.healed_ns is None else (injection.healed_ns - began_ns) / 1e9
+    for_s = None if healed_ns is None or fault.lasting else (healed_ns - began_ns) / 1e9
     happened: AnyFault = msgspec.structs.replace(fault, at_s=(began_ns - armed_ns) / 1e9, for_s=for_s)
     return happened
 

@@ -44,6 +44,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     standing: ClassVar[bool] = False
     """In place before the connection is made, such as a firewall; `at_s` and `for_s` do not apply."""
+    lasting: ClassVar[bool] = False
+    """Done in a moment and never undone, such as a reboot; `for_s` does not apply."""
 
     @property
     def kind(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from harness.faults.base import Evidence, Fault, Misplaced
 from harness.faults.link import CARRIER_SETTLES_S
@@ -27,6 +27,8 @@ class PeerReboot(Fault, frozen=True, kw_only=True, tag="peer-reboot"):
     """
 
     on: Side = "server"
+
+    lasting: ClassVar[bool] = True
 
     def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
         if self.for_s is not None:
@@ -59,6 +61,8 @@ class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
     """SIGKILL to the side's program; its kernel closes the connection. Evidence: the wait status."""
 
     on: Side = "server"
+
+    lasting: ClassVar[bool] = True
 
     def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
         if self.for_s is not None:

@@ -148,6 +148,7 @@ def main(argument: str) -> None:
     if job["role"] == "server":
         emit("subject.listening", port=listen(sock, job["address"], job["port"]))
         connection = accept(sock)
+        sock.close()
     else:
         connect(sock, job["address"], job["port"])
         connection = sock

@@ -18,12 +18,14 @@ from harness.lab.program import Program
 from harness.lab.topology import SIDES, Side
 from harness.scenario import Scenario
 from harness.subjects import endpoint
-from harness.timeline import Timeline
+from harness.timeline import Event, Timeline
 
 PORT = 7000
 READY_TIMEOUT_S = 10.0
 ECHO = b"still there?"
 ECHO_TIMEOUT_S = 2.0
+ENDS = ("subject.detected", "subject.eof")
+"""Kinds of events that say that a side has noticed the end of the connection."""
 _SYSCTLS = {
     "idle_s": "net.ipv4.tcp_keepalive_time",
     "interval_s": "net.ipv4.tcp_keepalive_intvl",
@@ -46,8 +48,8 @@ class Watched(Protocol):
 class _Process:
     """An endpoint that runs as a program; its printed events are copied into the timeline."""
 
-    def __init__(self, program: Program, timeline: Timeline, side: Side) -> None:
-        self.program, self.timeline, self.side = program, timeline, side
+    def __init__(self, program: Program, emit: endpoint.Emit, side: Side) -> None:
+        self.program, self.emit, self.side = program, emit, side
         self.watching = True
         self.received = b""
 
@@ -58,7 +60,7 @@ class _Process:
         for line in self.program.lines():
             self.note(line)
         if self.program.poll() is not None:
-            self.timeline.add("subject.ended", self.side, at_ns=at_ns, side=self.side, status=self.program.poll())
+            self.emit("subject.ended", at_ns=at_ns, status=self.program.poll())
             self.watching = False
 
     def await_event(self, kind: str) -> None:
@@ -76,15 +78,15 @@ class _Process:
         kind = str(event["kind"])
         if kind == "subject.echoed":
             self.received = str(event["data"]["text"]).encode()
-        self.timeline.add(kind, self.side, at_ns=event["at_ns"], side=self.side, **event["data"])
+        self.emit(kind, at_ns=event["at_ns"], **event["data"])
         return kind
 
 
 class Connection:
-    """Both ends of an established connection, and what is to be polled."""
+    """Both ends of an established connection, what is to be polled, and by side how it was noticed that it ended."""
 
-    def __init__(self, watched: dict[Side, Watched]) -> None:
-        self.watched = watched
+    def __init__(self, watched: dict[Side, Watched], noticed: dict[Side, Event]) -> None:
+        self.watched, self.noticed = watched, noticed
         self._echoes = 0
 
     def send_echo(self) -> bool:
@@ -110,7 +112,7 @@ class Connection:
     @property
     def echo_is_over(self) -> bool:
         """Whether there is nothing more to wait for: all has come back, or the client's end has ended."""
-        return self.echoed or not self.watched["client"].watching
+        return self.echoed or "client" in self.noticed
 
 
 def options_of(scenario: Scenario, side: Side) -> dict[str, int]:
@@ -149,9 +151,11 @@ def connected(
     apart = processes.union(*(fault.processes() for fault in scenario.faults))
     options = {side: options_of(scenario, side) for side in SIDES}
     address = lab.layout.address("server")
+    noticed: dict[Side, Event] = {}
+    emitters = {side: _emitter(timeline, side, noticed) for side in SIDES}
     with ExitStack() as stack:
         try:
-            watched = _connect(lab, timeline, address, options, apart, stack)
+            watched = _connect(lab, emitters, address, options, apart, stack)
             order = sorted(SIDES, key=lambda side: side == scenario.expect.side)
             for side in order:
                 end = watched[side]
@@ -159,12 +163,12 @@ def connected(
                     end.arm(options[side])
         except OSError as error:
             raise SubjectError(f"expected a connection to {address}:{PORT}, found {error}") from error
-        yield Connection(watched)
+        yield Connection(watched, noticed)
 
 
 def _connect(
     lab: Lab,
-    timeline: Timeline,
+    emitters: dict[Side, endpoint.Emit],
     address: str,
     options: dict[Side, dict[str, int]],
     apart: frozenset[Side],
@@ -175,10 +179,10 @@ def _connect(
 
     def process(side: Side) -> _Process:
         job = {"role": side, "address": address, "port": PORT, "options": options[side]}
-        return _Process(_start(lab.host(side), side, job), timeline, side)
+        return _Process(_start(lab.host(side), side, job), emitters[side], side)
 
     def inside(side: Side, sock: socket.socket) -> endpoint.Endpoint:
-        end = endpoint.Endpoint(sock, _emitter(timeline, side), echoes=side == "server")
+        end = endpoint.Endpoint(sock, emitters[side], echoes=side == "server")
         stack.callback(end.vanish)
         return end
 
@@ -206,9 +210,11 @@ def _connect(
     return watched
 
 
-def _emitter(timeline: Timeline, side: Side) -> endpoint.Emit:
+def _emitter(timeline: Timeline, side: Side, noticed: dict[Side, Event]) -> endpoint.Emit:
     def emit(kind: str, at_ns: int | None = None, **data: object) -> None:
-        timeline.add(kind, side, at_ns=at_ns, side=side, **data)
+        event = timeline.add(kind, side, at_ns=at_ns, side=side, **data)
+        if kind in ENDS:
+            noticed.setdefault(side, event)
 
     return emit
 

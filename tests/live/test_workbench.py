@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness.errors import LabError, UsageError
+from harness.faults import Blackhole, FirewallIdle, PeerReboot
+from harness.lab.topology import SIDES, Side
+from harness.scenario import Endpoint, Keepalive
+from harness.workbench import Workbench
+from tests.conformance.traces import network_untouched, nothing_held
+
+pytestmark = pytest.mark.live
+
+QUICK = Endpoint(keepalive=Keepalive(idle_s=1, interval_s=1, count=1))
+
+
+@pytest.fixture
+def bench() -> Iterator[Workbench]:
+    """A routed workbench that leaves nothing behind."""
+    with nothing_held(), network_untouched(), Workbench() as built:
+        yield built
+
+
+def test_the_prediction_holds(bench: Workbench) -> None:
+    """What is predicted while the fault stands, before anything is noticed, is what is then seen."""
+    link = bench.connect(QUICK)
+    with bench.inject(Blackhole()):
+        expected = link.predict()
+        seen = link.wait()
+    assert (seen.kind, seen.errno) == ("detected", "ETIMEDOUT")
+    assert seen in expected
+    ((least, most),) = expected.windows_s
+    assert seen.after_armed_s is not None
+    assert least <= seen.after_armed_s <= most + expected.allowance_s
+
+
+@pytest.mark.parametrize("apart", [(), SIDES], ids=["inside", "processes"])
+def test_connections_are_told_apart(bench: Workbench, apart: tuple[Side, ...]) -> None:
+    """Of two connections between the same hosts, each echoes its own data and notices its own end."""
+    first, second = bench.connect(processes=apart), bench.connect(QUICK, processes=apart)
+    assert first.echo()
+    assert second.echo()
+    with bench.inject(Blackhole()):
+        assert second.wait().errno == "ETIMEDOUT"
+    assert first.wait(within_s=0).kind == "quiet"
+    assert first.echo()
+    assert not second.echo()
+
+
+def test_data_to_a_rebooted_host_ends_the_wait_for_it(bench: Workbench) -> None:
+    """An echo that can no longer come back is not waited for."""
+    link = bench.connect()
+    with bench.inject(PeerReboot()):
+        assert not link.echo(within_s=3600)
+    assert link.wait().errno == "ECONNRESET"
+
+
+def test_a_reboot_is_over_for_what_is_connected_after_it(bench: Workbench) -> None:
+    """What was connected before is predicted to end in ECONNRESET, and does; what comes after is not affected."""
+    before = bench.connect(QUICK)
+    with bench.inject(PeerReboot()):
+        after = bench.connect(QUICK)
+    assert [outcome.errno for outcome in before.predict().outcomes] == ["ECONNRESET"]
+    assert [outcome.kind for outcome in after.predict().outcomes] == ["quiet"]
+    assert before.wait() in before.predict()
+    assert after.echo()
+
+
+def test_a_firewall_that_is_gone_is_not_predicted(bench: Workbench) -> None:
+    """Only what was connected while a firewall stood is predicted to meet it."""
+    with bench.inject(FirewallIdle(timeout_s=1)):
+        inside = bench.connect(QUICK)
+        assert [outcome.kind for outcome in inside.predict().outcomes] == ["detected"]
+    outside = bench.connect(QUICK)
+    assert [outcome.kind for outcome in outside.predict().outcomes] == ["quiet"]
+
+
+def test_unknown_hosts_and_unbuilt_labs_are_refused(bench: Workbench) -> None:
+    """Mistakes are told with what was expected."""
+    with pytest.raises(UsageError, match="client, router, server, found 'switch'"):
+        bench.host("switch")
+    with pytest.raises(LabError, match="enter the workbench"):
+        Workbench().connect()
