@@ -44,6 +44,7 @@ class Host:
         self.spec = spec
         self.namespace = namespace
         self._programs: list[tuple[Program, str]] = []
+        self._killed: list[Program] = []
 
     @property
     def name(self) -> str:
@@ -161,16 +162,19 @@ class Host:
             with namespace.entered():
                 links.bring_up(device, saved)
 
-    def end_programs(self) -> None:
-        """Kill every program still running on the host."""
-        for program, token in self._programs:
-            program.close()
+    def kill_programs(self) -> None:
+        """Kill every program on the host; what they printed, and their end, can still be read."""
+        while self._programs:
+            program, token = self._programs.pop()
+            self._killed.append(program)
+            program.kill()
             LEDGER.settle(token)
-        self._programs.clear()
 
     def close(self) -> None:
         """End its programs and let go of its namespace."""
-        self.end_programs()
+        self.kill_programs()
+        while self._killed:
+            self._killed.pop().close()
         self.namespace.close()
 
 

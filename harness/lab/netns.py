@@ -17,7 +17,7 @@ from harness.errors import LabError
 from harness.lab import links
 from harness.lab.host import Host
 from harness.lab.namespace import Namespace, write_sysctl
-from harness.lab.topology import HostSpec, Layout, Topology, layout
+from harness.lab.topology import HostSpec, Interface, Layout, Topology, layout
 
 OPERATION_WAIT_S = 2.0
 
@@ -37,7 +37,7 @@ class NetnsLab:
             self._wire()
             for spec in self.layout.hosts:
                 self._configure(spec)
-            self._await_operation(*self.layout.hosts)
+            self._await_operation(*((spec, interface) for spec in self.layout.hosts for interface in spec.interfaces))
         except (NetlinkError, OSError) as error:
             self.close()
             raise LabError(f"expected to wire {topology_name(self.layout)}, found {error}") from error
@@ -68,7 +68,7 @@ class NetnsLab:
         """Move the host's interface into a fresh namespace, then end what lives in the old one.
 
         The interface leaves first, so that no FIN or RST of the dying sockets can escape. Returns when the host can
-        be reached again. Raises LabError.
+        be reached again, where its links are up. Raises LabError.
         """
         host = self._hosts[name]
         spare = self._new_namespace(host.spec)
@@ -78,14 +78,20 @@ class NetnsLab:
                     ipr.link("set", index=links.index_of(ipr, interface.name), net_ns_fd=spare.fd)
             host.namespace, spare = spare, host.namespace
             self._configure(host.spec)
-            host.end_programs()
+            host.kill_programs()
         except (NetlinkError, OSError) as error:
             raise LabError(f"expected to reboot {name}, found {error}") from error
         finally:
             # Kept until the end: what was done to the old namespace, such as a ruleset, may still be undone there.
             self._retired.append(spare)
-        neighbours = (self.layout.host(interface.toward) for interface in host.spec.interfaces)
-        self._await_operation(host.spec, *neighbours)
+        for near in host.spec.interfaces:
+            neighbour = self.layout.host(near.toward)
+            far = neighbour.interface_toward(name)
+            assert far is not None
+            with self._hosts[neighbour.name].entered():
+                wired = "UP" in links.flags(far.name)
+            if wired:
+                self._await_operation((host.spec, near), (neighbour, far))
 
     def _new_namespace(self, spec: HostSpec) -> Namespace:
         namespace = Namespace()
@@ -111,17 +117,16 @@ class NetnsLab:
         with self._hosts[spec.name].entered(), IPRoute() as ipr:
             links.configure(ipr, spec, neighbours, self.layout.family)
 
-    def _await_operation(self, *specs: HostSpec) -> None:
-        """Wait until the interfaces of these hosts send what they are given. Raises LabError."""
+    def _await_operation(self, *ends: tuple[HostSpec, Interface]) -> None:
+        """Wait until these interfaces send what they are given. Raises LabError."""
         deadline = time.monotonic() + OPERATION_WAIT_S
-        for spec in specs:
+        for spec, interface in ends:
             with self._hosts[spec.name].entered(), IPRoute() as ipr:
-                for interface in spec.interfaces:
-                    index = links.index_of(ipr, interface.name)
-                    while not links.in_operation(ipr, index):
-                        if time.monotonic() > deadline:
-                            raise LabError(f"expected carrier on {spec.name}/{interface.name}, found none")
-                        time.sleep(0.0005)
+                index = links.index_of(ipr, interface.name)
+                while not links.in_operation(ipr, index):
+                    if time.monotonic() > deadline:
+                        raise LabError(f"expected carrier on {spec.name}/{interface.name}, found none")
+                    time.sleep(0.0005)
 
 
 def topology_name(where: Layout) -> str:

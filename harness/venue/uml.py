@@ -208,16 +208,24 @@ def run_all(
         save_plan(plan, folder_of(out, plan))
     ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]] | BaseException] = queue.SimpleQueue()
     crews = min(len(plans), jobs or os.cpu_count() or 1)
-    for number in range(crews):
-        share = list(plans[number::crews])
+    workers = [
         threading.Thread(
-            target=_work, args=(share, out.resolve(), status, kernel, ended), name=f"guest-{number}", daemon=True
-        ).start()
+            target=_work,
+            args=(list(plans[n::crews]), out.resolve(), status, kernel, ended),
+            name=f"guest-{n}",
+            daemon=True,
+        )
+        for n in range(crews)
+    ]
+    for worker in workers:
+        worker.start()
     for _ in plans:
         result = ended.get()
         if isinstance(result, BaseException):
             raise result
         yield result
+    for worker in workers:
+        worker.join()  # each has its guest's folder to take away
 
 
 def _work(

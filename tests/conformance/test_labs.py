@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import resource
+import select
 import socket
 import struct
 import sys
@@ -15,7 +16,7 @@ import msgspec
 import pytest
 from pyroute2 import IPRoute
 
-from harness.errors import LabError
+from harness.errors import FaultError, LabError
 from harness.lab import links, netns
 from harness.lab.host import Host, Lab
 from harness.lab.ledger import state_folder
@@ -177,6 +178,30 @@ def test_reboot_ends_programs(lab: Lab) -> None:
     lab.reboot("server")
     assert doomed.poll() == -9
     assert spared.poll() is None
+
+
+def test_a_programs_last_words_survive_its_reboot(lab: Lab) -> None:
+    """What a program printed before its host's reboot can be read after it, and that it has ended."""
+    doomed = lab.host("server").start("doomed", _SLEEPER)
+    printed = select.poll()
+    printed.register(doomed, select.POLLIN)
+    printed.poll(PATIENCE_S * 1000)
+    lab.reboot("server")
+    assert doomed.lines() == [b"ready"]
+    with pytest.raises(FaultError, match="expected a program on host server, found none"):
+        _ = lab.host("server").program
+
+
+def test_reboot_behind_a_dead_link(lab: Lab) -> None:
+    """A host whose neighbour's interface is down reboots all the same, and is reached as soon as that is up."""
+    neighbour = lab.host(lab.layout.host("client").interfaces[0].toward)
+    device = neighbour.spec.interface_toward("client")
+    assert device is not None
+    with neighbour.interface_down(device.name):
+        lab.reboot("client")
+        assert not _reaches(lab, "client")
+    _await_operation(lab)
+    assert _call(lab, "client") == AT_ONCE
 
 
 def test_reboot_twice(lab: Lab) -> None:
