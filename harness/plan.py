@@ -19,8 +19,11 @@ from harness.scenario import Scenario
 FILE_NAME = "plan.json"
 ALLOWANCE_MS = 50
 """Real time: how late a program may be woken after the kernel has decided, and a fault be injected."""
-TIMER_ALLOWANCE_MS = 20
-"""Real time: how late the kernel may run a timer's handler on a busy machine, beyond the jiffy that SMP costs."""
+TIMER_ALLOWANCE_MS = 50
+"""Real time: how late the kernel may run a timer's handler on a busy machine, beyond the jiffy that SMP costs.
+
+Virtual machines stand still for that long when their host is busy: 40 ms were seen with both of two CPUs loaded.
+"""
 VIRTUAL_INJECTION_NS = 5_000_000
 """Virtual time: how long the kernel itself may take to carry out a fault, waiting for its own grace periods (RCU)."""
 GRACE_NS = 2_000_000_000

@@ -57,6 +57,15 @@ def test_data_to_a_rebooted_host_ends_the_wait_for_it(bench: Workbench) -> None:
     assert link.wait().errno == "ECONNRESET"
 
 
+def test_a_program_goes_with_its_host(bench: Workbench) -> None:
+    """The end of a program on a rebooted host is part of what happened, and its peer sees no more than RST."""
+    link = bench.connect(QUICK, processes={"server"})
+    with bench.inject(PeerReboot()):
+        assert link.wait().errno == "ECONNRESET"
+    (ended,) = [event for event in bench.timeline.events if event.kind == "subject.ended"]
+    assert (ended.data["side"], ended.data["status"]) == ("server", -9)
+
+
 def test_a_reboot_is_over_for_what_is_connected_after_it(bench: Workbench) -> None:
     """What was connected before is predicted to end in ECONNRESET, and does; what comes after is not affected."""
     before = bench.connect(QUICK)
