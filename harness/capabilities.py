@@ -14,12 +14,13 @@ import shutil
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
 from harness.errors import CapabilityError, HarnessError
-from harness.plan import MachineFacts
+from harness.plan import Clock, MachineFacts
 
 CLOCK_MONOTONIC_COARSE = 6
 
@@ -46,10 +47,20 @@ def hz() -> tuple[int, str]:
     return round(1e9 / resolution_ns), f"clock_getres(CLOCK_MONOTONIC_COARSE) = {resolution_ns} ns"
 
 
+@functools.cache
+def clock() -> Clock:
+    """Whether time here jumps while everything sleeps: whether this is a guest, by the name of its clock source."""
+    try:
+        name = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource").read_text(encoding="ascii")
+    except OSError:  # no sysfs, as in some sandboxes
+        return "real"
+    return "virtual" if name.startswith("time-travel-clock") else "real"
+
+
 def machine() -> MachineFacts:
     """The kernel that scenarios will run on."""
     found, source = hz()
-    return MachineFacts(kernel=platform.release(), hz=found, hz_source=source, cpus=os.cpu_count() or 1)
+    return MachineFacts(kernel=platform.release(), hz=found, hz_source=source, cpus=os.cpu_count() or 1, clock=clock())
 
 
 def survey() -> list[Capability]:

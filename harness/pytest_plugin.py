@@ -13,6 +13,7 @@ The module is loaded by every pytest run in an environment that has the package,
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -124,7 +125,7 @@ _BENCHES: pytest.StashKey[list[Workbench]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--harness-out DIR`."""
+    """`--harness-out`, `--clock` and what goes with it."""
     group = parser.getgroup("keepalive-harness")
     group.addoption(
         "--harness-out",
@@ -132,6 +133,47 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="keep plans, timelines and captures of scenario files here (default: a state folder)",
     )
+    group.addoption(
+        "--clock",
+        choices=("real", "virtual"),
+        default="real",
+        help="virtual: the whole session in a User-Mode Linux guest whose clock jumps (default: real)",
+    )
+    group.addoption("--kernel", metavar="NAME", help="the guest's kernel, see `harness kernel list`")
+    group.addoption(
+        "--wall-limit", metavar="S", type=float, default=600.0, help="end the guest after S seconds (0: never)"
+    )
+    group.addoption(
+        "--write",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        default=[],
+        help="a folder outside of the project that tests may write, with --clock=virtual (repeat)",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """With --clock=virtual: the session happens in a guest, where this hook finds nothing left to do."""
+    if config.getoption("clock") != "virtual" or config.getoption("help") or config.getoption("version"):
+        return None
+    from harness import capabilities
+    from harness.errors import CapabilityError, HarnessError, UsageError
+
+    if capabilities.clock() == "virtual":
+        return None
+    from harness.venue import session
+
+    try:
+        ended = session.run(config)
+    except (UsageError, CapabilityError) as error:
+        raise pytest.UsageError(str(error)) from error
+    except HarnessError as error:
+        sys.stderr.write(f"harness: {error}\n")
+        return pytest.ExitCode.INTERNAL_ERROR
+    sys.stderr.write(f"harness: {ended.virtual_s:.2f} s of virtual time in {ended.wall_s:.2f} s\n")
+    return ended.status
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import glob
 import os
 import pty
 import select
+import shutil
 import signal
 import struct
 import sys
@@ -23,6 +25,7 @@ INPUT, END_OF_INPUT, SIGNAL = "input", "end", "signal"
 """Words on the console, to the host and from it."""
 STREAMS = {1: "stdout", 2: "stderr"}
 INPUT_FILES, CLOCK_FILE, IDLE_FILE = "stdin.{}", "clock", "idle"
+BROUGHT = "brought"
 DAY_S = 86400
 _libc = ctypes.CDLL(None, use_errno=True)
 _WRITE_AND_WAIT = 1 | 2 | 4
@@ -33,11 +36,22 @@ IDLE_DAYS = 30
 
 def main(job: dict[str, Any]) -> int:
     """Run the job's command to its end; returns its exit status, 128 + n for signal n."""
-    began = time.clock_gettime(time.CLOCK_BOOTTIME)
+    began, began_at = time.clock_gettime(time.CLOCK_BOOTTIME), time.time()
     status = _Command(job).run()
+    _bring(job, began_at)
     with open(f"{job['folder']}/{CLOCK_FILE}", "w", encoding="ascii") as file:
         file.write(str(time.clock_gettime(time.CLOCK_BOOTTIME) - began))
     return status
+
+
+def _bring(job: dict[str, Any], began_at: float) -> None:
+    """Copy the new files that the host wants to have to where it sees them, below the names that they have here."""
+    for pattern in job["bring"]:
+        for path in glob.glob(pattern):
+            if os.path.isfile(path) and os.path.getmtime(path) >= began_at:
+                target = f"{job['folder']}/{BROUGHT}{path}"
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                shutil.copyfile(path, target)
 
 
 class _Command:

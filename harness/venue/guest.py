@@ -12,8 +12,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from harness import capabilities
 from harness import plan as plans
 from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot
@@ -44,10 +42,7 @@ def main(job: dict[str, Any]) -> int:
 
 
 def _warm_up() -> None:
-    """Do everything once, so that the first plan does not differ from the next in how often it reads the clock.
-
-    Each reading takes 256 ns there (arch/um/kernel/time.c:timer_read), and what is done for the first time reads more.
-    """
+    """Do everything once: what is done for the first time may have to wait, as for the kernel to make its tables."""
     faults = (
         FirewallIdle(timeout_s=1),
         Blackhole(at_s=0.1, for_s=0.1),
@@ -60,7 +55,7 @@ def _warm_up() -> None:
         faults=faults,
         expect=Expect(outcome="detected"),
     )
-    execute(plans.make(scenario, msgspec.structs.replace(capabilities.machine(), clock="virtual")), None, _unwatched)
+    execute(plans.make(scenario, capabilities.machine()), None, _unwatched)
 
 
 def _say(line: str) -> None:

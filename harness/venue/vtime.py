@@ -37,11 +37,17 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(
-    kernel: Kernel, argv: Sequence[str], *, write: Sequence[Path] = (), wall_limit_s: float = WALL_LIMIT_S
+    kernel: Kernel,
+    argv: Sequence[str],
+    *,
+    write: Sequence[Path] = (),
+    bring: Sequence[str] = (),
+    wall_limit_s: float = WALL_LIMIT_S,
 ) -> Ended:
     """Run a command as if here: its terminal or pipes, environment, working directory and exit status.
 
-    `write`: folders it may write; everything else it writes is gone afterwards. `wall_limit_s`: 0 for none.
+    `write`: folders it may write. `bring`: files that are copied out at its end, as absolute patterns of glob. All else
+    it writes is gone afterwards. `wall_limit_s`: 0 for none.
     Raises UsageError for a command or folder that is not there, GuestError for a guest that got stuck or died.
     """
     _check(argv, write)
@@ -53,6 +59,7 @@ def run(
         "cwd": os.getcwd(),  # noqa: PTH109 - a string is wanted
         "env": {**os.environ, CLOCK_VARIABLE: "virtual"},
         "terminal": terminal,
+        "bring": list(bring),
     }
     with boot(kernel, job, [path.resolve() for path in write], prepare=_fill_input) as guest:
         with _Relay(guest, raw=terminal is not None) as relay:
@@ -68,7 +75,17 @@ def run(
             )
         status = guest.status()
         virtual_s = float((guest.folder / command.CLOCK_FILE).read_text())
+        _take(guest.folder / command.BROUGHT)
     return Ended(status=status, virtual_s=virtual_s, wall_s=time.monotonic() - started)
+
+
+def _take(brought: Path) -> None:
+    """Copy what the guest has brought to the places that it had there."""
+    for path in brought.rglob("*"):
+        if path.is_file():
+            target = "/" / path.relative_to(brought)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
 
 
 def _check(argv: Sequence[str], write: Sequence[Path]) -> None:

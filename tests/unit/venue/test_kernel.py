@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from harness.errors import CapabilityError, UsageError
-from harness.venue import kernel, kernel_source
+from harness.venue import kernel, kernel_patch, kernel_source
 from harness.venue.kernel import Manifest
 from harness.venue.kernel_source import Source
 
@@ -42,6 +42,15 @@ for word in "$@"; do
 done
 """
 
+TIMER_READ = """\
+static u64 timer_read(struct clocksource *cs)
+{
+	if (time_travel_mode != TT_MODE_OFF) {
+		if (!irqs_disabled() && !in_interrupt() && !in_softirq() && !time_travel_ext_waiting)
+			time_travel_update_time_rel(TIMER_MULTIPLIER);
+"""
+"""From arch/um/kernel/time.c of Linux 7.2; that of 6.1 ends the condition with the softirq."""
+
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -58,6 +67,8 @@ def tree(tmp_path: Path) -> Path:
     (folder / "arch/um").mkdir(parents=True)
     (folder / "arch/um/Kconfig").write_text("config HZ\n\tint\n\tdefault 100\n")
     (folder / "Kconfig").write_text('mainmenu "Linux"\n\nsource "arch/um/Kconfig"\n')
+    (folder / "arch/um/kernel").mkdir()
+    (folder / kernel_patch.FILE).write_text(TIMER_READ)
     (folder / "Makefile").write_text("VERSION = 7\nPATCHLEVEL = 2\nSUBLEVEL = 13\nEXTRAVERSION =\n")
     return folder
 
@@ -333,3 +344,21 @@ def test_every_needed_option_is_asked_for() -> None:
     """Else no kernel would ever do."""
     asked = kernel.parse_config(kernel.CONFIG.read_text())
     assert set(kernel.REQUIRED) <= set(asked)
+
+
+@pytest.mark.usefixtures("make")
+def test_a_source_whose_clock_cannot_be_changed_is_built_all_the_same(tree: Path) -> None:
+    """The manifest says what is lacking."""
+    (tree / kernel_patch.FILE).write_text("static u64 timer_read(struct clocksource *cs)\n{\n}\n")
+    assert kernel.build(source=tree).manifest.lacks == ("clock readings that take no time",)
+
+
+@pytest.mark.parametrize("ending", [" && !time_travel_ext_waiting)\n", ")\n"])
+def test_only_readings_outside_of_interrupts_are_counted_and_charged(ending: str) -> None:
+    """The function comes before the reader, its call last in what is certain of the condition; the rest stays."""
+    source = TIMER_READ.replace(" && !time_travel_ext_waiting)\n", ending)
+    changed = kernel_patch.with_free_readings(source)
+    assert changed is not None
+    assert changed.index("static bool timer_is_spun_on(void)") < changed.index("static u64 timer_read(")
+    assert f"!in_softirq() && timer_is_spun_on(){ending}" in changed
+    assert changed.endswith(source[source.rindex(ending) :])
