@@ -17,8 +17,8 @@ from typing import Literal
 import msgspec
 
 from harness.faults import AnyFault
-from harness.lab.topology import layout
-from harness.oracle.keepalive import Outcome
+from harness.lab.topology import SIDES, layout
+from harness.oracle.prediction import NOUNS, Outcome
 from harness.oracle.timerwheel import tick_ns
 from harness.plan import TIMER_ALLOWANCE_MS, Plan, must_echo, settings_of, spell_outcomes
 from harness.scenario import Expect
@@ -126,6 +126,7 @@ def _decide(plan: Plan, story: Story) -> str:
     _check_false_alarm(plan, story)
     for index, fault in enumerate(plan.scenario.faults):
         _check_in_place(plan, story, index, fault)
+    _check_writes(plan, story)
     _check_kind(plan, story)
     _check_claimed_window(plan, story)
     _check_prediction(plan, story)
@@ -199,6 +200,26 @@ def _check_in_place(plan: Plan, story: Story, index: int, fault: AnyFault) -> No
             _check_moment(plan, story, fault, healed, fault.until_s, f"{name} was healed")
         elif last is not None and story.since_armed(last.t_ns) > until_ns:
             raise _Inconclusive(f"{name} was never healed, planned for {_s(until_ns)} after arming")
+
+
+def _check_writes(plan: Plan, story: Story) -> None:
+    """Whether the data was written, and in time."""
+    for side in SIDES:
+        written = [fact for fact in story.writes if fact.what.side == side]
+        for number, at_s in enumerate(plan.scenario.endpoint(side).writes_at_s):
+            planned_ns = round(at_s * 1e9)
+            if story.end is not None and story.since_armed(story.end.t_ns) <= planned_ns:
+                break
+            what = f"write {number} of the {side}"
+            if number >= len(written):
+                raise _Inconclusive(f"{what} never happened, planned for {_s(planned_ns)} after arming")
+            since_ns = story.since_armed(written[number].t_ns)
+            allowed_ns = planned_ns + plan.machine.oracle.injection_ns
+            if not planned_ns <= since_ns + story.took_ns <= allowed_ns + story.took_ns:
+                planned = f"planned for {_s(planned_ns)} to {_s(allowed_ns)}{_BUSY}"
+                raise _Inconclusive(f"{what} came {_s(since_ns)} after arming, {planned}")
+            if not written[number].what.written:
+                raise _Inconclusive(f"{what} failed: the socket took no data")
 
 
 def _check_moment(plan: Plan, story: Story, fault: AnyFault, change: Fact[Change], planned_s: float, what: str) -> None:
@@ -297,15 +318,17 @@ def _check_segments(plan: Plan, story: Story, same: list[Outcome]) -> None:
     """Number, times and spacing of the probes, the answers that survival rests on, and the RST at the end."""
     assert plan.prediction is not None
     probes: list[Fact[Segment]] = story.probes
+    noun = NOUNS[plan.prediction.asking]
     possible = {number for outcome in same for number in outcome.window_by_probes}
     if possible and len(probes) not in possible:
-        raise _Refuted(f"{len(probes)} probes on the wire, the oracle says {_range((min(possible), max(possible)))}")
+        foreseen = _range((min(possible), max(possible)))
+        raise _Refuted(f"{len(probes)} {noun}s on the wire, the oracle says {foreseen}")
     late_ns = 0 if plan.machine.clock == "virtual" else TIMER_ALLOWANCE_MS * 1_000_000
     for number, (probe, window) in enumerate(zip(probes, plan.prediction.probe_windows_ns, strict=False), start=1):
         at = story.since_armed(probe.t_ns)
         if at < window[0] or at - story.took_ns > window[1] + late_ns:
             raise _Refuted(
-                f"probe {number} was sent {_s(at)} after arming, the oracle says {_s(window[0])} to {_s(window[1])}"
+                f"{noun} {number} was sent {_s(at)} after arming, the oracle says {_s(window[0])} to {_s(window[1])}"
             )
     slack_ns = late_ns + plan.machine.oracle.late_jiffies * tick_ns(plan.machine.hz)
     # As many as there are: predictions list the first few gaps, runs may have fewer.
@@ -314,8 +337,9 @@ def _check_segments(plan: Plan, story: Story, same: list[Outcome]) -> None:
         measured = later.t_ns - probe.t_ns
         if not gap[0] - slack_ns <= measured <= gap[1] + slack_ns:
             foreseen = f"the oracle says {_s(gap[0])} to {_s(gap[1])}"
-            raise _Refuted(f"probe {number + 1} came {_s(measured)} after probe {number}, {foreseen}")
-    _check_answers(plan, story)
+            raise _Refuted(f"{noun} {number + 1} came {_s(measured)} after {noun} {number}, {foreseen}")
+    if plan.prediction.asking == "probe":
+        _check_answers(plan, story)
     _check_rst(story, same)
 
 

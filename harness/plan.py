@@ -11,8 +11,9 @@ from harness.errors import MISSING, ScenarioError, UsageError
 from harness.faults.base import other
 from harness.lab.topology import Layout, Side, layout
 from harness.loader import checked
-from harness.oracle import keepalive
-from harness.oracle.effects import Effect
+from harness.oracle import keepalive, retransmission
+from harness.oracle.effects import Effect, Unpredictable
+from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
 from harness.oracle.timerwheel import tick_ns
 from harness.scenario import Scenario
 
@@ -24,6 +25,8 @@ TIMER_ALLOWANCE_MS = 50
 
 Virtual machines stand still for that long when their host is busy: 40 ms were seen with both of two CPUs loaded.
 """
+LONGEST_RTT_MS = 10
+"""Real time: the longest round trip of a handshake between two namespaces, on a busy machine."""
 VIRTUAL_INJECTION_NS = 5_000_000
 """Virtual time: how long the kernel itself may take to carry out a fault, waiting for its own grace periods (RCU)."""
 GRACE_NS = 2_000_000_000
@@ -43,15 +46,16 @@ class MachineFacts(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock = "real"
 
     @property
-    def oracle(self) -> keepalive.Machine:
+    def oracle(self) -> Machine:
         """The uncertainties that this machine brings: in virtual time only what an injection waits for."""
         if self.clock == "virtual":
-            return keepalive.Machine(hz=self.hz, injection_ns=VIRTUAL_INJECTION_NS)
-        return keepalive.Machine(
+            return Machine(hz=self.hz, injection_ns=VIRTUAL_INJECTION_NS)
+        return Machine(
             hz=self.hz,
             late_jiffies=1 if self.cpus > 1 else 0,
             arming_lag_ns=ALLOWANCE_MS * 1_000_000,
             injection_ns=ALLOWANCE_MS * 1_000_000,
+            rtt_ns=LONGEST_RTT_MS * 1_000_000,
         )
 
 
@@ -65,9 +69,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     scenario: Scenario
     machine: MachineFacts
-    prediction: keepalive.Prediction | None
+    prediction: Prediction | None
     unpredictable: str | None
-    expected: tuple[keepalive.Outcome, ...]
+    expected: tuple[Outcome, ...]
     allowance_ns: int
     watch_ns: int
     notes: tuple[str, ...] = ()
@@ -79,16 +83,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return self.scenario.name
 
 
-def settings_of(scenario: Scenario, side: Side) -> keepalive.Settings:
+def settings_of(scenario: Scenario, side: Side) -> Settings:
     """The socket options of a side, as the oracle takes them."""
     endpoint = scenario.endpoint(side)
     alive = endpoint.keepalive_settings
     timeout_ms = round(endpoint.user_timeout_s * 1000)
     if alive is None:
-        return keepalive.Settings(keepalive=False, user_timeout_ms=timeout_ms)
-    return keepalive.Settings(
-        idle_s=alive.idle_s, interval_s=alive.interval_s, count=alive.count, user_timeout_ms=timeout_ms
-    )
+        return Settings(keepalive=False, user_timeout_ms=timeout_ms)
+    return Settings(idle_s=alive.idle_s, interval_s=alive.interval_s, count=alive.count, user_timeout_ms=timeout_ms)
 
 
 def make(scenario: Scenario, machine: MachineFacts) -> Plan:
@@ -102,8 +104,8 @@ def make(scenario: Scenario, machine: MachineFacts) -> Plan:
     prediction, unpredictable = None, None
     try:
         _refuse_two_clocks(scenario, where)
-        prediction = keepalive.predict(settings, machine.oracle, effects, horizon_ns)
-    except keepalive.Unpredictable as reason:
+        prediction = _predict(scenario, settings, machine.oracle, effects, horizon_ns)
+    except Unpredictable as reason:
         unpredictable = str(reason)
     expected, notes = _expected(scenario, prediction, unpredictable)
     return Plan(
@@ -118,9 +120,24 @@ def make(scenario: Scenario, machine: MachineFacts) -> Plan:
     )
 
 
+def _predict(
+    scenario: Scenario, settings: Settings, machine: Machine, effects: tuple[Effect, ...], horizon_ns: int
+) -> Prediction:
+    """Ask the model of the connection's state: idle, or with data in flight. Raises Unpredictable."""
+    side = scenario.expect.side
+    writes = scenario.endpoint(side).writes_at_s
+    if scenario.endpoint(other(side)).writes_at_s:
+        raise Unpredictable(f"the {other(side)} writes data")
+    if len(writes) > 1:
+        raise Unpredictable("data is written more than once")
+    if writes:
+        return retransmission.predict(settings, machine, effects, round(writes[0] * 1e9), horizon_ns)
+    return keepalive.predict(settings, machine, effects, horizon_ns)
+
+
 def _horizon_ns(
     scenario: Scenario,
-    settings: keepalive.Settings,
+    settings: Settings,
     machine: MachineFacts,
     effects: tuple[Effect, ...],
 ) -> int:
@@ -128,10 +145,14 @@ def _horizon_ns(
     if scenario.expect.bound_s is not None:
         return round(scenario.expect.bound_s * 1e9)
     last_change_s = max((t for e in effects for t in (e.from_s, e.until_s) if t is not None), default=0.0)
-    return round(last_change_s * 1e9) + _longest_detection_ns(settings, machine)
+    writes = scenario.endpoint(scenario.expect.side).writes_at_s
+    longest_ns = _longest_detection_ns(settings, machine)
+    if writes:
+        longest_ns = max(longest_ns, retransmission.longest_ns(settings, machine.oracle))
+    return round(max(last_change_s, *writes, 0.0) * 1e9) + longest_ns
 
 
-def _longest_detection_ns(settings: keepalive.Settings, machine: MachineFacts) -> int:
+def _longest_detection_ns(settings: Settings, machine: MachineFacts) -> int:
     if not settings.keepalive:
         return 3_000_000_000
     tick = tick_ns(machine.hz)
@@ -157,15 +178,15 @@ def _refuse_two_clocks(scenario: Scenario, where: Layout) -> None:
         for effect in fault.effects(where, view)
     )
     if not both_ways:
-        raise keepalive.Unpredictable(f"the {other(side)}'s keepalive is on too, and its probes or RST may pass")
+        raise Unpredictable(f"the {other(side)}'s keepalive is on too, and its probes or RST may pass")
 
 
 _KIND_OF = {"detected": "detected", "eof": "eof", "survives": "quiet", "never": "quiet"}
 
 
 def _expected(
-    scenario: Scenario, prediction: keepalive.Prediction | None, unpredictable: str | None
-) -> tuple[tuple[keepalive.Outcome, ...], tuple[str, ...]]:
+    scenario: Scenario, prediction: Prediction | None, unpredictable: str | None
+) -> tuple[tuple[Outcome, ...], tuple[str, ...]]:
     """The predicted outcomes that satisfy the scenario's claim, and what a reader should know about them."""
     expect = scenario.expect
     if prediction is None:
@@ -193,13 +214,13 @@ def _expected(
     return wanted, tuple(notes)
 
 
-def spell_outcomes(outcomes: tuple[keepalive.Outcome, ...]) -> str:
+def spell_outcomes(outcomes: tuple[Outcome, ...]) -> str:
     """Outcomes in words, for messages."""
     words = {"eof": "end of file", "quiet": "that nothing is noticed"}
     return " or ".join(dict.fromkeys(o.errno or words.get(o.kind, o.kind) for o in outcomes))
 
 
-def _watch_ns(scenario: Scenario, expected: tuple[keepalive.Outcome, ...], horizon_ns: int) -> int:
+def _watch_ns(scenario: Scenario, expected: tuple[Outcome, ...], horizon_ns: int) -> int:
     if not expected or any(outcome.window_ns is None for outcome in expected):
         latest = horizon_ns
     else:

@@ -5,7 +5,8 @@
     3. put standing faults in place (a firewall is there before the connection)
     4. start capturing on both endpoints
     5. start the subject: connect, set the options; from `armed` on the scenario's times count
-    6. watch: sleep until a socket, a captured segment or a fault's time wakes us; inject, gather evidence, heal
+    6. watch: sleep until a socket, a captured segment, a write's or a fault's time wakes us; write, inject, gather
+       evidence, heal
     7. where nothing was noticed and the claim is survival: send data through
     8. gather the last evidence, heal in reverse order, take everything down
 
@@ -27,6 +28,7 @@ from harness.faults import AnyFault
 from harness.faults.base import count
 from harness.injection import Injection
 from harness.lab.host import Lab
+from harness.lab.topology import SIDES, Side
 from harness.loop import Loop
 from harness.plan import Plan, must_echo
 from harness.subjects import tcp
@@ -85,6 +87,9 @@ class _Run:
         for index, fault in enumerate(self.scenario.faults):
             if not fault.standing:
                 self.loop.at(armed_ns + round(fault.at_s * 1e9), functools.partial(self._inject, index, fault, lab))
+        for side in SIDES:
+            for at_s in self.scenario.endpoint(side).writes_at_s:
+                self.loop.at(armed_ns + round(at_s * 1e9), functools.partial(self._write, connection, side))
         self._wait(armed_ns + self.plan.watch_ns)
         if self._noticed():
             self.loop.wait(time.monotonic_ns() + SETTLE_NS)
@@ -112,6 +117,11 @@ class _Run:
         if fault.for_s is not None:
             self.loop.at(injection.injected_ns + round(fault.for_s * 1e9), injection.heal)
 
+    def _write(self, connection: tcp.Connection, side: Side) -> None:
+        at_ns = time.monotonic_ns()
+        written = connection.write(side)
+        self.timeline.add("subject.wrote", side, at_ns=at_ns, side=side, written=written)
+
     def _armed_ns(self) -> int:
         side = self.scenario.expect.side
         armed = next(e for e in reversed(self.timeline.events) if e.kind == "subject.armed" and e.data["side"] == side)
@@ -129,7 +139,7 @@ class _Run:
         """Watch until something is noticed or the deadline passes, saying what is awaited."""
 
         def enough() -> bool:
-            self.tell(count(self.loop.pending, "fault change") if self.loop.pending else "detection", deadline_ns)
+            self.tell(count(self.loop.pending, "change") if self.loop.pending else "detection", deadline_ns)
             return self._noticed()
 
         self.loop.wait(deadline_ns, enough)
@@ -137,7 +147,7 @@ class _Run:
     def _echo(self, connection: tcp.Connection) -> None:
         """Send data through the surviving connection and wait for it to come back."""
         deadline_ns = time.monotonic_ns() + round(tcp.ECHO_TIMEOUT_S * 1e9)
-        if connection.send_echo():
+        if connection.write("client"):
             self.loop.wait(deadline_ns, lambda: connection.echo_is_over)
         self.timeline.add("subject.alive", "client", side="client", echo=connection.echoed)
 

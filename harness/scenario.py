@@ -46,12 +46,14 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `keepalive`: a table of settings, `true` for Linux's defaults, `false` (the default) for off.
     `user_timeout_s`: TCP_USER_TIMEOUT, to the millisecond. `settings_via`: whether idle, interval and count are set
     on the socket or as the namespace's sysctls net.ipv4.tcp_keepalive_*; SO_KEEPALIVE is the socket's either way.
+    `writes_at_s`: when, in seconds after arming, the program writes a few bytes, each time without waiting.
     """
 
     program: Literal["tcp"] = "tcp"
     keepalive: Keepalive | bool = False
     user_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=2_147_483)] = 0.0
     settings_via: Literal["socket", "sysctl"] = "socket"
+    writes_at_s: tuple[Seconds, ...] = ()
 
     @property
     def keepalive_settings(self) -> Keepalive | None:
@@ -119,6 +121,8 @@ def _problems(scenario: Scenario) -> Iterator[Misplaced]:
         endpoint = scenario.client if side == "client" else scenario.server
         if round(endpoint.user_timeout_s * 1000, 6) % 1:
             yield Misplaced(f"{side}.user_timeout_s", endpoint.user_timeout_s, "seconds in whole milliseconds")
+        if list(endpoint.writes_at_s) != sorted(endpoint.writes_at_s):
+            yield Misplaced(f"{side}.writes_at_s", list(endpoint.writes_at_s), "moments in the order of time")
 
 
 def _contradictions(scenario: Scenario, where: Layout) -> Iterator[Misplaced]:

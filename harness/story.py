@@ -52,6 +52,13 @@ class Alive(msgspec.Struct, frozen=True):
     echo: bool
 
 
+class Wrote(msgspec.Struct, frozen=True):
+    """A side wrote data, or could not."""
+
+    side: Side
+    written: bool
+
+
 class OfFault(msgspec.Struct, frozen=True):
     """Something about a fault, by its index in the scenario."""
 
@@ -108,6 +115,7 @@ _KINDS: dict[str, type[msgspec.Struct]] = {
     "subject.detected": Detected,
     "subject.eof": Eof,
     "subject.alive": Alive,
+    "subject.wrote": Wrote,
     "fault.injected": Injected,
     "fault.evidence": Proof,
     "fault.healed": Healed,
@@ -146,6 +154,7 @@ class Story:
         self.armed = next(_of(mine, Armed), None)
         self.end = next(_of(mine, Noticed), None)
         self.alive = next(_of(facts, Alive), None)
+        self.writes = list(_of(facts, Wrote))
         self.ended = next(_of(facts, Ended), None)
         self.broken = next(_of(facts, Broken), None)
         self.injected = _by_fault(_of(facts, Injected))
@@ -201,16 +210,20 @@ class Story:
 
     @property
     def probes(self) -> list[Fact[Segment]]:
-        """Keepalive probes sent between arming and the end, or the horizon of the prediction where there is no end."""
+        """What was sent to get an answer, between arming and the end, or the prediction's horizon where there is none.
+
+        Keepalive probes, or retransmissions where those are what is predicted.
+        """
         if self.armed is None:
             return []
         most_ns = self.plan.watch_ns
+        asking = "probe" if self.plan.prediction is None else self.plan.prediction.asking
         if self.end is None and self.plan.prediction is not None:
             most_ns = min(most_ns, self.plan.prediction.horizon_ns)
         return [
             segment
             for segment in self.segments
-            if segment.what.role == "probe" and segment.what.way == "out"
+            if segment.what.role == asking and segment.what.way == "out"
             if 0 <= self.since_armed(segment.t_ns) <= most_ns and self.before_end(segment.t_ns)
         ]
 
@@ -252,7 +265,7 @@ class Story:
         single = (self.armed, self.end, self.alive, self.broken, self.ended)
         places = [fact.place for fact in single if fact is not None]
         places += [f.place for facts in (self.injected, self.healed) for f in facts.values()]
-        places += [fact.place for fact in self.proofs.values()]
+        places += [fact.place for fact in (*self.proofs.values(), *self.writes)]
         return tuple(sorted(places))
 
 

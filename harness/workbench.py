@@ -28,7 +28,7 @@ from harness.lab.program import Program
 from harness.lab.topology import SIDES, Family, Kind, Side, Topology
 from harness.loader import checked
 from harness.loop import Loop
-from harness.oracle.keepalive import Outcome
+from harness.oracle.prediction import Outcome
 from harness.plan import Plan, make
 from harness.scenario import Endpoint, Expect, Scenario
 from harness.subjects import tcp
@@ -102,7 +102,7 @@ class Link:
 
     def echo(self, within_s: float = tcp.ECHO_TIMEOUT_S) -> bool:
         """Whether data sent now comes back in time."""
-        if not self._connection.send_echo():
+        if not self._connection.write("client"):
             return False
         self._bench.loop.wait(time.monotonic_ns() + round(within_s * 1e9), lambda: self._connection.echo_is_over)
         return self._connection.echoed

@@ -14,89 +14,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Literal
 
 import msgspec
 
 from harness.oracle import timerwheel
 from harness.oracle.course import Course
-from harness.oracle.effects import Effect, Unpredictable, resolve
+from harness.oracle.effects import Effect, resolve
 from harness.oracle.path import Network, Path
-
-__all__ = [
-    "MAX_PROBE_WINDOWS",
-    "Machine",
-    "Outcome",
-    "OutcomeKind",
-    "Prediction",
-    "Settings",
-    "Unpredictable",
-    "phases",
-    "predict",
-]
-
-OutcomeKind = Literal["detected", "eof", "quiet"]
-MAX_PROBE_WINDOWS = 32
-"""Predictions list the windows of this many probes; a live peer is probed for ever."""
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The options on the observed socket, as the kernel holds them; `keepalive` is SO_KEEPALIVE.
-
-    `idle_s`, `interval_s` in whole seconds, `count` in probes, `user_timeout_ms` 0 when not set.
-    """
-
-    idle_s: int = 7200
-    interval_s: int = 75
-    count: int = 9
-    keepalive: bool = True
-    user_timeout_ms: int = 0
-
-
-class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """What the prediction depends on beside the settings.
-
-    `late_jiffies`: how many jiffies late a timer handler may run (1 on SMP in real time: the timer of
-    one CPU waits for another CPU to advance jiffies; 0 in virtual time). `arming_lag_ns`: how long after
-    the last segment of the handshake the options may be set. `injection_ns`: how late a fault may be
-    injected or healed; less than a keepalive interval.
-    """
-
-    hz: int
-    late_jiffies: int = 0
-    arming_lag_ns: int = 0
-    injection_ns: int = 0
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One possible end. `window_ns` counts from arming; None for "quiet": nothing until the horizon.
-
-    `probes` is how many probes TCP sends before it, as (least, most); `probes_seen` those that reach the
-    wire. `rst`: an RST segment leaves this host at the abort. `window_by_probes`: the window for each number of probes
-    seen, since `window_ns` spans them all and what lies between two of them cannot happen.
-    """
-
-    kind: OutcomeKind
-    errno: str | None
-    window_ns: tuple[int, int] | None
-    probes: tuple[int, int]
-    probes_seen: tuple[int, int]
-    rst: bool
-    why: str
-    window_by_probes: dict[int, tuple[int, int] | None] = {}
-
-
-class Prediction(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that can happen until the horizon; more than one outcome where the phase decides.
-
-    `probe_windows_ns`: the window after arming in which each probe on the wire is sent, earliest first;
-    `probe_gaps_ns`: how long each of them but the last is before the next, with no handler late.
-    """
-
-    outcomes: tuple[Outcome, ...]
-    probe_windows_ns: tuple[tuple[int, int], ...]
-    horizon_ns: int
-    probe_gaps_ns: tuple[tuple[int, int], ...] = ()
+from harness.oracle.prediction import MAX_PROBE_WINDOWS, Machine, Outcome, OutcomeKind, Prediction, Settings, hull
 
 
 def phases(settings: Settings, hz: int) -> int:
@@ -125,11 +50,11 @@ def predict(settings: Settings, machine: Machine, effects: tuple[Effect, ...], h
             window = stretch.window_ns(bucket)
             if index == len(windows):
                 windows.append(window)
-            windows[index] = _hull([windows[index], window])
+            windows[index] = hull([windows[index], window])
         for index, gap in enumerate(stretch.gaps_ns()[: MAX_PROBE_WINDOWS - 1]):
             if index == len(gaps):
                 gaps.append(gap)
-            gaps[index] = _hull([gaps[index], gap])
+            gaps[index] = hull([gaps[index], gap])
     outcomes = (_outcome(stretches, machine, effects) for stretches in ends.values())
     return Prediction(
         outcomes=tuple(sorted(outcomes, key=lambda o: (o.kind, o.window_ns or (0, 0), o.rst))),
@@ -144,7 +69,7 @@ def _outcome(stretches: list[_Stretch], machine: Machine, effects: tuple[Effect,
     first = stretches[0].run
     window: tuple[int, int] | None = None
     if first.kind == "detected":
-        window = _hull([stretch.window_ns(stretch.run.bucket) for stretch in stretches])
+        window = hull([stretch.window_ns(stretch.run.bucket) for stretch in stretches])
     elif first.kind == "eof":
         onset = min(s.from_ns for s in resolve(effects) if s.effect.mechanism == "peer-closed")
         window = (onset, onset + machine.injection_ns)
@@ -154,7 +79,7 @@ def _outcome(stretches: list[_Stretch], machine: Machine, effects: tuple[Effect,
     if first.kind == "detected":
         for number in by_probes:
             same = [stretch for stretch in stretches if len(stretch.run.seen) == number]
-            by_probes[number] = _hull([stretch.window_ns(stretch.run.bucket) for stretch in same])
+            by_probes[number] = hull([stretch.window_ns(stretch.run.bucket) for stretch in same])
     return Outcome(
         kind=first.kind,
         errno=first.errno,
@@ -165,10 +90,6 @@ def _outcome(stretches: list[_Stretch], machine: Machine, effects: tuple[Effect,
         why=first.why,
         window_by_probes=by_probes,
     )
-
-
-def _hull(windows: list[tuple[int, int]]) -> tuple[int, int]:
-    return min(low for low, _ in windows), max(high for _, high in windows)
 
 
 # --- all arming instants -------------------------------------------------------------------------------

@@ -22,7 +22,18 @@ from harness.timeline import Event
 
 LABEL_WIDTH = 11
 LANE_WIDTH = 64
-_LEGEND = {"●": "probe", "◉": "answered probe", "⊗": "probe and RST", "○": "answer", "✕": "RST"}
+_LEGEND = {
+    "●": "probe",
+    "◉": "answered probe",
+    "⊗": "probe and RST",
+    "○": "answer",
+    "■": "data",
+    "▪": "retransmission",
+    "✕": "RST",
+}
+_FIRST = "✕●■▪○"
+"""Where several marks fall into one column the first of these shows."""
+_OUTGOING = {"probe": "●", "data": "■", "retransmit": "▪"}
 
 
 def draw(plan: Plan, events: Sequence[Event]) -> list[str]:
@@ -134,18 +145,18 @@ def _probe_lane(story: Story, scale: _Scale) -> str:
 def _mark(segment: Segment) -> str:
     if segment.role == "rst":
         return "✕"
-    if segment.role == "probe" and segment.way == "out":
-        return "●"
-    return "○" if segment.role == "answer" and segment.way == "in" else ""
+    if segment.way == "out":
+        return _OUTGOING.get(segment.role, "")
+    return "○" if segment.role == "answer" else ""
 
 
 def _merge(marks: set[str]) -> str:
     """The one mark for what fell into one column."""
-    if "✕" in marks:
-        return "⊗" if "●" in marks else "✕"
-    if marks >= {"●", "○"}:
+    if marks >= {"✕", "●"}:
+        return "⊗"
+    if marks >= {"●", "○"} and "✕" not in marks:
         return "◉"
-    return next((mark for mark in marks if mark), " ")
+    return next((mark for mark in _FIRST if mark in marks), " ")
 
 
 def _window(lo_ns: int, hi_ns: int, origin_ns: int, text: str, scale: _Scale) -> str:

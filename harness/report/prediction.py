@@ -8,8 +8,10 @@ import msgspec
 
 from harness import capabilities
 from harness.errors import UsageError
+from harness.lab.topology import SIDES
 from harness.oracle import keepalive
 from harness.oracle.effects import Effect
+from harness.oracle.prediction import NOUNS, Machine, Outcome, Prediction, Settings
 from harness.oracle.timerwheel import granularity, tick_ns
 from harness.plan import MachineFacts, Plan
 
@@ -17,14 +19,14 @@ from harness.plan import MachineFacts, Plan
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """What an idle connection with these settings sees when its peer falls silent."""
 
-    settings: keepalive.Settings
+    settings: Settings
     hz: int
     hz_source: str
     kernel: str
-    prediction: keepalive.Prediction
+    prediction: Prediction
 
     @property
-    def outcome(self) -> keepalive.Outcome:
+    def outcome(self) -> Outcome:
         """The one outcome there is when every segment is lost."""
         return self.prediction.outcomes[0]
 
@@ -41,13 +43,11 @@ def of_options(idle_s: int, interval_s: int, count: int, user_timeout_s: float, 
     if hz is not None and not 12 <= hz <= 10_000:
         raise UsageError(f"--hz: expected a kernel's HZ, such as 100, 250, 300 or 1000, found {hz}")
     machine = capabilities.machine()
-    settings = keepalive.Settings(
-        idle_s=idle_s, interval_s=interval_s, count=count, user_timeout_ms=round(user_timeout_s * 1000)
-    )
+    settings = Settings(idle_s=idle_s, interval_s=interval_s, count=count, user_timeout_ms=round(user_timeout_s * 1000))
     found = hz or machine.hz
     horizon_ns = 2 * ((idle_s + (count + 2) * interval_s) * 1_000_000_000 + settings.user_timeout_ms * 1_000_000)
     horizon_ns += 10_000_000_000
-    prediction = keepalive.predict(settings, keepalive.Machine(hz=found), (Effect(mechanism="lost"),), horizon_ns)
+    prediction = keepalive.predict(settings, Machine(hz=found), (Effect(mechanism="lost"),), horizon_ns)
     return Forecast(
         settings=settings,
         hz=found,
@@ -116,14 +116,22 @@ def describe_plan(plan: Plan) -> str:
         f"  topology    {scenario.topology.kind}, {scenario.topology.family}; the {scenario.expect.side} observes",
     ]
     lines += [f"  fault       {_fault(fault)}" for fault in scenario.faults]
+    for side in SIDES:
+        writes = scenario.endpoint(side).writes_at_s
+        lines += [f"  write       by the {side}, {at_s:g} s after arming" for at_s in writes]
     lines.append(f"  claim       {_claim(plan)}")
     for outcome in plan.prediction.outcomes if plan.prediction is not None else ():
         what = outcome.errno or {"eof": "end of file", "quiet": "nothing noticed"}[outcome.kind]
         when = f" {_window(outcome.window_ns)} after arming" if outcome.window_ns else ""
-        lines.append(f"  prediction  {what}{when}; {_range(outcome.probes_seen)} probes on the wire; {outcome.why}")
+        lines.append(f"  prediction  {what}{when}; {_asked(plan, outcome)} on the wire; {outcome.why}")
     lines += [f"  note        {note}" for note in plan.notes]
     lines.append(f"  watched for {plan.watch_ns / 1e9:.3f} s at most, allowance {plan.allowance_ns / 1e6:g} ms")
     return "\n".join(lines)
+
+
+def _asked(plan: Plan, outcome: Outcome) -> str:
+    noun = "probe" if plan.prediction is None else NOUNS[plan.prediction.asking]
+    return f"{_range(outcome.probes_seen)} {noun}{'' if outcome.probes_seen == (1, 1) else 's'}"
 
 
 def _machine(machine: MachineFacts) -> str:

@@ -87,27 +87,27 @@ class Connection:
 
     def __init__(self, watched: dict[Side, Watched], noticed: dict[Side, Event]) -> None:
         self.watched, self.noticed = watched, noticed
-        self._echoes = 0
+        self._written = 0
 
-    def send_echo(self) -> bool:
-        """Send a few bytes from the client; False where it cannot send."""
-        client = self.watched["client"]
+    def write(self, side: Side) -> bool:
+        """Write a few bytes on one side, without waiting; False where it cannot. The client's come back as an echo."""
+        end = self.watched[side]
         try:
-            if isinstance(client, endpoint.Endpoint):
-                client.sock.send(ECHO)
-            elif isinstance(client, _Process):
-                client.program.write(ECHO)
+            if isinstance(end, endpoint.Endpoint):
+                end.sock.send(ECHO)
+            elif isinstance(end, _Process):
+                end.program.write(ECHO)
         except OSError:
             return False
-        self._echoes += 1
+        self._written += 1
         return True
 
     @property
     def echoed(self) -> bool:
-        """Whether all that was sent has come back."""
+        """Whether all that was written on either side has come to the client."""
         client = self.watched["client"]
         back = client.received if isinstance(client, endpoint.Endpoint | _Process) else b""
-        return back == ECHO * self._echoes != b""
+        return back == ECHO * self._written != b""
 
     @property
     def echo_is_over(self) -> bool:

@@ -397,9 +397,9 @@ def _configure(site: _Site, hz: int) -> list[str]:
 def _change(site: _Site) -> list[str]:
     """Put the changed file where make looks for it first; returns what is lacking where it is not as expected."""
     original = site.tree / kernel_patch.FILE
-    changed = kernel_patch.with_free_readings(original.read_text(encoding="utf-8")) if original.is_file() else None
+    changed = kernel_patch.with_exact_clock(original.read_text(encoding="utf-8")) if original.is_file() else None
     if changed is None:
-        return ["clock readings that take no time"]
+        return ["an exact clock"]
     target = site.objects / kernel_patch.FILE
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(changed, encoding="utf-8")

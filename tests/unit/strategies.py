@@ -21,7 +21,8 @@ from harness.faults.base import other
 from harness.lab.topology import SIDES, Side, Topology, layout
 from harness.oracle import timerwheel
 from harness.oracle.effects import Effect, Mechanism
-from harness.oracle.keepalive import Settings, phases
+from harness.oracle.keepalive import phases
+from harness.oracle.prediction import Settings
 from harness.scenario import Endpoint, Expect, Keepalive, OutcomeName, Scenario, _problems
 
 PATIENT = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

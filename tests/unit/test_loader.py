@@ -26,6 +26,9 @@ from tests.unit import strategies
 Write = Callable[[str, str | bytes], Path]
 
 
+ENDPOINT_KEYS = "program, keepalive, user_timeout_s, settings_via, writes_at_s"
+
+
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Write a file in a fresh working directory, and give its path."""
@@ -94,7 +97,7 @@ REFUSED = {
     ),
     "endpoint-not-a-table": (
         "client = true",
-        "client: expected a table of program, keepalive, user_timeout_s, settings_via, found True",
+        f"client: expected a table of {ENDPOINT_KEYS}, found True",
     ),
     "negative-time": (
         '[[faults]]\nkind = "blackhole"\nat_s = -1',
@@ -231,7 +234,7 @@ REFUSED = {
     "nested-without-end": ("x = " + "[" * 100_000, "expected valid TOML, found tables or arrays within each other"),
     "long-value": (
         "client = " + repr(list(range(1000))),
-        ("client: expected a table of program, keepalive, user_timeout_s, settings_via, found [0, 1, 2, 3, 4, 5, ...]"),
+        f"client: expected a table of {ENDPOINT_KEYS}, found [0, 1, 2, 3, 4, 5, ...]",
     ),
 }
 
@@ -405,7 +408,7 @@ ANYTHING: Any = object()
         ),
         (
             Scenario(client=Keepalive(idle_s=3)),  # type: ignore[arg-type]
-            "client.idle_s: expected another key, one of program, keepalive, user_timeout_s, settings_via, found 3",
+            f"client.idle_s: expected another key, one of {ENDPOINT_KEYS}, found 3",
         ),
         (Scenario(faults=(ANYTHING,)), "faults[0]: expected a table with a kind"),
         (Scenario(faults=ANYTHING), "faults: expected an array of tables"),

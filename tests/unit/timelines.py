@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from harness.faults import AnyFault, Blackhole, LinkDown
+from harness.lab.topology import SIDES
 from harness.plan import MachineFacts, Plan, make
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.timeline import Event
@@ -55,10 +56,11 @@ def as_foreseen(plan: Plan) -> list[Event]:
         at(-1_000_000, "segment", side, way="in", role="syn-ack", flags="SA"),
         at(0, "subject.armed", side, side=side, took_ns=1000),
         *_faults(plan, plan.watch_ns if end_ns is None else end_ns),
+        *_writes(plan),
     ]
     for window in prediction.probe_windows_ns[: outcome.probes_seen[0]]:
         sent_ns = _middle(window)
-        events.append(at(sent_ns, "segment", side, way="out", role="probe", flags="A"))
+        events.append(at(sent_ns, "segment", side, way="out", role=prediction.asking, flags="A"))
         if end_ns is None and sent_ns > _until_ns(plan):
             events.append(at(sent_ns + 50_000, "segment", side, way="in", role="answer", flags="A"))
     if end_ns is None:
@@ -118,6 +120,14 @@ def _faults(plan: Plan, end_ns: int) -> list[Event]:
             at(healed_ns, "fault.healed", "fault", took_ns=2_000_000, **common),
         ]
     return events
+
+
+def _writes(plan: Plan) -> list[Event]:
+    return [
+        at(round(at_s * 1e9) + 100_000, "subject.wrote", side, side=side, written=True)
+        for side in SIDES
+        for at_s in plan.scenario.endpoint(side).writes_at_s
+    ]
 
 
 def _end(plan: Plan, side: str, end_ns: int) -> list[Event]:

@@ -11,7 +11,7 @@ from typing import NamedTuple, get_args
 
 from harness.oracle import timerwheel
 from harness.oracle.effects import Effect, Mechanism, Unpredictable
-from harness.oracle.keepalive import Settings
+from harness.oracle.prediction import Settings
 
 MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
 

@@ -14,8 +14,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from harness.oracle import keepalive, timerwheel
-from harness.oracle.effects import Effect, resolve
-from harness.oracle.keepalive import Machine, Outcome, Prediction, Settings, Unpredictable, predict
+from harness.oracle.effects import Effect, Unpredictable, resolve
+from harness.oracle.keepalive import predict
+from harness.oracle.prediction import MAX_PROBE_WINDOWS, Machine, Outcome, Prediction, Settings
 from tests.unit import strategies
 from tests.unit.oracle.reference import End, World, replay
 from tests.unit.strategies import PATIENT, Case
@@ -147,7 +148,7 @@ def _hull_of_replays(ends: Iterator[End]) -> Summary:
     windows: list[Window] = []
     for end in ends:
         kinds.setdefault(end[:3], []).append(end)
-        for index, at_ns in enumerate(end.seen_ns[: keepalive.MAX_PROBE_WINDOWS]):
+        for index, at_ns in enumerate(end.seen_ns[:MAX_PROBE_WINDOWS]):
             if index == len(windows):
                 windows.append((at_ns, at_ns))
             windows[index] = (min(windows[index][0], at_ns), max(windows[index][1], at_ns))

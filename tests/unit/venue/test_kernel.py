@@ -350,15 +350,15 @@ def test_every_needed_option_is_asked_for() -> None:
 def test_a_source_whose_clock_cannot_be_changed_is_built_all_the_same(tree: Path) -> None:
     """The manifest says what is lacking."""
     (tree / kernel_patch.FILE).write_text("static u64 timer_read(struct clocksource *cs)\n{\n}\n")
-    assert kernel.build(source=tree).manifest.lacks == ("clock readings that take no time",)
+    assert kernel.build(source=tree).manifest.lacks == ("an exact clock",)
 
 
 @pytest.mark.parametrize("ending", [" && !time_travel_ext_waiting)\n", ")\n"])
 def test_only_readings_outside_of_interrupts_are_counted_and_charged(ending: str) -> None:
     """The function comes before the reader, its call last in what is certain of the condition; the rest stays."""
     source = TIMER_READ.replace(" && !time_travel_ext_waiting)\n", ending)
-    changed = kernel_patch.with_free_readings(source)
+    changed = kernel_patch.with_exact_clock(source)
     assert changed is not None
     assert changed.index("static bool timer_is_spun_on(void)") < changed.index("static u64 timer_read(")
     assert f"!in_softirq() && timer_is_spun_on(){ending}" in changed
-    assert changed.endswith(source[source.rindex(ending) :])
+    assert changed.endswith(source[source.rindex(ending) :].replace("TIMER_MULTIPLIER", "TIMER_CHARGE"))

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import pytest
+
+from harness.oracle import retransmission, timerwheel
+from harness.oracle.effects import Effect, Unpredictable
+from harness.oracle.prediction import Machine, Prediction, Settings
+from harness.oracle.retransmission import longest_ns, model_timeout_ms, predict
+
+SILENT = Settings(keepalive=False)
+CUT = (Effect(mechanism="lost"),)
+
+
+def _predict(settings: Settings, machine: Machine, written_s: float = 0.0) -> Prediction:
+    written_ns = round(written_s * 1e9)
+    return predict(settings, machine, CUT, written_ns, written_ns + longest_ns(settings, machine))
+
+
+def _expire(written: int, timeout: int, hz: int, limit_ms: int, *, clamped: bool) -> list[int]:
+    """The timer's expiries after a write at jiffy `written`, the loss probe first, the end last; written down anew."""
+    expiries = [timerwheel.fire(written + timeout, written)]
+    expiries.append(timerwheel.fire(expiries[0] + timeout, expiries[0] + 1))
+    while (expiries[-1] - expiries[1]) * 1000 / hz < limit_ms:
+        timeout = min(2 * timeout, 120 * hz)
+        wait = timeout
+        if clamped:
+            left_ms = limit_ms - (expiries[-1] - expiries[1]) * 1000 // hz
+            wait = min(timeout, -(-left_ms * hz // 1000))
+        expiries.append(timerwheel.fire(expiries[-1] + wait, expiries[-1] + 1))
+    return expiries
+
+
+@pytest.mark.parametrize(
+    ("boundary", "seconds"),
+    [(3, 3.0), (5, 12.6), (8, 102.2), (9, 204.6), (10, 324.6), (15, 924.6)],
+)
+@pytest.mark.parametrize("hz", [100, 250, 300, 1000])
+def test_the_model_timeout_is_the_documented_one(boundary: int, seconds: float, hz: int) -> None:
+    """ip-sysctl: 924.6 s for tcp_retries2 = 15; the other figures were measured."""
+    assert model_timeout_ms(boundary, hz) == round(seconds * 1000)
+
+
+@pytest.mark.parametrize(
+    ("hz", "user_timeout_ms", "measured_s"),
+    [
+        *((1000, 0, moment) for moment in (947.93, 952.0)),
+        *((250, 0, moment) for moment in (934.8, 936.8)),
+        (300, 0, 944.52),
+        *((1000, 6000, moment) for moment in (6.4161, 6.48)),
+    ],
+)
+def test_measured_ends_lie_in_the_window(hz: int, user_timeout_ms: int, measured_s: float) -> None:
+    """As guests of these HZ were seen to give up, with round trips of no time."""
+    (outcome,) = _predict(Settings(keepalive=False, user_timeout_ms=user_timeout_ms), Machine(hz=hz)).outcomes
+    assert outcome.window_ns is not None
+    lo, hi = outcome.window_ns
+    assert lo <= measured_s * 1e9 <= hi
+    assert (outcome.kind, outcome.errno, outcome.rst) == ("detected", "ETIMEDOUT", False)
+
+
+@pytest.mark.parametrize("hz", [100, 250, 1000])
+@pytest.mark.parametrize("user_timeout_ms", [0, 1, 500, 2000, 6000, 61_500])
+def test_the_windows_are_those_of_all_phases_and_no_wider(hz: int, user_timeout_ms: int) -> None:
+    """Every jiffy of the wheel's period on which the write may fall, one by one."""
+    settings = Settings(keepalive=False, user_timeout_ms=user_timeout_ms)
+    found = _predict(settings, Machine(hz=hz))
+    limit_ms = user_timeout_ms or model_timeout_ms(15, hz)
+    tick = timerwheel.tick_ns(hz)
+    period = timerwheel.granularity(120 * hz)
+    rows = []
+    for written in range(2 * period, 3 * period):
+        expiries = _expire(written, hz // 5, hz, limit_ms, clamped=bool(user_timeout_ms))
+        rows.append([((e - written - 1) * tick, (e - written) * tick) for e in expiries])
+    (outcome,) = found.outcomes
+    assert outcome.window_ns == (min(row[-1][0] for row in rows), max(row[-1][1] for row in rows))
+    assert outcome.probes == (min(len(row) - 1 for row in rows), max(len(row) - 1 for row in rows))
+    for place, window in enumerate(found.probe_windows_ns):
+        same = [row[place] for row in rows if place < len(row) - 1]
+        assert window == (min(w[0] for w in same), max(w[1] for w in same))
+
+
+def test_what_is_not_known_widens_the_window_to_later_only() -> None:
+    """A longer round trip, a late write and a late handler."""
+    exact = _predict(SILENT, Machine(hz=1000), written_s=1).outcomes[0].window_ns
+    vague = Machine(hz=1000, late_jiffies=1, rtt_ns=3_000_000, injection_ns=20_000_000)
+    wide = _predict(SILENT, vague, written_s=1).outcomes[0].window_ns
+    assert exact is not None
+    assert wide is not None
+    assert wide[0] == exact[0]
+    assert wide[1] > exact[1] + 20_000_000
+
+
+def test_a_tick_that_is_no_whole_number_of_milliseconds_leaves_either_expiry_open() -> None:
+    """HZ=300: elapsed time is kept in milliseconds, a jiffy has 3 1/3; limits near an expiry go both ways."""
+    counts = {
+        _predict(Settings(keepalive=False, user_timeout_ms=ms), Machine(hz=300)).outcomes[0].probes
+        for ms in range(400, 1400, 7)
+    }
+    assert any(least != most for least, most in counts)
+
+
+@pytest.mark.parametrize(
+    ("effects", "settings", "written_s", "why"),
+    [
+        ((), SILENT, 1, "may still work"),
+        ((Effect(mechanism="lost", from_s=2),), SILENT, 1, "may still work"),
+        ((Effect(mechanism="lost", until_s=5),), SILENT, 1, "does not stay cut"),
+        ((Effect(mechanism="lost-locally"),), SILENT, 1, "no model of that with lost-locally"),
+        ((*CUT, Effect(mechanism="expires", timeout_s=9)), SILENT, 1, "expires"),
+        (CUT, Settings(idle_s=1), 1, "keepalive probes"),
+    ],
+)
+def test_what_has_no_model_is_refused(
+    effects: tuple[Effect, ...], settings: Settings, written_s: float, why: str
+) -> None:
+    """Rather a refusal than a guess."""
+    machine = Machine(hz=1000)
+    with pytest.raises(Unpredictable, match=why):
+        predict(settings, machine, effects, round(written_s * 1e9), 2_000_000_000_000)
+
+
+def test_a_watch_that_ends_too_early_is_refused() -> None:
+    """The data is then still in flight."""
+    with pytest.raises(Unpredictable, match="watch for longer"):
+        predict(SILENT, Machine(hz=1000), CUT, 0, 900_000_000_000)
+
+
+def test_keepalive_that_is_on_changes_nothing() -> None:
+    """Data in flight switches it off."""
+    with_keepalive = _predict(Settings(idle_s=20, interval_s=1, count=1), Machine(hz=250), written_s=1)
+    assert with_keepalive == _predict(SILENT, Machine(hz=250), written_s=1)
+    assert with_keepalive.asking == "retransmit"
+    assert retransmission.RETRIES == 15

@@ -1,0 +1,82 @@
+"""Judging runs in which data is in flight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.faults import Blackhole
+from harness.judge import judge
+from harness.plan import Plan
+from harness.scenario import Endpoint
+from tests.unit.timelines import SECOND, as_foreseen, changed, moved, planned, segments, without
+
+MS = 1_000_000
+
+
+def _plan(user_timeout_s: float = 2.0) -> Plan:
+    """Data is written into a blackhole; noticed by the user timeout."""
+    writer = Endpoint(user_timeout_s=user_timeout_s, writes_at_s=(1.0,))
+    return planned(Blackhole(at_s=0.5), client=writer, outcome="detected", errno="ETIMEDOUT")
+
+
+def test_data_given_up_in_its_window_passes() -> None:
+    """Retransmissions are counted where keepalive's probes are in an idle connection; the write is cited."""
+    plan = _plan()
+    events = as_foreseen(plan)
+    found = judge(plan, events)
+    assert (found.verdict, found.probes, found.probes_expected) == ("pass", 4, (4, 4)), found.reason
+    assert "subject.wrote" in [events[index].kind for index in found.cites]
+
+
+def test_without_a_user_timeout_the_watch_is_long_enough() -> None:
+    """924.6 s and what the timer wheel adds, whatever keepalive would do."""
+    plan = _plan(user_timeout_s=0.0)
+    assert plan.prediction is not None
+    assert 930 * SECOND < plan.watch_ns < 1100 * SECOND
+    assert judge(plan, as_foreseen(plan)).verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("moment_ns", "words"),
+    [(SECOND - MS, "write 0 of the client came 0.999 s"), (SECOND + 60 * MS, "too busy")],
+)
+def test_a_write_at_another_time_proves_nothing(moment_ns: int, words: str) -> None:
+    """The window was computed for the planned moment and what this machine may be late by."""
+    plan = _plan()
+    found = judge(plan, moved(as_foreseen(plan), "subject.wrote", moment_ns))
+    assert found.verdict == "inconclusive"
+    assert words in found.reason
+
+
+def test_a_write_that_never_happened_or_failed_proves_nothing() -> None:
+    """There was nothing in flight then."""
+    plan = _plan()
+    events = as_foreseen(plan)
+    never = judge(plan, without(events, "subject.wrote"))
+    failed = judge(plan, changed(events, "subject.wrote", written=False))
+    assert (never.verdict, failed.verdict) == ("inconclusive", "inconclusive")
+    assert "never happened, planned for 1.000 s" in never.reason
+    assert "took no data" in failed.reason
+
+
+def test_retransmissions_are_held_to_their_number_and_times() -> None:
+    """As probes are."""
+    plan = _plan()
+    events = as_foreseen(plan)
+    last = segments(events, "retransmit")[-1]
+    found = judge(plan, [event for event in events if event is not last])
+    assert (found.verdict, found.reason) == ("fail", "3 retransmissions on the wire, the oracle says 4")
+    found = judge(plan, moved(events, "segment", 3 * SECOND))
+    assert found.verdict == "fail"
+    assert "retransmission 1 was sent" in found.reason
+
+
+def test_what_the_oracle_has_no_model_of_needs_a_claim() -> None:
+    """Two writes, or the other side's."""
+    writer = Endpoint(writes_at_s=(1.0, 2.0))
+    claim: dict[str, Any] = {"outcome": "detected", "errno": "ETIMEDOUT", "window_s": (1, 2000)}
+    assert planned(Blackhole(at_s=0.5), client=writer, **claim).unpredictable == "data is written more than once"
+    other = planned(Blackhole(at_s=0.5), server=writer, **claim)
+    assert other.unpredictable == "the server writes data"
