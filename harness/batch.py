@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
@@ -25,8 +26,11 @@ VERDICT_FILE = "verdict.json"
 CAPTURE_FILE = "capture.pcapng"
 
 
-Venue = Callable[[Sequence[Plan], Path, Status], Iterator[tuple[Plan, tuple[Event, ...]]]]
-"""Where plans are carried out: `venue.host.run_all`, or `venue.uml.run_all` with a kernel bound to it."""
+Venue = Callable[[Sequence[Plan], Path, Status], Generator[tuple[Plan, tuple[Event, ...]]]]
+"""Where plans are carried out: `venue.host.run_all`, or `venue.uml.run_all` with a kernel bound to it.
+
+Closed before its end, as after an interrupt, it takes down what it had made.
+"""
 
 
 class Watcher(Protocol):
@@ -55,14 +59,16 @@ def run(plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue = host.
     """
     started = time.monotonic()
     results: dict[str, Result] = {}
-    for plan, events in venue(plans, out, watcher.status):
-        verdict = judge(plan, events)
-        result = Result(plan=plan, events=events, verdict=verdict, took_s=time.monotonic() - started)
-        results[plan.name] = result
-        folder = host.folder_of(out, plan)
-        pcapng.write(folder / CAPTURE_FILE, events)
-        (folder / VERDICT_FILE).write_bytes(msgspec.json.encode(json.as_mapping(verdict)) + b"\n")
-        watcher.done(result)
+    with closing(venue(plans, out, watcher.status)) as running:
+        for plan, events in running:
+            verdict = judge(plan, events)
+            result = Result(plan=plan, events=events, verdict=verdict, took_s=time.monotonic() - started)
+            results[plan.name] = result
+            folder = host.folder_of(out, plan)
+            if any(event.kind == "opened" for event in events):  # it relates the frames' times to the wall clock
+                pcapng.write(folder / CAPTURE_FILE, events)
+            (folder / VERDICT_FILE).write_bytes(msgspec.json.encode(json.as_mapping(verdict)) + b"\n")
+            watcher.done(result)
     return [results[plan.name] for plan in plans]
 
 

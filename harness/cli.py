@@ -6,9 +6,12 @@ import argparse
 import functools
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,11 +32,13 @@ PATIENCE_S = 60
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit status."""
+    """Run one command; returns its exit status, 128 + n where signal n ended it."""
     options = _parser().parse_args(arguments)
     command: Command = options.command
+    kept = "; what was recorded is kept" if command is _run else ""
     try:
-        return command(options)
+        with _told_to_end():
+            return command(options)
     except HarnessError as error:
         print(f"harness: {error}", file=sys.stderr)
         return error.exit_status
@@ -45,8 +50,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"harness: {error.strerror or error}{where}", file=sys.stderr)
         return UsageError.exit_status
     except KeyboardInterrupt:
-        print("harness: interrupted; what was recorded is kept", file=sys.stderr)
-        return 130
+        print(f"harness: interrupted{kept}", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except Terminated as end:
+        print(f"harness: ended by {end.signal.name}{kept}", file=sys.stderr)
+        return 128 + end.signal
+
+
+class Terminated(BaseException):
+    """A signal told this process to end; raised like KeyboardInterrupt, so that what was started ends with it."""
+
+    def __init__(self, number: int) -> None:
+        self.signal = signal.Signals(number)
+        super().__init__(self.signal.name)
+
+
+@contextmanager
+def _told_to_end() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into an exception, the first of them; a signal that is ignored stays so."""
+
+    def end(number: int, frame: object) -> None:
+        del frame
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)  # clearing up is not to be interrupted
+        raise Terminated(number)
+
+    before: list[signal.Signals] = []
+    if threading.current_thread() is threading.main_thread():
+        before = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
+    for each in before:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each in before:
+            if signal.getsignal(each) is end:
+                signal.signal(each, signal.SIG_DFL)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("words", **words)  # type: ignore[arg-type]
 
     plan = add("plan", _plan, "Show what is predicted for scenarios, without running them", "harness plan outcomes")
-    plan.add_argument("words", nargs="+", metavar="NAME", help="scenario, folder of the catalogue, or file")
+    plan.add_argument("words", nargs="+", metavar="NAME|PATH", help="scenario, folder of the catalogue, or file")
 
     judge = add("judge", _judge, "Judge saved runs again", "harness judge results/")
     judge.add_argument("folder", metavar="DIR", type=Path, help="a run directory, or a folder of them")
@@ -110,6 +149,9 @@ def _add_virtual(add: Callable[..., argparse.ArgumentParser]) -> None:
     build.add_argument("--hz", metavar="N", type=int, default=1000, help="its HZ (default: 1000)")
     build.add_argument("--source", metavar="PATH", type=Path, help="a kernel's source tree or tarball (default: found)")
     build.add_argument("--jobs", metavar="N", type=_positive, help="compilers at once (default: one for each core)")
+    build.add_argument(
+        "--if-missing", action="store_true", help="only where none with this HZ has been built this way, of any release"
+    )
     verbs.add_parser("list", help="those that are built, newest first", epilog="example: harness kernel list")
     path = verbs.add_parser("path", help="where the executable is", epilog="example: harness kernel path")
     path.add_argument("name", nargs="?", metavar="NAME", help="which one (default: the newest)")
@@ -334,12 +376,17 @@ def _kernel(options: argparse.Namespace) -> int:
     from harness.venue import kernel
 
     if options.verb == "build":
+        known = kernel.current(options.hz) if options.if_missing else None
+        if known is not None:
+            print(known.path)
+            return 0
         with BuildProgress() as progress:
             built = kernel.build(options.hz, options.source, options.jobs, progress.tell)
         print(built.path)
     elif options.verb == "list":
-        for known in kernel.installed():
-            print(f"{known.name:<24} {known.manifest.release:<12} HZ={known.manifest.hz:<5} {known.path}")
+        for found in kernel.installed():
+            old = "" if found.manifest.recipe == kernel.recipe() else "  (built by another version of the harness)"
+            print(f"{found.name:<24} {found.manifest.release:<12} HZ={found.manifest.hz:<5} {found.path}{old}")
     else:
         print(kernel.find(options.name).path)
     return 0

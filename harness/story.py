@@ -141,8 +141,9 @@ class Fact(msgspec.Struct, Generic[T_co], frozen=True):
 class Story:
     """The observed side's run. What did not happen is None, or absent; of two events alike the earlier one counts.
 
-    `injected`, `healed`, `proofs`: by the fault's index. `segments`: captured on the observer's host; `lost`: how many
-    frames more passed there, None where its capture did not come to an end. Raises Nonsense.
+    `injected`, `healed`, `proofs`: by the fault's index. `segments`: captured on the observer's host and written down
+    before the end of the watch, since what closing the sockets sends may in virtual time bear the same moment; `lost`:
+    how many frames more passed there, None where its capture did not come to an end. Raises Nonsense.
     """
 
     def __init__(self, plan: Plan, events: Sequence[Event]) -> None:
@@ -160,7 +161,8 @@ class Story:
         self.injected = _by_fault(_of(facts, Injected))
         self.healed = _by_fault(_of(facts, Healed))
         self.proofs = _by_fault(_of(facts, Proof))
-        self.segments = [fact for fact in _of(facts, Segment) if events[fact.place].source == side]
+        watched = len(events) if self.ended is None else self.ended.place
+        self.segments = [f for f in _of(facts, Segment) if events[f.place].source == side and f.place < watched]
         ends = [fact for fact in _of(facts, CaptureEnded) if events[fact.place].source == side]
         self.lost = sum(fact.what.dropped for fact in ends) if ends else None
         if self.armed is not None and self.end is not None and self.end.t_ns < self.armed.t_ns:

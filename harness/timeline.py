@@ -24,14 +24,18 @@ class Event(msgspec.Struct, frozen=True):
 
     Kinds, and what `data` holds beside free text:
       opened                 monotonic_ns, realtime_ns
-      lab.ready, lab.gone    what was built; how long it took
+      lab.ready              hosts, took_ns
+      subject.listening      port (of a server that is a process of its own)
       subject.armed          side, took_ns (the call's duration: the origin is known to within it), local, remote
       subject.detected       side, errno (name), syscall, poll (names of the events), tcp_info
       subject.eof            side, poll
+      subject.wrote          side, written (whether the socket took the data)
+      subject.echoed         side, text (what has come back to a client that is a process of its own)
+      subject.ended          side, status (a process of its own has ended)
       subject.alive          side, echo (whether data still passed at the end)
-      fault.injected         index, kind, took_ns
-      fault.evidence         index, kind, level, found
-      fault.healed           index, kind, took_ns
+      fault.injected         index, fault, took_ns
+      fault.evidence         index, fault, level, found
+      fault.healed           index, fault, took_ns
       segment                host, device, way (in|out), role (probe, answer, rst, …), flags, seq, ack, length, and
                              frame (the first bytes in hexadecimal)
       capture.ended          dropped: frames that did not fit into the capture's buffer

@@ -60,6 +60,11 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
         """In the order of the outcomes; those in which nothing is noticed are left out."""
         return tuple((o.window_ns[0] / 1e9, o.window_ns[1] / 1e9) for o in self.outcomes if o.window_ns)
 
+    def __repr__(self) -> str:
+        """As assertions show it."""
+        shown = [f"{o.errno or o.kind} {_range_s(o.window_ns)}" for o in self.outcomes]
+        return f"<Expected {' or '.join(shown)}, allowance {self.allowance_s:g} s>"
+
     def __contains__(self, detection: Detection) -> bool:
         for outcome in self.outcomes:
             if (outcome.kind, outcome.errno) != (detection.kind, detection.errno):
@@ -70,6 +75,12 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
             if lo <= detection.after_armed_s * 1e9 <= hi + self.allowance_s * 1e9:
                 return True
         return False
+
+
+def _range_s(window_ns: tuple[int, int] | None) -> str:
+    if window_ns is None:
+        return "until the end of the watch"
+    return f"{window_ns[0] / 1e9:.6f} to {window_ns[1] / 1e9:.6f} s after arming"
 
 
 class Link:
@@ -231,9 +242,12 @@ class Workbench:
 
 
 def _as_happened(injection: Injection, armed_ns: int) -> AnyFault | None:
-    """The fault with its times after arming; None for one that was over by then."""
+    """The fault with its times after arming; None for one that was over by then.
+
+    In virtual time both may happen in the same nanosecond: what lasts is then taken to have come later.
+    """
     fault, healed_ns = injection.fault, injection.healed_ns
-    if (healed_ns is not None and healed_ns <= armed_ns) or (fault.lasting and injection.injected_ns <= armed_ns):
+    if (healed_ns is not None and healed_ns <= armed_ns) or (fault.lasting and injection.injected_ns < armed_ns):
         return None
     if fault.standing:
         return fault

@@ -1,9 +1,10 @@
 """The ledger: what a run made that could outlive it, written down before it exists, so that it can be removed by name.
 
 Namespaces, links and rules vanish with the harness's process by themselves (see `harness.lab.namespace`). Processes do
-not: each program is announced here before it is started, marked with a token of its own in its environment.
-A run's ledger is locked (flock) while the run lives; whatever lies in an unlocked one was left behind. What is still
-open when the interpreter exits, as after an interrupt, is removed there and then.
+not: each program is announced here before it is started, marked with a token of its own in its environment, and with
+the folder that is made for it alone, where it has one. A run's ledger is locked (flock) while the run lives; whatever
+lies in an unlocked one was left behind. What is still open when the interpreter exits, as after an interrupt, is
+removed there and then.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 import atexit
 import fcntl
 import os
+import select
 import shutil
 import signal
 import tempfile
 import threading
+import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,14 +30,20 @@ from harness.errors import LabError
 RUN_MARK = ".keepalive-harness-run"
 """In a folder of run directories that is ours to remove; holds the process ID of the harness that made it."""
 MARK_VARIABLE = "KEEPALIVE_HARNESS_MARK"
+_DYING_S = 5.0
+"""How long processes that were killed may take to be gone; one in the middle of a write to a disk needs a moment."""
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """One thing made: `kind` "program" and its token, or kind "done" when the thing with that token is gone."""
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing made: `kind` "program" and its token, or kind "done" when the thing with that token is gone.
+
+    `folder`: the absolute path of the folder that goes with the program, with all that is in it.
+    """
 
     kind: str
     token: str
     what: str = ""
+    folder: str = ""
 
 
 def state_folder() -> Path:
@@ -60,11 +69,17 @@ class Ledger:
         self._path: Path | None = None
         self._owner = 0
         self._open_entries: dict[str, Entry] = {}
+        self._finished = False
 
-    def announce(self, kind: str, what: str) -> str:
-        """Write down that something is about to be made; returns its token. Raises LabError."""
-        entry = Entry(kind, uuid.uuid4().hex, what)
+    def announce(self, kind: str, what: str, folder: Path | None = None) -> str:
+        """Write down that something is about to be made; returns its token. Raises LabError.
+
+        `folder`: what is about to be made for it, and nothing that was there before.
+        """
+        entry = Entry(kind, uuid.uuid4().hex, what, str(folder.absolute()) if folder else "")
         with self._lock:
+            if self._finished and self._owner == os.getpid():
+                raise LabError(f"expected to go on, found that this harness is ending: {what} is not started")
             self._append(entry)
             self._open_entries[entry.token] = entry
         return entry.token
@@ -79,11 +94,16 @@ class Ledger:
                 self._remove()
 
     def finish(self) -> None:
-        """Remove what is still open. For the process that announced it: a fork of it owns nothing."""
+        """Remove what is still open; from now on nothing can be announced.
+
+        For the process that announced it: a fork of it owns nothing.
+        """
         if self._owner != os.getpid():
             return
         with self._lock:
+            self._finished = True
             _kill(self._open_entries)
+            _remove_folders(self._open_entries.values())
             self._open_entries.clear()
             self._remove()
 
@@ -139,7 +159,9 @@ def clean() -> list[str]:
     """Undo what earlier runs left; returns a line for each thing removed. Raises LabError."""
     removed = []
     for path, entries in leftovers():
-        removed += _kill({entry.token: entry for entry in entries if entry.kind == "program"})
+        programs = {entry.token: entry for entry in entries if entry.kind == "program"}
+        removed += _kill(programs)
+        removed += _remove_folders(programs.values())
         path.unlink(missing_ok=True)
         removed.append(f"ledger {path}")
     return removed
@@ -178,8 +200,8 @@ def _open_entries(text: bytes) -> list[Entry]:
 
 
 def _kill(entries: Mapping[str, Entry]) -> list[str]:
-    """SIGKILL to every process whose environment carries one of the tokens; returns a line for each."""
-    killed = []
+    """SIGKILL to every process whose environment carries one of the tokens; returns a line for each, now gone."""
+    killed, dying = [], []
     for folder in Path("/proc").iterdir() if entries else ():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
             continue
@@ -193,13 +215,42 @@ def _kill(entries: Mapping[str, Entry]) -> list[str]:
             if entry is not None:
                 signal.pidfd_send_signal(process, signal.SIGKILL)
                 killed.append(f"process {folder.name} ({entry.what})")
+                dying.append(os.dup(process))
         except ProcessLookupError:
             continue
         except PermissionError as error:
             raise LabError(f"expected to end process {folder.name}, found {error.strerror}; run as its user") from error
         finally:
             os.close(process)
+    _await_ends(dying)
     return killed
+
+
+def _await_ends(dying: Iterable[int]) -> None:
+    """Wait until processes, by descriptors that are closed here, have ended; `_DYING_S` is the limit."""
+    deadline = time.monotonic() + _DYING_S
+    for process in dying:
+        poller = select.poll()
+        poller.register(process, select.POLLIN)
+        poller.poll(max(0.0, deadline - time.monotonic()) * 1000)
+        os.close(process)
+
+
+def _remove_folders(entries: Iterable[Entry]) -> list[str]:
+    """Remove the folders that were made for programs; returns a line for each that was there. Raises LabError."""
+    removed = []
+    for entry in entries:
+        folder = Path(entry.folder)
+        if not folder.is_absolute() or not folder.is_dir():
+            continue
+        try:
+            shutil.rmtree(folder)
+        except FileNotFoundError:
+            pass  # who made it is removing it too
+        except OSError as error:
+            raise LabError(f"expected to remove folder {folder}, found {error.strerror}; run as its owner") from error
+        removed.append(f"folder {folder} ({entry.what})")
+    return removed
 
 
 def _mark(folder: Path) -> str:

@@ -73,7 +73,7 @@ def describe(forecast: Forecast) -> str:
         f"                          (idle + interval * count would be {nominal} s)",
         f"errno                     {outcome.errno}, because {outcome.why}",
         f"probes                    {_range(outcome.probes)}, sent",
-        *(f"                            {n}. {_window(w)}" for n, w in _ends(forecast.prediction.probe_windows_ns)),
+        *(f"                            {line}" for line in _ends(forecast.prediction.probe_windows_ns)),
         f"at the abort              {'one RST is sent' if outcome.rst else 'no RST is sent'}",
         "",
         "Why not exactly: the kernel rounds timers up to the buckets of its timer wheel (kernel/time/timer.c),",
@@ -154,10 +154,10 @@ def _claim(plan: Plan) -> str:
     return " ".join(filter(None, parts))
 
 
-def _ends(windows: tuple[tuple[int, int], ...]) -> list[tuple[int, tuple[int, int]]]:
-    """The first three and the last of the numbered windows."""
-    numbered = list(enumerate(windows, start=1))
-    return numbered if len(numbered) <= 4 else [*numbered[:3], numbered[-1]]
+def _ends(windows: tuple[tuple[int, int], ...]) -> list[str]:
+    """The first three and the last of the windows, numbered."""
+    lines = [f"{number}. {_window(window)}" for number, window in enumerate(windows, start=1)]
+    return lines if len(lines) <= 4 else [*lines[:3], "…", lines[-1]]
 
 
 def span(window: tuple[int, int]) -> str:

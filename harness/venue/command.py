@@ -20,7 +20,7 @@ import termios
 import time
 from typing import Any, NoReturn
 
-READY, MORE = "\x1eready", "\x1emore"
+READY, MORE, HEARD = "\x1eready", "\x1emore", "\x1eheard"
 INPUT, END_OF_INPUT, SIGNAL = "input", "end", "signal"
 """Words on the console, to the host and from it."""
 STREAMS = {1: "stdout", 2: "stderr"}
@@ -89,7 +89,7 @@ class _Command:
                 if idle_days >= IDLE_DAYS and self.input_over:
                     with open(f"{self.folder}/{IDLE_FILE}", "w", encoding="ascii") as file:
                         file.write(str(IDLE_DAYS))
-                    os.killpg(pid, signal.SIGKILL)
+                    _send(pid, signal.SIGKILL)
 
     def _start(self) -> int:
         """Fork; the child gets a terminal or pipes, as the host's own are."""
@@ -117,7 +117,13 @@ class _Command:
         return pid
 
     def _become(self) -> NoReturn:
-        """In the child: turn into the command. A status of 127 or 126 as a shell would give."""
+        """In the child: turn into the command. A status of 127 or 126 as a shell would give.
+
+        While a program computes no time passes there, so the scheduler would let it go on for ever. As SCHED_IDLE it
+        is put aside whenever another process wakes: this one, to pass on what it has written before, and the kernel's
+        own, to pass on an interrupt.
+        """
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         try:
             os.chdir(self.job["cwd"])
             os.execvpe(self.job["argv"][0], self.job["argv"], self.job["env"])  # noqa: S606 - no shell wanted
@@ -166,13 +172,15 @@ class _Command:
         """Words from the host: more input, its end, a signal."""
         self.words += os.read(0, 4096)
         *lines, self.words = self.words.split(b"\n")
+        sys.stdout.write(f"{HEARD}\n")
+        sys.stdout.flush()
         for word, _, rest in (line.decode().strip().partition(" ") for line in lines):
             if word == INPUT:
                 self.waiting += self._take(rest)
             elif word == END_OF_INPUT:
                 self.input_over = True
             elif word == SIGNAL:
-                os.killpg(pid, int(rest))
+                _send(pid, int(rest))
 
     def _take(self, name: str) -> bytes:
         """A piece of input, in a file of its own: the size of a file that grows on the host is not seen here."""
@@ -206,6 +214,14 @@ def _hush_console() -> None:
     termios.tcsetattr(0, termios.TCSANOW, modes)
     sys.stdout.write(f"{READY}\n")
     sys.stdout.flush()
+
+
+def _send(pid: int, number: int) -> None:
+    """A signal to the command and the processes of its group; to it alone as long as it has made no group."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        os.kill(pid, number)
 
 
 def _reap(pid: int) -> int | None:

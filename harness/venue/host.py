@@ -7,7 +7,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def folder_of(out: Path, plan: Plan) -> Path:
 
 def run_all(
     plans: Sequence[Plan], out: Path, status: Status, jobs: int | None = None
-) -> Iterator[tuple[Plan, tuple[Event, ...]]]:
+) -> Generator[tuple[Plan, tuple[Event, ...]]]:
     """Carry out all plans at the same time, at most `jobs` at once; yields each as it ends.
 
     Plan and timeline of each are kept below `out`. Raises CapabilityError where no lab can be built.
@@ -86,7 +86,7 @@ def _responsive() -> Iterator[None]:
 
 def _collect(
     plans: Sequence[Plan], out: Path, ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]]], workers: int
-) -> Iterator[tuple[Plan, tuple[Event, ...]]]:
+) -> Generator[tuple[Plan, tuple[Event, ...]]]:
     """Each plan as it ends; what has not ended when it must have is given up, with what it recorded."""
     longest_ns = max((plan.watch_ns for plan in plans), default=0)
     rounds = -(-len(plans) // workers) if workers else 0

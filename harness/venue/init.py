@@ -19,7 +19,7 @@ import traceback
 
 JOB_VARIABLE = "HARNESS_JOB"
 """Names the job folder on the kernel's command line; its path has no spaces."""
-JOB_FILE, STATUS_FILE, ERROR_FILE = "job.json", "status", "error"
+JOB_FILE, BEGUN_FILE, STATUS_FILE, ERROR_FILE = "job.json", "begun", "status", "error"
 _STAGE = "/run"
 _MNT_DETACH = 2
 _RB_POWER_OFF = 0x4321FEDC
@@ -77,6 +77,14 @@ def do_job(job: dict[str, object]) -> int:
     return int(importlib.import_module(str(job["module"])).main(job))
 
 
+def begin(folder: str) -> None:
+    """Leave a mark. A guest that is rebooted starts over, but its job has been begun and is not done twice."""
+    try:
+        os.close(os.open(f"{folder}/{BEGUN_FILE}", os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        raise RuntimeError("the guest was rebooted from within; its job is not begun again") from None
+
+
 def main() -> None:
     """Process 1. Never returns."""
     folder = os.environ[JOB_VARIABLE]
@@ -84,6 +92,7 @@ def main() -> None:
         with open(f"{folder}/{JOB_FILE}", encoding="utf-8") as file:
             job = json.load(file)
         take_root(job["write"])
+        begin(folder)
         bring_up_loopback()
         status = do_job(job)
         with open(f"{folder}/{STATUS_FILE}", "w", encoding="ascii") as file:

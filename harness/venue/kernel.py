@@ -76,7 +76,10 @@ NOT_UNPACKED = (
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a kernel is and what it was made from. Times in UTC; `source` is None for a kernel that is not our own."""
+    """What a kernel is and what it was made from. Times in UTC; `source` is None for a kernel that is not our own.
+
+    `recipe`: of the configuration and our change to the source, see `recipe()`.
+    """
 
     release: str
     hz: int
@@ -86,6 +89,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     built: str
     took_s: float = 0.0
     key: str = ""
+    recipe: str = ""
     config_sha256: str = ""
     lacks: tuple[str, ...] = ()
     source: Source | None = None
@@ -164,6 +168,11 @@ def find(name: str | None) -> Kernel:
             return kernel
     names = ", ".join(kernel.name for kernel in known)
     raise UsageError(f"--kernel: expected {names}, or the path of a kernel, found {name!r}")
+
+
+def current(hz: int) -> Kernel | None:
+    """The newest kernel with this HZ that this version of the harness would build the same way, if there is one."""
+    return next((k for k in installed() if (k.manifest.hz, k.manifest.recipe) == (hz, recipe())), None)
 
 
 def check(path: Path) -> Manifest:
@@ -259,10 +268,17 @@ def build(
 
 
 def key_of(source: Source, hz: int) -> str:
-    """What tells builds apart: source, our change to it, configuration and HZ, as eight hexadecimal digits."""
-    change = Path(kernel_patch.__file__).read_text(encoding="utf-8")
-    made_of = (source.sha256, change, str(hz), CONFIG.read_text(encoding="utf-8"))
-    return hashlib.sha256("\0".join(made_of).encode()).hexdigest()[:8]
+    """What tells builds apart: source, recipe and HZ, as eight hexadecimal digits."""
+    return _digest(source.sha256, recipe(), str(hz))
+
+
+def recipe() -> str:
+    """What this version of the harness makes of a source: configuration and change, as eight hexadecimal digits."""
+    return _digest(CONFIG.read_text(encoding="utf-8"), Path(kernel_patch.__file__).read_text(encoding="utf-8"))
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]
 
 
 def check_tools(source: Path | None = None) -> None:
@@ -331,6 +347,7 @@ def _build(work: Path, source: Source, key: str, hz: int, jobs: int, progress: P
         built=_utc(time.time()),
         took_s=round(time.monotonic() - started, 1),
         key=key,
+        recipe=recipe(),
         config_sha256=kernel_source.sha256(config),
         lacks=tuple(lacks),
         source=source,

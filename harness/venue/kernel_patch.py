@@ -1,10 +1,13 @@
-"""The one change that the harness makes to a kernel's source: a clock that is exact, and that reading does not move.
+"""The one change that the harness makes to a kernel's source: an exact clock, which can be read without moving it.
 
 Stock User-Mode Linux (arch/um/kernel/time.c) shows its virtual time in steps of 256 ns, and moves it by such a step at
-every reading, for the sake of programs that spin until it moves. How often kernel and programs read it differs by a
-few from one run to the next, and what the steps hide makes timers late by up to one of them, so the same plan would end
-some hundred nanoseconds earlier or later. Here the clock shows every nanosecond, and only readings beyond so many in a
-row, with no time gone by between them, move it: a program that spins still gets on, all else is the same each time.
+every reading, for the sake of programs that expect it to move. How often kernel and programs read it differs by a few
+from one run to the next, and what the steps hide makes timers late by up to one of them, so the same plan would end
+some hundred nanoseconds earlier or later.
+
+Here the clock shows every nanosecond. Readings move it as before, by 256 ns each; but a kernel booted with
+`free-readings=N` lets so many in a row, with no time gone by between them, cost nothing. Then a run is the same each
+time, and a program that spins still gets on.
 """
 
 from __future__ import annotations
@@ -12,21 +15,28 @@ from __future__ import annotations
 import re
 
 FILE = "arch/um/kernel/time.c"
-FREE_READINGS = 10_000
-"""So many readings in a row cost nothing; building a lab takes a thousand."""
+FREE_READINGS = "free-readings=10000"
+"""The word on the kernel's command line for runs that must not differ; building a lab takes a thousand readings."""
 
 _READER = "static u64 timer_read(struct clocksource *cs)\n"
 _CHARGE = re.compile(
     r"(if \(!irqs_disabled\(\) && !in_interrupt\(\) && !in_softirq\(\))(.*?)\bTIMER_MULTIPLIER\b", re.DOTALL
 )
-_SPINNING = """\
-/* keepalive-harness: an exact clock */
+_ADDITION = """\
+/* keepalive-harness: an exact clock, of which some readings cost no time */
 #undef TIMER_MULTIPLIER
 #define TIMER_MULTIPLIER 1
 #define TIMER_CHARGE 256
 
-/* keepalive-harness: whether so many readings have found the same time that somebody must be waiting for it to move */
-static bool timer_is_spun_on(void)
+static unsigned int free_readings;
+
+static int __init set_free_readings(char *number)
+{
+	return kstrtouint(number, 0, &free_readings) == 0;
+}
+__setup("free-readings=", set_free_readings);
+
+static bool timer_reading_costs(void)
 {
 	static unsigned long long charged;
 	static unsigned int readings;
@@ -35,13 +45,15 @@ static bool timer_is_spun_on(void)
 		charged = time_travel_time;
 		readings = 0;
 	}
-	if (++readings <= FREE_READINGS)
+	if (readings < free_readings) {
+		readings++;
 		return false;
+	}
 	charged = time_travel_time + TIMER_CHARGE;
 	return true;
 }
 
-""".replace("FREE_READINGS", str(FREE_READINGS))
+"""
 
 
 def with_exact_clock(source: str) -> str | None:
@@ -50,5 +62,5 @@ def with_exact_clock(source: str) -> str | None:
     charge = _CHARGE.search(source, start) if start >= 0 else None
     if charge is None:
         return None
-    counted = f"{charge[1]} && timer_is_spun_on(){charge[2]}TIMER_CHARGE"
-    return source[:start] + _SPINNING + source[start : charge.start()] + counted + source[charge.end() :]
+    counted = f"{charge[1]} && timer_reading_costs(){charge[2]}TIMER_CHARGE"
+    return source[:start] + _ADDITION + source[start : charge.start()] + counted + source[charge.end() :]

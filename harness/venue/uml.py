@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 import os
 import queue
+import secrets
 import select
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,19 @@ from harness.timeline import Event
 from harness.venue import guest, init
 from harness.venue.host import folder_of, given_up
 from harness.venue.kernel import Kernel
+from harness.venue.kernel_patch import FREE_READINGS
 
 MEMORY_MB = 512
 WALL_LIMIT_S = 60.0
 """How long a plan may take on the wall before its guest counts as stuck."""
+FOLDER_PREFIX = "keepalive-guest-"
+"""A guest's folder lies in memory: its job, what it leaves, and for a moment the file that is its memory."""
 LAST_WORDS = 12
+LOOK_S = 0.2
+"""How often, in seconds of wall time, who waits for a guest looks whether it is still wanted."""
 _LEAST_FREE_MB = 64
+_REPEATABLE = (FREE_READINGS, "PYTHONHASHSEED=0")
+"""Words for guests in which chance must not decide how time goes by; the second is in init's environment."""
 
 
 class GuestError(HarnessError):
@@ -50,6 +57,8 @@ class Guest:
     def __init__(self, process: subprocess.Popen[bytes], folder: Path, job: Mapping[str, Any]) -> None:
         self.process, self.folder, self.job = process, folder, job
         self.console: list[str] = []
+        self.over = False
+        """Whether it has said its last word."""
         self._pending = b""
 
     def read(self, timeout_s: float) -> list[str] | None:
@@ -64,6 +73,7 @@ class Guest:
             self._pending = b""
         found = [line.decode(errors="replace").rstrip("\r") for line in lines]
         self.console += [line for line in found if line and not line.startswith("\x1e")]
+        self.over = not chunk
         return None if not chunk and not found else found
 
     def last_words(self) -> str:
@@ -75,7 +85,8 @@ class Guest:
     def kill(self) -> None:
         """End it at once, with all host processes that belong to it."""
         if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def status(self) -> int:
@@ -83,10 +94,11 @@ class Guest:
         try:
             return int((self.folder / init.STATUS_FILE).read_text())
         except (OSError, ValueError):
-            what = "panicked" if any("Kernel panic" in line for line in self.console) else "ended without a result"
-            raise GuestError(
-                f"the guest {what} (exit {self.process.poll()}); its last words:\n{self.last_words()}"
-            ) from None
+            raise GuestError(f"the guest {self.ending()}; its last words:\n{self.last_words()}") from None
+
+    def ending(self) -> str:
+        """How a guest came to its end that left no result."""
+        return "panicked" if any("Kernel panic" in line for line in self.console) else "ended without a result"
 
 
 def memory_folder() -> Path:
@@ -115,40 +127,53 @@ def boot(
     write: Sequence[Path],
     *,
     prepare: Callable[[Path], Mapping[str, Any]] = lambda _: {},
+    words: Sequence[str] = (),
 ) -> Iterator[Guest]:
     """Boot a guest for `job` (its module, and what that needs); `write`: folders it may write.
 
-    `prepare` may put files into the job's folder and add to the job. Raises CapabilityError, GuestError.
+    `prepare` may put files into the job's folder and add to the job; `words`: more for the command line.
+    Raises CapabilityError, GuestError.
     """
-    memory = memory_folder()
-    folder = Path(tempfile.mkdtemp(prefix="keepalive-guest-", dir=memory))
-    mark = LEDGER.announce("program", f"guest {kernel.name}")
+    folder = memory_folder() / f"{FOLDER_PREFIX}{secrets.token_hex(6)}"
+    mark = LEDGER.announce("program", f"guest {kernel.name}", folder)
     try:
-        places = {"folder": str(folder), "sys_path": _search_path(), "write": [str(path) for path in (folder, *write)]}
-        whole = {**job, **places, **prepare(folder)}
-        (folder / init.JOB_FILE).write_text(json.dumps(whole))
-        process = subprocess.Popen(
-            _command_line(kernel, folder),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={"HOME": str(folder), "TMPDIR": str(memory), "PATH": os.defpath, MARK_VARIABLE: mark},
-            start_new_session=True,
-        )
-        running = Guest(process, folder, whole)
+        command = _command_line(kernel, folder, words)
+        running = _start(command, folder, mark, lambda: {**job, **_places(folder, write), **prepare(folder)})
         try:
             yield running
         finally:
             running.kill()
-            for stream in (process.stdin, process.stdout):
+            for stream in (running.process.stdin, running.process.stdout):
                 assert stream is not None
                 with suppress(BrokenPipeError):
                     stream.close()
-    except OSError as error:
-        raise GuestError(f"expected to start {kernel.path}, found {error.strerror}") from error
     finally:
-        LEDGER.settle(mark)
         shutil.rmtree(folder, ignore_errors=True)
+        LEDGER.settle(mark)
+
+
+def _start(command: Sequence[str], folder: Path, mark: str, job: Callable[[], Mapping[str, Any]]) -> Guest:
+    """Make the guest's folder, fill it, and start the kernel. Raises GuestError."""
+    try:
+        folder.mkdir(mode=0o700)
+        whole = job()
+        (folder / init.JOB_FILE).write_text(json.dumps(whole))
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={"HOME": str(folder), "TMPDIR": str(folder), "PATH": os.defpath, MARK_VARIABLE: mark},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise GuestError(f"expected to start {command[0]}, found {error.strerror}") from error
+    return Guest(process, folder, whole)
+
+
+def _places(folder: Path, write: Sequence[Path]) -> dict[str, object]:
+    """The part of a job that init needs."""
+    return {"folder": str(folder), "sys_path": _search_path(), "write": [str(path) for path in (folder, *write)]}
 
 
 def _search_path() -> list[str]:
@@ -157,7 +182,7 @@ def _search_path() -> list[str]:
     return [here, *(os.path.abspath(p) for p in sys.path if p and p != here)]  # noqa: PTH100
 
 
-def _command_line(kernel: Kernel, folder: Path) -> list[str]:
+def _command_line(kernel: Kernel, folder: Path, words: Sequence[str]) -> list[str]:
     python = os.path.realpath(sys.executable)
     return [
         str(kernel.path),
@@ -176,7 +201,7 @@ def _command_line(kernel: Kernel, folder: Path) -> list[str]:
         f"uml_dir={folder}/uml",
         "umid=guest",
         f"{init.JOB_VARIABLE}={folder}",
-        "PYTHONHASHSEED=0",  # chance must not decide how often the clock is read, which takes time there
+        *words,
         "--",
         "-P",
         "-s",
@@ -198,80 +223,80 @@ def machine(kernel: Kernel) -> MachineFacts:
 
 def run_all(
     plans: Sequence[Plan], out: Path, status: Status, kernel: Kernel, jobs: int | None = None
-) -> Iterator[tuple[Plan, tuple[Event, ...]]]:
+) -> Generator[tuple[Plan, tuple[Event, ...]]]:
     """Carry out plans in guests, one guest a core, each plan on its own; yields each as it ends.
 
-    A plan whose guest gets stuck or dies is inconclusive, and the next plans go on in a fresh guest.
+    A plan whose guest gets stuck or dies is inconclusive, and the next plans go on in a fresh guest. Whatever ends this
+    early, an interrupt too, ends the guests.
     """
     for plan in plans:
         folder_of(out, plan).mkdir(parents=True, exist_ok=True)
         save_plan(plan, folder_of(out, plan))
-    ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]] | BaseException] = queue.SimpleQueue()
+    crew = _Crew(out.resolve(), status, kernel)
     crews = min(len(plans), jobs or os.cpu_count() or 1)
     workers = [
-        threading.Thread(
-            target=_work,
-            args=(list(plans[n::crews]), out.resolve(), status, kernel, ended),
-            name=f"guest-{n}",
-            daemon=True,
-        )
+        threading.Thread(target=crew.work, args=(list(plans[n::crews]),), name=f"guest-{n}", daemon=True)
         for n in range(crews)
     ]
-    for worker in workers:
-        worker.start()
-    for _ in plans:
-        result = ended.get()
-        if isinstance(result, BaseException):
-            raise result
-        yield result
-    for worker in workers:
-        worker.join()  # each has its guest's folder to take away
-
-
-def _work(
-    share: list[Plan],
-    out: Path,
-    status: Status,
-    kernel: Kernel,
-    ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]] | BaseException],
-) -> None:
-    """Give one guest after the other what is left of a share, until nothing is."""
     try:
-        while share:
-            done = 0
-            for plan, events in _one_guest(share, out, status, kernel):
-                ended.put((plan, events))
-                status(plan.name, "done", None)
-                done += 1
-            share = share[done:]
-    except BaseException as error:  # noqa: BLE001 - it is raised again where the results are collected
-        ended.put(error)
+        for worker in workers:
+            worker.start()
+        for _ in plans:
+            result = crew.ended.get()
+            if isinstance(result, BaseException):
+                raise result
+            yield result
+    finally:
+        crew.over.set()
+        for worker in workers:
+            if worker.ident is not None:
+                worker.join()  # each has its guest's folder to take away
 
 
-def _one_guest(
-    share: list[Plan], out: Path, status: Status, kernel: Kernel
-) -> Iterator[tuple[Plan, tuple[Event, ...]]]:
-    """Boot a guest and yield its results in order; the last one is of the plan that broke it, if one did."""
-    folders = [str(folder_of(out, plan)) for plan in share]
-    for plan in share:
-        status(plan.name, "a guest", None)
-    with boot(kernel, {"module": guest.__name__, "folders": folders}, [out]) as running:
-        done = 0
-        deadline = time.monotonic() + WALL_LIMIT_S
-        while (lines := running.read(max(0.0, deadline - time.monotonic()))) is not None:
-            for line in lines:
-                if line.startswith(guest.BEGIN):
-                    status(share[done].name, "its verdict in virtual time", None)
-                elif line.startswith(guest.END):
-                    yield share[done], timeline.load(folder_of(out, share[done]))
+class _Crew:
+    """What the threads that look after guests have in common."""
+
+    def __init__(self, out: Path, status: Status, kernel: Kernel) -> None:
+        self.out, self.status, self.kernel = out, status, kernel
+        self.ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]] | BaseException] = queue.SimpleQueue()
+        self.over = threading.Event()
+        """Set when nobody waits for results any more."""
+
+    def work(self, share: list[Plan]) -> None:
+        """Give one guest after the other what is left of a share, until nothing is."""
+        try:
+            while share and not self.over.is_set():
+                done = 0
+                for plan, events in self._one_guest(share):
+                    self.ended.put((plan, events))
+                    self.status(plan.name, "done", None)
                     done += 1
-                    deadline = time.monotonic() + WALL_LIMIT_S
-            if time.monotonic() >= deadline:
-                break
-        if done < len(share):
-            stuck = running.process.poll() is None
-            what = f"got stuck for {WALL_LIMIT_S:g} s of wall time" if stuck else "ended early"
-            yield (
-                share[done],
-                given_up(folder_of(out, share[done]), f"the guest {what}; its last words:\n{running.last_words()}"),
-            )
+                share = share[done:]
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the results are collected
+            self.ended.put(error)
+
+    def _one_guest(self, share: list[Plan]) -> Generator[tuple[Plan, tuple[Event, ...]]]:
+        """Boot a guest and yield its results in order; the last one is of the plan that broke it, if one did."""
+        folders = [folder_of(self.out, plan) for plan in share]
+        for plan in share:
+            self.status(plan.name, "a guest", None)
+        job = {"module": guest.__name__, "folders": [str(folder) for folder in folders]}
+        with boot(self.kernel, job, [self.out], words=_REPEATABLE) as running:
+            done, ending = 0, None
+            deadline = time.monotonic() + WALL_LIMIT_S
+            while ending is None and not self.over.is_set():
+                for line in running.read(LOOK_S) or ():
+                    if line.startswith(guest.BEGIN):
+                        self.status(share[done].name, "its verdict in virtual time", None)
+                    elif line.startswith(guest.END):
+                        yield share[done], timeline.load(folders[done])
+                        done += 1
+                        deadline = time.monotonic() + WALL_LIMIT_S
+                if running.over:
+                    ending = running.ending()
+                elif time.monotonic() >= deadline:
+                    ending = f"got stuck for {WALL_LIMIT_S:g} s of wall time"
+            if done < len(share) and ending is not None:
+                error = f"the guest {ending}; its last words:\n{running.last_words()}"
+                running.kill()  # before the end of the timeline is written here
+                yield share[done], given_up(folders[done], error)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import termios
+import threading
 import time
 import tty
 from collections.abc import Sequence
@@ -20,10 +21,11 @@ import msgspec
 from harness.errors import UsageError
 from harness.venue import command
 from harness.venue.kernel import Kernel
-from harness.venue.uml import Guest, GuestError, boot
+from harness.venue.uml import LOOK_S, Guest, GuestError, boot
 
 WALL_LIMIT_S = 600.0
-_LOOK_S = 0.2
+INTERRUPT = b"\x03"
+"""What a terminal sends for Ctrl-C while it is raw."""
 CLOCK_VARIABLE = "KEEPALIVE_HARNESS_CLOCK"
 """Set to "virtual" in the command's environment."""
 
@@ -102,7 +104,7 @@ def _terminal() -> tuple[int, int] | None:
     """Rows and columns where both input and output are a terminal."""
     if not (os.isatty(0) and os.isatty(1)):
         return None
-    size = shutil.get_terminal_size()
+    size = os.get_terminal_size(1)
     return size.lines, size.columns
 
 
@@ -117,6 +119,10 @@ def _fill_input(folder: Path) -> dict[str, object]:
         return {"input": name, "input_over": over}
 
 
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 class _Relay:
     """Copies the command's output here as it comes, and input there."""
 
@@ -126,30 +132,41 @@ class _Relay:
         self.ready = False
         self.copied = dict.fromkeys(command.STREAMS, 0)
         self.saved: list[Any] | None = None
+        self.interrupts = 0
+        self.unheard = 0
+        """Interrupts typed at a terminal that the guest has not taken: it takes none while a program in it spins."""
+        self.replaced: Any = None
         self.input_over = bool(guest.job.get("input_over"))
 
     def __enter__(self) -> Self:
         if self.raw:
             self.saved = termios.tcgetattr(0)
             tty.setraw(0)
+        if _is_main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self.replaced = signal.signal(signal.SIGINT, self._interrupted)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.saved is not None:
             termios.tcsetattr(0, termios.TCSADRAIN, self.saved)
+        if self.replaced is not None:
+            signal.signal(signal.SIGINT, self.replaced)
+
+    def _interrupted(self, *_: object) -> None:
+        """The first interrupt is the command's, in `serve`; who asks again wants the guest to end."""
+        self.interrupts += 1
+        if self.interrupts > 1:
+            raise KeyboardInterrupt
 
     def serve(self, deadline: float) -> bool:
         """Until the guest ends; False when `deadline` (time.monotonic) came first."""
-        interrupted = False
+        passed_on = 0
         while time.monotonic() < deadline:
-            try:
-                if self._serve_once(min(deadline, time.monotonic() + _LOOK_S)):
-                    self._copy()
-                    return True
-            except KeyboardInterrupt:
-                if interrupted:
-                    raise
-                interrupted = True
+            if self._serve_once(min(deadline, time.monotonic() + LOOK_S)):
+                self._copy()
+                return True
+            if self.ready and self.interrupts > passed_on:
+                passed_on = self.interrupts
                 self._tell(f"{command.SIGNAL} {int(signal.SIGINT)}")
         self._copy()
         return False
@@ -166,6 +183,8 @@ class _Relay:
         if self.guest.process.stdout in ready:
             lines = self.guest.read(0)
             self.ready |= command.READY in (lines or ())
+            if command.HEARD in (lines or ()):
+                self.unheard = 0
             self._copy()
             return lines is None
         return False
@@ -176,6 +195,10 @@ class _Relay:
             self.input_over = True
             self._tell(command.END_OF_INPUT)
             return
+        if self.raw and INTERRUPT in data:
+            self.unheard += 1
+            if self.unheard > 1:
+                raise KeyboardInterrupt
         self.pieces += 1
         name = command.INPUT_FILES.format(self.pieces)
         (self.guest.folder / name).write_bytes(data)

@@ -254,3 +254,68 @@ def test_nothing_to_clean(state: Path) -> None:
     """Where nothing was ever run there is nothing to remove, and nothing is made."""
     assert ledger.clean() == ledger.clean_runs() == []
     assert not state.exists()
+
+
+# --- folders ---------------------------------------------------------------------------------------------
+
+
+def test_a_folder_goes_with_its_program(state: Path, tmp_path: Path, programs: list[subprocess.Popen[bytes]]) -> None:
+    """It is in the entry before it is made; at the end it is removed after its program, which might still write."""
+    own = Ledger()
+    folder, neighbour = tmp_path / "guest-1", tmp_path / "guest-2"
+    token = own.announce("program", "a guest", folder)
+    assert entries(files(state)[0]) == [Entry("program", token, "a guest", str(folder))]
+    (folder / "deeper").mkdir(parents=True)
+    neighbour.mkdir()
+    programs.append(sleeper(token))
+    own.finish()
+    assert programs[0].wait(5) == -signal.SIGKILL
+    assert not folder.exists()
+    assert neighbour.is_dir()
+    assert files(state) == []
+
+
+def test_a_killed_runs_folder_is_removed_by_name(state: Path, tmp_path: Path) -> None:
+    """Only the folders of open entries go, and those that were never made are not missed."""
+    left, settled, missing = (tmp_path / name for name in ("left", "settled", "missing"))
+    for folder in (left, settled):
+        folder.mkdir()
+    (left / "job.json").touch()
+    lines = [
+        msgspec.json.encode(Entry("program", token, "a guest", str(folder))) + b"\n"
+        for token, folder in (("aa", left), ("bb", settled), ("cc", missing))
+    ]
+    path = left_behind(state, *lines, line("done", "bb"))
+    assert ledger.clean() == [f"folder {left} (a guest)", f"ledger {path}"]
+    assert not left.exists()
+    assert settled.is_dir()
+
+
+def test_entries_of_earlier_versions_are_read(state: Path) -> None:
+    """They name no folder, and need not say what they are of."""
+    left_behind(state, b'{"kind":"program","token":"aa","what":""}\n{"kind":"program","token":"bb"}\n')
+    ((_, found),) = ledger.leftovers()
+    assert found == [Entry("program", "aa"), Entry("program", "bb")]
+    assert len(ledger.clean()) == 1
+
+
+def test_what_is_no_folder_of_ours_is_not_removed(state: Path, tmp_path: Path) -> None:
+    """A link in its place is an error that says so, and the ledger stays."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    entry = Entry("program", "aa", "a guest", str(tmp_path / "link"))
+    path = left_behind(state, msgspec.json.encode(entry) + b"\n")
+    with pytest.raises(LabError, match=f"expected to remove folder {tmp_path}/link"):
+        ledger.clean()
+    assert path.exists()
+    assert (tmp_path / "elsewhere").is_dir()
+
+
+def test_nothing_is_begun_at_the_end(state: Path) -> None:
+    """A thread that goes on while the interpreter exits can start nothing that would stay."""
+    own = Ledger()
+    own.announce("program", "a")
+    own.finish()
+    with pytest.raises(LabError, match="ending: another guest is not started"):
+        own.announce("program", "another guest")
+    assert files(state) == []

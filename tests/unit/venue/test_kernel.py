@@ -359,6 +359,17 @@ def test_only_readings_outside_of_interrupts_are_counted_and_charged(ending: str
     source = TIMER_READ.replace(" && !time_travel_ext_waiting)\n", ending)
     changed = kernel_patch.with_exact_clock(source)
     assert changed is not None
-    assert changed.index("static bool timer_is_spun_on(void)") < changed.index("static u64 timer_read(")
-    assert f"!in_softirq() && timer_is_spun_on(){ending}" in changed
+    assert changed.index("static bool timer_reading_costs(void)") < changed.index("static u64 timer_read(")
+    assert f"!in_softirq() && timer_reading_costs(){ending}" in changed
     assert changed.endswith(source[source.rindex(ending) :].replace("TIMER_MULTIPLIER", "TIMER_CHARGE"))
+
+
+@pytest.mark.usefixtures("make")
+def test_a_kernel_is_current_as_long_as_the_recipe_stays(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of any release, but of the same HZ, configuration and change."""
+    assert kernel.current(1000) is None
+    built = kernel.build(source=tree)
+    assert kernel.current(1000) == built
+    assert kernel.current(250) is None
+    monkeypatch.setattr(kernel, "CONFIG", tree / "Kconfig")
+    assert kernel.current(1000) is None

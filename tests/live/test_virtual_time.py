@@ -1,0 +1,360 @@
+"""`harness vtime`: a command in a guest is as it is here, but for its clock and what it may write."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.venue.kernel import Kernel
+from tests.live.command import COMMAND, environment
+
+pytestmark = pytest.mark.live
+
+PATIENCE_S = 50.0
+"""The longest that a guest may take in a test, in seconds of wall time, on however busy a machine."""
+SPIN = "while :; do :; done"
+MEGABYTE = 1_000_000
+MEMORY = ("/dev/shm", "/tmp", "/var/tmp")  # noqa: S108 - covered by a mount, not written
+PANIC = """
+echo begun
+sleep 1
+echo 1 > /proc/sys/vm/panic_on_oom
+exec python3 -c 'taken = []
+while True: taken.append(b"x" * (32 << 20))'
+"""
+REBOOT = "import ctypes; print('begun', flush=True); ctypes.CDLL(None).reboot({})"
+RESTART, POWER_OFF = 0x01234567, 0x4321FEDC
+"""Of reboot(2)."""
+TO_ITSELF = """
+import socket
+with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+    print(client.getpeername() == server.getsockname())
+"""
+NO_TIME_TRAVEL = """#!/bin/sh
+case "$1" in
+--showconfig) echo CONFIG_UML=y; echo CONFIG_HZ=100 ;;
+--version) echo 6.12.1 ;;
+esac
+"""
+
+Ended = subprocess.CompletedProcess[bytes]
+
+
+@pytest.fixture
+def vtime(memory: Path, tmp_path: Path) -> Callable[..., Ended]:
+    """Run `harness vtime` with these options and this command, in the test's folder."""
+    del memory
+
+    def run(*command: str, options: tuple[str, ...] = (), given: bytes = b"", **variables: str) -> Ended:
+        return subprocess.run(
+            [*COMMAND, "vtime", *options, "--", *command],
+            cwd=tmp_path,
+            env={**environment(tmp_path / "state"), **variables},
+            input=given,
+            capture_output=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+    return run
+
+
+def _virtual_s(ended: Ended) -> float:
+    found = re.search(rb"^harness: ([\d.]+) s of virtual time in [\d.]+ s$", ended.stderr, re.MULTILINE)
+    assert found, ended.stderr
+    return float(found[1])
+
+
+# --- as here ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [("exit 0", 0), ("exit 7", 7), ("no-such-command", 127), ("kill -TERM $$", 143), ("kill -KILL $$", 137)],
+)
+def test_the_exit_status_is_the_commands(vtime: Callable[..., Ended], script: str, status: int) -> None:
+    """A status comes through as it is, a signal as a shell tells it: 128 and its number."""
+    ended = vtime("sh", "-c", script)
+    assert ended.returncode == status, ended.stderr
+    assert _virtual_s(ended) >= 0
+
+
+def test_both_streams_stay_apart(vtime: Callable[..., Ended]) -> None:
+    """What the command writes to its standard output is on ours, and its errors with our own line on the other."""
+    ended = vtime("sh", "-c", "echo one; echo two >&2; echo three")
+    assert ended.stdout == b"one\nthree\n"
+    assert re.fullmatch(rb"two\nharness: [\d.]+ s of virtual time in [\d.]+ s\n", ended.stderr)
+
+
+def test_a_megabyte_passes_both_ways(vtime: Callable[..., Ended]) -> None:
+    """Input and output of any size and content come through whole."""
+    data = os.urandom(MEGABYTE)
+    ended = vtime("cat", given=data)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == data
+
+
+def test_a_dialogue(memory: Path, tmp_path: Path) -> None:
+    """Input that comes later is waited for, for however many days of virtual time that is, and answers come at once."""
+    del memory
+    program = "import sys\nfor line in sys.stdin: print('heard', line, end='', flush=True)"
+    with subprocess.Popen(
+        [*COMMAND, "vtime", "--", sys.executable, "-c", program],
+        env=environment(tmp_path / "state"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for word in (b"one\n", b"two\n"):
+            process.stdin.write(word)
+            process.stdin.flush()
+            assert process.stdout.readline() == b"heard " + word
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out) == (0, b""), err
+
+
+def test_environment_and_folder(vtime: Callable[..., Ended], tmp_path: Path) -> None:
+    """The command starts where we are, with our variables and one that tells it of the clock, and without ours."""
+    script = 'pwd; echo "$SOME_WORDS"; echo "$KEEPALIVE_HARNESS_CLOCK"; env | grep -c HARNESS_MARK'
+    ended = vtime("sh", "-c", script, SOME_WORDS="two  words\nand lines")
+    assert ended.stdout.decode() == f"{tmp_path}\ntwo  words\nand lines\nvirtual\n0\n"
+
+
+def test_the_loopback_is_up(vtime: Callable[..., Ended]) -> None:
+    """Programs that talk to themselves over TCP can do so."""
+    ended = vtime(sys.executable, "-c", TO_ITSELF)
+    assert ended.stdout == b"True\n", ended.stderr
+
+
+def test_two_hours_take_two_hours(vtime: Callable[..., Ended]) -> None:
+    """Sleep and the date agree, in virtual time."""
+    ended = vtime("sh", "-c", "date +%s; sleep 7200; date +%s")
+    before, after = (int(line) for line in ended.stdout.split())
+    assert 7200 <= after - before <= 7201
+    assert 7200 <= _virtual_s(ended) < 7201
+
+
+def test_a_terminal_is_a_terminal(memory: Path, tmp_path: Path) -> None:
+    """Where we have a terminal the command has one, of the same size; Ctrl-C ends it.
+
+    While a program spins a guest takes no input at all: then the second one ends the guest.
+    """
+    del memory
+    script = shlex.join(["sh", "-c", f"stty size; tty; echo begun; {SPIN}"])
+    pid, master = pty.fork()
+    if pid == 0:
+        os.environ.update(environment(tmp_path / "state"))
+        os.execv("/bin/sh", ["sh", "-c", f"stty rows 33 cols 77; exec {shlex.join(COMMAND)} vtime -- {script}"])  # noqa: S606
+    seen = b""
+    try:
+        while b"begun" not in seen:
+            seen += os.read(master, 4096)
+        deadline = time.monotonic() + PATIENCE_S
+        while (ended := os.waitpid(pid, os.WNOHANG))[0] == 0:
+            assert time.monotonic() < deadline
+            os.write(master, b"\x03")
+            time.sleep(0.5)
+    finally:
+        os.close(master)
+    assert os.waitstatus_to_exitcode(ended[1]) == 130
+    assert b"33 77" in seen
+    assert b"/dev/pts/" in seen
+
+
+# --- what it may write -----------------------------------------------------------------------------------
+
+
+def test_only_the_named_folders_are_written(vtime: Callable[..., Ended], tmp_path: Path) -> None:
+    """The command may write anywhere; here that shows in the named folders alone."""
+    for name in ("mine", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "old").write_text("before")
+    script = """
+    set -e
+    for folder in mine other; do echo after > $folder/old; mkdir $folder/new; echo made > $folder/new/file; done
+    rm -r other/new; mv mine/new mine/newer; echo x > /etc/harness-test; cat other/old /etc/harness-test
+    """
+    ended = vtime("sh", "-c", script, options=("--write", "mine"))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == b"after\nx\n"
+    assert (tmp_path / "mine" / "old").read_text() == "after\n"
+    assert (tmp_path / "mine" / "newer" / "file").read_text() == "made\n"
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["newer", "old"]
+    assert [(path.name, path.read_text()) for path in (tmp_path / "other").iterdir()] == [("old", "before")]
+    assert not Path("/etc/harness-test").exists()
+
+
+@pytest.mark.parametrize("folder", ["missing", "file"])
+def test_a_folder_that_cannot_be_written_is_refused(vtime: Callable[..., Ended], tmp_path: Path, folder: str) -> None:
+    """Before any guest is booted."""
+    (tmp_path / "file").touch()
+    ended = vtime("true", options=("--write", folder))
+    assert ended.returncode == 2
+    assert ended.stderr.decode() == f"harness: --write: expected a folder that can be written, found {folder}\n"
+
+
+# --- what does not go well -------------------------------------------------------------------------------
+
+
+def test_a_command_that_is_not_there(vtime: Callable[..., Ended]) -> None:
+    """It is looked for here, so no guest is booted."""
+    ended = vtime("no-such-command", "--option")
+    assert ended.returncode == 2
+    assert ended.stderr == b"harness: expected a command that can be run, found nothing at 'no-such-command'\n"
+    assert vtime().returncode == 2
+
+
+def test_the_wall_limit(vtime: Callable[..., Ended]) -> None:
+    """A program that spins is ended; what it said until then is here."""
+    ended = vtime("sh", "-c", f"echo begun; {SPIN}", options=("--wall-limit", "3"))
+    assert ended.returncode == 3
+    assert ended.stdout == b"begun\n"
+    assert ended.stderr.startswith(
+        b"harness: sh did not end in 3 s of wall time (--wall-limit); the guest's last words"
+    )
+
+
+def test_nothing_left_to_wait_for(vtime: Callable[..., Ended]) -> None:
+    """A program that nothing can wake is not waited for; one that sleeps for a week is not such a one."""
+    ended = vtime(sys.executable, "-c", "import signal; print('begun', flush=True); signal.pause()")
+    assert ended.returncode == 3
+    assert ended.stdout == b"begun\n"
+    assert b"has nothing left to wait for" in ended.stderr
+    ended = vtime("sleep", str(7 * 86400))
+    assert ended.returncode == 0, ended.stderr
+    assert _virtual_s(ended) >= 7 * 86400
+
+
+def test_a_panic_is_told(vtime: Callable[..., Ended]) -> None:
+    """The guest's kernel dies (here of memory, where it may not kill a program for it); its words say why."""
+    ended = vtime("sh", "-c", PANIC)
+    assert ended.returncode == 3
+    assert ended.stdout == b"begun\n"
+    assert ended.stderr.startswith(b"harness: the guest panicked; its last words:\n")
+    assert b"Kernel panic - not syncing: Out of memory" in ended.stderr
+
+
+@pytest.mark.parametrize(("way", "words"), [(RESTART, "rebooted from within"), (POWER_OFF, "Power down")])
+def test_a_guest_that_is_taken_down_from_within(vtime: Callable[..., Ended], way: int, words: str) -> None:
+    """The command is not run a second time, and its status is not made up."""
+    ended = vtime(sys.executable, "-c", REBOOT.format(way))
+    assert ended.returncode == 3
+    assert ended.stdout in (b"", b"begun\n")
+    assert ended.stderr.startswith(b"harness: the guest ended without a result; its last words:\n")
+    assert words in ended.stderr.decode()
+
+
+def test_output_that_nobody_reads(memory: Path, tmp_path: Path) -> None:
+    """As with any program before a closed pipe: it ends, with a shell's status for SIGPIPE."""
+    del memory
+    harness = shlex.join([*COMMAND, "vtime", "--", "sh", "-c", f"echo one; sleep 1; echo two; {SPIN}"])
+    script = f"{{ {harness}; echo $? >status; }} | head -n 1"
+    environ = environment(tmp_path / "state")
+    ended = subprocess.run(
+        ["/bin/sh", "-c", script], cwd=tmp_path, env=environ, capture_output=True, timeout=PATIENCE_S, check=False
+    )
+    assert (ended.stdout, ended.stderr) == (b"one\n", b"")
+    assert (tmp_path / "status").read_text() == "141\n"
+
+
+# --- where it cannot be ----------------------------------------------------------------------------------
+
+
+def test_without_a_kernel(vtime: Callable[..., Ended], tmp_path: Path) -> None:
+    """The one command that mends it is told."""
+    ended = vtime("true", XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert ended.returncode == 3
+    assert ended.stderr.decode().endswith("Mend: harness kernel build\n")
+
+
+def test_a_kernel_without_time_travel(vtime: Callable[..., Ended], tmp_path: Path) -> None:
+    """It is asked what it can do before it is booted."""
+    path = tmp_path / "linux"
+    path.write_text(NO_TIME_TRAVEL)
+    path.chmod(0o755)
+    ended = vtime("true", options=("--kernel", str(path)))
+    assert ended.returncode == 3
+    assert b"configured without UML_TIME_TRAVEL_SUPPORT" in ended.stderr
+    assert vtime("true", options=("--kernel", "/bin/true")).returncode == 2
+
+
+def _mounted(folders: tuple[Path, ...], options: str) -> tuple[str, ...]:
+    """What a command begins with to run where empty file systems with mount options lie over some folders."""
+    mounts = [f"mount -t tmpfs -o {options},size=900m tmpfs {folder}" for folder in folders]
+    namespace = ["unshare", "--mount", "--propagation", "private"]
+    prefix = (*namespace, *(() if os.geteuid() == 0 else ("--user", "--map-root-user")))
+    return (*prefix, "sh", "-ec", "\n".join([*mounts, 'exec "$@"']), "sh")
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_memory_that_cannot_be_executed(kernel: Kernel, *, everywhere: bool) -> None:
+    """Another folder is used; where there is none, all are named with the mend."""
+    del kernel
+    with tempfile.TemporaryDirectory(dir=Path.home()) as home:
+        folders = (Path(home), *((Path(name) for name in MEMORY) if everywhere else ()))
+        ended = subprocess.run(
+            [*_mounted(folders, "noexec"), *COMMAND, "vtime", "--", "echo", "done"],
+            cwd=home,
+            env={**environment(Path(home, "state")), "TMPDIR": home},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+    if "mount:" in ended.stderr or "unshare:" in ended.stderr:
+        pytest.skip(f"this machine lets nobody mount: {ended.stderr}")
+    assert (ended.returncode, ended.stdout) == ((3, "") if everywhere else (0, "done\n")), ended.stderr
+    if everywhere:
+        for name in (home, *MEMORY):
+            assert f"{name} is mounted noexec" in ended.stderr
+        assert "Mend: set TMPDIR" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "interrupts", "status", "answer"),
+    [
+        ("trap 'echo heard; exit 9' INT; echo begun; sleep 100000000 & wait", 1, 9, b"heard\n"),
+        ("echo begun; sleep 100000000", 1, 130, b""),
+        (f"echo begun; {SPIN}", 2, 130, b""),
+    ],
+)
+def test_interrupts(memory: Path, tmp_path: Path, script: str, interrupts: int, status: int, answer: bytes) -> None:
+    """The first interrupt is the command's, which may make of it what it likes; the second ends the guest."""
+    del memory
+    with subprocess.Popen(
+        [*INTERRUPTIBLE, "vtime", "--", "sh", "-c", script],
+        env=environment(tmp_path / "state"),
+        stdin=subprocess.PIPE,  # left open: while there is more to come nothing is given up
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        process.send_signal(signal.SIGINT)
+        if interrupts == 2:
+            time.sleep(1)  # two at the same moment are one
+            process.send_signal(signal.SIGINT)
+        process.wait(PATIENCE_S)
+        out, words = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out) == (status, answer), words
+    # A guest in which a program spins may take no more input, so that it needs the second one, or just have done so.
+    assert words.endswith((b" s\n", b"harness: interrupted\n")[:interrupts])
+
+
+_MAIN = "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
+INTERRUPTIBLE = (sys.executable, "-c", f"import signal, sys; from harness.cli import main; {_MAIN}")
+"""The `harness` command, also where the tests run in a shell's background, which has programs ignore SIGINT."""
