@@ -35,9 +35,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The answer, with what it rests on.
 
     `outcome`: what was measured ("detected", "eof", "quiet", or None when inconclusive before that).
-    `detected_ns`: from `origin` to the wake-up of the observing program. `window_ns`: what was acceptable, allowance
-    not included, from the same origin. `probes`: on the wire before the end, as captured on the observer's host;
-    `probes_expected` as (least, most). `cites`: indices of the timeline's events.
+    `detected_ns`: from `origin` to the wake-up of the observing program. From the same origin, allowance not included:
+    `window_ns`, what the oracle predicted, and `claimed_ns`, what the scenario claims where it names a window.
+    `claimed` and `predicted` say what, in words. `probes`: on the wire before the end, as captured on the observer's
+    host; `probes_expected` as (least, most). `cites`: indices of the timeline's events.
     """
 
     name: str
@@ -51,11 +52,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     errno: str | None = None
     detected_ns: int | None = None
     window_ns: tuple[int, int] | None = None
+    claimed_ns: tuple[int, int] | None = None
     allowance_ns: int = 0
     origin: str = "armed"
     probes: int | None = None
     probes_expected: tuple[int, int] | None = None
-    expected: str = ""
+    claimed: str = ""
+    predicted: str = ""
     cites: tuple[int, ...] = ()
 
 
@@ -98,24 +101,35 @@ def _verdict(plan: Plan, story: Story, verdict: VerdictName, reason: str) -> Ver
         outcome=story.kind,
         errno=story.errno,
         detected_ns=story.detected_ns,
-        window_ns=_shown_window(plan, story),
+        window_ns=_predicted_window(plan, story),
+        claimed_ns=_claimed_window(plan),
         allowance_ns=plan.allowance_ns,
         origin=plan.scenario.expect.origin,
         probes=len(story.probes) if story.armed is not None else None,
-        probes_expected=_span([o.probes_seen for o in plan.expected]),
-        expected=spell_outcomes(plan.expected) if plan.expected else plan.scenario.expect.outcome,
+        probes_expected=_span([o.probes_seen for o in _foreseen(plan)]),
+        claimed=_spelled(plan),
+        predicted="" if plan.prediction is None else spell_outcomes(_foreseen(plan)),
         cites=story.cites,
     )
 
 
-def _shown_window(plan: Plan, story: Story) -> tuple[int, int] | None:
-    """The predicted window from the scenario's origin, or the claimed one where nothing is predicted."""
-    windows = [o.window_ns for o in plan.expected if o.window_ns is not None]
+def _foreseen(plan: Plan) -> tuple[Outcome, ...]:
+    """The predicted outcomes that are claimed or, where the claim contradicts the oracle, all of them."""
+    return plan.expected or (() if plan.prediction is None else plan.prediction.outcomes)
+
+
+def _predicted_window(plan: Plan, story: Story) -> tuple[int, int] | None:
+    """From the scenario's origin; None where nothing is predicted, or that nothing is noticed."""
+    windows = [o.window_ns for o in _foreseen(plan) if o.window_ns is not None]
     shift = 0 if plan.scenario.expect.origin == "armed" else None
     if story.origin is not None:
         shift = story.since_armed(story.origin[0])
-    if windows and shift is not None:
-        return max(0, min(w[0] for w in windows) - shift), max(w[1] for w in windows) - shift
+    if not windows or shift is None:
+        return None
+    return max(0, min(w[0] for w in windows) - shift), max(w[1] for w in windows) - shift
+
+
+def _claimed_window(plan: Plan) -> tuple[int, int] | None:
     claim = plan.scenario.expect.window_s
     return None if claim is None else (round(claim[0] * 1e9), round(claim[1] * 1e9))
 

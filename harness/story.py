@@ -141,9 +141,8 @@ class Fact(msgspec.Struct, Generic[T_co], frozen=True):
 class Story:
     """The observed side's run. What did not happen is None, or absent; of two events alike the earlier one counts.
 
-    `injected`, `healed`, `proofs`: by the fault's index. `segments`: captured on the observer's host and written down
-    before the end of the watch, since what closing the sockets sends may in virtual time bear the same moment; `lost`:
-    how many frames more passed there, None where its capture did not come to an end. Raises Nonsense.
+    `injected`, `healed`, `proofs`: by the fault's index. `segments`: captured on the observer's host; `lost`: how many
+    frames more passed there, None where its capture did not come to an end. Raises Nonsense.
     """
 
     def __init__(self, plan: Plan, events: Sequence[Event]) -> None:
@@ -161,8 +160,8 @@ class Story:
         self.injected = _by_fault(_of(facts, Injected))
         self.healed = _by_fault(_of(facts, Healed))
         self.proofs = _by_fault(_of(facts, Proof))
-        watched = len(events) if self.ended is None else self.ended.place
-        self.segments = [f for f in _of(facts, Segment) if events[f.place].source == side and f.place < watched]
+        captured = [fact for fact in _of(facts, Segment) if events[fact.place].source == side]
+        self.segments = [fact for fact in captured if not _is_of_closing(fact, self.ended)]
         ends = [fact for fact in _of(facts, CaptureEnded) if events[fact.place].source == side]
         self.lost = sum(fact.what.dropped for fact in ends) if ends else None
         if self.armed is not None and self.end is not None and self.end.t_ns < self.armed.t_ns:
@@ -269,6 +268,11 @@ class Story:
         places += [f.place for facts in (self.injected, self.healed) for f in facts.values()]
         places += [fact.place for fact in (*self.proofs.values(), *self.writes)]
         return tuple(sorted(places))
+
+
+def _is_of_closing(segment: Fact[Segment], ended: Fact[Ended] | None) -> bool:
+    """Whether it was sent in the moment of the end, but after it: in virtual time closing the sockets takes none."""
+    return ended is not None and segment.t_ns == ended.t_ns and segment.place > ended.place
 
 
 def _from_living_peer(segment: Segment) -> bool:

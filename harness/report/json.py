@@ -13,8 +13,7 @@ FORMAT = 1
 
 
 def as_mapping(verdict: Verdict) -> dict[str, Any]:
-    """One scenario's result. Times in seconds from `origin`; `window_s` [earliest, latest], without the allowance."""
-    window = verdict.window_ns
+    """One scenario's result. Times in seconds from `origin`; windows as [earliest, latest], without the allowance."""
     return {
         "name": verdict.name,
         "verdict": verdict.verdict,
@@ -24,16 +23,22 @@ def as_mapping(verdict: Verdict) -> dict[str, Any]:
         "outcome": verdict.outcome,
         "errno": verdict.errno,
         "detected_s": None if verdict.detected_ns is None else verdict.detected_ns / 1e9,
-        "window_s": None if window is None else [window[0] / 1e9, window[1] / 1e9],
+        "claimed": verdict.claimed,
+        "claimed_window_s": _seconds(verdict.claimed_ns),
+        "predicted": verdict.predicted or None,
+        "predicted_window_s": _seconds(verdict.window_ns),
         "allowance_s": verdict.allowance_ns / 1e9,
         "origin": verdict.origin,
-        "expected": verdict.expected,
         "probes": verdict.probes,
         "probes_expected": verdict.probes_expected,
         "kernel": verdict.kernel,
         "hz": verdict.hz,
         "cites": verdict.cites,
     }
+
+
+def _seconds(window_ns: tuple[int, int] | None) -> list[float] | None:
+    return None if window_ns is None else [window_ns[0] / 1e9, window_ns[1] / 1e9]
 
 
 def render(verdicts: Sequence[Verdict]) -> bytes:

@@ -79,7 +79,7 @@ def _pad(cell: str, width: int, column: int) -> str:
 
 def _window(verdict: Verdict) -> str:
     if verdict.window_ns is None:
-        return "nothing"
+        return "nothing" if verdict.predicted else "not predicted"
     return f"{verdict.window_ns[0] / 1e9:.3f}-{verdict.window_ns[1] / 1e9:.3f} s"
 
 
@@ -99,11 +99,16 @@ def _reason(verdict: Verdict) -> str:
 def summary(verdicts: Sequence[Verdict], wall_s: float) -> Text:
     """The last lines: how many of each, the wall time, the clock and the machine."""
     counts = [f"{sum(v.verdict == name for v in verdicts)} {name}" for name in ("pass", "fail", "inconclusive")]
-    machines = {f"{v.clock} time after arming; Linux {v.kernel}, HZ={v.hz}": None for v in verdicts}
+    machines = dict.fromkeys(_circumstances(verdict) for verdict in verdicts)
     return Text.assemble(
         (f"{', '.join(counts)} in {wall_s:.1f} s", STYLES[worst(verdicts)]),
         *(f"\ntimes are {machine}" for machine in machines),
     )
+
+
+def _circumstances(verdict: Verdict) -> str:
+    allowance = f" (allowance {verdict.allowance_ns / 1e6:g} ms)" if verdict.allowance_ns else ""
+    return f"{verdict.clock} time after arming{allowance}; Linux {verdict.kernel}, HZ={verdict.hz}"
 
 
 def listing(scenarios: Sequence[Scenario]) -> Table:

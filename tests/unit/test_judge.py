@@ -93,7 +93,7 @@ def test_a_verdict_says_what_it_rests_on() -> None:
     events = as_foreseen(plan)
     found = verdict(plan, events, "pass", "3 probes unanswered", "traces")
     assert (found.name, found.clock, found.kernel, found.hz, found.side) == ("by/hand", "real", "6.18.0", 250, "client")
-    assert (found.outcome, found.errno, found.expected) == ("detected", "ETIMEDOUT", "ETIMEDOUT")
+    assert (found.outcome, found.errno, found.claimed, found.predicted) == ("detected", *["ETIMEDOUT"] * 3)
     assert found.detected_ns == sum(window(plan)) // 2
     assert found.window_ns == window(plan)
     assert (found.probes, found.probes_expected) == (3, (3, 3))
@@ -574,7 +574,8 @@ def test_without_a_prediction_the_claim_decides_alone() -> None:
     noticed = at(5200 * MS, "subject.detected", side="client", errno="ETIMEDOUT")
     events += [noticed, at(10 * SECOND, "run.ended", "harness"), at(11 * SECOND, "capture.ended", dropped=0)]
     found = verdict(plan, events, "pass", "as claimed (traces; traces)")
-    assert (found.window_ns, found.probes_expected, found.expected) == ((5 * SECOND, 5400 * MS), None, "detected")
+    assert (found.window_ns, found.probes_expected, found.predicted) == (None, None, "")
+    assert (found.claimed_ns, found.claimed) == ((5 * SECOND, 5400 * MS), "ETIMEDOUT")
     verdict(plan, moved(events, "subject.detected", 4 * SECOND), "fail", "before expect.window_s")
     verdict(plan, moved(events, "subject.detected", 100 * MS), "fail", "a false alarm")
     verdict(plan, changed(events, "subject.detected", errno="EPIPE"), "fail", "expected errno ETIMEDOUT, found EPIPE")
@@ -604,7 +605,7 @@ def test_a_run_that_was_never_armed_is_inconclusive() -> None:
     found = verdict(plan, without(as_foreseen(plan), "subject.armed"), "inconclusive", "no subject.armed event")
     assert (found.probes, found.detected_ns, found.window_ns) == (None, None, window(plan))
     from_fault = unreachable(origin="fault", window_s=(4.0, 5.0))
-    assert judge(from_fault, []).window_ns == (4 * SECOND, 5 * SECOND)
+    assert (judge(from_fault, []).window_ns, judge(from_fault, []).claimed_ns) == (None, (4 * SECOND, 5 * SECOND))
 
 
 def test_a_quiet_run_must_be_watched_to_the_end() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json as standard
 
+from harness.faults import Blackhole
 from harness.judge import judge
 from harness.report import json
+from harness.scenario import Endpoint
 from tests.unit.timelines import as_foreseen, changed, flap, planned, unreachable
 
 
@@ -23,10 +25,12 @@ def test_fields_of_a_detection() -> None:
         "outcome": "detected",
         "errno": "ETIMEDOUT",
         "detected_s": 5.09,
-        "window_s": [5.072, 5.108],
+        "claimed": "ETIMEDOUT",
+        "claimed_window_s": None,
+        "predicted": "ETIMEDOUT",
+        "predicted_window_s": [5.072, 5.108],
         "allowance_s": 0.05,
         "origin": "armed",
-        "expected": "ETIMEDOUT",
         "probes": 3,
         "probes_expected": (3, 3),
         "kernel": "6.18.0",
@@ -39,7 +43,12 @@ def test_what_was_not_measured_is_null() -> None:
     """A quiet run has no moment and no errno; one that was never armed has no outcome either."""
     plan = flap()
     found = json.as_mapping(judge(plan, as_foreseen(plan)))
-    assert (found["outcome"], found["errno"], found["detected_s"], found["window_s"]) == ("quiet", None, None, None)
+    assert (found["outcome"], found["errno"], found["detected_s"], found["predicted_window_s"]) == (
+        "quiet",
+        None,
+        None,
+        None,
+    )
     found = json.as_mapping(judge(plan, []))
     assert (found["verdict"], found["outcome"], found["probes"]) == ("inconclusive", None, None)
 
@@ -67,4 +76,14 @@ def test_the_origin_is_the_scenarios() -> None:
     """Where times count from the fault, so does the window."""
     plan = planned(*unreachable().scenario.faults, origin="fault", window_s=(4.0, 5.0))
     found = json.as_mapping(judge(plan, as_foreseen(plan)))
-    assert (found["origin"], found["detected_s"], found["window_s"]) == ("fault", 4.5899, [4.5719, 4.6079])
+    assert (found["origin"], found["detected_s"], found["predicted_window_s"]) == ("fault", 4.5899, [4.5719, 4.6079])
+    assert found["claimed_window_s"] == [4.0, 5.0]
+
+
+def test_what_has_no_prediction_is_null() -> None:
+    """Claimed and predicted are told apart."""
+    writer = Endpoint(writes_at_s=(1.0, 2.0))
+    plan = planned(Blackhole(at_s=0.5), client=writer, outcome="detected", errno="ETIMEDOUT", window_s=(1, 2000))
+    found = json.as_mapping(judge(plan, []))
+    assert (found["predicted"], found["predicted_window_s"]) == (None, None)
+    assert (found["claimed"], found["claimed_window_s"]) == ("ETIMEDOUT", [1, 2000])

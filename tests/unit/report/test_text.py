@@ -109,10 +109,12 @@ def test_the_summary_counts_and_names_the_machine() -> None:
     lines = shown(text.summary(verdicts(), 8.25), 80)
     assert lines == [
         "2 pass, 1 fail, 1 inconclusive in 8.2 s",
-        "times are real time after arming; Linux 6.18.0, HZ=250",
+        "times are real time after arming (allowance 50 ms); Linux 6.18.0, HZ=250",
     ]
-    other = msgspec.structs.replace(verdicts()[0], clock="virtual", hz=1000)
-    assert shown(text.summary([*verdicts(), other], 1.0), 80)[2].startswith("times are virtual time after arming")
+    other = msgspec.structs.replace(verdicts()[0], clock="virtual", hz=1000, allowance_ns=0)
+    assert shown(text.summary([*verdicts(), other], 1.0), 80)[2].startswith(
+        "times are virtual time after arming; Linux"
+    )
     assert shown(text.summary([], 0.0), 80) == ["0 pass, 0 fail, 0 inconclusive in 0.0 s"]
 
 
