@@ -18,7 +18,7 @@ import msgspec
 
 from harness.faults import AnyFault
 from harness.lab.topology import SIDES, layout
-from harness.oracle.prediction import NOUNS, Outcome
+from harness.oracle.prediction import NOUNS, Asking, Outcome
 from harness.oracle.timerwheel import tick_ns
 from harness.plan import TIMER_ALLOWANCE_MS, Plan, must_echo, settings_of, spell_outcomes
 from harness.scenario import Expect
@@ -38,7 +38,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     `detected_ns`: from `origin` to the wake-up of the observing program. From the same origin, allowance not included:
     `window_ns`, what the oracle predicted, and `claimed_ns`, what the scenario claims where it names a window.
     `claimed` and `predicted` say what, in words. `probes`: on the wire before the end, as captured on the observer's
-    host; `probes_expected` as (least, most). `cites`: indices of the timeline's events.
+    host; `probes_expected` as (least, most); `asking` says whether they are keepalive's or retransmissions. `cites`:
+    indices of the timeline's events.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     claimed_ns: tuple[int, int] | None = None
     allowance_ns: int = 0
     origin: str = "armed"
+    asking: Asking = "probe"
     probes: int | None = None
     probes_expected: tuple[int, int] | None = None
     claimed: str = ""
@@ -105,6 +107,7 @@ def _verdict(plan: Plan, story: Story, verdict: VerdictName, reason: str) -> Ver
         claimed_ns=_claimed_window(plan),
         allowance_ns=plan.allowance_ns,
         origin=plan.scenario.expect.origin,
+        asking="probe" if plan.prediction is None else plan.prediction.asking,
         probes=len(story.probes) if story.armed is not None else None,
         probes_expected=_span([o.probes_seen for o in _foreseen(plan)]),
         claimed=_spelled(plan),
@@ -157,7 +160,8 @@ def _check_run(plan: Plan, story: Story) -> None:
     if story.broken is not None:
         raise _Inconclusive(f"the run broke: {story.broken.what.error}")
     if story.armed is None:
-        raise _Inconclusive("the subject never got ready: no subject.armed event")
+        nothing = "nothing was recorded" if story.is_empty else "no subject.armed event"
+        raise _Inconclusive(f"the subject never got ready: {nothing}")
     if story.ended is None:
         raise _Inconclusive("the run was cut short: no run.ended event")
     watched_ns = story.since_armed(story.ended.t_ns)
@@ -228,12 +232,21 @@ def _check_writes(plan: Plan, story: Story) -> None:
             if number >= len(written):
                 raise _Inconclusive(f"{what} never happened, planned for {_s(planned_ns)} after arming")
             since_ns = story.since_armed(written[number].t_ns)
+            done_ns = since_ns + written[number].what.took_ns
             allowed_ns = planned_ns + plan.machine.oracle.injection_ns
-            if not planned_ns <= since_ns + story.took_ns <= allowed_ns + story.took_ns:
+            if since_ns < planned_ns or done_ns - story.took_ns > allowed_ns:
                 planned = f"planned for {_s(planned_ns)} to {_s(allowed_ns)}{_BUSY}"
                 raise _Inconclusive(f"{what} came {_s(since_ns)} after arming, {planned}")
             if not written[number].what.written:
                 raise _Inconclusive(f"{what} failed: the socket took no data")
+            _check_round_trip(plan, story)
+
+
+def _check_round_trip(plan: Plan, story: Story) -> None:
+    """The first retransmission's timeout comes from what the handshake measured."""
+    measured_ns, allowed_ns = story.round_trip_ns, plan.machine.oracle.rtt_ns
+    if plan.machine.clock == "real" and measured_ns is not None and measured_ns > allowed_ns:
+        raise _Inconclusive(f"the handshake's round trip took {_s(measured_ns)}, allowed are {_s(allowed_ns)}{_BUSY}")
 
 
 def _check_moment(plan: Plan, story: Story, fault: AnyFault, change: Fact[Change], planned_s: float, what: str) -> None:

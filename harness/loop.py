@@ -8,6 +8,7 @@ import select
 import time
 from collections.abc import Callable
 
+from harness.alarm import Alarm
 from harness.lab.host import Lab
 from harness.lab.topology import SIDES
 from harness.probes.capture import Capture, describe
@@ -27,6 +28,7 @@ class Loop:
         self._taps: dict[str, _Tap] = {}
         self._due: list[tuple[int, int, Callable[[], None]]] = []
         self._tie = itertools.count()
+        self._alarm: Alarm | None = None
 
     def capture(self, lab: Lab) -> None:
         """Capture on both endpoints; call again when a host may have got another namespace."""
@@ -65,9 +67,8 @@ class Loop:
             if self._due and self._due[0][0] <= now:
                 heapq.heappop(self._due)[2]()
                 continue
-            next_ns = min(deadline_ns, self._due[0][0]) if self._due else deadline_ns
-            # poll(2) takes milliseconds, rounded up here, so as not to wake before the time.
-            self._serve(self._poller.poll(-((now - next_ns) // 1_000_000)))
+            self._set_alarm(min(deadline_ns, self._due[0][0]) if self._due else deadline_ns)
+            self._serve(self._poller.poll())
 
     def drain(self) -> None:
         """Write down what the captures still hold."""
@@ -78,6 +79,16 @@ class Loop:
         """End the captures."""
         for tap in list(self._taps.values()):
             self._drop(tap)
+        if self._alarm is not None:
+            self._poller.unregister(self._alarm.fileno())
+            self._alarm.close()
+            self._alarm = None
+
+    def _set_alarm(self, moment_ns: int) -> None:
+        if self._alarm is None:
+            self._alarm = Alarm()
+            self._poller.register(self._alarm.fileno(), select.POLLIN)
+        self._alarm.set(moment_ns)
 
     def _drop(self, tap: _Tap) -> None:
         tap.drain()

@@ -191,14 +191,12 @@ def _expected(
     expect = scenario.expect
     if prediction is None:
         if expect.outcome == "as-predicted":
-            raise ScenarioError(
-                f"scenario {scenario.name}", "expect.outcome", expect.outcome, f"an outcome by name: {unpredictable}"
-            )
+            expected = f"an outcome by name, since the oracle has none ({unpredictable})"
+            raise ScenarioError(f"scenario {scenario.name}", "expect.outcome", expect.outcome, expected)
         if expect.outcome == "detected" and (expect.errno is None or expect.window_s is None):
             key = "expect.errno" if expect.errno is None else "expect.window_s"
-            raise ScenarioError(
-                f"scenario {scenario.name}", key, MISSING, f"a claim, since the oracle has none: {unpredictable}"
-            )
+            expected = f"a claim of your own, since the oracle has none ({unpredictable})"
+            raise ScenarioError(f"scenario {scenario.name}", key, MISSING, expected)
         return (), (f"not predicted: {unpredictable}",)
     wanted = tuple(
         outcome

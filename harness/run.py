@@ -120,7 +120,8 @@ class _Run:
     def _write(self, connection: tcp.Connection, side: Side) -> None:
         at_ns = time.monotonic_ns()
         written = connection.write(side)
-        self.timeline.add("subject.wrote", side, at_ns=at_ns, side=side, written=written)
+        took_ns = time.monotonic_ns() - at_ns
+        self.timeline.add("subject.wrote", side, at_ns=at_ns, side=side, written=written, took_ns=took_ns)
 
     def _armed_ns(self) -> int:
         side = self.scenario.expect.side

@@ -53,10 +53,11 @@ class Alive(msgspec.Struct, frozen=True):
 
 
 class Wrote(msgspec.Struct, frozen=True):
-    """A side wrote data, or could not."""
+    """A side wrote data, or could not; the call took `took_ns`."""
 
     side: Side
     written: bool
+    took_ns: Nanoseconds
 
 
 class OfFault(msgspec.Struct, frozen=True):
@@ -151,6 +152,7 @@ class Story:
         order = sorted(range(len(events)), key=lambda place: events[place].t_ns)
         facts = [_checked(plan, events[place], place) for place in order if events[place].kind in _KINDS]
         mine = [fact for fact in facts if getattr(fact.what, "side", side) == side]
+        self.is_empty = not events
         self.armed = next(_of(mine, Armed), None)
         self.end = next(_of(mine, Noticed), None)
         self.alive = next(_of(facts, Alive), None)
@@ -227,6 +229,17 @@ class Story:
             if segment.what.role == asking and segment.what.way == "out"
             if 0 <= self.since_armed(segment.t_ns) <= most_ns and self.before_end(segment.t_ns)
         ]
+
+    @property
+    def round_trip_ns(self) -> int | None:
+        """What the handshake measured at the observer: from its SYN, or SYN-ACK, to the answer; None without both."""
+        asked: int | None = None
+        for segment in self.segments:
+            if segment.what.way == "out" and "S" in segment.what.flags:
+                asked = segment.t_ns
+            elif segment.what.way == "in" and "A" in segment.what.flags and asked is not None:
+                return segment.t_ns - asked
+        return None
 
     @property
     def sent_rst(self) -> bool:

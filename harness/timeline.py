@@ -29,7 +29,7 @@ class Event(msgspec.Struct, frozen=True):
       subject.armed          side, took_ns (the call's duration: the origin is known to within it), local, remote
       subject.detected       side, errno (name), syscall, poll (names of the events), tcp_info
       subject.eof            side, poll
-      subject.wrote          side, written (whether the socket took the data)
+      subject.wrote          side, written (whether the socket took the data), took_ns
       subject.echoed         side, text (what has come back to a client that is a process of its own)
       subject.ended          side, status (a process of its own has ended)
       subject.alive          side, echo (whether data still passed at the end)

@@ -64,7 +64,7 @@ class LinkDown(Fault, frozen=True, kw_only=True, tag="link-down"):
                     unsettled_s=CARRIER_SETTLES_S,
                 ),
             )
-        return (Effect(mechanism="lost", from_s=self.at_s, until_s=self.until_s),)
+        return (Effect(mechanism="lost", from_s=self.at_s, until_s=self.until_s, reported=True),)
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:

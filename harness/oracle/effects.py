@@ -34,12 +34,15 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
     `unsettled_s`: for this long after `from_s` and after `until_s` the fate of a segment cannot be
     told, because the kernel itself is still making up its mind (carrier events run from a work queue).
+    `reported`: data that is lost so is answered, with an ICMP error by a router or by the failure to find a neighbour;
+    an idle connection's probes are lost in silence all the same.
     """
 
     mechanism: Mechanism
     from_s: float = 0.0
     until_s: float | None = None
     unsettled_s: float = 0.0
+    reported: bool = False
     errno: str | None = None
     timeout_s: float | None = None
     then: Literal["drop", "reset"] | None = None

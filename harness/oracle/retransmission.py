@@ -95,13 +95,17 @@ def _refuse(settings: Settings, machine: Machine, effects: tuple[Effect, ...], w
     if strange:
         raise Unpredictable(f"data is written, and there is no model of that with {', '.join(sorted(strange))}")
     cuts = [span for span in spans if span.effect.mechanism != "peer-frozen"]
+    if any(span.effect.reported for span in cuts):
+        raise Unpredictable("data is written, and an ICMP error or a neighbour that is not found may answer it")
     if any(span.until_ns is not None for span in cuts):
         raise Unpredictable("data is written, and the path does not stay cut")
-    if not any(span.from_ns + machine.injection_ns <= written_ns for span in cuts):
-        soonest_s = min((span.from_ns for span in cuts), default=0) / 1e9 + machine.injection_ns / 1e9
-        raise Unpredictable(f"data is written into a path that may still work; write {soonest_s:g} s after arming")
+    if not cuts:
+        raise Unpredictable("data is written, and no fault cuts the path")
+    cut_ns = min(span.from_ns for span in cuts) + machine.injection_ns
+    if cut_ns > written_ns:
+        raise Unpredictable(f"data is written before the path is cut for sure, {cut_ns / 1e9:g} s after arming")
     if settings.keepalive and settings.idle_s * 1_000_000_000 <= written_ns + machine.injection_ns:
-        raise Unpredictable("keepalive probes the dead path before the data is written")
+        raise Unpredictable("the data is written after keepalive's first probe on the dead path")
 
 
 class _Case:
@@ -122,14 +126,23 @@ class _Case:
         )
         return range(shortest, longest + 1)
 
-    def timeout(self, timeout: int, elapsed: int) -> int:
+    def elapsed_ms(self, jiffies: int) -> tuple[int, ...]:
+        """The same in milliseconds, as TCP keeps time: rounded down or up where a jiffy is no whole number of them."""
+        least = jiffies * self.tick // 1_000_000
+        return (least,) if self.tick % 1_000_000 == 0 else (least, least + 1)
+
+    def waits(self, timeout: int, elapsed: int) -> set[int]:
         """The next timeout, clamped so that the user timeout is not overslept (tcp_clamp_rto_to_user_timeout)."""
         if not self.settings.user_timeout_ms:
-            return timeout
-        remaining_ms = self.limit_ms - elapsed * self.tick // 1_000_000
-        if remaining_ms <= 0:
-            return 1
-        return min(timeout, timerwheel.milliseconds_to_jiffies(remaining_ms, self.hz))
+            return {timeout}
+        remaining = {self.limit_ms - elapsed_ms for elapsed_ms in self.elapsed_ms(elapsed)}
+        return {min(timeout, timerwheel.milliseconds_to_jiffies(ms, self.hz)) if ms > 0 else 1 for ms in remaining}
+
+    def expired(self, elapsed: int) -> set[bool]:
+        """Whether so many jiffies are enough (retransmits_timed_out), where one handler may be late and another not."""
+        late_ms = -(-self.late * self.tick // 1_000_000)
+        least, most = self.elapsed_ms(elapsed)[0] - late_ms, self.elapsed_ms(elapsed)[-1] + late_ms
+        return {least >= self.limit_ms, most >= self.limit_ms}
 
 
 class _Run(msgspec.Struct, frozen=True):
@@ -188,15 +201,14 @@ def _replays(case: _Case, first: int, timeout: int, late: int) -> Iterator[tuple
     """
     # The loss probe would wait for two round trips and 200 ms, but never longer than the timeout.
     begun = timerwheel.fire(first + late + timeout, first + 1)
-    sent = [first, begun]
-    bucket = begun
-    slack_ms = -(-case.late * case.tick // 1_000_000) + (1 if case.tick % 1_000_000 else 0)
-    while True:
-        timeout = min(2 * timeout, case.longest)
-        bucket = timerwheel.fire(bucket + late + case.timeout(timeout, bucket - begun), bucket + 1)
-        elapsed_ms = (bucket - begun) * case.tick / 1e6
-        if elapsed_ms + slack_ms >= case.limit_ms:
-            yield tuple(sent), bucket
-            if elapsed_ms - slack_ms >= case.limit_ms:
-                return
-        sent.append(bucket)
+    pending: list[tuple[tuple[int, ...], int]] = [((first, begun), timeout)]
+    while pending:
+        sent, timeout = pending.pop()
+        timeout, bucket = min(2 * timeout, case.longest), sent[-1]
+        for wait in case.waits(timeout, bucket - begun):
+            expiry = timerwheel.fire(bucket + late + wait, bucket + 1)
+            expired = case.expired(expiry - begun)
+            if True in expired:
+                yield sent, expiry
+            if False in expired:
+                pending.append(((*sent, expiry), timeout))

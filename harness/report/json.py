@@ -8,12 +8,17 @@ from typing import Any
 import msgspec
 
 from harness.judge import Verdict, worst
+from harness.oracle.prediction import NOUNS
 
 FORMAT = 1
 
 
 def as_mapping(verdict: Verdict) -> dict[str, Any]:
-    """One scenario's result. Times in seconds from `origin`; windows as [earliest, latest], without the allowance."""
+    """One scenario's result. Times in seconds from `origin`; windows as [earliest, latest], without the allowance.
+
+    Of an idle connection "probes" are counted, "retransmissions" where data was in flight.
+    """
+    noun = NOUNS[verdict.asking]
     return {
         "name": verdict.name,
         "verdict": verdict.verdict,
@@ -29,8 +34,8 @@ def as_mapping(verdict: Verdict) -> dict[str, Any]:
         "predicted_window_s": _seconds(verdict.window_ns),
         "allowance_s": verdict.allowance_ns / 1e9,
         "origin": verdict.origin,
-        "probes": verdict.probes,
-        "probes_expected": verdict.probes_expected,
+        f"{noun}s": verdict.probes,
+        f"{noun}s_expected": verdict.probes_expected,
         "kernel": verdict.kernel,
         "hz": verdict.hz,
         "cites": verdict.cites,

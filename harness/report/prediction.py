@@ -125,13 +125,21 @@ def describe_plan(plan: Plan) -> str:
         when = f" {_window(outcome.window_ns)} after arming" if outcome.window_ns else ""
         lines.append(f"  prediction  {what}{when}; {_asked(plan, outcome)} on the wire; {outcome.why}")
     lines += [f"  note        {note}" for note in plan.notes]
-    lines.append(f"  watched for {plan.watch_ns / 1e9:.3f} s at most, allowance {plan.allowance_ns / 1e6:g} ms")
+    lines.append(
+        f"  watched for {plan.watch_ns / 1e9:.3f} s at most, allowance {plan.allowance_ns / 1e6:g} ms{_late(plan)}"
+    )
     return "\n".join(lines)
 
 
 def _asked(plan: Plan, outcome: Outcome) -> str:
     noun = "probe" if plan.prediction is None else NOUNS[plan.prediction.asking]
     return f"{_range(outcome.probes_seen)} {noun}{'' if outcome.probes_seen == (1, 1) else 's'}"
+
+
+def _late(plan: Plan) -> str:
+    if plan.prediction is None or not plan.machine.oracle.late_jiffies:
+        return ""
+    return f"; predicted with a jiffy ({tick_ns(plan.machine.hz) / 1e6:g} ms) that timers may run late on SMP"
 
 
 def _machine(machine: MachineFacts) -> str:

@@ -117,7 +117,7 @@ def cache_folder() -> Path:
 
 
 def installed() -> list[Kernel]:
-    """The kernels in the cache, newest release first, then by HZ and by when they were built.
+    """The kernels in the cache: those of the present recipe first, then by release, newest first, HZ, and age.
 
     Of several of the same release and HZ (another source or configuration) the last one built has the short name.
     """
@@ -141,7 +141,8 @@ def installed() -> list[Kernel]:
 
 
 def _age(kernel: Kernel) -> tuple[object, ...]:
-    return kernel_source.version_key(kernel.manifest.release), kernel.manifest.hz, kernel.manifest.built
+    of_today = kernel.manifest.recipe == recipe()
+    return of_today, kernel_source.version_key(kernel.manifest.release), kernel.manifest.hz, kernel.manifest.built
 
 
 def _name(release: str, hz: int) -> str:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from xml.etree import ElementTree as ET
 
 import msgspec
@@ -15,7 +15,11 @@ import pytest
 
 from harness import batch, capabilities, loader
 from harness.errors import CapabilityError
+from harness.faults import Blackhole
+from harness.faults.blackhole import Direction
+from harness.lab.topology import SIDES, Family, Kind, Side, Topology
 from harness.plan import Plan, make
+from harness.scenario import Endpoint, Expect, Scenario
 from harness.timeline import Event
 from harness.venue import uml
 from harness.venue.kernel import Kernel, find
@@ -89,6 +93,32 @@ def test_both_clocks_tell_the_same_story(tmp_path: Path, kernel: Kernel) -> None
         if stories[0] != stories[1] or one.verdict.verdict != "pass":
             differing.append((one.plan.name, *stories, one.verdict.reason, other.verdict.reason))
     assert not differing
+
+
+def _in_flight(kind: Kind, family: Family, direction: Direction, side: Side, user_timeout_s: float) -> Scenario:
+    """Data is written by `side` 100 s after a blackhole has set in."""
+    writer = Endpoint(user_timeout_s=user_timeout_s, writes_at_s=(200.0,))
+    scenario = Scenario(
+        name=f"{kind}/{family}/{direction}/{side}/{user_timeout_s:g}",
+        topology=Topology(kind=kind, family=family),
+        faults=(Blackhole(at_s=100.0, direction=direction),),
+        expect=Expect(side=side),
+    )
+    return msgspec.structs.replace(scenario, **{side: writer})
+
+
+def test_data_in_flight_is_given_up_as_predicted(tmp_path: Path, kernel: Kernel) -> None:
+    """On every topology, family, direction and side; and what is planned for a moment happens then, to 10 us."""
+    machine = uml.machine(kernel)
+    cases = itertools.product(get_args(Kind), get_args(Family), get_args(Direction), SIDES, (0.0, 2.0, 30.0))
+    late = 0
+    for result in _virtual([make(_in_flight(*case), machine) for case in cases], tmp_path, kernel):
+        assert result.verdict.verdict == "pass", (result.plan.name, result.verdict.reason)
+        side = result.plan.scenario.expect.side
+        moments = {e.kind: e.t_ns for e in reversed(result.events) if e.data.get("side", side) == side}
+        for kind, planned_s in (("fault.injected", 100), ("subject.wrote", 200)):
+            late = max(late, moments[kind] - moments["subject.armed"] - planned_s * 1_000_000_000)
+    assert 0 <= late < 10_000
 
 
 def test_the_same_plan_gives_the_same_timeline_to_the_nanosecond(tmp_path: Path, kernel: Kernel) -> None:

@@ -164,7 +164,10 @@ def test_a_claim_by_name_stands_alone_where_nothing_is_predicted() -> None:
 
 def test_as_predicted_is_refused_where_nothing_is_predicted() -> None:
     """There is nothing to judge by; the message says why."""
-    with pytest.raises(ScenarioError, match=r"^scenario x: expect.outcome: expected an outcome by name: .*middlebox"):
+    with pytest.raises(
+        ScenarioError,
+        match=r"^scenario x: expect.outcome: expected an outcome by name, since the oracle has none .*middlebox",
+    ):
         planned(FirewallIdle(timeout_s=5, then="reset"), Blackhole(at_s=1))
 
 

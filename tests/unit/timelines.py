@@ -124,7 +124,7 @@ def _faults(plan: Plan, end_ns: int) -> list[Event]:
 
 def _writes(plan: Plan) -> list[Event]:
     return [
-        at(round(at_s * 1e9) + 100_000, "subject.wrote", side, side=side, written=True)
+        at(round(at_s * 1e9) + 100_000, "subject.wrote", side, side=side, written=True, took_ns=1000)
         for side in SIDES
         for at_s in plan.scenario.endpoint(side).writes_at_s
     ]

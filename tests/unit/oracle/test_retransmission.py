@@ -79,6 +79,38 @@ def test_the_windows_are_those_of_all_phases_and_no_wider(hz: int, user_timeout_
         assert window == (min(w[0] for w in same), max(w[1] for w in same))
 
 
+def _expire_in_milliseconds(written: int, hz: int, limit_ms: int, offset_ns: int) -> list[int]:
+    """As `_expire`, with moments kept in whole milliseconds of a clock that began `offset_ns` before jiffy 0."""
+
+    def stamp_ms(jiffy: int) -> int:
+        return (jiffy * timerwheel.tick_ns(hz) + offset_ns) // 1_000_000
+
+    timeout = -(-hz // 5)
+    expiries = [timerwheel.fire(written + timeout, written)]
+    expiries.append(timerwheel.fire(expiries[0] + timeout, expiries[0] + 1))
+    while (elapsed_ms := stamp_ms(expiries[-1]) - stamp_ms(expiries[1])) < limit_ms:
+        timeout = min(2 * timeout, 120 * hz)
+        wait = min(timeout, -(-(limit_ms - elapsed_ms) * hz // 1000))
+        expiries.append(timerwheel.fire(expiries[-1] + wait, expiries[-1] + 1))
+    return expiries
+
+
+@pytest.mark.parametrize("hz", [300, 1024])
+@pytest.mark.parametrize("user_timeout_ms", [1, 777, 2000, 6001, 21_223])
+def test_a_clock_in_milliseconds_that_jiffies_do_not_divide_into_stays_inside(hz: int, user_timeout_ms: int) -> None:
+    """Whatever part of a millisecond the first retransmission falls on."""
+    found = _predict(Settings(keepalive=False, user_timeout_ms=user_timeout_ms), Machine(hz=hz))
+    (outcome,) = found.outcomes
+    tick = timerwheel.tick_ns(hz)
+    for written in range(4096, 8192, 7):
+        for offset_ns in (0, 333_333, 666_667, 999_999):
+            expiries = _expire_in_milliseconds(written, hz, user_timeout_ms, offset_ns)
+            window = outcome.window_by_probes[len(expiries) - 1]
+            assert window is not None
+            assert window[0] <= (expiries[-1] - written - 1) * tick
+            assert (expiries[-1] - written) * tick <= window[1]
+
+
 def test_what_is_not_known_widens_the_window_to_later_only() -> None:
     """A longer round trip, a late write and a late handler."""
     exact = _predict(SILENT, Machine(hz=1000), written_s=1).outcomes[0].window_ns
@@ -102,12 +134,13 @@ def test_a_tick_that_is_no_whole_number_of_milliseconds_leaves_either_expiry_ope
 @pytest.mark.parametrize(
     ("effects", "settings", "written_s", "why"),
     [
-        ((), SILENT, 1, "may still work"),
-        ((Effect(mechanism="lost", from_s=2),), SILENT, 1, "may still work"),
+        ((), SILENT, 1, "no fault cuts the path"),
+        ((Effect(mechanism="lost", from_s=2),), SILENT, 1, "before the path is cut for sure, 2 s"),
         ((Effect(mechanism="lost", until_s=5),), SILENT, 1, "does not stay cut"),
         ((Effect(mechanism="lost-locally"),), SILENT, 1, "no model of that with lost-locally"),
+        ((Effect(mechanism="lost", reported=True),), SILENT, 1, "ICMP"),
         ((*CUT, Effect(mechanism="expires", timeout_s=9)), SILENT, 1, "expires"),
-        (CUT, Settings(idle_s=1), 1, "keepalive probes"),
+        (CUT, Settings(idle_s=1), 1, "keepalive's first probe"),
     ],
 )
 def test_what_has_no_model_is_refused(

@@ -115,7 +115,7 @@ def test_a_plan_in_words() -> None:
         "  fault       blackhole at_s=0.5, direction=both",
         "  claim       detected ETIMEDOUT 5 to 5.4 s after armed",
         "  prediction  ETIMEDOUT 5.072 to 5.108 s after arming; 3 probes on the wire; 3 probes unanswered",
-        "  watched for 7.400 s at most, allowance 50 ms",
+        "  watched for 7.400 s at most, allowance 50 ms; predicted with a jiffy (4 ms) that timers may run late on SMP",
     ]
 
 
