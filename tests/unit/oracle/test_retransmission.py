@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from harness.oracle import retransmission, timerwheel
+from harness.oracle.backoff import model_timeout_ms
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.prediction import Machine, Prediction, Settings
-from harness.oracle.retransmission import longest_ns, model_timeout_ms, predict
+from harness.oracle.retransmission import longest_ns, predict
 
 SILENT = Settings(keepalive=False)
 CUT = (Effect(mechanism="lost"),)
@@ -37,7 +38,7 @@ def _expire(written: int, timeout: int, hz: int, limit_ms: int, *, clamped: bool
 @pytest.mark.parametrize("hz", [100, 250, 300, 1000])
 def test_the_model_timeout_is_the_documented_one(boundary: int, seconds: float, hz: int) -> None:
     """ip-sysctl: 924.6 s for tcp_retries2 = 15; the other figures were measured."""
-    assert model_timeout_ms(boundary, hz) == round(seconds * 1000)
+    assert model_timeout_ms(boundary, hz // 5, hz) == round(seconds * 1000)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_the_windows_are_those_of_all_phases_and_no_wider(hz: int, user_timeout_
     """Every jiffy of the wheel's period on which the write may fall, one by one."""
     settings = Settings(keepalive=False, user_timeout_ms=user_timeout_ms)
     found = _predict(settings, Machine(hz=hz))
-    limit_ms = user_timeout_ms or model_timeout_ms(15, hz)
+    limit_ms = user_timeout_ms or model_timeout_ms(15, hz // 5, hz)
     tick = timerwheel.tick_ns(hz)
     period = timerwheel.granularity(120 * hz)
     rows = []
