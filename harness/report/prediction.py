@@ -36,12 +36,8 @@ def of_options(idle_s: int, interval_s: int, count: int, user_timeout_s: float, 
     for name, value, most in (("--idle", idle_s, 32767), ("--interval", interval_s, 32767), ("--count", count, 127)):
         if not 1 <= value <= most:
             raise UsageError(f"{name}: expected a whole number from 1 to {most} (the kernel's limits), found {value}")
-    if not 0 <= user_timeout_s <= 2_147_483:
-        raise UsageError(f"--user-timeout: expected 0 to 2147483 seconds, found {user_timeout_s:g}")
-    if round(user_timeout_s * 1000, 6) % 1:
-        raise UsageError(f"--user-timeout: expected seconds in whole milliseconds, found {user_timeout_s}")
-    if hz is not None and not 12 <= hz <= 10_000:
-        raise UsageError(f"--hz: expected a kernel's HZ, such as 100, 250, 300 or 1000, found {hz}")
+    check_user_timeout(user_timeout_s)
+    check_hz(hz)
     machine = capabilities.machine()
     settings = Settings(idle_s=idle_s, interval_s=interval_s, count=count, user_timeout_ms=round(user_timeout_s * 1000))
     found = hz or machine.hz
@@ -57,6 +53,20 @@ def of_options(idle_s: int, interval_s: int, count: int, user_timeout_s: float, 
     )
 
 
+def check_user_timeout(seconds: float) -> None:
+    """Raises UsageError."""
+    if not 0 <= seconds <= 2_147_483:
+        raise UsageError(f"--user-timeout: expected 0 to 2147483 seconds, found {seconds:g}")
+    if round(seconds * 1000, 6) % 1:
+        raise UsageError(f"--user-timeout: expected seconds in whole milliseconds, found {seconds}")
+
+
+def check_hz(hz: int | None) -> None:
+    """Raises UsageError."""
+    if hz is not None and not 12 <= hz <= 10_000:
+        raise UsageError(f"--hz: expected a kernel's HZ, such as 100, 250, 300 or 1000, found {hz}")
+
+
 def describe(forecast: Forecast) -> str:
     """For people."""
     settings, outcome = forecast.settings, forecast.outcome
@@ -69,11 +79,11 @@ def describe(forecast: Forecast) -> str:
         + (f"user timeout {settings.user_timeout_ms / 1000:g} s, " if settings.user_timeout_ms else "")
         + f"HZ={forecast.hz} ({forecast.hz_source})",
         "",
-        f"a silent peer is noticed  {_window(outcome.window_ns)} after arming, {span(outcome.window_ns)}",
+        f"a silent peer is noticed  {window(outcome.window_ns)} after arming, {span(outcome.window_ns)}",
         f"                          (idle + interval * count would be {nominal} s)",
         f"errno                     {outcome.errno}, because {outcome.why}",
         f"probes                    {_range(outcome.probes)}, sent",
-        *(f"                            {line}" for line in _ends(forecast.prediction.probe_windows_ns)),
+        *(f"                            {line}" for line in numbered(forecast.prediction.probe_windows_ns)),
         f"at the abort              {'one RST is sent' if outcome.rst else 'no RST is sent'}",
         "",
         "Why not exactly: the kernel rounds timers up to the buckets of its timer wheel (kernel/time/timer.c),",
@@ -122,7 +132,7 @@ def describe_plan(plan: Plan) -> str:
     lines.append(f"  claim       {_claim(plan)}")
     for outcome in plan.prediction.outcomes if plan.prediction is not None else ():
         what = outcome.errno or {"eof": "end of file", "quiet": "nothing noticed"}[outcome.kind]
-        when = f" {_window(outcome.window_ns)} after arming" if outcome.window_ns else ""
+        when = f" {window(outcome.window_ns)} after arming" if outcome.window_ns else ""
         lines.append(f"  prediction  {what}{when}; {_asked(plan, outcome)} on the wire; {outcome.why}")
     lines += [f"  note        {note}" for note in plan.notes]
     lines.append(
@@ -162,9 +172,9 @@ def _claim(plan: Plan) -> str:
     return " ".join(filter(None, parts))
 
 
-def _ends(windows: tuple[tuple[int, int], ...]) -> list[str]:
+def numbered(windows: tuple[tuple[int, int], ...]) -> list[str]:
     """The first three and the last of the windows, numbered."""
-    lines = [f"{number}. {_window(window)}" for number, window in enumerate(windows, start=1)]
+    lines = [f"{number}. {window(each)}" for number, each in enumerate(windows, start=1)]
     return lines if len(lines) <= 4 else [*lines[:3], "…", lines[-1]]
 
 
@@ -184,8 +194,9 @@ def _seconds(window: tuple[int, int]) -> list[float]:
     return [window[0] / 1e9, window[1] / 1e9]
 
 
-def _window(window: tuple[int, int]) -> str:
-    return f"{window[0] / 1e9:.3f} to {window[1] / 1e9:.3f} s"
+def window(ends_ns: tuple[int, int]) -> str:
+    """A window's ends in seconds."""
+    return f"{ends_ns[0] / 1e9:.3f} to {ends_ns[1] / 1e9:.3f} s"
 
 
 def _range(pair: tuple[int, int]) -> str:
