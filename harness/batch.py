@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -75,7 +75,7 @@ def run(plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue = host.
 def new_folder() -> Path:
     """Make a run folder of our own, where the user named none: below the state folder, by date. Raises UsageError."""
     try:
-        return new_run_folder(f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+        return new_run_folder(f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
     except OSError as error:
         raise UsageError(
             f"expected room for run directories in {state_folder()}, found {error.strerror}; name a folder for them"

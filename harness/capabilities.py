@@ -172,9 +172,10 @@ def _conntrack() -> str:
 
 
 def _virtual_time() -> str:
-    from harness.venue import kernel
+    from harness.venue import kernel, uml
 
-    return f"{kernel.find(None).name}, a User-Mode Linux kernel whose clock jumps"
+    name, memory = kernel.find(None).name, uml.memory_folder()
+    return f"{name}, a User-Mode Linux kernel whose clock jumps; {memory.size_mb} MiB for a guest in {memory.path}"
 
 
 def _docker() -> Capability:

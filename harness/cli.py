@@ -8,15 +8,14 @@ import os
 import shutil
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import __version__
 from harness.errors import HarnessError, UsageError
+from harness.signals import Terminated, told_to_end
 
 if TYPE_CHECKING:
     from harness import batch
@@ -37,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Command = options.command
     kept = "; what was recorded is kept" if command is _run else ""
     try:
-        with _told_to_end():
+        with told_to_end():
             return command(options)
     except HarnessError as error:
         print(f"harness: {error}", file=sys.stderr)
@@ -55,37 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Terminated as end:
         print(f"harness: ended by {end.signal.name}{kept}", file=sys.stderr)
         return 128 + end.signal
-
-
-class Terminated(BaseException):
-    """A signal told this process to end; raised like KeyboardInterrupt, so that what was started ends with it."""
-
-    def __init__(self, number: int) -> None:
-        self.signal = signal.Signals(number)
-        super().__init__(self.signal.name)
-
-
-@contextmanager
-def _told_to_end() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an exception, the first of them; a signal that is ignored stays so."""
-
-    def end(number: int, frame: object) -> None:
-        del frame
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)  # clearing up is not to be interrupted
-        raise Terminated(number)
-
-    before: list[signal.Signals] = []
-    if threading.current_thread() is threading.main_thread():
-        before = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
-    for each in before:
-        signal.signal(each, end)
-    try:
-        yield
-    finally:
-        for each in before:
-            if signal.getsignal(each) is end:
-                signal.signal(each, signal.SIG_DFL)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -160,7 +128,7 @@ def _add_virtual(add: Callable[..., argparse.ArgumentParser]) -> None:
     vtime.add_argument(
         "--wall-limit",
         metavar="S",
-        type=float,
+        type=_wall_limit,
         default=600.0,
         help="give up after S seconds here (default: 600; 0: never)",
     )
@@ -189,6 +157,12 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, found {text}")
     return int(text)
+
+
+def _wall_limit(text: str) -> float:
+    from harness.venue.vtime import wall_limit
+
+    return wall_limit(text)
 
 
 def _plans(words: Sequence[str], kernel: Kernel | None = None) -> list[Plan]:

@@ -139,18 +139,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="real",
         help="virtual: the whole session in a User-Mode Linux guest whose clock jumps (default: real)",
     )
-    group.addoption("--kernel", metavar="NAME", help="the guest's kernel, see `harness kernel list`")
+    group.addoption("--harness-kernel", metavar="NAME", help="the guest's kernel, see `harness kernel list`")
     group.addoption(
-        "--wall-limit", metavar="S", type=float, default=600.0, help="end the guest after S seconds (0: never)"
+        "--harness-wall-limit",
+        metavar="S",
+        type=_wall_limit,
+        default=600.0,
+        help="end the guest after S seconds here (default: 600; 0: never)",
     )
     group.addoption(
-        "--write",
+        "--harness-write",
         metavar="DIR",
         type=Path,
         action="append",
         default=[],
         help="a folder outside of the project that tests may write, with --clock=virtual (repeat)",
     )
+
+
+def _wall_limit(text: str) -> float:
+    from harness.venue.vtime import wall_limit
+
+    return wall_limit(text)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -163,15 +173,23 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
     if capabilities.clock() == "virtual":
         return None
+    from harness.signals import Terminated, told_to_end
     from harness.venue import session
 
     try:
-        ended = session.run(config)
+        with told_to_end():
+            ended = session.run(config)
     except (UsageError, CapabilityError) as error:
         raise pytest.UsageError(str(error)) from error
     except HarnessError as error:
         sys.stderr.write(f"harness: {error}\n")
         return pytest.ExitCode.INTERNAL_ERROR
+    except KeyboardInterrupt:
+        sys.stderr.write("harness: interrupted\n")
+        return pytest.ExitCode.INTERRUPTED
+    except Terminated as end:
+        sys.stderr.write(f"harness: ended by {end.signal.name}\n")
+        return 128 + end.signal
     sys.stderr.write(f"harness: {ended.virtual_s:.2f} s of virtual time in {ended.wall_s:.2f} s\n")
     return ended.status
 

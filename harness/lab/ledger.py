@@ -28,7 +28,7 @@ import msgspec
 from harness.errors import LabError
 
 RUN_MARK = ".keepalive-harness-run"
-"""In a folder of run directories that is ours to remove; holds the process ID of the harness that made it."""
+"""In a folder of run directories that is ours to remove; holds process ID and boot of the harness that made it."""
 MARK_VARIABLE = "KEEPALIVE_HARNESS_MARK"
 _DYING_S = 5.0
 """How long processes that were killed may take to be gone; one in the middle of a write to a disk needs a moment."""
@@ -171,18 +171,27 @@ def new_run_folder(name: str) -> Path:
     """Make a folder for run directories where the user named none, marked as ours. Raises OSError."""
     folder = state_folder() / "runs" / name
     folder.mkdir(parents=True)
-    (folder / RUN_MARK).write_text(f"{os.getpid()}\n")
+    (folder / RUN_MARK).write_text(f"{os.getpid()} {_boot()}\n")
     return folder
 
 
 def clean_runs() -> list[str]:
-    """Remove the folders that `new_run_folder` made, but none of a harness that still runs; a line for each."""
+    """Remove the folders that `new_run_folder` made, but none of a harness that still runs; a line for each.
+
+    A process ID of another boot, as of a guest, says nothing here: that harness counts as gone.
+    """
     removed = []
     for mark in sorted((state_folder() / "runs").glob(f"*/{RUN_MARK}")):
-        if not Path("/proc", mark.read_text().strip() or "0").is_dir():
+        pid, _, boot = mark.read_text().strip().partition(" ")
+        if boot != _boot() or not Path("/proc", pid).is_dir():
             shutil.rmtree(mark.parent)
             removed.append(f"run directory {mark.parent}")
     return removed
+
+
+def _boot() -> str:
+    """What tells one boot of a machine or guest from every other."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _open_entries(text: bytes) -> list[Entry]:

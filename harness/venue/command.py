@@ -21,17 +21,28 @@ import time
 from typing import Any, NoReturn
 
 READY, MORE, HEARD = "\x1eready", "\x1emore", "\x1eheard"
+"""The last: words from the host have been read, or a piece of input has been taken and its file is gone."""
 INPUT, END_OF_INPUT, SIGNAL = "input", "end", "signal"
 """Words on the console, to the host and from it."""
 STREAMS = {1: "stdout", 2: "stderr"}
 INPUT_FILES, CLOCK_FILE, IDLE_FILE = "stdin.{}", "clock", "idle"
+"""In the last: for how many days of virtual time no process has run."""
+STUCK_FILE = "stuck"
+"""Is there when the command was ended because nothing was left to wait for."""
 BROUGHT = "brought"
 DAY_S = 86400
 _libc = ctypes.CDLL(None, use_errno=True)
 _WRITE_AND_WAIT = 1 | 2 | 4
 """sync_file_range(2): out of the guest's page cache into the host's, and no further."""
 IDLE_DAYS = 30
-"""After so many days of virtual time in which no process ran, there is nothing left to wait for."""
+"""After so many days of virtual time in which no process ran or waited for a time, there is nothing left to wait for.
+
+The kernel's own timers that a process may wait for are shorter, but for those of SO_RCVTIMEO and SO_SNDTIMEO.
+"""
+_TIMERS = ("hrtimer_wakeup", "it_real_fn", "posix_timer_fn", "timerfd_tmrproc")
+"""What a process's sleep, timeout, interval timer or timer descriptor does in /proc/timer_list."""
+_PIECE = 4096
+"""A pipe that can be written to takes so many bytes at once."""
 
 
 def main(job: dict[str, Any]) -> int:
@@ -64,32 +75,51 @@ class _Command:
         self.sinks = {number: os.open(f"{self.folder}/{name}", kept) for number, name in STREAMS.items()}
         self.outputs: dict[int, int] = {}
         self.stdin = -1
-        self.waiting = self._take(job["input"]) if job["input"] else b""
+        self.pieces = [job["input"]] if job["input"] else []
+        self.waiting = memoryview(b"")
         self.input_over = bool(job["input_over"])
         self.words = b""
+        self.poller = select.poll()
+        self.asked: dict[int, int] = {}
+        """What the poller looks for, by descriptor."""
 
     def run(self) -> int:
-        """Start, serve until the end, drain."""
+        """Start, serve until the end, drain.
+
+        It goes before all others: an ordinary process that was put aside may never run again while another spins.
+        """
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
         _hush_console()
-        pid = self._start()
         wake, wake_end = os.pipe()
         os.set_blocking(wake_end, False)
         signal.set_wakeup_fd(wake_end)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        pid = self._start()
         idle_days, before = 0, _activity()
         while True:
-            status = _reap(pid)
+            ready = self._serve(wake, pid)
+            status = _reap(pid) if wake in ready else None
             if status is not None:
                 self._drain()
                 return os.waitstatus_to_exitcode(status) if status & 0x7F == 0 else 128 + (status & 0x7F)
-            if not self._serve(wake, pid):
+            if not ready:
                 now = _activity()
                 idle_days = idle_days + 1 if now == before else 0
                 before = now
-                if idle_days >= IDLE_DAYS and self.input_over:
-                    with open(f"{self.folder}/{IDLE_FILE}", "w", encoding="ascii") as file:
-                        file.write(str(IDLE_DAYS))
+                self._note_idle(idle_days)
+                if idle_days >= IDLE_DAYS and self.input_over and not _timers():
+                    self._note_stuck()
                     _send(pid, signal.SIGKILL)
+
+    def _note_idle(self, days: int) -> None:
+        """Let the host know, which sees nothing else of a command that waits."""
+        file = os.open(f"{self.folder}/{IDLE_FILE}", os.O_WRONLY | os.O_CREAT)
+        os.write(file, f"{days:8}".encode())
+        _hand_over(file)
+        os.close(file)
+
+    def _note_stuck(self) -> None:
+        os.close(os.open(f"{self.folder}/{STUCK_FILE}", os.O_WRONLY | os.O_CREAT))
 
     def _start(self) -> int:
         """Fork; the child gets a terminal or pipes, as the host's own are."""
@@ -131,25 +161,32 @@ class _Command:
             os.write(2, f"harness vtime: {self.job['argv'][0]}: {error.strerror}\n".encode())
             os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 
-    def _serve(self, wake: int, pid: int) -> bool:
-        """Wait for anything, at most a day; whether something came."""
-        poller = select.poll()
-        poller.register(0, select.POLLIN)
-        poller.register(wake, select.POLLIN)
-        for descriptor in self.outputs:
-            poller.register(descriptor, select.POLLIN)
-        if self.waiting:
-            poller.register(self.stdin, select.POLLOUT)
-        ready = poller.poll(DAY_S * 1000)
-        for descriptor, _ in ready:
+    def _serve(self, wake: int, pid: int) -> set[int]:
+        """Wait for anything, at most a day; the descriptors at which something came."""
+        self._feed()
+        wanted = {0: select.POLLIN, wake: select.POLLIN, **dict.fromkeys(self.outputs, select.POLLIN)}
+        if self.stdin >= 0 and (self.waiting or self.pieces):
+            wanted[self.stdin] = wanted.get(self.stdin, 0) | select.POLLOUT
+        self._ask(wanted)
+        ready = dict(self.poller.poll(DAY_S * 1000))
+        for descriptor, events in ready.items():
             if descriptor == wake:
                 os.read(wake, 4096)
             elif descriptor == 0:
                 self._listen(pid)
-            elif descriptor in self.outputs:
+            elif descriptor in self.outputs and events != select.POLLOUT:
                 self._copy(descriptor)
-        self._feed()
-        return bool(ready)
+        return set(ready)
+
+    def _ask(self, wanted: dict[int, int]) -> None:
+        """Change what the poller looks for."""
+        if wanted == self.asked:
+            return
+        for descriptor in self.asked.keys() - wanted.keys():
+            self.poller.unregister(descriptor)
+        for descriptor, events in wanted.items():
+            self.poller.register(descriptor, events)
+        self.asked = wanted
 
     def _copy(self, descriptor: int) -> None:
         """Output onward to the host."""
@@ -160,9 +197,8 @@ class _Command:
         if data:
             sink = self.sinks[self.outputs[descriptor]]
             os.write(sink, data)
-            _libc.sync_file_range(sink, ctypes.c_int64(0), ctypes.c_int64(0), _WRITE_AND_WAIT)
-            sys.stdout.write(f"{MORE}\n")
-            sys.stdout.flush()
+            _hand_over(sink)
+            _say(MORE)
         else:
             del self.outputs[descriptor]
             if descriptor != self.stdin:
@@ -172,33 +208,38 @@ class _Command:
         """Words from the host: more input, its end, a signal."""
         self.words += os.read(0, 4096)
         *lines, self.words = self.words.split(b"\n")
-        sys.stdout.write(f"{HEARD}\n")
-        sys.stdout.flush()
+        _say(HEARD)
         for word, _, rest in (line.decode().strip().partition(" ") for line in lines):
             if word == INPUT:
-                self.waiting += self._take(rest)
+                self.pieces.append(rest)
             elif word == END_OF_INPUT:
                 self.input_over = True
             elif word == SIGNAL:
                 _send(pid, int(rest))
 
-    def _take(self, name: str) -> bytes:
+    def _take(self, name: str) -> memoryview:
         """A piece of input, in a file of its own: the size of a file that grows on the host is not seen here."""
-        with open(f"{self.folder}/{name}", "rb") as file:
-            return file.read()
+        path = f"{self.folder}/{name}"
+        with open(path, "rb") as file:
+            data = file.read()
+        os.unlink(path)
+        _say(HEARD)
+        return memoryview(data)
 
     def _feed(self) -> None:
         """Pass waiting input on; close the command's input after the last of it."""
         if self.stdin < 0:
             return
+        if not self.waiting and self.pieces:
+            self.waiting = self._take(self.pieces.pop(0))
         try:
             if self.waiting and select.select([], [self.stdin], [], 0)[1]:
-                self.waiting = self.waiting[os.write(self.stdin, self.waiting[:4096]) :]
-            if not self.waiting and self.input_over and self.stdin not in self.outputs:
-                os.close(self.stdin)
-                self.stdin = -1
+                self.waiting = self.waiting[os.write(self.stdin, self.waiting[:_PIECE]) :]
         except BrokenPipeError:
-            self.waiting, self.stdin = b"", -1
+            self.waiting, self.pieces, self.input_over = memoryview(b""), [], True
+        if not (self.waiting or self.pieces) and self.input_over and self.stdin not in self.outputs:
+            os.close(self.stdin)
+            self.stdin = -1
 
     def _drain(self) -> None:
         """What was written before the end, but not what a process left behind goes on writing."""
@@ -212,8 +253,18 @@ def _hush_console() -> None:
     modes = termios.tcgetattr(0)
     modes[3] &= ~termios.ECHO
     termios.tcsetattr(0, termios.TCSANOW, modes)
-    sys.stdout.write(f"{READY}\n")
+    _say(READY)
+
+
+def _say(word: str) -> None:
+    """A word on the console, for the host."""
+    sys.stdout.write(f"{word}\n")
     sys.stdout.flush()
+
+
+def _hand_over(descriptor: int) -> None:
+    """What was written to a file goes to the host's."""
+    _libc.sync_file_range(descriptor, ctypes.c_int64(0), ctypes.c_int64(0), _WRITE_AND_WAIT)
 
 
 def _send(pid: int, number: int) -> None:
@@ -239,7 +290,7 @@ def _reap(pid: int) -> int | None:
 
 
 def _activity() -> list[str]:
-    """What changes when any process but this one runs: how often each has gone to sleep."""
+    """What changes when any thread of any process but this one runs: how often each has gone to sleep."""
     marks = []
     for name in os.listdir("/proc"):
         if name.isdigit() and name != "1":
@@ -247,8 +298,18 @@ def _activity() -> list[str]:
                 with open(f"/proc/{name}/cmdline", "rb") as file:
                     if not file.read(1):
                         continue  # a thread of the kernel
-                with open(f"/proc/{name}/status", encoding="ascii", errors="replace") as file:
-                    marks += [f"{name} {line}" for line in file if "ctxt_switches" in line]
+                for thread in os.listdir(f"/proc/{name}/task"):
+                    with open(f"/proc/{name}/task/{thread}/status", encoding="ascii", errors="replace") as file:
+                        marks += [f"{thread} {line}" for line in file if "ctxt_switches" in line]
             except OSError:
                 continue
     return marks
+
+
+def _timers() -> bool:
+    """Whether any process waits for a time or has set a timer."""
+    try:
+        with open("/proc/timer_list", encoding="ascii", errors="replace") as file:
+            return any(name in line for line in file for name in _TIMERS)
+    except OSError:
+        return False

@@ -4,6 +4,7 @@ The guest's root is the host's file tree (hostfs, read-only). An overlay with a 
 without writing anything into it; only the folders that the job names are mounted through to the host.
 
 Runs as process 1 by `python -P -s -S init.py`, with the standard library alone: every look-up of a file is slow there.
+Both are links in the job's folder.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import traceback
 
 JOB_VARIABLE = "HARNESS_JOB"
-"""Names the job folder on the kernel's command line; its path has no spaces."""
+"""Names the job folder on the kernel's command line; its path has no blanks."""
 JOB_FILE, BEGUN_FILE, STATUS_FILE, ERROR_FILE = "job.json", "begun", "status", "error"
 _STAGE = "/run"
 _MNT_DETACH = 2
@@ -72,6 +73,7 @@ def do_job(job: dict[str, object]) -> int:
     path = job["sys_path"]
     assert isinstance(path, list)
     sys.path[:] = path
+    sys.executable = str(job["python"])
     import importlib
 
     return int(importlib.import_module(str(job["module"])).main(job))

@@ -2,46 +2,123 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from harness.lab.ledger import state_folder
+import pytest
+
+from harness.batch import new_folder
+from harness.errors import UsageError
+from harness.lab.ledger import RUN_MARK
 from harness.venue import vtime
-from harness.venue.kernel import find
+from harness.venue.kernel import Kernel, find
+from harness.venue.uml import GuestError
 
-if TYPE_CHECKING:
-    import pytest
+FLAG = "--harness-"
+"""What the options of the pytest plugin begin with."""
+_REPORTING = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+"""Of sessions that come to their end and so write their reports."""
 
 
 def run(config: pytest.Config) -> vtime.Ended:
     """Run pytest there with the arguments that it was given here. Raises UsageError, CapabilityError, GuestError.
 
-    What it writes below its root folder, the working directory, --harness-out and --write is written here too; its
-    JUnit file and coverage data are copied out at the end where they lie elsewhere.
+    What it writes below its root folder, the working directory, --harness-out and --harness-write is written here too;
+    its JUnit file and coverage data are copied out at the end where they lie elsewhere.
     """
     options = config.option
-    folders = _folders(config)
-    reports = [Path(options.xmlpath)] if getattr(options, "xmlpath", None) else []
-    data = os.environ.get("COVERAGE_FILE")
-    patterns = [*map(_absolute, reports), *([_absolute(Path(data)) + "*"] if data else [])]
-    return vtime.run(
-        find(options.kernel),
-        [sys.executable, "-m", "pytest", *map(str, config.invocation_params.args)],
-        write=[*folders, *options.write],
-        bring=[pattern for pattern in patterns if not any(Path(pattern).is_relative_to(folder) for folder in folders)],
-        wall_limit_s=options.wall_limit,
-    )
+    kernel = _kernel(options.harness_kernel)
+    command = _python()
+    report = _report(config)
+    before = _stamp(report)
+    with _out(options.harness_out) as out:
+        folders = _folders(config, out)
+        ended = vtime.run(
+            kernel,
+            [*command, "-m", "pytest", f"--harness-out={out}", *_arguments(config)],
+            write=[*folders, *options.harness_write],
+            bring=_brought(report, folders),
+            wall_limit_s=options.harness_wall_limit,
+            with_input=_wants_input(config),
+            flag=FLAG,
+        )
+    if report and ended.status in _REPORTING and _stamp(report) in (None, before):
+        raise GuestError(
+            f"--junit-xml: expected a report of the session at {report}, found none (status {ended.status})"
+        )
+    return ended
 
 
-def _folders(config: pytest.Config) -> list[Path]:
+def _kernel(name: str | None) -> Kernel:
+    try:
+        return find(name)
+    except UsageError as error:
+        raise UsageError(str(error).replace("--kernel", f"{FLAG}kernel", 1)) from error
+
+
+def _python() -> list[str]:
+    """The interpreter with its flags, so that it has the same search path: the working directory where -m put it."""
+    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
+    by_name = getattr(sys.modules["__main__"], "__spec__", None) is not None
+    return [sys.executable, *flags, *([] if by_name or sys.flags.safe_path else ["-P"])]
+
+
+def _arguments(config: pytest.Config) -> list[str]:
+    """What pytest was given, by its command line or by a call of pytest.main. Raises UsageError."""
+    plugins = config.invocation_params.plugins or ()
+    objects = [plugin for plugin in plugins if not isinstance(plugin, str)]
+    if objects:
+        raise UsageError(
+            f"--clock=virtual: expected plugins by their names, found the object {objects[0]!r}, "
+            "which lives in this process and not in the guest"
+        )
+    return [*(word for plugin in plugins for word in ("-p", str(plugin))), *map(str, config.invocation_params.args)]
+
+
+def _wants_input(config: pytest.Config) -> bool:
+    """Whether tests or a debugger may read the standard input; without it the guest can tell a deadlock."""
+    options = config.option
+    debugging = bool(getattr(options, "usepdb", False) or getattr(options, "trace", False))
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if debugging and capture is not None:
+        capture.suspend_global_capture(in_=True)  # it has put /dev/null there
+    return debugging or getattr(options, "capture", "no") == "no"
+
+
+@contextmanager
+def _out(given: Path | None) -> Iterator[Path]:
+    """The folder for run directories: a new one of ours where none was given, gone if nothing is put into it."""
+    if given is not None:
+        try:
+            given.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"{FLAG}out: expected a folder that can be made, found {error.strerror}: {given}"
+            ) from error
+        if not os.access(given, os.W_OK):
+            raise UsageError(f"{FLAG}out: expected a folder that can be written, found {given}")
+        yield given.absolute()
+        return
+    try:
+        out = new_folder()
+    except UsageError as error:
+        raise UsageError(f"{error} with {FLAG}out") from error
+    try:
+        yield out
+    finally:
+        if [path.name for path in out.iterdir()] == [RUN_MARK]:
+            shutil.rmtree(out)
+
+
+def _folders(config: pytest.Config, out: Path) -> list[Path]:
     """Where a session writes by itself, the outermost alone; a folder that nobody may write is not among them."""
-    wanted = [config.rootpath, config.invocation_params.dir, state_folder() / "runs"]
-    out = config.option.harness_out
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        wanted.append(out)
+    wanted = [config.rootpath, config.invocation_params.dir, out]
     found: list[Path] = []
     for folder in sorted({path.resolve() for path in wanted}):
         usable = folder.is_dir() and folder != Path("/") and os.access(folder, os.W_OK)
@@ -50,5 +127,31 @@ def _folders(config: pytest.Config) -> list[Path]:
     return found
 
 
-def _absolute(path: Path) -> str:
-    return str(path.expanduser().absolute())
+def _report(config: pytest.Config) -> Path | None:
+    """The JUnit file that is wanted. Raises UsageError where it could not be written."""
+    given = getattr(config.option, "xmlpath", None)
+    if not given:
+        return None
+    path = Path(os.path.expandvars(given)).expanduser().absolute()
+    nearest = next(place for place in (path, *path.parents) if place.exists())
+    if path.is_dir() or (nearest != path and not nearest.is_dir()) or not os.access(nearest, os.W_OK):
+        raise UsageError(f"--junit-xml: expected a file that can be written, found {given}")
+    return path
+
+
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+    """What changes when a file is written; None where there is none."""
+    if path is None or not path.exists():
+        return None
+    facts = path.stat()
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size
+
+
+def _brought(report: Path | None, folders: list[Path]) -> list[str]:
+    """Patterns of the files that are wanted and lie in none of the folders."""
+    data = os.environ.get("COVERAGE_FILE")
+    wanted = [(report, "")] if report else []
+    if data:
+        wanted.append((Path(data).expanduser().absolute(), "*"))
+    outside = [(path, end) for path, end in wanted if not any(path.is_relative_to(folder) for folder in folders)]
+    return [glob.escape(str(path)) + end for path, end in outside]

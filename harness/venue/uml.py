@@ -6,7 +6,7 @@ in it has nothing to do with time here, so the watchdog sits out here and counts
 
 from __future__ import annotations
 
-import itertools
+import fcntl
 import json
 import os
 import queue
@@ -14,6 +14,7 @@ import secrets
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness import timeline
 from harness.errors import CapabilityError, HarnessError
@@ -36,6 +37,8 @@ from harness.venue.kernel import Kernel
 from harness.venue.kernel_patch import FREE_READINGS
 
 MEMORY_MB = 512
+LEAST_MEMORY_MB = 256
+"""Where no folder has room for more, a guest makes do with so much."""
 WALL_LIMIT_S = 60.0
 """How long a plan may take on the wall before its guest counts as stuck."""
 FOLDER_PREFIX = "keepalive-guest-"
@@ -43,7 +46,8 @@ FOLDER_PREFIX = "keepalive-guest-"
 LAST_WORDS = 12
 LOOK_S = 0.2
 """How often, in seconds of wall time, who waits for a guest looks whether it is still wanted."""
-_LEAST_FREE_MB = 64
+_TEMPORARY = ("/dev/shm", "/tmp", "/var/tmp")  # noqa: S108 - what is made there has a name by chance
+_PYTHON, _INIT = "python", "init.py"
 _REPEATABLE = (FREE_READINGS, "PYTHONHASHSEED=0")
 """Words for guests in which chance must not decide how time goes by; the second is in init's environment."""
 
@@ -55,8 +59,10 @@ class GuestError(HarnessError):
 class Guest:
     """One boot: started by `boot`, ended by its job, by `kill`, or by leaving the block."""
 
-    def __init__(self, process: subprocess.Popen[bytes], folder: Path, job: Mapping[str, Any]) -> None:
-        self.process, self.folder, self.job = process, folder, job
+    def __init__(
+        self, process: subprocess.Popen[bytes], folder: Path, job: Mapping[str, Any], memory_mb: int = MEMORY_MB
+    ) -> None:
+        self.process, self.folder, self.job, self.memory_mb = process, folder, job, memory_mb
         self.console: list[str] = []
         self.over = False
         """Whether it has said its last word."""
@@ -99,26 +105,53 @@ class Guest:
 
     def ending(self) -> str:
         """How a guest came to its end that left no result."""
-        return "panicked" if any("Kernel panic" in line for line in self.console) else "ended without a result"
+        words = "panicked" if any("Kernel panic" in line for line in self.console) else "ended without a result"
+        if self.memory_mb < MEMORY_MB:
+            where = self.folder.parent
+            words += f" (with {self.memory_mb} MiB of memory: no folder has {MEMORY_MB} MiB free, {where} has the most)"
+        return words
 
 
-def memory_folder() -> Path:
-    """Where guest memory can live: writable, executable, with room. Raises CapabilityError."""
-    tried = []
-    for name in (os.environ.get("TMPDIR"), "/dev/shm", "/tmp", "/var/tmp"):  # noqa: S108 - UML makes and unlinks its own
-        if not name or not os.access(name, os.W_OK):
-            continue
-        facts = os.statvfs(name)
-        free_mb = facts.f_bavail * facts.f_frsize >> 20
-        if facts.f_flag & os.ST_NOEXEC:
-            tried.append(f"{name} is mounted noexec")
-        elif free_mb < _LEAST_FREE_MB:
-            tried.append(f"{name} has {free_mb} MiB free")
-        else:
-            return Path(name)
-    found = "; ".join(tried) or "no temporary folder can be written"
-    mend = "set TMPDIR to a folder on a file system that is mounted with exec and has room"
-    raise CapabilityError("memory for a virtual-time guest", found, mend)
+class MemoryFolder(NamedTuple):
+    """Where a guest's memory can live, and how large it can be there, in MiB."""
+
+    path: Path
+    size_mb: int
+
+
+def memory_folder() -> MemoryFolder:
+    """The first temporary folder with room for a whole guest, or else the one with the most. Raises CapabilityError.
+
+    The file that is a guest's memory is sparse: it takes what the guest has touched, at worst all of it.
+    """
+    lacks, most = [], MemoryFolder(Path(), 0)
+    for name in dict.fromkeys(filter(None, (os.environ.get("TMPDIR"), *_TEMPORARY))):
+        path = Path(name).absolute()
+        lack = _lack(path)
+        free_mb = 0 if lack else _free_mb(path)
+        if free_mb >= MEMORY_MB:
+            return MemoryFolder(path, MEMORY_MB)
+        if free_mb > most.size_mb:
+            most = MemoryFolder(path, free_mb)
+        lacks.append(lack or f"{path} has {free_mb} MiB free")
+    if most.size_mb >= LEAST_MEMORY_MB:
+        return most
+    mend = f"set TMPDIR to a folder on a file system that is mounted with exec and has {MEMORY_MB} MiB free"
+    raise CapabilityError("memory for a virtual-time guest", "; ".join(lacks), mend)
+
+
+def _lack(path: Path) -> str:
+    """Why no guest's memory can live in a folder, however much room there is; "" where it can."""
+    if any(letter.isspace() or letter == '"' for letter in str(path)):
+        return f"{path} has a blank or a quote in its path, at which the guest's kernel would split it"
+    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+        return f"{path} is not a folder that can be written"
+    return f"{path} is mounted noexec" if os.statvfs(path).f_flag & os.ST_NOEXEC else ""
+
+
+def _free_mb(path: Path) -> int:
+    facts = os.statvfs(path)
+    return facts.f_bavail * facts.f_frsize >> 20
 
 
 @contextmanager
@@ -129,70 +162,121 @@ def boot(
     *,
     prepare: Callable[[Path], Mapping[str, Any]] = lambda _: {},
     words: Sequence[str] = (),
-    cpu: int | None = None,
 ) -> Iterator[Guest]:
     """Boot a guest for `job` (its module, and what that needs); `write`: folders it may write.
 
-    `prepare` may put files into the job's folder and add to the job; `words`: more for the command line; `cpu`: where
-    it runs (default: where this thread does). Raises CapabilityError, GuestError.
+    `prepare` may put files into the job's folder and add to the job; `words`: more for the command line.
+    Raises CapabilityError, GuestError.
     """
-    folder = memory_folder() / f"{FOLDER_PREFIX}{secrets.token_hex(6)}"
+    memory = memory_folder()
+    folder = memory.path / f"{FOLDER_PREFIX}{secrets.token_hex(6)}"
     mark = LEDGER.announce("program", f"guest {kernel.name}", folder)
     try:
-        command = _command_line(kernel, folder, words)
-        with _on_one_cpu(cpu):
-            running = _start(command, folder, mark, lambda: {**job, **_places(folder, write), **prepare(folder)})
-        try:
-            yield running
-        finally:
-            running.kill()
-            for stream in (running.process.stdin, running.process.stdout):
-                assert stream is not None
-                with suppress(BrokenPipeError):
-                    stream.close()
+        whole = _fill(folder, {**job, **_places(folder, write)}, prepare)
+        command = _command_line(kernel, folder, memory.size_mb, words)
+        with _free_cpu() as cpu, _lifeline() as (far_end, tie):
+            running = Guest(_start(command, folder, mark, cpu, far_end), folder, whole, memory.size_mb)
+            try:
+                tie(running.process.pid)
+                yield running
+            finally:
+                running.kill()
+                for stream in (running.process.stdin, running.process.stdout):
+                    assert stream is not None
+                    with suppress(BrokenPipeError):
+                        stream.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         LEDGER.settle(mark)
 
 
-def _start(command: Sequence[str], folder: Path, mark: str, job: Callable[[], Mapping[str, Any]]) -> Guest:
-    """Make the guest's folder, fill it, and start the kernel. Raises GuestError."""
+def _fill(folder: Path, job: Mapping[str, Any], prepare: Callable[[Path], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Make the guest's folder and put into it what init needs; returns the whole job. Raises CapabilityError.
+
+    Init and its interpreter are reached through links there, as the kernel splits its command line at blanks.
+    """
     try:
         folder.mkdir(mode=0o700)
-        whole = job()
+        whole = {**job, **prepare(folder)}
+        (folder / _PYTHON).symlink_to(whole["python"])
+        (folder / _INIT).symlink_to(Path(init.__file__).resolve())
         (folder / init.JOB_FILE).write_text(json.dumps(whole))
-        process = subprocess.Popen(
+    except OSError as error:
+        mend = "set TMPDIR to a folder that can be written, on a file system with room"
+        raise CapabilityError("a folder for a virtual-time guest", f"{error.strerror} at {folder}", mend) from error
+    return whole
+
+
+def _start(command: Sequence[str], folder: Path, mark: str, cpu: int | None, far_end: int) -> subprocess.Popen[bytes]:
+    """Start the kernel, on one CPU if one is named, with a lifeline. Raises GuestError."""
+    before = os.sched_getaffinity(0)
+    if cpu is not None:
+        os.sched_setaffinity(0, {cpu})
+    try:
+        return subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={"HOME": str(folder), "TMPDIR": str(folder), "PATH": os.defpath, MARK_VARIABLE: mark},
             start_new_session=True,
+            pass_fds=[far_end],
         )
     except OSError as error:
         raise GuestError(f"expected to start {command[0]}, found {error.strerror}") from error
-    return Guest(process, folder, whole)
-
-
-@contextmanager
-def _on_one_cpu(cpu: int | None) -> Iterator[None]:
-    """What is started in this block stays on one CPU.
-
-    The kernel of a guest and the process that its programs run in take turns, at every system call. To wake each other
-    across CPUs takes them three times as long where nothing else keeps these awake.
-    """
-    before = os.sched_getaffinity(0)
-    here = int(Path("/proc/thread-self/stat").read_text().rpartition(")")[2].split()[36])
-    os.sched_setaffinity(0, {here if cpu is None else cpu})
-    try:
-        yield
     finally:
         os.sched_setaffinity(0, before)
 
 
+@contextmanager
+def _lifeline() -> Iterator[tuple[int, Callable[[int], None]]]:
+    """A pipe's far end, for a guest to hold, and what ties its process group to the near end, which stays here.
+
+    When the near end closes, however this process ends, the kernel here kills that group. The guest itself would not
+    notice while a program in it spins.
+    """
+    far, near = os.pipe()
+
+    def tie(group: int) -> None:
+        fcntl.fcntl(far, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(far, fcntl.F_SETOWN, -group)
+        fcntl.fcntl(far, fcntl.F_SETFL, fcntl.fcntl(far, fcntl.F_GETFL) | os.O_ASYNC)
+
+    try:
+        yield far, tie
+    finally:
+        os.close(near)
+        os.close(far)
+
+
+@contextmanager
+def _free_cpu() -> Iterator[int | None]:
+    """A CPU that is no other guest's while this block lasts, this thread's own if it can be; None: all are taken.
+
+    The kernel of a guest and the process that its programs run in take turns, at every system call. To wake each other
+    across CPUs takes them three times as long where nothing else keeps these awake. A CPU is taken by a socket of its
+    name, which is gone with its process.
+    """
+    here = int(Path("/proc/thread-self/stat").read_text().rpartition(")")[2].split()[36])
+    for cpu in sorted(os.sched_getaffinity(0), key=lambda cpu: cpu != here):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as claim:
+            try:
+                claim.bind(f"\0keepalive-harness-cpu-{cpu}")
+            except OSError:
+                continue
+            yield cpu
+            return
+    yield None
+
+
 def _places(folder: Path, write: Sequence[Path]) -> dict[str, object]:
     """The part of a job that init needs."""
-    return {"folder": str(folder), "sys_path": _search_path(), "write": [str(path) for path in (folder, *write)]}
+    return {
+        "folder": str(folder),
+        "python": os.path.realpath(getattr(sys, "_base_executable", sys.executable)),  # needs no pyvenv.cfg
+        "sys_path": _search_path(),
+        "write": [str(path) for path in (folder, *write)],
+    }
 
 
 def _search_path() -> list[str]:
@@ -201,17 +285,16 @@ def _search_path() -> list[str]:
     return [here, *(os.path.abspath(p) for p in sys.path if p and p != here)]  # noqa: PTH100
 
 
-def _command_line(kernel: Kernel, folder: Path, words: Sequence[str]) -> list[str]:
-    python = os.path.realpath(sys.executable)
+def _command_line(kernel: Kernel, folder: Path, memory_mb: int, words: Sequence[str]) -> list[str]:
     return [
         str(kernel.path),
-        f"mem={MEMORY_MB}M",
+        f"mem={memory_mb}M",
         "root=/dev/root",
         "rootfstype=hostfs",
         "rootflags=/",
         "ro",
         "quiet",
-        f"init={python}",
+        f"init={folder / _PYTHON}",
         "con=null",
         "con0=fd:0,fd:1",
         "ssl=null",
@@ -225,7 +308,7 @@ def _command_line(kernel: Kernel, folder: Path, words: Sequence[str]) -> list[st
         "-P",
         "-s",
         "-S",
-        str(Path(init.__file__).resolve()),
+        str(folder / _INIT),
     ]
 
 
@@ -252,13 +335,9 @@ def run_all(
         folder_of(out, plan).mkdir(parents=True, exist_ok=True)
         save_plan(plan, folder_of(out, plan))
     crew = _Crew(out.resolve(), status, kernel)
-    cpus = sorted(os.sched_getaffinity(0))
-    crews = min(len(plans), jobs or len(cpus))
+    crews = min(len(plans), jobs or len(os.sched_getaffinity(0)))
     shares = [list(plans[n::crews]) for n in range(crews)]
-    workers = [
-        threading.Thread(target=crew.work, args=(share, cpu if crews > 1 else None), daemon=True)
-        for share, cpu in zip(shares, itertools.cycle(cpus), strict=False)
-    ]
+    workers = [threading.Thread(target=crew.work, args=(share,), daemon=True) for share in shares]
     try:
         for worker in workers:
             worker.start()
@@ -283,12 +362,12 @@ class _Crew:
         self.over = threading.Event()
         """Set when nobody waits for results any more."""
 
-    def work(self, share: list[Plan], cpu: int | None) -> None:
+    def work(self, share: list[Plan]) -> None:
         """Give one guest after the other what is left of a share, until nothing is."""
         try:
             while share and not self.over.is_set():
                 done = 0
-                for plan, events in self._one_guest(share, cpu):
+                for plan, events in self._one_guest(share):
                     self.ended.put((plan, events))
                     self.status(plan.name, "done", None)
                     done += 1
@@ -296,13 +375,13 @@ class _Crew:
         except BaseException as error:  # noqa: BLE001 - it is raised again where the results are collected
             self.ended.put(error)
 
-    def _one_guest(self, share: list[Plan], cpu: int | None) -> Generator[tuple[Plan, tuple[Event, ...]]]:
+    def _one_guest(self, share: list[Plan]) -> Generator[tuple[Plan, tuple[Event, ...]]]:
         """Boot a guest and yield its results in order; the last one is of the plan that broke it, if one did."""
         folders = [folder_of(self.out, plan) for plan in share]
         for plan in share:
             self.status(plan.name, "a guest", None)
         job = {"module": guest.__name__, "folders": [str(folder) for folder in folders]}
-        with boot(self.kernel, job, [self.out], words=_REPEATABLE, cpu=cpu) as running:
+        with boot(self.kernel, job, [self.out], words=_REPEATABLE) as running:
             done, ending = 0, None
             deadline = time.monotonic() + WALL_LIMIT_S
             while ending is None and not self.over.is_set():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 import os
 import select
 import shutil
@@ -24,6 +26,11 @@ from harness.venue.kernel import Kernel
 from harness.venue.uml import LOOK_S, Guest, GuestError, boot
 
 WALL_LIMIT_S = 600.0
+FIRST_INPUT = 1 << 20
+"""So many bytes of input, if they are here already, a guest finds when it begins; the rest comes while it runs."""
+_AHEAD = 16
+"""So many pieces of input may lie before a guest that does not take them."""
+_PIECE = 65536
 INTERRUPT = b"\x03"
 """What a terminal sends for Ctrl-C while it is raw."""
 CLOCK_VARIABLE = "KEEPALIVE_HARNESS_CLOCK"
@@ -38,6 +45,17 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float
 
 
+def wall_limit(text: str) -> float:
+    """A limit in seconds of wall time from the command line, 0 for none. Raises ArgumentTypeError."""
+    try:
+        limit_s = float(text)
+    except ValueError:
+        limit_s = math.nan
+    if not (math.isfinite(limit_s) and limit_s >= 0):
+        raise argparse.ArgumentTypeError(f"expected seconds from 0 on (0: no limit), found {text}")
+    return limit_s
+
+
 def run(
     kernel: Kernel,
     argv: Sequence[str],
@@ -45,16 +63,20 @@ def run(
     write: Sequence[Path] = (),
     bring: Sequence[str] = (),
     wall_limit_s: float = WALL_LIMIT_S,
+    with_input: bool = True,
+    flag: str = "--",
 ) -> Ended:
     """Run a command as if here: its terminal or pipes, environment, working directory and exit status.
 
     `write`: folders it may write. `bring`: files that are copied out at its end, as absolute patterns of glob. All else
-    it writes is gone afterwards. `wall_limit_s`: 0 for none.
+    it writes is gone afterwards. `wall_limit_s`: 0 for none. `with_input`: whether it gets our standard input, or else
+    an empty one. `flag`: what the options of the caller begin with, for messages.
     Raises UsageError for a command or folder that is not there, GuestError for a guest that got stuck or died.
     """
-    _check(argv, write)
+    _check(argv, write, flag)
     started = time.monotonic()
-    terminal = _terminal()
+    with_input = with_input and sys.__stdin__ is not None  # None: it was closed when this process began
+    terminal = _terminal() if with_input else None
     job = {
         "module": command.__name__,
         "argv": list(argv),
@@ -63,15 +85,17 @@ def run(
         "terminal": terminal,
         "bring": list(bring),
     }
-    with boot(kernel, job, [path.resolve() for path in write], prepare=_fill_input) as guest:
+    with boot(
+        kernel, job, [path.resolve() for path in write], prepare=_fill_input if with_input else _no_input
+    ) as guest:
         with _Relay(guest, raw=terminal is not None) as relay:
             in_time = relay.serve(started + wall_limit_s if wall_limit_s else float("inf"))
         if not in_time:
             raise GuestError(
-                f"{argv[0]} did not end in {wall_limit_s:g} s of wall time (--wall-limit); "
-                f"the guest's last words:\n{guest.last_words()}"
+                f"{argv[0]} did not end in {wall_limit_s:g} s of wall time ({flag}wall-limit); "
+                f"{_state(guest, relay)}; the guest's last words:\n{guest.last_words()}"
             )
-        if (guest.folder / command.IDLE_FILE).exists():
+        if (guest.folder / command.STUCK_FILE).exists():
             raise GuestError(
                 f"{argv[0]} has nothing left to wait for: for {command.IDLE_DAYS} days of virtual time no process ran"
             )
@@ -81,23 +105,38 @@ def run(
     return Ended(status=status, virtual_s=virtual_s, wall_s=time.monotonic() - started)
 
 
+def _state(guest: Guest, relay: _Relay) -> str:
+    """Whether a guest that was ended from here was idle or at work."""
+    try:
+        days = int((guest.folder / command.IDLE_FILE).read_text())
+    except (OSError, ValueError):
+        days = 0
+    if not days:
+        return "it was at work: no day of virtual time has passed without a process running"
+    words = f"it was idle: no process has run for {days} days of virtual time"
+    return words if relay.input_over else f"{words}, and its standard input is still open"
+
+
 def _take(brought: Path) -> None:
-    """Copy what the guest has brought to the places that it had there."""
+    """Copy what the guest has brought to the places that it had there. Raises UsageError."""
     for path in brought.rglob("*"):
         if path.is_file():
             target = "/" / path.relative_to(brought)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+            except OSError as error:
+                raise UsageError(f"expected a file that can be written, found {error.strerror} at {target}") from error
 
 
-def _check(argv: Sequence[str], write: Sequence[Path]) -> None:
+def _check(argv: Sequence[str], write: Sequence[Path], flag: str) -> None:
     if not argv:
         raise UsageError("expected a command after --, found none")
     if shutil.which(argv[0]) is None:
         raise UsageError(f"expected a command that can be run, found nothing at {argv[0]!r}")
     for path in write:
         if not path.is_dir() or not os.access(path, os.W_OK):
-            raise UsageError(f"--write: expected a folder that can be written, found {path}")
+            raise UsageError(f"{flag}write: expected a folder that can be written, found {path}")
 
 
 def _terminal() -> tuple[int, int] | None:
@@ -109,14 +148,26 @@ def _terminal() -> tuple[int, int] | None:
 
 
 def _fill_input(folder: Path) -> dict[str, object]:
-    """Put the input that is here already where the guest finds it, so that it need not wait for it."""
+    """Put the first of the input, if it is here already, where the guest finds it, so that it need not wait for it."""
     name, over = command.INPUT_FILES.format(0), False
     with (folder / name).open("wb") as file:
-        while not over and not os.isatty(0) and select.select([0], [], [], 0)[0]:
-            data = os.read(0, 65536)
+        while not over and file.tell() < FIRST_INPUT and not os.isatty(0) and select.select([0], [], [], 0)[0]:
+            data = _read_input()
             file.write(data)
             over = not data
-        return {"input": name, "input_over": over}
+    return {"input": name, "input_over": over}
+
+
+def _no_input(_: Path) -> dict[str, object]:
+    return {"input": None, "input_over": True}
+
+
+def _read_input() -> bytes:
+    """Some of the input that has come; nothing at its end, and where it cannot be read, as under nohup."""
+    try:
+        return os.read(0, _PIECE)
+    except OSError:
+        return b""
 
 
 def _is_main_thread() -> bool:
@@ -129,6 +180,8 @@ class _Relay:
     def __init__(self, guest: Guest, *, raw: bool) -> None:
         self.guest, self.raw = guest, raw
         self.pieces = 0
+        self.ahead: list[Path] = []
+        """Pieces that the guest may not have taken yet."""
         self.ready = False
         self.copied = dict.fromkeys(command.STREAMS, 0)
         self.saved: list[Any] | None = None
@@ -175,7 +228,7 @@ class _Relay:
         """Whatever comes first: the guest's lines, input, nothing by `until`. True when the guest has ended."""
         assert self.guest.process.stdout is not None
         sources: list[Any] = [self.guest.process.stdout]
-        if self.ready and not self.input_over:
+        if self.ready and not self.input_over and self._has_room():
             sources.append(0)
         ready = select.select(sources, [], [], max(0.0, until - time.monotonic()))[0]
         if 0 in ready:
@@ -189,8 +242,14 @@ class _Relay:
             return lines is None
         return False
 
+    def _has_room(self) -> bool:
+        """Whether there may be more input before the guest; always from a terminal, where an interrupt may come."""
+        if len(self.ahead) >= _AHEAD and not self.raw:
+            self.ahead = [path for path in self.ahead if path.exists()]
+        return len(self.ahead) < _AHEAD or self.raw
+
     def _pass_input(self) -> None:
-        data = os.read(0, 65536)
+        data = _read_input()
         if not data:
             self.input_over = True
             self._tell(command.END_OF_INPUT)
@@ -200,9 +259,10 @@ class _Relay:
             if self.unheard > 1:
                 raise KeyboardInterrupt
         self.pieces += 1
-        name = command.INPUT_FILES.format(self.pieces)
-        (self.guest.folder / name).write_bytes(data)
-        self._tell(f"{command.INPUT} {name}")
+        path = self.guest.folder / command.INPUT_FILES.format(self.pieces)
+        path.write_bytes(data)
+        self.ahead.append(path)
+        self._tell(f"{command.INPUT} {path.name}")
 
     def _tell(self, words: str) -> None:
         assert self.guest.process.stdin is not None

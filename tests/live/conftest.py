@@ -37,7 +37,7 @@ def kernel() -> Kernel:
 def memory(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of the test's own for its guests' memory; they must leave nothing in it."""
     del kernel
-    folder = Path(tempfile.mkdtemp(prefix="test-", dir=memory_folder()))
+    folder = Path(tempfile.mkdtemp(prefix="test-", dir=memory_folder().path))
     monkeypatch.setenv("TMPDIR", str(folder))
     yield folder
     left = list(folder.rglob("*"))

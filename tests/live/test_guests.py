@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 import shutil
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import batch, loader, plan, timeline
+from harness import batch, capabilities, loader, plan, timeline
 from harness.errors import CapabilityError
 from harness.lab.ledger import MARK_VARIABLE
 from harness.plan import Plan
-from harness.venue import guest, uml
+from harness.venue import guest, uml, vtime
 from harness.venue import kernel as kernels
 from harness.venue.kernel import Kernel
 from tests.live import test_unprivileged
-from tests.live.command import COMMAND, Command, harness, started
+from tests.live.command import CHECKOUT, COMMAND, Command, environment, harness, started
 from tests.live.test_unprivileged import User
 
 pytestmark = pytest.mark.live
@@ -32,9 +35,8 @@ user = test_unprivileged.user
 PATIENCE_S = 30.0
 SPIN = ("vtime", "--", "sh", "-c", "while :; do :; done")
 ALL = ("run", "--clock", "virtual", "--out", "out")
-_MAIN = "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
-INTERRUPTIBLE = (sys.executable, "-c", f"import signal, sys; from harness.cli import main; {_MAIN}")
-"""A shell starts what runs in its background with SIGINT ignored, and so would pytest's children be."""
+HEEDFUL = ("env", "--default-signal=HUP,INT,TERM", *COMMAND)
+"""Whoever starts the tests with nohup, or in a shell's background, has them and their children ignore signals."""
 MAKEFILE = "VERSION = 7\nPATCHLEVEL = 2\nSUBLEVEL = 13\nEXTRAVERSION =\n%:\n\t@sleep 600\n"
 HANG = """
 import ctypes
@@ -62,15 +64,17 @@ def test_killed(memory: Path, tmp_path: Path, arguments: tuple[str, ...]) -> Non
     """What a killed harness left of guests is in its ledger, and `clean` removes it and nothing else."""
     with _bystander(memory) as other, started(tmp_path, *arguments) as running:
         _await(lambda: _booted(memory, other))
+        running.process.send_signal(signal.SIGSTOP)  # from here on no guest comes, and no folder goes
+        os.waitpid(running.process.pid, os.WUNTRACED)
+        groups, folders = _marked(running.state), set(memory.iterdir()) - {other}
         running.process.kill()
         running.process.wait()
-        left = _marked(running.state)
+        _await(lambda: not _alive(groups))  # nobody need clean up for that
+        assert set(memory.iterdir()) == {*folders, other}
         cleaned = harness(tmp_path, "clean")
         assert cleaned.status == 0, cleaned.err
-        # A guest that misses its harness may end by itself, but leaves its folder.
-        assert {int(line.split()[2]) for line in cleaned.out.splitlines() if "removed process" in line} <= left
-        assert cleaned.out.count("removed folder") == len(left) > 0
-        assert not _marked(running.state)
+        assert "removed process" not in cleaned.out
+        assert cleaned.out.count("removed folder") == len(folders) > 0
         assert list(memory.iterdir()) == [other]
         assert harness(tmp_path, "clean").out == "nothing to remove\n"
 
@@ -81,7 +85,7 @@ def test_told_to_end(
     memory: Path, tmp_path: Path, arguments: tuple[str, ...], number: signal.Signals, word: str
 ) -> None:
     """A signal to end ends the guests too, is told, and is in the exit status as in a shell's."""
-    with started(tmp_path, *arguments) as running:
+    with started(tmp_path, *arguments, command=HEEDFUL) as running:
         _await(lambda: _booted(memory))
         running.process.send_signal(number)
         ended = running.wait()
@@ -93,7 +97,7 @@ def test_told_to_end(
 
 def test_interrupted(memory: Path, tmp_path: Path) -> None:
     """Ctrl-C ends a run in virtual time at once; what was recorded can be judged."""
-    with started(tmp_path, *ALL, command=INTERRUPTIBLE) as running:
+    with started(tmp_path, *ALL, command=HEEDFUL) as running:
         _await(lambda: _booted(memory))
         running.process.send_signal(signal.SIGINT)
         ended = running.wait()
@@ -116,7 +120,7 @@ def test_a_build_that_is_told_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tree / "arch/um/Kconfig").write_text("config HZ\n\tint\n\tdefault 100\n")
     (tree / "Kconfig").write_text('mainmenu "Linux"\n\nsource "arch/um/Kconfig"\n')
     (tree / "Makefile").write_text(MAKEFILE)
-    with started(tmp_path / "here", "kernel", "build", "--source", str(tree)) as running:
+    with started(tmp_path / "here", "kernel", "build", "--source", str(tree), command=HEEDFUL) as running:
         _await(lambda: len(_marked(running.state)) == 2)  # make and its sleep
         running.process.send_signal(signal.SIGTERM)
         ended = running.wait()
@@ -170,7 +174,142 @@ def test_an_ordinary_user(user: User, kernel: Kernel, monkeypatch: pytest.Monkey
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+# --- where a guest lives -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("free", "found"),
+    [
+        ({"first": 512, "second": 9000}, ("first", 512)),
+        ({"first": 511, "second": 512}, ("second", 512)),
+        ({"first": 256, "second": 300, "third": 280}, ("second", 300)),
+        ({"two words": 9000, "missing": 9000, "last": 400}, ("last", 400)),
+    ],
+)
+def test_where_its_memory_lives(
+    places: Callable[[Mapping[str, int]], None], tmp_path: Path, free: Mapping[str, int], found: tuple[str, int]
+) -> None:
+    """The first folder with room for all of it, or the one with the most; none that cannot be named to a kernel."""
+    places(free)
+    assert uml.memory_folder() == (tmp_path / found[0], found[1])
+
+
+def test_no_room_for_its_memory(places: Callable[[Mapping[str, int]], None], kernel: Kernel) -> None:
+    """What every folder lacks is told, with the mend; by `harness doctor` too."""
+    del kernel
+    places({"small": 255, "two words": 9000, "missing": 9000})
+    told = capabilities._attempt("virtual time", capabilities._virtual_time, "", "", essential=False)
+    assert not told.available
+    for lack in ("small has 255 MiB free", "two words has a blank", "missing is not a folder that can be written"):
+        assert lack in told.found
+    assert told.mend.startswith("set TMPDIR to a folder")
+
+
+def test_little_memory(
+    memory: Path, kernel: Kernel, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """The guest is told to use no more than there is, and when it dies, that it had less than others is told."""
+    monkeypatch.setattr(uml, "_free_mb", lambda _: 300)
+    script = "grep MemTotal /proc/meminfo; python3 -c 'import ctypes; ctypes.CDLL(None).reboot(0x4321FEDC)'"
+    with pytest.raises(uml.GuestError, match=r"without a result \(with 300 MiB of memory: no folder has 512 MiB free"):
+        vtime.run(kernel, ["sh", "-c", script])
+    assert 150_000 < int(capfdbinary.readouterr().out.split()[1]) < 300 << 10
+    assert not list(memory.iterdir())
+
+
+def test_a_small_temporary_folder(kernel: Kernel, tmp_path: Path) -> None:
+    """A guest that uses more memory than is free in TMPDIR lives elsewhere."""
+    del kernel
+    (tmp_path / "small").mkdir()
+    mount = f"mount -t tmpfs -o size=64m tmpfs {shlex.quote(str(tmp_path / 'small'))}"
+    namespace = ["unshare", "--mount", "--propagation", "private"]
+    prefix = (*namespace, *(() if os.geteuid() == 0 else ("--user", "--map-root-user")))
+    command = (*prefix, "sh", "-ec", f'{mount}; TMPDIR=small exec "$@"', "sh", *COMMAND)
+    with started(tmp_path, "vtime", "--", "head", "-c", "100M", "/dev/zero", command=command) as running:
+        ended = running.process.wait()
+        size = (tmp_path / "stdout").stat().st_size
+    error = (tmp_path / "stderr").read_text()
+    if "mount:" in error or "unshare:" in error:
+        pytest.skip(f"this machine lets nobody mount: {error}")
+    assert (ended, size) == (0, 100 << 20), error
+
+
+@pytest.mark.usefixtures("memory")
+def test_paths_with_blanks(kernel: Kernel, tmp_path: Path) -> None:
+    """Of the checkout, the interpreter, the kernel, the working directory and TMPDIR, which is passed over."""
+    home = tmp_path / "my proj"
+    shutil.copytree(CHECKOUT / "harness", home / "harness", ignore=shutil.ignore_patterns("__pycache__"))
+    (home / "bin").mkdir()
+    for name in ("lib", "lib64"):
+        (home / name).symlink_to(Path(sys.base_prefix, name))
+    python = shutil.copy(os.path.realpath(getattr(sys, "_base_executable", sys.executable)), home / "bin")
+    (home / "cache" / "keepalive-harness" / "kernels").mkdir(parents=True)
+    shutil.copytree(kernel.path.parent, home / "cache/keepalive-harness/kernels" / kernel.path.parent.name)
+    path = os.pathsep.join((str(home), *(name for name in sys.path if name and name != str(CHECKOUT))))
+    places = {"PYTHONPATH": path, "TMPDIR": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    ended = subprocess.run(
+        [python, "-P", "-m", "harness", "vtime", "--write", ".", "--", "sh", "-c", "pwd; sleep 60; echo done > made"],
+        cwd=home,
+        env={**environment(tmp_path / "state"), **places},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, f"{home}\n"), ended.stderr
+    assert (home / "made").read_text() == "done\n"
+
+
+def test_a_folder_that_cannot_be_filled(memory: Path, kernel: Kernel) -> None:
+    """It is told as what it is, with the mend, and taken away; the kernel is not blamed."""
+
+    def fill(folder: Path) -> Mapping[str, Any]:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+    with (
+        pytest.raises(CapabilityError, match=rf"No space left on device at {memory}/.*set TMPDIR"),
+        _boot(kernel, fill),
+    ):
+        pass
+    nowhere = Kernel(kernel.name, memory / "linux", kernel.manifest)
+    with pytest.raises(uml.GuestError, match=rf"expected to start {memory}/linux, found No such file"), _boot(nowhere):
+        pass
+    assert not list(memory.iterdir())
+
+
+def test_each_guest_has_a_cpu_of_its_own() -> None:
+    """As long as there are any; other guests of this machine may have some of them."""
+    cpus = os.sched_getaffinity(0)
+    with ExitStack() as stack:
+        taken = [stack.enter_context(uml._free_cpu()) for _ in range(len(cpus) + 1)]
+    found = [cpu for cpu in taken if cpu is not None]
+    assert len(set(found)) == len(found)
+    assert set(found) <= cpus
+    assert None in taken
+
+
 # --- helpers ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, int]], None]:
+    """Have these folders, in this order, for guests' memory, with so many MiB free; TMPDIR is the first."""
+
+    def have(free: Mapping[str, int]) -> None:
+        for name in free:
+            if name != "missing":
+                (tmp_path / name).mkdir()
+        first, *others = (str(tmp_path / name) for name in free)
+        monkeypatch.setenv("TMPDIR", first)
+        monkeypatch.setattr(uml, "_TEMPORARY", tuple(others))
+        monkeypatch.setattr(uml, "_free_mb", lambda path: free[path.name])
+
+    return have
+
+
+def _boot(kernel: Kernel, prepare: Callable[[Path], Mapping[str, Any]] = lambda _: {}) -> Any:
+    return uml.boot(kernel, {"module": guest.__name__, "folders": []}, [], prepare=prepare)
 
 
 class _Silent:
@@ -203,6 +342,19 @@ def _booted(memory: Path, *but: Path) -> bool:
     """Whether the guest of every folder there is has begun its job."""
     folders = [folder for folder in memory.iterdir() if folder not in but]
     return bool(folders) and all((folder / "begun").exists() for folder in folders)
+
+
+def _alive(groups: set[int]) -> list[str]:
+    """The processes of these process groups that have not ended."""
+    found = []
+    for folder in Path("/proc").glob("[1-9]*"):
+        try:
+            state, _, group, *_ = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        if int(group) in groups and state != "Z":
+            found.append(folder.name)
+    return found
 
 
 def _check_gone(running: Command, memory: Path) -> None:

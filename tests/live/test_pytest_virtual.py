@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from harness.venue.kernel import Kernel
-from tests.live.command import environment
+from tests.live.command import Command, environment, started
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120), pytest.mark.usefixtures("kernel")]
 
@@ -52,11 +56,17 @@ errno = "ETIMEDOUT"
 """
 
 
-def session(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+BY_MODULE = (sys.executable, "-m", "pytest")
+OPTIONS = ("--clock=virtual", "-p", "no:cacheprovider")
+SPIN = "import pathlib\n\ndef test_it():\n    pathlib.Path('begun').touch()\n    while True:\n        pass\n"
+WALL_S = 60.0
+"""The longest that a guest may take to begin, in seconds of wall time, on however busy a machine."""
+
+
+def session(project: Path, *arguments: str, way: Sequence[str] = BY_MODULE) -> subprocess.CompletedProcess[str]:
     """A session of pytest on the virtual clock in a project's folder."""
-    command = [sys.executable, "-m", "pytest", "--clock=virtual", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(
-        command,
+        [*way, *OPTIONS, *arguments],
         cwd=project,
         env=environment(project.parent / "state"),
         stdin=subprocess.DEVNULL,
@@ -84,6 +94,8 @@ def test_a_session_of_hours_takes_seconds(project: Path) -> None:
     assert "4 passed in " in ended.stdout
     assert "PASSED linux.scenario.toml::linux" in ended.stdout
     assert "s of virtual time in" in ended.stderr
+    (runs,) = (project.parent / "state" / "keepalive-harness" / "runs").iterdir()
+    assert {"plan.json", "timeline.jsonl", "verdict.json"} <= {path.name for path in (runs / "linux").iterdir()}
 
 
 def test_failures_choice_and_stop_work_as_ever(project: Path) -> None:
@@ -99,6 +111,7 @@ def test_failures_choice_and_stop_work_as_ever(project: Path) -> None:
     assert "assert 3 == 4" not in ended.stdout
     assert "1 failed, 1 deselected" in ended.stdout
     assert session(project, "-k", "nothing").returncode == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert not list((project.parent / "state" / "keepalive-harness" / "runs").iterdir())
 
 
 def test_reports_and_coverage_data_come_out(project: Path, tmp_path: Path) -> None:
@@ -109,7 +122,7 @@ def test_reports_and_coverage_data_come_out(project: Path, tmp_path: Path) -> No
         "def test_price():\n    assert shop.price(False) == 2\n"
         f"    pathlib.Path({str(tmp_path / 'stray')!r}).write_text('gone afterwards')\n"
     )
-    outside, inside = tmp_path / "reports/junit.xml", project / "junit.xml"
+    outside, inside = tmp_path / "reports [1]/junit*.xml", project / "junit.xml"
     outside.parent.mkdir()
     for report in (outside, inside):
         ended = session(project, f"--junitxml={report}", "-p", "pytest_cov", "--cov=shop", "--cov-report=xml")
@@ -131,7 +144,7 @@ def test_a_folder_named_with_write_keeps_what_tests_put_there(project: Path, tmp
     (project / "test_it.py").write_text(
         f"def test_it():\n    open({str(target / 'kept')!r}, 'w').write('{'x' * 10}')\n"
     )
-    assert session(project, f"--write={target}").returncode == 0
+    assert session(project, f"--harness-write={target}").returncode == 0
     assert (target / "kept").read_text() == "x" * 10
 
 
@@ -150,8 +163,12 @@ def test_the_option_may_stand_in_the_configuration(project: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--kernel=linux-1.0-hz7",), "--kernel: expected linux-"),
-        (("--write=/nowhere/at/all",), "--write: expected a folder that can be written"),
+        (("--harness-kernel=linux-1.0-hz7",), "--harness-kernel: expected linux-"),
+        (("--harness-write=/nowhere/at/all",), "--harness-write: expected a folder that can be written"),
+        (("--harness-out=pytest.ini/out",), "--harness-out: expected a folder that can be made"),
+        (("--junitxml=pytest.ini/report.xml",), "--junit-xml: expected a file that can be written"),
+        (("--harness-wall-limit=-1",), "--harness-wall-limit: expected seconds from 0 on"),
+        (("--harness-wall-limit=nan",), "--harness-wall-limit: expected seconds from 0 on"),
     ],
 )
 def test_bad_usage_is_refused_before_a_guest_boots(project: Path, arguments: tuple[str, ...], words: str) -> None:
@@ -172,7 +189,106 @@ def test_without_a_kernel_the_command_that_builds_one_is_named(project: Path, mo
 def test_a_session_that_gets_stuck_is_ended_from_outside(project: Path, kernel: Kernel) -> None:
     """A test that spins never lets the clock jump; the last words are shown."""
     (project / "test_it.py").write_text("def test_it():\n    while True:\n        pass\n")
-    ended = session(project, "--wall-limit=15", f"--kernel={kernel.path}", "-v")
+    ended = session(project, "--harness-wall-limit=15", f"--harness-kernel={kernel.path}", "-v")
     assert ended.returncode == pytest.ExitCode.INTERNAL_ERROR
-    assert "did not end in 15 s of wall time" in ended.stderr
+    assert "did not end in 15 s of wall time (--harness-wall-limit); it was at work" in ended.stderr
     assert "test_it.py::test_it" in ended.stdout
+
+
+def test_a_deadlock_is_found_while_our_input_is_open(project: Path) -> None:
+    """Tests get no input, so that none can come, whatever pytest does about its own; with -s they get ours."""
+    (project / "test_it.py").write_text("import signal\n\ndef test_it():\n    signal.pause()\n")
+    (project / "test_input.py").write_text("def test_it():\n    assert input() == 'words'\n")
+    command = [*BY_MODULE, *OPTIONS]
+    environ = environment(project.parent / "state")
+    quiet = [*command, "--capture=sys", "test_it.py"]
+    with subprocess.Popen(
+        quiet, cwd=project, env=environ, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        assert b"has nothing left to wait for" in process.stderr.read()
+    assert process.returncode == pytest.ExitCode.INTERNAL_ERROR
+    ended = subprocess.run(
+        [*command, "-s", "test_input.py"], cwd=project, env=environ, input=b"words\n", capture_output=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("way", "status"),
+    [
+        ((str(Path(sys.executable).parent / "pytest"),), 0),
+        ((sys.executable, "-P", "-W", "error::ImportWarning", "-m", "pytest"), 0),
+        (BY_MODULE, 1),
+    ],
+)
+def test_the_guest_has_the_same_search_path(project: Path, way: Sequence[str], status: int) -> None:
+    """The working directory is on it only where `python -m pytest` put it there; flags of the interpreter are kept."""
+    (project / "neighbour.py").touch()
+    (project / "test_it.py").write_text(
+        "import importlib.util, sys\n\ndef test_it():\n    assert importlib.util.find_spec('neighbour') is None\n\n"
+        f"def test_flags():\n    assert ('error::ImportWarning' in sys.warnoptions) is {'-W' in way}\n"
+    )
+    ended = session(project, "--import-mode=importlib", way=way)
+    assert ended.returncode == status, ended.stdout + ended.stderr
+    assert f"{2 - status} passed" in ended.stdout
+
+
+def test_plugins_that_are_objects_are_refused(project: Path) -> None:
+    """They live in the process that calls pytest.main, and cannot come along; names can."""
+    (project / "test_it.py").write_text(
+        "def test_it(pytestconfig):\n    assert pytestconfig.pluginmanager.hasplugin('this')\n"
+    )
+    call = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:], plugins=[{}]))"
+    ended = session(project, way=(sys.executable, "-c", call.format("object()")))
+    assert ended.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "expected plugins by their names, found the object <object object" in ended.stderr
+    ended = session(project, way=(sys.executable, "-c", call.format("'this'")))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_a_report_that_did_not_come_out_is_told(project: Path, tmp_path: Path) -> None:
+    """A session that ended well otherwise is an error then."""
+    (project / "test_it.py").write_text("def test_it():\n    pass\n")
+    (project / "conftest.py").write_text(
+        "import os\n\ndef pytest_unconfigure(config):\n"
+        "    if os.environ.get('KEEPALIVE_HARNESS_CLOCK'):\n        os.unlink(config.option.xmlpath)\n"
+    )
+    ended = session(project, f"--junitxml={tmp_path / 'report.xml'}")
+    assert ended.returncode == pytest.ExitCode.INTERNAL_ERROR
+    assert f"--junit-xml: expected a report of the session at {tmp_path / 'report.xml'}, found none" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("signals", "ignored", "status", "words"),
+    [
+        ((signal.SIGTERM,), False, 143, "ended by SIGTERM"),
+        ((signal.SIGHUP,), False, 129, "ended by SIGHUP"),
+        ((signal.SIGHUP, signal.SIGTERM), True, 143, "ended by SIGTERM"),
+        ((signal.SIGINT, signal.SIGINT), False, pytest.ExitCode.INTERRUPTED, "interrupted"),
+    ],
+)
+def test_told_to_end(
+    project: Path, memory: Path, signals: Sequence[signal.Signals], *, ignored: bool, status: int, words: str
+) -> None:
+    """Its guest ends with it, also where a test spins; SIGHUP that is ignored, as under nohup, stays so."""
+    (project / "test_it.py").write_text(SPIN)
+    ways = ["--default-signal=HUP,TERM,INT", *(["--ignore-signal=HUP"] if ignored else [])]
+    with started(project, command=["env", *ways, *BY_MODULE, *OPTIONS], state=project.parent / "state") as running:
+        _await_file(project / "begun", running)
+        assert list(memory.iterdir())
+        for number in signals:
+            os.kill(running.process.pid, number)
+            time.sleep(1)  # two at the same moment are one
+        ended = running.wait()
+    assert ended.status == status, ended.err
+    assert ended.err.splitlines()[-1] == f"harness: {words}"
+    assert not list(memory.iterdir())
+
+
+def _await_file(path: Path, running: Command) -> None:
+    deadline = time.monotonic() + WALL_S
+    while not path.exists():
+        assert time.monotonic() < deadline
+        assert running.process.poll() is None
+        time.sleep(0.05)

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.lab.ledger import RUN_MARK
 from harness.venue.kernel import Kernel
-from tests.live.command import COMMAND, environment
+from tests.live.command import CHECKOUT, COMMAND, environment
 
 pytestmark = pytest.mark.live
 
@@ -103,6 +105,41 @@ def test_a_megabyte_passes_both_ways(vtime: Callable[..., Ended]) -> None:
     ended = vtime("cat", given=data)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == data
+
+
+@pytest.mark.parametrize("closing", ["<&-", "</dev/null", "0>/dev/null"])
+def test_no_input(memory: Path, tmp_path: Path, closing: str) -> None:
+    """Closed, empty, or open for writing alone, as nohup leaves it: the command finds an empty one, at once."""
+    del memory
+    script = shlex.join([*COMMAND, "vtime", "--", "wc", "-c"])
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f"{script} {closing}"],
+        env=environment(tmp_path / "state"),
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, b"0\n"), ended.stderr
+    assert _virtual_s(ended) < 1
+
+
+def test_input_without_end(memory: Path, tmp_path: Path) -> None:
+    """It is not waited for: the command begins with the first of it, and gets more only as it takes it."""
+    command = [*COMMAND, "vtime", "--", "sh", "-c", f"head -c 3000000 | wc -c; {SPIN}"]
+    with (
+        subprocess.Popen([shutil.which("yes") or "yes"], stdout=subprocess.PIPE) as endless,
+        subprocess.Popen(
+            command, env=environment(tmp_path / "state"), stdin=endless.stdout, stdout=subprocess.PIPE
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert endless.stdout is not None
+        endless.stdout.close()
+        assert process.stdout.readline() == b"3000000\n"
+        time.sleep(1)
+        (folder,) = memory.iterdir()
+        assert sum(path.stat().st_size for path in folder.glob("stdin.*")) <= 16 * 65536
+        process.terminate()
 
 
 def test_a_dialogue(memory: Path, tmp_path: Path) -> None:
@@ -223,8 +260,32 @@ def test_the_wall_limit(vtime: Callable[..., Ended]) -> None:
     assert ended.returncode == 3
     assert ended.stdout == b"begun\n"
     assert ended.stderr.startswith(
-        b"harness: sh did not end in 3 s of wall time (--wall-limit); the guest's last words"
+        b"harness: sh did not end in 3 s of wall time (--wall-limit); it was at work: no day of virtual time has passed"
     )
+
+
+@pytest.mark.parametrize("limit", ["-1", "nan", "inf", "soon"])
+def test_a_wall_limit_that_is_none(vtime: Callable[..., Ended], limit: str) -> None:
+    """It is refused before any guest is booted."""
+    ended = vtime("true", options=(f"--wall-limit={limit}",))
+    assert ended.returncode == 2
+    assert f"argument --wall-limit: expected seconds from 0 on (0: no limit), found {limit}\n" in ended.stderr.decode()
+
+
+def test_a_command_that_waits_for_input(memory: Path, tmp_path: Path) -> None:
+    """Who may still type is waited for; the wall limit ends that, and says that the guest was idle."""
+    del memory
+    with subprocess.Popen(
+        [*COMMAND, "vtime", "--wall-limit", "4", "--", "cat"],
+        env=environment(tmp_path / "state"),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stderr is not None
+        words = process.stderr.read()
+        process.wait(PATIENCE_S)
+    assert process.returncode == 3
+    assert re.search(rb"it was idle: no process has run for \d+ days of virtual time, and its standard input", words)
 
 
 def test_nothing_left_to_wait_for(vtime: Callable[..., Ended]) -> None:
@@ -236,6 +297,22 @@ def test_nothing_left_to_wait_for(vtime: Callable[..., Ended]) -> None:
     ended = vtime("sleep", str(7 * 86400))
     assert ended.returncode == 0, ended.stderr
     assert _virtual_s(ended) >= 7 * 86400
+
+
+THREADS = """
+import threading, time
+worker = threading.Thread(target=lambda: [time.sleep(20 * {day}) for _ in range(2)])
+worker.start()
+worker.join()
+"""
+
+
+@pytest.mark.parametrize("program", ["import time; time.sleep(40 * {day})", THREADS])
+def test_whoever_waits_for_a_time_is_waited_for(vtime: Callable[..., Ended], program: str) -> None:
+    """For however long, and in whatever thread."""
+    ended = vtime(sys.executable, "-c", program.format(day=86400))
+    assert ended.returncode == 0, ended.stderr
+    assert _virtual_s(ended) >= 40 * 86400
 
 
 def test_a_panic_is_told(vtime: Callable[..., Ended]) -> None:
@@ -291,9 +368,11 @@ def test_a_kernel_without_time_travel(vtime: Callable[..., Ended], tmp_path: Pat
     assert vtime("true", options=("--kernel", "/bin/true")).returncode == 2
 
 
-def _mounted(folders: tuple[Path, ...], options: str) -> tuple[str, ...]:
-    """What a command begins with to run where empty file systems with mount options lie over some folders."""
-    mounts = [f"mount -t tmpfs -o {options},size=900m tmpfs {folder}" for folder in folders]
+def _noexec(folders: tuple[Path, ...], but: tuple[Path, ...]) -> tuple[str, ...]:
+    """What a command begins with to run where some folders are mounted noexec, `but` for those it is made of."""
+    quoted = [shlex.quote(str(folder)) for folder in folders]
+    mounts = [f"mount --bind {folder} {folder}" for folder in map(shlex.quote, map(str, but))]
+    mounts += [f"mount --rbind {folder} {folder}; mount -o remount,bind,noexec {folder}" for folder in quoted]
     namespace = ["unshare", "--mount", "--propagation", "private"]
     prefix = (*namespace, *(() if os.geteuid() == 0 else ("--user", "--map-root-user")))
     return (*prefix, "sh", "-ec", "\n".join([*mounts, 'exec "$@"']), "sh")
@@ -302,11 +381,11 @@ def _mounted(folders: tuple[Path, ...], options: str) -> tuple[str, ...]:
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_memory_that_cannot_be_executed(kernel: Kernel, *, everywhere: bool) -> None:
     """Another folder is used; where there is none, all are named with the mend."""
-    del kernel
+    needed = (CHECKOUT, Path(sys.prefix), Path(sys.base_prefix), kernel.path.parent)
     with tempfile.TemporaryDirectory(dir=Path.home()) as home:
         folders = (Path(home), *((Path(name) for name in MEMORY) if everywhere else ()))
         ended = subprocess.run(
-            [*_mounted(folders, "noexec"), *COMMAND, "vtime", "--", "echo", "done"],
+            [*_noexec(folders, needed), *COMMAND, "vtime", "--", "echo", "done"],
             cwd=home,
             env={**environment(Path(home, "state")), "TMPDIR": home},
             stdin=subprocess.DEVNULL,
@@ -353,6 +432,21 @@ def test_interrupts(memory: Path, tmp_path: Path, script: str, interrupts: int, 
     assert (process.returncode, out) == (status, answer), words
     # A guest in which a program spins may take no more input, so that it needs the second one, or just have done so.
     assert words.endswith((b" s\n", b"harness: interrupted\n")[:interrupts])
+
+
+def test_run_directories_of_a_guest_count_as_over(vtime: Callable[..., Ended], tmp_path: Path) -> None:
+    """Its process IDs are not ours: `harness clean --runs` removes them, whoever has the number here."""
+    state = tmp_path / "state" / "keepalive-harness"
+    (state / "runs").mkdir(parents=True)
+    program = "from harness.lab.ledger import new_run_folder; new_run_folder('one')"
+    ended = vtime(sys.executable, "-c", program, options=("--write", str(state / "runs")))
+    assert ended.returncode == 0, ended.stderr
+    mark = state / "runs" / "one" / RUN_MARK
+    mark.write_text(f"{os.getpid()} {mark.read_text().split()[1]}")
+    ended_here = subprocess.run(
+        [*COMMAND, "clean", "--runs"], env=environment(tmp_path / "state"), capture_output=True, text=True, check=True
+    )
+    assert f"removed run directory {state / 'runs' / 'one'}\n" in ended_here.stdout
 
 
 _MAIN = "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
