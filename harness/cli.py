@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
     plan = add("plan", _plan, "Show what is predicted for scenarios, without running them", "harness plan outcomes")
     plan.add_argument("words", nargs="+", metavar="NAME|PATH", help="scenario, folder of the catalogue, or file")
+    _add_clock(plan)
 
     judge = add("judge", _judge, "Judge saved runs again", "harness judge results/")
     judge.add_argument("folder", metavar="DIR", type=Path, help="a run directory, or a folder of them")
@@ -142,13 +143,28 @@ def _add_predict(add: Callable[..., argparse.ArgumentParser]) -> None:
     predict = add(
         "predict",
         _predict,
-        "Compute when keepalive gives up on a silent peer",
+        "Compute when TCP gives up on a silent peer",
         "harness predict --idle 7200 --interval 75 --count 9",
     )
-    predict.add_argument("--idle", metavar="S", type=int, required=True, help="TCP_KEEPIDLE in seconds, 1 to 32767")
-    predict.add_argument("--interval", metavar="S", type=int, required=True, help="TCP_KEEPINTVL in seconds")
-    predict.add_argument("--count", metavar="N", type=int, required=True, help="TCP_KEEPCNT, 1 to 127")
+    predict.add_argument(
+        "--state",
+        choices=("idle", "in-flight", "connecting"),
+        default="idle",
+        help="idle: keepalive decides; in-flight: data waits to be acknowledged; connecting: no answer to the SYN",
+    )
+    predict.add_argument(
+        "--system",
+        choices=("linux", "freebsd", "macos", "windows", "aix", "solaris"),
+        default="linux",
+        help="another system's keepalive, as its source or manual documents it (not measured)",
+    )
+    predict.add_argument("--idle", metavar="S", type=int, help="TCP_KEEPIDLE in seconds, 1 to 32767")
+    predict.add_argument("--interval", metavar="S", type=int, help="TCP_KEEPINTVL in seconds")
+    predict.add_argument("--count", metavar="N", type=int, help="TCP_KEEPCNT, 1 to 127")
     predict.add_argument("--user-timeout", metavar="S", type=float, default=0.0, help="TCP_USER_TIMEOUT in seconds")
+    predict.add_argument(
+        "--rtt", metavar="MS", type=float, default=0.0, help="in-flight: the longest round trip, in ms (default: 0)"
+    )
     predict.add_argument("--hz", metavar="N", type=int, help="the kernel's HZ (default: this kernel's)")
     predict.add_argument("--json", action="store_true", help="print JSON")
 
@@ -297,7 +313,8 @@ def _list(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> int:
     from harness.report.prediction import describe_plan
 
-    print("\n\n".join(describe_plan(plan) for plan in _plans(options.words)))
+    kernel = _kernel_of(options) if options.clock == "virtual" else None
+    print("\n\n".join(describe_plan(plan) for plan in _plans(options.words, kernel)))
     return 0
 
 
@@ -325,13 +342,30 @@ def _picture(write: Callable[..., None], result: batch.Result) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from harness.report import prediction
+    from harness.report import prediction, states
 
+    if options.system != "linux":
+        if options.state != "idle" or options.user_timeout or options.hz or options.rtt:
+            raise UsageError(f"--system {options.system}: expected --idle, --interval and --count only")
+        system = states.of_system(options.system, options.idle, options.interval, options.count)
+        return _print(options, states.system_as_json(system), states.describe_system(system))
+    given = [name for name in ("idle", "interval", "count") if getattr(options, name) is not None]
+    if options.state != "idle":
+        if given:
+            raise UsageError(f"--{given[0]}: expected --state idle with it, keepalive has no say while {options.state}")
+        giving = states.of_state(options.state, options.user_timeout, options.rtt, options.hz)
+        return _print(options, states.as_json(giving), states.describe(giving))
+    if len(given) < 3 or options.rtt:
+        raise UsageError("--state idle: expected --idle, --interval and --count, and no --rtt")
     found = prediction.of_options(options.idle, options.interval, options.count, options.user_timeout, options.hz)
+    return _print(options, prediction.as_json(found), prediction.describe(found))
+
+
+def _print(options: argparse.Namespace, json: bytes, text: str) -> int:
     if options.json:
-        sys.stdout.buffer.write(prediction.as_json(found))
+        sys.stdout.buffer.write(json)
     else:
-        print(prediction.describe(found))
+        print(text)
     return 0
 
 

@@ -133,7 +133,9 @@ def _check(argv: Sequence[str], write: Sequence[Path], flag: str) -> None:
     if not argv:
         raise UsageError("expected a command after --, found none")
     if shutil.which(argv[0]) is None:
-        raise UsageError(f"expected a command that can be run, found nothing at {argv[0]!r}")
+        path = Path(argv[0])
+        found = "a folder" if path.is_dir() else "a file that is not executable" if path.exists() else "nothing"
+        raise UsageError(f"expected a command that can be run, found {found} at {argv[0]!r}")
     for path in write:
         if not path.is_dir() or not os.access(path, os.W_OK):
             raise UsageError(f"{flag}write: expected a folder that can be written, found {path}")
@@ -208,7 +210,9 @@ class _Relay:
     def _interrupted(self, *_: object) -> None:
         """The first interrupt is the command's, in `serve`; who asks again wants the guest to end."""
         self.interrupts += 1
-        if self.interrupts > 1:
+        if self.interrupts == 1:
+            os.write(2, b"harness: passed on to the command; once more ends the guest\n")
+        else:
             raise KeyboardInterrupt
 
     def serve(self, deadline: float) -> bool:

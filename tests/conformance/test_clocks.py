@@ -140,7 +140,8 @@ def test_the_same_plan_gives_the_same_timeline_to_the_nanosecond(tmp_path: Path,
 
 def test_the_conformance_tests_pass_in_virtual_time(tmp_path: Path, kernel: Kernel) -> None:
     """Labs, faults and captures do there what they do here."""
-    command = [sys.executable, "-m", "pytest", "--clock=virtual", f"--harness-kernel={kernel.path}", "tests/conformance"]
+    options = ["--clock=virtual", f"--harness-kernel={kernel.path}"]
+    command = [sys.executable, "-m", "pytest", *options, "tests/conformance"]
     session = subprocess.run(
         [*command, "-q", "-p", "no:cacheprovider", f"--junitxml={tmp_path / 'junit.xml'}"],
         cwd=Path(__file__).parents[2],

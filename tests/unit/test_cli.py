@@ -59,7 +59,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--jobs", "many"], "--jobs: expected a whole number from 1 on, found many"),
         (["run", "--frobnicate"], "--frobnicate"),
         (["plan"], "required: NAME"),
-        (["predict", "--idle", "5"], "required: --interval, --count"),
+        (["predict", "--idle", "5"], "expected --idle, --interval and --count"),
         (["predict", "--idle", "x", "--interval", "1", "--count", "1"], "--idle: invalid int value: 'x'"),
         (["predict", "--idle", "0", "--interval", "1", "--count", "1"], "--idle: expected a whole number from 1"),
         (["list", "outcomes/peer-dwon"], "did you mean outcomes/peer-down"),
@@ -182,3 +182,36 @@ def test_clean_with_nothing_to_do(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert ended("clean", "--runs") == 0
     assert capsys.readouterr().out == "nothing to remove\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--state", "in-flight", "--hz", "1000"), "947.928 to 952.024 s after the write"),
+        (("--state", "connecting", "--user-timeout", "10"), "after the call of connect"),
+        (("--system", "freebsd"), "7800 s after the last segment received"),
+    ],
+)
+def test_other_states_and_systems_are_predicted(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
+) -> None:
+    """In words, and as JSON."""
+    assert cli.main(["predict", *arguments]) == 0
+    assert words in capsys.readouterr().out
+    assert cli.main(["predict", *arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["origin"] in ("write", "connect", "last-received")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--state", "in-flight", "--idle", "3"), "--idle: expected --state idle with it"),
+        (("--system", "aix", "--hz", "100"), "--system aix: expected --idle, --interval and --count only"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
+) -> None:
+    """Rather than passed over."""
+    assert cli.main(["predict", *arguments]) == 2
+    assert words in capsys.readouterr().err
