@@ -216,7 +216,7 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
     "unknown option": (["run", "--fast"], "--fast"),
     "no jobs": (["run", "--jobs", "0"], "--jobs"),
     "no number": (["predict", "--idle", "x", "--interval", "1", "--count", "1"], "--idle"),
-    "something missing": (["predict", "--idle", "1"], "--interval"),
+    "something missing": (["judge"], "DIR"),
 }
 
 
@@ -306,7 +306,7 @@ def test_json_says_what_was_measured_and_where(runs: Runs) -> None:
         assert found["origin"] == "armed"
         assert found["probes"] >= 1, name
         if found["outcome"] == "detected":
-            least, most = found["window_s"]
+            least, most = found["predicted_window_s"]
             assert least <= found["detected_s"] <= most + found["allowance_s"], name
             assert found["errno"] in ("ETIMEDOUT", "ECONNRESET")
         else:
