@@ -21,7 +21,8 @@ import traceback
 JOB_VARIABLE = "HARNESS_JOB"
 """Names the job folder on the kernel's command line; its path has no blanks."""
 JOB_FILE, BEGUN_FILE, STATUS_FILE, ERROR_FILE = "job.json", "begun", "status", "error"
-_STAGE = "/run"
+_STAGES = ("/run", "/mnt", "/tmp", "/dev")
+"""Where the new root is put together: a folder that the tree has anyway; small containers lack the first ones."""
 _MNT_DETACH = 2
 _RB_POWER_OFF = 0x4321FEDC
 _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40
@@ -42,11 +43,12 @@ def mount(kind: str, target: str, source: str = "none", data: str = "") -> None:
 
 def take_root(folders: list[str]) -> None:
     """Put an overlay over the host's tree and make it the root; mount `folders` through to the host."""
-    mount("tmpfs", _STAGE, data="mode=755")
-    root = f"{_STAGE}/root"
+    stage = next(folder for folder in _STAGES if os.path.isdir(folder))
+    mount("tmpfs", stage, data="mode=755")
+    root = f"{stage}/root"
     for name in ("upper", "work"):
-        os.mkdir(f"{_STAGE}/{name}")
-    mount("overlay", root, data=f"lowerdir=/,upperdir={_STAGE}/upper,workdir={_STAGE}/work")
+        os.mkdir(f"{stage}/{name}")
+    mount("overlay", root, data=f"lowerdir=/,upperdir={stage}/upper,workdir={stage}/work")
     for kind, folder in (("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/run")):
         mount(kind, root + folder)
     mount("devpts", f"{root}/dev/pts", data="ptmxmode=666,mode=620")
