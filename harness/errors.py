@@ -6,7 +6,10 @@ HarnessError                  says what was expected, found, where, and what to 
 ├─ CapabilityError           this machine or kernel cannot do what was asked for                (exit 3)
 ├─ LabError                  the lab could not be built or broke while in use                   (exit 3)
 ├─ FaultError                a fault could not be injected or healed                            (exit 3)
-└─ SubjectError              a program under test did not start, get ready or answer            (exit 3)
+├─ SubjectError              a program under test did not start, get ready or answer            (exit 3)
+└─ GuestError                a virtual-time guest did not boot, panicked or got stuck           (exit 3)
+
+Beside the tree: oracle.effects.Unpredictable, which a plan turns into words, and signals.Terminated.
 """
 
 from __future__ import annotations
@@ -65,3 +68,7 @@ class FaultError(HarnessError):
 
 class SubjectError(HarnessError):
     """A program under test did not start, did not get ready or did not answer."""
+
+
+class GuestError(HarnessError):
+    """A guest did not boot, panicked, got stuck or ended without a result."""

@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 
 from harness.batch import new_folder
-from harness.errors import UsageError
+from harness.errors import GuestError, UsageError
 from harness.lab.ledger import RUN_MARK
 from harness.venue import vtime
 from harness.venue.kernel import Kernel, find
-from harness.venue.uml import GuestError
 
 FLAG = "--harness-"
 """What the options of the pytest plugin begin with."""

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness import timeline
-from harness.errors import CapabilityError, HarnessError
+from harness.errors import CapabilityError, GuestError
 from harness.lab.ledger import LEDGER, MARK_VARIABLE
 from harness.plan import MachineFacts, Plan
 from harness.plan import save as save_plan
@@ -50,10 +50,6 @@ _TEMPORARY = ("/dev/shm", "/tmp", "/var/tmp")  # noqa: S108 - what is made there
 _PYTHON, _INIT = "python", "init.py"
 _REPEATABLE = (FREE_READINGS, "PYTHONHASHSEED=0")
 """Words for guests in which chance must not decide how time goes by; the second is in init's environment."""
-
-
-class GuestError(HarnessError):
-    """A guest did not boot, panicked, got stuck or ended without a result."""
 
 
 class Guest:

@@ -20,10 +20,10 @@ from typing import Any, Self
 
 import msgspec
 
-from harness.errors import UsageError
+from harness.errors import GuestError, UsageError
 from harness.venue import command
 from harness.venue.kernel import Kernel
-from harness.venue.uml import LOOK_S, Guest, GuestError, boot
+from harness.venue.uml import LOOK_S, Guest, boot
 
 WALL_LIMIT_S = 600.0
 FIRST_INPUT = 1 << 20

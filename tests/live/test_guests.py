@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from harness import batch, capabilities, loader, plan, timeline
-from harness.errors import CapabilityError
+from harness.errors import CapabilityError, GuestError
 from harness.lab.ledger import MARK_VARIABLE
 from harness.plan import Plan
 from harness.venue import guest, uml, vtime
@@ -211,7 +211,7 @@ def test_little_memory(
     """The guest is told to use no more than there is, and when it dies, that it had less than others is told."""
     monkeypatch.setattr(uml, "_free_mb", lambda _: 300)
     script = "grep MemTotal /proc/meminfo; python3 -c 'import ctypes; ctypes.CDLL(None).reboot(0x4321FEDC)'"
-    with pytest.raises(uml.GuestError, match=r"without a result \(with 300 MiB of memory: no folder has 512 MiB free"):
+    with pytest.raises(GuestError, match=r"without a result \(with 300 MiB of memory: no folder has 512 MiB free"):
         vtime.run(kernel, ["sh", "-c", script])
     assert 150_000 < int(capfdbinary.readouterr().out.split()[1]) < 300 << 10
     assert not list(memory.iterdir())
@@ -273,7 +273,7 @@ def test_a_folder_that_cannot_be_filled(memory: Path, kernel: Kernel) -> None:
     ):
         pass
     nowhere = Kernel(kernel.name, memory / "linux", kernel.manifest)
-    with pytest.raises(uml.GuestError, match=rf"expected to start {memory}/linux, found No such file"), _boot(nowhere):
+    with pytest.raises(GuestError, match=rf"expected to start {memory}/linux, found No such file"), _boot(nowhere):
         pass
     assert not list(memory.iterdir())
 
