@@ -83,7 +83,7 @@ def survey() -> list[Capability]:
             _attempt("ipv6", _ipv6, "scenarios with IPv6", "CONFIG_IPV6", essential=False),
         ]
     virtual = _attempt("virtual time", _virtual_time, "--clock virtual", "", essential=False)
-    return [*results, virtual, _docker(), _toxiproxy()]
+    return [*results, virtual, docker(), _toxiproxy()]
 
 
 def _cpus() -> str:
@@ -178,7 +178,7 @@ def _virtual_time() -> str:
     return f"{name}, a User-Mode Linux kernel whose clock jumps; {memory.size_mb} MiB for a guest in {memory.path}"
 
 
-def _docker() -> Capability:
+def docker() -> Capability:
     """Whether a daemon answers where docker's own client would look for it."""
     where = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     found, mend = f"a daemon at {where}", ""

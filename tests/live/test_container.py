@@ -6,11 +6,13 @@ import io
 import sys
 import tarfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness import capabilities
 from harness.venue.kernel import Kernel
 from tests.live.command import CHECKOUT
 
@@ -21,18 +23,16 @@ SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc")
 @pytest.fixture
 def client() -> Iterator[Any]:
     """A Docker client with an empty image; the file tree of this machine goes into it, read-only."""
+    daemon = capabilities.docker()
+    if not daemon.available:
+        pytest.skip(f"containers are left out: {daemon.found}; {daemon.mend}")
     docker = pytest.importorskip("docker")
-    try:
-        client = docker.from_env(timeout=30)
-        client.ping()
-    except docker.errors.DockerException as error:
-        pytest.skip(f"no Docker daemon answers: {error}")
-    empty = io.BytesIO()
-    tarfile.open(fileobj=empty, mode="w").close()
-    client.api.import_image_from_data(empty.getvalue(), repository=IMAGE)
-    yield client
-    client.images.remove(IMAGE)
-    client.close()
+    with closing(docker.from_env(timeout=30)) as client:
+        empty = io.BytesIO()
+        tarfile.open(fileobj=empty, mode="w").close()
+        client.api.import_image_from_data(empty.getvalue(), repository=IMAGE)
+        yield client
+        client.images.remove(IMAGE)
 
 
 @pytest.mark.live

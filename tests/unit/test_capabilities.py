@@ -86,19 +86,19 @@ def test_a_docker_daemon_is_one_that_answers(monkeypatch: pytest.MonkeyPatch, tm
     """Not a file that lies where its socket should be."""
     path = tmp_path / "docker.sock"
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
-    assert "No such file or directory" in capabilities._docker().found
+    assert "No such file or directory" in capabilities.docker().found
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
-        assert "Connection refused" in capabilities._docker().found
+        assert "Connection refused" in capabilities.docker().found
         listener.listen()
-        assert capabilities._docker().available
+        assert capabilities.docker().available
 
 
 @pytest.mark.parametrize("where", ["tcp://127.0.0.1:1", "ssh://", "nonsense"])
 def test_other_ways_to_a_docker_daemon(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address by TCP is tried; what is no address is told."""
     monkeypatch.setenv("DOCKER_HOST", where)
-    found = capabilities._docker()
+    found = capabilities.docker()
     assert not found.available
     assert where in found.found
     assert found.mend
