@@ -392,8 +392,9 @@ def _kernel(options: argparse.Namespace) -> int:
             built = kernel.build(options.hz, options.source, options.jobs, progress.tell)
         print(built.path)
     elif options.verb == "list":
+        today = kernel.recipe()
         for found in kernel.installed():
-            old = "" if found.manifest.recipe == kernel.recipe() else "  (built by another version of the harness)"
+            old = "" if found.manifest.recipe == today else "  (built by another version of the harness)"
             print(f"{found.name:<24} {found.manifest.release:<12} HZ={found.manifest.hz:<5} {found.path}{old}")
     else:
         print(kernel.find(options.name).path)

@@ -130,7 +130,8 @@ def installed() -> list[Kernel]:
         executable = path.with_name(EXECUTABLE_FILE)
         if os.access(executable, os.X_OK):
             found.append(Kernel(path.parent.name, executable, manifest))
-    found.sort(key=_age, reverse=True)
+    today = recipe()
+    found.sort(key=lambda kernel: (kernel.manifest.recipe == today, *_age(kernel)), reverse=True)
     taken: set[str] = set()
     named = []
     for kernel in found:
@@ -141,8 +142,7 @@ def installed() -> list[Kernel]:
 
 
 def _age(kernel: Kernel) -> tuple[object, ...]:
-    of_today = kernel.manifest.recipe == recipe()
-    return of_today, kernel_source.version_key(kernel.manifest.release), kernel.manifest.hz, kernel.manifest.built
+    return kernel_source.version_key(kernel.manifest.release), kernel.manifest.hz, kernel.manifest.built
 
 
 def _name(release: str, hz: int) -> str:
@@ -173,7 +173,8 @@ def find(name: str | None) -> Kernel:
 
 def current(hz: int) -> Kernel | None:
     """The newest kernel with this HZ that this version of the harness would build the same way, if there is one."""
-    return next((k for k in installed() if (k.manifest.hz, k.manifest.recipe) == (hz, recipe())), None)
+    wanted = hz, recipe()
+    return next((kernel for kernel in installed() if (kernel.manifest.hz, kernel.manifest.recipe) == wanted), None)
 
 
 def check(path: Path) -> Manifest:
@@ -275,7 +276,7 @@ def key_of(source: Source, hz: int) -> str:
 
 def recipe() -> str:
     """What this version of the harness makes of a source: configuration and change, as eight hexadecimal digits."""
-    return _digest(CONFIG.read_text(encoding="utf-8"), Path(kernel_patch.__file__).read_text(encoding="utf-8"))
+    return _digest(CONFIG.read_text(encoding="utf-8"), kernel_patch.CHANGE)
 
 
 def _digest(*parts: str) -> str:
