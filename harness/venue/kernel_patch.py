@@ -56,7 +56,7 @@ static bool timer_reading_costs(void)
 
 """
 
-CHANGE = "\0".join((_READER, _CHARGE.pattern, _CALL, _ADDITION))
+CHANGE = f"{_READER}\0{_CHARGE.pattern}\0{_CALL}\0{_ADDITION}"
 """All that decides what becomes of a source, for telling kernels apart; no comment of this module does."""
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from harness import loader
 from harness.complaints import complaints
-from harness.errors import ScenarioError, UsageError
+from harness.errors import ScenarioError
 from harness.faults import Blackhole, FirewallIdle, LinkDown
 from harness.lab.topology import Topology
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
@@ -27,28 +27,6 @@ Write = Callable[[str, str | bytes], Path]
 
 
 ENDPOINT_KEYS = "program, keepalive, user_timeout_s, settings_via, writes_at_s"
-
-
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Write a file in a fresh working directory, and give its path."""
-    monkeypatch.chdir(tmp_path)
-
-    def write_file(name: str, content: str | bytes) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write_file
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Write) -> Write:
-    """The same in a catalogue that is otherwise empty."""
-    monkeypatch.setattr(loader, "catalogue", lambda: tmp_path / "catalogue")
-    (tmp_path / "catalogue").mkdir()
-    return lambda name, content: write(f"catalogue/{name}", content)
 
 
 # --- refused -----------------------------------------------------------------------------------------
@@ -433,104 +411,3 @@ def test_python_values_come_back_as_a_file_would_give_them() -> None:
     assert isinstance(strict.faults, tuple)
     assert isinstance(strict.faults[0].at_s, float)
     assert isinstance(strict.expect.bound_s, float)
-
-
-# --- names and places --------------------------------------------------------------------------------
-
-
-def _names(*words: str) -> list[str]:
-    return [scenario.name for scenario in loader.find(words)]
-
-
-def test_no_words_ask_for_the_whole_catalogue(shelf: Write) -> None:
-    """Sorted by path; other files are no scenarios."""
-    for name in ("b.scenario.toml", "a/z.scenario.toml", "a/y/x.scenario.toml", "README.md", "a/notes.toml"):
-        shelf(name, "")
-    assert _names() == ["a/y/x", "a/z", "b"]
-
-
-def test_a_word_is_a_name_or_a_folder_of_the_catalogue(shelf: Write) -> None:
-    """In the order of the words, each scenario once."""
-    for name in ("b.scenario.toml", "a/z.scenario.toml", "a/y.scenario.toml"):
-        shelf(name, "")
-    assert _names("a/z") == ["a/z"]
-    assert _names("a") == _names("a/") == ["a/y", "a/z"]
-    assert _names("b", "a/z", "a", "b") == ["b", "a/z", "a/y"]
-
-
-def test_a_word_may_be_a_path_to_a_file_or_a_folder(shelf: Write, write: Write) -> None:
-    """Relative or absolute; a file is named by itself, files of a folder by their places in it."""
-    shelf("b.scenario.toml", "")
-    one = write("mine/deep/one.scenario.toml", "")
-    write("mine/two.scenario.toml", "")
-    write("mine/plain.toml", "")
-    assert _names("mine/deep/one.scenario.toml") == _names(str(one)) == ["one"]
-    assert _names("mine") == _names("./mine") == ["deep/one", "two"]
-    assert _names("mine/plain.toml") == ["plain"]
-    assert _names("b", "mine") == ["b", "deep/one", "two"]
-
-
-def test_a_path_into_the_catalogue_gives_catalogue_names(shelf: Write) -> None:
-    """However it is asked for, a shipped scenario has one name, and is taken once."""
-    shelf("a/z.scenario.toml", "")
-    assert _names("catalogue/a/z.scenario.toml") == _names("catalogue/a") == _names("./catalogue") == ["a/z"]
-    assert _names("a", "catalogue/a", "a/z") == ["a/z"]
-
-
-def test_the_catalogue_goes_before_the_working_directory(shelf: Write, write: Write) -> None:
-    """A path that is meant in spite of a name begins with a dot."""
-    shelf("a/z.scenario.toml", "")
-    write("a/own.scenario.toml", "")
-    assert _names("a") == ["a/z"]
-    assert _names("./a") == ["own"]
-
-
-def test_two_scenarios_of_one_name_are_refused_with_both_files(shelf: Write, write: Write) -> None:
-    """Results are filed by name."""
-    shelf("a.scenario.toml", "")
-    write("other.scenario.toml", 'name = "a"')
-    with pytest.raises(ScenarioError) as caught:
-        loader.find(["a", "other.scenario.toml"])
-    assert str(caught.value) == (
-        "other.scenario.toml: name: expected a name of its own, as catalogue/a.scenario.toml has that one, found 'a'"
-    )
-
-
-def test_an_unknown_word_is_answered_with_names_like_it(shelf: Write) -> None:
-    """A misspelled name is the likeliest mistake."""
-    shelf("outcomes/peer-down.scenario.toml", "")
-    for word, hint in {"outcomes/peer-dwn": "outcomes/peer-down", "outcoms": "outcomes"}.items():
-        with pytest.raises(UsageError, match=rf"found '{word}' \(did you mean {hint}"):
-            loader.find([word])
-    with pytest.raises(UsageError, match="found 'qqq'; `harness list` shows all names"):
-        loader.find(["qqq"])
-
-
-@pytest.mark.parametrize("word", ["gone.toml", "./gone", "/gone", "../catalogue/gone", "a/../../x", "*"])
-def test_a_word_for_nothing_is_a_usage_error(shelf: Write, word: str) -> None:
-    """Wherever it points."""
-    shelf("a/z.scenario.toml", "")
-    with pytest.raises(UsageError, match="expected a scenario's name, folder or file"):
-        loader.find([word])
-
-
-def test_a_folder_without_scenarios_is_a_usage_error(shelf: Write, tmp_path: Path) -> None:
-    """Asking for nothing is a mistake, not a success."""
-    shelf("a/z.scenario.toml", "")
-    (tmp_path / "bare").mkdir()
-    with pytest.raises(UsageError, match=r"expected scenario files \(\*.scenario.toml\) under bare, found none"):
-        loader.find(["bare"])
-
-
-def test_a_file_whose_name_cannot_be_a_scenarios_is_refused(write: Write) -> None:
-    """It may give itself another one."""
-    with pytest.raises(ScenarioError, match="found 'my peer'"):
-        loader.load_file(write("my peer.scenario.toml", ""))
-    assert loader.load_file(write("my peer.scenario.toml", 'name = "my-peer"')).name == "my-peer"
-
-
-def test_the_shipped_catalogue_is_sound() -> None:
-    """Every file loads, and says in a sentence what it claims."""
-    shipped = loader.find([])
-    assert shipped
-    assert all(scenario.summary for scenario in shipped)

@@ -6,12 +6,13 @@ arming instant with it is what `predict` must be equal to.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, get_args
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, get_args
 
-from harness.oracle import timerwheel
-from harness.oracle.effects import Effect, Mechanism, Unpredictable
+from harness.oracle import keepalive, timerwheel
+from harness.oracle.effects import Effect, Mechanism, Unpredictable, resolve
 from harness.oracle.prediction import Settings
+from tests.unit.strategies import Case
 
 MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
 
@@ -172,3 +173,30 @@ class Replay:
 def replay(settings: Settings, hz: int, effects: tuple[Effect, ...], horizon_ns: int, world: World) -> End:
     """Follow one connection from one known arming instant."""
     return Replay(settings, hz, effects, world).follow(horizon_ns)
+
+
+def instants(case: Case, delay_ns: int = 0) -> Iterator[int]:
+    """Arming instants: each jiffy of the wheel's period, and in it each side of all that could matter."""
+    tick = timerwheel.tick_ns(case.hz)
+    edges = {case.horizon_ns + 1}
+    for span in resolve(case.effects):
+        edges |= {edge + after for edge in span.edges_ns for after in (0, span.unsettled_ns, delay_ns)}
+    within = sorted({0, tick - 1} | {-edge % tick for edge in edges} | {(1 - edge) % tick for edge in edges})
+    period = keepalive.phases(case.settings, case.hz)
+    for jiffy in range(period, 2 * period):
+        for fraction in within:
+            yield jiffy * tick + fraction
+
+
+def replays(case: Case, *, lost_beyond_box: bool) -> Iterator[End]:
+    """A replay of every arming instant; where it cannot be told if a RST leaves the host, with and without."""
+    punctual = ((0, 0),) * len(case.effects)
+    for armed_ns in instants(case):
+        world = World(armed_ns, punctual, lost_beyond_box=lost_beyond_box)
+        end = replay(case.settings, case.hz, case.effects, case.horizon_ns, world)
+        yield from (end._replace(rst=rst) for rst in ((True, False) if end.rst is None else (end.rst,)))
+
+
+def firewall(timeout_s: float, then: Any) -> Effect:
+    """A middlebox that forgets."""
+    return Effect(mechanism="expires", timeout_s=timeout_s, then=then)

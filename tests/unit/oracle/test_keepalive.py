@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
-from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import event, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.oracle import keepalive, timerwheel
-from harness.oracle.effects import Effect, Unpredictable, resolve
+from harness.oracle import timerwheel
+from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.keepalive import predict
-from harness.oracle.prediction import MAX_PROBE_WINDOWS, Machine, Outcome, Prediction, Settings
+from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
 from tests.unit import strategies
-from tests.unit.oracle.reference import End, World, replay
+from tests.unit.oracle.reference import firewall, replays
 from tests.unit.strategies import PATIENT, Case
 
 SECOND_NS = 1_000_000_000
@@ -40,11 +37,6 @@ def foretell(
     idle, interval, count = given
     question = Settings(idle_s=idle, interval_s=interval, count=count, **options)
     return predict(question, machine or Machine(hz=hz), effects, round(horizon_s * SECOND_NS))
-
-
-def _firewall(timeout_s: float, then: Any) -> Effect:
-    """A middlebox that forgets."""
-    return Effect(mechanism="expires", timeout_s=timeout_s, then=then)
 
 
 def only(prediction: Prediction) -> Outcome:
@@ -111,199 +103,6 @@ def test_a_live_peer_is_probed_when_exactly_the_idle_time_has_passed() -> None:
     assert [later[1] - sooner[1] for sooner, later in itertools.pairwise(windows)] == [128 * SECOND_NS] * 6
 
 
-# --- every phase -------------------------------------------------------------------------------------
-
-
-def _instants(case: Case, delay_ns: int = 0) -> Iterator[int]:
-    """Arming instants: each jiffy of the wheel's period, and in it each side of all that could matter."""
-    tick = timerwheel.tick_ns(case.hz)
-    edges = {case.horizon_ns + 1}
-    for span in resolve(case.effects):
-        edges |= {edge + after for edge in span.edges_ns for after in (0, span.unsettled_ns, delay_ns)}
-    within = sorted({0, tick - 1} | {-edge % tick for edge in edges} | {(1 - edge) % tick for edge in edges})
-    period = keepalive.phases(case.settings, case.hz)
-    for jiffy in range(period, 2 * period):
-        for fraction in within:
-            yield jiffy * tick + fraction
-
-
-def _replays(case: Case, *, lost_beyond_box: bool) -> Iterator[End]:
-    """A replay of every arming instant; where it cannot be told if a RST leaves the host, with and without."""
-    punctual = ((0, 0),) * len(case.effects)
-    for armed_ns in _instants(case):
-        world = World(armed_ns, punctual, lost_beyond_box=lost_beyond_box)
-        end = replay(case.settings, case.hz, case.effects, case.horizon_ns, world)
-        yield from (end._replace(rst=rst) for rst in ((True, False) if end.rst is None else (end.rst,)))
-
-
-Kind = tuple[str, str | None, bool | None]
-"""Of an end: what was noticed, the errno, and whether a RST left the host."""
-Window = tuple[int, int]
-Summary = tuple[dict[Kind, list[Window | None]], list[Window]]
-
-
-def _hull_of_replays(ends: Iterator[End]) -> Summary:
-    """By outcome: the extremes of its time, of the number of probes and of those seen; and each probe's extremes."""
-    kinds: dict[Kind, list[End]] = {}
-    windows: list[Window] = []
-    for end in ends:
-        kinds.setdefault(end[:3], []).append(end)
-        for index, at_ns in enumerate(end.seen_ns[:MAX_PROBE_WINDOWS]):
-            if index == len(windows):
-                windows.append((at_ns, at_ns))
-            windows[index] = (min(windows[index][0], at_ns), max(windows[index][1], at_ns))
-    hull: dict[Kind, list[Window | None]] = {}
-    for kind, alike in kinds.items():
-        times = [end.at_ns for end in alike if end.at_ns is not None]
-        probes, seen = [len(end.probes_ns) for end in alike], [len(end.seen_ns) for end in alike]
-        hull[kind] = [
-            (min(times), max(times)) if times else None,
-            (min(probes), max(probes)),
-            (min(seen), max(seen)),
-        ]
-    return hull, windows
-
-
-def _hull_predicted(prediction: Prediction) -> Summary:
-    """The same of a prediction, whose windows exclude their lower end."""
-    hull: dict[Kind, list[Window | None]] = {}
-    for outcome in prediction.outcomes:
-        window = outcome.window_ns if outcome.kind == "detected" else None
-        hull[outcome.kind, outcome.errno, outcome.rst] = [
-            None if window is None else (window[0] + 1, window[1]),
-            outcome.probes,
-            outcome.probes_seen,
-        ]
-    return hull, [(low + 1, high) for low, high in prediction.probe_windows_ns]
-
-
-def _assert_exact(case: Case) -> str:
-    """Compare, and say what kind of case it was."""
-    try:
-        prediction = predict(case.settings, Machine(hz=case.hz), case.effects, case.horizon_ns)
-    except Unpredictable as reason:
-        if "change of carrier" in str(reason):
-            with pytest.raises(Unpredictable):
-                list(_replays(case, lost_beyond_box=False))
-        return f"unpredictable: {reason}"
-    expires = any(effect.mechanism == "expires" for effect in case.effects)
-    for beyond in (False, True)[: 1 + expires]:
-        assert _hull_predicted(prediction) == _hull_of_replays(_replays(case, lost_beyond_box=beyond))
-    return f"{len(prediction.outcomes)} outcomes"
-
-
-@hypothesis_settings(PATIENT, max_examples=300)
-@given(strategies.cases(highest_level=2))
-def test_a_prediction_is_exactly_what_replaying_every_arming_instant_gives(case: Case) -> None:
-    """Outcomes, windows, numbers of probes and windows of probes: none too many, none missing, to the nanosecond."""
-    event(_assert_exact(case))
-
-
-@hypothesis_settings(PATIENT, max_examples=300)
-@given(strategies.blips(highest_level=2))
-def test_a_prediction_is_exact_where_an_outage_ends_near_the_last_probe(case: Case) -> None:
-    """There the phase decides between an error and nothing at all, and neither end of the period need show it."""
-    event(_assert_exact(case))
-
-
-@hypothesis_settings(PATIENT, max_examples=20)
-@given(strategies.cases(hzs=(25, 100), highest_level=3))
-def test_a_prediction_is_exact_where_buckets_are_wide(case: Case) -> None:
-    """The same with periods of 512 jiffies."""
-    event(_assert_exact(case))
-
-
-@pytest.mark.parametrize(
-    ("given", "hz", "effects", "options"),
-    [
-        pytest.param((1, 60, 2), 10, [_firewall(timeout, "reset")], {}, id=f"firewall-{timeout}-between-rows")
-        for timeout in range(59, 68)
-    ]
-    + [
-        pytest.param(
-            (1, 60, 2),
-            10,
-            [Effect(mechanism="lost", from_s=5)],
-            {"user_timeout_ms": ms},
-            id=f"timeout-{ms}-between-rows",
-        )
-        for ms in range(120_000, 135_000, 1300)
-    ]
-    + [
-        pytest.param((10, interval, 3), 4, [SILENCE], {}, id=f"interval-{interval}-at-a-level")
-        for interval in (125, 126, 127)
-    ],
-)
-def test_a_prediction_is_exact_at_the_boundaries(
-    given: tuple[int, int, int], hz: int, effects: list[Effect], options: dict[str, Any]
-) -> None:
-    """Where the interval's buckets are wider than the idle time's, and where its distance changes the wheel's level.
-
-    There the first probe alone decides: how far it is from the second, and that the wheel's clock is a jiffy further.
-    """
-    idle, interval, count = given
-    question = Settings(idle_s=idle, interval_s=interval, count=count, **options)
-    _assert_exact(Case(question, hz, tuple(effects), 1000 * SECOND_NS))
-
-
-@hypothesis_settings(PATIENT, max_examples=60)
-@given(strategies.blips(highest_level=2), st.sampled_from((1, 50_000_000, 900_000_000)))
-def test_a_prediction_is_exactly_what_the_extremes_of_a_faults_delay_give(case: Case, delay_ns: int) -> None:
-    """Both ends of an outage may come late, each by itself; nothing between the extremes adds anything."""
-    machine = Machine(hz=case.hz, injection_ns=delay_ns)
-    delays = [((onset, healing),) for onset in (0, delay_ns) for healing in (0, delay_ns)]
-    ends = (
-        replay(case.settings, case.hz, case.effects, case.horizon_ns, World(armed_ns, each))
-        for armed_ns in _instants(case, delay_ns)
-        for each in delays
-    )
-    assert _hull_predicted(predict(case.settings, machine, case.effects, case.horizon_ns)) == _hull_of_replays(ends)
-
-
-@PATIENT
-@given(
-    case=strategies.cases(hzs=strategies.KERNEL_HZS, highest_level=5) | strategies.blips(hzs=strategies.KERNEL_HZS),
-    late=st.sampled_from((0, 1)),
-    lag_ns=st.sampled_from((0, 1, 50_000_000)),
-    delay_ns=st.sampled_from((0, 1, 50_000_000)),
-    random=st.randoms(use_true_random=False),
-)
-def test_nothing_that_can_happen_in_real_time_is_outside_the_prediction(
-    case: Case, late: int, lag_ns: int, delay_ns: int, random: Random
-) -> None:
-    """Whatever the phase, and however late each handler, each fault and each healing."""
-    machine = Machine(hz=case.hz, late_jiffies=late, arming_lag_ns=lag_ns, injection_ns=delay_ns)
-    try:
-        prediction = predict(case.settings, machine, case.effects, case.horizon_ns)
-    except Unpredictable:
-        return
-    outcomes: dict[Kind, Outcome] = {(o.kind, o.errno, o.rst): o for o in prediction.outcomes}
-    tick = timerwheel.tick_ns(case.hz)
-    period_ns = keepalive.phases(case.settings, case.hz) * tick
-
-    def delay() -> int:
-        return random.choice((0, delay_ns, random.randint(0, delay_ns)))
-
-    for _ in range(25):
-        world = World(
-            armed_ns=period_ns + random.randrange(period_ns),
-            delays_ns=tuple((delay(), delay()) for _ in case.effects),
-            lag_jiffies=random.randint(0, -(-lag_ns // tick)),
-            late=lambda: random.randint(0, late),
-            lost_beyond_box=random.random() < 0.5,
-        )
-        end = replay(case.settings, case.hz, case.effects, case.horizon_ns, world)
-        for rst in (True, False) if end.rst is None else (end.rst,):
-            outcome = outcomes[end.kind, end.errno, rst]
-            if end.at_ns is not None:
-                assert outcome.window_ns is not None
-                assert outcome.window_ns[0] < end.at_ns <= outcome.window_ns[1]
-            assert outcome.probes[0] <= len(end.probes_ns) <= outcome.probes[1]
-            assert outcome.probes_seen[0] <= len(end.seen_ns) <= outcome.probes_seen[1]
-        for (low, high), at_ns in zip(prediction.probe_windows_ns, end.seen_ns, strict=False):
-            assert low < at_ns <= high
-
-
 # --- closed formulas ---------------------------------------------------------------------------------
 
 
@@ -349,7 +148,7 @@ def test_after_an_answered_probe_detection_counts_from_it(hz: int, data: st.Data
     tick = timerwheel.tick_ns(hz)
     cut = Effect(mechanism="lost", from_s=(idle + timerwheel.granularity(idle)) * tick / 1e9 + 1e-9)
     case = Case(given, hz, (cut,), (2 * most + idle) * tick)
-    for end in _replays(case, lost_beyond_box=False):
+    for end in replays(case, lost_beyond_box=False):
         assert end.at_ns is not None
         received_ns = end.probes_ns[-given.count - 1]
         assert least * tick <= end.at_ns - received_ns <= most * tick
@@ -547,7 +346,7 @@ def test_probes_keep_a_firewall_open_with_the_margin_that_kernels_were_measured_
     idle_s: int, hz: int, kinds: set[str], then: str
 ) -> None:
     """A timeout of 60 s needs an idle time of 55 s or less, as the wheel is late by up to 4 s; more may do, or not."""
-    outcomes = foretell((idle_s, 10, 3), _firewall(60, then), hz=hz, horizon_s=3600).outcomes
+    outcomes = foretell((idle_s, 10, 3), firewall(60, then), hz=hz, horizon_s=3600).outcomes
     assert {outcome.kind for outcome in outcomes} == kinds
     errno = {"drop": "ETIMEDOUT", "reset": "ECONNRESET"}[then]
     assert {outcome.errno for outcome in outcomes if outcome.kind == "detected"} <= {errno}
@@ -555,7 +354,7 @@ def test_probes_keep_a_firewall_open_with_the_margin_that_kernels_were_measured_
 
 def test_a_firewall_that_resets_is_noticed_at_the_first_probe_after_its_timeout() -> None:
     """ECONNRESET without a second probe, and no RST of our own."""
-    prediction = foretell((20, 1, 3), _firewall(10, "reset"))
+    prediction = foretell((20, 1, 3), firewall(10, "reset"))
     outcome = only(prediction)
     assert (outcome.errno, outcome.probes, outcome.rst) == ("ECONNRESET", (1, 1), False)
     assert outcome.window_ns == prediction.probe_windows_ns[0]
@@ -564,12 +363,12 @@ def test_a_firewall_that_resets_is_noticed_at_the_first_probe_after_its_timeout(
 
 def test_a_firewall_that_drops_is_noticed_like_silence() -> None:
     """ETIMEDOUT after all probes; each of them leaves the host."""
-    assert only(foretell((20, 1, 3), _firewall(10, "drop"))) == only(foretell((20, 1, 3), SILENCE))
+    assert only(foretell((20, 1, 3), firewall(10, "drop"))) == only(foretell((20, 1, 3), SILENCE))
 
 
 def test_a_firewalls_timeout_counts_from_the_last_probe_that_passed() -> None:
     """One that outlives the idle time but not the step from probe to probe lets the first probe pass, no other."""
-    outcome = only(foretell((10, 60, 3), _firewall(40, "reset"), horizon_s=600))
+    outcome = only(foretell((10, 60, 3), firewall(40, "reset"), horizon_s=600))
     assert (outcome.kind, outcome.probes) == ("detected", (2, 2))
 
 
@@ -582,11 +381,11 @@ def test_a_firewalls_timeout_counts_from_the_last_probe_that_passed() -> None:
         ([Effect(mechanism="lost-locally", from_s=60.5, unsettled_s=0.1)], "change of carrier"),
         ([Effect(mechanism="lost", from_s=2), Effect(mechanism="peer-closed", from_s=3)], "FIN"),
         ([Effect(mechanism="peer-forgot", from_s=2), Effect(mechanism="peer-closed", from_s=3)], "FIN"),
-        ([_firewall(10, "drop"), Effect(mechanism="peer-closed", from_s=20)], "FIN"),
-        ([_firewall(10, "drop"), _firewall(20, "drop")], "more than one middlebox"),
-        ([_firewall(10, "reset"), SILENCE], "before or beyond"),
-        ([_firewall(10, "reset"), Effect(mechanism="answers-lost")], "answers are lost"),
-        ([_firewall(70, "drop"), Effect(mechanism="lost", until_s=80)], "saw the probes that were lost"),
+        ([firewall(10, "drop"), Effect(mechanism="peer-closed", from_s=20)], "FIN"),
+        ([firewall(10, "drop"), firewall(20, "drop")], "more than one middlebox"),
+        ([firewall(10, "reset"), SILENCE], "before or beyond"),
+        ([firewall(10, "reset"), Effect(mechanism="answers-lost")], "answers are lost"),
+        ([firewall(70, "drop"), Effect(mechanism="lost", until_s=80)], "saw the probes that were lost"),
     ],
 )
 def test_what_the_model_does_not_cover_is_refused(effects: list[Effect], why: str) -> None:
@@ -599,14 +398,14 @@ def test_a_fin_may_meet_an_expired_firewall_without_keepalive_too() -> None:
     """Nothing has kept the flow alive; one that comes in time is noticed."""
     gone = Effect(mechanism="peer-closed", from_s=20)
     with pytest.raises(Unpredictable, match="FIN"):
-        foretell((60, 10, 3), _firewall(10, "drop"), gone, keepalive=False)
-    assert only(foretell((60, 10, 3), _firewall(30, "drop"), gone, keepalive=False)).kind == "eof"
+        foretell((60, 10, 3), firewall(10, "drop"), gone, keepalive=False)
+    assert only(foretell((60, 10, 3), firewall(30, "drop"), gone, keepalive=False)).kind == "eof"
 
 
 def test_a_probe_that_passes_settles_what_the_middlebox_saw() -> None:
     """From then on it does not matter whether it saw the probe that was lost before."""
     outages = Effect(mechanism="lost", until_s=65), Effect(mechanism="lost", from_s=190)
-    assert only(foretell((60, 10, 3), _firewall(100, "reset"), *outages)).errno == "ETIMEDOUT"
+    assert only(foretell((60, 10, 3), firewall(100, "reset"), *outages)).errno == "ETIMEDOUT"
 
 
 def test_a_change_of_carrier_far_from_every_probe_is_predicted() -> None:
@@ -626,8 +425,8 @@ def test_a_change_of_carrier_that_comes_late_is_unsettled_for_longer() -> None:
 def test_unanswered_repeats_shorten_a_firewalls_memory() -> None:
     """After three of them conntrack waits 300 s, not days: not modelled where probes are further apart."""
     with pytest.raises(Unpredictable, match="300 s"):
-        foretell((50, 400, 6), _firewall(432_000, "reset"), SILENCE)
-    assert only(foretell((50, 200, 6), _firewall(432_000, "reset"), SILENCE)).errno == "ETIMEDOUT"
+        foretell((50, 400, 6), firewall(432_000, "reset"), SILENCE)
+    assert only(foretell((50, 200, 6), firewall(432_000, "reset"), SILENCE)).errno == "ETIMEDOUT"
 
 
 def test_whether_the_reset_leaves_is_left_open_while_carrier_changes() -> None:
