@@ -25,6 +25,7 @@ class Alarm:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
         self._descriptor = raised(descriptor)
+        self._set_ns = 0
 
     def fileno(self) -> int:
         """The descriptor to poll for reading."""
@@ -32,6 +33,9 @@ class Alarm:
 
     def set(self, moment_ns: int) -> None:
         """Go off at that moment, at once where it is past; replaces what was set before and quiets the descriptor."""
+        if moment_ns == self._set_ns:
+            return
+        self._set_ns = moment_ns
         seconds, nanoseconds = divmod(max(moment_ns, 1), 1_000_000_000)  # all zero would switch it off
         once = (ctypes.c_int64 * 4)(0, 0, seconds, nanoseconds)
         _libc.timerfd_settime(self._descriptor, _ABSOLUTE, ctypes.byref(once), None)

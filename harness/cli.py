@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from harness import __version__
 from harness.errors import HarnessError, UsageError
 from harness.signals import Terminated, told_to_end
+from harness.venue import WALL_LIMIT_S, wall_limit
 
 if TYPE_CHECKING:
     from harness import batch
@@ -129,8 +130,8 @@ def _add_virtual(add: Callable[..., argparse.ArgumentParser]) -> None:
     vtime.add_argument(
         "--wall-limit",
         metavar="S",
-        type=_wall_limit,
-        default=600.0,
+        type=wall_limit,
+        default=WALL_LIMIT_S,
         help="give up after S seconds here (default: 600; 0: never)",
     )
     vtime.add_argument(
@@ -173,12 +174,6 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, found {text}")
     return int(text)
-
-
-def _wall_limit(text: str) -> float:
-    from harness.venue.vtime import wall_limit
-
-    return wall_limit(text)
 
 
 def _plans(words: Sequence[str], kernel: Kernel | None = None) -> list[Plan]:

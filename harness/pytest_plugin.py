@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.venue import WALL_LIMIT_S, wall_limit
+
 if TYPE_CHECKING:
     from harness.apart import Batch
     from harness.batch import Result
@@ -143,8 +145,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--harness-wall-limit",
         metavar="S",
-        type=_wall_limit,
-        default=600.0,
+        type=wall_limit,
+        default=WALL_LIMIT_S,
         help="end the guest after S seconds here (default: 600; 0: never)",
     )
     group.addoption(
@@ -155,12 +157,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="a folder outside of the project that tests may write, with --clock=virtual (repeat)",
     )
-
-
-def _wall_limit(text: str) -> float:
-    from harness.venue.vtime import wall_limit
-
-    return wall_limit(text)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -6,7 +6,6 @@ console says that there is more. Input comes the same way. Where the host has a 
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import glob
 import os
@@ -15,10 +14,11 @@ import select
 import shutil
 import signal
 import struct
-import sys
 import termios
 import time
 from typing import Any, NoReturn
+
+from harness.venue.handover import hand_over, say
 
 READY, MORE, HEARD = "\x1eready", "\x1emore", "\x1eheard"
 """The last: words from the host have been read, or a piece of input has been taken and its file is gone."""
@@ -31,9 +31,6 @@ STUCK_FILE = "stuck"
 """Is there when the command was ended because nothing was left to wait for."""
 BROUGHT = "brought"
 DAY_S = 86400
-_libc = ctypes.CDLL(None, use_errno=True)
-_WRITE_AND_WAIT = 1 | 2 | 4
-"""sync_file_range(2): out of the guest's page cache into the host's, and no further."""
 IDLE_DAYS = 30
 """After so many days of virtual time in which no process ran or waited for a time, there is nothing left to wait for.
 
@@ -115,7 +112,7 @@ class _Command:
         """Let the host know, which sees nothing else of a command that waits."""
         file = os.open(f"{self.folder}/{IDLE_FILE}", os.O_WRONLY | os.O_CREAT)
         os.write(file, f"{days:8}".encode())
-        _hand_over(file)
+        hand_over(file)
         os.close(file)
 
     def _note_stuck(self) -> None:
@@ -197,8 +194,8 @@ class _Command:
         if data:
             sink = self.sinks[self.outputs[descriptor]]
             os.write(sink, data)
-            _hand_over(sink)
-            _say(MORE)
+            hand_over(sink)
+            say(MORE)
         else:
             del self.outputs[descriptor]
             if descriptor != self.stdin:
@@ -208,7 +205,7 @@ class _Command:
         """Words from the host: more input, its end, a signal."""
         self.words += os.read(0, 4096)
         *lines, self.words = self.words.split(b"\n")
-        _say(HEARD)
+        say(HEARD)
         for word, _, rest in (line.decode().strip().partition(" ") for line in lines):
             if word == INPUT:
                 self.pieces.append(rest)
@@ -223,7 +220,7 @@ class _Command:
         with open(path, "rb") as file:
             data = file.read()
         os.unlink(path)
-        _say(HEARD)
+        say(HEARD)
         return memoryview(data)
 
     def _feed(self) -> None:
@@ -253,18 +250,7 @@ def _hush_console() -> None:
     modes = termios.tcgetattr(0)
     modes[3] &= ~termios.ECHO
     termios.tcsetattr(0, termios.TCSANOW, modes)
-    _say(READY)
-
-
-def _say(word: str) -> None:
-    """A word on the console, for the host."""
-    sys.stdout.write(f"{word}\n")
-    sys.stdout.flush()
-
-
-def _hand_over(descriptor: int) -> None:
-    """What was written to a file goes to the host's."""
-    _libc.sync_file_range(descriptor, ctypes.c_int64(0), ctypes.c_int64(0), _WRITE_AND_WAIT)
+    say(READY)
 
 
 def _send(pid: int, number: int) -> None:

@@ -7,9 +7,7 @@ before it: the same plan gives the same timeline, to the nanosecond.
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from harness.plan import Plan
 from harness.run import execute
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.timeline import FILE_NAME, Timeline
+from harness.venue.handover import hand_over, say
 
 _libc = ctypes.CDLL(None)
 _PR_SET_TIMERSLACK = 29
@@ -30,8 +29,6 @@ _PR_SET_TIMERSLACK = 29
 _TIMER_ABSTIME = 1
 LEAST_PERIOD = 8**4
 """In jiffies: timers of the stack beside keepalive get the same phase too."""
-_WRITE_AND_WAIT = 1 | 2 | 4
-"""sync_file_range(2): out of the guest's page cache into the host's, and no further."""
 BEGIN, END = "\x1ebegin ", "\x1eend "
 """Lines on the console that tell the host which plan runs; followed by the plan's place in the job."""
 
@@ -41,9 +38,9 @@ def main(job: dict[str, Any]) -> int:
     _libc.prctl(_PR_SET_TIMERSLACK, 1)
     _warm_up()
     for number, folder in enumerate(job["folders"]):
-        _say(f"{BEGIN}{number}")
+        say(f"{BEGIN}{number}")
         _carry_out(plans.load(Path(folder)), Path(folder))
-        _say(f"{END}{number}")
+        say(f"{END}{number}")
     return 0
 
 
@@ -64,11 +61,6 @@ def _warm_up() -> None:
     execute(plans.make(scenario, capabilities.machine()), None, _unwatched)
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def _carry_out(plan: Plan, folder: Path) -> None:
     here = capabilities.machine()
     if (here.kernel, here.hz) != (plan.machine.kernel, plan.machine.hz):
@@ -83,21 +75,14 @@ def _carry_out(plan: Plan, folder: Path) -> None:
     _align(plan)
     recorded = os.open(folder / FILE_NAME, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        execute(plan, folder, functools.partial(_hand_over, recorded))
+        # Before anything is awaited, as a guest that gets stuck then is killed.
+        execute(plan, folder, lambda *_: hand_over(recorded))
     finally:
         os.close(recorded)
 
 
 def _unwatched(name: str, what: str, until_ns: int | None) -> None:
     """Nobody looks on: what is awaited comes at once."""
-
-
-def _hand_over(recorded: int, *_: object) -> None:
-    """Before anything is awaited, what was recorded goes to the host: a guest that gets stuck then is killed.
-
-    Without this it would be lost, as a file's pages stay in the guest for half a minute of its own time.
-    """
-    _libc.sync_file_range(recorded, ctypes.c_int64(0), ctypes.c_int64(0), _WRITE_AND_WAIT)
 
 
 def _align(plan: Plan) -> None:

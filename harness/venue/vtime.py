@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import math
 import os
 import select
 import shutil
@@ -21,11 +19,10 @@ from typing import Any, Self
 import msgspec
 
 from harness.errors import GuestError, UsageError
-from harness.venue import command
+from harness.venue import WALL_LIMIT_S, command
 from harness.venue.kernel import Kernel
 from harness.venue.uml import LOOK_S, Guest, boot
 
-WALL_LIMIT_S = 600.0
 FIRST_INPUT = 1 << 20
 """So many bytes of input, if they are here already, a guest finds when it begins; the rest comes while it runs."""
 _AHEAD = 16
@@ -43,17 +40,6 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     virtual_s: float
     wall_s: float
-
-
-def wall_limit(text: str) -> float:
-    """A limit in seconds of wall time from the command line, 0 for none. Raises ArgumentTypeError."""
-    try:
-        limit_s = float(text)
-    except ValueError:
-        limit_s = math.nan
-    if not (math.isfinite(limit_s) and limit_s >= 0):
-        raise argparse.ArgumentTypeError(f"expected seconds from 0 on (0: no limit), found {text}")
-    return limit_s
 
 
 def run(

@@ -14,7 +14,6 @@ import msgspec
 import pytest
 
 from harness import batch, capabilities, loader
-from harness.errors import CapabilityError
 from harness.faults import Blackhole
 from harness.faults.blackhole import Direction
 from harness.lab.topology import SIDES, Family, Kind, Side, Topology
@@ -22,7 +21,7 @@ from harness.plan import Plan, make
 from harness.scenario import Endpoint, Expect, Scenario
 from harness.timeline import Event
 from harness.venue import uml
-from harness.venue.kernel import Kernel, find
+from harness.venue.kernel import Kernel
 
 pytestmark = [pytest.mark.conformance, pytest.mark.timeout(300)]
 SHORT_NS = 12_000_000_000
@@ -36,17 +35,6 @@ class _Silent:
 
     def done(self, result: batch.Result) -> None:
         """Nobody waits for one."""
-
-
-@pytest.fixture(scope="module")
-def kernel() -> Kernel:
-    """The newest kernel that is built."""
-    if capabilities.clock() == "virtual":
-        pytest.skip("this is a guest already: there are none within one")
-    try:
-        return find(None)
-    except CapabilityError as error:
-        pytest.skip(f"virtual time is left out: {error}")
 
 
 def _virtual(plans: Sequence[Plan], out: Path, kernel: Kernel) -> list[batch.Result]:

@@ -7,30 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import CapabilityError
-from harness.lab.namespace import ensure_privileges
-from harness.venue.kernel import Kernel, find
+from harness.venue.kernel import Kernel
 from harness.venue.uml import memory_folder
-
-pytest.register_assert_rewrite("tests.conformance.traces")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _privileges() -> None:
-    """Labs need root or a user namespace; without either the tests are left out, with the reason."""
-    try:
-        ensure_privileges()
-    except CapabilityError as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture(scope="session")
-def kernel() -> Kernel:
-    """The newest kernel for virtual time that is built."""
-    try:
-        return find(None)
-    except CapabilityError as reason:
-        pytest.skip(f"virtual time is left out: {reason}")
+def _privileges(privileges: None) -> None:
+    """Every test here builds labs."""
 
 
 @pytest.fixture
