@@ -62,9 +62,11 @@ class LinkDown(Fault, frozen=True, kw_only=True, tag="link-down"):
                     from_s=self.at_s,
                     until_s=self.until_s,
                     unsettled_s=CARRIER_SETTLES_S,
+                    swallowed=True,
                 ),
             )
-        return (Effect(mechanism="lost", from_s=self.at_s, until_s=self.until_s, reported=True),)
+        unknown = "a router reports it, as far as its own link tells it"
+        return (Effect(mechanism="lost", from_s=self.at_s, until_s=self.until_s, unknown=unknown),)
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:

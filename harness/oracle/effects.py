@@ -11,17 +11,30 @@ from typing import Literal
 
 import msgspec
 
-Mechanism = Literal["lost", "lost-locally", "answers-lost", "peer-forgot", "peer-closed", "peer-frozen", "expires"]
+Mechanism = Literal[
+    "lost",
+    "lost-locally",
+    "answers-lost",
+    "peer-forgot",
+    "peer-closed",
+    "peer-reset",
+    "peer-frozen",
+    "expires",
+    "impaired",
+]
 """
 lost          the observer's segments leave its host and vanish
 lost-locally  the observer's own host cannot send them: nothing on the wire; `errno` may become the
               soft error
 answers-lost  the peer sees the observer's segments, its answers vanish
-peer-forgot   the peer's host answers with RST: it knows nothing of the connection
+peer-forgot   the observer's segments are answered with RST: by the peer's host or by something in
+              between, that knows nothing of the connection
 peer-closed   the peer's kernel sends FIN at the onset
+peer-reset    an RST that is sure to be accepted reaches the observer at the onset
 peer-frozen   the peer's program stands still, its kernel goes on answering
 expires       a stateful middlebox forgets the flow after `timeout_s` without a packet, then drops or
               resets
+impaired      something that no model covers; `unknown` says what
 """
 
 
@@ -34,18 +47,27 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
     `unsettled_s`: for this long after `from_s` and after `until_s` the fate of a segment cannot be
     told, because the kernel itself is still making up its mind (carrier events run from a work queue).
-    `reported`: data that is lost so is answered, with an ICMP error by a router or by the failure to find a neighbour;
-    an idle connection's probes are lost in silence all the same.
+    `errno`: for what is lost locally the error that a keepalive probe leaves as soft error, None where it leaves none.
+    `swallowed`: what is lost locally counts as sent all the same (a device without carrier).
+    `reported`: data that is lost so is answered by an ICMP error, which leaves this errno as soft error; an idle
+    connection's probes are lost in silence all the same. `reverts`: the error is one of those that take the back-off
+    of the retransmission timer back (RFC 6069: network and host unreachable, IPv6 no route).
+    `unknown`: why what becomes of data cannot be told, or of anything where the mechanism is "impaired".
+    `timeout_s`, `then`: of a middlebox: after so long without a packet the flow is forgotten, and a later packet is
+    dropped or answered with RST; "reset-both": both ends get RST in the moment of expiry.
     """
 
     mechanism: Mechanism
     from_s: float = 0.0
     until_s: float | None = None
     unsettled_s: float = 0.0
-    reported: bool = False
     errno: str | None = None
+    swallowed: bool = False
+    reported: str | None = None
+    reverts: bool = False
+    unknown: str = ""
     timeout_s: float | None = None
-    then: Literal["drop", "reset"] | None = None
+    then: Literal["drop", "reset", "reset-both"] | None = None
 
 
 class Span(msgspec.Struct, frozen=True):

@@ -30,6 +30,8 @@ class Network:
         self.spans: dict[Mechanism, list[Span]] = {}
         for span in resolve(effects):
             self.spans.setdefault(span.effect.mechanism, []).append(span)
+        for span in self.spans.get("impaired", []):
+            raise Unpredictable(span.effect.unknown)
         self.restless = [s for spans in self.spans.values() for s in spans if s.unsettled_ns]
         boxes = self.spans.get("expires", [])
         if len(boxes) > 1:

@@ -70,8 +70,9 @@ def _refuse(settings: Settings, machine: Machine, effects: tuple[Effect, ...], w
     if strange:
         raise Unpredictable(f"data is written, and there is no model of that with {', '.join(sorted(strange))}")
     cuts = [span for span in spans if span.effect.mechanism != "peer-frozen"]
-    if any(span.effect.reported for span in cuts):
-        raise Unpredictable("data is written, and an ICMP error or a neighbour that is not found may answer it")
+    for span in cuts:
+        if span.effect.unknown or span.effect.reported:
+            raise Unpredictable(f"data is written, and {span.effect.unknown or 'an ICMP error answers it'}")
     if any(span.until_ns is not None for span in cuts):
         raise Unpredictable("data is written, and the path does not stay cut")
     if not cuts:

@@ -139,7 +139,7 @@ def test_a_tick_that_is_no_whole_number_of_milliseconds_leaves_either_expiry_ope
         ((Effect(mechanism="lost", from_s=2),), SILENT, 1, "before the path is cut for sure, 2 s"),
         ((Effect(mechanism="lost", until_s=5),), SILENT, 1, "does not stay cut"),
         ((Effect(mechanism="lost-locally"),), SILENT, 1, "no model of that with lost-locally"),
-        ((Effect(mechanism="lost", reported=True),), SILENT, 1, "ICMP"),
+        ((Effect(mechanism="lost", reported="EHOSTUNREACH"),), SILENT, 1, "ICMP"),
         ((*CUT, Effect(mechanism="expires", timeout_s=9)), SILENT, 1, "expires"),
         (CUT, Settings(idle_s=1), 1, "keepalive's first probe"),
     ],
