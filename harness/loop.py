@@ -13,7 +13,6 @@ from harness.lab.host import Lab
 from harness.lab.topology import SIDES
 from harness.probes.capture import Capture, describe
 from harness.probes.packets import FlowTracker
-from harness.subjects.endpoint import POLL_MASK
 from harness.subjects.tcp import Watched
 from harness.timeline import Timeline
 
@@ -46,8 +45,9 @@ class Loop:
 
     def watch(self, end: Watched) -> None:
         """Serve a subject's descriptor until it wants no more."""
-        self._watched[end.fileno()] = end
-        self._poller.register(end.fileno(), POLL_MASK)
+        if end.watching:
+            self._watched[end.fileno()] = end
+            self._poller.register(end.fileno(), end.mask)
 
     def at(self, moment_ns: int, action: Callable[[], None]) -> None:
         """Call `action` at a moment of CLOCK_MONOTONIC, from within `wait`."""
@@ -103,9 +103,10 @@ class Loop:
             end = self._watched.get(descriptor)
             if end is not None:
                 end.woken(revents, now)
-                if not end.watching:
-                    self._poller.unregister(descriptor)
-                    del self._watched[descriptor]
+                # What it wants to be woken for, and on which descriptor, may be something else now.
+                self._poller.unregister(descriptor)
+                del self._watched[descriptor]
+                self.watch(end)
         self.drain()
 
 

@@ -4,7 +4,8 @@
     2. build the lab
     3. put standing faults in place (a firewall is there before the connection)
     4. start capturing on both endpoints
-    5. start the subject: connect, set the options; from `armed` on the scenario's times count
+    5. start the subject: connect, set the options; from `armed` on the scenario's times count. Where what is observed
+       is the making of the connection, the faults of its first moment are injected once the server listens
     6. watch: sleep until a socket, a captured segment, a write's or a fault's time wakes us; write, inject, gather
        evidence, heal
     7. where nothing was noticed and the claim is survival: send data through
@@ -28,7 +29,7 @@ from harness.faults import AnyFault
 from harness.faults.base import count
 from harness.injection import Injection
 from harness.lab.host import Lab
-from harness.lab.topology import SIDES, Side
+from harness.lab.topology import SIDES
 from harness.loop import Loop
 from harness.plan import Plan, must_echo
 from harness.subjects import tcp
@@ -80,17 +81,14 @@ class _Run:
         self.stack.callback(self.loop.close)
         self.loop.capture(lab)
         self.tell("connecting", None)
-        connection = self.stack.enter_context(tcp.connected(self.scenario, lab, self.timeline))
+        connecting = self.scenario.state == "connecting"
+        timed = [(index, fault) for index, fault in enumerate(self.scenario.faults) if not fault.standing]
+        first = [index for index, fault in timed if connecting and fault.at_s == 0]
+        connection = self._connect(lab, first)
         for end in connection.watched.values():
             self.loop.watch(end)
-        armed_ns = self._armed_ns()
-        for index, fault in enumerate(self.scenario.faults):
-            if not fault.standing:
-                self.loop.at(armed_ns + round(fault.at_s * 1e9), functools.partial(self._inject, index, fault, lab))
-        for side in SIDES:
-            for at_s in self.scenario.endpoint(side).writes_at_s:
-                self.loop.at(armed_ns + round(at_s * 1e9), functools.partial(self._write, connection, side))
-        self._wait(armed_ns + self.plan.watch_ns)
+        self._schedule(lab, connection, first)
+        self._wait(self._armed_ns() + self.plan.watch_ns)
         if self._noticed():
             self.loop.wait(time.monotonic_ns() + SETTLE_NS)
         elif must_echo(self.plan):
@@ -108,20 +106,44 @@ class _Run:
         self.timeline.add("lab.ready", "lab", hosts=list(lab.layout.host_names), took_ns=took_ns)
         return lab
 
-    def _inject(self, index: int, fault: AnyFault, lab: Lab) -> None:
+    def _connect(self, lab: Lab, first: list[int]) -> tcp.Connection:
+        """Start both ends, with faults by their index injected once the server listens."""
+
+        def listening() -> None:
+            for index in first:
+                self._inject(index, self.scenario.faults[index], lab)
+
+        return self.stack.enter_context(tcp.connected(self.scenario, lab, self.timeline, listening=listening))
+
+    def _schedule(self, lab: Lab, connection: tcp.Connection, injected: list[int]) -> None:
+        """Put down what is to happen when, counting from arming."""
+        armed_ns = self._armed_ns()
+        for index, fault in enumerate(self.scenario.faults):
+            if not fault.standing and index not in injected:
+                self.loop.at(armed_ns + round(fault.at_s * 1e9), functools.partial(self._act, index, fault, lab))
+        for injection in self.injections:
+            if injection.fault.for_s is not None:
+                self.loop.at(armed_ns + round(injection.fault.for_s * 1e9), injection.heal)
+        for side in SIDES:
+            end = self.scenario.endpoint(side)
+            for at_s in end.writes_at_s:
+                write = functools.partial(connection.write, side, end.write_bytes)
+                self.loop.at(armed_ns + round(at_s * 1e9), write)
+            if end.shuts_at_s is not None:
+                self.loop.at(armed_ns + round(end.shuts_at_s * 1e9), functools.partial(connection.shut, side))
+
+    def _act(self, index: int, fault: AnyFault, lab: Lab) -> None:
+        injection = self._inject(index, fault, lab)
+        if fault.for_s is not None:
+            self.loop.at(injection.injected_ns + round(fault.for_s * 1e9), injection.heal)
+
+    def _inject(self, index: int, fault: AnyFault, lab: Lab) -> Injection:
         injection = Injection(fault, index, lab, self.timeline)
         self.injections.append(injection)
         self.stack.callback(injection.heal)
         if not fault.standing:
             self.loop.capture(lab)
-        if fault.for_s is not None:
-            self.loop.at(injection.injected_ns + round(fault.for_s * 1e9), injection.heal)
-
-    def _write(self, connection: tcp.Connection, side: Side) -> None:
-        at_ns = time.monotonic_ns()
-        written = connection.write(side)
-        took_ns = time.monotonic_ns() - at_ns
-        self.timeline.add("subject.wrote", side, at_ns=at_ns, side=side, written=written, took_ns=took_ns)
+        return injection
 
     def _armed_ns(self) -> int:
         side = self.scenario.expect.side
@@ -148,7 +170,7 @@ class _Run:
     def _echo(self, connection: tcp.Connection) -> None:
         """Send data through the surviving connection and wait for it to come back."""
         deadline_ns = time.monotonic_ns() + round(tcp.ECHO_TIMEOUT_S * 1e9)
-        if connection.write("client"):
+        if connection.say("client"):
             self.loop.wait(deadline_ns, lambda: connection.echo_is_over)
         self.timeline.add("subject.alive", "client", side="client", echo=connection.echoed)
 

@@ -21,13 +21,17 @@ import msgspec
 from harness.errors import ScenarioError
 from harness.faults import AnyFault, Blackhole, PeerReboot
 from harness.faults.base import Duration, Misplaced, Seconds
-from harness.lab.topology import Layout, Side, Topology, layout
+from harness.lab.topology import SIDES, Layout, Side, Topology, layout
 
 KernelSeconds = Annotated[int, msgspec.Meta(ge=1, le=32767)]
 """MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL (include/net/tcp.h)."""
 KernelCount = Annotated[int, msgspec.Meta(ge=1, le=127)]
 """MAX_TCP_KEEPCNT."""
 
+WriteOctets = Annotated[int, msgspec.Meta(ge=1, le=1 << 26)]
+ReceiveBuffer = Annotated[int, msgspec.Meta(ge=0, le=1 << 30)]
+
+State = Literal["established", "connecting"]
 OutcomeName = Literal["as-predicted", "detected", "eof", "survives", "never"]
 Origin = Literal["armed", "fault", "last-received"]
 
@@ -46,7 +50,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `keepalive`: a table of settings, `true` for Linux's defaults, `false` (the default) for off.
     `user_timeout_s`: TCP_USER_TIMEOUT, to the millisecond. `settings_via`: whether idle, interval and count are set
     on the socket or as the namespace's sysctls net.ipv4.tcp_keepalive_*; SO_KEEPALIVE is the socket's either way.
-    `writes_at_s`: when, in seconds after arming, the program writes a few bytes, each time without waiting.
+    `writes_at_s`: when, in seconds after arming, the program writes `write_bytes` octets, each time without waiting:
+    what the socket does not take is left. `receive_buffer_bytes`: SO_RCVBUF, set before the connection is made, which
+    the kernel doubles; 0 leaves it to the system. `reads` false: the program never reads, and so notices only errors;
+    its kernel's window closes. A server that does not read does not echo either. `shuts_at_s`: when, in seconds after
+    arming, it shuts its writing direction (shutdown(2), SHUT_WR), which sends FIN.
     """
 
     program: Literal["tcp"] = "tcp"
@@ -54,6 +62,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     user_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=2_147_483)] = 0.0
     settings_via: Literal["socket", "sysctl"] = "socket"
     writes_at_s: tuple[Seconds, ...] = ()
+    write_bytes: WriteOctets = 12
+    receive_buffer_bytes: ReceiveBuffer = 0
+    reads: bool = True
+    shuts_at_s: Seconds | None = None
 
     @property
     def keepalive_settings(self) -> Keepalive | None:
@@ -82,11 +94,17 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One claim. `name` comes from the file's place in the catalogue unless it is given."""
+    """One claim. `name` comes from the file's place in the catalogue unless it is given.
+
+    `state`: what is observed. "established": a connection that stands, idle or with what the endpoints write. In
+    "connecting" it is the client's connect(2): arming is its call, without waiting and with all options set before;
+    faults with `at_s` = 0 are in place by then. It ends with connect's error or, once connected, as ever.
+    """
 
     name: str = ""
     summary: str = ""
     topology: Topology = Topology()
+    state: State = "established"
     client: Endpoint = Endpoint()
     server: Endpoint = Endpoint()
     faults: tuple[AnyFault, ...] = ()
@@ -95,6 +113,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def endpoint(self, side: Side) -> Endpoint:
         """The endpoint of a side."""
         return self.client if side == "client" else self.server
+
+    @property
+    def can_echo(self) -> bool:
+        """Whether data that the client sends at the end can come back at all."""
+        ends = (self.client, self.server)
+        return all(end.reads and end.shuts_at_s is None for end in ends)
 
 
 def check(scenario: Scenario, source: str) -> None:
@@ -117,12 +141,36 @@ def _problems(scenario: Scenario) -> Iterator[Misplaced]:
             )
     yield from _contradictions(scenario, where)
     yield from _expectation_problems(scenario.expect, has_fault=any(not fault.standing for fault in scenario.faults))
-    for side in ("client", "server"):
-        endpoint = scenario.client if side == "client" else scenario.server
-        if round(endpoint.user_timeout_s * 1000, 6) % 1:
-            yield Misplaced(f"{side}.user_timeout_s", endpoint.user_timeout_s, "seconds in whole milliseconds")
-        if list(endpoint.writes_at_s) != sorted(endpoint.writes_at_s):
-            yield Misplaced(f"{side}.writes_at_s", list(endpoint.writes_at_s), "moments in the order of time")
+    yield from _state_problems(scenario)
+    for side in SIDES:
+        yield from _endpoint_problems(side, scenario.endpoint(side))
+
+
+def _endpoint_problems(side: Side, endpoint: Endpoint) -> Iterator[Misplaced]:
+    if round(endpoint.user_timeout_s * 1000, 6) % 1:
+        yield Misplaced(f"{side}.user_timeout_s", endpoint.user_timeout_s, "seconds in whole milliseconds")
+    if list(endpoint.writes_at_s) != sorted(endpoint.writes_at_s):
+        yield Misplaced(f"{side}.writes_at_s", list(endpoint.writes_at_s), "moments in the order of time")
+    last_s = max(endpoint.writes_at_s, default=0.0)
+    if endpoint.shuts_at_s is not None and endpoint.shuts_at_s <= last_s and endpoint.writes_at_s:
+        yield Misplaced(f"{side}.shuts_at_s", endpoint.shuts_at_s, f"a time after the last write, {last_s:g} s")
+
+
+def _state_problems(scenario: Scenario) -> Iterator[Misplaced]:
+    """What does not go together with the state that is observed, and claims that no data can show to hold."""
+    if scenario.state == "connecting":
+        if scenario.expect.side != "client":
+            yield Misplaced("expect.side", scenario.expect.side, '"client", which connects')
+        for side in SIDES:
+            endpoint = scenario.endpoint(side)
+            for key, value in (("writes_at_s", list(endpoint.writes_at_s)), ("shuts_at_s", endpoint.shuts_at_s)):
+                if value not in ([], None):
+                    yield Misplaced(f"{side}.{key}", value, 'state = "established" with it')
+    if scenario.expect.outcome == "survives" and not scenario.can_echo:
+        expected = "never: where a side does not read, or shuts, no data can come back to show that it survives"
+        yield Misplaced("expect.outcome", "survives", expected)
+    if scenario.expect.outcome == "eof" and not scenario.endpoint(scenario.expect.side).reads:
+        yield Misplaced("expect.outcome", "eof", "another: who does not read does not see the end of the stream")
 
 
 def _contradictions(scenario: Scenario, where: Layout) -> Iterator[Misplaced]:

@@ -113,7 +113,7 @@ class Link:
 
     def echo(self, within_s: float = tcp.ECHO_TIMEOUT_S) -> bool:
         """Whether data sent now comes back in time."""
-        if not self._connection.write("client"):
+        if not self._connection.say("client"):
             return False
         self._bench.loop.wait(time.monotonic_ns() + round(within_s * 1e9), lambda: self._connection.echo_is_over)
         return self._connection.echoed

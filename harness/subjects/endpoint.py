@@ -2,7 +2,8 @@
 
 It runs in two ways with the same code: inside the harness as a socket in the host's namespace, and as a program of its
 own (`python -I -S endpoint.py JSON`) where a fault needs a process to kill or freeze; then it prints its events as
-JSON lines.
+JSON lines, and takes orders, one a line: `write N` and `say N` (octets; only the former is an event), `shut`,
+`stop-reading`, `read`. Whether it reads is shown by its name in /proc/PID/comm.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 POLLRDHUP = 0x2000
 POLL_MASK = select.POLLIN | select.POLLPRI | POLLRDHUP
@@ -36,66 +37,190 @@ _OPTIONS = {
     "user_timeout_ms": socket.TCP_USER_TIMEOUT,
 }
 CONNECT_TIMEOUT_S = 5.0
+PATTERN = b"still there?"
+"""What is written, over and over."""
+READING, NOT_READING = "reading", "not-reading"
+"""The names under which a program of its own runs."""
 Emit = Callable[..., object]
 """Called as emit(kind, at_ns=…, **data) for each event; times are CLOCK_MONOTONIC in nanoseconds."""
+Stage = Literal["listening", "connecting", "open"]
 
 
 class Endpoint:
-    """One end of an established connection. `fileno()` is to be polled for POLL_MASK while `watching`."""
+    """One end of a connection, or of one that is being made. `fileno()` is to be polled for `mask` while `watching`.
 
-    def __init__(self, sock: socket.socket, emit: Emit, *, echoes: bool) -> None:
+    Either may be another after `woken`: a listening socket gives way to the connection that it accepts.
+    `echoes`: what is read is sent back. `reads` False: nothing is read, so that the kernel's window closes, and what
+    wakes it is only what poll(2) tells unasked: errors, and the end of both directions.
+    `received`: octets read, of which none has been sent back where it `echoes`.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        emit: Emit,
+        options: Mapping[str, int],
+        *,
+        echoes: bool,
+        reads: bool = True,
+        stage: Stage = "open",
+    ) -> None:
         self.sock = sock
         self.sock.settimeout(0)
-        self.emit = emit
-        self.echoes = echoes
+        self.emit, self.options = emit, options
+        self.echoes, self.reads = echoes, reads
+        self.stage = stage
         self.watching = True
-        self.received = b""
+        self.received = 0
+        self._owed = b""
 
     def fileno(self) -> int:
         return self.sock.fileno()
 
-    def arm(self, options: Mapping[str, int]) -> None:
-        """Set TCP options, SO_KEEPALIVE last: that is what starts the keepalive timer, for the full idle."""
-        for name, number in _OPTIONS.items():
-            if name in options:
-                self.sock.setsockopt(socket.IPPROTO_TCP, number, options[name])
-        before = time.monotonic_ns()
-        if options.get("keepalive"):
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        after = time.monotonic_ns()
+    @property
+    def mask(self) -> int:
+        """What to poll for now. While an echo is owed nothing more is read."""
+        if self.stage == "connecting" or self._owed:
+            return select.POLLOUT
+        return POLL_MASK if self.reads or self.stage == "listening" else 0
+
+    def arm(self) -> None:
+        """Set the options on an open connection; the event is the moment of SO_KEEPALIVE."""
+        before, after = self._set_options()
+        remote = self.sock.getpeername()
         self.emit(
             "subject.armed",
             at_ns=before,
             took_ns=after - before,
             local=list(self.sock.getsockname()[:2]),
-            remote=list(self.sock.getpeername()[:2]),
+            remote=list(remote[:2]),
         )
 
+    def connect(self, address: str, port: int) -> None:
+        """Begin to make the connection, all options set before, without waiting; that call is the moment of arming."""
+        self._set_options()
+        self.stage = "connecting"
+        before = time.monotonic_ns()
+        number = self.sock.connect_ex((address, port))
+        after = time.monotonic_ns()
+        local = list(self.sock.getsockname()[:2])
+        self.emit("subject.armed", at_ns=before, took_ns=after - before, local=local, remote=[address, port])
+        if number != errno.EINPROGRESS:
+            self._connected(number, after, [])
+
     def woken(self, revents: int, at_ns: int) -> None:
-        """Handle poll events seen at `at_ns`: record an error or end of file, echo or keep data."""
+        """Handle poll events seen at `at_ns`: a connection made, an error, the end of file, data to echo or to keep."""
         poll = [name for bit, name in _POLL_NAMES.items() if revents & bit]
-        try:
-            while data := self.sock.recv(65536):
-                if self.echoes:
-                    self.sock.sendall(data)
-                else:
-                    self.received += data
-        except BlockingIOError:
-            return
-        except OSError as error:
-            name = errno.errorcode.get(error.errno or 0, str(error.errno))
-            self.emit(
-                "subject.detected", at_ns=at_ns, errno=name, syscall="recv", poll=poll, tcp_info=tcp_info(self.sock)
-            )
+        if self.stage == "listening":
+            self._accept()
+        elif self.stage == "connecting":
+            self._connected(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), at_ns, poll)
+        elif not self.mask:
+            self._told(at_ns, poll)
         else:
-            self.emit("subject.eof", at_ns=at_ns, poll=poll)
-        self.watching = False
+            self._serve(at_ns, poll)
+
+    def write(self, size: int, *, noted: bool = True) -> int:
+        """Write octets without waiting, as far as the socket takes them; returns how many, which `noted` emits too."""
+        before = time.monotonic_ns()
+        try:
+            taken = self.sock.send((PATTERN * (size // len(PATTERN) + 1))[:size])
+        except OSError:
+            taken = 0
+        if noted:
+            took_ns = time.monotonic_ns() - before
+            self.emit("subject.wrote", at_ns=before, written=taken > 0, octets=taken, took_ns=took_ns)
+        return taken
+
+    def shut(self) -> None:
+        """Say that nothing more will be written: shutdown(2) with SHUT_WR, which sends FIN."""
+        before, done = time.monotonic_ns(), True
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            done = False
+        self.emit("subject.shut", at_ns=before, done=done, took_ns=time.monotonic_ns() - before)
 
     def vanish(self) -> None:
         """Close without a FIN that lingers: the connection's end is not part of the claim."""
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
+
+    def _set_options(self) -> tuple[int, int]:
+        """Set TCP options, SO_KEEPALIVE last: that starts the keepalive timer of an open connection, for the full idle.
+
+        Returns when that was called and when it was done.
+        """
+        for name, number in _OPTIONS.items():
+            if name in self.options:
+                self.sock.setsockopt(socket.IPPROTO_TCP, number, self.options[name])
+        before = time.monotonic_ns()
+        if self.options.get("keepalive"):
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return before, time.monotonic_ns()
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self.sock.accept()
+        except OSError:  # it has gone again
+            return
+        self.sock.close()
+        self.sock, self.stage = connection, "open"
+        self.sock.settimeout(0)
+        with contextlib.suppress(OSError):  # it may have ended already, which the first poll tells
+            self.arm()
+
+    def _connected(self, number: int, at_ns: int, poll: list[str]) -> None:
+        self.stage = "open"
+        if number:
+            self._detected(number, at_ns, "connect", poll)
+        else:
+            self.emit("subject.connected", at_ns=at_ns)
+
+    def _serve(self, at_ns: int, poll: list[str]) -> None:
+        """Send what is owed, then read on until there is no more, or the echo does not go out."""
+        syscall = "send"
+        try:
+            while True:
+                while self._owed:
+                    self._owed = self._owed[self.sock.send(self._owed) :]
+                if not self.reads:
+                    return
+                syscall = "recv"
+                data = self.sock.recv(65536)
+                if not data:
+                    break
+                self.received += len(data)
+                if self.echoes:
+                    self._owed, syscall = data, "send"
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._detected(error.errno or 0, at_ns, syscall, poll)
+        else:
+            self.emit("subject.eof", at_ns=at_ns, poll=poll)
+            self.watching = False
+
+    def _told(self, at_ns: int, poll: list[str]) -> None:
+        """An error or the end of both directions, without reading what has come before it."""
+        number = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            self._detected(number, at_ns, "getsockopt", poll)
+        else:
+            self.emit("subject.eof", at_ns=at_ns, poll=poll)
+            self.watching = False
+
+    def _detected(self, number: int, at_ns: int, syscall: str, poll: list[str]) -> None:
+        self.watching = False
+        name, info = errno.errorcode.get(number, str(number)), tcp_info(self.sock)
+        self.emit("subject.detected", at_ns=at_ns, errno=name, syscall=syscall, poll=poll, tcp_info=info)
+
+
+def limit_receive_buffer(sock: socket.socket, octets: int) -> None:
+    """SO_RCVBUF, which the kernel doubles for its own needs, socket(7); 0 leaves it to the system. Before listen."""
+    if octets:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, octets)
 
 
 def listen(sock: socket.socket, address: str, port: int = 0) -> int:
@@ -135,8 +260,9 @@ def tcp_info(sock: socket.socket) -> dict[str, int]:
 
 
 def main(argument: str) -> None:
-    """Run one end as a program: role, address, port and options come as JSON, events leave as JSON lines."""
+    """Run one end as a program: what it is comes as JSON, orders come as lines, events leave as JSON lines."""
     job = json.loads(argument)
+    is_server, connecting = job["role"] == "server", job["state"] == "connecting"
 
     def emit(kind: str, at_ns: int | None = None, **data: Any) -> None:
         moment = time.monotonic_ns() if at_ns is None else at_ns
@@ -145,33 +271,65 @@ def main(argument: str) -> None:
 
     family = socket.AF_INET6 if ":" in job["address"] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
-    if job["role"] == "server":
+    limit_receive_buffer(sock, job["receive_buffer"])
+    _show(reads=job["reads"])
+    stage: Stage = "open"
+    if is_server:
         emit("subject.listening", port=listen(sock, job["address"], job["port"]))
-        connection = accept(sock)
-        sock.close()
-    else:
+        if connecting:
+            stage = "listening"
+        else:
+            sock = accept(sock)
+    elif not connecting:
         connect(sock, job["address"], job["port"])
-        connection = sock
-    end = Endpoint(connection, emit, echoes=job["role"] == "server")
-    end.arm(job["options"])
-    poller = select.poll()
-    poller.register(end.fileno(), POLL_MASK)
-    poller.register(sys.stdin.fileno(), select.POLLIN)
-    while end.watching:
+    end = Endpoint(sock, emit, job["options"], echoes=is_server, reads=job["reads"], stage=stage)
+    if not connecting:
+        end.arm()
+    elif not is_server:
+        end.connect(job["address"], job["port"])
+    _serve_until_told(end, emit)
+
+
+def _serve_until_told(end: Endpoint, emit: Emit) -> None:
+    """Serve the connection and the orders, until the harness closes standard input or is gone."""
+    orders = b""
+    while True:
+        poller = select.poll()
+        poller.register(sys.stdin.fileno(), select.POLLIN)
+        if end.watching:
+            poller.register(end.fileno(), end.mask)
         ready = poller.poll()
         now = time.monotonic_ns()
         for descriptor, revents in ready:
-            if descriptor == sys.stdin.fileno():
-                words = os.read(descriptor, 4096)
-                if not words:
-                    return  # the harness is gone
-                end.sock.send(words)
-            else:
+            if descriptor != sys.stdin.fileno():
+                before = end.received
                 end.woken(revents, now)
-                if end.received:
-                    emit("subject.echoed", text=end.received.decode(errors="replace"))
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
+                if end.received > before and not end.echoes:
+                    emit("subject.echoed", octets=end.received)
+                continue
+            words = os.read(descriptor, 4096)
+            if not words:
+                return
+            *complete, orders = (orders + words).split(b"\n")
+            for order in complete:
+                _obey(end, order.decode())
+
+
+def _obey(end: Endpoint, order: str) -> None:
+    verb, _, size = order.partition(" ")
+    if verb in ("write", "say"):
+        end.write(int(size), noted=verb == "write")
+    elif verb == "shut":
+        end.shut()
+    else:
+        end.reads = verb == "read"
+        _show(reads=end.reads)
+
+
+def _show(*, reads: bool) -> None:
+    """Tell by the process's name whether it reads."""
+    with open("/proc/self/comm", "w", encoding="ascii") as file:
+        file.write(READING if reads else NOT_READING)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ from harness.timeline import Event, Timeline
 
 PORT = 7000
 READY_TIMEOUT_S = 10.0
-ECHO = b"still there?"
+ECHO_OCTETS = len(endpoint.PATTERN)
 ECHO_TIMEOUT_S = 2.0
 ENDS = ("subject.detected", "subject.eof")
 """Kinds of events that say that a side has noticed the end of the connection."""
@@ -38,8 +38,12 @@ class Watched(Protocol):
 
     watching: bool
 
+    @property
+    def mask(self) -> int:
+        """The poll events to wake it for; may change by `woken`."""
+
     def fileno(self) -> int:
-        """The descriptor to poll."""
+        """The descriptor to poll; may change by `woken`."""
 
     def woken(self, revents: int, at_ns: int) -> None:
         """Called with the poll events and the moment of the wake-up."""
@@ -51,7 +55,8 @@ class _Process:
     def __init__(self, program: Program, emit: endpoint.Emit, side: Side) -> None:
         self.program, self.emit, self.side = program, emit, side
         self.watching = True
-        self.received = b""
+        self.mask = endpoint.POLL_MASK
+        self.received = self.written = 0
 
     def fileno(self) -> int:
         return self.program.fileno()
@@ -77,37 +82,63 @@ class _Process:
             raise SubjectError(f"{self.side}: expected an event as JSON, found {line!r}") from None
         kind = str(event["kind"])
         if kind == "subject.echoed":
-            self.received = str(event["data"]["text"]).encode()
+            self.received = int(event["data"]["octets"])
+        elif kind == "subject.wrote":
+            self.written += int(event["data"]["octets"])
         self.emit(kind, at_ns=event["at_ns"], **event["data"])
         return kind
 
+    def order(self, order: str) -> bool:
+        """Have the program do something; whether it takes orders at all."""
+        try:
+            self.program.write(f"{order}\n".encode())
+        except OSError:
+            return False
+        return True
+
 
 class Connection:
-    """Both ends of an established connection, what is to be polled, and by side how it was noticed that it ended."""
+    """Both ends of a connection, what is to be polled, and by side how it was noticed that it ended."""
 
     def __init__(self, watched: dict[Side, Watched], noticed: dict[Side, Event]) -> None:
         self.watched, self.noticed = watched, noticed
-        self._written = 0
+        self._said = 0
 
-    def write(self, side: Side) -> bool:
-        """Write a few bytes on one side, without waiting; False where it cannot. The client's come back as an echo."""
+    def write(self, side: Side, octets: int) -> None:
+        """Write on one side, without waiting; the end itself says with an event what came of it."""
         end = self.watched[side]
-        try:
-            if isinstance(end, endpoint.Endpoint):
-                end.sock.send(ECHO)
-            elif isinstance(end, _Process):
-                end.program.write(ECHO)
-        except OSError:
-            return False
-        self._written += 1
-        return True
+        if isinstance(end, endpoint.Endpoint):
+            self._said += end.write(octets)
+        elif isinstance(end, _Process):
+            end.order(f"write {octets}")
+
+    def say(self, side: Side) -> bool:
+        """Write a few bytes on one side for an echo's sake, without an event; False where it cannot."""
+        end = self.watched[side]
+        if isinstance(end, endpoint.Endpoint):
+            said = end.write(ECHO_OCTETS, noted=False)
+        else:
+            assert isinstance(end, _Process)
+            said = ECHO_OCTETS if end.order(f"say {ECHO_OCTETS}") else 0
+        self._said += said
+        return said > 0
+
+    def shut(self, side: Side) -> None:
+        """Shut the writing direction on one side; the end itself says with an event when."""
+        end = self.watched[side]
+        if isinstance(end, endpoint.Endpoint):
+            end.shut()
+        elif isinstance(end, _Process):
+            end.order("shut")
 
     @property
     def echoed(self) -> bool:
-        """Whether all that was written on either side has come to the client."""
+        """Whether all that was written on either side has come to the client, whose own comes back as an echo."""
+        ends = self.watched.values()
+        written = self._said + sum(end.written for end in ends if isinstance(end, _Process))
         client = self.watched["client"]
-        back = client.received if isinstance(client, endpoint.Endpoint | _Process) else b""
-        return back == ECHO * self._written != b""
+        back = client.received if isinstance(client, endpoint.Endpoint | _Process) else 0
+        return back == written != 0
 
     @property
     def echo_is_over(self) -> bool:
@@ -141,73 +172,124 @@ def set_sysctls(scenario: Scenario, lab: Lab) -> None:
 
 @contextmanager
 def connected(
-    scenario: Scenario, lab: Lab, timeline: Timeline, processes: frozenset[Side] = frozenset()
+    scenario: Scenario,
+    lab: Lab,
+    timeline: Timeline,
+    processes: frozenset[Side] = frozenset(),
+    listening: Callable[[], None] = lambda: None,
 ) -> Iterator[Connection]:
     """Start both ends, connect, set the options; the observed side is armed last. Raises SubjectError.
 
-    Sides whose program a fault acts on, and those in `processes`, run as processes of their own.
+    In the state "connecting" the client has only called connect(2) when this yields, after `listening`, which is called
+    once the server listens. Sides whose program a fault acts on, and those in `processes`, are processes of their own.
     """
     set_sysctls(scenario, lab)
     apart = processes.union(*(fault.processes() for fault in scenario.faults))
-    options = {side: options_of(scenario, side) for side in SIDES}
-    address = lab.layout.address("server")
     noticed: dict[Side, Event] = {}
-    emitters = {side: _emitter(timeline, side, noticed) for side in SIDES}
     with ExitStack() as stack:
+        subjects = _Subjects(scenario, lab, {side: _emitter(timeline, side, noticed) for side in SIDES}, apart, stack)
         try:
-            watched = _connect(lab, emitters, address, options, apart, stack)
-            order = sorted(SIDES, key=lambda side: side == scenario.expect.side)
-            for side in order:
-                end = watched[side]
-                if isinstance(end, endpoint.Endpoint):
-                    end.arm(options[side])
+            watched = subjects.connecting(listening) if scenario.state == "connecting" else subjects.open()
         except OSError as error:
-            raise SubjectError(f"expected a connection to {address}:{PORT}, found {error}") from error
+            expected = f"a connection to {subjects.address}:{PORT}"
+            raise SubjectError(f"expected {expected}, found {error}") from error
         yield Connection(watched, noticed)
 
 
-def _connect(
-    lab: Lab,
-    emitters: dict[Side, endpoint.Emit],
-    address: str,
-    options: dict[Side, dict[str, int]],
-    apart: frozenset[Side],
-    stack: ExitStack,
-) -> dict[Side, Watched]:
-    """Make the connection from ends that live here and ends that are processes of their own."""
-    family = FAMILIES[lab.layout.family]
+class _Subjects:
+    """Both ends as a scenario wants them: sockets that live here, or in `apart` processes of their own."""
 
-    def process(side: Side) -> _Process:
-        job = {"role": side, "address": address, "port": PORT, "options": options[side]}
-        return _Process(_start(lab.host(side), side, job), emitters[side], side)
+    def __init__(
+        self,
+        scenario: Scenario,
+        lab: Lab,
+        emitters: dict[Side, endpoint.Emit],
+        apart: frozenset[Side],
+        stack: ExitStack,
+    ) -> None:
+        self.scenario, self.lab, self.emitters, self.apart, self.stack = scenario, lab, emitters, apart, stack
+        self.address = lab.layout.address("server")
 
-    def inside(side: Side, sock: socket.socket) -> endpoint.Endpoint:
-        end = endpoint.Endpoint(sock, emitters[side], echoes=side == "server")
-        stack.callback(end.vanish)
+    def open(self) -> dict[Side, Watched]:
+        """An established connection, each end armed."""
+        ends: dict[Side, Watched] = {}
+        listener = None
+        if "server" in self.apart:
+            ends["server"] = self._process("server")
+        else:
+            listener = self._listener()
+        if "client" in self.apart:
+            ends["client"] = self._process("client")
+        else:
+            sock = self._socket("client")
+            endpoint.connect(sock, self.address, PORT)
+            ends["client"] = self._inside("client", sock, "open")
+        if listener is not None:
+            ends["server"] = self._inside("server", raised_socket(endpoint.accept(listener)), "open")
+            listener.close()
+        for end in ends.values():
+            if isinstance(end, _Process):
+                end.await_event("subject.armed")
+        for side in sorted(SIDES, key=lambda side: side == self.scenario.expect.side):
+            end = ends[side]
+            if isinstance(end, endpoint.Endpoint):
+                end.arm()
+        return ends
+
+    def connecting(self, listening: Callable[[], None]) -> dict[Side, Watched]:
+        """A server that listens and a client that has called connect(2)."""
+        server: Watched
+        if "server" in self.apart:
+            server = self._process("server")
+        else:
+            server = self._inside("server", self._listener(), "listening")
+        listening()
+        if "client" in self.apart:
+            process = self._process("client")
+            process.await_event("subject.armed")
+            return {"client": process, "server": server}
+        client = self._inside("client", self._socket("client"), "open")
+        client.connect(self.address, PORT)
+        return {"client": client, "server": server}
+
+    def _process(self, side: Side) -> _Process:
+        """A program; a server's listens when this returns."""
+        end = self.scenario.endpoint(side)
+        job = {
+            "role": side,
+            "state": self.scenario.state,
+            "address": self.address,
+            "port": PORT,
+            "options": options_of(self.scenario, side),
+            "receive_buffer": end.receive_buffer_bytes,
+            "reads": end.reads,
+        }
+        process = _Process(_start(self.lab.host(side), side, job), self.emitters[side], side)
+        if side == "server":
+            process.await_event("subject.listening")
+        return process
+
+    def _socket(self, side: Side) -> socket.socket:
+        sock = self.stack.enter_context(self.lab.host(side).socket(FAMILIES[self.lab.layout.family]))
+        endpoint.limit_receive_buffer(sock, self.scenario.endpoint(side).receive_buffer_bytes)
+        return sock
+
+    def _listener(self) -> socket.socket:
+        listener = self._socket("server")
+        endpoint.listen(listener, self.address, PORT)
+        return listener
+
+    def _inside(self, side: Side, sock: socket.socket, stage: endpoint.Stage) -> endpoint.Endpoint:
+        end = endpoint.Endpoint(
+            sock,
+            self.emitters[side],
+            options_of(self.scenario, side),
+            echoes=side == "server",
+            reads=self.scenario.endpoint(side).reads,
+            stage=stage,
+        )
+        self.stack.callback(end.vanish)
         return end
-
-    watched: dict[Side, Watched] = {}
-    listener = None
-    if "server" in apart:
-        server = process("server")
-        server.await_event("subject.listening")
-        watched["server"] = server
-    else:
-        listener = stack.enter_context(lab.host("server").socket(family))
-        endpoint.listen(listener, address, PORT)
-    if "client" in apart:
-        watched["client"] = process("client")
-    else:
-        sock = stack.enter_context(lab.host("client").socket(family))
-        endpoint.connect(sock, address, PORT)
-        watched["client"] = inside("client", sock)
-    if listener is not None:
-        watched["server"] = inside("server", raised_socket(endpoint.accept(listener)))
-        listener.close()
-    for end in watched.values():
-        if isinstance(end, _Process):
-            end.await_event("subject.armed")
-    return watched
 
 
 def _emitter(timeline: Timeline, side: Side, noticed: dict[Side, Event]) -> endpoint.Emit:
