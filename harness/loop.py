@@ -41,6 +41,7 @@ class Loop:
             with lab.host(side).entered():
                 tap = _Tap(side, identity, self.timeline)
             self._taps[side] = tap
+            lab.host(side).overhear = tap.overhear
             self._poller.register(tap.capture.fileno(), select.POLLIN)
 
     def watch(self, end: Watched) -> None:
@@ -117,6 +118,10 @@ class _Tap:
         self.host, self.identity, self.timeline = host, identity, timeline
         self.capture = Capture(host)
         self.tracker = FlowTracker()
+
+    def overhear(self) -> FlowTracker:
+        self.drain()
+        return self.tracker
 
     def drain(self) -> None:
         for frame in self.capture.read():

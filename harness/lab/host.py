@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.descriptors import raised_socket
 from harness.errors import FaultError
@@ -19,6 +19,9 @@ from harness.lab.ledger import LEDGER, MARK_VARIABLE
 from harness.lab.namespace import Namespace, read_sysctl, write_sysctl
 from harness.lab.program import Program
 from harness.lab.topology import HostSpec, Layout
+
+if TYPE_CHECKING:
+    from harness.probes.packets import FlowTracker
 
 Rules = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
 """Label to rules, each a list of nftables expressions (libnftables-json(5)); counters are summed by label."""
@@ -45,6 +48,8 @@ class Host:
         self.namespace = namespace
         self._programs: list[tuple[Program, str]] = []
         self._killed: list[Program] = []
+        self.overhear: Callable[[], FlowTracker] | None = None
+        """The connections as seen until now by whoever captures here, None where nobody does."""
 
     @property
     def name(self) -> str:
@@ -84,6 +89,11 @@ class Host:
             with namespace.entered():
                 for name, text in before.items():
                     write_sysctl(name, text)
+
+    def transmit(self, device: str, frame: bytes) -> None:
+        """Put an Ethernet frame on an interface's wire, past routing and packet filter. Raises OSError."""
+        with self.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
+            wire.sendto(frame, (device, 0))
 
     def start(self, name: str, argv: Sequence[str]) -> Program:
         """Run a program on the host, written to the ledger first. Raises SubjectError."""

@@ -173,6 +173,20 @@ class _Half:
         self.probe: int | None = None
 
 
+class Stream(msgspec.Struct, frozen=True):
+    """One direction of a connection.
+
+    `following`: the sequence number after everything sent; `acked`: the first one that the receiver lacks.
+    """
+
+    src: str
+    sport: int
+    dst: str
+    dport: int
+    following: int
+    acked: int
+
+
 class FlowTracker:
     """Gives segments their roles, in the order of one host's capture, connection by connection.
 
@@ -209,6 +223,13 @@ class FlowTracker:
         elif role == "answer":
             receiver.probe = None
         return role
+
+    def newest(self, dst: str) -> Stream | None:
+        """The direction toward an address, of the connection that began last; None where there is none to be seen."""
+        for (_, src, sport, to, dport), half in reversed(self._halves.items()):
+            if to == dst and half.following is not None and half.acked is not None:
+                return Stream(src, sport, dst, dport, half.following, half.acked)
+        return None
 
     def _half(self, key: tuple[str, str, int, str, int]) -> _Half:
         half = self._halves.get(key)
