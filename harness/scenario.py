@@ -19,10 +19,21 @@ from typing import Annotated, Literal
 import msgspec
 
 from harness.errors import ScenarioError
-from harness.faults import AnyFault, Blackhole, PeerReboot
+from harness.faults import (
+    AnyFault,
+    Blackhole,
+    Failover,
+    HostSuspend,
+    PeerReboot,
+    ProcessFreeze,
+    ProcessKill,
+    StopsReading,
+)
 from harness.faults.base import Duration, Misplaced, Seconds
 from harness.lab.topology import SIDES, Layout, Side, Topology, layout
 
+NEW_HOSTS = (PeerReboot, Failover)
+"""Faults after which the host is another one, which knows nothing."""
 KernelSeconds = Annotated[int, msgspec.Meta(ge=1, le=32767)]
 """MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL (include/net/tcp.h)."""
 KernelCount = Annotated[int, msgspec.Meta(ge=1, le=127)]
@@ -142,6 +153,7 @@ def _problems(scenario: Scenario) -> Iterator[Misplaced]:
     yield from _contradictions(scenario, where)
     yield from _expectation_problems(scenario.expect, has_fault=any(not fault.standing for fault in scenario.faults))
     yield from _state_problems(scenario)
+    yield from _program_problems(scenario)
     for side in SIDES:
         yield from _endpoint_problems(side, scenario.endpoint(side))
 
@@ -173,16 +185,42 @@ def _state_problems(scenario: Scenario) -> Iterator[Misplaced]:
         yield Misplaced("expect.outcome", "eof", "another: who does not read does not see the end of the stream")
 
 
+def _program_problems(scenario: Scenario) -> Iterator[Misplaced]:
+    """What the endpoints do must go with what faults do to their programs."""
+    for index, fault in enumerate(scenario.faults):
+        if isinstance(fault, ProcessKill) and fault.unread and not _may_have_unread(scenario, fault):
+            expected = "false, or data written before it while the program does not read (reads = false, or a fault)"
+            yield Misplaced(f"faults[{index}].unread", fault.unread, expected)
+        if isinstance(fault, HostSuspend):
+            end = scenario.endpoint(fault.on)
+            if end.keepalive_settings is not None:
+                expected = f"false: the timers of a suspended host stand still, those of {fault.on} would not"
+                yield Misplaced(f"{fault.on}.keepalive", end.keepalive, expected)
+            if end.writes_at_s:
+                yield Misplaced(f"{fault.on}.writes_at_s", list(end.writes_at_s), "none by a host that is suspended")
+
+
+def _may_have_unread(scenario: Scenario, kill: ProcessKill) -> bool:
+    """Whether data may lie unread when a program is killed; the client's own comes back to it as an echo."""
+    writers: tuple[Side, ...] = SIDES if kill.on == "client" else ("client",)
+    written = [at_s for side in writers for at_s in scenario.endpoint(side).writes_at_s if at_s <= kill.at_s]
+    if not scenario.endpoint(kill.on).reads:
+        return bool(written)
+    holds = [fault for fault in scenario.faults if isinstance(fault, ProcessFreeze | StopsReading)]
+    holds = [hold for hold in holds if hold.on == kill.on and (hold.until_s is None or hold.until_s >= kill.at_s)]
+    return any(hold.at_s <= at_s for hold in holds for at_s in written)
+
+
 def _contradictions(scenario: Scenario, where: Layout) -> Iterator[Misplaced]:
     """Faults that undo each other, or what they are watched from."""
     for index, fault in enumerate(scenario.faults):
-        if isinstance(fault, PeerReboot) and fault.on == scenario.expect.side:
-            yield Misplaced(f"faults[{index}].on", fault.on, "the other side: a rebooted host forgets what it watched")
+        if isinstance(fault, NEW_HOSTS) and fault.on == scenario.expect.side:
+            yield Misplaced(f"faults[{index}].on", fault.on, "the other side: a new host knows nothing of what it watched")
         for other_index, earlier in enumerate(scenario.faults):
             if other_index == index or not fault.hosts(where) & earlier.hosts(where):
                 continue
             overlap = earlier.at_s <= fault.at_s and (earlier.until_s is None or fault.at_s < earlier.until_s)
-            if isinstance(fault, PeerReboot) and overlap and not isinstance(earlier, PeerReboot):
+            if isinstance(fault, NEW_HOSTS) and overlap and not isinstance(earlier, NEW_HOSTS):
                 expected = f"a time at which fault {other_index} ({earlier.kind}) does not act on the same host"
                 yield Misplaced(f"faults[{index}].at_s", fault.at_s, expected)
             elif earlier.kind == fault.kind and overlap and other_index < index and not isinstance(fault, Blackhole):

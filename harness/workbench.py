@@ -20,7 +20,7 @@ import msgspec
 
 from harness import capabilities
 from harness.errors import FaultError, LabError, UsageError
-from harness.faults import AnyFault, PeerReboot
+from harness.faults import AnyFault
 from harness.injection import Injection
 from harness.lab.host import Host
 from harness.lab.namespace import ensure_privileges
@@ -30,7 +30,7 @@ from harness.loader import checked
 from harness.loop import Loop
 from harness.oracle.prediction import Outcome
 from harness.plan import Plan, make
-from harness.scenario import Endpoint, Expect, Scenario
+from harness.scenario import NEW_HOSTS, Endpoint, Expect, Scenario
 from harness.subjects import tcp
 from harness.timeline import Event, Timeline
 
@@ -259,5 +259,5 @@ def _as_happened(injection: Injection, armed_ns: int) -> AnyFault | None:
 
 def _spectator(fault: AnyFault) -> Side:
     """A side that can watch the fault: neither its program nor its whole host is what goes."""
-    gone = {fault.on} if isinstance(fault, PeerReboot) else fault.processes()
+    gone = {fault.on} if isinstance(fault, NEW_HOSTS) else fault.processes()
     return next((side for side in SIDES if side not in gone), "client")

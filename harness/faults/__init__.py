@@ -5,19 +5,23 @@ from __future__ import annotations
 from harness.faults.base import Evidence, Fault, Misplaced
 from harness.faults.blackhole import Blackhole
 from harness.faults.firewall import FirewallIdle
-from harness.faults.host import PeerReboot, ProcessFreeze, ProcessKill
+from harness.faults.host import Failover, HostSuspend, PeerReboot
 from harness.faults.link import LinkDown
+from harness.faults.process import ProcessFreeze, ProcessKill, StopsReading
 from harness.faults.segment import FinSwallowed, RstInjected, SynackDrop, SynDrop
 
 AnyFault = (
     Blackhole
+    | Failover
     | FinSwallowed
     | FirewallIdle
+    | HostSuspend
     | LinkDown
     | PeerReboot
     | ProcessFreeze
     | ProcessKill
     | RstInjected
+    | StopsReading
     | SynDrop
     | SynackDrop
 )
@@ -26,15 +30,18 @@ __all__ = [
     "AnyFault",
     "Blackhole",
     "Evidence",
+    "Failover",
     "Fault",
     "FinSwallowed",
     "FirewallIdle",
+    "HostSuspend",
     "LinkDown",
     "Misplaced",
     "PeerReboot",
     "ProcessFreeze",
     "ProcessKill",
     "RstInjected",
+    "StopsReading",
     "SynDrop",
     "SynackDrop",
 ]

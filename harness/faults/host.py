@@ -1,22 +1,29 @@
-"""Faults of a host and of the program on it: reboot, kill, freeze.
+"""Faults of a whole host: it reboots, another takes its place, or it stands still for a time.
 
-They look alike from afar and end differently: a rebooted host answers the next probe with RST, a killed program's
-kernel says FIN at once, a frozen program's kernel goes on answering probes for ever.
+They look alike from afar and end differently: a rebooted host answers the next probe with RST, and so does one that has
+taken its place if its neighbours know of it; one that stood still knows its connections again.
 """
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from harness.faults.base import Evidence, Fault, Misplaced
+from harness.errors import FaultError
+from harness.faults.base import Evidence, Fault, Misplaced, count
 from harness.faults.link import CARRIER_SETTLES_S
 from harness.lab.topology import Layout, Side
-from harness.oracle.effects import Effect
+from harness.oracle.effects import Effect, Mechanism
 
 if TYPE_CHECKING:
     from harness.lab.host import Lab
+
+ANNOUNCEMENT_WAIT_S = 2.0
+_SECOND_MACHINE = 0x80
+"""The last octet of the MAC address of a host that has taken over; those of a lab count from 0."""
 
 
 class PeerReboot(Fault, frozen=True, kw_only=True, tag="peer-reboot"):
@@ -57,43 +64,72 @@ class PeerReboot(Fault, frozen=True, kw_only=True, tag="peer-reboot"):
         yield evidence
 
 
-class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
-    """SIGKILL to the side's program; its kernel closes the connection. Evidence: the wait status."""
+class Failover(Fault, frozen=True, kw_only=True, tag="failover"):
+    """Another host takes over the address, with a MAC of its own and no memory; the old one is gone without a word.
+
+    `announced`: by gratuitous ARP or an unsolicited neighbour advertisement, so that the neighbours send to it and it
+    answers with RST. Without that they send to the old MAC address for as long as they believe in it: for ever in a
+    lab, whose neighbours are pinned. Evidence: the namespace's identity before and after, and where the neighbours
+    send to.
+    """
 
     on: Side = "server"
+    announced: bool = True
 
     lasting: ClassVar[bool] = True
 
     def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
         if self.for_s is not None:
-            yield Misplaced("for_s", self.for_s, "no such key: a killed process stays dead")
-
-    def processes(self) -> frozenset[Side]:
-        return frozenset({self.on})
+            yield Misplaced("for_s", self.for_s, "no such key: what has been taken over stays so")
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
-        return () if self.on == observer else (Effect(mechanism="peer-closed", from_s=self.at_s),)
+        if self.on == observer:
+            return ()
+        mechanism: Mechanism = "peer-forgot" if self.announced else "lost"
+        return (Effect(mechanism=mechanism, from_s=self.at_s, unsettled_s=CARRIER_SETTLES_S),)
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
-        program = lab.host(self.on).program
-        program.kill()
+        from harness.lab import announcement
+
+        layout, address = lab.layout, lab.layout.address(self.on)
+        interface = layout.host(self.on).interfaces[0]
+        mac = f"{interface.mac[:-2]}{_SECOND_MACHINE:02x}"
+        before = lab.host(self.on).identity
+        neighbours = [name for name, known, _ in layout.neighbours if known == address]
+        lab.reboot(self.on, mac)
+        if self.announced:
+            for name in neighbours:
+                with lab.host(name).entered():
+                    announcement.unsettle(layout.family, _device(layout, name, self.on), address)
+            lab.host(self.on).transmit(interface.name, announcement.frame(layout.family, address, mac))
+            for name in neighbours:
+                _await_belief(lab, name, self.on, mac)
 
         def evidence() -> Evidence:
-            status = program.poll()
+            after = lab.host(self.on).identity
+            believed = {name: _believed(lab, name, self.on) for name in neighbours}
+            wanted = mac if self.announced else interface.mac
+            as_planned = after != before and all(found == wanted for found in believed.values())
+            beliefs = ", ".join(f"{name} sends to {found}" for name, found in believed.items())
             return Evidence(
-                level="bit" if status == -9 else "none",
-                found=f"process {program.name} ended with status {status}",
+                level="bit" if as_planned else "none",
+                found=f"{self.on}'s network namespace was net:[{before}], is net:[{after}] at {mac}; {beliefs}",
             )
 
         yield evidence
 
 
-class ProcessFreeze(Fault, frozen=True, kw_only=True, tag="process-freeze"):
-    """SIGSTOP to the side's program, SIGCONT when it heals. Evidence: state T in /proc/PID/stat."""
+class HostSuspend(Fault, frozen=True, kw_only=True, tag="host-suspend"):
+    """The host stands still and nothing reaches it or leaves it, as a paused virtual machine; then it goes on.
+
+    Its program is stopped and what is on its link is dropped where it arrives. Its sockets stay. Their timers, which
+    stand still on a machine that is suspended, go on here: the side must have none of its own. Evidence: state T in
+    /proc/PID/stat, and the counter of the TCP segments dropped.
+    """
 
     on: Side = "server"
 
@@ -109,17 +145,62 @@ class ProcessFreeze(Fault, frozen=True, kw_only=True, tag="process-freeze"):
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:
             return ()
-        return (Effect(mechanism="peer-frozen", from_s=self.at_s, until_s=self.until_s),)
+        return (Effect(mechanism="lost", from_s=self.at_s, until_s=self.until_s),)
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
+        own = lab.layout.host(self.on).interfaces[0]
+        far = _device(lab.layout, own.toward, self.on)
         program = lab.host(self.on).program
-        with program.frozen():
+        with ExitStack() as stack:
+            counters = [
+                stack.enter_context(lab.host(name).ruleset(f"ingress:{device}", {"segment": [_TCP], "rest": [_REST]}))
+                for name, device in ((self.on, own.name), (own.toward, far))
+            ]
+            stack.enter_context(program.frozen())
 
             def evidence() -> Evidence:
-                state = program.state()
-                return Evidence(
-                    level="bit" if state == "T" else "none", found=f"process {program.name} is in state {state}"
-                )
+                state, dropped = program.state(), sum(counter()["segment"] for counter in counters)
+                level: Literal["none", "in-place", "bit"] = "in-place" if state == "T" else "none"
+                if state == "T" and dropped:
+                    level = "bit"
+                what = count(dropped, "segment")
+                return Evidence(level=level, found=f"process {program.name} is in state {state}, {what} dropped")
 
             yield evidence
+
+
+_TCP: list[dict[str, Any]] = [
+    {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}},
+    {"counter": None},
+    {"drop": None},
+]
+_REST: list[dict[str, Any]] = [{"drop": None}]
+
+
+def _device(layout: Layout, host: str, toward: str) -> str:
+    """The interface of a host behind which an endpoint is."""
+    interface = layout.host(host).interface_toward(toward)
+    return (interface or layout.host(host).interfaces[0]).name
+
+
+def _believed(lab: Lab, host: str, side: Side) -> str | None:
+    """The MAC address to which a host sends what is for an endpoint."""
+    from harness.lab import announcement
+
+    with lab.host(host).entered():
+        return announcement.known(_device(lab.layout, host, side), lab.layout.address(side))
+
+
+def _await_belief(lab: Lab, host: str, side: Side, mac: str) -> None:
+    """Wait until a neighbour has taken the announcement, and pin it again. Raises FaultError."""
+    from harness.lab import links
+
+    deadline = time.monotonic() + ANNOUNCEMENT_WAIT_S
+    while (found := _believed(lab, host, side)) != mac:
+        if time.monotonic() > deadline:
+            raise FaultError(f"expected {host} to take {side}'s announcement of {mac}, found it sending to {found}")
+        os.sched_yield()
+    entry = (links.FAMILIES[lab.layout.family], lab.layout.address(side), mac)
+    with lab.host(host).entered():
+        links.pin(_device(lab.layout, host, side), (entry,))

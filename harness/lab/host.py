@@ -9,7 +9,7 @@ import itertools
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.descriptors import raised_socket
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Rules = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
 """Label to rules, each a list of nftables expressions (libnftables-json(5)); counters are summed by label."""
+_LISTENING = "0A"
+"""TCP_LISTEN (include/net/tcp_states.h), as /proc/net/tcp shows it; the queue there is of connections."""
 _table_numbers = itertools.count(1)
 
 
@@ -36,8 +38,11 @@ class Lab(Protocol):
     def host(self, name: str) -> Host:
         """The host of that name. Raises KeyError."""
 
-    def reboot(self, name: str) -> None:
-        """Give the host a fresh namespace with the same addresses; nothing escapes from the old one."""
+    def reboot(self, name: str, mac: str | None = None) -> None:
+        """Give the host a fresh namespace with the same addresses; nothing escapes from the old one.
+
+        `mac`: the MAC address of an endpoint's interface from then on, as another machine would have it.
+        """
 
 
 class Host:
@@ -171,6 +176,17 @@ class Host:
         finally:
             with namespace.entered():
                 links.bring_up(device, saved)
+
+    def unread(self) -> int:
+        """Octets that have come for the host's connections and that no program has read (/proc/net/tcp)."""
+        total = 0
+        with self.entered():
+            for name in ("tcp", "tcp6"):
+                with suppress(FileNotFoundError), open(f"/proc/thread-self/net/{name}", encoding="ascii") as file:
+                    next(file)
+                    fields = [line.split() for line in file]
+                    total += sum(int(field[4].partition(":")[2], 16) for field in fields if field[3] != _LISTENING)
+        return total
 
     def kill_programs(self) -> None:
         """Kill every program on the host; what they printed, and their end, can still be read."""

@@ -64,8 +64,8 @@ class NetnsLab:
         """The host of that name. Raises KeyError."""
         return self._hosts[name]
 
-    def reboot(self, name: str) -> None:
-        """Move the host's interface into a fresh namespace, then end what lives in the old one.
+    def reboot(self, name: str, mac: str | None = None) -> None:
+        """Move the host's interface into a fresh namespace, with another MAC where one is given, then end the old one.
 
         The interface leaves first, so that no FIN or RST of the dying sockets can escape. Returns when the host can
         be reached again, where its links are up. Raises LabError.
@@ -77,6 +77,9 @@ class NetnsLab:
                 for interface in host.spec.interfaces:
                     ipr.link("set", index=links.index_of(ipr, interface.name), net_ns_fd=spare.fd)
             host.namespace, spare = spare, host.namespace
+            if mac is not None:
+                with host.namespace.entered(), IPRoute() as ipr:
+                    ipr.link("set", index=links.index_of(ipr, host.spec.interfaces[0].name), address=mac)
             self._configure(host.spec)
             host.kill_programs()
         except (NetlinkError, OSError) as error:

@@ -119,6 +119,14 @@ class Program:
         except OSError:
             return "X"
 
+    def shown_name(self) -> str:
+        """What it calls itself in /proc/PID/comm, nothing when it is gone."""
+        try:
+            with open(f"/proc/{self._process.pid}/comm", encoding="utf-8", errors="replace") as file:
+                return file.read().rstrip("\n")
+        except OSError:
+            return ""
+
     def close(self) -> None:
         """Kill what still runs and let go of its pipes."""
         self.kill()

@@ -1,0 +1,161 @@
+"""Faults of the program at one end, while its host goes on: killed, frozen, or no longer reading.
+
+They look alike from afar and end differently: a killed program's kernel says FIN at once, or RST where data was still
+unread; a frozen program's kernel goes on answering probes for ever, and so does that of one that does not read.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from harness.errors import FaultError
+from harness.faults.base import Evidence, Fault, Misplaced, count
+from harness.lab.topology import Layout, Side
+from harness.oracle.effects import Effect
+from harness.subjects.endpoint import NOT_READING, READING
+
+if TYPE_CHECKING:
+    from harness.lab.host import Lab
+    from harness.lab.program import Program
+
+OBEDIENCE_S = 2.0
+"""How long a program may take to carry out an order."""
+
+
+class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
+    """SIGKILL to the side's program; its kernel closes the connection. Evidence: the wait status.
+
+    `unread`: the program has not read all that has come, so that its kernel says RST instead of FIN (RFC 1122 section
+    4.2.2.13; net/ipv4/tcp.c:__tcp_close). Evidence then: also the octets in its receive queue just before.
+    """
+
+    on: Side = "server"
+    unread: bool = False
+
+    lasting: ClassVar[bool] = True
+
+    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+        if self.for_s is not None:
+            yield Misplaced("for_s", self.for_s, "no such key: a killed process stays dead")
+
+    def processes(self) -> frozenset[Side]:
+        return frozenset({self.on})
+
+    def hosts(self, layout: Layout) -> frozenset[str]:
+        return frozenset({self.on})
+
+    def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
+        if self.on == observer:
+            return ()
+        return (Effect(mechanism="peer-reset" if self.unread else "peer-closed", from_s=self.at_s),)
+
+    @contextmanager
+    def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
+        host = lab.host(self.on)
+        program = host.program
+        waiting = host.unread()
+        program.kill()
+
+        def evidence() -> Evidence:
+            status = program.poll()
+            as_planned = bool(waiting) == self.unread
+            return Evidence(
+                level="bit" if status == -9 and as_planned else "none",
+                found=f"process {program.name} ended with status {status}, {count(waiting, 'octet')} unread",
+            )
+
+        yield evidence
+
+
+class ProcessFreeze(Fault, frozen=True, kw_only=True, tag="process-freeze"):
+    """SIGSTOP to the side's program, SIGCONT when it heals. Evidence: state T in /proc/PID/stat."""
+
+    on: Side = "server"
+
+    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+        return iter(())
+
+    def processes(self) -> frozenset[Side]:
+        return frozenset({self.on})
+
+    def hosts(self, layout: Layout) -> frozenset[str]:
+        return frozenset({self.on})
+
+    def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
+        if self.on == observer:
+            return ()
+        return (Effect(mechanism="peer-frozen", from_s=self.at_s, until_s=self.until_s),)
+
+    @contextmanager
+    def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
+        program = lab.host(self.on).program
+        with program.frozen():
+
+            def evidence() -> Evidence:
+                state = program.state()
+                return Evidence(
+                    level="bit" if state == "T" else "none", found=f"process {program.name} is in state {state}"
+                )
+
+            yield evidence
+
+
+class StopsReading(Fault, frozen=True, kw_only=True, tag="stops-reading"):
+    """The side's program goes on but reads no more, until it heals: what comes fills its kernel's receive queue.
+
+    Evidence: the program has obeyed, which it shows by its name, and is not stopped; and octets lie in the queue.
+    Without any it stands, and nothing has met it.
+    """
+
+    on: Side = "server"
+
+    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+        return iter(())
+
+    def processes(self) -> frozenset[Side]:
+        return frozenset({self.on})
+
+    def hosts(self, layout: Layout) -> frozenset[str]:
+        return frozenset({self.on})
+
+    def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
+        if self.on == observer:
+            return ()
+        return (Effect(mechanism="peer-frozen", from_s=self.at_s, until_s=self.until_s),)
+
+    @contextmanager
+    def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
+        host = lab.host(self.on)
+        program = host.program
+        _order(program, b"stop-reading\n", NOT_READING)
+
+        def evidence() -> Evidence:
+            obeys, waiting = program.shown_name() == NOT_READING, host.unread()
+            level: Literal["none", "in-place", "bit"] = "in-place" if obeys and program.state() in "RS" else "none"
+            if level == "in-place" and waiting:
+                level = "bit"
+            verb = "reads no more" if obeys else "reads"
+            return Evidence(level=level, found=f"process {program.name} {verb}, {count(waiting, 'octet')} unread")
+
+        try:
+            yield evidence
+        finally:
+            if program.poll() is None:
+                _order(program, b"read\n", READING)
+
+
+def _order(program: Program, order: bytes, name: str) -> None:
+    """Have a built-in endpoint do something, and wait until it has. Raises FaultError."""
+    try:
+        program.write(order)
+    except OSError as error:
+        raise FaultError(f"expected {program.name} to take orders, found {error.strerror}") from error
+    deadline = time.monotonic() + OBEDIENCE_S
+    while program.shown_name() != name:
+        if time.monotonic() > deadline:
+            raise FaultError(f"expected {program.name} to be {name}, found it {program.shown_name()}")
+        os.sched_yield()
