@@ -81,6 +81,7 @@ def survey() -> list[Capability]:
                 "conntrack", _conntrack, "firewalls", "CONFIG_NF_CONNTRACK, CONFIG_NFT_CT, CONFIG_NFT_REJECT_INET"
             ),
             _attempt("ipv6", _ipv6, "scenarios with IPv6", "CONFIG_IPV6", essential=False),
+            _attempt("netem", _netem, "delay, duplicate, reorder, rate; loss does without", "", essential=False),
         ]
     virtual = _attempt("virtual time", _virtual_time, "--clock virtual", "", essential=False)
     return [*results, virtual, docker(), _toxiproxy()]
@@ -169,6 +170,16 @@ def _conntrack() -> str:
     finally:
         namespace.close()
     return "connection tracking with timeouts per namespace"
+
+
+def _netem() -> str:
+    from harness.lab.netem import Impairment
+    from harness.lab.netns import NetnsLab
+    from harness.lab.topology import Topology
+
+    with NetnsLab(Topology()) as lab, lab.host("router").impaired("to-server", Impairment(seed=1)) as counters:
+        seeded = counters().seeded
+    return "netem behind a filter, " + ("seeded" if seeded else "without a seed: it came with Linux 6.6")
 
 
 def _virtual_time() -> str:

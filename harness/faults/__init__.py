@@ -8,18 +8,24 @@ from harness.faults.firewall import FirewallIdle
 from harness.faults.host import Failover, HostSuspend, PeerReboot
 from harness.faults.link import LinkDown
 from harness.faults.process import ProcessFreeze, ProcessKill, StopsReading
+from harness.faults.quality import Delay, Duplicate, Loss, Rate, Reorder
 from harness.faults.segment import FinSwallowed, RstInjected, SynackDrop, SynDrop
 
 AnyFault = (
     Blackhole
+    | Delay
+    | Duplicate
     | Failover
     | FinSwallowed
     | FirewallIdle
     | HostSuspend
     | LinkDown
+    | Loss
     | PeerReboot
     | ProcessFreeze
     | ProcessKill
+    | Rate
+    | Reorder
     | RstInjected
     | StopsReading
     | SynDrop
@@ -29,6 +35,8 @@ AnyFault = (
 __all__ = [
     "AnyFault",
     "Blackhole",
+    "Delay",
+    "Duplicate",
     "Evidence",
     "Failover",
     "Fault",
@@ -36,10 +44,13 @@ __all__ = [
     "FirewallIdle",
     "HostSuspend",
     "LinkDown",
+    "Loss",
     "Misplaced",
     "PeerReboot",
     "ProcessFreeze",
     "ProcessKill",
+    "Rate",
+    "Reorder",
     "RstInjected",
     "StopsReading",
     "SynDrop",

@@ -21,6 +21,7 @@ from harness.lab.program import Program
 from harness.lab.topology import HostSpec, Layout
 
 if TYPE_CHECKING:
+    from harness.lab.netem import Counters, Impairment
     from harness.probes.packets import FlowTracker
 
 Rules = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
@@ -187,6 +188,28 @@ class Host:
                     fields = [line.split() for line in file]
                     total += sum(int(field[4].partition(":")[2], 16) for field in fields if field[3] != _LISTENING)
         return total
+
+    @contextmanager
+    def impaired(self, device: str, impairment: Impairment) -> Iterator[Callable[[], Counters]]:
+        """Impair the TCP segments that leave an interface, for the length of the block; yields a reader of counters.
+
+        Raises CapabilityError where the kernel has no netem, FaultError where another queue is in its place.
+        """
+        from harness.lab import netem
+
+        namespace = self.namespace
+        with namespace.entered():
+            netem.attach(device, impairment)
+
+        def counters() -> Counters:
+            with namespace.entered():
+                return netem.counters(device, impairment)
+
+        try:
+            yield counters
+        finally:
+            with namespace.entered():
+                netem.detach(device)
 
     def kill_programs(self) -> None:
         """Kill every program on the host; what they printed, and their end, can still be read."""
