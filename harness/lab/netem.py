@@ -40,7 +40,8 @@ _KEYS = {0x0800: (8, 0x00FF0000, 0x00060000), 0x86DD: (4, 0x0000FF00, 0x00000600
 class Impairment(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to a segment. `loss`, `duplicate`, `ahead`: the share, 0 to 1; `ahead` of those that are delayed.
 
-    `octets_s`: the rate, 0 for none. `seed`: of all that is random (from Linux 6.6 on; older kernels pass it over).
+    `octets_s`: the rate, 0 for none. `seed`: of all that is random (from Linux 6.6 on; older kernels pass it over),
+    `spread` before netem gets it.
     """
 
     seed: int
@@ -99,7 +100,7 @@ def counters(device: str, impairment: Impairment) -> Counters:
         queue = next(q for q in ipr.get_qdiscs(index=index_of(ipr, device)) if q["handle"] == _NETEM)
     stats = queue.get_attr("TCA_STATS2")
     basic, queued = stats.get_attr("TCA_STATS_BASIC"), stats.get_attr("TCA_STATS_QUEUE")
-    seed = _attribute(_PRNG_SEED, struct.pack("@Q", impairment.seed))
+    seed = _attribute(_PRNG_SEED, struct.pack("@Q", spread(impairment.seed)))
     options = queue.get_attr("TCA_OPTIONS")
     raw = bytes(options.data[options.offset : options.offset + options.length])
     return Counters(basic["packets"], queued["qlen"], queued["drops"], queued["requeues"], seed in raw)
@@ -134,12 +135,24 @@ def _options(it: Impairment) -> bytes:
     packed = struct.pack("@6I", 0, _LIMIT, _share(it.loss), 1 if it.ahead else 0, _share(it.duplicate), 0)
     packed += _attribute(_LATENCY64, struct.pack("@q", it.delay_ns))
     packed += _attribute(_JITTER64, struct.pack("@q", it.jitter_ns))
-    packed += _attribute(_PRNG_SEED, struct.pack("@Q", it.seed))
+    packed += _attribute(_PRNG_SEED, struct.pack("@Q", spread(it.seed)))
     if it.ahead:
         packed += _attribute(_REORDER, struct.pack("@II", _share(it.ahead), 0))
     if it.octets_s:
         packed += _attribute(_RATE, struct.pack("@IiIi", it.octets_s, 0, 0, 0))
     return packed
+
+
+def spread(seed: int) -> int:
+    """Another seed of 64 bits for each one (splitmix64, Steele, Lea and Flood 2014).
+
+    Of a small seed netem's first numbers are small too, so that the first segments are lost at almost any rate:
+    include/linux/prandom.h:prandom_seed_state throws no numbers away.
+    """
+    mixed = (seed + 0x9E3779B97F4A7C15) % 2**64
+    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB % 2**64
+    return mixed ^ mixed >> 31
 
 
 def _attribute(kind: int, value: bytes) -> bytes:
