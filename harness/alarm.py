@@ -13,7 +13,14 @@ import time
 from harness.descriptors import raised
 
 _ABSOLUTE = 1
+"""TFD_TIMER_ABSTIME and TIMER_ABSTIME."""
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def sleep_until(moment_ns: int) -> None:
+    """Of CLOCK_MONOTONIC, to the nanosecond: time.sleep goes through a float."""
+    moment = (ctypes.c_int64 * 2)(*divmod(moment_ns, 1_000_000_000))
+    _libc.clock_nanosleep(time.CLOCK_MONOTONIC, _ABSOLUTE, ctypes.byref(moment), None)
 
 
 class Alarm:

@@ -38,8 +38,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     `detected_ns`: from `origin` to the wake-up of the observing program. From the same origin, allowance not included:
     `window_ns`, what the oracle predicted, and `claimed_ns`, what the scenario claims where it names a window.
     `claimed` and `predicted` say what, in words. `probes`: on the wire before the end, as captured on the observer's
-    host; `probes_expected` as (least, most); `asking` says whether they are keepalive's or retransmissions. `cites`:
-    indices of the timeline's events.
+    host; `probes_expected` as (least, most); `asking` says whether they are keepalive's, retransmissions or
+    repeated SYNs. `cites`: indices of the timeline's events.
     """
 
     name: str
@@ -365,7 +365,7 @@ def _check_segments(plan: Plan, story: Story, same: list[Outcome]) -> None:
         if not gap[0] - slack_ns <= measured <= gap[1] + slack_ns:
             foreseen = f"the oracle says {_s(gap[0])} to {_s(gap[1])}"
             raise _Refuted(f"{noun} {number + 1} came {_s(measured)} after {noun} {number}, {foreseen}")
-    if plan.prediction.asking == "probe":
+    if plan.prediction.asking in ("probe", "both"):
         _check_answers(plan, story)
     _check_rst(story, same)
 

@@ -9,11 +9,12 @@ import msgspec
 
 from harness.errors import MISSING, ScenarioError, UsageError
 from harness.faults.base import other
-from harness.lab.topology import Layout, Side, layout
+from harness.lab.topology import SIDES, Layout, Side, layout
 from harness.loader import checked
-from harness.oracle import keepalive, retransmission
+from harness.oracle import established, handshake
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
+from harness.oracle.replay import longest_ns
 from harness.oracle.timerwheel import tick_ns
 from harness.scenario import Scenario
 
@@ -29,6 +30,12 @@ LONGEST_RTT_MS = 10
 """Real time: the longest round trip of a handshake between two namespaces, on a busy machine."""
 VIRTUAL_INJECTION_NS = 5_000_000
 """Virtual time: how long the kernel itself may take to carry out a fault, waiting for its own grace periods (RCU)."""
+ONE_SEGMENT = 1000
+"""Octets that fit into one segment whatever the options: less than the smallest MSS of these links, 1428."""
+LEAST_PERIOD = 8**4
+"""In jiffies: that of the longest retransmission timeout, 120 s, up to HZ=2000."""
+FIRST_JIFFIES_S = 300
+"""So long before its first wrap the kernel's count of jiffies begins (INIT_JIFFIES, include/linux/jiffies.h)."""
 GRACE_NS = 2_000_000_000
 """How long after the last acceptable moment the run goes on watching, so that "late" can be told from "never"."""
 
@@ -56,6 +63,7 @@ class MachineFacts(msgspec.Struct, frozen=True, kw_only=True):
             arming_lag_ns=ALLOWANCE_MS * 1_000_000,
             injection_ns=ALLOWANCE_MS * 1_000_000,
             rtt_ns=LONGEST_RTT_MS * 1_000_000,
+            write_ns=ALLOWANCE_MS * 1_000_000,
         )
 
 
@@ -82,6 +90,20 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """The scenario's name."""
         return self.scenario.name
 
+    @property
+    def period_ns(self) -> int:
+        """The timer wheel's period, as far as this plan's timers have one: arming so much later changes nothing."""
+        settings = settings_of(self.scenario, self.scenario.expect.side)
+        return max(LEAST_PERIOD, established.phases(settings, self.machine.hz)) * tick_ns(self.machine.hz)
+
+    def arming_ns(self, now_ns: int) -> int:
+        """When to arm, from `now_ns` on, both of CLOCK_MONOTONIC in virtual time: at the phase that is asked for.
+
+        The first jiffy began with the clock, and had the number INIT_JIFFIES.
+        """
+        phase_ns = self.scenario.expect.phase_ns + FIRST_JIFFIES_S * 1_000_000_000
+        return now_ns + (phase_ns - now_ns) % self.period_ns
+
 
 def settings_of(scenario: Scenario, side: Side) -> Settings:
     """The socket options of a side, as the oracle takes them."""
@@ -101,13 +123,18 @@ def make(scenario: Scenario, machine: MachineFacts) -> Plan:
     where = layout(scenario.topology)
     effects = tuple(e for fault in scenario.faults for e in fault.effects(where, side))
     horizon_ns = _horizon_ns(scenario, settings, machine, effects)
+    kernel, exact = machine.oracle, scenario.expect.window == "exact"
+    if exact and machine.clock == "virtual":
+        kernel = msgspec.structs.replace(kernel, phase_ns=scenario.expect.phase_ns)
     prediction, unpredictable = None, None
     try:
         _refuse_two_clocks(scenario, where)
-        prediction = _predict(scenario, settings, machine.oracle, effects, horizon_ns)
+        prediction = _predict(scenario, settings, kernel, effects, horizon_ns)
     except Unpredictable as reason:
         unpredictable = str(reason)
     expected, notes = _expected(scenario, prediction, unpredictable)
+    if exact and machine.clock == "real":
+        notes += ("in real time nobody can choose the phase of the timer wheel: the window is that of every phase",)
     return Plan(
         scenario=scenario,
         machine=machine,
@@ -123,16 +150,41 @@ def make(scenario: Scenario, machine: MachineFacts) -> Plan:
 def _predict(
     scenario: Scenario, settings: Settings, machine: Machine, effects: tuple[Effect, ...], horizon_ns: int
 ) -> Prediction:
-    """Ask the model of the connection's state: idle, or with data in flight. Raises Unpredictable."""
+    """Ask the model of the connection's state: being made or established. Raises Unpredictable."""
     side = scenario.expect.side
-    writes = scenario.endpoint(side).writes_at_s
-    if scenario.endpoint(other(side)).writes_at_s:
-        raise Unpredictable(f"the {other(side)} writes data")
-    if len(writes) > 1:
-        raise Unpredictable("data is written more than once")
-    if writes:
-        return retransmission.predict(settings, machine, effects, round(writes[0] * 1e9), horizon_ns)
-    return keepalive.predict(settings, machine, effects, horizon_ns)
+    if scenario.state == "connecting":
+        return _predict_connecting(settings, machine, effects, horizon_ns)
+    if any(scenario.endpoint(each).shuts_at_s is not None for each in SIDES):
+        raise Unpredictable("an endpoint shuts its writing direction")
+    for each in SIDES:
+        end = scenario.endpoint(each)
+        if end.writes_at_s and (end.write_bytes > ONE_SEGMENT or not scenario.endpoint(other(each)).reads):
+            raise Unpredictable("more is written than fits into one segment, or is read")
+    return established.predict(
+        settings,
+        machine,
+        effects,
+        horizon_ns,
+        writes_ns=_moments_ns(scenario, side),
+        peer_writes_ns=_moments_ns(scenario, other(side)),
+    )
+
+
+def _moments_ns(scenario: Scenario, side: Side) -> tuple[int, ...]:
+    return tuple(round(at_s * 1e9) for at_s in scenario.endpoint(side).writes_at_s)
+
+
+def _predict_connecting(
+    settings: Settings, machine: Machine, effects: tuple[Effect, ...], horizon_ns: int
+) -> Prediction:
+    """A path that is cut before the first SYN, and for good, or one that nothing is wrong with."""
+    del horizon_ns
+    cuts = [effect for effect in effects if effect.mechanism in ("lost", "answers-lost")]
+    if len(cuts) != len(effects) or not cuts or any(cut.from_s or cut.until_s is not None for cut in cuts):
+        raise Unpredictable("the connection is being made, and the path is not cut from the beginning and for good")
+    if any(cut.reported or cut.unknown for cut in cuts):
+        raise Unpredictable("the connection is being made, and an ICMP error may answer")
+    return msgspec.structs.replace(handshake.predict(settings.user_timeout_ms, machine), asking="syn")
 
 
 def _horizon_ns(
@@ -145,11 +197,11 @@ def _horizon_ns(
     if scenario.expect.bound_s is not None:
         return round(scenario.expect.bound_s * 1e9)
     last_change_s = max((t for e in effects for t in (e.from_s, e.until_s) if t is not None), default=0.0)
-    writes = scenario.endpoint(scenario.expect.side).writes_at_s
-    longest_ns = _longest_detection_ns(settings, machine)
-    if writes:
-        longest_ns = max(longest_ns, retransmission.longest_ns(settings, machine.oracle))
-    return round(max(last_change_s, *writes, 0.0) * 1e9) + longest_ns
+    writes = [at_s for side in SIDES for at_s in scenario.endpoint(side).writes_at_s]
+    most_ns = _longest_detection_ns(settings, machine)
+    if writes or scenario.state == "connecting":
+        most_ns += longest_ns(settings, machine.hz)
+    return round(max(last_change_s, *writes, 0.0) * 1e9) + most_ns
 
 
 def _longest_detection_ns(settings: Settings, machine: MachineFacts) -> int:
@@ -157,7 +209,7 @@ def _longest_detection_ns(settings: Settings, machine: MachineFacts) -> int:
         return 3_000_000_000
     tick = tick_ns(machine.hz)
     idle, interval = settings.idle_s * machine.hz, settings.interval_s * machine.hz
-    rounding = keepalive.phases(settings, machine.hz)
+    rounding = established.phases(settings, machine.hz)
     jiffies = idle + rounding + (settings.count + 1) * (interval + rounding)
     return jiffies * tick + settings.user_timeout_ms * 1_000_000 + machine.oracle.injection_ns
 
@@ -236,6 +288,8 @@ def must_echo(plan: Plan) -> bool:
     scenario = plan.scenario
     if scenario.expect.outcome != "as-predicted":
         return scenario.expect.outcome == "survives"
+    if not scenario.can_echo:
+        return False
     side = scenario.expect.side
     effects = [e for fault in scenario.faults for e in fault.effects(layout(scenario.topology), side)]
     effects += [e for fault in scenario.faults for e in fault.effects(layout(scenario.topology), other(side))]

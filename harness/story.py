@@ -215,7 +215,7 @@ class Story:
     def probes(self) -> list[Fact[Segment]]:
         """What was sent to get an answer, between arming and the end, or the prediction's horizon where there is none.
 
-        Keepalive probes, or retransmissions where those are what is predicted.
+        Keepalive probes, or retransmissions, or both, as is predicted.
         """
         if self.armed is None:
             return []
@@ -223,12 +223,14 @@ class Story:
         asking = "probe" if self.plan.prediction is None else self.plan.prediction.asking
         if self.end is None and self.plan.prediction is not None:
             most_ns = min(most_ns, self.plan.prediction.horizon_ns)
-        return [
+        roles = {"probe", "retransmit"} if asking == "both" else {asking}
+        asked = [
             segment
             for segment in self.segments
-            if segment.what.role == asking and segment.what.way == "out"
+            if segment.what.role in roles and segment.what.way == "out"
             if 0 <= self.since_armed(segment.t_ns) <= most_ns and self.before_end(segment.t_ns)
         ]
+        return asked[1:] if asking == "syn" else asked
 
     @property
     def round_trip_ns(self) -> int | None:

@@ -16,6 +16,10 @@ from harness.oracle.prediction import MAX_PROBE_WINDOWS, Machine, Outcome, Predi
 
 LONGEST_TIMEOUT_S = 120
 """TCP_RTO_MAX_SEC."""
+LEAST_TIMEOUT_US = 200_000
+"""tcp_rto_min_us: the least that the variance of the round trip counts for; also TCP_RTO_MIN."""
+RETRIES = 15
+"""net.ipv4.tcp_retries2."""
 
 
 class Backoff:

@@ -1,6 +1,6 @@
 """Comparisons in a replay, with how much later arming could be for each to come out the same.
 
-What the keepalive timer does depends on where in the timer wheel's period it was armed, to the jiffy, and
+What the timers do depends on where in the timer wheel's period the connection was armed, to the jiffy, and
 on where in relation to the faults, to the nanosecond. Trying every instant would take minutes, and
 sampling would miss things: a probe's distance from arming falls as arming moves on, then jumps up by a
 bucket, so an outage may be met by phases in the middle and by none at either end. So a replay of one
@@ -9,10 +9,23 @@ instant asks a `Course` for every comparison, and learns for how long its histor
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from harness.oracle import timerwheel
 
 _AMPLE = 1 << 62
 """More than any number of nanoseconds or jiffies here."""
+
+
+class Moment(NamedTuple):
+    """A moment that the program chose, `ns` after arming or up to `slack_ns` later."""
+
+    ns: int
+    slack_ns: int = 0
+
+
+When = int | Moment
+"""When something happens: in the handler of a bucket, by its jiffy, or at a moment of the program."""
 
 
 class Course:
@@ -21,33 +34,50 @@ class Course:
     Jiffy 0 begins at 0 ns; arming happens at `armed_ns`. What a delay that is not known leaves open goes
     either way, as `script` says; new forks are added to it, taken as True. `late`: how many jiffies after
     its bucket a handler may run. `lag`: how many jiffies before arming the last segment may have come.
+    `rows`: whether what the first probe alone allows is told apart.
 
     `first_room_ns`: how much later arming may be as far as the first expiry goes, all rows alike.
     `room_ns`: the same for everything after that. `first_later`: by how many jiffies the first bucket
-    alone could be later and all other buckets stay.
+    alone could be later and all other buckets stay. `widest`: the width of the widest bucket that mattered.
+    `drift_ns`: how much later everything may be from now on, since the program's own moments may be.
     """
 
-    def __init__(self, armed_ns: int, script: list[bool], *, tick: int, late: int, lag: int) -> None:
+    def __init__(self, armed_ns: int, script: list[bool], *, tick: int, late: int, lag: int, rows: bool = True) -> None:
         self.tick, self.late, self.lag = tick, late, lag
         self.armed_ns, self.armed = armed_ns, armed_ns // tick
         self.first_room_ns = self.room_ns = self.first_later = _AMPLE
         self.first_probe: int | None = None
-        self._script, self._forks, self._fired = script, 0, 0
+        self.drift_ns, self.widest = 0, 1
+        self._script, self._forks, self._fired, self._rows = script, 0, 0, rows
 
     def fire(self, expires: int, clock: int) -> int:
-        """As timerwheel.fire, for one expiry after the other."""
+        """As timerwheel.fire, for an expiry that is counted from arming or from a bucket."""
         bucket = timerwheel.fire(expires, clock)
+        self.widest = max(self.widest, timerwheel.granularity(expires - clock))
         self._fired += 1
-        if self._fired == 1:
-            until_ns = (self.armed + bucket - expires) * self.tick - 1
-            self.first_room_ns = until_ns - self.armed_ns
+        if self._fired == 1 and self._rows:
+            self.first_room_ns = (self.armed + bucket - expires) * self.tick - 1 - self.armed_ns
         elif self._fired == 2:
             self.first_later = bucket - 1 - expires
         return bucket
 
+    def fire_after(self, since: Moment, jiffies: int, clock: int | None = None) -> int:
+        """The same for an expiry so many jiffies after a moment; `clock` None: the timer is set at that moment."""
+        at_ns = self.armed_ns + since.ns
+        expires = at_ns // self.tick + jiffies
+        reads = expires - jiffies if clock is None else clock
+        bucket = timerwheel.fire(expires, reads)
+        width = timerwheel.granularity(expires - reads)
+        self.widest = max(self.widest, width)
+        last = bucket - 1
+        if clock is not None:  # a later expiry is further from the clock, and may be for a wider bucket
+            last = min(last, clock + timerwheel.LEVEL_SPAN * width - 1)
+        self.limit((last - jiffies + 1) * self.tick - 1 - at_ns)
+        return bucket
+
     def limit(self, room_ns: int, *, of_first: bool = False) -> None:
         """Arming may be so much later and no more; `of_first`: it is the first probe that says so."""
-        if of_first or self._fired == 1:
+        if self._rows and (of_first or self._fired == 1):
             self.first_room_ns = min(self.first_room_ns, room_ns)
         else:
             self.room_ns = min(self.room_ns, room_ns)
@@ -59,31 +89,74 @@ class Course:
         self._forks += 1
         return self._script[self._forks - 1]
 
-    def passed(self, bucket: int, ns: int, slack_ns: int = 0) -> bool:
-        """Whether arming is `ns` ago when the handler of `bucket` runs.
+    def passed(self, when: When, ns: int, slack_ns: int = 0) -> bool:
+        """Whether arming is `ns` ago at a moment, or when the handler of a bucket runs.
 
-        What is left open: how late the handler is, and that it must be up to `slack_ns` longer ago.
+        What is left open: how late either is, and that it must be up to `slack_ns` longer ago.
         """
-        slack_ns += self.late * self.tick
-        over = (bucket + self.late) * self.tick - self.armed_ns - ns
+        if isinstance(when, Moment):
+            if when.ns + when.slack_ns < ns:
+                return False
+            return when.ns >= ns + slack_ns or self.either()
+        slack_ns += self.late * self.tick + self.drift_ns
+        over = (when + self.late) * self.tick + self.drift_ns - self.armed_ns - ns
         if over < 0:
             return False
         self.limit(over - slack_ns if over >= slack_ns else over)
         return over >= slack_ns or self.either()
 
-    def waited(self, bucket: int, since: int | None, jiffies: int) -> bool:
-        """Whether so many jiffies lie between the handlers of two buckets (`since` None: after arming).
+    def waited(self, when: When, since: When | None, jiffies: int) -> bool:
+        """Whether so many jiffies lie between two moments or buckets; `since` None: the last segment before arming.
 
         Either handler may be late where the other is not; the last segment before arming came up to
         `lag` jiffies earlier.
         """
         if since is None:
-            jiffy_begins_ns = (jiffies - self.lag - 1) * self.tick + 1
-            return self.passed(bucket, jiffy_begins_ns, self.lag * self.tick)
-        over = bucket - since - jiffies
+            since = Moment(-self.lag * self.tick, self.lag * self.tick)
+        if isinstance(when, Moment):
+            return self._waited_by(when, since, jiffies)
+        if isinstance(since, Moment):
+            return self.passed(when, since.ns + (jiffies - 1) * self.tick + 1, since.slack_ns)
+        over = when - since - jiffies
         if over + self.late < 0:
             return False
         sure = over >= self.late
         if since == self.first_probe:
             self.first_later = min(self.first_later, over - self.late if sure else over + self.late)
         return sure or self.either()
+
+    def _waited_by(self, when: Moment, since: When, jiffies: int) -> bool:
+        """The same where it ends at a moment of the program."""
+        at_ns = self.armed_ns + when.ns
+        if isinstance(since, int):
+            slack_ns = when.slack_ns + self.late * self.tick + self.drift_ns
+            begins_ns = since * self.tick
+        else:
+            slack_ns = when.slack_ns + since.slack_ns
+            begins_ns = self.armed_ns + since.ns
+            begins_ns -= begins_ns % self.tick
+            self.limit(self.tick - 1 - (self.armed_ns + since.ns) % self.tick)
+            self.limit(self.tick - 1 - at_ns % self.tick)
+        over = at_ns - begins_ns - jiffies * self.tick
+        if over + slack_ns < 0:
+            self.limit(-over - slack_ns - 1)
+            return False
+        if over >= slack_ns:
+            return True
+        self.limit(slack_ns - over - 1)
+        return self.either()
+
+    def elapsed_ms(self, bucket: int, since: int) -> int:
+        """Between two handlers, as TCP keeps time: in whole milliseconds, rounded one way or the other."""
+        elapsed_ns = (bucket - since) * self.tick
+        rounds = self.tick % 1_000_000 != 0
+        return elapsed_ns // 1_000_000 + (1 if rounds and self.either() else 0)
+
+    def reached_ms(self, bucket: int, since: int, limit_ms: int) -> bool:
+        """Whether so many milliseconds lie between two handlers, either of which may be late."""
+        late_ms = -(-self.late * self.tick // 1_000_000)
+        least = (bucket - since) * self.tick // 1_000_000
+        most = least + (1 if self.tick % 1_000_000 else 0)
+        if least - late_ms >= limit_ms:
+            return True
+        return most + late_ms >= limit_ms and self.either()

@@ -8,10 +8,10 @@ from typing import Literal
 import msgspec
 
 OutcomeKind = Literal["detected", "eof", "quiet"]
-Asking = Literal["probe", "retransmit"]
-"""The role of the segments with which TCP asks a silent peer for a sign of life."""
-NOUNS: dict[Asking, str] = {"probe": "probe", "retransmit": "retransmission"}
-"""The same in words."""
+Asking = Literal["probe", "retransmit", "both", "syn"]
+"""The role of the segments with which TCP asks a silent peer for a sign of life; of SYN those after the first."""
+NOUNS: dict[Asking, str] = {"probe": "probe", "retransmit": "retransmission", "both": "probe", "syn": "retransmission"}
+"""The same in words; where both are sent retransmissions count among the probes."""
 MAX_PROBE_WINDOWS = 32
 """Predictions list the windows of this many probes; a live peer is probed for ever."""
 
@@ -36,7 +36,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     one CPU waits for another CPU to advance jiffies; 0 in virtual time). `arming_lag_ns`: how long after
     the last segment of the handshake the options may be set. `injection_ns`: how late a fault may be
     injected or healed, or data be written; less than a keepalive interval. `rtt_ns`: the longest round trip
-    that the handshake may have measured, from which the first retransmission's timeout comes.
+    that the handshake may have measured, from which the first retransmission's timeout comes. `write_ns`: how late data
+    may be written. `phase_ns`: the instant of arming, since a multiple of every bucket's width, where it is known.
     """
 
     hz: int
@@ -44,6 +45,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     arming_lag_ns: int = 0
     injection_ns: int = 0
     rtt_ns: int = 0
+    write_ns: int = 0
+    phase_ns: int | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,7 +48,7 @@ def draw(plan: Plan, events: Sequence[Event]) -> list[str]:
     lanes = [("seconds", scale.axis())]
     lanes += [("fault", _fault_lane(index, fault, story, scale)) for index, fault in enumerate(plan.scenario.faults)]
     probes = _probe_lane(story, scale)
-    in_flight = plan.prediction is not None and plan.prediction.asking == "retransmit"
+    in_flight = plan.prediction is not None and plan.prediction.asking in ("retransmit", "syn")
     lanes.append(("data" if in_flight else "probes", probes if probes.strip() else "none on the wire"))
     lanes += _claim_lanes(plan, story, scale)
     lanes += [("predicted", lane) for lane in _prediction_lanes(plan, scale)]

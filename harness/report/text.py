@@ -68,7 +68,7 @@ class VerdictTable:
 
 def _cells(verdict: Verdict) -> tuple[str, str, str, str, str]:
     probes = "-" if verdict.probes is None else str(verdict.probes)
-    if verdict.asking == "retransmit" and verdict.probes is not None:
+    if verdict.asking in ("retransmit", "syn") and verdict.probes is not None:
         probes = f"{probes} rtx"
     return verdict.verdict, verdict.name, _measured(verdict), _window(verdict), probes
 

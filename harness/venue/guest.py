@@ -14,9 +14,8 @@ from typing import Any
 
 from harness import capabilities
 from harness import plan as plans
+from harness.alarm import sleep_until
 from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot
-from harness.oracle import keepalive
-from harness.oracle.timerwheel import tick_ns
 from harness.plan import Plan
 from harness.run import execute
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
@@ -26,9 +25,6 @@ from harness.venue.handover import hand_over, say
 _libc = ctypes.CDLL(None)
 _PR_SET_TIMERSLACK = 29
 """Without it the kernel may wake a sleeper up to 50 microseconds late, together with others."""
-_TIMER_ABSTIME = 1
-LEAST_PERIOD = 8**4
-"""In jiffies: timers of the stack beside keepalive get the same phase too."""
 BEGIN, END = "\x1ebegin ", "\x1eend "
 """Lines on the console that tell the host which plan runs; followed by the plan's place in the job."""
 
@@ -87,14 +83,5 @@ def _unwatched(name: str, what: str, until_ns: int | None) -> None:
 
 def _align(plan: Plan) -> None:
     """Sleep until the clock is at a multiple of the wheel's period."""
-    side = plan.scenario.expect.side
-    period = max(LEAST_PERIOD, keepalive.phases(plans.settings_of(plan.scenario, side), plan.machine.hz))
-    period_ns = period * tick_ns(plan.machine.hz)
     now = time.monotonic_ns()
-    _sleep_until(now + -now % period_ns)
-
-
-def _sleep_until(moment_ns: int) -> None:
-    """Of CLOCK_MONOTONIC, to the nanosecond: time.sleep goes through a float."""
-    moment = (ctypes.c_int64 * 2)(*divmod(moment_ns, 1_000_000_000))
-    _libc.clock_nanosleep(time.CLOCK_MONOTONIC, _TIMER_ABSTIME, ctypes.byref(moment), None)
+    sleep_until(now + -now % plan.period_ns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from hypothesis import HealthCheck, assume
 from hypothesis import settings as hypothesis_settings
@@ -11,17 +11,20 @@ from hypothesis import strategies as st
 from harness.faults import (
     AnyFault,
     Blackhole,
+    FirewallFlush,
     FirewallIdle,
     LinkDown,
+    NatRebinding,
     PeerReboot,
     ProcessFreeze,
     ProcessKill,
 )
 from harness.faults.base import other
-from harness.lab.topology import SIDES, Side, Topology, layout
+from harness.faults.presets import Then
+from harness.lab.topology import SIDES, HostSpec, Kind, Side, Topology, layout
 from harness.oracle import timerwheel
 from harness.oracle.effects import Effect, Mechanism
-from harness.oracle.keepalive import phases
+from harness.oracle.established import phases
 from harness.oracle.prediction import Settings
 from harness.scenario import Endpoint, Expect, Keepalive, OutcomeName, Scenario, _problems
 
@@ -140,9 +143,7 @@ def blips(draw: st.DrawFn, *, hzs: tuple[int, ...] = HZS, highest_level: int = 3
 names = st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,9}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,9}){0,2}", fullmatch=True)
 seconds = st.integers(0, 10_000_000).map(float) | st.floats(0, 10_000_000)
 durations = st.integers(1, 10_000_000).map(float) | st.floats(0.001, 10_000_000)
-topologies = st.builds(
-    Topology, kind=st.sampled_from(("direct", "switched", "routed")), family=st.sampled_from(("ipv4", "ipv6"))
-)
+topologies = st.builds(Topology, kind=st.sampled_from(get_args(Kind)), family=st.sampled_from(("ipv4", "ipv6")))
 endpoints = st.builds(
     Endpoint,
     keepalive=st.booleans()
@@ -158,14 +159,31 @@ endpoints = st.builds(
 
 
 @st.composite
+def middleboxes(draw: st.DrawFn, kind: type[AnyFault], host: HostSpec, at_s: float) -> AnyFault:
+    """A fault of a host that forwards; where that does not track connections, one that it has nevertheless."""
+    if kind is NatRebinding and host.translates:
+        return NatRebinding(then=draw(st.sampled_from(("drop", "reset"))), at_s=at_s)
+    if kind is FirewallFlush and host.tracks:
+        if draw(st.booleans()):
+            return FirewallFlush(on=host.name, pickup="loose", at_s=at_s)
+        return FirewallFlush(on=host.name, then="reset" if draw(st.booleans()) else None, at_s=at_s)
+    timeout_s = draw(st.integers(1, 9999))
+    if draw(st.booleans()):
+        return FirewallIdle(on=host.name, timeout_s=timeout_s, pickup="loose")
+    then = draw(st.sampled_from(get_args(Then)))
+    return FirewallIdle(on=host.name, timeout_s=timeout_s, then=then, preset=draw(st.none() | st.just("palo-alto")))
+
+
+@st.composite
 def faults(draw: st.DrawFn, topology: Topology, observer: Side) -> AnyFault:
     """A fault that fits the topology and leaves the observer's program alone."""
     where = layout(topology)
     at_s = draw(seconds)
     for_s = draw(st.none() | durations)
     kind = draw(st.sampled_from(AnyFault.__args__))
-    if kind is FirewallIdle and where.middle == "router":
-        return FirewallIdle(timeout_s=draw(st.integers(1, 9999)), then=draw(st.sampled_from(("drop", "reset"))))
+    forwarding = [host for host in where.hosts if host.forwards]
+    if kind in (FirewallFlush, FirewallIdle, NatRebinding) and forwarding:
+        return draw(middleboxes(kind, draw(st.sampled_from(forwarding)), at_s))
     if kind is LinkDown:
         host = draw(st.sampled_from(where.hosts))
         named = len(host.interfaces) > 1 or draw(st.booleans())
@@ -177,7 +195,7 @@ def faults(draw: st.DrawFn, topology: Topology, observer: Side) -> AnyFault:
         return ProcessKill(on=other(observer), at_s=at_s)
     if kind is ProcessFreeze:
         return ProcessFreeze(on=other(observer), at_s=at_s, for_s=for_s)
-    on = draw(st.none() | st.sampled_from((where.middle, *SIDES)))
+    on = draw(st.none() | st.sampled_from((*where.middle, *SIDES)))
     direction = "both" if on not in SIDES else f"to-{on}"
     return Blackhole(on=on, direction=direction, at_s=at_s, for_s=for_s)  # type: ignore[arg-type]
 

@@ -74,9 +74,10 @@ def test_retransmissions_are_held_to_their_number_and_times() -> None:
 
 
 def test_what_the_oracle_has_no_model_of_needs_a_claim() -> None:
-    """Two writes, or the other side's."""
-    writer = Endpoint(writes_at_s=(1.0, 2.0))
+    """Data again before the loss probe of the first, or the peer's on a path that is cut."""
     claim: dict[str, Any] = {"outcome": "detected", "errno": "ETIMEDOUT", "window_s": (1, 2000)}
-    assert planned(Blackhole(at_s=0.5), client=writer, **claim).unpredictable == "data is written more than once"
-    other = planned(Blackhole(at_s=0.5), server=writer, **claim)
-    assert other.unpredictable == "the server writes data"
+    twice = Endpoint(writes_at_s=(1.0, 1.1))
+    again = planned(Blackhole(at_s=0.5), client=twice, **claim)
+    assert again.unpredictable == "data is written again before the loss probe of what was written before"
+    other = planned(Blackhole(at_s=0.5), server=Endpoint(writes_at_s=(1.0,)), **claim)
+    assert other.unpredictable == "the peer writes while the path is cut: its retransmissions decide"

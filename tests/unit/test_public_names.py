@@ -56,4 +56,8 @@ def test_the_plugin_loads_nothing_but_pytest() -> None:
     """Every pytest session in the environment loads it."""
     loaded = loaded_by("import harness.pytest_plugin")
     assert not (HEAVY - {"pytest", "asyncio"}) & loaded
-    assert {name for name in loaded if name.startswith("harness")} == {"harness", "harness.pytest_plugin"}
+    assert {name for name in loaded if name.startswith("harness")} == {
+        "harness",
+        "harness.pytest_plugin",
+        "harness.venue",
+    }

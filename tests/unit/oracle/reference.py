@@ -1,6 +1,6 @@
 """The keepalive timer from one known arming instant, written down as plainly as can be.
 
-No intervals, no forks: everything that `harness.oracle.keepalive.predict` leaves open is given here. Replaying every
+No intervals, no forks: everything that `harness.oracle.established.predict` leaves open is given here. Replaying every
 arming instant with it is what `predict` must be equal to.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, get_args
 
-from harness.oracle import keepalive, timerwheel
+from harness.oracle import established, timerwheel
 from harness.oracle.effects import Effect, Mechanism, Unpredictable, resolve
 from harness.oracle.prediction import Settings
 from tests.unit.strategies import Case
@@ -101,9 +101,8 @@ class Replay:
         self.idle, self.interval = settings.idle_s * hz, settings.interval_s * hz
         self.user_timeout = timerwheel.milliseconds_to_jiffies(settings.user_timeout_ms, hz)
         self.events = Events(effects, world.delays_ns)
-        box = self.events.first("expires")
         self.received = self.armed - world.lag_jiffies
-        self.box = Middlebox(box[0], hz, self.received) if box else None
+        self.boxes = [Middlebox(e, hz, self.received) for e in effects if e.mechanism == "expires"]
         self.unanswered = 0
         self.soft_errno: str | None = None
         self.probes: list[int] = []
@@ -154,9 +153,10 @@ class Replay:
             return
         self.seen.append(at_ns)
         lost = self.events.active(at_ns, "lost") is not None
-        if self.box is not None and (not lost or self.world.lost_beyond_box) and self.box.forgot(now):
-            lost = True
-            if self.box.then == "reset":
+        if not lost or self.world.lost_beyond_box:
+            forgetful = next((box for box in self.boxes if box.forgot(now)), None)
+            lost = lost or forgetful is not None
+            if forgetful is not None and forgetful.then == "reset":
                 self.finish("detected", "ECONNRESET", at_ns)
         if lost or self.events.active(at_ns, "answers-lost"):
             self.unanswered += 1
@@ -182,7 +182,7 @@ def instants(case: Case, delay_ns: int = 0) -> Iterator[int]:
     for span in resolve(case.effects):
         edges |= {edge + after for edge in span.edges_ns for after in (0, span.unsettled_ns, delay_ns)}
     within = sorted({0, tick - 1} | {-edge % tick for edge in edges} | {(1 - edge) % tick for edge in edges})
-    period = keepalive.phases(case.settings, case.hz)
+    period = established.phases(case.settings, case.hz)
     for jiffy in range(period, 2 * period):
         for fraction in within:
             yield jiffy * tick + fraction

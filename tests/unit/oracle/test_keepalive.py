@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.oracle import timerwheel
 from harness.oracle.effects import Effect, Unpredictable
-from harness.oracle.keepalive import predict
+from harness.oracle.established import predict
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
 from tests.unit import strategies
 from tests.unit.oracle.reference import firewall, replays
@@ -382,7 +382,7 @@ def test_a_firewalls_timeout_counts_from_the_last_probe_that_passed() -> None:
         ([Effect(mechanism="lost", from_s=2), Effect(mechanism="peer-closed", from_s=3)], "FIN"),
         ([Effect(mechanism="peer-forgot", from_s=2), Effect(mechanism="peer-closed", from_s=3)], "FIN"),
         ([firewall(10, "drop"), Effect(mechanism="peer-closed", from_s=20)], "FIN"),
-        ([firewall(10, "drop"), firewall(20, "drop")], "more than one middlebox"),
+        ([firewall(10, "reset-both"), firewall(20, "drop")], "one of several middleboxes"),
         ([firewall(10, "reset"), SILENCE], "before or beyond"),
         ([firewall(10, "reset"), Effect(mechanism="answers-lost")], "answers are lost"),
         ([firewall(70, "drop"), Effect(mechanism="lost", until_s=80)], "saw the probes that were lost"),

@@ -11,9 +11,9 @@ from hypothesis import event, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from harness.oracle import keepalive, timerwheel
+from harness.oracle import established, timerwheel
 from harness.oracle.effects import Effect, Unpredictable
-from harness.oracle.keepalive import predict
+from harness.oracle.established import predict
 from harness.oracle.prediction import MAX_PROBE_WINDOWS, Machine, Outcome, Prediction, Settings
 from tests.unit import strategies
 from tests.unit.oracle.reference import End, World, firewall, instants, replay, replays
@@ -169,7 +169,7 @@ def test_nothing_that_can_happen_in_real_time_is_outside_the_prediction(
         return
     outcomes: dict[Kind, Outcome] = {(o.kind, o.errno, o.rst): o for o in prediction.outcomes}
     tick = timerwheel.tick_ns(case.hz)
-    period_ns = keepalive.phases(case.settings, case.hz) * tick
+    period_ns = established.phases(case.settings, case.hz) * tick
 
     def delay() -> int:
         return random.choice((0, delay_ns, random.randint(0, delay_ns)))

@@ -1,0 +1,233 @@
+"""An established connection whose peer says nothing: what comes of it, over all that is not known beforehand.
+
+Detection is late by what the timer wheel rounds, and how much that is depends on the jiffy at which the
+connection was armed. Nobody knows it beforehand, so the prediction covers every arming instant of the wheel's
+period and every delay of faults: all that can happen, and nothing that cannot.
+
+Neither trying every instant nor trying some of them would do: the period has 262,144 jiffies for the
+default of two hours at HZ=1000, and a probe's distance from arming falls as arming moves on, then jumps up
+by a bucket, so an outage may be met by phases in the middle and by none at either end. Instead each replay
+notes, at every comparison, how much later arming could be for it to come out the same (`Course`). The next
+replay starts just beyond, and what lies between has one history, jiffy for jiffy.
+
+In virtual time the instant can be chosen (`Machine.phase_ns`): then one replay is all there is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import msgspec
+
+from harness.oracle import timerwheel
+from harness.oracle.course import Course, Moment
+from harness.oracle.effects import Effect
+from harness.oracle.prediction import (
+    MAX_PROBE_WINDOWS,
+    Asking,
+    Machine,
+    Outcome,
+    OutcomeKind,
+    Prediction,
+    Settings,
+    hull,
+)
+from harness.oracle.replay import Case, End, Run, follow
+
+
+def phases(settings: Settings, hz: int) -> int:
+    """The period, in jiffies, after which arming an idle connection later changes nothing but the date."""
+    idle = timerwheel.seconds_to_jiffies(settings.idle_s, hz)
+    interval = timerwheel.seconds_to_jiffies(settings.interval_s, hz)
+    return max(timerwheel.granularity(idle), timerwheel.granularity(interval))
+
+
+def predict(
+    settings: Settings,
+    machine: Machine,
+    effects: tuple[Effect, ...],
+    horizon_ns: int,
+    *,
+    writes_ns: tuple[int, ...] = (),
+    peer_writes_ns: tuple[int, ...] = (),
+) -> Prediction:
+    """Everything that can happen, over all that is not known: phase, delays of faults, late handlers.
+
+    `writes_ns`, `peer_writes_ns`: when each side writes a few bytes, after arming. The windows are exact in virtual
+    time. Where `machine` admits lateness they hold a little more than can happen, never less, but for one thing: a
+    late handler sets the next expiry later, and of all handlers either every one is taken to do so or none.
+
+    Raises Unpredictable where the model does not cover a combination of effects.
+    """
+    case = Case(settings, machine, effects, horizon_ns, writes_ns, peer_writes_ns)
+    ends: dict[tuple[OutcomeKind, str | None, bool], list[_Stretch]] = {}
+    windows: list[tuple[int, int]] = []
+    gaps: list[tuple[int, int]] = []
+    roles: set[Asking] = set()
+    for stretch in _all_stretches(case):
+        run = stretch.run
+        ends.setdefault((run.kind, run.errno, run.rst), []).append(stretch)
+        roles.update(asked.role for asked in run.asked)
+        _widen(windows, [stretch.window_ns(bucket) for bucket in run.seen[:MAX_PROBE_WINDOWS]])
+        _widen(gaps, stretch.gaps_ns()[: MAX_PROBE_WINDOWS - 1])
+    outcomes = (_outcome(stretches) for stretches in ends.values())
+    asking: Asking = "both" if len(roles) > 1 else next(iter(roles), "probe")
+    return Prediction(
+        outcomes=tuple(sorted(outcomes, key=lambda o: (o.kind, o.window_ns or (0, 0), o.rst))),
+        probe_windows_ns=tuple(windows),
+        horizon_ns=horizon_ns,
+        probe_gaps_ns=tuple(gaps),
+        asking=asking,
+    )
+
+
+def _widen(hulls: list[tuple[int, int]], windows: list[tuple[int, int]]) -> None:
+    """Make each hull hold the window at its place."""
+    for index, window in enumerate(windows):
+        if index == len(hulls):
+            hulls.append(window)
+        hulls[index] = hull([hulls[index], window])
+
+
+def _outcome(stretches: list[_Stretch]) -> Outcome:
+    """Fold the stretches of one kind of end into its hull."""
+    first = stretches[0].run
+    ends = [stretch.end_ns() for stretch in stretches if stretch.run.end is not None]
+    sent = [len(stretch.run.asked) for stretch in stretches]
+    seen = [len(stretch.run.seen) for stretch in stretches]
+    by_probes: dict[int, tuple[int, int] | None] = dict.fromkeys(sorted(set(seen)))
+    for number in by_probes if ends else ():
+        by_probes[number] = hull([stretch.end_ns() for stretch in stretches if len(stretch.run.seen) == number])
+    return Outcome(
+        kind=first.kind,
+        errno=first.errno,
+        window_ns=hull(ends) if ends else None,
+        probes=(min(sent), max(sent)),
+        probes_seen=(min(seen), max(seen)),
+        rst=first.rst,
+        why=first.why,
+        window_by_probes=by_probes,
+    )
+
+
+# --- all arming instants -------------------------------------------------------------------------------
+
+
+class _Stretch(msgspec.Struct, frozen=True):
+    """Arming instants that share the history `run`, from `armed_ns` on.
+
+    Everything but the first probe happens at the same jiffy for all of them, and arming is up to
+    `spread_ns` later than `armed_ns`; relative to the first probe it is `first_spread_ns` at most.
+    """
+
+    run: Run
+    case: Case
+    armed_ns: int
+    first_spread_ns: int
+    spread_ns: int
+
+    def window_ns(self, bucket: int) -> tuple[int, int]:
+        """When after arming the handler of `bucket` runs; the lower end itself is excluded."""
+        is_first = bool(self.run.asked) and bucket == self.run.asked[0].bucket
+        spread = self.first_spread_ns if is_first else self.spread_ns
+        after_ns = bucket * self.case.tick - self.armed_ns
+        return after_ns - spread - 1, after_ns + self.case.late * self.case.tick + self.run.drift_ns
+
+    def end_ns(self) -> tuple[int, int]:
+        """When after arming it ends."""
+        end: End | None = self.run.end
+        assert end is not None
+        if isinstance(end.when, Moment):
+            return end.when.ns + end.after_ns, end.when.ns + end.when.slack_ns + end.after_ns
+        window = self.window_ns(end.when)
+        return window[0] + end.after_ns, window[1] + end.after_ns
+
+    def gaps_ns(self) -> list[tuple[int, int]]:
+        """From each probe on the wire to the next; the first one may be nearer in some of the rows."""
+        gaps = []
+        for earlier, later in itertools.pairwise(self.run.seen):
+            gap = (later - earlier) * self.case.tick
+            nearer = self.spread_ns - self.first_spread_ns if earlier == self.run.asked[0].bucket else 0
+            gaps.append((gap - nearer, gap))
+        return gaps
+
+
+def _all_stretches(case: Case) -> Iterator[_Stretch]:
+    if case.machine.phase_ns is not None:
+        for late in range(case.late + 1):
+            armed_ns = _beginning(case) + case.machine.phase_ns
+            for run, _ in _all_replays(case, armed_ns, late, rows=False):
+                yield _Stretch(run, case, armed_ns, 0, 0)
+    elif case.is_idle:
+        yield from _rectangles(case)
+    else:
+        yield from _sweep(case)
+
+
+def _beginning(case: Case) -> int:
+    """A multiple of every bucket's width."""
+    return (1 << timerwheel.SHIFT * timerwheel.LEVELS) * case.tick
+
+
+def _sweep(case: Case) -> Iterator[_Stretch]:
+    """Stretches one after the other, until they cover the period of the widest bucket that any of them met."""
+    for late in range(case.late + 1):
+        origin_ns = _beginning(case)
+        done_ns, period = 0, 1
+        while done_ns < period * case.tick:
+            replays = _all_replays(case, origin_ns + done_ns, late, rows=False)
+            period = max(period, *(course.widest for _, course in replays))
+            left_ns = period * case.tick - done_ns - 1
+            spread = min(left_ns, *(course.room_ns for _, course in replays))
+            for run, _ in replays:
+                yield _Stretch(run, case, origin_ns + done_ns, spread, spread)
+            done_ns += spread + 1
+
+
+def _rectangles(case: Case) -> Iterator[_Stretch]:
+    """Stretches of arming an idle connection that together cover the wheel's period, for every lateness.
+
+    The period is laid out in rows. The timer is armed anywhere in a row for one and the same first
+    bucket; there are several rows only where the interval's buckets are wider than the idle time's, and
+    what follows the first probe is then mostly the same for all rows. So a stretch is a rectangle: some
+    rows, some part of each.
+    """
+    period = phases(case.settings, case.hz)
+    width = timerwheel.granularity(case.idle)
+    row_ns = width * case.tick
+    origin_ns = ((case.idle // period + 2) * period - case.idle) * case.tick
+    whole = (0, period // width - 1, 0, row_ns - 1)
+    pending = [(late, whole) for late in range(case.late + 1)]
+    while pending:
+        late, (row, last_row, start, end) = pending.pop()
+        armed_ns = origin_ns + row * row_ns + start
+        replays = _all_replays(case, armed_ns, late, rows=True)
+        room = min(course.room_ns for _, course in replays)
+        same_row_end = min(end, start + room, *(start + c.first_room_ns for _, c in replays))
+        same_last_row = min(
+            last_row,
+            row + (room - (same_row_end - start)) // row_ns,
+            *(row + course.first_later // width for _, course in replays),
+        )
+        spread = same_row_end - start
+        for run, _ in replays:
+            yield _Stretch(run, case, armed_ns, spread, spread + (same_last_row - row) * row_ns)
+        if same_last_row < last_row:
+            pending.append((late, (same_last_row + 1, last_row, start, same_row_end)))
+        if same_row_end < end:
+            pending.append((late, (row, last_row, same_row_end + 1, end)))
+
+
+def _all_replays(case: Case, armed_ns: int, late: int, *, rows: bool) -> list[tuple[Run, Course]]:
+    """One arming instant, every way that the unknown delays allow."""
+    replays = []
+    script: list[bool] = []
+    while True:
+        course = Course(armed_ns, script, tick=case.tick, late=case.late, lag=case.lag, rows=rows)
+        replays.append((follow(case, course, late), course))
+        while script and not script[-1]:
+            script.pop()
+        if not script:
+            return replays
+        script[-1] = False

@@ -1,0 +1,509 @@
+"""The timers of an established connection, followed from one arming instant: net/ipv4/tcp_timer.c as a replay.
+
+Three timers watch a peer that says nothing. Keepalive asks while nothing is to be sent; data in flight has the loss
+probe and then the retransmission timer; data that cannot be sent has the probe timer. Keepalive stands back for the
+other two. What they share is shared here as in the kernel: unanswered probes, the time of the last segment received,
+the soft error. Data is a few bytes, less than a segment.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Literal
+
+import msgspec
+
+from harness.oracle import timerwheel
+from harness.oracle.backoff import LEAST_TIMEOUT_US, LONGEST_TIMEOUT_S, RETRIES, model_timeout_ms
+from harness.oracle.course import Course, Moment, When
+from harness.oracle.effects import Effect, Unpredictable
+from harness.oracle.path import Network, Path
+from harness.oracle.prediction import Machine, OutcomeKind, Settings
+
+LEAST_WAIT = 2
+"""TCP_TIMEOUT_MIN, in jiffies."""
+RETRANSMITTED_SAMPLE_US = 1000
+"""The round trip that the echo of a timestamp tells is at least one of its ticks (tcp_input.c:tcp_rtt_tsopt_us)."""
+ICMP_BURST = 6
+"""XRLIM_BURST_FACTOR (net/ipv4/inetpeer.c:inet_peer_xrlim_allow): so many ICMP errors at once, then one a time."""
+
+Ask = Literal["probe", "retransmit"]
+Kind = Literal["write", "peer-writes", "fin", "rst"]
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """Something that happens at a moment of the program's or the peer's choosing."""
+
+    moment: Moment
+    kind: Kind
+
+
+class Case:
+    """A prediction's question in the kernel's units: jiffies, and nanoseconds after arming.
+
+    `writes_ns`, `peer_writes_ns`: when the observed side, and its peer, write a few bytes.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        machine: Machine,
+        effects: tuple[Effect, ...],
+        horizon_ns: int,
+        writes_ns: tuple[int, ...] = (),
+        peer_writes_ns: tuple[int, ...] = (),
+    ) -> None:
+        hz = machine.hz
+        self.settings, self.machine, self.horizon_ns, self.hz = settings, machine, horizon_ns, hz
+        self.idle = timerwheel.seconds_to_jiffies(settings.idle_s, hz)
+        self.interval = timerwheel.seconds_to_jiffies(settings.interval_s, hz)
+        self.user_timeout = timerwheel.milliseconds_to_jiffies(settings.user_timeout_ms, hz)
+        self.longest = LONGEST_TIMEOUT_S * hz
+        self.tick = timerwheel.tick_ns(hz)
+        self.late = machine.late_jiffies
+        self.lag = -(-machine.arming_lag_ns // self.tick)
+        self.network = Network(effects, hz, machine.injection_ns, horizon_ns)
+        self.limit_ms = limit_ms(settings, hz)
+        self.is_idle = not writes_ns and not peer_writes_ns
+        self.write_slack_ns = machine.write_ns
+        self.planned = self._plan(writes_ns, peer_writes_ns)
+
+    def _plan(self, writes_ns: tuple[int, ...], peer_writes_ns: tuple[int, ...]) -> tuple[Planned, ...]:
+        slack, delay = self.write_slack_ns, self.machine.injection_ns
+        planned = [Planned(Moment(ns, slack), "write") for ns in writes_ns]
+        planned += [Planned(Moment(ns, slack), "peer-writes") for ns in peer_writes_ns]
+        arrivals: tuple[tuple[int | None, Kind], ...] = (
+            (self.network.closing_ns, "fin"),
+            (self.network.reset_ns, "rst"),
+        )
+        planned += [Planned(Moment(ns, delay), kind) for ns, kind in arrivals if ns is not None]
+        planned.sort(key=lambda each: each.moment.ns)
+        for earlier, later in itertools.pairwise(planned):
+            if earlier.moment.ns + earlier.moment.slack_ns > later.moment.ns:
+                raise Unpredictable(f"which comes first decides, {earlier.kind} or {later.kind}; move one of them")
+        return tuple(each for each in planned if each.moment.ns <= self.horizon_ns)
+
+    def timeout(self, round_trip_us: int) -> int:
+        """The retransmission timeout in jiffies, without back-off (tcp_input.c:__tcp_set_rto)."""
+        return -(-(LEAST_TIMEOUT_US + round_trip_us) * self.hz // 1_000_000)
+
+
+def limit_ms(settings: Settings, hz: int) -> int:
+    """How long retransmissions go on, from the timer's first one."""
+    base = timerwheel.milliseconds_to_jiffies(LEAST_TIMEOUT_US // 1000, hz)
+    return settings.user_timeout_ms or model_timeout_ms(RETRIES, base, hz)
+
+
+def longest_ns(settings: Settings, hz: int) -> int:
+    """More than giving up data in flight can take, from the write on."""
+    return limit_ms(settings, hz) * 5_000_000 // 4 + 10_000_000_000
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A segment that asks for a sign of life; `seen`: it reached the wire."""
+
+    bucket: int
+    role: Ask
+    seen: bool
+
+
+class End(msgspec.Struct, frozen=True):
+    """When something was noticed: in a bucket's handler or at a moment, and `after_ns` later."""
+
+    when: When
+    after_ns: int = 0
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of one replay, and what was asked before it. `drift_ns`: how much later all of it may have been."""
+
+    kind: OutcomeKind
+    errno: str | None = None
+    end: End | None = None
+    asked: tuple[Asked, ...] = ()
+    rst: bool = False
+    why: str = "nothing reaches the application"
+    drift_ns: int = 0
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """The buckets of what reached the wire."""
+        return tuple(each.bucket for each in self.asked if each.seen)
+
+
+class _Timer(msgspec.Struct, frozen=True):
+    kind: Literal["loss-probe", "retransmit", "probe"]
+    bucket: int
+
+
+def follow(case: Case, course: Course, late: int) -> Run:
+    """Follow the timers from arming until something is noticed or the horizon passes.
+
+    Every handler sets the next expiry as if it ran `late` jiffies after its bucket.
+    """
+    return _Replay(case, course, late).follow()
+
+
+class _Replay:
+    """The state of one replay; names as in struct tcp_sock where there is one."""
+
+    def __init__(self, case: Case, course: Course, late: int) -> None:
+        self.case, self.course, self.late = case, course, late
+        self.path = Path(case.network, course)
+        self.planned = list(case.planned)
+        self.asked: list[Asked] = []
+        self.end: Run | None = None
+        self.received: When | None = None
+        self.probes_out = 0
+        self.soft_errno: str | None = None
+        self.keepalive: int | None = None
+        self.first_keepalive = case.settings.keepalive
+        self.timer: _Timer | None = None
+        self.in_flight = self.queued = False
+        self.retransmits = self.backoff = 0
+        self.retrans_stamp: int | None = None
+        self.probes_stamp: int | None = None
+        self.srtt = 1
+        self.rto = self.base = 0
+        self.reverted = False
+        self.icmp_tokens, self.icmp_last = ICMP_BURST * case.longest, 0
+
+    def follow(self) -> Run:
+        while self.end is None:
+            self._step()
+        return self.end
+
+    # --- what comes next -------------------------------------------------------------------------------
+
+    def _step(self) -> None:
+        timer = self._due_timer()
+        bucket = self.keepalive if timer is None else timer.bucket
+        over = bucket is None or self.course.passed(bucket, self.case.horizon_ns + 1)
+        if self.planned and (over or self._comes_first(self.planned[0].moment, bucket)):
+            self._happen(self.planned.pop(0))
+        elif over:
+            self._finish("quiet")
+        elif bucket is not None and not self._box_resets(bucket):
+            if timer is None:
+                self._on_keepalive(bucket)
+            else:
+                self.timer = None
+                handlers = {
+                    "loss-probe": self._on_loss_probe,
+                    "retransmit": self._on_retransmit,
+                    "probe": self._on_probe,
+                }
+                handlers[timer.kind](bucket)
+
+    def _due_timer(self) -> _Timer | None:
+        """The write timer where it is due first; else None, and keepalive's bucket is known if there is one.
+
+        Where the first of keepalive lies is asked for no earlier than it matters, since that narrows the phases.
+        """
+        earliest = self.keepalive
+        if self.first_keepalive:
+            first_ns = self.case.idle * self.case.tick
+            if self.planned and self.planned[0].moment.ns + self.planned[0].moment.slack_ns <= first_ns:
+                return self.timer or _Timer("probe", 1 << 61)
+            earliest = self.course.armed + self.case.idle + 1
+        if self.timer is not None and (earliest is None or self.timer.bucket <= earliest):
+            return self.timer
+        if self.first_keepalive:
+            self.first_keepalive = False
+            self.keepalive = self.course.fire(self.course.armed + self.case.idle, self.course.armed)
+            return self._due_timer()
+        return None
+
+    def _comes_first(self, moment: Moment, bucket: int | None) -> bool:
+        return bucket is None or self.course.passed(bucket, moment.ns, moment.slack_ns)
+
+    def _happen(self, planned: Planned) -> None:
+        moment = planned.moment
+        if planned.kind == "fin":
+            self.path.arrive("the peer's FIN", moment.ns)
+            self._finish("eof", why="the peer's kernel sends FIN when its process ends", end=End(moment))
+            return
+        if planned.kind == "rst":
+            self.path.arrive("the RST", moment.ns)
+            self._finish("detected", errno="ECONNRESET", why="an RST arrives", end=End(moment))
+            return
+        if self._box_resets(moment):
+            return
+        self.course.drift_ns = max(self.course.drift_ns, moment.slack_ns)
+        if planned.kind == "write":
+            self._write(moment)
+        elif self.case.network.is_cut_at(moment.ns):
+            raise Unpredictable("the peer writes while the path is cut: its retransmissions decide")
+        else:
+            self.path.receive(moment)
+            self._hear(moment)
+
+    def _box_resets(self, when: When) -> bool:
+        """Whether a middlebox that resets both ends has forgotten the flow by then."""
+        box = next(iter(self.case.network.boxes), None)
+        if box is None or box.then != "reset-both":
+            return False
+        timeout, last = self.case.network.box_timeout(box), self.path.last_seen
+        if not self.course.waited(when, last, timeout):
+            return False
+        timeout_ns = round((box.timeout_s or 0) * 1e9)
+        lag_ns = self.case.machine.arming_lag_ns
+        end = End(Moment(-lag_ns, lag_ns) if last is None else last, timeout_ns)
+        self._finish("detected", errno="ECONNRESET", why="the firewall, whose state expired, resets both ends", end=end)
+        return True
+
+    def _finish(
+        self, kind: OutcomeKind, *, errno: str | None = None, why: str = "", end: End | None = None, rst: bool = False
+    ) -> None:
+        self.end = Run(
+            kind=kind,
+            errno=errno,
+            end=end,
+            asked=tuple(self.asked),
+            rst=rst,
+            why=why or "nothing reaches the application",
+            drift_ns=self.course.drift_ns,
+        )
+
+    def _hear(self, when: When) -> None:
+        """A segment from the peer acknowledges all there is (tcp_input.c:tcp_ack)."""
+        self.received, self.probes_out, self.soft_errno = when, 0, None
+
+    def _set(self, kind: Literal["loss-probe", "retransmit", "probe"], jiffies: int, when: When) -> None:
+        if isinstance(when, Moment):
+            bucket = self.course.fire_after(when, jiffies)
+        else:
+            bucket = self.course.fire(when + self.late + jiffies, when + 1)
+        self.timer = _Timer(kind, bucket)
+
+    # --- keepalive -------------------------------------------------------------------------------------
+
+    def _on_keepalive(self, bucket: int) -> None:
+        """tcp_timer.c:tcp_keepalive_timer."""
+        case, course = self.case, self.course
+        if self.in_flight or self.queued:
+            self.keepalive = course.fire(bucket + self.late + case.idle, bucket + 1)
+        # Before the first answer the elapsed time holds the idle time, and after an answer to the
+        # first probe it does wherever there are several rows: the interval is the longer one then.
+        elif isinstance(self.received, Moment) and not course.waited(bucket, self.received, case.idle):
+            self.keepalive = course.fire_after(self.received, case.idle, bucket + 1)
+        elif isinstance(self.received, int) and bucket - self.received < case.idle:
+            self.keepalive = course.fire(self.received + self.late + case.idle, bucket + 1)
+        elif self._gives_up(bucket):
+            self._finish(
+                "detected",
+                errno=self.soft_errno or "ETIMEDOUT",
+                end=End(bucket),
+                rst=not self.path.is_cut_locally(bucket),
+                why=self._reason(),
+            )
+        else:
+            self._probe(bucket)
+            self.keepalive = None if self.end else course.fire(bucket + self.late + case.interval, bucket + 1)
+
+    def _gives_up(self, bucket: int) -> bool:
+        """TCP_USER_TIMEOUT replaces the count, and needs one unanswered probe."""
+        if self.case.user_timeout:
+            return self.probes_out > 0 and self.course.waited(bucket, self.received, self.case.user_timeout)
+        return self.probes_out >= self.case.settings.count
+
+    def _probe(self, bucket: int) -> None:
+        if self.course.first_probe is None and not self.asked:
+            self.course.first_probe = bucket
+        fate, effect = self.path.send(bucket, self.probes_out)
+        local = fate == "lost-locally"
+        self.asked.append(Asked(bucket, "probe", not local))
+        if fate == "reset":
+            why = f"{_resetter(effect)} answers probe {self.probes_out + 1} with RST"
+            self._finish("detected", errno="ECONNRESET", end=End(bucket), why=why)
+        elif fate == "answered":
+            self._hear(bucket)
+        else:
+            self.probes_out += 1
+            self.soft_errno = (effect.errno if effect and local else None) or self.soft_errno
+
+    def _reason(self) -> str:
+        settings = self.case.settings
+        text = f"{self.probes_out} {'probe' if self.probes_out == 1 else 'probes'} unanswered"
+        if settings.user_timeout_ms:
+            text = f"TCP_USER_TIMEOUT of {settings.user_timeout_ms / 1000:g} s passed with {text}"
+        if self.soft_errno:
+            text += f"; the soft error {self.soft_errno} of the last failed probe is reported"
+        return text
+
+    # --- data in flight --------------------------------------------------------------------------------
+
+    def _write(self, moment: Moment) -> None:
+        """A few bytes: sent at once, or kept back while others are in flight (Nagle, RFC 1122 4.2.3.4)."""
+        if self.timer is not None and self.timer.kind == "loss-probe":
+            raise Unpredictable("data is written again before the loss probe of what was written before")
+        if self.in_flight or self.queued:
+            self.queued = True
+            return
+        self._sample_round_trip()
+        fate, effect = self.path.send(moment, 0)
+        if fate == "reset":
+            why = f"{_resetter(effect)} answers the data with RST"
+            self._finish("detected", errno="ECONNRESET", end=End(moment), why=why)
+        elif fate == "answered":
+            self._hear(moment)
+            self._measure(0)
+        elif effect is not None and fate == "lost-locally" and not effect.swallowed:
+            self._park(effect, moment)
+        else:
+            self.in_flight = True
+            self._report(effect, moment)
+            self._set("loss-probe", self.rto, moment)
+
+    def _sample_round_trip(self) -> None:
+        """The timeout as it is now. In real time any round trip that is allowed may have been measured."""
+        longest = self.case.timeout(self.case.machine.rtt_ns // 1000)
+        shortest = self.case.timeout(0)
+        self.base = self.case.timeout(self.srtt >> 3)
+        if longest > shortest:
+            self.base = shortest
+            while self.base < longest and not self.course.either():
+                self.base += 1
+        self.rto, self.backoff = self.base, 0
+
+    def _measure(self, sample_us: int) -> None:
+        """tcp_input.c:tcp_rtt_estimator, as far as it changes the timeout."""
+        self.srtt = max(1, self.srtt + sample_us - (self.srtt >> 3))
+
+    def _on_loss_probe(self, bucket: int) -> None:
+        """tcp_output.c:tcp_send_loss_probe: sent again, or what was kept back in its place; then the timer in full."""
+        if self._resend(bucket, "the loss probe"):
+            self._set("retransmit", self.rto, bucket)
+
+    def _on_retransmit(self, bucket: int) -> None:
+        """tcp_timer.c:tcp_retransmit_timer."""
+        if self.retrans_stamp is not None and self.course.reached_ms(bucket, self.retrans_stamp, self.case.limit_ms):
+            self._finish("detected", errno=self.soft_errno or "ETIMEDOUT", end=End(bucket), why=self._lost_reason())
+            return
+        if self.retrans_stamp is None:
+            self.retrans_stamp = bucket
+        self.retransmits += 1
+        if not self._resend(bucket, f"retransmission {self.retransmits}"):
+            return
+        self.backoff += 1
+        self.rto = min(2 * self.rto, self.case.longest)
+        if self.reverted:
+            self.backoff -= 1
+            self.rto = min(self.base << self.backoff, self.case.longest)
+            self._set("retransmit", self.rto, bucket)
+        else:
+            self._set("retransmit", self._clamped(bucket), bucket)
+
+    def _clamped(self, bucket: int) -> int:
+        """tcp_timer.c:tcp_clamp_rto_to_user_timeout."""
+        limit_ms = self.case.settings.user_timeout_ms
+        if not limit_ms:
+            return self.rto
+        assert self.retrans_stamp is not None
+        left_ms = limit_ms - self.course.elapsed_ms(bucket, self.retrans_stamp)
+        return min(self.rto, timerwheel.milliseconds_to_jiffies(left_ms, self.case.hz)) if left_ms > 0 else 1
+
+    def _resend(self, bucket: int, what: str) -> bool:
+        """Send what is in flight again; returns whether it is still unanswered."""
+        fate, effect = self.path.send(bucket, self.retransmits)
+        local = fate == "lost-locally"
+        if effect is not None and local and not effect.swallowed:
+            raise Unpredictable("data is in flight when its own host cannot send any more")
+        self.asked.append(Asked(bucket, "retransmit", not local))
+        self.reverted = False
+        if fate == "reset":
+            why = f"{_resetter(effect)} answers {what} with RST"
+            self._finish("detected", errno="ECONNRESET", end=End(bucket), why=why)
+        elif fate == "answered":
+            self._deliver(bucket)
+        else:
+            self.reverted = self._report(effect, bucket) and effect is not None and effect.reverts
+            return True
+        return False
+
+    def _deliver(self, bucket: int) -> None:
+        """All that is in flight is acknowledged; what was kept back follows at once."""
+        self._hear(bucket)
+        self._measure(RETRANSMITTED_SAMPLE_US)
+        if self.queued:
+            self._measure(0)
+        self.in_flight = self.queued = False
+        self.retransmits, self.retrans_stamp = 0, None
+
+    def _report(self, effect: Effect | None, when: When) -> bool:
+        """Whether what is lost is answered by an ICMP error: a router sends no more than so many (icmp_ratelimit)."""
+        if effect is not None and effect.unknown:
+            raise Unpredictable(f"data is written, and {effect.unknown}")
+        if effect is None or effect.reported is None:
+            return False
+        now = when if isinstance(when, int) else (self.course.armed_ns + when.ns) // self.case.tick
+        interval = round(effect.reports_every_s * self.case.hz)
+        self.icmp_tokens = min(self.icmp_tokens + now - self.icmp_last, ICMP_BURST * interval)
+        self.icmp_last = now
+        if self.icmp_tokens < interval:
+            return False
+        self.icmp_tokens -= interval
+        self.soft_errno = effect.reported
+        return True
+
+    def _lost_reason(self) -> str:
+        text = f"retransmissions go unanswered for {self.case.limit_ms / 1000:g} s (tcp_retries2 = {RETRIES})"
+        if self.case.settings.user_timeout_ms:
+            text = "the user timeout passes without an acknowledgement of the data"
+        return text + (f"; the ICMP error says {self.soft_errno}" if self.soft_errno else "")
+
+    # --- data that cannot be sent ----------------------------------------------------------------------
+
+    def _park(self, effect: Effect, moment: Moment) -> None:
+        """Data that its own host refuses to send stays in the queue; the probe timer tries it again."""
+        self.queued = True
+        self.soft_errno = effect.errno or self.soft_errno
+        self._set("probe", self.base, moment)
+
+    def _on_probe(self, bucket: int) -> None:
+        """tcp_timer.c:tcp_probe_timer, tcp_output.c:tcp_send_probe0."""
+        case = self.case
+        if self.probes_stamp is None:
+            self.probes_stamp = bucket
+        elif case.user_timeout and self.course.waited(bucket, self.probes_stamp, case.user_timeout):
+            why = "the user timeout passes and the data cannot be sent"
+            self._finish("detected", errno=self.soft_errno or "ETIMEDOUT", end=End(bucket), why=why)
+            return
+        if self.probes_out >= RETRIES:
+            why = f"{self.probes_out} attempts to send the data fail (tcp_retries2 = {RETRIES})"
+            self._finish("detected", errno=self.soft_errno or "ETIMEDOUT", end=End(bucket), why=why)
+            return
+        fate, effect = self.path.send(bucket, 0)
+        if fate == "lost-locally" and effect is not None and not effect.swallowed:
+            self._try_later(effect, bucket)
+            return
+        self.probes_out = self.backoff = 0
+        self.probes_stamp = None
+        if fate == "reset":
+            why = f"{_resetter(effect)} answers the data with RST"
+            self._finish("detected", errno="ECONNRESET", end=End(bucket), why=why)
+        elif fate == "answered":
+            self.queued = False
+            self._hear(bucket)
+            self._measure(0)
+        else:
+            self.in_flight, self.queued = True, False
+            self._report(effect, bucket)
+            self._set("retransmit", self.rto, bucket)
+
+    def _try_later(self, effect: Effect, bucket: int) -> None:
+        case = self.case
+        self.probes_out += 1
+        self.soft_errno = effect.errno or self.soft_errno
+        self.backoff = min(self.backoff + 1, RETRIES)
+        steepest = (LONGEST_TIMEOUT_S * 1_000_000 // LEAST_TIMEOUT_US).bit_length()
+        wait = min(self.base << min(self.backoff, steepest), case.longest)
+        if case.user_timeout:
+            assert self.probes_stamp is not None
+            wait = min(wait, max(self.probes_stamp + case.user_timeout - bucket, LEAST_WAIT))
+        self._set("probe", wait, bucket)
+
+
+def _resetter(effect: Effect | None) -> str:
+    expired = effect is not None and effect.mechanism == "expires"
+    return "the firewall, whose state expired," if expired else "the peer's host"
