@@ -19,16 +19,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from harness.errors import ScenarioError
-from harness.faults import (
-    AnyFault,
-    Blackhole,
-    Failover,
-    HostSuspend,
-    PeerReboot,
-    ProcessFreeze,
-    ProcessKill,
-    StopsReading,
-)
+from harness.faults import AnyFault, Blackhole, Failover, HostSuspend, PeerReboot
 from harness.faults.base import Duration, Misplaced, Seconds
 from harness.lab.topology import SIDES, Layout, Side, Topology, layout
 
@@ -153,7 +144,7 @@ def _problems(scenario: Scenario) -> Iterator[Misplaced]:
     yield from _contradictions(scenario, where)
     yield from _expectation_problems(scenario.expect, has_fault=any(not fault.standing for fault in scenario.faults))
     yield from _state_problems(scenario)
-    yield from _program_problems(scenario)
+    yield from _host_problems(scenario)
     for side in SIDES:
         yield from _endpoint_problems(side, scenario.endpoint(side))
 
@@ -185,12 +176,9 @@ def _state_problems(scenario: Scenario) -> Iterator[Misplaced]:
         yield Misplaced("expect.outcome", "eof", "another: who does not read does not see the end of the stream")
 
 
-def _program_problems(scenario: Scenario) -> Iterator[Misplaced]:
-    """What the endpoints do must go with what faults do to their programs."""
-    for index, fault in enumerate(scenario.faults):
-        if isinstance(fault, ProcessKill) and fault.unread and not _may_have_unread(scenario, fault):
-            expected = "false, or data written before it while the program does not read (reads = false, or a fault)"
-            yield Misplaced(f"faults[{index}].unread", fault.unread, expected)
+def _host_problems(scenario: Scenario) -> Iterator[Misplaced]:
+    """What the endpoints do must go with what faults do to their hosts."""
+    for fault in scenario.faults:
         if isinstance(fault, HostSuspend):
             end = scenario.endpoint(fault.on)
             if end.keepalive_settings is not None:
@@ -198,17 +186,6 @@ def _program_problems(scenario: Scenario) -> Iterator[Misplaced]:
                 yield Misplaced(f"{fault.on}.keepalive", end.keepalive, expected)
             if end.writes_at_s:
                 yield Misplaced(f"{fault.on}.writes_at_s", list(end.writes_at_s), "none by a host that is suspended")
-
-
-def _may_have_unread(scenario: Scenario, kill: ProcessKill) -> bool:
-    """Whether data may lie unread when a program is killed; the client's own comes back to it as an echo."""
-    writers: tuple[Side, ...] = SIDES if kill.on == "client" else ("client",)
-    written = [at_s for side in writers for at_s in scenario.endpoint(side).writes_at_s if at_s <= kill.at_s]
-    if not scenario.endpoint(kill.on).reads:
-        return bool(written)
-    holds = [fault for fault in scenario.faults if isinstance(fault, ProcessFreeze | StopsReading)]
-    holds = [hold for hold in holds if hold.on == kill.on and (hold.until_s is None or hold.until_s >= kill.at_s)]
-    return any(hold.at_s <= at_s for hold in holds for at_s in written)
 
 
 def _contradictions(scenario: Scenario, where: Layout) -> Iterator[Misplaced]:

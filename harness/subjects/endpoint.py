@@ -123,10 +123,11 @@ class Endpoint:
     def write(self, size: int, *, noted: bool = True) -> int:
         """Write octets without waiting, as far as the socket takes them; returns how many, which `noted` emits too."""
         before = time.monotonic_ns()
-        try:
-            taken = self.sock.send((PATTERN * (size // len(PATTERN) + 1))[:size])
-        except OSError:
-            taken = 0
+        left = memoryview((PATTERN * (size // len(PATTERN) + 1))[:size])
+        with contextlib.suppress(OSError):
+            while left:
+                left = left[self.sock.send(left) :]
+        taken = size - len(left)
         if noted:
             took_ns = time.monotonic_ns() - before
             self.emit("subject.wrote", at_ns=before, written=taken > 0, octets=taken, took_ns=took_ns)

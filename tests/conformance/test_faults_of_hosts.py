@@ -1,0 +1,159 @@
+"""Faults of a whole host and of the program on it: what each leaves behind, and what becomes of data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from harness.faults import AnyFault, Failover, HostSuspend, ProcessKill, StopsReading
+from harness.faults.base import other
+from harness.lab.topology import SIDES, Side
+from harness.scenario import Endpoint
+from harness.workbench import Link, Workbench
+from tests.conformance.test_faults import LABS, LOST_S, TOPOLOGIES, Case
+from tests.conformance.traces import network_untouched, nothing_held
+
+pytestmark = pytest.mark.conformance
+
+
+def on_both_sides(make: Callable[[Side], AnyFault]) -> pytest.MarkDecorator:
+    """Parametrise with a fault of either side in every topology."""
+    cases = [Case(make(side), topology) for topology in TOPOLOGIES for side in SIDES]
+    return pytest.mark.parametrize("case", cases, ids=str)
+
+
+@pytest.fixture(params=LABS)
+def bench(request: pytest.FixtureRequest, case: Case) -> Iterator[Workbench]:
+    """A workbench over each lab there is, in the case's topology, which leaves nothing behind."""
+    with nothing_held(), LABS[request.param](case.topology.kind, case.topology.family) as built:
+        yield built
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _untouched() -> Iterator[None]:
+    """No fault touches the network that the tests run in."""
+    with network_untouched():
+        yield
+
+
+def arrives(bench: Workbench, link: Link, side: Side, within_s: float = 2.0) -> bool:
+    """Whether data that a side sends, and all before it, comes to the client in time."""
+    assert link._connection.say(side)
+    return waits(bench, link, within_s)
+
+
+def waits(bench: Workbench, link: Link, within_s: float = 2.0) -> bool:
+    """Whether what was sent comes to the client in time."""
+    bench.loop.wait(time.monotonic_ns() + round(within_s * 1e9), lambda: link._connection.echo_is_over)
+    return link._connection.echoed
+
+
+def lies_unread(bench: Workbench, side: Side) -> bool:
+    """Whether, before long, data lies unread on a host."""
+    deadline = time.monotonic() + 2
+    while not bench.host(side).unread() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return bench.host(side).unread() > 0
+
+
+@on_both_sides(lambda side: Failover(on=side))
+def test_an_announced_failover_bites(bench: Workbench, case: Case) -> None:
+    """The neighbours send to the new host, which answers what it does not know with RST."""
+    assert isinstance(case.fault, Failover)
+    observer = other(case.fault.on)
+    link = bench.connect(observe=observer)
+    assert link.echo()
+    with bench.inject(case.fault) as injection:
+        proof = injection.gather()
+        assert proof.level == "bit"
+        assert ":80; " in proof.found
+        assert link._connection.say(observer)
+        assert link.wait(within_s=2).errno == "ECONNRESET"
+
+
+@on_both_sides(lambda side: Failover(on=side, announced=False))
+def test_a_silent_failover_bites(bench: Workbench, case: Case) -> None:
+    """The neighbours send to a MAC address that nobody has any more."""
+    assert isinstance(case.fault, Failover)
+    observer = other(case.fault.on)
+    link = bench.connect(observe=observer)
+    assert link.echo()
+    with bench.inject(case.fault) as injection:
+        proof = injection.gather()
+        assert proof.level == "bit"
+        assert "sends to 02:77:00:00:" in proof.found
+        assert link._connection.say(observer)
+        assert link.wait(within_s=LOST_S).kind == "quiet"
+
+
+@on_both_sides(lambda side: HostSuspend(on=side))
+def test_a_suspended_host_goes_on_where_it_was(bench: Workbench, case: Case) -> None:
+    """In place until a segment meets it, then bit; what was sent meanwhile is sent again when it is back."""
+    assert isinstance(case.fault, HostSuspend)
+    observer = other(case.fault.on)
+    link = bench.connect(observe=observer, processes=case.fault.processes())
+    assert link.echo()
+    with case.fault.inject(bench.lab) as evidence:
+        assert evidence().level == "in-place"
+        assert not arrives(bench, link, observer, LOST_S)
+        assert evidence().level == "bit"
+        assert link.wait(within_s=0).kind == "quiet"
+        assert not bench.host(case.fault.on).unread()
+    assert waits(bench, link)
+    assert link.echo()
+
+
+@on_both_sides(lambda side: StopsReading(on=side))
+def test_who_stops_reading_goes_on_later(bench: Workbench, case: Case) -> None:
+    """Data lies in its kernel's queue, and not one octet is lost."""
+    assert isinstance(case.fault, StopsReading)
+    observer = other(case.fault.on)
+    link = bench.connect(observe=observer, processes=case.fault.processes())
+    assert link.echo()
+    with case.fault.inject(bench.lab) as evidence:
+        assert evidence().level == "in-place"
+        assert not arrives(bench, link, observer, LOST_S)
+        assert evidence().level == "bit"
+        assert bench.host(case.fault.on).program.state() in "RS"
+    assert waits(bench, link)
+    assert not bench.host(case.fault.on).unread()
+    assert link.echo()
+
+
+@on_both_sides(lambda side: ProcessKill(on=side, unread=True))
+def test_unread_data_makes_a_killed_program_reset(bench: Workbench, case: Case) -> None:
+    """RST instead of FIN."""
+    assert isinstance(case.fault, ProcessKill)
+    observer = other(case.fault.on)
+    client, server = (Endpoint(reads=side == observer) for side in SIDES)
+    link = bench.connect(client, server, observe=observer, processes=case.fault.processes())
+    assert link._connection.say(observer)
+    assert lies_unread(bench, case.fault.on)
+    with bench.inject(case.fault) as injection:
+        assert injection.gather().level == "bit"
+        assert link.wait(within_s=2).errno == "ECONNRESET"
+
+
+@pytest.mark.parametrize("unread", [False, True])
+@pytest.mark.parametrize("case", [Case(ProcessKill(), TOPOLOGIES[0])], ids=str)
+def test_a_killed_program_that_had_read_otherwise_is_no_evidence(bench: Workbench, case: Case, *, unread: bool) -> None:
+    """What lay in its queue decides what its kernel says, so it must be as the fault has it."""
+    link = bench.connect(server=Endpoint(reads=unread), processes=case.fault.processes())
+    assert link._connection.say("client")
+    if unread:
+        assert waits(bench, link)
+    else:
+        assert lies_unread(bench, "server")
+    with ProcessKill(unread=unread).inject(bench.lab) as evidence:
+        assert evidence().level == "none"
+
+
+@pytest.mark.parametrize("case", [Case(fault, TOPOLOGIES[0]) for fault in (HostSuspend(), StopsReading())], ids=str)
+def test_heals_when_the_block_fails(bench: Workbench, case: Case) -> None:
+    """An error inside of the block is not replaced, and the fault is healed all the same."""
+    link = bench.connect(processes=case.fault.processes())
+    with pytest.raises(ZeroDivisionError), bench.inject(case.fault):
+        raise ZeroDivisionError
+    assert link.echo()
