@@ -23,7 +23,7 @@ Direction = Literal["both", "to-server", "to-client"]
 
 
 class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
-    """`on`: where packets are dropped (default: the middle, else the receivers); `direction`: which way."""
+    """`on`: where packets are dropped (default: the first in between, else the receivers); `direction`: which way."""
 
     on: str | None = None
     direction: Direction = "both"
@@ -47,16 +47,14 @@ class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
 
     def places(self, layout: Layout) -> tuple[tuple[str, str], ...]:
         """(host, device) pairs whose ingress drops."""
-        where = self.on or layout.middle
+        where = self.on or next(iter(layout.middle), None)
         places = []
         for receiver in self._receivers():
             if where is None or where in SIDES:
                 host = layout.host(receiver)
                 places.append((host.name, host.interfaces[0].name))
             else:
-                device = layout.host(where).interface_toward(other(receiver))
-                assert device is not None
-                places.append((where, device.name))
+                places.append((where, layout.host(where).facing(other(receiver)).name))
         return tuple(places)
 
     def hosts(self, layout: Layout) -> frozenset[str]:

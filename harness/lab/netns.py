@@ -14,7 +14,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.errors import LabError
-from harness.lab import links
+from harness.lab import links, tracking
 from harness.lab.host import Host
 from harness.lab.namespace import Namespace, write_sysctl
 from harness.lab.topology import HostSpec, Interface, Layout, Topology, layout
@@ -119,6 +119,7 @@ class NetnsLab:
         neighbours = [(address, mac) for host, address, mac in self.layout.neighbours if host == spec.name]
         with self._hosts[spec.name].entered(), IPRoute() as ipr:
             links.configure(ipr, spec, neighbours, self.layout.family)
+            tracking.set_up(spec, self.layout.family)
 
     def _await_operation(self, *ends: tuple[HostSpec, Interface]) -> None:
         """Wait until these interfaces send what they are given. Raises LabError."""

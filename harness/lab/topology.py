@@ -1,10 +1,14 @@
 """Topologies as plain data: which hosts, interfaces, addresses and routes a scenario's network has.
 
-Three shapes, each with an IPv4 and an IPv6 face; the access link of a host is named after the host:
+Five shapes, each with an IPv4 and an IPv6 face; the access link of a host is named after the host:
 
     direct     client ── server
-    switched   client ── switch ── server          (one subnet, a learning bridge)
-    routed     client ── router ── server          (two subnets, forwarding; the place of firewalls)
+    switched   client ── switch ── server                      (one subnet, a learning bridge)
+    routed     client ── router ── server                      (two subnets, forwarding; the place of firewalls)
+    nat        client ── router ── server                      (the server sees the router's address, not the client's)
+    firewalls  client ── firewall-a ── firewall-b ── server    (three subnets, two hosts that forward)
+
+The router of `nat` and both firewalls track connections from the start, so they know one that a fault finds.
 
 Addresses are private (RFC 1918, RFC 4193) and never leave the namespaces. MAC addresses are fixed, so that
 neighbour entries can be pinned and a rebooted host comes back with the same identity.
@@ -16,13 +20,29 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["direct", "switched", "routed"]
+Kind = Literal["direct", "switched", "routed", "nat", "firewalls"]
 Family = Literal["ipv4", "ipv6"]
 Side = Literal["client", "server"]
 SIDES: tuple[Side, Side] = ("client", "server")
 
-MIDDLE: dict[str, str | None] = {"direct": None, "switched": "switch", "routed": "router"}
-"""The host in the middle of each topology, where packets are dropped and captured in transit."""
+MIDDLE: dict[Kind, tuple[str, ...]] = {
+    "direct": (),
+    "switched": ("switch",),
+    "routed": ("router",),
+    "nat": ("router",),
+    "firewalls": ("firewall-a", "firewall-b"),
+}
+"""The hosts in the middle of each topology, from client to server, where packets are dropped in transit."""
+_SUBNETS: dict[Kind, tuple[int, ...]] = {
+    "direct": (1,),
+    "switched": (1, 1),
+    "routed": (1, 2),
+    "nat": (1, 2),
+    "firewalls": (1, 3, 2),
+}
+"""The subnet of each link, from client to server."""
+_MIDDLE_NUMBER = 254
+"""The last part of the addresses of the middle's first host; the next one counts down."""
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,17 +63,27 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A host before it exists: its interfaces, default gateway and role."""
+    """A host before it exists: its interfaces in order from client to server, default gateway and role.
+
+    `tracks`: it tracks connections (nf_conntrack) from the start; `translates`: it puts its own address in place of
+    the client's in what it sends to the server.
+    """
 
     name: str
     interfaces: tuple[Interface, ...]
     gateway: str | None = None
     forwards: bool = False
     bridges: bool = False
+    tracks: bool = False
+    translates: bool = False
 
     def interface_toward(self, host: str) -> Interface | None:
         """The interface on the link to neighbour `host`, or None where there is no such link."""
         return next((i for i in self.interfaces if i.toward == host), None)
+
+    def facing(self, side: Side) -> Interface:
+        """The interface on the way to an endpoint, of any host but that endpoint."""
+        return self.interfaces[0 if side == "client" else -1]
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,9 +99,9 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(host.name for host in self.hosts)
 
     @property
-    def middle(self) -> str | None:
-        """The switch or router between the endpoints, or None when they are wired directly."""
-        return self.hosts[1].name if len(self.hosts) == 3 else None
+    def middle(self) -> tuple[str, ...]:
+        """The hosts between the endpoints, from client to server; none when they are wired directly."""
+        return self.host_names[1:-1]
 
     def host(self, name: str) -> HostSpec:
         """The host of that name. Raises KeyError."""
@@ -99,48 +129,58 @@ def _mac(host: int, port: int) -> str:
 
 def layout(topology: Topology) -> Layout:
     """Resolve a topology into hosts, interfaces, addresses, routes and neighbours."""
-    family = topology.family
-    middle = MIDDLE[topology.kind]
-    two_subnets = topology.kind == "routed"
-    subnets = (1, 2 if two_subnets else 1)
-    endpoints = []
-    for index, side in enumerate(SIDES):
-        address, prefix = _subnet(family, subnets[index], index + 1)
-        endpoints.append(
-            HostSpec(
-                name=side,
-                interfaces=(
-                    Interface(
-                        name="eth0",
-                        toward=middle or SIDES[1 - index],
-                        mac=_mac(index + 1, 0),
-                        address=address,
-                        prefix=prefix,
-                    ),
-                ),
-                gateway=_subnet(family, subnets[index], 254)[0] if two_subnets else None,
-            )
-        )
-    hosts = tuple(endpoints)
-    if middle is not None:
-        hosts = (endpoints[0], _middle_host(middle, family, subnets, routed=two_subnets), endpoints[1])
-    return Layout(family=family, hosts=hosts, neighbours=_neighbours(hosts))
+    names = ("client", *MIDDLE[topology.kind], "server")
+    hosts = tuple(_host(topology, names, position) for position in range(len(names)))
+    return Layout(family=topology.family, hosts=hosts, neighbours=_neighbours(hosts))
 
 
-def _middle_host(name: str, family: Family, subnets: tuple[int, int], *, routed: bool) -> HostSpec:
+def _host(topology: Topology, names: tuple[str, ...], position: int) -> HostSpec:
+    """The host at a position in the row of names."""
+    name, subnets = names[position], _SUBNETS[topology.kind]
+    is_end = name in SIDES
+    bridges = topology.kind == "switched" and not is_end
     interfaces = []
-    for index, side in enumerate(SIDES):
-        address, prefix = _subnet(family, subnets[index], 254)
+    for port, neighbour in ((1, position - 1), (2, position + 1)):
+        if not 0 <= neighbour < len(names):
+            continue
+        number = _number(names, position)
+        address, prefix = _subnet(topology.family, subnets[min(position, neighbour)], number)
         interfaces.append(
             Interface(
-                name=f"to-{side}",
-                toward=side,
-                mac=_mac(254, index + 1),
-                address=address if routed else None,
+                name="eth0" if is_end else f"to-{names[neighbour]}",
+                toward=names[neighbour],
+                mac=_mac(number, 0 if is_end else port),
+                address=None if bridges else address,
                 prefix=prefix,
             )
         )
-    return HostSpec(name=name, interfaces=tuple(interfaces), forwards=routed, bridges=not routed)
+    translates = topology.kind == "nat" and not is_end
+    return HostSpec(
+        name=name,
+        interfaces=tuple(interfaces),
+        gateway=_gateway(topology, names, position),
+        forwards=not is_end and not bridges,
+        bridges=bridges,
+        tracks=translates or (topology.kind == "firewalls" and not is_end),
+        translates=translates,
+    )
+
+
+def _number(names: tuple[str, ...], position: int) -> int:
+    """The last part of a host's addresses: 1 and 2 for the endpoints, the last ones for those between them."""
+    if names[position] in SIDES:
+        return 1 + SIDES.index(names[position])
+    return _MIDDLE_NUMBER + 1 - position
+
+
+def _gateway(topology: Topology, names: tuple[str, ...], position: int) -> str | None:
+    """The next host toward what is not on the host's own subnets, or None where there is nothing beyond them."""
+    subnets = _SUBNETS[topology.kind]
+    own = set(subnets[max(position - 1, 0) : position + 1])
+    if own == set(subnets):
+        return None
+    following = position + 1 if position == 0 or (position + 2 < len(names)) else position - 1
+    return _subnet(topology.family, subnets[min(position, following)], _number(names, following))[0]
 
 
 def _neighbours(hosts: tuple[HostSpec, ...]) -> tuple[tuple[str, str, str], ...]:

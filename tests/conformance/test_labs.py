@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 import pytest
 from pyroute2 import IPRoute
 
 from harness.errors import FaultError, LabError
-from harness.lab import links, netns
+from harness.lab import links, netns, tracking
 from harness.lab.host import Host, Lab
 from harness.lab.ledger import state_folder
 from harness.lab.links import FAMILIES
@@ -29,7 +29,7 @@ from tests.conformance.traces import network, network_untouched, nothing_held, p
 
 pytestmark = pytest.mark.conformance
 
-KINDS: tuple[Kind, ...] = ("direct", "switched", "routed")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 PATIENCE_S = 5.0
 
 
@@ -42,7 +42,14 @@ class Implementation(NamedTuple):
 
 IMPLEMENTATIONS = {
     "netns": Implementation(
-        NetnsLab, ((netns, "Namespace"), (netns, "_quieten"), (links, "connect"), (links, "configure"))
+        NetnsLab,
+        (
+            (netns, "Namespace"),
+            (netns, "_quieten"),
+            (links, "connect"),
+            (links, "configure"),
+            (tracking, "set_up"),
+        ),
     ),
 }
 

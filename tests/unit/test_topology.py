@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
 from ipaddress import ip_address, ip_interface
+from typing import get_args
 
 import pytest
 
 from harness.lab.topology import SIDES, Family, Kind, Layout, Topology, layout
 
-KINDS: tuple[Kind, ...] = ("direct", "switched", "routed")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 FAMILIES: tuple[Family, ...] = ("ipv4", "ipv6")
 every_topology = pytest.mark.parametrize(
     "topology", [Topology(kind=kind, family=family) for kind in KINDS for family in FAMILIES], ids=str
 )
 
 
-def _middle_of(topology: Topology) -> str | None:
-    return {"direct": None, "switched": "switch", "routed": "router"}[topology.kind]
+BETWEEN: dict[str, tuple[str, ...]] = {
+    "direct": (),
+    "switched": ("switch",),
+    "routed": ("router",),
+    "nat": ("router",),
+    "firewalls": ("firewall-a", "firewall-b"),
+}
 
 
 @every_topology
 def test_hosts_stand_in_order_from_client_to_server(topology: Topology) -> None:
     """Client first, server last, and between them what the kind is named after."""
     where = layout(topology)
-    middle = _middle_of(topology)
-    assert where.host_names == (("client", "server") if middle is None else ("client", middle, "server"))
-    assert where.middle == middle
+    assert where.middle == BETWEEN[topology.kind]
+    assert where.host_names == ("client", *where.middle, "server")
     assert [where.host(name) for name in where.host_names] == list(where.hosts)
 
 
@@ -38,6 +44,15 @@ def test_every_link_has_two_ends(topology: Topology) -> None:
             assert where.host(interface.toward).interface_toward(host.name) is not None
             assert host.interface_toward(interface.toward) == interface
         assert host.interface_toward("nowhere") is None
+
+
+@every_topology
+def test_interfaces_face_the_ends_of_the_row(topology: Topology) -> None:
+    """Following the interfaces that face an endpoint leads there, host by host."""
+    where = layout(topology)
+    for near, far in itertools.pairwise(where.host_names):
+        assert where.host(near).facing("server").toward == far
+        assert where.host(far).facing("client").toward == near
 
 
 @every_topology
@@ -81,30 +96,50 @@ def test_addresses_are_private_unique_and_of_the_family(topology: Topology) -> N
 
 @every_topology
 def test_endpoints_share_a_subnet_unless_a_router_is_between_them(topology: Topology) -> None:
-    """And where they do not, their gateway is the router's address on their own subnet."""
+    """And where they do not, their gateway is the nearest router's address on their own subnet."""
     where = layout(topology)
     client, server = (ip_interface(_addresses(where)[side][0]) for side in SIDES)
-    if topology.kind == "routed":
-        assert client.network != server.network
-        for side, subnet in zip(SIDES, (client.network, server.network), strict=True):
-            toward_side = where.host("router").interface_toward(side)
-            gateway = where.host(side).gateway
-            assert toward_side is not None
-            assert gateway == toward_side.address
-            assert gateway is not None
-            assert ip_address(gateway) in subnet
-    else:
+    if topology.kind in ("direct", "switched"):
         assert client.network == server.network
         assert [where.host(side).gateway for side in SIDES] == [None, None]
+        return
+    assert client.network != server.network
+    for side, subnet in zip(SIDES, (client.network, server.network), strict=True):
+        end = where.host(side)
+        (link,) = end.interfaces
+        beyond = where.host(link.toward).interface_toward(side)
+        assert beyond is not None
+        assert end.gateway == beyond.address
+        assert end.gateway is not None
+        assert ip_address(end.gateway) in subnet
+
+
+@every_topology
+def test_gateways_lead_from_end_to_end(topology: Topology) -> None:
+    """From either endpoint the way to the other's subnet goes on, host by host, and never back."""
+    where = layout(topology)
+    owners = {i.address: host.name for host in where.hosts for i in host.interfaces if i.address}
+    for side, far in (SIDES, SIDES[::-1]):
+        goal, passed = ip_address(where.address(far)), [str(side)]
+        while not any(goal in ip_interface(text).network for text in _addresses(where)[passed[-1]]):
+            gateway = where.host(passed[-1]).gateway
+            assert gateway is not None
+            passed.append(owners[gateway])
+            assert len(passed) < len(where.hosts)
+        row = [host.name for host in where.hosts if not host.bridges]
+        assert passed == (row if side == "client" else row[::-1])[:-1]
 
 
 @every_topology
 def test_the_middle_forwards_or_bridges_and_endpoints_do_neither(topology: Topology) -> None:
-    """A router has an address on each side, a switch has none."""
+    """A router has an address on each side, a switch has none; tracking and translating is for those of some kinds."""
     where = layout(topology)
     for host in where.hosts:
-        assert host.forwards == (host.name == "router")
+        between = host.name in where.middle
         assert host.bridges == (host.name == "switch")
+        assert host.forwards == (between and not host.bridges)
+        assert host.tracks == (between and topology.kind in ("nat", "firewalls"))
+        assert host.translates == (between and topology.kind == "nat")
     if topology.kind == "switched":
         assert _addresses(where)["switch"] == []
 
@@ -124,8 +159,9 @@ def test_neighbours_are_mutual_and_name_the_true_mac(topology: Topology) -> None
         pairs.add((host, owner))
     assert len(pairs) == len(where.neighbours)
     assert pairs == {(b, a) for a, b in pairs}
-    routed = {("client", "router"), ("router", "server"), ("router", "client"), ("server", "router")}
-    assert pairs == (routed if topology.kind == "routed" else {("client", "server"), ("server", "client")})
+    row = [host.name for host in where.hosts if not host.bridges]
+    links = set(itertools.pairwise(row))
+    assert pairs == links | {(b, a) for a, b in links}
 
 
 @every_topology
