@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from harness.faults.base import Evidence, Fault, Misplaced
 from harness.faults.blackhole import Blackhole
-from harness.faults.firewall import FirewallIdle
+from harness.faults.firewall import FirewallFlush, FirewallIdle
 from harness.faults.host import Failover, HostSuspend, PeerReboot
 from harness.faults.link import LinkDown
+from harness.faults.nat import NatRebinding
 from harness.faults.process import ProcessFreeze, ProcessKill, StopsReading
 from harness.faults.quality import Delay, Duplicate, Loss, Rate, Reorder
 from harness.faults.segment import FinSwallowed, RstInjected, SynackDrop, SynDrop
@@ -17,10 +18,12 @@ AnyFault = (
     | Duplicate
     | Failover
     | FinSwallowed
+    | FirewallFlush
     | FirewallIdle
     | HostSuspend
     | LinkDown
     | Loss
+    | NatRebinding
     | PeerReboot
     | ProcessFreeze
     | ProcessKill
@@ -41,11 +44,13 @@ __all__ = [
     "Failover",
     "Fault",
     "FinSwallowed",
+    "FirewallFlush",
     "FirewallIdle",
     "HostSuspend",
     "LinkDown",
     "Loss",
     "Misplaced",
+    "NatRebinding",
     "PeerReboot",
     "ProcessFreeze",
     "ProcessKill",

@@ -19,6 +19,7 @@ from harness.lab.ledger import LEDGER, MARK_VARIABLE
 from harness.lab.namespace import Namespace, read_sysctl, write_sysctl
 from harness.lab.program import Program
 from harness.lab.topology import HostSpec, Layout
+from harness.lab.tracking import TRANSLATION_PRIORITY
 
 if TYPE_CHECKING:
     from harness.lab.netem import Counters, Impairment
@@ -113,6 +114,20 @@ class Host:
         self._programs.append((program, token))
         return program
 
+    @contextmanager
+    def running(self, name: str, argv: Sequence[str]) -> Iterator[Program]:
+        """A program that runs on the host for the length of the block. Raises SubjectError."""
+        program = self.start(name, argv)
+        try:
+            yield program
+        finally:
+            for entry in self._programs:
+                if entry[0] is program:  # not where a reboot has ended it already
+                    self._programs.remove(entry)
+                    program.close()
+                    LEDGER.settle(entry[1])
+                    break
+
     @property
     def program(self) -> Program:
         """The program under test on this host, the first one started. Raises FaultError."""
@@ -124,21 +139,19 @@ class Host:
     def ruleset(self, hook: str, rules: Rules) -> Iterator[Callable[[], dict[str, int]]]:
         """A table of our own with rules in one chain, for the length of the block; yields a reader of its counters.
 
-        `hook`: "ingress:DEVICE", or "forward". The reader gives packets by label. Raises LabError.
+        `hook`: "ingress:DEVICE", "input", "output", "forward", "prerouting" (before a packet's way is chosen, behind
+        connection tracking) or "translation" (source addresses, before the lab's own). The reader gives packets by
+        label. Raises LabError.
         """
         table = f"harness_{next(_table_numbers)}"
-        family = "netdev" if hook.startswith("ingress:") else "inet"
+        name, _, device = hook.partition(":")
+        family = "netdev" if device else "inet"
         where = {"family": family, "table": table}
-        chain = {
-            **where,
-            "name": "chain",
-            "type": "filter",
-            "hook": hook.split(":", maxsplit=1)[0],
-            "prio": 0,
-            "policy": "accept",
-        }
-        if family == "netdev":
-            chain["dev"] = hook.split(":")[1]
+        chain = {**where, "name": "chain", "type": "filter", "hook": name, "prio": 0, "policy": "accept"}
+        if device:
+            chain["dev"] = device
+        if name == "translation":
+            chain |= {"type": "nat", "hook": "postrouting", "prio": TRANSLATION_PRIORITY - 1}
         commands: list[dict[str, Any]] = [
             {"add": {"table": {"family": family, "name": table}}},
             {"add": {"chain": chain}},

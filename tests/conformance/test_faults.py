@@ -11,8 +11,10 @@ from harness.errors import FaultError, ScenarioError
 from harness.faults import (
     AnyFault,
     Blackhole,
+    FirewallFlush,
     FirewallIdle,
     LinkDown,
+    NatRebinding,
     PeerReboot,
     ProcessFreeze,
     ProcessKill,
@@ -43,7 +45,7 @@ class Case(NamedTuple):
 
 
 _PLACE = ("on", "toward", "direction", "then")
-_HOSTS = ("client", "switch", "router", "server")
+_HOSTS = ("client", "switch", "router", "firewall-a", "firewall-b", "server")
 
 
 def _values() -> Iterator[AnyFault]:
@@ -52,6 +54,8 @@ def _values() -> Iterator[AnyFault]:
         yield from (Blackhole(on=host, direction=direction) for direction in ("both", "to-server", "to-client"))
         yield from (LinkDown(on=host, toward=toward) for toward in (*_HOSTS, None))
         yield from (FirewallIdle(timeout_s=1, then=then, on=host) for then in ("drop", "reset"))
+        yield from (FirewallFlush(then=then, on=host) for then in ("drop", "reset"))
+    yield from (NatRebinding(then=then) for then in ("drop", "reset"))
     yield from (Blackhole(direction=direction) for direction in ("both", "to-server", "to-client"))
     for side in SIDES:
         yield from (PeerReboot(on=side), ProcessKill(on=side), ProcessFreeze(on=side))
@@ -141,7 +145,7 @@ def test_firewall_bites_and_heals(bench: Workbench, case: Case) -> None:
         link = bench.connect()
         assert link.echo()
         assert evidence().level == "in-place"
-        time.sleep(case.fault.timeout_s)
+        time.sleep(case.fault.limit_s)
         assert not link.echo(LOST_S)
         assert evidence().level == "bit"
     if case.fault.then == "drop":
@@ -150,6 +154,36 @@ def test_firewall_bites_and_heals(bench: Workbench, case: Case) -> None:
         assert link.wait(within_s=0).errno == "ECONNRESET"
     fresh = bench.connect()
     assert fresh.echo()
+
+
+@of(FirewallFlush)
+def test_flush_bites_and_heals(bench: Workbench, case: Case) -> None:
+    """What had passed finds no state at once; what is new passes, and so does everything when it is healed."""
+    assert isinstance(case.fault, FirewallFlush)
+    link = bench.connect()
+    assert link.echo()
+    with case.fault.inject(bench.lab) as evidence:
+        assert evidence().level == "bit"
+        assert not link.echo(LOST_S)
+        assert "1 flow forgotten, 0 left" in evidence().found
+        assert bench.connect().echo()
+    if case.fault.then == "drop":
+        assert link.echo()
+    else:
+        assert link.wait(within_s=0).errno == "ECONNRESET"
+
+
+@of(NatRebinding)
+def test_rebinding_bites(bench: Workbench, case: Case) -> None:
+    """The client's next packet comes from another port, and the server resets what it does not know."""
+    link = bench.connect()
+    assert link.echo()
+    with case.fault.inject(bench.lab) as evidence:
+        assert evidence().level == "bit"
+        assert not link.echo(LOST_S)
+        assert link.wait(within_s=0).errno == "ECONNRESET"
+        assert bench.connect().echo()
+    assert bench.connect().echo()
 
 
 @of(PeerReboot)

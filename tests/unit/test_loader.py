@@ -125,10 +125,13 @@ REFUSED = {
         "client.user_timeout_s = 0.0005",
         "client.user_timeout_s: expected seconds in whole milliseconds, found 0.0005",
     ),
-    "bad-enum": ('topology.kind = "ring"', "topology.kind: expected one of: direct, routed, switched, found 'ring'"),
+    "bad-enum": (
+        'topology.kind = "ring"',
+        "topology.kind: expected one of: direct, firewalls, nat, routed, switched, found 'ring'",
+    ),
     "nearly-an-enum": (
         'topology.kind = "rooted"',
-        "topology.kind: expected one of: direct, routed, switched (did you mean routed?), found 'rooted'",
+        "topology.kind: expected one of: direct, firewalls, nat, routed, switched (did you mean routed?), found 'rooted'",
     ),
     "enum-of-one": ('client.program = "udp"', "client.program: expected tcp, found 'udp'"),
     "enum-of-another-type": ("topology.family = 4", "topology.family: expected one of: ipv4, ipv6, found 4"),
@@ -154,7 +157,7 @@ REFUSED = {
     ),
     "missing-key": (
         '[[faults]]\nkind = "firewall-idle"',
-        "faults[0].timeout_s: expected an integer from 1 to 2147483 (seconds), found nothing",
+        "faults[0].timeout_s: expected seconds, or a preset (aws-ec2-conntrack, ",
     ),
     "unknown-host": (
         '[[faults]]\nkind = "link-down"\non = "mars"',

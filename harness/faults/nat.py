@@ -1,0 +1,77 @@
+"""NAT rebinding: the router forgets its mapping and gives the connection another port toward the server.
+
+What the client sends arrives from a port that the server does not know, and is answered with RST. What the server
+sends goes to a mapping that is no more. The new port is out of a range that no client uses by itself. Evidence: the
+mapping that was there is gone, and the port that took its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from harness.faults.base import Evidence, Fault, Misplaced, count
+from harness.lab import tracking
+from harness.lab.topology import Layout, Side
+from harness.oracle.effects import Effect
+
+if TYPE_CHECKING:
+    from harness.lab.host import Lab
+
+PORTS = (20000, 29999)
+"""Below net.ipv4.ip_local_port_range, from which clients have theirs."""
+
+
+class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
+    """At `at_s` every connection gets another port. `then`: what the server's packets to the old one meet."""
+
+    then: Literal["drop", "reset"] = "reset"
+
+    lasting: ClassVar[bool] = True
+
+    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+        if self.for_s is not None:
+            yield Misplaced("for_s", self.for_s, "no such key: a mapping that is forgotten stays so")
+        if not self.hosts(layout):
+            yield Misplaced("kind", self.kind, 'a fault of this topology: only that of kind "nat" translates addresses')
+
+    def hosts(self, layout: Layout) -> frozenset[str]:
+        return frozenset(host.name for host in layout.hosts if host.translates)
+
+    def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
+        drops = observer == "server" and self.then == "drop"
+        return (Effect(mechanism="lost" if drops else "peer-forgot", from_s=self.at_s),)
+
+    @contextmanager
+    def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
+        from harness.faults.firewall import NO_SYN, TCP, state
+        from harness.lab import conntrack
+
+        (name,) = self.hosts(lab.layout)
+        host, family = lab.host(name), lab.layout.family
+        inbound = {
+            "match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": host.spec.facing("server").name}
+        }
+        stale = [TCP, inbound, state("new"), NO_SYN, {"counter": None}]
+        stale.append({"drop": None} if self.then == "drop" else {"accept": None})
+        anew = [TCP, tracking.toward_server(host.spec), {"counter": None}, tracking.source(host.spec, family, PORTS)]
+        with (
+            host.sysctls({"net.netfilter.nf_conntrack_tcp_loose": 1}),
+            host.ruleset("translation", {"anew": [anew]}),
+            host.ruleset("prerouting", {"stale": [stale]}) as counters,
+        ):
+            with host.entered():
+                before = {flow.source_port: flow.answered_port for flow in conntrack.flows(family)}
+                conntrack.forget()
+
+            def evidence() -> Evidence:
+                with host.entered():
+                    now = {flow.source_port: flow.answered_port for flow in conntrack.flows(family)}
+                kept = [port for port, mapped in before.items() if now.get(port) == mapped]
+                moved = [f"{before[port]} is now {now[port]}" for port in sorted(before.keys() & now.keys())]
+                words = [f"{count(len(before), 'mapping')} forgotten", *(f"port {change}" for change in moved)]
+                words.append(f"{count(counters()['stale'], 'packet')} to a port that leads nowhere")
+                return Evidence(level="bit" if before and not kept else "none", found=", ".join(words))
+
+            yield evidence

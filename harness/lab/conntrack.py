@@ -1,0 +1,49 @@
+"""What a host's connection tracking knows, through ctnetlink, in the namespace that the calling thread is in."""
+
+from __future__ import annotations
+
+import socket
+from typing import NamedTuple
+
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.nfnetlink.nfctsocket import NFCTSocket
+
+from harness.errors import LabError
+from harness.lab.links import FAMILIES
+from harness.lab.topology import Family
+
+
+class Flow(NamedTuple):
+    """A tracked TCP connection: the ports of its first packet, and the port its answers go to, after translation."""
+
+    source_port: int
+    port: int
+    answered_port: int
+
+
+def flows(family: Family) -> list[Flow]:
+    """The TCP connections that are known and have not expired. Raises LabError."""
+    try:
+        with NFCTSocket(nfgen_family=FAMILIES[family]) as tracking:
+            found = [(m.get_attr("CTA_TUPLE_ORIG"), m.get_attr("CTA_TUPLE_REPLY")) for m in tracking.dump()]
+    except (NetlinkError, OSError) as error:
+        raise LabError(f"expected a listing of tracked connections, found {error}") from error
+    pairs = [(o.get_attr("CTA_TUPLE_PROTO"), r.get_attr("CTA_TUPLE_PROTO")) for o, r in found]
+    return [
+        Flow(
+            source_port=original.get_attr("CTA_PROTO_SRC_PORT"),
+            port=original.get_attr("CTA_PROTO_DST_PORT"),
+            answered_port=reply.get_attr("CTA_PROTO_DST_PORT"),
+        )
+        for original, reply in pairs
+        if original.get_attr("CTA_PROTO_NUM") == socket.IPPROTO_TCP
+    ]
+
+
+def forget() -> None:
+    """Drop every entry, of both families, as `conntrack --flush` does. Raises LabError."""
+    try:
+        with NFCTSocket() as tracking:
+            tracking.flush()
+    except (NetlinkError, OSError) as error:
+        raise LabError(f"expected to flush tracked connections, found {error}") from error
