@@ -81,7 +81,7 @@ def survey() -> list[Capability]:
                 "conntrack", _conntrack, "firewalls", "CONFIG_NF_CONNTRACK, CONFIG_NFT_CT, CONFIG_NFT_REJECT_INET"
             ),
             _attempt("ipv6", _ipv6, "scenarios with IPv6", "CONFIG_IPV6", essential=False),
-            _attempt("netem", _netem, "delay, duplicate, reorder, rate; loss does without", "", essential=False),
+            netem(),
         ]
     virtual = _attempt("virtual time", _virtual_time, "--clock virtual", "", essential=False)
     return [*results, virtual, docker(), _toxiproxy()]
@@ -170,6 +170,12 @@ def _conntrack() -> str:
     finally:
         namespace.close()
     return "connection tracking with timeouts per namespace"
+
+
+@functools.cache
+def netem() -> Capability:
+    """Whether the kernel impairs what leaves an interface. Enters a user namespace where that is needed to go on."""
+    return _attempt("netem", _netem, "delay, duplicate, reorder, rate; loss does without", "", essential=False)
 
 
 def _netem() -> str:

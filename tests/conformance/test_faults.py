@@ -6,18 +6,26 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple, get_args
 
 import pytest
-
 from harness.errors import FaultError, ScenarioError
 from harness.faults import (
     AnyFault,
     Blackhole,
+    Delay,
+    Duplicate,
+    FinSwallowed,
     FirewallFlush,
     FirewallIdle,
     LinkDown,
+    Loss,
     NatRebinding,
     PeerReboot,
     ProcessFreeze,
     ProcessKill,
+    Rate,
+    Reorder,
+    RstInjected,
+    SynackDrop,
+    SynDrop,
 )
 from harness.faults.base import other
 from harness.lab.topology import SIDES, Family, Kind, Topology, layout
@@ -44,7 +52,7 @@ class Case(NamedTuple):
         return f"{'-'.join(fields)}-{self.topology.kind}-{self.topology.family}".replace("None-", "")
 
 
-_PLACE = ("on", "toward", "direction", "then")
+_PLACE = ("sequence", "on", "toward", "direction", "then")
 _HOSTS = ("client", "switch", "router", "firewall-a", "firewall-b", "server")
 
 
@@ -59,6 +67,11 @@ def _values() -> Iterator[AnyFault]:
     yield from (Blackhole(direction=direction) for direction in ("both", "to-server", "to-client"))
     for side in SIDES:
         yield from (PeerReboot(on=side), ProcessKill(on=side), ProcessFreeze(on=side))
+    # What these do is in test_faults_of_segments.py.
+    for way in ("both", "to-server", "to-client"):
+        yield from (FinSwallowed(direction=way), Loss(percent=100, direction=way), Delay(delay_ms=1, direction=way))
+    yield from (Duplicate(percent=1), Reorder(percent=1, delay_ms=1), Rate(kbit_s=1), SynDrop(), SynackDrop())
+    yield from (RstInjected(toward=side) for side in SIDES)
 
 
 def _cases() -> Iterator[Case]:
