@@ -65,7 +65,10 @@ def check_claim(scenario: Scenario) -> None:
 
 
 def from_mapping(raw: Mapping[str, object], source: str = "<python>") -> Scenario:
-    """Turn plain data (as from TOML or JSON) into a checked Scenario. Raises ScenarioError."""
+    """Turn plain data (as from TOML or JSON) into a checked Scenario. Raises ScenarioError.
+
+    A fault that comes again and again becomes as many faults.
+    """
     try:
         scenario = msgspec.convert(raw, Scenario)
     except msgspec.ValidationError as error:
@@ -73,7 +76,8 @@ def from_mapping(raw: Mapping[str, object], source: str = "<python>") -> Scenari
     if scenario.name:
         _check_name(scenario.name, source)
     check(scenario, source)
-    return scenario
+    outages = tuple(outage for fault in scenario.faults for outage in fault.outages())
+    return msgspec.structs.replace(scenario, faults=outages)
 
 
 def checked(scenario: Scenario, source: str = "<python>") -> Scenario:

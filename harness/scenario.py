@@ -135,7 +135,7 @@ def check(scenario: Scenario, source: str) -> None:
 def _problems(scenario: Scenario) -> Iterator[Misplaced]:
     where = layout(scenario.topology)
     for index, fault in enumerate(scenario.faults):
-        for problem in fault.misplaced(where):
+        for problem in (*fault.mistimed(), *fault.misplaced(where)):
             yield Misplaced(f"faults[{index}].{problem.key}", problem.value, problem.expected)
         if scenario.expect.side in fault.processes():
             yield Misplaced(
@@ -190,10 +190,11 @@ def _host_problems(scenario: Scenario) -> Iterator[Misplaced]:
 
 def _contradictions(scenario: Scenario, where: Layout) -> Iterator[Misplaced]:
     """Faults that undo each other, or what they are watched from."""
-    for index, fault in enumerate(scenario.faults):
+    outages = [(index, outage) for index, fault in enumerate(scenario.faults) for outage in fault.outages()]
+    for index, fault in outages:
         if isinstance(fault, NEW_HOSTS) and fault.on == scenario.expect.side:
             yield Misplaced(f"faults[{index}].on", fault.on, "the other side: a new host knows nothing of what it watched")
-        for other_index, earlier in enumerate(scenario.faults):
+        for other_index, earlier in outages:
             if other_index == index or not fault.hosts(where) & earlier.hosts(where):
                 continue
             overlap = earlier.at_s <= fault.at_s and (earlier.until_s is None or fault.at_s < earlier.until_s)

@@ -253,7 +253,9 @@ def _as_happened(injection: Injection, armed_ns: int) -> AnyFault | None:
         return fault
     began_ns = max(injection.injected_ns, armed_ns)
     for_s = None if healed_ns is None or fault.lasting else (healed_ns - began_ns) / 1e9
-    happened: AnyFault = msgspec.structs.replace(fault, at_s=(began_ns - armed_ns) / 1e9, for_s=for_s)
+    happened: AnyFault = msgspec.structs.replace(
+        fault, at_s=(began_ns - armed_ns) / 1e9, for_s=for_s, every_s=None, times=1
+    )
     return happened
 
 

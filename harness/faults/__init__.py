@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from harness.faults.address import AddressRemoved
 from harness.faults.base import Evidence, Fault, Misplaced
 from harness.faults.blackhole import Blackhole
+from harness.faults.carrier import CarrierLoss
 from harness.faults.firewall import FirewallFlush, FirewallIdle
 from harness.faults.host import Failover, HostSuspend, PeerReboot
+from harness.faults.icmp import IcmpReject
 from harness.faults.link import LinkDown
 from harness.faults.nat import NatRebinding
+from harness.faults.neighbour import NeighbourDeath
+from harness.faults.pmtu import PmtuBlackhole
 from harness.faults.process import ProcessFreeze, ProcessKill, StopsReading
 from harness.faults.quality import Delay, Duplicate, Loss, Rate, Reorder
+from harness.faults.route import Route
 from harness.faults.segment import FinSwallowed, RstInjected, SynackDrop, SynDrop
 
 AnyFault = (
-    Blackhole
+    AddressRemoved
+    | Blackhole
+    | CarrierLoss
     | Delay
     | Duplicate
     | Failover
@@ -21,14 +29,18 @@ AnyFault = (
     | FirewallFlush
     | FirewallIdle
     | HostSuspend
+    | IcmpReject
     | LinkDown
     | Loss
     | NatRebinding
+    | NeighbourDeath
     | PeerReboot
+    | PmtuBlackhole
     | ProcessFreeze
     | ProcessKill
     | Rate
     | Reorder
+    | Route
     | RstInjected
     | StopsReading
     | SynDrop
@@ -36,8 +48,10 @@ AnyFault = (
 )
 
 __all__ = [
+    "AddressRemoved",
     "AnyFault",
     "Blackhole",
+    "CarrierLoss",
     "Delay",
     "Duplicate",
     "Evidence",
@@ -47,15 +61,19 @@ __all__ = [
     "FirewallFlush",
     "FirewallIdle",
     "HostSuspend",
+    "IcmpReject",
     "LinkDown",
     "Loss",
     "Misplaced",
     "NatRebinding",
+    "NeighbourDeath",
     "PeerReboot",
+    "PmtuBlackhole",
     "ProcessFreeze",
     "ProcessKill",
     "Rate",
     "Reorder",
+    "Route",
     "RstInjected",
     "StopsReading",
     "SynDrop",

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import msgspec
 
-from harness.lab.topology import Layout, Side
+from harness.errors import MISSING
+from harness.lab.topology import HostSpec, Interface, Layout, Side
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
@@ -37,10 +38,16 @@ class Misplaced(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
-    """A timed fault. `at_s`: seconds after arming; `for_s`: heals after so many seconds, or never in the run."""
+    """A timed fault. `at_s`: seconds after arming; `for_s`: heals after so many seconds, or never in the run.
+
+    `every_s`: comes again so many seconds after its last onset, `times` times in all, each for `for_s`: a link that
+    flaps. Each of these outages is a fault of its own in plan and timeline.
+    """
 
     at_s: Seconds = 0.0
     for_s: Duration | None = None
+    every_s: Duration | None = None
+    times: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
 
     standing: ClassVar[bool] = False
     """In place before the connection is made, such as a firewall; `at_s` and `for_s` do not apply."""
@@ -56,6 +63,28 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def until_s(self) -> float | None:
         """When it heals, in seconds after arming, or None."""
         return None if self.for_s is None else self.at_s + self.for_s
+
+    def outages(self) -> tuple[Self, ...]:
+        """The same fault once for each time that it comes, none of them repeated."""
+        period_s = self.every_s or 0.0
+        return tuple(
+            msgspec.structs.replace(self, at_s=self.at_s + number * period_s, every_s=None, times=1)
+            for number in range(self.times)
+        )
+
+    def mistimed(self) -> Iterator[Misplaced]:
+        """What is wrong with its repetitions."""
+        if self.every_s is None:
+            if self.times > 1:
+                yield Misplaced("every_s", MISSING, f"the seconds from one onset to the next, for {self.times} times")
+        elif self.standing or self.lasting:
+            yield Misplaced("every_s", self.every_s, "no such key: the fault does not heal, so it cannot come again")
+        elif self.for_s is None:
+            yield Misplaced("for_s", MISSING, f"less than every_s ({self.every_s:g} s): it must heal to come again")
+        elif self.for_s >= self.every_s:
+            yield Misplaced("for_s", self.for_s, f"less than every_s ({self.every_s:g} s): it must heal to come again")
+        elif self.times == 1:
+            yield Misplaced("times", self.times, "2 or more: how often it comes in all")
 
     def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
         """Everything wrong with the fault's place in this topology; nothing when it fits."""
@@ -90,6 +119,32 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def unknown_host(key: str, name: str, layout: Layout) -> Misplaced:
     """The complaint about a host that the topology does not have."""
     return Misplaced(key, name, f"a host of this topology ({', '.join(layout.host_names)})")
+
+
+def unknown_interface(on: str, toward: str | None, layout: Layout) -> Iterator[Misplaced]:
+    """What is wrong with naming an interface by its host and the neighbour on its link."""
+    if on not in layout.host_names:
+        yield unknown_host("on", on, layout)
+        return
+    names = [interface.toward for interface in layout.host(on).interfaces]
+    if toward is None and len(names) > 1:
+        yield Misplaced("toward", MISSING, f"the neighbour whose link is meant ({', '.join(names)})")
+    elif toward is not None and toward not in names:
+        yield Misplaced("toward", toward, f"a neighbour of {on} ({', '.join(names)})")
+
+
+def interface_of(host: HostSpec, toward: str | None) -> Interface:
+    """The interface toward a neighbour, or the only one of a host at an end."""
+    if toward is None:
+        return host.interfaces[0]
+    interface = host.interface_toward(toward)
+    assert interface is not None
+    return interface
+
+
+def faces(layout: Layout, host: str, neighbour: str) -> Side:
+    """The end that lies beyond `neighbour` as seen from `host`."""
+    return "server" if layout.host_names.index(neighbour) > layout.host_names.index(host) else "client"
 
 
 def other(side: Side) -> Side:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
-from harness.errors import MISSING
-from harness.faults.base import Evidence, Fault, Misplaced, unknown_host
+from harness.faults.base import Evidence, Fault, Misplaced, faces, interface_of, unknown_interface
+from harness.faults.icmp import answer
 from harness.lab.topology import HostSpec, Interface, Layout, Side
 from harness.oracle.effects import Effect
 
@@ -30,28 +31,13 @@ class LinkDown(Fault, frozen=True, kw_only=True, tag="link-down"):
     toward: str | None = None
 
     def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
-        if self.on not in layout.host_names:
-            yield unknown_host("on", self.on, layout)
-            return
-        host = layout.host(self.on)
-        names = [i.toward for i in host.interfaces]
-        if self.toward is None and len(names) > 1:
-            yield Misplaced("toward", MISSING, f"the neighbour whose link goes down ({', '.join(names)})")
-        elif self.toward is not None and self.toward not in names:
-            yield Misplaced("toward", self.toward, f"a neighbour of {self.on} ({', '.join(names)})")
-
-    def _interface(self, host: HostSpec) -> Interface:
-        if self.toward is None:
-            return host.interfaces[0]
-        interface = host.interface_toward(self.toward)
-        assert interface is not None
-        return interface
+        yield from unknown_interface(self.on, self.toward, layout)
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
-        interface = self._interface(layout.host(self.on))
+        interface = interface_of(layout.host(self.on), self.toward)
         if self.on == observer:
             errno = "ENETUNREACH" if layout.family == "ipv6" else None
             return (Effect(mechanism="lost-locally", from_s=self.at_s, until_s=self.until_s, errno=errno),)
@@ -65,13 +51,28 @@ class LinkDown(Fault, frozen=True, kw_only=True, tag="link-down"):
                     swallowed=True,
                 ),
             )
-        unknown = "a router reports it, as far as its own link tells it"
-        return (Effect(mechanism="lost", from_s=self.at_s, until_s=self.until_s, unknown=unknown),)
+        reported, reverts, unknown = None, False, ""
+        # A router whose own interface is down has lost the route and says so; one without carrier sends into nothing.
+        if layout.host(self.on).forwards and faces(layout, self.on, interface.toward) != observer:
+            if _sends_back(layout.host(self.on), interface):
+                unknown = f"the default route of {self.on} sends it back to where it came from"
+            else:
+                reported, reverts = answer(layout.family, "unrouted")
+        return (
+            Effect(
+                mechanism="lost",
+                from_s=self.at_s,
+                until_s=self.until_s,
+                reported=reported,
+                reverts=reverts,
+                unknown=unknown,
+            ),
+        )
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         host = lab.host(self.on)
-        interface = self._interface(lab.layout.host(self.on))
+        interface = interface_of(lab.layout.host(self.on), self.toward)
         with host.interface_down(interface.name) as flags:
 
             def evidence() -> Evidence:
@@ -82,3 +83,10 @@ class LinkDown(Fault, frozen=True, kw_only=True, tag="link-down"):
                 )
 
             yield evidence
+
+
+def _sends_back(host: HostSpec, interface: Interface) -> bool:
+    """Whether a host has a default route that does not lead through an interface."""
+    if host.gateway is None or interface.address is None:
+        return False
+    return ip_address(host.gateway) not in ip_network(f"{interface.address}/{interface.prefix}", strict=False)

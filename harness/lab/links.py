@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
-from typing import Any
+from contextlib import suppress
+from typing import Any, Literal
 
 import msgspec
 from pyroute2 import IPRoute
@@ -19,14 +21,25 @@ _FAMILY_KEYS = ("dst", "gateway", "priority")
 _PERMANENT = 0x80
 _IFA_F_NODAD = 0x02
 _RTN_LOCAL = 2
+_LOOPBACK_INDEX = 1
 _KERNEL_MADE = 2
 """rtm_protocol of routes that come and go with addresses (RTPROT_KERNEL)."""
+RouteState = Literal["in order", "lost", "blackhole", "unreachable", "prohibit"]
+_REFUSALS: dict[int, RouteState] = {
+    errno.EINVAL: "blackhole",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.EACCES: "prohibit",
+    errno.ENETUNREACH: "lost",
+}
+"""What IPv4 answers to a question for a route (net/ipv4/fib_semantics.c:fib_props) ..."""
+_REFUSING_TYPES: dict[int, RouteState] = {6: "blackhole", 7: "unreachable", 8: "prohibit"}
+"""... and the types of route (include/uapi/linux/rtnetlink.h) that IPv6 names instead."""
 BRIDGE = "bridge"
 ADDRESS_WAIT_S = 2.0
 
 
 class SavedInterface(msgspec.Struct, frozen=True):
-    """What taking an interface down loses: IPv6 addresses, static routes and pinned neighbours."""
+    """What is lost with an interface that is taken down, or with its addresses, and does not come back by itself."""
 
     addresses: tuple[tuple[str, int, int], ...]
     routes: tuple[dict[str, Any], ...]
@@ -59,7 +72,11 @@ def index_of(ipr: IPRoute, device: str) -> int:
 
 
 def configure(ipr: IPRoute, host: HostSpec, neighbours: list[tuple[str, str]], family: Family) -> None:
-    """Address the interfaces of the current namespace, bring them up, set the gateway, pin the neighbours."""
+    """Address the interfaces of the current namespace, bring them up, set the gateway, pin the neighbours.
+
+    Loopback is up as on any machine: by it a host's own ICMP errors reach its sockets (failed neighbour discovery).
+    """
+    ipr.link("set", index=_LOOPBACK_INDEX, state="up")
     indices = {interface.name: index_of(ipr, interface.name) for interface in host.interfaces}
     if host.bridges:
         ipr.link("add", ifname=BRIDGE, kind="bridge", index=BRIDGE_INDEX, br_forward_delay=0, br_mcast_snooping=0)
@@ -138,36 +155,112 @@ def take_down(device: str) -> SavedInterface:
     """Set an interface down; returns what that loses."""
     with IPRoute() as ipr:
         index = index_of(ipr, device)
-        addresses = tuple(
-            (message.get_attr("IFA_ADDRESS"), message["prefixlen"], message["family"])
-            for message in ipr.get_addr(index=index)
-            if message["scope"] == 0
-        )
-        routes = tuple(
-            {"family": message["family"], "gateway": message.get_attr("RTA_GATEWAY"), "dst": _destination(message)}
-            for message in ipr.get_routes(oif=index)
-            if message["proto"] != _KERNEL_MADE and message.get_attr("RTA_GATEWAY")
-        )
-        neighbours = tuple(
-            (message["family"], message.get_attr("NDA_DST"), message.get_attr("NDA_LLADDR"))
-            for message in ipr.get_neighbours(ifindex=index)
-            if message["state"] & _PERMANENT and message["family"] != socket.AF_BRIDGE
-        )
+        saved = _save(ipr, index)
         ipr.link("set", index=index, state="down")
-    return SavedInterface(addresses, routes, neighbours)
+    return saved
 
 
 def bring_up(device: str, saved: SavedInterface) -> None:
     """Set an interface up again and give back what it had."""
     with IPRoute() as ipr:
+        ipr.link("set", index=index_of(ipr, device), state="up")
+    give_back(device, saved)
+
+
+def remove_addresses(device: str) -> SavedInterface:
+    """Delete an interface's addresses, all but link-local ones; returns what that loses."""
+    with IPRoute() as ipr:
         index = index_of(ipr, device)
-        ipr.link("set", index=index, state="up")
+        saved = _save(ipr, index)
+        for address, prefix, family in saved.addresses:
+            ipr.addr("delete", index=index, family=family, address=address, prefixlen=prefix)
+    return saved
+
+
+def give_back(device: str, saved: SavedInterface) -> None:
+    """Restore addresses, then what depends on them."""
+    with IPRoute() as ipr:
+        index = index_of(ipr, device)
         for address, prefix, family in saved.addresses:
             _address(ipr, "replace", index, family, address, prefix)
         for route in saved.routes:
             ipr.route("replace", **route)
-        for family, address, mac in saved.neighbours:
+    pin(device, saved.neighbours)
+
+
+def addresses(device: str) -> set[str]:
+    """The addresses of an interface."""
+    with IPRoute() as ipr:
+        return {message.get_attr("IFA_ADDRESS") for message in ipr.get_addr(index=index_of(ipr, device))}
+
+
+def _save(ipr: IPRoute, index: int) -> SavedInterface:
+    return SavedInterface(
+        addresses=tuple(
+            (message.get_attr("IFA_ADDRESS"), message["prefixlen"], message["family"])
+            for message in ipr.get_addr(index=index)
+            if message["scope"] == 0
+        ),
+        routes=tuple(
+            {"family": message["family"], "gateway": message.get_attr("RTA_GATEWAY"), "dst": _destination(message)}
+            for message in ipr.get_routes(oif=index)
+            if message["proto"] != _KERNEL_MADE and message.get_attr("RTA_GATEWAY")
+        ),
+        neighbours=_pinned(ipr, index),
+    )
+
+
+def _pinned(ipr: IPRoute, index: int) -> tuple[tuple[int, str, str], ...]:
+    return tuple(
+        (message["family"], message.get_attr("NDA_DST"), message.get_attr("NDA_LLADDR"))
+        for message in ipr.get_neighbours(ifindex=index)
+        if message["state"] & _PERMANENT and message["family"] != socket.AF_BRIDGE
+    )
+
+
+def unpin(device: str) -> tuple[tuple[int, str, str], ...]:
+    """Forget the pinned neighbours of an interface; returns them."""
+    with IPRoute() as ipr:
+        index = index_of(ipr, device)
+        pinned = _pinned(ipr, index)
+        for family, address, _ in pinned:
+            ipr.neigh("del", family=family, dst=address, ifindex=index)
+    return pinned
+
+
+def pin(device: str, neighbours: tuple[tuple[int, str, str], ...]) -> None:
+    """Pin neighbours; packets that wait for one that is being asked for are dropped, not sent late."""
+    with IPRoute() as ipr:
+        index = index_of(ipr, device)
+        for family, address, mac in neighbours:
+            with suppress(NetlinkError):  # nobody asked for it
+                ipr.neigh("del", family=family, dst=address, ifindex=index)
             ipr.neigh("replace", family=family, dst=address, lladdr=mac, ifindex=index, state=_PERMANENT)
+
+
+def host_route(verb: str, family: Family, destination: str, **what: Any) -> None:
+    """Add or delete a route to one address alone."""
+    length = 32 if family == "ipv4" else 128
+    with IPRoute() as ipr:
+        ipr.route(verb, family=FAMILIES[family], dst=f"{destination}/{length}", **what)
+
+
+def way_to(family: Family, destination: str) -> dict[str, Any]:
+    """The interface, and the gateway where there is one, by which packets to an address leave."""
+    with IPRoute() as ipr:
+        found = ipr.route("get", family=FAMILIES[family], dst=destination)[0]
+    way = {"oif": found.get_attr("RTA_OIF"), "gateway": found.get_attr("RTA_GATEWAY")}
+    return {name: value for name, value in way.items() if value is not None}
+
+
+def route_state(family: Family, destination: str) -> RouteState:
+    """What the kernel says to a packet for an address."""
+    with IPRoute() as ipr:
+        try:
+            kind = ipr.route("get", family=FAMILIES[family], dst=destination)[0]["type"]
+        except NetlinkError as error:
+            return _REFUSALS.get(error.code, "lost")
+    return _REFUSING_TYPES.get(kind, "in order")
 
 
 def _destination(message: Any) -> str:

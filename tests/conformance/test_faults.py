@@ -1,34 +1,47 @@
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple, get_args
 
 import pytest
+from pyroute2 import IPRoute
+
 from harness.errors import FaultError, ScenarioError
 from harness.faults import (
+    AddressRemoved,
     AnyFault,
     Blackhole,
+    CarrierLoss,
     Delay,
     Duplicate,
+    Failover,
     FinSwallowed,
-    FirewallFlush,
     FirewallIdle,
+    HostSuspend,
+    IcmpReject,
     LinkDown,
     Loss,
-    NatRebinding,
+    NeighbourDeath,
     PeerReboot,
+    PmtuBlackhole,
     ProcessFreeze,
     ProcessKill,
     Rate,
     Reorder,
+    Route,
     RstInjected,
+    StopsReading,
     SynackDrop,
     SynDrop,
 )
 from harness.faults.base import other
-from harness.lab.topology import SIDES, Family, Kind, Topology, layout
+from harness.faults.icmp import Code
+from harness.faults.route import Becomes
+from harness.lab import links
+from harness.lab.topology import SIDES, Family, Kind, Side, Topology, layout
 from harness.subjects import endpoint
 from harness.workbench import Workbench
 from tests.conformance.traces import network_untouched, nothing_held
@@ -52,21 +65,28 @@ class Case(NamedTuple):
         return f"{'-'.join(fields)}-{self.topology.kind}-{self.topology.family}".replace("None-", "")
 
 
-_PLACE = ("sequence", "on", "toward", "direction", "then")
-_HOSTS = ("client", "switch", "router", "firewall-a", "firewall-b", "server")
+_PLACE = ("sequence", "on", "toward", "direction", "then", "code", "becomes", "to")
+_HOSTS = ("client", "switch", "router", "server")
 
 
 def _values() -> Iterator[AnyFault]:
     """Every fault in every place and direction, whether a topology has it or not."""
     for host in _HOSTS:
         yield from (Blackhole(on=host, direction=direction) for direction in ("both", "to-server", "to-client"))
-        yield from (LinkDown(on=host, toward=toward) for toward in (*_HOSTS, None))
+        for kind in (CarrierLoss, LinkDown, NeighbourDeath):
+            yield from (kind(on=host, toward=toward) for toward in (*_HOSTS, None))
+        for becomes in get_args(Becomes):
+            yield from (Route(on=host, becomes=becomes, to=to) for to in (*SIDES, None))
+        for code in ("net-unreachable", "no-route"):
+            yield from (IcmpReject(on=host, code=code, direction=direction) for direction in ("to-server", "to-client"))
         yield from (FirewallIdle(timeout_s=1, then=then, on=host) for then in ("drop", "reset"))
-        yield from (FirewallFlush(then=then, on=host) for then in ("drop", "reset"))
-    yield from (NatRebinding(then=then) for then in ("drop", "reset"))
     yield from (Blackhole(direction=direction) for direction in ("both", "to-server", "to-client"))
+    yield from (PmtuBlackhole(direction=direction) for direction in ("both", "to-server", "to-client"))
+    yield from (IcmpReject(code=code) for code in get_args(Code))
     for side in SIDES:
+        yield AddressRemoved(on=side)
         yield from (PeerReboot(on=side), ProcessKill(on=side), ProcessFreeze(on=side))
+        yield from (Failover(on=side), HostSuspend(on=side), StopsReading(on=side))  # see test_faults_of_hosts.py
     # What these do is in test_faults_of_segments.py.
     for way in ("both", "to-server", "to-client"):
         yield from (FinSwallowed(direction=way), Loss(percent=100, direction=way), Delay(delay_ms=1, direction=way))
@@ -85,8 +105,10 @@ def _cases() -> Iterator[Case]:
             same: object = fault
             if isinstance(fault, Blackhole):
                 same = fault.places(where)
-            elif isinstance(fault, LinkDown):
+            elif isinstance(fault, LinkDown | CarrierLoss | NeighbourDeath):
                 same = (fault.on, fault.toward or where.host(fault.on).interfaces[0].toward)
+            elif isinstance(fault, Route):
+                same = (fault.on, fault.becomes, fault.to or {"client": "server", "server": "client"}[fault.on])
             if (type(fault), same) not in seen:
                 seen.add((type(fault), same))
                 yield Case(fault, topology)
@@ -149,6 +171,88 @@ def test_link_down_bites_and_heals(bench: Workbench, case: Case) -> None:
     assert link.echo()
 
 
+@of(AddressRemoved, CarrierLoss, Route)
+def test_what_cuts_a_host_off_bites_and_heals(bench: Workbench, case: Case) -> None:
+    """Cut off at once, and nothing passes; afterwards every host has what it had, and everything does."""
+    link = bench.connect()
+    assert link.echo()
+    before = configuration(bench)
+    with case.fault.inject(bench.lab) as evidence:
+        assert evidence().level == "bit"
+        assert not link.echo(LOST_S)
+    assert configuration(bench) == before
+    assert link.echo()
+
+
+@of(IcmpReject, NeighbourDeath)
+def test_what_must_be_met_bites_and_heals(bench: Workbench, case: Case) -> None:
+    """In place until a segment meets it, then bit; afterwards every host has what it had, and everything passes."""
+    link = bench.connect()
+    assert link.echo()
+    before = configuration(bench)
+    with case.fault.inject(bench.lab) as evidence:
+        assert evidence().level == "in-place"
+        assert not link.echo(LOST_S)
+        assert evidence().level == "bit"
+        assert link.wait(within_s=0).kind == "quiet"
+    assert configuration(bench) == before
+    assert link.echo()
+
+
+@of(PmtuBlackhole)
+def test_only_big_packets_vanish(bench: Workbench, case: Case) -> None:
+    """What is small passes, what is big does not, until it heals."""
+    assert isinstance(case.fault, PmtuBlackhole)
+    link = bench.connect()
+    before = configuration(bench)
+    with case.fault.inject(bench.lab) as evidence:
+        assert link.echo()
+        for side in SIDES:
+            assert big_one_arrives(bench, side) is (case.fault.direction not in ("both", f"to-{side}"))
+        assert evidence().level == "bit"
+    assert configuration(bench) == before
+    assert all(big_one_arrives(bench, side) for side in SIDES)
+
+
+def big_one_arrives(bench: Workbench, side: Side) -> bool:
+    """Whether a datagram of 1,400 bytes that must not be fragmented reaches an end."""
+    family = links.FAMILIES[bench.topology.family]
+    sender = bench.host(other(side))
+    with (
+        bench.host(side).socket(family, socket.SOCK_DGRAM) as inbox,
+        sender.socket(family, socket.SOCK_DGRAM) as outbox,
+    ):
+        inbox.bind((bench.address(side), 0))
+        inbox.settimeout(LOST_S)
+        outbox.setsockopt(*((socket.IPPROTO_IP, 10) if family == socket.AF_INET else (socket.IPPROTO_IPV6, 23)), 3)
+        outbox.sendto(bytes(1400), (bench.address(side), inbox.getsockname()[1]))
+        try:
+            return len(inbox.recv(2000)) == 1400
+        except TimeoutError:
+            return False
+
+
+def configuration(bench: Workbench) -> dict[str, object]:
+    """The addresses, routes and pinned neighbours of every host."""
+    found: dict[str, object] = {}
+    for name in bench.lab.layout.host_names:
+        with bench.host(name).entered(), IPRoute() as ipr:
+            addresses = [(m["index"], m["prefixlen"], m.get_attr("IFA_ADDRESS")) for m in ipr.get_addr()]
+            keys = ("RTA_DST", "RTA_GATEWAY", "RTA_OIF", "RTA_PREFSRC", "RTA_PRIORITY", "RTA_METRICS")
+            routes = [
+                (m["family"], m["dst_len"], m["proto"], m["type"], *(m.get_attr(key) for key in keys))
+                for m in ipr.get_routes(table=254)
+                if m.get_attr("RTA_DST") != "fe80::"  # comes and goes with link-local addresses
+            ]
+            pinned = [
+                (m["ifindex"], m.get_attr("NDA_DST"), m.get_attr("NDA_LLADDR"))
+                for m in ipr.get_neighbours()
+                if m["state"] & 0x80 and m["family"] != socket.AF_BRIDGE
+            ]
+        found[name] = tuple(sorted(rows, key=repr) for rows in (addresses, routes, pinned))
+    return found
+
+
 @of(FirewallIdle)
 def test_firewall_bites_and_heals(bench: Workbench, case: Case) -> None:
     """It sees a flow, forgets it after its timeout and not before, and lets everything pass when it is gone."""
@@ -158,7 +262,7 @@ def test_firewall_bites_and_heals(bench: Workbench, case: Case) -> None:
         link = bench.connect()
         assert link.echo()
         assert evidence().level == "in-place"
-        time.sleep(case.fault.limit_s)
+        time.sleep(case.fault.timeout_s)
         assert not link.echo(LOST_S)
         assert evidence().level == "bit"
     if case.fault.then == "drop":
@@ -167,36 +271,6 @@ def test_firewall_bites_and_heals(bench: Workbench, case: Case) -> None:
         assert link.wait(within_s=0).errno == "ECONNRESET"
     fresh = bench.connect()
     assert fresh.echo()
-
-
-@of(FirewallFlush)
-def test_flush_bites_and_heals(bench: Workbench, case: Case) -> None:
-    """What had passed finds no state at once; what is new passes, and so does everything when it is healed."""
-    assert isinstance(case.fault, FirewallFlush)
-    link = bench.connect()
-    assert link.echo()
-    with case.fault.inject(bench.lab) as evidence:
-        assert evidence().level == "bit"
-        assert not link.echo(LOST_S)
-        assert "1 flow forgotten, 0 left" in evidence().found
-        assert bench.connect().echo()
-    if case.fault.then == "drop":
-        assert link.echo()
-    else:
-        assert link.wait(within_s=0).errno == "ECONNRESET"
-
-
-@of(NatRebinding)
-def test_rebinding_bites(bench: Workbench, case: Case) -> None:
-    """The client's next packet comes from another port, and the server resets what it does not know."""
-    link = bench.connect()
-    assert link.echo()
-    with case.fault.inject(bench.lab) as evidence:
-        assert evidence().level == "bit"
-        assert not link.echo(LOST_S)
-        assert link.wait(within_s=0).errno == "ECONNRESET"
-        assert bench.connect().echo()
-    assert bench.connect().echo()
 
 
 @of(PeerReboot)

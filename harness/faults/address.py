@@ -1,0 +1,62 @@
+"""Address removed: an endpoint loses its IP address, as by `ip address del` or an expired lease, and keeps its link.
+
+With IPv4's last address go the routes and neighbours of the interface: the host cannot send. IPv6 sends from the lost
+address as long as some route leads to the peer, and takes nothing in. The peer is met with silence. Evidence: the
+interface's addresses, read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from harness.faults.base import Evidence, Fault, Misplaced
+from harness.lab import links
+from harness.lab.topology import Layout, Side
+from harness.oracle.effects import Effect
+
+if TYPE_CHECKING:
+    from harness.lab.host import Lab
+
+
+class AddressRemoved(Fault, frozen=True, kw_only=True, tag="address-removed"):
+    """`on`: the endpoint whose address is deleted; it comes back with its routes."""
+
+    on: Side = "server"
+
+    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+        return iter(())
+
+    def hosts(self, layout: Layout) -> frozenset[str]:
+        return frozenset({self.on})
+
+    def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
+        if self.on != observer:
+            return (Effect(mechanism="lost", from_s=self.at_s, until_s=self.until_s),)
+        if layout.family == "ipv4":
+            return (Effect(mechanism="lost-locally", from_s=self.at_s, until_s=self.until_s),)
+        if layout.host(self.on).gateway is not None:
+            return (Effect(mechanism="answers-lost", from_s=self.at_s, until_s=self.until_s),)
+        return (Effect(mechanism="lost-locally", from_s=self.at_s, until_s=self.until_s, errno="ENETUNREACH"),)
+
+    @contextmanager
+    def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
+        namespace = lab.host(self.on).namespace
+        device = lab.layout.host(self.on).interfaces[0].name
+        address = lab.layout.address(self.on)
+        with namespace.entered():
+            saved = links.remove_addresses(device)
+
+        def evidence() -> Evidence:
+            with namespace.entered():
+                kept = address in links.addresses(device)
+            return Evidence(
+                level="none" if kept else "bit", found=f"{self.on}/{device} {'still has' if kept else 'lost'} {address}"
+            )
+
+        try:
+            yield evidence
+        finally:
+            with namespace.entered():
+                links.give_back(device, saved)

@@ -1,0 +1,56 @@
+"""Carrier loss: the cable is pulled, and the host's interface stays administratively up.
+
+Unlike an interface that is set down it keeps its addresses and routes: TCP goes on sending and the dead device swallows
+it. Of a veth pair one end has carrier as long as the other is up, so the far end is set down, and what that means to
+whoever has it is the same as with `link-down`. Evidence: the interface's flags, up but without carrier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from harness.faults.base import Evidence, Fault, Misplaced, interface_of, unknown_interface
+from harness.faults.link import LinkDown
+from harness.lab import links
+from harness.lab.topology import Layout, Side
+from harness.oracle.effects import Effect
+
+if TYPE_CHECKING:
+    from harness.lab.host import Lab
+
+
+class CarrierLoss(Fault, frozen=True, kw_only=True, tag="carrier-loss"):
+    """`on`: the host whose interface loses carrier; `toward`: which one, where it has several."""
+
+    on: str
+    toward: str | None = None
+
+    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+        yield from unknown_interface(self.on, self.toward, layout)
+
+    def _far_end(self, layout: Layout) -> LinkDown:
+        neighbour = interface_of(layout.host(self.on), self.toward).toward
+        return LinkDown(on=neighbour, toward=self.on, at_s=self.at_s, for_s=self.for_s)
+
+    def hosts(self, layout: Layout) -> frozenset[str]:
+        return frozenset({self.on}) | self._far_end(layout).hosts(layout)
+
+    def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
+        return self._far_end(layout).effects(layout, observer)
+
+    @contextmanager
+    def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
+        namespace = lab.host(self.on).namespace
+        device = interface_of(lab.layout.host(self.on), self.toward).name
+        with self._far_end(lab.layout).inject(lab):
+
+            def evidence() -> Evidence:
+                with namespace.entered():
+                    flags = links.flags(device)
+                up, carrier = "UP" in flags, "LOWER_UP" in flags
+                state = f"{'up' if up else 'down'}, {'with' if carrier else 'without'} carrier"
+                return Evidence(level="bit" if up and not carrier else "none", found=f"{self.on}/{device} is {state}")
+
+            yield evidence

@@ -1,0 +1,121 @@
+"""Path MTU blackhole: a link in the middle takes only small packets, and the ICMP error that would say so is dropped.
+
+Small packets pass (keepalive probes, their answers, a few bytes of data), so keepalive finds the connection alive,
+while full segments vanish and are sent again in vain (RFC 2923 section 2.1). The MTU is that of the router's route to
+the end (include/net/ip.h:ip_dst_mtu_maybe_forward). Evidence: the counter of the ICMP errors that were dropped, after
+a datagram that is too big has been sent on the way as a trial.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from harness.faults.base import Evidence, Fault, Misplaced, count, other, unknown_host
+from harness.faults.icmp import Direction
+from harness.faults.route import address_seen
+from harness.lab import links
+from harness.lab.topology import SIDES, Family, Layout, Side
+from harness.oracle.effects import Effect
+
+if TYPE_CHECKING:
+    from harness.lab.host import Lab
+    from harness.lab.namespace import Namespace
+
+LEAST_MTU = {"ipv4": 68, "ipv6": 1280}
+"""RFC 791 section 3.2, RFC 8200 section 5."""
+_MTU_DISCOVER = {"ipv4": (socket.IPPROTO_IP, 10), "ipv6": (socket.IPPROTO_IPV6, 23)}
+_PROBE = 3
+"""IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, and IP_PMTUDISC_PROBE: never fragment, whatever the path is known to take."""
+_DISCARD_PORT = 9
+
+
+class PmtuBlackhole(Fault, frozen=True, kw_only=True, tag="pmtu-blackhole"):
+    """`mtu`: the biggest packet that passes, in bytes; `on`: the router in question (default: the first one)."""
+
+    mtu: Annotated[int, msgspec.Meta(ge=68, le=1400)] = 1280
+    on: str | None = None
+    direction: Direction = "both"
+
+    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+        if self.on is not None and self.on not in layout.host_names:
+            yield unknown_host("on", self.on, layout)
+        elif self.on is not None and not layout.host(self.on).forwards:
+            yield Misplaced("on", self.on, "a host that forwards IP packets")
+        elif self._router(layout) is None:
+            yield Misplaced("kind", self.kind, "a fault of another kind: this topology has no router")
+        if self.mtu < LEAST_MTU[layout.family]:
+            yield Misplaced("mtu", self.mtu, f"{LEAST_MTU[layout.family]} or more, as {layout.family} has it")
+
+    def _router(self, layout: Layout) -> str | None:
+        return self.on or next((host.name for host in layout.hosts if host.forwards), None)
+
+    def _receivers(self) -> tuple[Side, ...]:
+        return tuple(side for side in SIDES if self.direction in ("both", f"to-{side}"))
+
+    def hosts(self, layout: Layout) -> frozenset[str]:
+        router = self._router(layout)
+        return frozenset() if router is None else frozenset({router})
+
+    def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
+        return ()
+
+    @contextmanager
+    def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
+        family, name = lab.layout.family, self._router(lab.layout)
+        assert name is not None
+        router = lab.host(name)
+        with ExitStack() as stack:
+            counters = stack.enter_context(router.ruleset("output", {"silenced": [_drop_error(family)]}))
+            for side in self._receivers():
+                stack.enter_context(_narrow(router.namespace, family, lab.layout.address(side), self.mtu))
+
+            def evidence() -> Evidence:
+                for side in self._receivers():
+                    _try(lab, side, self.mtu)
+                packets = counters()["silenced"]
+                return Evidence(
+                    level="bit" if packets else "none",
+                    found=f"{count(packets, 'packet')} of more than {self.mtu} bytes dropped without a word",
+                )
+
+            yield evidence
+
+
+@contextmanager
+def _narrow(namespace: Namespace, family: Family, destination: str, mtu: int) -> Iterator[None]:
+    """A route of its own to the destination, the same way but with a smaller MTU."""
+    with namespace.entered():
+        way = links.way_to(family, destination)
+        links.host_route("add", family, destination, metrics={"mtu": mtu}, **way)
+    try:
+        yield
+    finally:
+        with namespace.entered():
+            links.host_route("del", family, destination, **way)
+
+
+def _try(lab: Lab, receiver: Side, mtu: int) -> None:
+    """Send a datagram that is too big from the other end; where it arrives nobody listens."""
+    host, destination = lab.host(other(receiver)), address_seen(lab.layout, other(receiver), receiver)
+    level, option = _MTU_DISCOVER[lab.layout.family]
+    with host.socket(links.FAMILIES[lab.layout.family], socket.SOCK_DGRAM) as trial:
+        trial.setsockopt(level, option, _PROBE)
+        with contextlib.suppress(OSError):  # another fault may have cut the host off
+            trial.sendto(bytes(mtu), (destination, _DISCARD_PORT))
+
+
+def _drop_error(family: Family) -> list[dict[str, Any]]:
+    matches = [("icmp", "type", "destination-unreachable"), ("icmp", "code", "frag-needed")]
+    if family == "ipv6":
+        matches = [("icmpv6", "type", "packet-too-big")]
+    rule: list[dict[str, Any]] = [
+        {"match": {"op": "==", "left": {"payload": {"protocol": protocol, "field": field}}, "right": value}}
+        for protocol, field, value in matches
+    ]
+    return [*rule, {"counter": None}, {"drop": None}]
