@@ -34,8 +34,8 @@ from harness.faults import (
     Route,
     RstInjected,
     StopsReading,
-    SynackDrop,
     SynDrop,
+    SynackDrop,
 )
 from harness.faults.base import other
 from harness.faults.icmp import Code
@@ -86,6 +86,7 @@ def _values() -> Iterator[AnyFault]:
     for side in SIDES:
         yield AddressRemoved(on=side)
         yield from (PeerReboot(on=side), ProcessKill(on=side), ProcessFreeze(on=side))
+        yield from (Failover(on=side), HostSuspend(on=side), StopsReading(on=side))  # see test_faults_of_hosts.py
         yield from (Failover(on=side), HostSuspend(on=side), StopsReading(on=side))  # see test_faults_of_hosts.py
     # What these do is in test_faults_of_segments.py.
     for way in ("both", "to-server", "to-client"):
