@@ -19,11 +19,13 @@ from harness.faults import (
     Duplicate,
     Failover,
     FinSwallowed,
+    FirewallFlush,
     FirewallIdle,
     HostSuspend,
     IcmpReject,
     LinkDown,
     Loss,
+    NatRebinding,
     NeighbourDeath,
     PeerReboot,
     PmtuBlackhole,
@@ -34,8 +36,8 @@ from harness.faults import (
     Route,
     RstInjected,
     StopsReading,
-    SynDrop,
     SynackDrop,
+    SynDrop,
 )
 from harness.faults.base import other
 from harness.faults.icmp import Code
@@ -66,7 +68,7 @@ class Case(NamedTuple):
 
 
 _PLACE = ("sequence", "on", "toward", "direction", "then", "code", "becomes", "to")
-_HOSTS = ("client", "switch", "router", "server")
+_HOSTS = ("client", "switch", "router", "firewall-a", "firewall-b", "server")
 
 
 def _values() -> Iterator[AnyFault]:
@@ -80,13 +82,14 @@ def _values() -> Iterator[AnyFault]:
         for code in ("net-unreachable", "no-route"):
             yield from (IcmpReject(on=host, code=code, direction=direction) for direction in ("to-server", "to-client"))
         yield from (FirewallIdle(timeout_s=1, then=then, on=host) for then in ("drop", "reset"))
+        yield from (FirewallFlush(then=then, on=host) for then in ("drop", "reset"))
+    yield from (NatRebinding(then=then) for then in ("drop", "reset"))
     yield from (Blackhole(direction=direction) for direction in ("both", "to-server", "to-client"))
     yield from (PmtuBlackhole(direction=direction) for direction in ("both", "to-server", "to-client"))
     yield from (IcmpReject(code=code) for code in get_args(Code))
     for side in SIDES:
         yield AddressRemoved(on=side)
         yield from (PeerReboot(on=side), ProcessKill(on=side), ProcessFreeze(on=side))
-        yield from (Failover(on=side), HostSuspend(on=side), StopsReading(on=side))  # see test_faults_of_hosts.py
         yield from (Failover(on=side), HostSuspend(on=side), StopsReading(on=side))  # see test_faults_of_hosts.py
     # What these do is in test_faults_of_segments.py.
     for way in ("both", "to-server", "to-client"):
@@ -263,7 +266,7 @@ def test_firewall_bites_and_heals(bench: Workbench, case: Case) -> None:
         link = bench.connect()
         assert link.echo()
         assert evidence().level == "in-place"
-        time.sleep(case.fault.timeout_s)
+        time.sleep(case.fault.limit_s)
         assert not link.echo(LOST_S)
         assert evidence().level == "bit"
     if case.fault.then == "drop":
@@ -272,6 +275,36 @@ def test_firewall_bites_and_heals(bench: Workbench, case: Case) -> None:
         assert link.wait(within_s=0).errno == "ECONNRESET"
     fresh = bench.connect()
     assert fresh.echo()
+
+
+@of(FirewallFlush)
+def test_flush_bites_and_heals(bench: Workbench, case: Case) -> None:
+    """What had passed finds no state at once; what is new passes, and so does everything when it is healed."""
+    assert isinstance(case.fault, FirewallFlush)
+    link = bench.connect()
+    assert link.echo()
+    with case.fault.inject(bench.lab) as evidence:
+        assert evidence().level == "bit"
+        assert not link.echo(LOST_S)
+        assert "1 flow forgotten, 0 left" in evidence().found
+        assert bench.connect().echo()
+    if case.fault.then == "drop":
+        assert link.echo()
+    else:
+        assert link.wait(within_s=0).errno == "ECONNRESET"
+
+
+@of(NatRebinding)
+def test_rebinding_bites(bench: Workbench, case: Case) -> None:
+    """The client's next packet comes from another port, and the server resets what it does not know."""
+    link = bench.connect()
+    assert link.echo()
+    with case.fault.inject(bench.lab) as evidence:
+        assert evidence().level == "bit"
+        assert not link.echo(LOST_S)
+        assert link.wait(within_s=0).errno == "ECONNRESET"
+        assert bench.connect().echo()
+    assert bench.connect().echo()
 
 
 @of(PeerReboot)

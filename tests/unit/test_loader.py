@@ -131,7 +131,7 @@ REFUSED = {
     ),
     "nearly-an-enum": (
         'topology.kind = "rooted"',
-        "topology.kind: expected one of: direct, firewalls, nat, routed, switched (did you mean routed?), found 'rooted'",
+        "topology.kind: expected one of: direct, firewalls, nat, routed, switched (did you mean routed?), found",
     ),
     "enum-of-one": ('client.program = "udp"', "client.program: expected tcp, found 'udp'"),
     "enum-of-another-type": ("topology.family = 4", "topology.family: expected one of: ipv4, ipv6, found 4"),
