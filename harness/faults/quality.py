@@ -56,6 +56,8 @@ class _Quality(Fault, frozen=True, kw_only=True):
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         impairment = self._impairment()
         with ExitStack() as stack:
+            # Counted before it can be doubled, so that none seems to be that is not.
+            arrived = self._arrivals(lab, stack)
             # Two directions with one seed would be alike, segment for segment.
             readers = [
                 stack.enter_context(
@@ -63,7 +65,6 @@ class _Quality(Fault, frozen=True, kw_only=True):
                 )
                 for number, (host, device) in enumerate(self.places(lab.layout))
             ]
-            arrived = self._arrivals(lab, stack)
             yield lambda: self._evidence([reader() for reader in readers], arrived())
 
     def _arrivals(self, lab: Lab, stack: ExitStack) -> Callable[[], int]:

@@ -8,6 +8,7 @@ What waits in the queue when it is taken away is lost.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 from typing import Any
@@ -164,6 +165,7 @@ def _share(part: float) -> int:
 
 
 def _meant(error: Any, device: str) -> CapabilityError | FaultError:
+    reason = os.strerror(error.code)
     if error.code in (errno.ENOENT, errno.EOPNOTSUPP):
-        return CapabilityError("netem", f"this kernel has no netem with a filter before it ({error})", MEND)
-    return FaultError(f"expected to put netem on {device}, found {error}; one quality fault at a time fits there")
+        return CapabilityError("netem", f"this kernel has no netem with a filter before it ({reason})", MEND)
+    return FaultError(f"expected to put netem on {device}, found {reason}; one quality fault at a time fits there")
