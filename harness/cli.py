@@ -149,9 +149,11 @@ def _add_predict(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     predict.add_argument(
         "--state",
-        choices=("idle", "in-flight", "connecting"),
+        choices=("idle", "in-flight", "zero-window", "connecting", "accepting", "closing"),
         default="idle",
-        help="idle: keepalive decides; in-flight: data waits to be acknowledged; connecting: no answer to the SYN",
+        help="idle: keepalive decides; in-flight: data waits to be acknowledged; "
+        "zero-window: the peer's window is closed; connecting: no answer to the SYN; accepting: none to the SYN-ACK; "
+        "closing: none to the FIN (example: --state closing)",
     )
     predict.add_argument(
         "--system",
@@ -337,22 +339,26 @@ def _picture(write: Callable[..., None], result: batch.Result) -> None:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    from harness import forecast
     from harness.report import prediction, states
 
     if options.system != "linux":
         if options.state != "idle" or options.user_timeout or options.hz or options.rtt:
             raise UsageError(f"--system {options.system}: expected --idle, --interval and --count only")
-        system = states.of_system(options.system, options.idle, options.interval, options.count)
+        system = forecast.of_system(options.system, options.idle, options.interval, options.count)
         return _print(options, states.system_as_json(system), states.describe_system(system))
     given = [name for name in ("idle", "interval", "count") if getattr(options, name) is not None]
     if options.state != "idle":
         if given:
             raise UsageError(f"--{given[0]}: expected --state idle with it, keepalive has no say while {options.state}")
-        giving = states.of_state(options.state, options.user_timeout, options.rtt, options.hz)
+        if options.state in ("accepting", "closing"):
+            kept = forecast.of_left(options.state, options.user_timeout, options.rtt, options.hz)
+            return _print(options, states.kept_as_json(kept), states.describe_kept(kept))
+        giving = forecast.of_state(options.state, options.user_timeout, options.rtt, options.hz)
         return _print(options, states.as_json(giving), states.describe(giving))
     if len(given) < 3 or options.rtt:
         raise UsageError("--state idle: expected --idle, --interval and --count, and no --rtt")
-    found = prediction.of_options(options.idle, options.interval, options.count, options.user_timeout, options.hz)
+    found = forecast.of_options(options.idle, options.interval, options.count, options.user_timeout, options.hz)
     return _print(options, prediction.as_json(found), prediction.describe(found))
 
 

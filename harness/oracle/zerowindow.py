@@ -2,7 +2,7 @@
 
 A living peer answers every probe and is probed for ever, at distances that double from the RTO (200 ms and the round
 trip) up to 120 s. Once it is dead, the expiry after tcp_retries2 unanswered probes gives up. How long that takes
-depends on how far the distances had grown, and that on how many probes had been answered: 22 or 33 minutes.
+depends on how far the distances had grown, and that on how many probes had been answered: 16 to 33 minutes.
 
 TCP_USER_TIMEOUT counts from the first probe, answered or not (icsk_probes_tstamp is cleared by an open window only): it
 ends the connection to a living peer, too. Keepalive has no say as long as data waits.

@@ -6,65 +6,11 @@ from typing import Any
 
 import msgspec
 
-from harness import capabilities
-from harness.errors import UsageError
+from harness.forecast import Forecast
 from harness.lab.topology import SIDES
-from harness.oracle import keepalive
-from harness.oracle.effects import Effect
-from harness.oracle.prediction import NOUNS, Machine, Outcome, Prediction, Settings
+from harness.oracle.prediction import NOUNS, Outcome
 from harness.oracle.timerwheel import granularity, tick_ns
 from harness.plan import MachineFacts, Plan
-
-
-class Forecast(msgspec.Struct, frozen=True, kw_only=True):
-    """What an idle connection with these settings sees when its peer falls silent."""
-
-    settings: Settings
-    hz: int
-    hz_source: str
-    kernel: str
-    prediction: Prediction
-
-    @property
-    def outcome(self) -> Outcome:
-        """The one outcome there is when every segment is lost."""
-        return self.prediction.outcomes[0]
-
-
-def of_options(idle_s: int, interval_s: int, count: int, user_timeout_s: float, hz: int | None) -> Forecast:
-    """Predict for plain numbers. Raises UsageError for what the kernel would refuse."""
-    for name, value, most in (("--idle", idle_s, 32767), ("--interval", interval_s, 32767), ("--count", count, 127)):
-        if not 1 <= value <= most:
-            raise UsageError(f"{name}: expected a whole number from 1 to {most} (the kernel's limits), found {value}")
-    check_user_timeout(user_timeout_s)
-    check_hz(hz)
-    machine = capabilities.machine()
-    settings = Settings(idle_s=idle_s, interval_s=interval_s, count=count, user_timeout_ms=round(user_timeout_s * 1000))
-    found = hz or machine.hz
-    horizon_ns = 2 * ((idle_s + (count + 2) * interval_s) * 1_000_000_000 + settings.user_timeout_ms * 1_000_000)
-    horizon_ns += 10_000_000_000
-    prediction = keepalive.predict(settings, Machine(hz=found), (Effect(mechanism="lost"),), horizon_ns)
-    return Forecast(
-        settings=settings,
-        hz=found,
-        hz_source="--hz" if hz else machine.hz_source,
-        kernel=machine.kernel,
-        prediction=prediction,
-    )
-
-
-def check_user_timeout(seconds: float) -> None:
-    """Raises UsageError."""
-    if not 0 <= seconds <= 2_147_483:
-        raise UsageError(f"--user-timeout: expected 0 to 2147483 seconds, found {seconds:g}")
-    if round(seconds * 1000, 6) % 1:
-        raise UsageError(f"--user-timeout: expected seconds in whole milliseconds, found {seconds}")
-
-
-def check_hz(hz: int | None) -> None:
-    """Raises UsageError."""
-    if hz is not None and not 12 <= hz <= 10_000:
-        raise UsageError(f"--hz: expected a kernel's HZ, such as 100, 250, 300 or 1000, found {hz}")
 
 
 def describe(forecast: Forecast) -> str:

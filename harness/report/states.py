@@ -2,61 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from harness import capabilities
-from harness.errors import UsageError
-from harness.oracle import handshake, retransmission
-from harness.oracle.effects import Effect
-from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
-from harness.oracle.systems import SYSTEMS, Name, System
-from harness.report.prediction import check_hz, check_user_timeout, numbered, span, window
+from harness.forecast import Documented, Giving, Kept
+from harness.report.prediction import numbered, span, window
 
-State = Literal["in-flight", "connecting"]
-_SENT = {"in-flight": "data", "connecting": "SYN"}
-_ORIGIN = {"in-flight": "after the write", "connecting": "after the call of connect"}
-
-
-class Giving(msgspec.Struct, frozen=True, kw_only=True):
-    """When a sender that gets no answer gives up, in a state of the connection; `rtt_ms`: its measured round trip."""
-
-    state: State
-    user_timeout_s: float
-    rtt_ms: float
-    hz: int
-    hz_source: str
-    prediction: Prediction
-
-    @property
-    def outcome(self) -> Outcome:
-        """The one outcome there is when every segment is lost in silence."""
-        return self.prediction.outcomes[0]
-
-
-def of_state(state: State, user_timeout_s: float, rtt_ms: float, hz: int | None) -> Giving:
-    """Predict for plain numbers. Raises UsageError."""
-    check_user_timeout(user_timeout_s)
-    check_hz(hz)
-    if not 0 <= rtt_ms <= 10_000:
-        raise UsageError(f"--rtt: expected 0 to 10000 milliseconds, found {rtt_ms:g}")
-    found = capabilities.machine()
-    settings = Settings(keepalive=False, user_timeout_ms=round(user_timeout_s * 1000))
-    machine = Machine(hz=hz or found.hz, rtt_ns=round(rtt_ms * 1_000_000))
-    if state == "connecting":
-        prediction = handshake.predict(settings.user_timeout_ms, machine)
-    else:
-        horizon_ns = retransmission.longest_ns(settings, machine)
-        prediction = retransmission.predict(settings, machine, (Effect(mechanism="lost"),), 0, horizon_ns)
-    return Giving(
-        state=state,
-        user_timeout_s=user_timeout_s,
-        rtt_ms=rtt_ms,
-        hz=machine.hz,
-        hz_source="--hz" if hz else found.hz_source,
-        prediction=prediction,
-    )
+_SENT = {"in-flight": "data", "connecting": "SYN", "zero-window": "probe"}
+_ORIGIN = {
+    "in-flight": "after the write",
+    "connecting": "after the call of connect",
+    "zero-window": "after the timer was set",
+}
 
 
 def describe(giving: Giving) -> str:
@@ -71,7 +29,7 @@ def describe(giving: Giving) -> str:
         "",
         f"given up        {window(outcome.window_ns)} {origin}, {span(outcome.window_ns)}",
         f"errno           {outcome.errno}, because {outcome.why}",
-        f"{_SENT[giving.state]} sent again".ljust(16) + f"{times} times",
+        f"{_SENT[giving.state]} sent again ".ljust(16) + f"{times} times",
         *(f"                  {line}" for line in numbered(giving.prediction.probe_windows_ns)),
         "at the end      no RST is sent",
         "",
@@ -94,7 +52,7 @@ def as_json(giving: Giving) -> bytes:
         "rtt_ms": giving.rtt_ms,
         "hz": giving.hz,
         "hz_source": giving.hz_source,
-        "origin": "write" if giving.state == "in-flight" else "connect",
+        "origin": {"in-flight": "write", "connecting": "connect", "zero-window": "window-closed"}[giving.state],
         "window_s": [end / 1e9 for end in outcome.window_ns],
         "errno": outcome.errno,
         "retransmissions": list(outcome.probes),
@@ -105,45 +63,27 @@ def as_json(giving: Giving) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
+def describe_kept(kept: Kept) -> str:
+    """For people: a line for each thing that happens, with the rule behind the last of its kind."""
+    user_timeout = f"user timeout {kept.user_timeout_s:g} s, " if kept.user_timeout_s else ""
+    lines = [f"{kept.state}, {user_timeout}HZ={kept.hz} ({kept.hz_source}); seconds after the {kept.origin}", ""]
+    lines += [
+        f"{step.what:<24}{window(step.window_ns)}{f', because {step.why}' if step.why else ''}" for step in kept.steps
+    ]
+    lines += ["", "The kernel rounds each timer up to the buckets of its timer wheel (kernel/time/timer.c)."]
+    return "\n".join(lines)
+
+
+def kept_as_json(kept: Kept) -> bytes:
+    """For programs; times in seconds after the origin."""
+    document = msgspec.to_builtins(kept)
+    document["steps"] = [
+        {"what": step.what, "window_s": [end / 1e9 for end in step.window_ns], "why": step.why} for step in kept.steps
+    ]
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
 # --- other systems ---------------------------------------------------------------------------------------
-
-
-class Documented(msgspec.Struct, frozen=True, kw_only=True):
-    """What another system's documentation says of an idle connection with these settings, in seconds and probes."""
-
-    system: Name
-    idle_s: float
-    interval_s: float
-    count: int
-    measured: bool = False
-
-    @property
-    def facts(self) -> System:
-        """The system."""
-        return SYSTEMS[self.system]
-
-    @property
-    def detection_s(self) -> float:
-        """From the last segment received."""
-        return self.facts.detection_s(self.idle_s, self.interval_s, self.count)
-
-
-def of_system(name: Name, idle_s: float | None, interval_s: float | None, count: int | None) -> Documented:
-    """The system's defaults for what is None. Raises UsageError for what it cannot be set to."""
-    facts = SYSTEMS[name]
-    if count is not None and facts.fixed_count and count != facts.count:
-        raise UsageError(f"--count: expected {facts.count}, which {facts.title} has fixed, found {count}")
-    chosen = {
-        "--idle": facts.idle_s if idle_s is None else idle_s,
-        "--interval": facts.interval_s if interval_s is None else interval_s,
-        "--count": facts.count if count is None else count,
-    }
-    for option, value in chosen.items():
-        if value <= 0:
-            raise UsageError(f"{option}: expected more than 0, found {value:g}")
-    return Documented(
-        system=name, idle_s=chosen["--idle"], interval_s=chosen["--interval"], count=int(chosen["--count"])
-    )
 
 
 def describe_system(found: Documented) -> str:

@@ -189,6 +189,12 @@ def test_clean_with_nothing_to_do(
     [
         (("--state", "in-flight", "--hz", "1000"), "947.928 to 952.024 s after the write"),
         (("--state", "connecting", "--user-timeout", "10"), "after the call of connect"),
+        (("--state", "zero-window", "--hz", "1000"), "947.720 to 951.816 s after the timer was set"),
+        (("--state", "accepting", "--hz", "1000"), "63.784 to 64.296 s, because 5 repetitions"),
+        (
+            ("--state", "closing", "--hz", "1000"),
+            "104.152 to 108.248 s, because the FIN goes unacknowledged for 102.2 s",
+        ),
         (("--system", "freebsd"), "7800 s after the last segment received"),
     ],
 )
@@ -199,7 +205,9 @@ def test_other_states_and_systems_are_predicted(
     assert cli.main(["predict", *arguments]) == 0
     assert words in capsys.readouterr().out
     assert cli.main(["predict", *arguments, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["origin"] in ("write", "connect", "last-received")
+    assert json.loads(capsys.readouterr().out)["origin"] in (
+        *("write", "connect", "last-received", "window-closed", "syn", "close"),
+    )
 
 
 @pytest.mark.parametrize(

@@ -48,3 +48,41 @@ def test_a_user_timeout_counts_from_the_call(user_timeout_ms: int, measured_s: f
     assert outcome.window_ns is not None
     assert outcome.window_ns[0] <= measured_s * 1e9 <= outcome.window_ns[1]
     assert outcome.window_ns[1] - outcome.window_ns[0] < 600_000_000
+
+
+def test_the_reason_is_what_ends_first() -> None:
+    """A user timeout beyond what the retries take decides nothing."""
+    whys = [handshake.predict(ms, Machine(hz=1000)).outcomes[0].why for ms in (10_000, 134_000, 400_000)]
+    assert ["user timeout" in why for why in whys] == [True, True, False]
+    assert ["tcp_syn_retries = 6" in why for why in whys] == [False, True, True]
+
+
+def test_an_answered_syn_ends_it_at_once() -> None:
+    """The third SYN is the second repetition."""
+    silence = handshake.predict(0, Machine(hz=1000))
+    (outcome,) = handshake.refused(silence, "ECONNREFUSED", 3, Machine(hz=1000)).outcomes
+    assert (outcome.errno, outcome.window_ns) == ("ECONNREFUSED", silence.probe_windows_ns[1])
+    with pytest.raises(ValueError, match="one of the 11 SYNs"):
+        handshake.refused(silence, "EHOSTUNREACH", 12, Machine(hz=1000))
+
+
+@pytest.mark.parametrize(
+    ("retries", "defer_s", "acknowledged", "resent", "forgotten_s"),
+    [
+        (5, 0, False, 5, (63.784, 64.296)),
+        (1, 0, False, 1, (3.048, 3.112)),
+        (2, 30, True, 1, (63.784, 64.296)),
+        (5, 10, True, 2, (63.784, 64.296)),
+    ],
+)
+def test_a_request_is_forgotten(
+    retries: int,
+    defer_s: int,
+    acknowledged: bool,  # noqa: FBT001 - as the table above has it
+    resent: int,
+    forgotten_s: tuple[float, float],
+) -> None:
+    """After the SYN-ACK's retries; a bare ACK under TCP_DEFER_ACCEPT silences all but the last ones."""
+    found = handshake.answering(Machine(hz=1000), retries, defer_s, acknowledged=acknowledged)
+    assert len(found.resent_ns) == resent
+    assert found.forgotten_ns == tuple(round(end * 1e9) for end in forgotten_s)

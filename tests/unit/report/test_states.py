@@ -6,13 +6,14 @@ import json
 
 import pytest
 
+from harness import forecast
 from harness.errors import UsageError
 from harness.report import states
 
 
 def test_data_in_flight_in_words() -> None:
     """The folklore of 15 minutes, with what happens when and why."""
-    text = states.describe(states.of_state("in-flight", 0.0, 0.0, 1000))
+    text = states.describe(forecast.of_state("in-flight", 0.0, 0.0, 1000))
     assert "given up        947.928 to 952.024 s after the write, 15 min 47.93 s to 15 min 52.02 s" in text
     assert "data sent again 16 times" in text
     assert [f" {number}. " in text for number in (1, 3, 4, 16)] == [True, True, False, True]
@@ -21,33 +22,33 @@ def test_data_in_flight_in_words() -> None:
 
 def test_connecting_in_words() -> None:
     """Ten repetitions of the SYN, or fewer with a user timeout."""
-    text = states.describe(states.of_state("connecting", 0.0, 0.0, 1000))
+    text = states.describe(forecast.of_state("connecting", 0.0, 0.0, 1000))
     assert "132.392 to 136.488 s after the call of connect" in text
     assert "SYN sent again  10 times" in text
-    assert "user timeout 10 s, HZ=1000" in states.describe(states.of_state("connecting", 10.0, 0.0, 1000))
+    assert "user timeout 10 s, HZ=1000" in states.describe(forecast.of_state("connecting", 10.0, 0.0, 1000))
 
 
 def test_states_as_json() -> None:
     """Seconds, with their origin."""
-    document = json.loads(states.as_json(states.of_state("in-flight", 6.0, 0.0, 1000)))
+    document = json.loads(states.as_json(forecast.of_state("in-flight", 6.0, 0.0, 1000)))
     assert (document["origin"], document["window_s"], document["retransmissions"]) == ("write", [6.416, 6.48], [5, 5])
     assert len(document["retransmission_windows_s"]) == 5
 
 
 def test_another_system_in_words() -> None:
     """Its defaults where nothing is given; marked as documented."""
-    text = states.describe_system(states.of_system("freebsd", None, None, None))
+    text = states.describe_system(forecast.of_system("freebsd", None, None, None))
     assert "7800 s after the last segment received, 2 h 10 min 0.00 s" in text
     assert "documented, not measured  sys/netinet/tcp_timer.c" in text
-    document = json.loads(states.system_as_json(states.of_system("aix", 120, 75, 8)))
+    document = json.loads(states.system_as_json(forecast.of_system("aix", 120, 75, 8)))
     assert (document["detection_s"], document["probes"], document["measured"]) == (795, 9, False)
 
 
 def test_what_cannot_be_is_refused() -> None:
     """With the option's name."""
     with pytest.raises(UsageError, match="--rtt: expected 0 to 10000"):
-        states.of_state("in-flight", 0.0, -1.0, None)
+        forecast.of_state("in-flight", 0.0, -1.0, None)
     with pytest.raises(UsageError, match="--count: expected 10, which Windows"):
-        states.of_system("windows", None, None, 5)
+        forecast.of_system("windows", None, None, 5)
     with pytest.raises(UsageError, match="--idle: expected more than 0"):
-        states.of_system("macos", 0, None, None)
+        forecast.of_system("macos", 0, None, None)

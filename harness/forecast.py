@@ -1,0 +1,205 @@
+"""What `harness predict` computes: plain numbers in, predictions out. Words and JSON are the reports' business."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from harness import capabilities
+from harness.errors import UsageError
+from harness.oracle import closing, handshake, keepalive, retransmission, zerowindow
+from harness.oracle.effects import Effect
+from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
+from harness.oracle.systems import SYSTEMS, Name, System
+
+State = Literal["in-flight", "connecting", "zero-window"]
+Left = Literal["accepting", "closing"]
+
+
+class Forecast(msgspec.Struct, frozen=True, kw_only=True):
+    """What an idle connection with these settings sees when its peer falls silent."""
+
+    settings: Settings
+    hz: int
+    hz_source: str
+    kernel: str
+    prediction: Prediction
+
+    @property
+    def outcome(self) -> Outcome:
+        """The one outcome there is when every segment is lost."""
+        return self.prediction.outcomes[0]
+
+
+def of_options(idle_s: int, interval_s: int, count: int, user_timeout_s: float, hz: int | None) -> Forecast:
+    """Predict for plain numbers. Raises UsageError for what the kernel would refuse."""
+    for name, value, most in (("--idle", idle_s, 32767), ("--interval", interval_s, 32767), ("--count", count, 127)):
+        if not 1 <= value <= most:
+            raise UsageError(f"{name}: expected a whole number from 1 to {most} (the kernel's limits), found {value}")
+    check_user_timeout(user_timeout_s)
+    check_hz(hz)
+    machine = capabilities.machine()
+    settings = Settings(idle_s=idle_s, interval_s=interval_s, count=count, user_timeout_ms=round(user_timeout_s * 1000))
+    found = hz or machine.hz
+    horizon_ns = 2 * ((idle_s + (count + 2) * interval_s) * 1_000_000_000 + settings.user_timeout_ms * 1_000_000)
+    horizon_ns += 10_000_000_000
+    prediction = keepalive.predict(settings, Machine(hz=found), (Effect(mechanism="lost"),), horizon_ns)
+    return Forecast(
+        settings=settings,
+        hz=found,
+        hz_source="--hz" if hz else machine.hz_source,
+        kernel=machine.kernel,
+        prediction=prediction,
+    )
+
+
+def check_user_timeout(seconds: float) -> None:
+    """Raises UsageError."""
+    if not 0 <= seconds <= 2_147_483:
+        raise UsageError(f"--user-timeout: expected 0 to 2147483 seconds, found {seconds:g}")
+    if round(seconds * 1000, 6) % 1:
+        raise UsageError(f"--user-timeout: expected seconds in whole milliseconds, found {seconds}")
+
+
+def check_hz(hz: int | None) -> None:
+    """Raises UsageError."""
+    if hz is not None and not 12 <= hz <= 10_000:
+        raise UsageError(f"--hz: expected a kernel's HZ, such as 100, 250, 300 or 1000, found {hz}")
+
+
+class Giving(msgspec.Struct, frozen=True, kw_only=True):
+    """When a sender that gets no answer gives up, in a state of the connection; `rtt_ms`: its measured round trip."""
+
+    state: State
+    user_timeout_s: float
+    rtt_ms: float
+    hz: int
+    hz_source: str
+    prediction: Prediction
+
+    @property
+    def outcome(self) -> Outcome:
+        """The one outcome there is when every segment is lost in silence."""
+        return self.prediction.outcomes[0]
+
+
+def of_state(state: State, user_timeout_s: float, rtt_ms: float, hz: int | None) -> Giving:
+    """Predict for plain numbers. Raises UsageError."""
+    check_user_timeout(user_timeout_s)
+    check_hz(hz)
+    if not 0 <= rtt_ms <= 10_000:
+        raise UsageError(f"--rtt: expected 0 to 10000 milliseconds, found {rtt_ms:g}")
+    found = capabilities.machine()
+    settings = Settings(keepalive=False, user_timeout_ms=round(user_timeout_s * 1000))
+    machine = Machine(hz=hz or found.hz, rtt_ns=round(rtt_ms * 1_000_000))
+    if state == "connecting":
+        prediction = handshake.predict(settings.user_timeout_ms, machine)
+    elif state == "zero-window":
+        prediction = zerowindow.predict(settings.user_timeout_ms, machine)
+    else:
+        horizon_ns = retransmission.longest_ns(settings, machine)
+        prediction = retransmission.predict(settings, machine, (Effect(mechanism="lost"),), 0, horizon_ns)
+    return Giving(
+        state=state,
+        user_timeout_s=user_timeout_s,
+        rtt_ms=rtt_ms,
+        hz=machine.hz,
+        hz_source="--hz" if hz else found.hz_source,
+        prediction=prediction,
+    )
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that the kernel does or gives up, in nanoseconds after the origin, and the rule behind it."""
+
+    what: str
+    window_ns: tuple[int, int]
+    why: str = ""
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What the kernel keeps of a connection that no program holds, or that was shut, with what times count from."""
+
+    state: Left
+    origin: str
+    user_timeout_s: float
+    hz: int
+    hz_source: str
+    steps: tuple[Step, ...]
+
+
+def of_left(state: Left, user_timeout_s: float, rtt_ms: float, hz: int | None) -> Kept:
+    """Predict for plain numbers. Raises UsageError."""
+    check_user_timeout(user_timeout_s)
+    check_hz(hz)
+    if state == "accepting" and user_timeout_s:
+        raise UsageError("--user-timeout: expected none with --state accepting, which it does not reach")
+    found = capabilities.machine()
+    machine = Machine(hz=hz or found.hz, rtt_ns=round(rtt_ms * 1_000_000))
+    steps = _accepting(machine) if state == "accepting" else _closing(machine, round(user_timeout_s * 1000))
+    return Kept(
+        state=state,
+        origin="syn" if state == "accepting" else "close",
+        user_timeout_s=user_timeout_s,
+        hz=machine.hz,
+        hz_source="--hz" if hz else found.hz_source,
+        steps=steps,
+    )
+
+
+def _accepting(machine: Machine) -> tuple[Step, ...]:
+    request = handshake.answering(machine)
+    steps = [Step(what=f"SYN-ACK sent again, {n}.", window_ns=each) for n, each in enumerate(request.resent_ns, 1)]
+    return (*steps, Step(what="request forgotten", window_ns=request.forgotten_ns, why=request.why))
+
+
+def _closing(machine: Machine, user_timeout_ms: int) -> tuple[Step, ...]:
+    orphan = closing.fin_wait1(machine, user_timeout_ms)
+    owned = closing.fin_wait1(machine, user_timeout_ms, orphan=False)
+    half, last = closing.fin_wait2(machine), closing.time_wait(machine)
+    return (
+        *(Step(what=f"FIN sent again, {n}.", window_ns=each) for n, each in enumerate(orphan.resent_ns, 1)),
+        Step(what="close: socket gone", window_ns=orphan.over_ns, why=orphan.why),
+        Step(what="shutdown: ETIMEDOUT", window_ns=owned.over_ns, why=owned.why),
+        Step(what="in FIN_WAIT2", window_ns=half.over_ns, why=f"{half.why}; counted from the FIN's ACK"),
+        Step(what="in TIME_WAIT", window_ns=last.over_ns, why=f"{last.why}; counted from the peer's FIN"),
+    )
+
+
+class Documented(msgspec.Struct, frozen=True, kw_only=True):
+    """What another system's documentation says of an idle connection with these settings, in seconds and probes."""
+
+    system: Name
+    idle_s: float
+    interval_s: float
+    count: int
+    measured: bool = False
+
+    @property
+    def facts(self) -> System:
+        """The system."""
+        return SYSTEMS[self.system]
+
+    @property
+    def detection_s(self) -> float:
+        """From the last segment received."""
+        return self.facts.detection_s(self.idle_s, self.interval_s, self.count)
+
+
+def of_system(name: Name, idle_s: float | None, interval_s: float | None, count: int | None) -> Documented:
+    """The system's defaults for what is None. Raises UsageError for what it cannot be set to."""
+    facts = SYSTEMS[name]
+    if count is not None and facts.fixed_count and count != facts.count:
+        raise UsageError(f"--count: expected {facts.count}, which {facts.title} has fixed, found {count}")
+    chosen = {
+        "--idle": facts.idle_s if idle_s is None else idle_s,
+        "--interval": facts.interval_s if interval_s is None else interval_s,
+        "--count": facts.count if count is None else count,
+    }
+    for option, value in chosen.items():
+        if value <= 0:
+            raise UsageError(f"{option}: expected more than 0, found {value:g}")
+    return Documented(
+        system=name, idle_s=chosen["--idle"], interval_s=chosen["--interval"], count=int(chosen["--count"])
+    )
