@@ -159,16 +159,30 @@ def _add_predict(add: Callable[..., argparse.ArgumentParser]) -> None:
         "--system",
         choices=("linux", "freebsd", "macos", "windows", "aix", "solaris"),
         default="linux",
-        help="another system's keepalive, as its source or manual documents it (not measured)",
+        help="another system's keepalive, as its source or manual documents it, not measured (example: --system aix)",
     )
-    predict.add_argument("--idle", metavar="S", type=int, help="TCP_KEEPIDLE in seconds, 1 to 32767")
-    predict.add_argument("--interval", metavar="S", type=int, help="TCP_KEEPINTVL in seconds")
-    predict.add_argument("--count", metavar="N", type=int, help="TCP_KEEPCNT, 1 to 127")
-    predict.add_argument("--user-timeout", metavar="S", type=float, default=0.0, help="TCP_USER_TIMEOUT in seconds")
     predict.add_argument(
-        "--rtt", metavar="MS", type=float, default=0.0, help="in-flight: the longest round trip, in ms (default: 0)"
+        "--idle", metavar="S", type=int, help="TCP_KEEPIDLE in seconds, 1 to 32767 (example: --idle 60)"
     )
-    predict.add_argument("--hz", metavar="N", type=int, help="the kernel's HZ (default: this kernel's)")
+    predict.add_argument("--interval", metavar="S", type=int, help="TCP_KEEPINTVL in seconds (example: --interval 10)")
+    predict.add_argument("--count", metavar="N", type=int, help="TCP_KEEPCNT, 1 to 127 (example: --count 3)")
+    predict.add_argument(
+        "--user-timeout",
+        metavar="S",
+        type=float,
+        default=0.0,
+        help="TCP_USER_TIMEOUT in seconds (example: --user-timeout 2.5)",
+    )
+    predict.add_argument(
+        "--rtt",
+        metavar="MS",
+        type=float,
+        default=0.0,
+        help="the longest round trip, in ms, while data or a FIN waits (example: --rtt 30)",
+    )
+    predict.add_argument(
+        "--hz", metavar="N", type=int, help="the kernel's HZ, this one's by default (example: --hz 250)"
+    )
     predict.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -62,6 +62,12 @@ def check_user_timeout(seconds: float) -> None:
         raise UsageError(f"--user-timeout: expected seconds in whole milliseconds, found {seconds}")
 
 
+def check_rtt(milliseconds: float) -> None:
+    """Raises UsageError."""
+    if not 0 <= milliseconds <= 10_000:
+        raise UsageError(f"--rtt: expected 0 to 10000 milliseconds, found {milliseconds:g}")
+
+
 def check_hz(hz: int | None) -> None:
     """Raises UsageError."""
     if hz is not None and not 12 <= hz <= 10_000:
@@ -88,8 +94,7 @@ def of_state(state: State, user_timeout_s: float, rtt_ms: float, hz: int | None)
     """Predict for plain numbers. Raises UsageError."""
     check_user_timeout(user_timeout_s)
     check_hz(hz)
-    if not 0 <= rtt_ms <= 10_000:
-        raise UsageError(f"--rtt: expected 0 to 10000 milliseconds, found {rtt_ms:g}")
+    check_rtt(rtt_ms)
     found = capabilities.machine()
     settings = Settings(keepalive=False, user_timeout_ms=round(user_timeout_s * 1000))
     machine = Machine(hz=hz or found.hz, rtt_ns=round(rtt_ms * 1_000_000))
@@ -133,6 +138,9 @@ def of_left(state: Left, user_timeout_s: float, rtt_ms: float, hz: int | None) -
     """Predict for plain numbers. Raises UsageError."""
     check_user_timeout(user_timeout_s)
     check_hz(hz)
+    check_rtt(rtt_ms)
+    if state == "accepting" and rtt_ms:
+        raise UsageError("--rtt: expected none with --state accepting, whose first timeout is always 1 s")
     if state == "accepting" and user_timeout_s:
         raise UsageError("--user-timeout: expected none with --state accepting, which it does not reach")
     found = capabilities.machine()

@@ -214,6 +214,9 @@ def test_other_states_and_systems_are_predicted(
     ("arguments", "words"),
     [
         (("--state", "in-flight", "--idle", "3"), "--idle: expected --state idle with it"),
+        (("--state", "closing", "--rtt", "-1"), "--rtt: expected 0 to 10000"),
+        (("--state", "accepting", "--rtt", "5"), "--rtt: expected none with --state accepting"),
+        (("--state", "accepting", "--user-timeout", "5"), "--user-timeout: expected none with --state accepting"),
         (("--system", "aix", "--hz", "100"), "--system aix: expected --idle, --interval and --count only"),
     ],
 )
