@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 from harness.faults.base import Evidence, Fault, Misplaced, count, other, unknown_host
 from harness.lab.topology import SIDES, Family, Layout, Side
 from harness.oracle.effects import Effect
@@ -59,9 +61,23 @@ _OF_ROUTERS: dict[Family, dict[str, Code]] = {
 """What a router says of a destination (ipv4/route.c:ip_error, ipv6/route.c:ip6_pkt_discard, ip6_pkt_prohibit)."""
 
 
-def answer(family: Family, route: Literal["unrouted", "unreachable", "prohibit"]) -> tuple[str, bool]:
-    """The errno that a router's answer leaves with data on such a route, and whether it reverts the back-off."""
-    return _ANSWERS[family][_OF_ROUTERS[family][route]]
+_EVERY_S: dict[Family, float] = {"ipv4": 1.0, "ipv6": 0.25}
+"""How often a host sends them to one other: net.ipv4.icmp_ratelimit, and a quarter of net.ipv6.icmp.ratelimit to one in
+a /64 (icmpv6_xrlim_allow)."""
+
+
+def unrouted(family: Family, route: Literal["unrouted", "unreachable", "prohibit"], effect: Effect) -> Effect:
+    """The effect with what a router's answer leaves with data on such a route."""
+    answered = _answered(effect, family, _OF_ROUTERS[family][route])
+    if family == "ipv4" and answered.reverts:
+        twice = "a router counts each error twice against its rate (route.c:ip_error, icmp.c:icmpv4_xrlim_allow)"
+        return msgspec.structs.replace(answered, unknown=twice)
+    return answered
+
+
+def _answered(effect: Effect, family: Family, code: Code) -> Effect:
+    errno, reverts = _ANSWERS[family][code]
+    return msgspec.structs.replace(effect, reported=errno, reverts=reverts, reports_every_s=_EVERY_S[family])
 
 
 class IcmpReject(Fault, frozen=True, kw_only=True, tag="icmp-reject"):
@@ -104,8 +120,8 @@ class IcmpReject(Fault, frozen=True, kw_only=True, tag="icmp-reject"):
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if other(observer) not in self._receivers():
             return (Effect(mechanism="answers-lost", from_s=self.at_s, until_s=self.until_s),)
-        errno, reverts = _ANSWERS[layout.family][self.code]
-        return (Effect(mechanism="lost", from_s=self.at_s, until_s=self.until_s, reported=errno, reverts=reverts),)
+        lost = Effect(mechanism="lost", from_s=self.at_s, until_s=self.until_s)
+        return (_answered(lost, layout.family, self.code),)
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:

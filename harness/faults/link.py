@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from harness.faults.base import Evidence, Fault, Misplaced, faces, interface_of, unknown_interface
-from harness.faults.icmp import answer
+from harness.faults.icmp import unrouted
 from harness.lab.topology import HostSpec, Interface, Layout, Side
 from harness.oracle.effects import Effect
 
@@ -51,23 +53,14 @@ class LinkDown(Fault, frozen=True, kw_only=True, tag="link-down"):
                     swallowed=True,
                 ),
             )
-        reported, reverts, unknown = None, False, ""
+        lost = Effect(mechanism="lost", from_s=self.at_s, until_s=self.until_s)
         # A router whose own interface is down has lost the route and says so; one without carrier sends into nothing.
-        if layout.host(self.on).forwards and faces(layout, self.on, interface.toward) != observer:
-            if _sends_back(layout.host(self.on), interface):
-                unknown = f"the default route of {self.on} sends it back to where it came from"
-            else:
-                reported, reverts = answer(layout.family, "unrouted")
-        return (
-            Effect(
-                mechanism="lost",
-                from_s=self.at_s,
-                until_s=self.until_s,
-                reported=reported,
-                reverts=reverts,
-                unknown=unknown,
-            ),
-        )
+        if not layout.host(self.on).forwards or faces(layout, self.on, interface.toward) == observer:
+            return (lost,)
+        if _sends_back(layout.host(self.on), interface):
+            unknown = f"the default route of {self.on} sends it back to where it came from"
+            return (msgspec.structs.replace(lost, unknown=unknown),)
+        return (unrouted(layout.family, "unrouted", lost),)
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.errors import MISSING
 from harness.faults.base import Evidence, Fault, Misplaced, unknown_host
-from harness.faults.icmp import answer
+from harness.faults.icmp import unrouted
 from harness.lab import links
 from harness.lab.topology import SIDES, Layout, Side
 from harness.oracle.effects import Effect
@@ -70,10 +70,10 @@ class Route(Fault, frozen=True, kw_only=True, tag="route"):
             return (Effect(mechanism="lost-locally", from_s=self.at_s, until_s=self.until_s, errno=errno),)
         if self._to() == observer:
             return (Effect(mechanism="answers-lost", from_s=self.at_s, until_s=self.until_s),)
-        reported, reverts = None, False
-        if self.becomes != "blackhole":
-            reported, reverts = answer(layout.family, "unrouted" if self.becomes == "lost" else self.becomes)
-        return (Effect(mechanism="lost", from_s=self.at_s, until_s=self.until_s, reported=reported, reverts=reverts),)
+        lost = Effect(mechanism="lost", from_s=self.at_s, until_s=self.until_s)
+        if self.becomes == "blackhole":
+            return (lost,)
+        return (unrouted(layout.family, "unrouted" if self.becomes == "lost" else self.becomes, lost),)
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:

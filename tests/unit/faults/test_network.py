@@ -49,7 +49,7 @@ def test_only_a_router_without_its_own_link_reports_it(
     """It has lost the route; a switch knows none, and a router without carrier keeps its own."""
     found = effect(LinkDown(on=on, toward=toward), kind, family)
     assert (found.mechanism, found.reported, found.reverts) == ("lost", reported, reported is not None)
-    assert not found.unknown
+    assert ("counts each error twice" in found.unknown) is (family == "ipv4" and reported is not None)
 
 
 def test_carrier_loss_is_the_far_end_of_a_link_going_down() -> None:
@@ -163,7 +163,6 @@ def test_small_packets_know_nothing_of_the_path_mtu() -> None:
         (Route(on="client", becomes="lost", to="client"), "routed", "ipv4", "to"),
         (CarrierLoss(on="router"), "routed", "ipv4", "toward"),
         (PmtuBlackhole(), "direct", "ipv4", "kind"),
-        (PmtuBlackhole(mtu=1000), "routed", "ipv6", "mtu"),
     ],
 )
 def test_a_fault_out_of_place_names_the_key(fault: AnyFault, kind: Kind, family: Family, key: str) -> None:
