@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -193,6 +194,9 @@ def connected(
         except OSError as error:
             expected = f"a connection to {subjects.address}:{PORT}"
             raise SubjectError(f"expected {expected}, found {error}") from error
+        for end in watched.values():
+            if isinstance(end, _Process):
+                end.woken(0, time.monotonic_ns())  # what was printed along with what was awaited is in no pipe any more
         yield Connection(watched, noticed)
 
 
