@@ -2,7 +2,7 @@
 
 What the client sends arrives from a port that the server does not know, and is answered with RST. What the server
 sends goes to a mapping that is no more. The new port is out of a range that no client uses by itself. Evidence: the
-mapping that was there is gone, and the port that took its place.
+mapping that was there is gone; counters of flows that were given another, and of packets to the old one.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
         anew = [TCP, tracking.toward_server(host.spec), {"counter": None}, tracking.source(host.spec, family, PORTS)]
         with (
             host.sysctls({"net.netfilter.nf_conntrack_tcp_loose": 1}),
-            host.ruleset("translation", {"anew": [anew]}),
+            host.ruleset("translation", {"anew": [anew]}) as chosen,
             host.ruleset("prerouting", {"stale": [stale]}) as counters,
         ):
             with host.entered():
@@ -69,9 +69,10 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
                 with host.entered():
                     now = {flow.source_port: flow.answered_port for flow in conntrack.flows(family)}
                 kept = [port for port, mapped in before.items() if now.get(port) == mapped]
-                moved = [f"{before[port]} is now {now[port]}" for port in sorted(before.keys() & now.keys())]
-                words = [f"{count(len(before), 'mapping')} forgotten", *(f"port {change}" for change in moved)]
-                words.append(f"{count(counters()['stale'], 'packet')} to a port that leads nowhere")
-                return Evidence(level="bit" if before and not kept else "none", found=", ".join(words))
+                found = (
+                    f"{count(len(before), 'mapping')} forgotten, {count(chosen()['anew'], 'flow')} mapped to a port from "
+                    f"{PORTS[0]} on, {count(counters()['stale'], 'packet')} to a port that leads nowhere"
+                )
+                return Evidence(level="bit" if before and not kept else "none", found=found)
 
             yield evidence

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import get_args
 
 import pytest
 
 from harness import loader
 from harness.faults import AnyFault
+from harness.lab.topology import Kind
 from harness.plan import Clock, MachineFacts, Plan, make
 from harness.scenario import Scenario
 
@@ -97,7 +99,7 @@ def test_the_demo_is_short() -> None:
 def test_every_family_topology_and_side_is_in_the_catalogue() -> None:
     """IPv4 and IPv6, every topology, both observers, settings by socket and by sysctl."""
     assert {s.topology.family for s in catalogue()} == {"ipv4", "ipv6"}
-    assert {s.topology.kind for s in catalogue()} == {"direct", "switched", "routed"}
+    assert {s.topology.kind for s in catalogue()} == set(get_args(Kind))
     assert {s.expect.side for s in catalogue()} == {"client", "server"}
     assert {s.client.settings_via for s in catalogue()} == {"socket", "sysctl"}
     assert {s.expect.outcome for s in catalogue()} == {"detected", "eof", "survives", "never"}
