@@ -70,7 +70,7 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
                     now = {flow.source_port: flow.answered_port for flow in conntrack.flows(family)}
                 kept = [port for port, mapped in before.items() if now.get(port) == mapped]
                 found = (
-                    f"{count(len(before), 'mapping')} forgotten, {count(chosen()['anew'], 'flow')} mapped to a port from "
+                    f"{count(len(before), 'mapping')} forgotten, {count(chosen()['anew'], 'flow')} given a port from "
                     f"{PORTS[0]} on, {count(counters()['stale'], 'packet')} to a port that leads nowhere"
                 )
                 return Evidence(level="bit" if before and not kept else "none", found=found)
