@@ -105,7 +105,7 @@ def test_a_flush_that_is_picked_up_is_not_noticed(family: Family) -> None:
     """With loose pickup the connection goes on, behind a NAT by the same port."""
     places: tuple[tuple[Kind, str], ...] = (("nat", "router"), ("firewalls", "firewall-a"))
     for kind, host in places:
-        with Workbench(kind, family) as bench:
+        with nothing_held(), Workbench(kind, family) as bench:
             link = bench.connect()
             before = _flows(bench, host)
             with FirewallFlush(on=host, pickup="loose").inject(bench.lab) as evidence:
