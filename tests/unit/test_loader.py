@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from harness import loader
 from harness.complaints import complaints
 from harness.errors import ScenarioError
-from harness.faults import Blackhole, FirewallIdle, LinkDown
+from harness.faults import AnyFault, Blackhole, FirewallIdle, LinkDown
 from harness.lab.topology import Topology
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from tests.unit import strategies
@@ -26,13 +26,13 @@ from tests.unit import strategies
 Write = Callable[[str, str | bytes], Path]
 
 
-ENDPOINT_KEYS = "program, keepalive, user_timeout_s, settings_via, writes_at_s"
+ENDPOINT_KEYS = "program, keepalive, user_timeout_s, settings_via, writes_at_s, write_bytes, receive_buffer_bytes, reads, shuts_at_s"
 
 
 # --- refused -----------------------------------------------------------------------------------------
 
-FAULT_KINDS = "blackhole, firewall-idle, link-down, peer-reboot, process-freeze, process-kill"
-TOP_KEYS = "name, summary, topology, client, server, faults, expect"
+FAULT_KINDS = ", ".join(sorted(str(fault.__struct_config__.tag) for fault in AnyFault.__args__))
+TOP_KEYS = "name, summary, topology, state, client, server, faults, expect"
 
 REFUSED = {
     "unknown-key": ("retries = 3", f"retries: expected another key, one of {TOP_KEYS}, found 3"),
@@ -46,7 +46,7 @@ REFUSED = {
     ),
     "misspelled-key-of-a-fault": (
         '[[faults]]\nkind = "link-down"\non = "server"\nat = 3',
-        "faults[0].at: expected another key, one of kind, at_s, for_s, on, toward (did you mean at_s?), found 3",
+        "faults[0].at: expected another key, one of kind, at_s, for_s, every_s, times, on, toward (did you mean at_s?), found 3",
     ),
     "idle-0": (
         "client.keepalive.idle_s = 0",
