@@ -26,7 +26,9 @@ from tests.unit import strategies
 Write = Callable[[str, str | bytes], Path]
 
 
-ENDPOINT_KEYS = "program, keepalive, user_timeout_s, settings_via, writes_at_s, write_bytes, receive_buffer_bytes, reads, shuts_at_s"
+ENDPOINT_KEYS = (
+    "program, keepalive, user_timeout_s, settings_via, writes_at_s, write_bytes, receive_buffer_bytes, reads, shuts_at_s"
+)
 
 
 # --- refused -----------------------------------------------------------------------------------------
@@ -46,7 +48,10 @@ REFUSED = {
     ),
     "misspelled-key-of-a-fault": (
         '[[faults]]\nkind = "link-down"\non = "server"\nat = 3',
-        "faults[0].at: expected another key, one of kind, at_s, for_s, every_s, times, on, toward (did you mean at_s?), found 3",
+        (
+            "faults[0].at: expected another key, one of kind, at_s, for_s, every_s, times, on, toward "
+            "(did you mean at_s?), found 3"
+        ),
     ),
     "idle-0": (
         "client.keepalive.idle_s = 0",
