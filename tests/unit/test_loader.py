@@ -27,7 +27,8 @@ Write = Callable[[str, str | bytes], Path]
 
 
 ENDPOINT_KEYS = (
-    "program, keepalive, user_timeout_s, settings_via, writes_at_s, write_bytes, receive_buffer_bytes, reads, shuts_at_s"
+    "program, keepalive, user_timeout_s, settings_via, "
+    "writes_at_s, write_bytes, receive_buffer_bytes, reads, shuts_at_s"
 )
 
 
