@@ -8,9 +8,10 @@ import msgspec
 
 from harness import capabilities
 from harness.errors import UsageError
-from harness.oracle import closing, handshake, keepalive, retransmission, zerowindow
+from harness.oracle import closing, established, handshake, zerowindow
 from harness.oracle.effects import Effect
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
+from harness.oracle.replay import longest_ns
 from harness.oracle.systems import SYSTEMS, Name, System
 
 State = Literal["in-flight", "connecting", "zero-window"]
@@ -44,7 +45,7 @@ def of_options(idle_s: int, interval_s: int, count: int, user_timeout_s: float, 
     found = hz or machine.hz
     horizon_ns = 2 * ((idle_s + (count + 2) * interval_s) * 1_000_000_000 + settings.user_timeout_ms * 1_000_000)
     horizon_ns += 10_000_000_000
-    prediction = keepalive.predict(settings, Machine(hz=found), (Effect(mechanism="lost"),), horizon_ns)
+    prediction = established.predict(settings, Machine(hz=found), (Effect(mechanism="lost"),), horizon_ns)
     return Forecast(
         settings=settings,
         hz=found,
@@ -103,8 +104,9 @@ def of_state(state: State, user_timeout_s: float, rtt_ms: float, hz: int | None)
     elif state == "zero-window":
         prediction = zerowindow.predict(settings.user_timeout_ms, machine)
     else:
-        horizon_ns = retransmission.longest_ns(settings, machine)
-        prediction = retransmission.predict(settings, machine, (Effect(mechanism="lost"),), 0, horizon_ns)
+        lost = (Effect(mechanism="lost"),)
+        horizon_ns = longest_ns(settings, machine.hz)
+        prediction = established.predict(settings, machine, lost, horizon_ns, writes_ns=(0,))
     return Giving(
         state=state,
         user_timeout_s=user_timeout_s,

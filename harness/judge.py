@@ -365,7 +365,7 @@ def _check_segments(plan: Plan, story: Story, same: list[Outcome]) -> None:
         if not gap[0] - slack_ns <= measured <= gap[1] + slack_ns:
             foreseen = f"the oracle says {_s(gap[0])} to {_s(gap[1])}"
             raise _Refuted(f"{noun} {number + 1} came {_s(measured)} after {noun} {number}, {foreseen}")
-    if plan.prediction.asking in ("probe", "both"):
+    if plan.prediction.asking == "probe":
         _check_answers(plan, story)
     _check_rst(story, same)
 

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from harness.alarm import sleep_until
 from harness.errors import HarnessError
 from harness.faults import AnyFault
 from harness.faults.base import count
@@ -81,6 +82,8 @@ class _Run:
         self.stack.callback(self.loop.close)
         self.loop.capture(lab)
         self.tell("connecting", None)
+        if self.plan.machine.clock == "virtual":
+            sleep_until(self.plan.arming_ns(time.monotonic_ns()))
         connecting = self.scenario.state == "connecting"
         timed = [(index, fault) for index, fault in enumerate(self.scenario.faults) if not fault.standing]
         first = [index for index, fault in timed if connecting and fault.at_s == 0]

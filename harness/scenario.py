@@ -85,6 +85,8 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `window_s`: [earliest, latest] in seconds from `origin`: `armed` (keepalive switched on or, where it is off,
     the connection made), `fault` (the first fault's injection) or `last-received` (the last segment from the peer).
     `bound_s`: how long after arming to watch for `survives` and `never`.
+    `window`: "exact": in virtual time the connection is armed `phase_ns` after a multiple of the timer wheel's period,
+    and what is predicted for it is exact to the jiffy; else the prediction holds whatever the phase.
     """
 
     side: Side = "client"
@@ -93,6 +95,8 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     window_s: tuple[Seconds, Seconds] | None = None
     origin: Origin = "armed"
     bound_s: Duration | None = None
+    window: Literal["every-phase", "exact"] = "every-phase"
+    phase_ns: Annotated[int, msgspec.Meta(ge=0, le=1 << 50)] = 0
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -193,7 +197,9 @@ def _contradictions(scenario: Scenario, where: Layout) -> Iterator[Misplaced]:
     outages = [(index, outage) for index, fault in enumerate(scenario.faults) for outage in fault.outages()]
     for index, fault in outages:
         if isinstance(fault, NEW_HOSTS) and fault.on == scenario.expect.side:
-            yield Misplaced(f"faults[{index}].on", fault.on, "the other side: a new host knows nothing of what it watched")
+            yield Misplaced(
+                f"faults[{index}].on", fault.on, "the other side: a new host knows nothing of what it watched"
+            )
         for other_index, earlier in outages:
             if other_index == index or not fault.hosts(where) & earlier.hosts(where):
                 continue

@@ -61,18 +61,15 @@ _OF_ROUTERS: dict[Family, dict[str, Code]] = {
 """What a router says of a destination (ipv4/route.c:ip_error, ipv6/route.c:ip6_pkt_discard, ip6_pkt_prohibit)."""
 
 
-_EVERY_S: dict[Family, float] = {"ipv4": 1.0, "ipv6": 0.25}
-"""How often a host sends them to one other: net.ipv4.icmp_ratelimit, and a quarter of net.ipv6.icmp.ratelimit to one in
-a /64 (icmpv6_xrlim_allow)."""
+_EVERY_S: dict[Family, float] = {"ipv4": 1.0, "ipv6": 0.1}
+"""How often a host sends them to one other: net.ipv4.icmp_ratelimit and net.ipv6.icmp.ratelimit (100 ms by now; older
+kernels have 1 s, and less to one in a wide prefix)."""
 
 
 def unrouted(family: Family, route: Literal["unrouted", "unreachable", "prohibit"], effect: Effect) -> Effect:
     """The effect with what a router's answer leaves with data on such a route."""
     answered = _answered(effect, family, _OF_ROUTERS[family][route])
-    if family == "ipv4" and answered.reverts:
-        twice = "a router counts each error twice against its rate (route.c:ip_error, icmp.c:icmpv4_xrlim_allow)"
-        return msgspec.structs.replace(answered, unknown=twice)
-    return answered
+    return msgspec.structs.replace(answered, charged_twice=family == "ipv4")
 
 
 def _answered(effect: Effect, family: Family, code: Code) -> Effect:

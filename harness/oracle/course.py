@@ -62,8 +62,18 @@ class Course:
         return bucket
 
     def fire_after(self, since: Moment, jiffies: int, clock: int | None = None) -> int:
-        """The same for an expiry so many jiffies after a moment; `clock` None: the timer is set at that moment."""
-        at_ns = self.armed_ns + since.ns
+        """The same for an expiry so many jiffies after a moment; `clock` None: the timer is set at that moment.
+
+        Where the moment may be later by less than a jiffy, and that decides, it goes either way; more is `drift_ns`.
+        """
+        soonest = self._fire_after(since.ns, jiffies, clock)
+        if not 0 < since.slack_ns <= self.tick:
+            return soonest
+        latest = self._fire_after(since.ns + since.slack_ns, jiffies, clock)
+        return soonest if soonest == latest or self.either() else latest
+
+    def _fire_after(self, ns: int, jiffies: int, clock: int | None) -> int:
+        at_ns = self.armed_ns + ns
         expires = at_ns // self.tick + jiffies
         reads = expires - jiffies if clock is None else clock
         bucket = timerwheel.fire(expires, reads)

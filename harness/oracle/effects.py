@@ -52,7 +52,8 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     `reported`: data that is lost so is answered by an ICMP error, which leaves this errno as soft error; an idle
     connection's probes are lost in silence all the same. `reverts`: the error is one of those that take the back-off
     of the retransmission timer back (RFC 6069: network and host unreachable, IPv6 no route). `reports_every_s`: how
-    often the router sends one (net.ipv4.icmp_ratelimit; icmpv6_xrlim_allow: a quarter of that to a host in a /64).
+    often whoever reports it may do so (net.ipv4.icmp_ratelimit, net.ipv6.icmp.ratelimit); `charged_twice`: each error
+    counts twice against that (ipv4/route.c:ip_error does so beside icmp.c:icmpv4_xrlim_allow).
     `unknown`: why what becomes of data cannot be told, or of anything where the mechanism is "impaired".
     `timeout_s`, `then`: of a middlebox: after so long without a packet the flow is forgotten, and a later packet is
     dropped or answered with RST; "reset-both": both ends get RST in the moment of expiry.
@@ -67,6 +68,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     reported: str | None = None
     reverts: bool = False
     reports_every_s: float = 1.0
+    charged_twice: bool = False
     unknown: str = ""
     timeout_s: float | None = None
     then: Literal["drop", "reset", "reset-both"] | None = None

@@ -154,12 +154,7 @@ class _Stretch(msgspec.Struct, frozen=True):
 
 
 def _all_stretches(case: Case) -> Iterator[_Stretch]:
-    if case.machine.phase_ns is not None:
-        for late in range(case.late + 1):
-            armed_ns = _beginning(case) + case.machine.phase_ns
-            for run, _ in _all_replays(case, armed_ns, late, rows=False):
-                yield _Stretch(run, case, armed_ns, 0, 0)
-    elif case.is_idle:
+    if case.machine.phase_ns is None and case.is_idle:
         yield from _rectangles(case)
     else:
         yield from _sweep(case)
@@ -171,15 +166,19 @@ def _beginning(case: Case) -> int:
 
 
 def _sweep(case: Case) -> Iterator[_Stretch]:
-    """Stretches one after the other, until they cover the period of the widest bucket that any of them met."""
+    """Stretches one after the other, until they cover the period of the widest bucket that any of them met.
+
+    Where the phase is known, what of it is left open is all there is to cover.
+    """
+    known = case.machine.phase_ns is not None
     for late in range(case.late + 1):
-        origin_ns = _beginning(case)
-        done_ns, period = 0, 1
-        while done_ns < period * case.tick:
+        origin_ns = _beginning(case) + (case.machine.phase_ns or 0)
+        done_ns, cover_ns = 0, case.machine.phase_slack_ns + 1 if known else 1
+        while done_ns < cover_ns:
             replays = _all_replays(case, origin_ns + done_ns, late, rows=False)
-            period = max(period, *(course.widest for _, course in replays))
-            left_ns = period * case.tick - done_ns - 1
-            spread = min(left_ns, *(course.room_ns for _, course in replays))
+            if not known:
+                cover_ns = max(cover_ns, *(course.widest * case.tick for _, course in replays))
+            spread = min(cover_ns - done_ns - 1, *(course.room_ns for _, course in replays))
             for run, _ in replays:
                 yield _Stretch(run, case, origin_ns + done_ns, spread, spread)
             done_ns += spread + 1

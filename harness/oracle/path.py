@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from harness.oracle.course import Course, Moment, When
 from harness.oracle.effects import Effect, Mechanism, Span, Unpredictable, resolve
 
@@ -90,7 +92,7 @@ class Path:
             elif box.forgot(when, answered=cut is None):
                 return ("reset", box.effect) if box.effect.then != "drop" else ("lost", box.effect)
         if cut is not None:
-            return "lost", cut
+            return "lost", self._doubted(cut, when)
         forgot = self._in_force("peer-forgot", when)
         return ("reset", forgot) if forgot is not None else ("answered", None)
 
@@ -112,12 +114,23 @@ class Path:
         for box in self._boxes:
             box.refuse_stale(what, sent_ns + self._network.delay_ns)
 
+    def _doubted(self, cut: Effect, when: When) -> Effect:
+        """The effect, with a doubt if there is another: an ICMP error may not be sent then, or be lost itself."""
+        cuts = [span for mechanism in ("lost", "answers-lost") for span in self._network.spans.get(mechanism, ())]
+        if len(cuts) == 1 or not any(span.effect.reported for span in cuts):
+            return cut
+        if sum(self._is_in_force(span, when) for span in cuts) == 1:
+            return cut
+        return msgspec.structs.replace(cut, unknown="of two cuts one decides if an ICMP error comes back")
+
     def _in_force(self, mechanism: Mechanism, when: When) -> Effect | None:
+        spans = self._network.spans.get(mechanism, ())
+        return next((span.effect for span in spans if self._is_in_force(span, when)), None)
+
+    def _is_in_force(self, span: Span, when: When) -> bool:
         passed, delay = self._course.passed, self._network.delay_ns
-        for span in self._network.spans.get(mechanism, ()):
-            if passed(when, span.from_ns, delay) and (span.until_ns is None or not passed(when, span.until_ns, delay)):
-                return span.effect
-        return None
+        begun = passed(when, span.from_ns, delay)
+        return begun and (span.until_ns is None or not passed(when, span.until_ns, delay))
 
     def _is_unsettled(self, span: Span, when: When) -> bool:
         length = span.unsettled_ns + self._network.delay_ns

@@ -37,7 +37,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     the last segment of the handshake the options may be set. `injection_ns`: how late a fault may be
     injected or healed, or data be written; less than a keepalive interval. `rtt_ns`: the longest round trip
     that the handshake may have measured, from which the first retransmission's timeout comes. `write_ns`: how late data
-    may be written. `phase_ns`: the instant of arming, since a multiple of every bucket's width, where it is known.
+    may be written. `phase_ns`: the instant of arming, since a multiple of every bucket's width, where it is known,
+    up to `phase_slack_ns` later.
     """
 
     hz: int
@@ -47,6 +48,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     rtt_ns: int = 0
     write_ns: int = 0
     phase_ns: int | None = None
+    phase_slack_ns: int = 0
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,11 @@ RETRANSMITTED_SAMPLE_US = 1000
 ICMP_BURST = 6
 """XRLIM_BURST_FACTOR (net/ipv4/inetpeer.c:inet_peer_xrlim_allow): so many ICMP errors at once, then one a time."""
 
+ROUTE_BURST = 5
+"""The same of errors about routes (net/ipv4/route.c:ip_rt_error_burst)."""
+COUNTED = 256
+"""icsk_retransmits has 8 bits: after so many retransmissions there seem to have been none, once."""
+
 Ask = Literal["probe", "retransmit"]
 Kind = Literal["write", "peer-writes", "fin", "rst"]
 
@@ -159,7 +164,7 @@ class _Replay:
         self.keepalive: int | None = None
         self.first_keepalive = case.settings.keepalive
         self.timer: _Timer | None = None
-        self.in_flight = self.queued = False
+        self.in_flight = self.queued = self.on_wire = False
         self.retransmits = self.backoff = 0
         self.retrans_stamp: int | None = None
         self.probes_stamp: int | None = None
@@ -229,7 +234,8 @@ class _Replay:
             return
         if self._box_resets(moment):
             return
-        self.course.drift_ns = max(self.course.drift_ns, moment.slack_ns)
+        if moment.slack_ns > self.case.tick:
+            self.course.drift_ns = moment.slack_ns
         if planned.kind == "write":
             self._write(moment)
         elif self.case.network.is_cut_at(moment.ns):
@@ -351,7 +357,7 @@ class _Replay:
         elif effect is not None and fate == "lost-locally" and not effect.swallowed:
             self._park(effect, moment)
         else:
-            self.in_flight = True
+            self.in_flight, self.on_wire = True, fate != "lost-locally"
             self._report(effect, moment)
             self._set("loss-probe", self.rto, moment)
 
@@ -377,7 +383,9 @@ class _Replay:
 
     def _on_retransmit(self, bucket: int) -> None:
         """tcp_timer.c:tcp_retransmit_timer."""
-        if self.retrans_stamp is not None and self.course.reached_ms(bucket, self.retrans_stamp, self.case.limit_ms):
+        counted = self.retransmits % COUNTED != 0
+        began = self.retrans_stamp if counted else None
+        if began is not None and self.course.reached_ms(bucket, began, self.case.limit_ms):
             self._finish("detected", errno=self.soft_errno or "ETIMEDOUT", end=End(bucket), why=self._lost_reason())
             return
         if self.retrans_stamp is None:
@@ -387,7 +395,7 @@ class _Replay:
             return
         self.backoff += 1
         self.rto = min(2 * self.rto, self.case.longest)
-        if self.reverted:
+        if self.reverted and self.retransmits % COUNTED:
             self.backoff -= 1
             self.rto = min(self.base << self.backoff, self.case.longest)
             self._set("retransmit", self.rto, bucket)
@@ -409,7 +417,9 @@ class _Replay:
         local = fate == "lost-locally"
         if effect is not None and local and not effect.swallowed:
             raise Unpredictable("data is in flight when its own host cannot send any more")
-        self.asked.append(Asked(bucket, "retransmit", not local))
+        # What never left the host before does not look like something sent again.
+        self.asked.append(Asked(bucket, "retransmit", not local and self.on_wire))
+        self.on_wire = self.on_wire or not local
         self.reverted = False
         if fate == "reset":
             why = f"{_resetter(effect)} answers {what} with RST"
@@ -438,11 +448,13 @@ class _Replay:
             return False
         now = when if isinstance(when, int) else (self.course.armed_ns + when.ns) // self.case.tick
         interval = round(effect.reports_every_s * self.case.hz)
-        self.icmp_tokens = min(self.icmp_tokens + now - self.icmp_last, ICMP_BURST * interval)
+        burst = ROUTE_BURST if effect.charged_twice else ICMP_BURST
+        self.icmp_tokens = min(self.icmp_tokens + now - self.icmp_last, burst * interval)
         self.icmp_last = now
-        if self.icmp_tokens < interval:
-            return False
-        self.icmp_tokens -= interval
+        for _ in range(2 if effect.charged_twice else 1):
+            if self.icmp_tokens < interval:
+                return False
+            self.icmp_tokens -= interval
         self.soft_errno = effect.reported
         return True
 
@@ -487,7 +499,7 @@ class _Replay:
             self._hear(bucket)
             self._measure(0)
         else:
-            self.in_flight, self.queued = True, False
+            self.in_flight, self.queued, self.on_wire = True, False, fate != "lost-locally"
             self._report(effect, bucket)
             self._set("retransmit", self.rto, bucket)
 

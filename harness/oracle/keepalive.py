@@ -1,1 +1,0 @@
-from harness.oracle.established import phases as phases, predict as predict
