@@ -148,7 +148,7 @@ def _decide(plan: Plan, story: Story) -> str:
     _check_claimed_window(plan, story)
     _check_prediction(plan, story)
     for index, fault in enumerate(plan.scenario.faults):
-        _check_bite(story, index, fault)
+        _check_bite(plan, story, index, fault)
     return _confirmation(plan, story)
 
 
@@ -266,19 +266,24 @@ def _check_moment(plan: Plan, story: Story, fault: AnyFault, change: Fact[Change
     late = done_ns > allowed_ns and story.crossed(story.armed.t_ns + allowed_ns, change.t_ns + change.what.took_ns)
     if any(effect.mechanism == "lost-locally" for effect in effects) and plan.prediction is not None:
         # Such a probe is not on the wire for anybody to see.
-        late = late or any(lo < done_ns and hi > allowed_ns for lo, hi in plan.prediction.probe_windows_ns)
+        unseen = any(lo < done_ns and hi > allowed_ns for lo, hi in plan.prediction.probe_windows_ns)
+        late = late or (done_ns > allowed_ns and unseen)
     if early or late:
         planned = f"planned for {_s(planned_ns)} to {_s(allowed_ns)}"
         raise _Inconclusive(f"{what} {_s(since_ns)} to {_s(done_ns)} after arming, {planned}{'' if early else _BUSY}")
 
 
-def _check_bite(story: Story, index: int, fault: AnyFault) -> None:
-    """Whether a fault bit: without that nothing is proven."""
+def _check_bite(plan: Plan, story: Story, index: int, fault: AnyFault) -> None:
+    """Whether a fault bit: without that nothing is proven.
+
+    What stands from the beginning has bitten when nothing was noticed, and need not where another of its kind did.
+    """
     name, proof = _name(index, fault), story.proofs.get(index)
     injected = story.injected.get(index)
     if injected is None or proof is None or not story.before_end(injected.t_ns):
         raise _Inconclusive(f"{name} was never injected: {_measured(story)} came first")
-    stands = fault.standing and story.kind == "quiet"
+    bitten = {plan.scenario.faults[place].kind for place, each in story.proofs.items() if each.what.level == "bit"}
+    stands = fault.standing and (story.kind == "quiet" or fault.kind in bitten)
     if proof.what.level != "bit" and not stands:
         raise _Inconclusive(f"{name} left no evidence that it bit: {proof.what.found}")
 

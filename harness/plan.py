@@ -8,8 +8,9 @@ from typing import Literal
 import msgspec
 
 from harness.errors import MISSING, ScenarioError, UsageError
+from harness.faults import AnyFault
 from harness.faults.base import other
-from harness.lab.topology import SIDES, Layout, Side, layout
+from harness.lab.topology import SIDES, Side, layout
 from harness.loader import checked
 from harness.oracle import established, handshake
 from harness.oracle.effects import Effect, Unpredictable
@@ -42,6 +43,8 @@ LEAST_PERIOD = 8**4
 """In jiffies: that of the longest retransmission timeout, 120 s, up to HZ=2000."""
 FIRST_JIFFIES_S = 300
 """So long before its first wrap the kernel's count of jiffies begins (INIT_JIFFIES, include/linux/jiffies.h)."""
+ESTABLISHED_S = 432_000.0
+"""nf_conntrack_tcp_timeout_established."""
 GRACE_NS = 2_000_000_000
 """How long after the last acceptable moment the run goes on watching, so that "late" can be told from "never"."""
 
@@ -121,13 +124,33 @@ def settings_of(scenario: Scenario, side: Side) -> Settings:
     return Settings(idle_s=alive.idle_s, interval_s=alive.interval_s, count=alive.count, user_timeout_ms=timeout_ms)
 
 
+def effects_on(scenario: Scenario, side: Side) -> tuple[Effect, ...]:
+    """What the faults mean to a side, those of middleboxes in the order in which its segments meet them.
+
+    A NAT is a middlebox by itself, with the time that Linux gives an established flow; for what the server sends after
+    that it has no mapping, and answers with RST.
+    """
+    where = layout(scenario.topology)
+    order = list(where.host_names) if side == "client" else list(reversed(where.host_names))
+
+    def place(fault: AnyFault) -> int:
+        return min((order.index(host) for host in fault.hosts(where) if host in order), default=0)
+
+    standing = sorted((fault for fault in scenario.faults if fault.standing), key=place)
+    timed = [fault for fault in scenario.faults if not fault.standing]
+    effects = [effect for fault in (*standing, *timed) for effect in fault.effects(where, side)]
+    translated = any(host.translates for host in where.hosts) and side == "server"
+    if translated and not any(effect.mechanism == "expires" for effect in effects):
+        effects.append(Effect(mechanism="expires", timeout_s=ESTABLISHED_S, then="reset"))
+    return tuple(effects)
+
+
 def make(scenario: Scenario, machine: MachineFacts) -> Plan:
     """Resolve a scenario. Raises ScenarioError where it expects what cannot be judged."""
     scenario = checked(scenario, f"scenario {scenario.name or '<unnamed>'}")
     side = scenario.expect.side
     settings = settings_of(scenario, side)
-    where = layout(scenario.topology)
-    effects = tuple(e for fault in scenario.faults for e in fault.effects(where, side))
+    effects = effects_on(scenario, side)
     horizon_ns = _horizon_ns(scenario, settings, machine, effects)
     kernel, exact = machine.oracle, scenario.expect.window == "exact"
     if exact and machine.clock == "virtual":
@@ -136,7 +159,7 @@ def make(scenario: Scenario, machine: MachineFacts) -> Plan:
         kernel = msgspec.structs.replace(kernel, phase_ns=scenario.expect.phase_ns, phase_slack_ns=slack_ns)
     prediction, unpredictable = None, None
     try:
-        _refuse_two_clocks(scenario, where)
+        _refuse_two_clocks(scenario)
         prediction = _predict(scenario, settings, kernel, effects, horizon_ns)
     except Unpredictable as reason:
         unpredictable = str(reason)
@@ -175,6 +198,7 @@ def _predict(
         horizon_ns,
         writes_ns=_moments_ns(scenario, side),
         peer_writes_ns=_moments_ns(scenario, other(side)),
+        echoes=side == "client",
     )
 
 
@@ -187,7 +211,7 @@ def _predict_connecting(
 ) -> Prediction:
     """A path that is cut before the first SYN, and for good, or one that nothing is wrong with."""
     del horizon_ns
-    cuts = [effect for effect in effects if effect.mechanism in ("lost", "answers-lost")]
+    cuts = [effect for effect in effects if effect.mechanism in ("lost", "answers-lost", "syn-lost")]
     if len(cuts) != len(effects) or not cuts or any(cut.from_s or cut.until_s is not None for cut in cuts):
         raise Unpredictable("the connection is being made, and the path is not cut from the beginning and for good")
     if any(cut.reported or cut.unknown for cut in cuts):
@@ -204,12 +228,17 @@ def _horizon_ns(
     """How far to look: what the scenario asks for, or a whole detection after the last thing that changes."""
     if scenario.expect.bound_s is not None:
         return round(scenario.expect.bound_s * 1e9)
-    last_change_s = max((t for e in effects for t in (e.from_s, e.until_s) if t is not None), default=0.0)
+    changes = [*effects, *scenario.faults]
+    last_change_s = max((t for each in changes for t in _times_s(each) if t is not None), default=0.0)
     writes = [at_s for side in SIDES for at_s in scenario.endpoint(side).writes_at_s]
     most_ns = _longest_detection_ns(settings, machine)
     if writes or scenario.state == "connecting":
         most_ns += longest_ns(settings, machine.hz)
     return round(max(last_change_s, *writes, 0.0) * 1e9) + most_ns
+
+
+def _times_s(each: Effect | AnyFault) -> tuple[float | None, float | None]:
+    return (each.from_s if isinstance(each, Effect) else each.at_s), each.until_s
 
 
 def _longest_detection_ns(settings: Settings, machine: MachineFacts) -> int:
@@ -222,7 +251,7 @@ def _longest_detection_ns(settings: Settings, machine: MachineFacts) -> int:
     return jiffies * tick + settings.user_timeout_ms * 1_000_000 + machine.oracle.injection_ns
 
 
-def _refuse_two_clocks(scenario: Scenario, where: Layout) -> None:
+def _refuse_two_clocks(scenario: Scenario) -> None:
     """Raise Unpredictable where the other side's own keepalive decides as well.
 
     Its probes refresh a firewall's state; where they can still arrive, so can the RST with which it gives up.
@@ -233,9 +262,8 @@ def _refuse_two_clocks(scenario: Scenario, where: Layout) -> None:
     silent = {"lost", "lost-locally", "peer-forgot", "peer-closed", "peer-frozen"}
     both_ways = all(
         effect.mechanism in silent and effect.until_s is None
-        for fault in scenario.faults
         for view in (side, other(side))
-        for effect in fault.effects(where, view)
+        for effect in effects_on(scenario, view)
     )
     if not both_ways:
         raise Unpredictable(f"the {other(side)}'s keepalive is on too, and its probes or RST may pass")
@@ -299,9 +327,12 @@ def must_echo(plan: Plan) -> bool:
     if not scenario.can_echo:
         return False
     side = scenario.expect.side
-    effects = [e for fault in scenario.faults for e in fault.effects(layout(scenario.topology), side)]
-    effects += [e for fault in scenario.faults for e in fault.effects(layout(scenario.topology), other(side))]
-    return all(effect.until_s is not None for effect in effects)
+    effects = (*effects_on(scenario, side), *effects_on(scenario, other(side)))
+    harmless = ("syn-lost", "challenged")
+    return all(
+        effect.until_s is not None or effect.mechanism in harmless or effect.timeout_s == ESTABLISHED_S
+        for effect in effects
+    )
 
 
 def save(plan: Plan, folder: Path) -> None:

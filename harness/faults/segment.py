@@ -69,11 +69,11 @@ class RstInjected(Fault, frozen=True, kw_only=True, tag="rst-injected"):
         if self.sequence == "exact":
             mechanism: Literal["peer-reset", "peer-forgot"] = "peer-reset" if observer == self.toward else "peer-forgot"
             return (Effect(mechanism=mechanism, from_s=self.at_s),)
-        if self.sequence == "in-window" and observer != self.toward:
-            return (
-                Effect(mechanism="impaired", from_s=self.at_s, unknown="a challenge ACK arrives, which is activity"),
-            )
-        return ()
+        if self.sequence != "in-window":
+            return ()
+        if observer == self.toward:
+            return (Effect(mechanism="challenged", from_s=self.at_s),)
+        return (Effect(mechanism="impaired", from_s=self.at_s, unknown="a challenge ACK arrives, which is activity"),)
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
@@ -222,7 +222,7 @@ class _Unconnectable(_Swallowed, frozen=True, kw_only=True):
     """
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
-        return ()
+        return (Effect(mechanism="syn-lost", from_s=self.at_s, until_s=self.until_s),)
 
     def _evidence(self, lab: Lab, dropped: Callable[[], int]) -> Evidence:
         number, ours = dropped(), 0

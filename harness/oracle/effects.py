@@ -20,6 +20,8 @@ Mechanism = Literal[
     "peer-reset",
     "peer-frozen",
     "expires",
+    "challenged",
+    "syn-lost",
     "impaired",
 ]
 """
@@ -34,6 +36,9 @@ peer-reset    an RST that is sure to be accepted reaches the observer at the ons
 peer-frozen   the peer's program stands still, its kernel goes on answering
 expires       a stateful middlebox forgets the flow after `timeout_s` without a packet, then drops or
               resets
+challenged    the observer's host sends a segment of its own accord at the onset, a challenge ACK, and
+              nothing answers it
+syn-lost      no new connection can be made; one that stands is not concerned
 impaired      something that no model covers; `unknown` says what
 """
 

@@ -39,6 +39,10 @@ class Network:
         self.boxes = [span.effect for span in self.spans.get("expires", [])]
         if len(self.boxes) > 1 and any(box.then == "reset-both" for box in self.boxes):
             raise Unpredictable("one of several middleboxes resets both ends when it forgets the flow")
+        if self.boxes and "challenged" in self.spans:
+            raise Unpredictable("a challenge ACK may renew what a middlebox knows of the flow")
+        if any(box.then == "reset-both" for box in self.boxes) and any(self.spans.get(cut) for cut in _CUTS):
+            raise Unpredictable("where packets are lost decides what a middlebox that resets both ends sees")
         self.closing_ns = self._arrives_ns("peer-closed", horizon_ns, "the peer's FIN")
         self.reset_ns = self._arrives_ns("peer-reset", horizon_ns, "the RST")
 

@@ -57,6 +57,8 @@ class Case:
         horizon_ns: int,
         writes_ns: tuple[int, ...] = (),
         peer_writes_ns: tuple[int, ...] = (),
+        *,
+        echoes: bool = False,
     ) -> None:
         hz = machine.hz
         self.settings, self.machine, self.horizon_ns, self.hz = settings, machine, horizon_ns, hz
@@ -71,12 +73,24 @@ class Case:
         self.limit_ms = limit_ms(settings, hz)
         self.is_idle = not writes_ns and not peer_writes_ns
         self.write_slack_ns = machine.write_ns
-        self.planned = self._plan(writes_ns, peer_writes_ns)
+        self.planned = self._plan(writes_ns, peer_writes_ns, self._thaws_ns(writes_ns) if echoes else ())
 
-    def _plan(self, writes_ns: tuple[int, ...], peer_writes_ns: tuple[int, ...]) -> tuple[Planned, ...]:
+    def _thaws_ns(self, writes_ns: tuple[int, ...]) -> tuple[int, ...]:
+        """When a peer that stood still reads what was written meanwhile, and echoes it."""
+        frozen = [span for span in self.network.spans.get("peer-frozen", []) if span.until_ns is not None]
+        for span in frozen:
+            if any(span.from_ns <= ns < span.from_ns + self.machine.injection_ns for ns in writes_ns):
+                raise Unpredictable("data is written in the moment in which the peer is stopped")
+        ends = [span.until_ns for span in frozen if any(span.from_ns <= ns < (span.until_ns or 0) for ns in writes_ns)]
+        return tuple(end for end in ends if end is not None)
+
+    def _plan(
+        self, writes_ns: tuple[int, ...], peer_writes_ns: tuple[int, ...], thaws_ns: tuple[int, ...]
+    ) -> tuple[Planned, ...]:
         slack, delay = self.write_slack_ns, self.machine.injection_ns
         planned = [Planned(Moment(ns, slack), "write") for ns in writes_ns]
         planned += [Planned(Moment(ns, slack), "peer-writes") for ns in peer_writes_ns]
+        planned += [Planned(Moment(ns, delay), "peer-writes") for ns in thaws_ns]
         arrivals: tuple[tuple[int | None, Kind], ...] = (
             (self.network.closing_ns, "fin"),
             (self.network.reset_ns, "rst"),
@@ -253,7 +267,8 @@ class _Replay:
         if not self.course.waited(when, last, timeout):
             return False
         timeout_ns = round((box.timeout_s or 0) * 1e9)
-        lag_ns = self.case.machine.arming_lag_ns
+        # The handshake's last segment comes a little before arming, which takes some readings of the clock.
+        lag_ns = max(self.case.machine.arming_lag_ns, self.case.write_slack_ns)
         end = End(Moment(-lag_ns, lag_ns) if last is None else last, timeout_ns)
         self._finish("detected", errno="ECONNRESET", why="the firewall, whose state expired, resets both ends", end=end)
         return True
