@@ -39,7 +39,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     `window_ns`, what the oracle predicted, and `claimed_ns`, what the scenario claims where it names a window.
     `claimed` and `predicted` say what, in words. `probes`: on the wire before the end, as captured on the observer's
     host; `probes_expected` as (least, most); `asking` says whether they are keepalive's, retransmissions or
-    repeated SYNs. `cites`: indices of the timeline's events.
+    repeated SYNs. `cites`: indices of the timeline's events. `as_foreseen`: outcome, errno, window and segments were
+    held against the oracle's prediction and agree with it, even where a fault proves nothing because it met nothing.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     claimed: str = ""
     predicted: str = ""
     cites: tuple[int, ...] = ()
+    as_foreseen: bool = False
 
 
 class _Inconclusive(Exception):
@@ -79,11 +81,18 @@ def judge(plan: Plan, events: Sequence[Event]) -> Verdict:
     except Nonsense as nonsense:
         return _verdict(plan, Story(plan, ()), "inconclusive", f"the timeline makes no sense: {nonsense}")
     try:
-        return _verdict(plan, story, "pass", _decide(plan, story))
+        _check_course(plan, story)
     except _Inconclusive as doubt:
         return _verdict(plan, story, "inconclusive", str(doubt))
     except _Refuted as refutation:
         return _verdict(plan, story, "fail", str(refutation))
+    as_foreseen = plan.prediction is not None
+    try:
+        for index, fault in enumerate(plan.scenario.faults):
+            _check_bite(plan, story, index, fault)
+    except _Inconclusive as doubt:
+        return _verdict(plan, story, "inconclusive", str(doubt), as_foreseen=as_foreseen)
+    return _verdict(plan, story, "pass", _confirmation(plan, story), as_foreseen=as_foreseen)
 
 
 def worst(verdicts: Sequence[Verdict]) -> VerdictName:
@@ -91,7 +100,7 @@ def worst(verdicts: Sequence[Verdict]) -> VerdictName:
     return max((v.verdict for v in verdicts), key=lambda name: SEVERITY[name], default="inconclusive")
 
 
-def _verdict(plan: Plan, story: Story, verdict: VerdictName, reason: str) -> Verdict:
+def _verdict(plan: Plan, story: Story, verdict: VerdictName, reason: str, *, as_foreseen: bool = False) -> Verdict:
     return Verdict(
         name=plan.name,
         verdict=verdict,
@@ -113,6 +122,7 @@ def _verdict(plan: Plan, story: Story, verdict: VerdictName, reason: str) -> Ver
         claimed=_spelled(plan),
         predicted="" if plan.prediction is None else spell_outcomes(_foreseen(plan)),
         cites=story.cites,
+        as_foreseen=as_foreseen,
     )
 
 
@@ -137,8 +147,8 @@ def _claimed_window(plan: Plan) -> tuple[int, int] | None:
     return None if claim is None else (round(claim[0] * 1e9), round(claim[1] * 1e9))
 
 
-def _decide(plan: Plan, story: Story) -> str:
-    """The reason for a pass; raises for anything else."""
+def _check_course(plan: Plan, story: Story) -> None:
+    """Whether all went as claimed and foreseen, whatever the faults left behind; raises for anything else."""
     _check_run(plan, story)
     _check_false_alarm(plan, story)
     for index, fault in enumerate(plan.scenario.faults):
@@ -147,9 +157,6 @@ def _decide(plan: Plan, story: Story) -> str:
     _check_kind(plan, story)
     _check_claimed_window(plan, story)
     _check_prediction(plan, story)
-    for index, fault in enumerate(plan.scenario.faults):
-        _check_bite(plan, story, index, fault)
-    return _confirmation(plan, story)
 
 
 # --- can it be judged ------------------------------------------------------------------------------------

@@ -55,10 +55,10 @@ def predict(
 ) -> Prediction:
     """Everything that can happen, over all that is not known: phase, delays of faults, late handlers.
 
-    `writes_ns`, `peer_writes_ns`: when each side writes a few bytes, after arming; `echoes`: the peer sends back what it
-    reads. The windows are exact in virtual
-    time. Where `machine` admits lateness they hold a little more than can happen, never less, but for one thing: a
-    late handler sets the next expiry later, and of all handlers either every one is taken to do so or none.
+    `writes_ns`, `peer_writes_ns`: when each side writes a few bytes, after arming; `echoes`: the peer sends back what
+    it reads. The windows are exact in virtual time. Where `machine` admits lateness they hold a little more than can
+    happen, never less, but for one thing: a late handler sets the next expiry later, and of all handlers either every
+    one is taken to do so or none.
 
     Raises Unpredictable where the model does not cover a combination of effects.
     """

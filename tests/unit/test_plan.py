@@ -235,6 +235,11 @@ def test_data_must_pass_where_that_is_claimed_or_nothing_stands_in_its_way(
     assert plan.must_echo(planned(*faults, **expectation)) is echo
 
 
+def test_nobody_asks_a_firewall_where_keepalive_is_off() -> None:
+    """It may have forgotten the flow, and nothing tells."""
+    assert not plan.must_echo(planned(FirewallIdle(timeout_s=60), client=Endpoint()))
+
+
 # --- on disk -----------------------------------------------------------------------------------------
 
 
