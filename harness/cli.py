@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_predict(add)
     _add_virtual(add)
+    _add_fuzz(add)
     add("doctor", _doctor, "Show what this machine can do, why not, and the mend", "harness doctor")
     clean = add("clean", _clean, "Remove exactly what earlier runs left behind", "harness clean --runs")
     clean.add_argument("--runs", action="store_true", help="also remove the run directories in the state folder")
@@ -186,6 +187,21 @@ def _add_predict(add: Callable[..., argparse.ArgumentParser]) -> None:
     predict.add_argument("--json", action="store_true", help="print JSON")
 
 
+def _add_fuzz(add: Callable[..., argparse.ArgumentParser]) -> None:
+    fuzz = add(
+        "fuzz",
+        _fuzz,
+        "Draw scenarios at random and hold the oracle's predictions against a guest's kernel, in virtual time",
+        "harness fuzz --cases 1000 --seed 7",
+    )
+    fuzz.add_argument("--cases", metavar="N", type=_positive, default=300, help="how many (default: 300)")
+    fuzz.add_argument("--seed", metavar="S", type=int, help="of what is drawn (default: drawn, and printed)")
+    fuzz.add_argument("--kernel", metavar="NAME", help="the guests' kernel, see `harness kernel list`")
+    fuzz.add_argument("--jobs", metavar="N", type=_positive, help="at most N guests at once (default: one a core)")
+    fuzz.add_argument("--out", metavar="DIR", help="write disagreements as scenarios here (default: a state folder)")
+    fuzz.add_argument("--json", metavar="FILE", help="write the results as JSON; - for standard output")
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, found {text}")
@@ -238,7 +254,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def _check_reports(options: argparse.Namespace) -> None:
     """Raise UsageError for reports that could not be written after the run."""
-    given = {"--json": options.json, "--junit": options.junit}
+    junit = getattr(options, "junit", None)
+    given = {"--json": options.json, "--junit": junit}
     for flag, file in given.items():
         if file is None or (flag, file) == ("--json", "-"):
             continue
@@ -246,8 +263,8 @@ def _check_reports(options: argparse.Namespace) -> None:
         target = path if path.exists() else path.resolve().parent
         if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
             raise UsageError(f"{flag}: expected a file that can be written, found {file}")
-    if options.json is not None and options.json == options.junit:
-        raise UsageError(f"--junit: expected another file than --json's, found {options.junit}")
+    if options.json is not None and options.json == junit:
+        raise UsageError(f"--junit: expected another file than --json's, found {junit}")
 
 
 def _fitting(plans: list[Plan]) -> list[Plan]:
@@ -382,6 +399,36 @@ def _print(options: argparse.Namespace, json: bytes, text: str) -> int:
     else:
         print(text)
     return 0
+
+
+def _fuzz(options: argparse.Namespace) -> int:
+    import secrets
+
+    from harness import batch, fuzz
+    from harness.judge import EXIT_STATUS
+    from harness.report import fuzz as report
+    from harness.report import text
+    from harness.venue import uml
+
+    fuzz.check_capable()
+    kernel = _kernel_of(options)
+    seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
+    _check_reports(options)
+    out = _out_folder(options.out)
+    started = time.monotonic()
+    with report.Progress() as progress:
+        venue = _venue(kernel, options.jobs)
+        carry = functools.partial(batch.run, watcher=progress, venue=venue)
+        tally = fuzz.run(options.cases, seed, uml.machine(kernel), carry, out, progress)
+    console = text.console(sys.stderr if options.json == "-" else sys.stdout)
+    console.print(*report.describe(tally, time.monotonic() - started), sep="\n")
+    if tally.count("unjudged", "disagreed"):
+        console.print(f"files and runs that leave a question: {out}", soft_wrap=True, markup=False)
+    if options.json == "-":
+        sys.stdout.buffer.write(report.as_json(tally))
+    elif options.json:
+        Path(options.json).write_bytes(report.as_json(tally))
+    return EXIT_STATUS[tally.verdict]
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -1,46 +1,88 @@
 """What differential testing draws from: scenarios over states, settings, faults and their times, for virtual time.
 
-Hypothesis strategies. Times lie mostly where something is decided: near a probe, a retransmission, the end of an
-outage. Every scenario asks for the exact window, at a phase of the timer wheel that is drawn too.
+Hypothesis draws numbers, of which it likes the extreme ones. What is one of a few is chosen evenly, by a generator
+whose seed it draws: it repeats itself otherwise. Times lie mostly where something is decided: near a probe, a write, a
+retransmission. Every scenario asks for the exact window, at a phase of the timer wheel that is drawn too.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from random import Random
+from typing import NamedTuple, get_args
 
+import msgspec
 from hypothesis import strategies as st
 
-from harness.faults import AnyFault, Blackhole, FirewallIdle, IcmpReject, LinkDown, PeerReboot, ProcessKill
+from harness import faults
+from harness.faults import AnyFault
 from harness.faults.base import other
 from harness.faults.blackhole import Direction
 from harness.faults.icmp import Code
-from harness.lab.topology import Family, Kind, Side, Topology
+from harness.faults.presets import PRESETS, Pickup, Then
+from harness.faults.route import Becomes
+from harness.faults.segment import Place
+from harness.lab.topology import SIDES, Family, Interface, Kind, Layout, Side, Topology, layout
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 
 PHASES_NS = 1 << 38
 """The period of the wheel's buckets of two hours is 262 s at HZ=1000."""
-Alive = Keepalive | Literal[False]
+LATEST = 1.13
+"""A timer of more than 63 jiffies fires at most an eighth of its time late: 8**level of 63 * 8**(level - 1)."""
+RETRANSMISSIONS = 12
+"""Times near one of so many, the last of them some 800 s after the write."""
+Alive = Keepalive | bool
 """Keepalive's settings, or that it is off."""
 
-
-_DIRECTIONS: tuple[Direction, ...] = ("both", "to-server", "to-client")
-_FAMILIES: tuple[Family, ...] = ("ipv4", "ipv6")
-_KINDS: tuple[Kind, ...] = ("routed", "routed", "switched", "direct")
+_DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+_FAMILIES: tuple[Family, ...] = get_args(Family)
+_KINDS: tuple[Kind, ...] = ("routed", "routed", "switched", "direct", "nat", "firewalls")
 _CODES: dict[Family, tuple[Code, ...]] = {
-    "ipv4": ("net-unreachable", "host-unreachable", "port-unreachable", "admin-prohibited"),
-    "ipv6": ("no-route", "addr-unreachable", "port-unreachable", "admin-prohibited"),
+    "ipv4": (
+        "net-unreachable",
+        "host-unreachable",
+        "prot-unreachable",
+        "port-unreachable",
+        "net-prohibited",
+        "host-prohibited",
+        "admin-prohibited",
+    ),
+    "ipv6": (
+        "no-route",
+        "admin-prohibited",
+        "addr-unreachable",
+        "port-unreachable",
+        "policy-fail",
+        "reject-route",
+    ),
 }
 
 
-def _milliseconds(least: int, most: int) -> st.SearchStrategy[float]:
-    return st.integers(least, max(least, most)).map(lambda ms: ms / 1000)
+class _Case(NamedTuple):
+    """What a fault's strategy has to know. `writes_s`: of both sides, in the order of time."""
+
+    chance: Random
+    where: Layout
+    observer: Side
+    alive: Alive
+    writes_s: tuple[float, ...]
+
+    @property
+    def peer(self) -> Side:
+        return other(self.observer)
+
+
+def _milliseconds(least: float, most: float) -> st.SearchStrategy[float]:
+    first = max(0, round(least))
+    return st.integers(first, max(first, round(most))).map(lambda ms: ms / 1000)
+
+
+# --- settings ----------------------------------------------------------------------------------------
 
 
 @st.composite
-def _keepalives(draw: st.DrawFn) -> Alive:
-    """Off now and then; small settings more often than large ones."""
-    if draw(st.integers(0, 5)) == 0:
-        return False
+def _keepalives(draw: st.DrawFn) -> Keepalive:
+    """Small settings more often than large ones."""
     idle = draw(st.integers(1, 12) | st.integers(1, 120) | st.integers(1, 7200))
     interval = draw(st.integers(1, 6) | st.integers(1, 75))
     return Keepalive(idle_s=idle, interval_s=interval, count=draw(st.integers(1, 9)))
@@ -54,70 +96,250 @@ def _user_timeouts(draw: st.DrawFn, alive: Alive) -> float:
     return draw(_milliseconds(1, 5000) | _milliseconds(1, 2000 * nominal_s))
 
 
+# --- moments -----------------------------------------------------------------------------------------
+
+
 @st.composite
-def _moments(draw: st.DrawFn, alive: Alive) -> float:
-    """Seconds after arming, mostly near a probe."""
-    if not isinstance(alive, Keepalive):
-        return draw(_milliseconds(0, 2_000_000) | _milliseconds(0, 20_000))
-    near_s = alive.idle_s + draw(st.integers(0, alive.count + 1)) * alive.interval_s
-    return draw(
-        _milliseconds(0, 1000 * near_s)
-        | _milliseconds(1000 * (near_s - 1), 1010 * (near_s + 1))
-        | _milliseconds(0, 500_000)
+def _near_probes(draw: st.DrawFn, alive: Keepalive) -> float:
+    """Seconds after arming, before or at one of an idle connection's probes, or the abort."""
+    near_s = alive.idle_s + draw(st.integers(0, alive.count)) * alive.interval_s
+    return draw(_milliseconds(0, 1000 * near_s) | _milliseconds(1000 * (near_s - 1), 1000 * LATEST * near_s))
+
+
+def _writes(alive: Alive) -> st.SearchStrategy[tuple[float, ...]]:
+    """Moments of writing, seconds after arming."""
+    moment = _milliseconds(0, 20_000) | _milliseconds(0, 400_000)
+    if isinstance(alive, Keepalive):
+        moment |= _near_probes(alive)
+    return st.lists(moment, min_size=1, max_size=3, unique=True).map(lambda found: tuple(sorted(found)))
+
+
+@st.composite
+def _onsets(draw: st.DrawFn, case: _Case) -> float:
+    """Seconds after arming: before something is sent, so that the fault meets it."""
+    choices = [_milliseconds(0, 5000)]
+    if isinstance(case.alive, Keepalive):
+        choices += [_near_probes(case.alive), _milliseconds(0, 1000 * case.alive.idle_s)]
+    for write_s in case.writes_s:
+        choices += [_milliseconds(1000 * write_s - 300, 1000 * write_s - 6)] * 2
+        choices.append(_near_retransmissions(write_s))
+    return draw(st.one_of(choices))
+
+
+@st.composite
+def _near_retransmissions(draw: st.DrawFn, write_s: float) -> float:
+    """The timeout doubles, from 0.2 s on, and the wheel makes it longer by some."""
+    after_s = 0.2 * (2 ** draw(st.integers(1, RETRANSMISSIONS)) - 1)
+    return draw(_milliseconds(1000 * (write_s + 0.9 * after_s), 1000 * (write_s + LATEST * after_s + 0.5)))
+
+
+@st.composite
+def _lengths(draw: st.DrawFn, case: _Case, at_s: float) -> float | None:
+    """How long an outage lasts: mostly until near something that is sent again, or for ever."""
+    if case.chance.random() < 0.5:
+        return None
+    ends = [_milliseconds(1, 300_000).map(lambda s: at_s + s)]
+    if isinstance(case.alive, Keepalive):
+        ends += [_near_probes(case.alive)] * 2
+    ends += [_near_retransmissions(write_s) for write_s in case.writes_s]
+    until_s = draw(st.one_of(ends))
+    return round(until_s - at_s, 3) if until_s > at_s + 0.001 else None
+
+
+# --- faults ------------------------------------------------------------------------------------------
+
+
+def _host(case: _Case, *, routes: bool = False) -> str:
+    """Any host; or one that has IP addresses."""
+    return case.chance.choice(tuple(host.name for host in case.where.hosts if not (routes and host.bridges)))
+
+
+def _toward(case: _Case, host: str) -> str | None:
+    interfaces: tuple[Interface, ...] = case.where.host(host).interfaces
+    return case.chance.choice(interfaces).toward if len(interfaces) > 1 else None
+
+
+def _blackhole(case: _Case) -> AnyFault:
+    on = case.chance.choice((None, None, *case.where.middle))
+    return faults.Blackhole(direction=case.chance.choice(_DIRECTIONS), on=on)
+
+
+def _loss(case: _Case) -> AnyFault:
+    return faults.Loss(percent=100, direction=case.chance.choice(_DIRECTIONS))
+
+
+def _icmp(case: _Case) -> AnyFault:
+    code = case.chance.choice(_CODES[case.where.family])
+    if case.chance.random() < 0.25:
+        return faults.IcmpReject(
+            code=code, on=case.peer, direction="to-server" if case.peer == "server" else "to-client"
+        )
+    return faults.IcmpReject(code=code, direction=case.chance.choice(_DIRECTIONS))
+
+
+def _link(case: _Case) -> AnyFault:
+    on = _host(case)
+    return faults.LinkDown(on=on, toward=_toward(case, on))
+
+
+def _carrier(case: _Case) -> AnyFault:
+    on = _host(case)
+    return faults.CarrierLoss(on=on, toward=_toward(case, on))
+
+
+def _neighbour(case: _Case) -> AnyFault:
+    on = _host(case, routes=True)
+    return faults.NeighbourDeath(on=on, toward=_toward(case, on))
+
+
+def _address(case: _Case) -> AnyFault:
+    return faults.AddressRemoved(on=case.chance.choice(SIDES))
+
+
+def _route(case: _Case) -> AnyFault:
+    on = _host(case, routes=True)
+    to = None if on in SIDES else case.chance.choice((case.peer, case.peer, case.observer))
+    return faults.Route(on=on, becomes=case.chance.choice(get_args(Becomes)), to=to)
+
+
+def _reboot(case: _Case) -> AnyFault:
+    return faults.PeerReboot(on=case.peer)
+
+
+def _failover(case: _Case) -> AnyFault:
+    return faults.Failover(on=case.peer, announced=case.chance.random() < 0.5)
+
+
+def _suspend(case: _Case) -> AnyFault:
+    return faults.HostSuspend(on=case.peer)
+
+
+def _kill(case: _Case) -> AnyFault:
+    return faults.ProcessKill(on=case.peer)
+
+
+def _freeze(case: _Case) -> AnyFault:
+    return faults.ProcessFreeze(on=case.peer)
+
+
+def _rst(case: _Case) -> AnyFault:
+    return faults.RstInjected(
+        toward=case.chance.choice(SIDES), sequence=case.chance.choice(("exact", *get_args(Place)))
     )
 
 
-@st.composite
-def _faults(draw: st.DrawFn, topology: Topology, observer: Side, alive: Alive) -> AnyFault:
-    at_s = draw(_moments(alive))
-    for_s = draw(st.none() | _milliseconds(1, 300_000) | _moments(alive).map(lambda s: s + 0.001))
-    kinds = ["blackhole", "blackhole", "blackhole", "link", "reboot", "kill"]
-    if topology.kind == "routed":
-        kinds += ["firewall", "firewall", "icmp", "icmp"]
-    kind = draw(st.sampled_from(kinds))
-    if kind == "link":
-        return LinkDown(on=draw(st.sampled_from(("client", "server"))), at_s=at_s, for_s=for_s)
-    if kind == "reboot":
-        return PeerReboot(on=other(observer), at_s=at_s)
-    if kind == "kill":
-        return ProcessKill(on=other(observer), at_s=at_s)
-    if kind == "firewall":
-        near = alive.idle_s if isinstance(alive, Keepalive) else 20
-        timeout = draw(st.integers(max(1, near - 5), near + 5) | st.integers(1, 400))
-        return FirewallIdle(timeout_s=timeout, then=draw(st.sampled_from(("drop", "reset"))))
-    if kind == "icmp":
-        return IcmpReject(code=draw(st.sampled_from(_CODES[topology.family])), at_s=at_s, for_s=for_s)
-    return Blackhole(direction=draw(st.sampled_from(_DIRECTIONS)), at_s=at_s, for_s=for_s)
+def _forwarding(case: _Case) -> str:
+    return case.chance.choice(tuple(host.name for host in case.where.hosts if host.forwards))
+
+
+def _firewall(case: _Case) -> AnyFault:
+    """Its timeout is near what keepalive allows it to wait; or as it is delivered."""
+    on = _forwarding(case)
+    if case.chance.random() < 0.17:
+        complete = tuple(name for name, preset in PRESETS.items() if preset.then or preset.pickup == "loose")
+        return faults.FirewallIdle(preset=case.chance.choice(complete), on=on)
+    near = case.alive.idle_s if isinstance(case.alive, Keepalive) else 20
+    timeout = case.chance.choice((near + case.chance.randint(-5, 5), case.chance.randint(1, 2 * near)))
+    pickup: Pickup = case.chance.choice(("strict", "strict", "outbound", "loose"))
+    then: Then | None = case.chance.choice(get_args(Then))
+    if pickup != "strict" and then == "reset-both":
+        then = "reset"
+    return faults.FirewallIdle(
+        timeout_s=max(1, timeout), then=None if pickup == "loose" else then, pickup=pickup, on=on
+    )
+
+
+def _flush(case: _Case) -> AnyFault:
+    on = case.chance.choice(tuple(host.name for host in case.where.hosts if host.tracks))
+    if case.chance.random() < 0.25:
+        return faults.FirewallFlush(pickup="loose", on=on)
+    return faults.FirewallFlush(then=case.chance.choice(("drop", "reset")), on=on)
+
+
+def _rebinding(case: _Case) -> AnyFault:
+    return faults.NatRebinding(then=case.chance.choice(("drop", "reset")))
+
+
+_Make = Callable[[_Case], AnyFault]
+
+
+def _makes(where: Layout) -> tuple[_Make, ...]:
+    """What can be drawn in a place, with weight on what cuts the path."""
+    makes = [_blackhole] * 4 + [_link, _carrier, _address, _route, _route, _neighbour]
+    makes += [_reboot, _failover, _suspend, _kill, _freeze, _icmp]
+    if where.middle:
+        makes += [_loss, _rst]
+    if any(host.forwards for host in where.hosts):
+        makes += [_firewall, _firewall, _icmp, _icmp, _route]
+    if any(host.tracks for host in where.hosts):
+        makes += [_flush, _flush]
+    if any(host.translates for host in where.hosts):
+        makes += [_rebinding, _rebinding]
+    return tuple(makes)
 
 
 @st.composite
-def _writes(draw: st.DrawFn, alive: Alive, most: int) -> tuple[float, ...]:
-    return tuple(sorted(draw(st.lists(_moments(alive), max_size=most, unique=True))))
+def _faults(draw: st.DrawFn, case: _Case) -> AnyFault:
+    fault = case.chance.choice(_makes(case.where))(case)
+    if fault.standing:
+        return fault
+    at_s = draw(_onsets(case))
+    if fault.lasting:
+        return msgspec.structs.replace(fault, at_s=at_s)
+    for_s = draw(_lengths(case, at_s))
+    if for_s is not None and case.chance.random() < 0.25:
+        every_s = round(for_s + draw(_milliseconds(6, 30_000)), 3)
+        return msgspec.structs.replace(fault, at_s=at_s, for_s=for_s, every_s=every_s, times=draw(st.integers(2, 4)))
+    return msgspec.structs.replace(fault, at_s=at_s, for_s=for_s)
+
+
+# --- scenarios ---------------------------------------------------------------------------------------
+
+
+@st.composite
+def _connecting(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenario:
+    cuts: tuple[AnyFault, ...] = tuple(faults.Blackhole(direction=direction) for direction in _DIRECTIONS)
+    fault = chance.choice((*cuts, faults.SynDrop(), faults.SynackDrop()))
+    if chance.random() < 0.25:
+        fault = msgspec.structs.replace(fault, for_s=draw(_milliseconds(1, 150_000)))
+    alive = draw(_keepalives()) if chance.random() < 0.5 else False
+    client = Endpoint(keepalive=alive, user_timeout_s=draw(_user_timeouts(alive)))
+    return Scenario(topology=topology, state="connecting", client=client, faults=(fault,))
+
+
+@st.composite
+def _established(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenario:
+    side: Side = chance.choice(SIDES)
+    alive = draw(_keepalives()) if chance.random() < 0.85 else False
+    # Without keepalive nothing is sent unless something is written.
+    writes = draw(_writes(alive)) if alive is False or chance.random() < 0.35 else ()
+    peer_writes = draw(_writes(alive)) if chance.random() < 0.2 else ()
+    case = _Case(chance, layout(topology), side, alive, tuple(sorted({*writes, *peer_writes})))
+    observer = Endpoint(
+        keepalive=alive,
+        user_timeout_s=draw(_user_timeouts(alive)),
+        settings_via="sysctl" if chance.random() < 0.2 else "socket",
+        writes_at_s=writes,
+        write_bytes=draw(st.integers(1, 1000)) if writes else 12,
+    )
+    peer = Endpoint(keepalive=draw(_keepalives()) if chance.random() < 0.1 else False, writes_at_s=peer_writes)
+    happening = tuple(draw(_faults(case)) for _ in range(chance.choice((1, 1, 2))))
+    return Scenario(
+        topology=topology,
+        client=observer if side == "client" else peer,
+        server=peer if side == "client" else observer,
+        faults=happening,
+        expect=Expect(side=side),
+    )
 
 
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
     """Any scenario of those kinds; not all are sound, or predictable."""
-    side: Side = draw(st.sampled_from(("client", "server")))
-    family: Family = draw(st.sampled_from(_FAMILIES))
-    topology = Topology(kind=draw(st.sampled_from(_KINDS)), family=family)
-    alive = draw(_keepalives())
-    observer = Endpoint(
-        keepalive=alive, user_timeout_s=draw(_user_timeouts(alive)), writes_at_s=draw(st.just(()) | _writes(alive, 3))
-    )
-    peer = Endpoint(writes_at_s=draw(st.just(()) | st.just(()) | _writes(alive, 2)))
-    connecting = side == "client" and draw(st.integers(0, 9)) == 0
-    if connecting:
-        observer = Endpoint(user_timeout_s=observer.user_timeout_s)
-        peer = Endpoint()
-        faults: tuple[AnyFault, ...] = (Blackhole(direction=draw(st.sampled_from(_DIRECTIONS))),)
-    else:
-        faults = tuple(draw(st.lists(_faults(topology, side, alive), min_size=1, max_size=2)))
-    return Scenario(
-        topology=topology,
-        state="connecting" if connecting else "established",
-        client=observer if side == "client" else peer,
-        server=peer if side == "client" else observer,
-        faults=faults,
-        expect=Expect(side=side, window="exact", phase_ns=draw(st.just(0) | st.integers(0, PHASES_NS))),
-    )
+    chance = draw(st.randoms(use_true_random=True))
+    topology = Topology(kind=chance.choice(_KINDS), family=chance.choice(_FAMILIES))
+    of_a_state = _connecting if chance.random() < 0.08 else _established
+    drawn = draw(of_a_state(chance, topology))
+    phase_ns = chance.randint(0, PHASES_NS) if chance.random() < 0.8 else 0
+    expect = msgspec.structs.replace(drawn.expect, window="exact", phase_ns=phase_ns)
+    return msgspec.structs.replace(drawn, expect=expect)

@@ -1,92 +1,169 @@
 """Differential testing: the oracle against a guest's kernel, on scenarios drawn at random, in virtual time.
 
 Cases are drawn first, from a seed, and carried out in as few guests as there are cores. A case on which oracle and
-kernel disagree is made smaller by Hypothesis for as long as it still fails, and printed as a scenario file.
+kernel disagree is made smaller for as long as it still fails, and becomes a scenario file.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from harness import batch, plan
 from harness.errors import CapabilityError, ScenarioError
-from harness.judge import Verdict
-from harness.lab.topology import SIDES
-from harness.loader import checked
+from harness.judge import Verdict, VerdictName
+from harness.lab.topology import SIDES, Topology
+from harness.loader import SUFFIX, checked
 from harness.oracle.effects import Unpredictable
 from harness.plan import MachineFacts, Plan
-from harness.scenario import Scenario
+from harness.scenario import Endpoint, Keepalive, Scenario
 
-Progress = Callable[[str], None]
 Carry = Callable[[Sequence[Plan], Path], list[batch.Result]]
 """Carries plans out at a venue, with their runs' folders below a folder, and judges them."""
-SMALLER_TRIES = 60
-"""So many cases are tried to make one smaller."""
+Comes = Literal["agreed", "met nothing", "unjudged", "disagreed"]
+"""What came of a case; "met nothing": all went as foreseen, but a fault found nothing to act on."""
+COMES: tuple[Comes, ...] = ("agreed", "met nothing", "unjudged", "disagreed")
+BATCH = 100
+"""So many scenarios Hypothesis draws from one seed; the first tenth of them are its simplest."""
+ROUNDS = 30
+"""So often a case is made smaller by one thing."""
+MOST = 12
+"""Of so many cases the smallest is looked for; of more, one cause is likely."""
+UNJUDGED_SHARE = 0.1
+"""More than that, and the machine or the harness is at fault."""
+
+
+class Watcher(Protocol):
+    """Told how it goes."""
+
+    def begin(self, what: str, total: int) -> None:
+        """A part of the work begins, of so many steps."""
+
+    def step(self) -> None:
+        """One of them is done. Cases that are carried out say so by themselves."""
+
+
+class Disagreement(msgspec.Struct, kw_only=True):
+    """The smallest scenario found, and the verdict on it. `again`: it failed when it was carried out anew."""
+
+    scenario: Scenario
+    verdict: Verdict
+    name: str
+    again: bool = False
+    file: Path | None = None
 
 
 class Tally(msgspec.Struct, kw_only=True):
     """What came of a seed's cases.
 
-    `refused`: drawn, and sound, but the oracle has no model of them. `unjudged`: inconclusive, most of them because a
-    fault met nothing. `disagreements`: the smallest scenario found for each, with the verdict on it.
+    `refused`: reasons why the oracle has no model of what was drawn, with how often. `forestalled`: drawn, but a fault
+    would have come after the end. `covered`: by state, what came of how many. `faults`: how many were carried out.
     """
 
     seed: int
-    agreed: int = 0
-    refused: int = 0
+    machine: MachineFacts
+    refused: Counter[str] = msgspec.field(default_factory=Counter)
+    forestalled: int = 0
+    covered: dict[str, Counter[Comes]] = {}
+    faults: Counter[str] = msgspec.field(default_factory=Counter)
     unjudged: list[Verdict] = []
-    disagreements: list[tuple[Scenario, Verdict]] = []
+    disagreements: list[Disagreement] = []
+
+    def count(self, *comes: Comes) -> int:
+        """How many cases ended in one of these ways, all of them without any."""
+        return sum(row[each] for row in self.covered.values() for each in comes or COMES)
+
+    @property
+    def verdict(self) -> VerdictName:
+        """Pass where oracle and kernel agree, inconclusive where too little could be judged."""
+        if self.count("disagreed"):
+            return "fail"
+        agreed = self.count("agreed", "met nothing")
+        enough = agreed and self.count("unjudged") <= UNJUDGED_SHARE * self.count()
+        return "pass" if enough else "inconclusive"
 
 
-def draw(cases: int, seed: int, machine: MachineFacts) -> tuple[list[Plan], int]:
-    """So many plans with a prediction, and how many scenarios were drawn that have none. Raises CapabilityError."""
+def check_capable() -> None:
+    """Raise CapabilityError where what draws and writes scenarios is missing."""
+    _hypothesis()
+
+
+def draw(cases: int, seed: int, machine: MachineFacts, watcher: Watcher) -> tuple[list[Plan], Tally]:
+    """So many plans with a prediction, no two alike, and what was left out. Raises CapabilityError."""
+    tally = Tally(seed=seed, machine=machine)
     found: list[Plan] = []
-    refused = 0
+    known: set[bytes] = set()
     for scenario in _scenarios(seed):
+        spelled = msgspec.json.encode(scenario)
+        if spelled in known:
+            continue
+        known.add(spelled)
         try:
             made = _planned(scenario, f"case-{seed}-{len(found):05}", machine)
-        except Unpredictable:
-            refused += 1
+        except Unpredictable as reason:
+            tally.refused[_without_numbers(str(reason))] += 1
             continue
         if made is None:
             continue
+        if _forestalled(made):
+            tally.forestalled += 1
+            continue
         found.append(made)
+        watcher.step()
         if len(found) == cases:
-            return found, refused
+            return found, tally
     raise AssertionError("scenarios are drawn without end")
 
 
-def run(cases: int, seed: int, machine: MachineFacts, carry: Carry, out: Path, progress: Progress) -> Tally:
-    """Draw, carry out, judge, and make what fails smaller. Raises CapabilityError."""
-    progress(f"drawing {cases} cases from seed {seed}")
-    plans, refused = draw(cases, seed, machine)
-    tally = Tally(seed=seed, refused=refused)
+def run(cases: int, seed: int, machine: MachineFacts, carry: Carry, out: Path, watcher: Watcher) -> Tally:
+    """Draw, carry out, judge, and make what fails smaller, as files in `out`. Raises CapabilityError.
+
+    Of the runs below `out` only those are kept that leave a question.
+    """
+    watcher.begin("drawing", cases)
+    plans, tally = draw(cases, seed, machine, watcher)
+    watcher.begin("running", cases)
     failed = []
-    for result in carry(plans, out):
-        if result.verdict.verdict == "pass":
-            tally.agreed += 1
-        elif result.verdict.verdict == "inconclusive":
+    for result in carry(plans, out / "runs"):
+        comes = came_of(result.verdict)
+        tally.covered.setdefault(state_of(result.plan), Counter())[comes] += 1
+        tally.faults.update({fault.kind for fault in result.plan.scenario.faults})
+        if comes == "disagreed":
+            failed.append(result)
+        elif comes == "unjudged":
             tally.unjudged.append(result.verdict)
         else:
-            failed.append(result)
-    for result in failed:
-        progress(f"making {result.plan.name} smaller: {result.verdict.reason}")
-        tally.disagreements.append(_smallest(result, machine, carry, out))
+            shutil.rmtree(out / "runs" / result.plan.name, ignore_errors=True)
+    tally.disagreements = _smallest(failed, machine, carry, out, watcher)
+    for number, disagreement in enumerate(tally.disagreements, start=1):
+        disagreement.file = out / f"disagreement-{number}{SUFFIX}"
+        disagreement.file.write_text(_as_file(disagreement, tally))
     return tally
 
 
-def as_toml(scenario: Scenario) -> str:
-    """The scenario as a file, without what is as it is by default."""
-    import tomli_w
+def came_of(verdict: Verdict) -> Comes:
+    """A case's end."""
+    if verdict.verdict == "inconclusive":
+        return "met nothing" if verdict.as_foreseen else "unjudged"
+    return "agreed" if verdict.verdict == "pass" else "disagreed"
 
-    table = _changed(scenario)
-    table.pop("name", None)
-    return tomli_w.dumps(table)
+
+def state_of(plan: Plan) -> str:
+    """What the connection was about, as far as it decides which of the kernel's timers asks."""
+    scenario = plan.scenario
+    if scenario.state == "connecting":
+        return "connecting"
+    if plan.prediction is not None and plan.prediction.asking in ("retransmit", "both"):
+        return "in flight"
+    written = [side for side in SIDES if scenario.endpoint(side).writes_at_s]
+    return "idle after data" if written else "idle"
 
 
 # --- drawing -----------------------------------------------------------------------------------------
@@ -96,16 +173,16 @@ def _scenarios(seed: int) -> Iterator[Scenario]:
     """Scenarios without end, the same for the same seed."""
     chance = random.Random(seed)
     while True:
-        yield from _forty(chance.getrandbits(64))
+        yield from _batch(chance.getrandbits(64))
 
 
-def _forty(seed: int) -> list[Scenario]:
+def _batch(seed: int) -> list[Scenario]:
     hypothesis = _hypothesis()
     from harness.drawing import scenarios
 
     drawn: list[Scenario] = []
     choose = hypothesis.settings(
-        max_examples=40,
+        max_examples=BATCH,
         database=None,
         deadline=None,
         phases=[hypothesis.Phase.generate],
@@ -140,62 +217,146 @@ def _planned(scenario: Scenario, name: str, machine: MachineFacts) -> Plan | Non
     try:
         return plan.make(sound, machine)
     except ScenarioError as error:
-        raise Unpredictable(str(error)) from error
+        raise Unpredictable(_REASON.sub(r"\1", error.expected)) from error
+
+
+_REASON = re.compile(r"an outcome by name, since the oracle has none \((.*)\)")
+
+
+def _without_numbers(reason: str) -> str:
+    return re.sub(r"\d+(\.\d+)?", "N", reason)
+
+
+def _forestalled(made: Plan) -> bool:
+    """Whether a fault would come after the end, whichever that is: nothing could be learnt from it."""
+    ends = [outcome.window_ns[1] for outcome in made.expected if outcome.window_ns is not None]
+    if len(ends) < len(made.expected):
+        return False
+    return any(fault.at_s * 1e9 > max(ends) for fault in made.scenario.faults if not fault.standing)
 
 
 # --- making smaller ----------------------------------------------------------------------------------
 
 
-def _smallest(result: batch.Result, machine: MachineFacts, carry: Carry, out: Path) -> tuple[Scenario, Verdict]:
-    """Leave out, and round, what makes no difference to the failure, one thing after the other."""
-    scenario, verdict = result.plan.scenario, result.verdict
-    tries = 0
-    again = True
-    while again and tries < SMALLER_TRIES:
-        again = False
-        for smaller in _smaller(scenario):
-            tries += 1
-            try:
-                made = _planned(smaller, f"{result.plan.name}-{tries}", machine)
-            except Unpredictable:
-                continue
-            if made is None:
-                continue
-            (tried,) = carry([made], out)
-            if tried.verdict.verdict == "fail":
-                scenario, verdict, again = smaller, tried.verdict, True
-                break
-            if tries >= SMALLER_TRIES:
-                break
-    return scenario, verdict
+def _smallest(
+    failed: Sequence[batch.Result], machine: MachineFacts, carry: Carry, out: Path, watcher: Watcher
+) -> list[Disagreement]:
+    """Leave out, round and halve what makes no difference to the failure, one thing after the other.
+
+    All that could be left out of all cases is tried in one go, as it is the guests' start that takes time.
+    """
+    found = [Disagreement(scenario=r.plan.scenario, verdict=r.verdict, name=r.plan.name) for r in failed]
+    pending = found[:MOST]
+    for number in range(ROUNDS):
+        tries: dict[str, tuple[Disagreement, Plan]] = {}
+        for each in pending:
+            ways = _smaller(each.scenario) if number else [each.scenario]
+            for made in _all_planned(ways, f"{each.name}-smaller-{number}", machine):
+                tries[made.name] = (each, made)
+        if not tries:
+            break
+        watcher.begin(f"making {len(pending)} smaller, round {number + 1}", len(tries))
+        progressing: dict[str, Disagreement] = {}
+        for result in carry([made for _, made in tries.values()], out / "smaller"):
+            each, made = tries[result.plan.name]
+            if result.verdict.verdict == "fail" and each.name not in progressing:
+                each.scenario, each.verdict, each.again = made.scenario, result.verdict, True
+                progressing[each.name] = each
+        pending = list(progressing.values())
+    shutil.rmtree(out / "smaller", ignore_errors=True)
+    return _all_different(found)
+
+
+def _all_different(found: list[Disagreement]) -> list[Disagreement]:
+    """Each scenario once: many failures of one cause become the same."""
+    by_spelling = {msgspec.json.encode(msgspec.structs.replace(each.scenario, name="")): each for each in found}
+    return list(by_spelling.values())
+
+
+def _all_planned(ways: Iterable[Scenario], name: str, machine: MachineFacts) -> Iterator[Plan]:
+    for number, smaller in enumerate(ways):
+        try:
+            made = _planned(smaller, f"{name}-{number}", machine)
+        except Unpredictable:
+            continue
+        if made is not None:
+            yield made
 
 
 def _smaller(scenario: Scenario) -> Iterator[Scenario]:
-    """Simpler scenarios, the simplest changes last."""
-    change = msgspec.structs.replace
-    for index in range(len(scenario.faults)):
-        if len(scenario.faults) > 1:
-            yield change(scenario, faults=scenario.faults[:index] + scenario.faults[index + 1 :])
+    """Simpler scenarios, each by one thing, what makes most of a difference first."""
+    yield from _fewer_faults(scenario)
     for side in SIDES:
-        end = scenario.endpoint(side)
-        for index in range(len(end.writes_at_s)):
-            fewer = end.writes_at_s[:index] + end.writes_at_s[index + 1 :]
-            yield change(scenario, **{side: change(end, writes_at_s=fewer)})
-        if end.user_timeout_s:
-            yield change(scenario, **{side: change(end, user_timeout_s=0.0)})
-        if end.keepalive:
-            yield change(scenario, **{side: change(end, keepalive=False)})
-        whole = tuple(sorted({float(round(at_s)) for at_s in end.writes_at_s}))
-        if whole != end.writes_at_s:
-            yield change(scenario, **{side: change(end, writes_at_s=whole)})
-    for index, fault in enumerate(scenario.faults):
-        rounded = change(fault, at_s=float(round(fault.at_s)))
-        if rounded != fault:
-            yield change(scenario, faults=(*scenario.faults[:index], rounded, *scenario.faults[index + 1 :]))
-    if scenario.topology.family != "ipv4":
-        yield change(scenario, topology=change(scenario.topology, family="ipv4"))
+        for end in _simpler_ends(scenario.endpoint(side)):
+            yield msgspec.structs.replace(scenario, **{side: end})
+    if scenario.topology != Topology():
+        for topology in (Topology(), Topology(family=scenario.topology.family), Topology(kind=scenario.topology.kind)):
+            if topology != scenario.topology:
+                yield msgspec.structs.replace(scenario, topology=topology)
     if scenario.expect.phase_ns:
-        yield change(scenario, expect=change(scenario.expect, phase_ns=0))
+        yield msgspec.structs.replace(scenario, expect=msgspec.structs.replace(scenario.expect, phase_ns=0))
+    yield from _rounder_faults(scenario)
+
+
+def _fewer_faults(scenario: Scenario) -> Iterator[Scenario]:
+    change = msgspec.structs.replace
+    for index, fault in enumerate(scenario.faults):
+        before, after = scenario.faults[:index], scenario.faults[index + 1 :]
+        if before or after:
+            yield change(scenario, faults=(*before, *after))
+        if fault.every_s is not None:
+            yield change(scenario, faults=(*before, change(fault, every_s=None, times=1), *after))
+        elif fault.for_s is not None:
+            yield change(scenario, faults=(*before, change(fault, for_s=None), *after))
+
+
+def _rounder_faults(scenario: Scenario) -> Iterator[Scenario]:
+    for index, fault in enumerate(scenario.faults):
+        for key in ("at_s", "for_s", "every_s"):
+            value = getattr(fault, key)
+            for rounded in () if value is None else (float(round(value)), round(value, 1)):
+                if rounded != value and not (rounded == 0 and key != "at_s"):
+                    changed = msgspec.structs.replace(fault, **{key: rounded})
+                    faults = (*scenario.faults[:index], changed, *scenario.faults[index + 1 :])
+                    yield msgspec.structs.replace(scenario, faults=faults)
+
+
+def _simpler_ends(end: Endpoint) -> Iterator[Endpoint]:
+    change = msgspec.structs.replace
+    for key, least in (("user_timeout_s", 0.0), ("keepalive", False), ("settings_via", "socket"), ("write_bytes", 12)):
+        if getattr(end, key) != least:
+            yield change(end, **{key: least})
+    for index in range(len(end.writes_at_s)):
+        yield change(end, writes_at_s=end.writes_at_s[:index] + end.writes_at_s[index + 1 :])
+    for digits in (0, 1):
+        rounded = tuple(sorted({round(at_s, digits) for at_s in end.writes_at_s}))
+        if rounded != end.writes_at_s:
+            yield change(end, writes_at_s=rounded)
+        if round(end.user_timeout_s, digits) not in (0.0, end.user_timeout_s):
+            yield change(end, user_timeout_s=round(end.user_timeout_s, digits))
+    if isinstance(end.keepalive, Keepalive):
+        for key in ("count", "interval_s", "idle_s"):
+            value = getattr(end.keepalive, key)
+            if value > 1:
+                yield change(end, keepalive=change(end.keepalive, **{key: value // 2}))
+
+
+# --- as files ----------------------------------------------------------------------------------------
+
+
+def _as_file(found: Disagreement, tally: Tally) -> str:
+    kernel = f"{tally.machine.kernel}, HZ={tally.machine.hz}"
+    comment = f"# {found.name} of `harness fuzz --seed {tally.seed}`; Linux {kernel}\n# {found.verdict.reason}\n\n"
+    return comment + as_toml(found.scenario)
+
+
+def as_toml(scenario: Scenario) -> str:
+    """The scenario as a file, without what is as it is by default."""
+    import tomli_w
+
+    table = _changed(scenario)
+    table.pop("name", None)
+    return tomli_w.dumps(table)
 
 
 def _changed(value: msgspec.Struct) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot, ProcessKill
 from tests.unit import timelines
 from tests.unit.judging import MS, QUICK, noticed_at, verdict
@@ -91,6 +93,26 @@ def test_a_fault_that_was_early_decides_nothing() -> None:
     events = moved(as_foreseen(plan), "fault.healed", 2900 * MS)
     verdict(plan, events, "inconclusive", "was healed 2.900 s to 2.902 s after arming, planned for 3.600 s")
     verdict(plan, moved(events, "fault.healed", 3500 * MS), "pass")
+
+
+def test_what_went_as_foreseen_is_told_from_what_was_not_compared() -> None:
+    """A fault that met nothing, or that the end forestalled, leaves the oracle's prediction compared and held."""
+    plan = unreachable()
+    events = as_foreseen(plan)
+    assert verdict(plan, events, "pass").as_foreseen
+    assert verdict(plan, changed(events, "fault.evidence", level="in-place"), "inconclusive", "bit").as_foreseen
+    assert not verdict(plan, changed(events, "fault.evidence", level="none"), "inconclusive", "bit").as_foreseen
+    assert not verdict(plan, changed(events, "subject.detected", errno="EPIPE"), "fail").as_foreseen
+    assert not verdict(plan, without(events, "run.ended"), "inconclusive", "cut short").as_foreseen
+    forestalled = planned(Blackhole(at_s=0.5), PeerReboot(at_s=6.0))
+    assert verdict(forestalled, as_foreseen(forestalled), "inconclusive", "came first").as_foreseen
+
+
+def test_nothing_is_as_foreseen_without_a_prediction() -> None:
+    """A claim that the oracle has no model of can pass, and agrees with nobody."""
+    plan = unreachable(window_s=(5.0, 5.4))
+    unmodelled = msgspec.structs.replace(plan, prediction=None, unpredictable="no model", expected=())
+    assert not verdict(unmodelled, as_foreseen(plan), "pass").as_foreseen
 
 
 def test_a_carrier_has_time_to_settle() -> None:

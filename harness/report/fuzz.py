@@ -1,0 +1,147 @@
+"""Differential testing for people and their scripts: how it goes, and one screen at its end; or JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+import msgspec
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from harness.fuzz import COMES, Disagreement, Tally, as_toml
+from harness.report import text
+from harness.report.json import as_mapping
+
+if TYPE_CHECKING:
+    from harness.batch import Result
+
+FORMAT = 1
+REASONS_SHOWN = 5
+UNJUDGED_SHOWN = 5
+
+
+class Progress:
+    """A bar on a terminal, else a line for each part of the work."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+
+        self._console = text.console(stream if stream is not None else sys.stderr)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Bar(*columns, console=self._console, disable=not self._console.is_terminal, transient=True)
+        self._task = self._bar.add_task("starting", total=None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def begin(self, what: str, total: int) -> None:
+        """A part of the work begins, of so many steps."""
+        self._bar.reset(self._task, description=what, total=total)
+        if not self._console.is_terminal:
+            self._console.print(f"{what}: {total} {'case' if total == 1 else 'cases'}")
+
+    def step(self) -> None:
+        """One of them is done."""
+        self._bar.advance(self._task)
+
+    def status(self, name: str, what: str, until_ns: int | None) -> None:
+        """What a single case awaits is not shown."""
+
+    def done(self, result: Result) -> None:
+        """A case has been carried out and judged."""
+        del result
+        self.step()
+
+
+def describe(tally: Tally, wall_s: float) -> Iterator[RenderableType]:
+    """What was covered, what was left out and why, and each disagreement with its smallest scenario."""
+    yield _table(tally)
+    kinds = ", ".join(f"{kind} {number}" for kind, number in tally.faults.most_common())
+    yield Text(f"\ncases by fault: {kinds}")
+    if tally.refused:
+        yield Text(f"the oracle refused {tally.refused.total()} more, having no model of them:")
+        for reason, number in tally.refused.most_common(REASONS_SHOWN):
+            yield Text(f"  {number:4} {reason}")
+        if len(tally.refused) > REASONS_SHOWN:
+            rest = sum(number for _, number in tally.refused.most_common()[REASONS_SHOWN:])
+            yield Text(f"  {rest:4} for {len(tally.refused) - REASONS_SHOWN} other reasons")
+    for verdict in tally.unjudged[:UNJUDGED_SHOWN]:
+        yield Text(f"not judged: {verdict.name}: {verdict.reason}", "bold yellow")
+    for number, found in enumerate(tally.disagreements, start=1):
+        yield from _disagreement(number, found)
+    yield Text(f"\n{_summary(tally)} in {wall_s:.1f} s", text.STYLES[tally.verdict])
+    again = f"--seed {tally.seed} --cases {tally.count()}"
+    yield Text(f"seed {tally.seed}; Linux {tally.machine.kernel}, HZ={tally.machine.hz}; again: harness fuzz {again}")
+
+
+def _table(tally: Tally) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    for _ in range(len(COMES) + 1):
+        grid.add_column(justify="right", no_wrap=True)
+    grid.add_row(*(Text(cell, "bold") for cell in ("state", "cases", *COMES)))
+    for state, row in sorted(tally.covered.items(), key=lambda item: -item[1].total()):
+        grid.add_row(state, str(row.total()), *(str(row[each]) for each in COMES))
+    grid.add_row("all", str(tally.count()), *(str(tally.count(each)) for each in COMES))
+    return grid
+
+
+def _disagreement(number: int, found: Disagreement) -> Iterator[RenderableType]:
+    verdict = found.verdict
+    head = f"\ndisagreement {number}, from {found.name}: {verdict.reason}"
+    yield Text(head, "bold red")
+    table = text.VerdictTable([verdict])
+    yield table
+    if not found.again:
+        yield Text("it did not come again when it was carried out on its own, or was not tried", "bold yellow")
+    yield Text(f"harness run --clock virtual {found.file}")
+    yield Text("".join(f"    {line}\n" for line in as_toml(found.scenario).splitlines()).rstrip("\n"), "dim")
+
+
+def _summary(tally: Tally) -> str:
+    said = [f"{tally.count()} cases", f"{tally.count('agreed')} agreed"]
+    if met_nothing := tally.count("met nothing"):
+        said.append(f"{met_nothing} went as foreseen although a fault met nothing")
+    if unjudged := tally.count("unjudged"):
+        said.append(f"{unjudged} could not be judged")
+    said.append(f"{tally.count('disagreed')} disagreed")
+    return ", ".join(said)
+
+
+def as_json(tally: Tally) -> bytes:
+    """{"format", "verdict", "seed", counts, "states", "refused", "unjudged", "disagreements": [...]}."""
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "verdict": tally.verdict,
+        "seed": tally.seed,
+        "kernel": tally.machine.kernel,
+        "hz": tally.machine.hz,
+        "cases": tally.count(),
+        **{each.replace(" ", "_"): tally.count(each) for each in COMES},
+        "states": {
+            state: {each.replace(" ", "_"): row[each] for each in COMES} for state, row in tally.covered.items()
+        },
+        "faults": dict(tally.faults.most_common()),
+        "forestalled": tally.forestalled,
+        "refused": dict(tally.refused.most_common()),
+        "unjudged_verdicts": [as_mapping(verdict) for verdict in tally.unjudged],
+        "disagreements": [
+            {
+                "case": found.name,
+                "again": found.again,
+                "file": str(found.file),
+                "scenario": as_toml(found.scenario),
+                "result": as_mapping(found.verdict),
+            }
+            for found in tally.disagreements
+        ],
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
