@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import platform
 import random
 import statistics
@@ -29,6 +30,9 @@ from harness.scenario import Endpoint, Keepalive, Scenario
 
 if TYPE_CHECKING:
     from harness.venue.kernel import Kernel
+
+
+FUZZ_CASES = 300
 
 
 class Row(NamedTuple):
@@ -200,11 +204,14 @@ def _virtual(seed: int) -> list[Row]:
     ]
     warm_s, _ = _in_guests(warm, found, jobs=1)
     many_s, not_passed = _in_guests(many, found)
+    fuzz_s, disagreed = _fuzz(found, seed)
     return [
         Row("Linux's default keepalive in virtual time: verdict from a cold start, median of 5", cold_s, 1.5, "s"),
         Row("the same in a warm guest, mean of 40", (warm_s - cold_s) / (len(warm) - 1), 0.2, "s"),
         Row("1,000 random keepalive scenarios in virtual time", many_s, 60, "s"),
         Row("of them not inside their exact window", not_passed, 0, ""),
+        Row(f"{FUZZ_CASES} cases of `harness fuzz`", fuzz_s, 60, "s"),
+        Row("of them disagreements of oracle and kernel", disagreed, 0, ""),
         Row("guest memory with 200 labs", _memory_mb(found), 512, "MiB"),
     ]
 
@@ -218,6 +225,18 @@ def _in_guests(plans: list[plan.Plan], found: Kernel, jobs: int | None = None) -
         started = time.perf_counter()
         results = batch.run(plans, Path(folder), _Silent(), venue)
         return time.perf_counter() - started, sum(r.verdict.verdict != "pass" for r in results)
+
+
+def _fuzz(found: Kernel, seed: int) -> tuple[float, int]:
+    """Wall seconds for differential testing, and how many disagreements there are."""
+    command = [sys.executable, "-m", "harness", "fuzz", "--cases", str(FUZZ_CASES), "--seed", str(seed)]
+    command += ["--kernel", found.name, "--json", "-"]
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        done = subprocess.run(
+            [*command, "--out", folder], check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        return time.perf_counter() - started, json.loads(done.stdout)["disagreed"]
 
 
 def _long_scenario(index: int, chance: random.Random) -> Scenario:

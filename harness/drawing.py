@@ -1,8 +1,8 @@
 """What differential testing draws from: scenarios over states, settings, faults and their times, for virtual time.
 
 Hypothesis draws numbers, of which it likes the extreme ones. What is one of a few is chosen evenly, by a generator
-whose seed it draws: it repeats itself otherwise. Times lie mostly where something is decided: near a probe, a write, a
-retransmission. Every scenario asks for the exact window, at a phase of the timer wheel that is drawn too.
+whose seed it draws: it is less even, and repeats itself. Times lie mostly where something is decided: near a probe, a
+write, a retransmission. Every scenario asks for the exact window, at a phase of the timer wheel that is drawn too.
 """
 
 from __future__ import annotations
@@ -322,8 +322,14 @@ def _established(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenari
         writes_at_s=writes,
         write_bytes=draw(st.integers(1, 1000)) if writes else 12,
     )
-    peer = Endpoint(keepalive=draw(_keepalives()) if chance.random() < 0.1 else False, writes_at_s=peer_writes)
     happening = tuple(draw(_faults(case)) for _ in range(chance.choice((1, 1, 2))))
+    if any(isinstance(fault, faults.PeerReboot | faults.Failover) for fault in happening):
+        happening = tuple(fault for fault in happening if not fault.processes())  # the new host has no program
+    stops_s = min((fault.at_s for fault in happening if fault.processes()), default=None)
+    peer = Endpoint(
+        keepalive=draw(_keepalives()) if chance.random() < 0.1 else False,
+        writes_at_s=tuple(at_s for at_s in peer_writes if stops_s is None or at_s < stops_s),
+    )
     return Scenario(
         topology=topology,
         client=observer if side == "client" else peer,
@@ -333,13 +339,21 @@ def _established(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenari
     )
 
 
+class Drawn(NamedTuple):
+    """A scenario. `choices`: the seed of what was chosen in it, as opposed to numbers: of one seed all are alike."""
+
+    choices: int
+    scenario: Scenario
+
+
 @st.composite
-def scenarios(draw: st.DrawFn) -> Scenario:
+def scenarios(draw: st.DrawFn) -> Drawn:
     """Any scenario of those kinds; not all are sound, or predictable."""
-    chance = draw(st.randoms(use_true_random=True))
+    seed = draw(st.integers(0, (1 << 64) - 1))
+    chance = Random(seed)
     topology = Topology(kind=chance.choice(_KINDS), family=chance.choice(_FAMILIES))
     of_a_state = _connecting if chance.random() < 0.08 else _established
     drawn = draw(of_a_state(chance, topology))
     phase_ns = chance.randint(0, PHASES_NS) if chance.random() < 0.8 else 0
     expect = msgspec.structs.replace(drawn.expect, window="exact", phase_ns=phase_ns)
-    return msgspec.structs.replace(drawn, expect=expect)
+    return Drawn(seed, msgspec.structs.replace(drawn, expect=expect))
