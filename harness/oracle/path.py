@@ -25,6 +25,7 @@ class Network:
     """Effects sorted by mechanism, each of which may set in and wear off up to `delay_ns` late.
 
     `closing_ns`, `reset_ns`: when the peer's FIN, or an RST, arrives, or None where that is not before the horizon.
+    `quiet_from_ns`: from when on nothing changes any more.
     Raises Unpredictable for combinations that no phase makes sense of.
     """
 
@@ -43,6 +44,8 @@ class Network:
             raise Unpredictable("a challenge ACK may renew what a middlebox knows of the flow")
         if any(box.then == "reset-both" for box in self.boxes) and any(self.spans.get(cut) for cut in _CUTS):
             raise Unpredictable("where packets are lost decides what a middlebox that resets both ends sees")
+        edges = [edge + span.unsettled_ns for spans in self.spans.values() for span in spans for edge in span.edges_ns]
+        self.quiet_from_ns = max(edges, default=0) + delay_ns
         self.closing_ns = self._arrives_ns("peer-closed", horizon_ns, "the peer's FIN")
         self.reset_ns = self._arrives_ns("peer-reset", horizon_ns, "the RST")
 
@@ -72,6 +75,7 @@ class Path:
 
     def __init__(self, network: Network, course: Course) -> None:
         self._network, self._course = network, course
+        self._settled: tuple[Fate, Effect | None] | None = None
         self._boxes = [_Box(effect, network.box_timeout(effect), course) for effect in network.boxes]
 
     @property
@@ -81,6 +85,14 @@ class Path:
 
     def send(self, when: When, unanswered: int) -> tuple[Fate, Effect | None]:
         """The fate of what is sent in the handler of a bucket or by the program, with the effect that decided it."""
+        if self._settled is not None:
+            return self._settled
+        fate = self._send(when, unanswered)
+        if not self._boxes and self._course.surely_passed(when, self._network.quiet_from_ns):
+            self._settled = fate
+        return fate
+
+    def _send(self, when: When, unanswered: int) -> tuple[Fate, Effect | None]:
         if any(self._is_unsettled(span, when) for span in self._network.restless):
             raise Unpredictable("a probe falls into the moment after a change of carrier; move the fault's time")
         local = self._in_force("lost-locally", when)

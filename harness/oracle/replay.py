@@ -180,6 +180,7 @@ class _Replay:
         self.timer: _Timer | None = None
         self.in_flight = self.queued = self.on_wire = False
         self.retransmits = self.backoff = 0
+        self.delivered: int | None = None
         self.retrans_stamp: int | None = None
         self.probes_stamp: int | None = None
         self.srtt = 1
@@ -217,9 +218,12 @@ class _Replay:
     def _due_timer(self) -> _Timer | None:
         """The write timer where it is due first; else None, and keepalive's bucket is known if there is one.
 
-        Where the first of keepalive lies is asked for no earlier than it matters, since that narrows the phases.
+        Where keepalive's bucket lies is asked for no earlier than it matters, since that narrows the phases: not before
+        other moments that come first for sure, and not while there is data to be sent.
         """
-        earliest = self.keepalive
+        if self.in_flight or self.queued:
+            return self.timer
+        earliest = self._after_data(self.keepalive)
         if self.first_keepalive:
             first_ns = self.case.idle * self.case.tick
             if self.planned and self.planned[0].moment.ns + self.planned[0].moment.slack_ns <= first_ns:
@@ -232,6 +236,13 @@ class _Replay:
             self.keepalive = self.course.fire(self.course.armed + self.case.idle, self.course.armed)
             return self._due_timer()
         return None
+
+    def _after_data(self, keepalive: int | None) -> int | None:
+        """Keepalive's bucket, put off for the full idle time as often as it came while there was data to be sent."""
+        while keepalive is not None and self.delivered is not None and keepalive < self.delivered:
+            keepalive = self.course.fire(keepalive + self.late + self.case.idle, keepalive + 1)
+        self.keepalive = keepalive
+        return keepalive
 
     def _comes_first(self, moment: Moment, bucket: int | None) -> bool:
         return bucket is None or self.course.passed(bucket, moment.ns, moment.slack_ns)
@@ -302,11 +313,9 @@ class _Replay:
     def _on_keepalive(self, bucket: int) -> None:
         """tcp_timer.c:tcp_keepalive_timer."""
         case, course = self.case, self.course
-        if self.in_flight or self.queued:
-            self.keepalive = course.fire(bucket + self.late + case.idle, bucket + 1)
         # Before the first answer the elapsed time holds the idle time, and after an answer to the
         # first probe it does wherever there are several rows: the interval is the longer one then.
-        elif isinstance(self.received, Moment) and not course.waited(bucket, self.received, case.idle):
+        if isinstance(self.received, Moment) and not course.waited(bucket, self.received, case.idle):
             self.keepalive = course.fire_after(self.received, case.idle, bucket + 1)
         elif isinstance(self.received, int) and bucket - self.received < case.idle:
             self.keepalive = course.fire(self.received + self.late + case.idle, bucket + 1)
@@ -453,6 +462,7 @@ class _Replay:
         if self.queued:
             self._measure(0)
         self.in_flight = self.queued = False
+        self.delivered = bucket
         self.retransmits, self.retrans_stamp = 0, None
 
     def _report(self, effect: Effect | None, when: When) -> bool:
@@ -510,7 +520,7 @@ class _Replay:
             why = f"{_resetter(effect)} answers the data with RST"
             self._finish("detected", errno="ECONNRESET", end=End(bucket), why=why)
         elif fate == "answered":
-            self.queued = False
+            self.queued, self.delivered = False, bucket
             self._hear(bucket)
             self._measure(0)
         else:
