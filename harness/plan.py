@@ -185,8 +185,9 @@ def _predict(
     side = scenario.expect.side
     if scenario.state == "connecting":
         return _predict_connecting(settings, machine, effects, horizon_ns)
-    if any(scenario.endpoint(each).shuts_at_s is not None for each in SIDES):
-        raise Unpredictable("an endpoint shuts its writing direction")
+    shuts_at_s = scenario.endpoint(side).shuts_at_s
+    if scenario.endpoint(other(side)).shuts_at_s is not None:
+        raise Unpredictable(f"the {other(side)} shuts its writing direction")
     for each in SIDES:
         end = scenario.endpoint(each)
         if end.writes_at_s and (end.write_bytes > ONE_SEGMENT or not scenario.endpoint(other(each)).reads):
@@ -199,6 +200,7 @@ def _predict(
         writes_ns=_moments_ns(scenario, side),
         peer_writes_ns=_moments_ns(scenario, other(side)),
         echoes=side == "client",
+        shuts_ns=None if shuts_at_s is None else round(shuts_at_s * 1e9),
     )
 
 
@@ -231,6 +233,7 @@ def _horizon_ns(
     changes = [*effects, *scenario.faults]
     last_change_s = max((t for each in changes for t in _times_s(each) if t is not None), default=0.0)
     writes = [at_s for side in SIDES for at_s in scenario.endpoint(side).writes_at_s]
+    writes += [end.shuts_at_s for end in (scenario.client, scenario.server) if end.shuts_at_s is not None]
     most_ns = _longest_detection_ns(settings, machine)
     if writes or scenario.state == "connecting":
         most_ns += longest_ns(settings, machine.hz)

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from harness.errors import ScenarioError
-from harness.faults import AnyFault, Blackhole, Failover, HostSuspend, PeerReboot
+from harness.faults import AnyFault, Blackhole, Failover, HostSuspend, PeerReboot, ProcessFreeze
 from harness.faults.base import Duration, Misplaced, Seconds
 from harness.lab.topology import SIDES, Layout, Side, Topology, layout
 
@@ -149,6 +149,7 @@ def _problems(scenario: Scenario) -> Iterator[Misplaced]:
     yield from _expectation_problems(scenario.expect, has_fault=any(not fault.standing for fault in scenario.faults))
     yield from _state_problems(scenario)
     yield from _host_problems(scenario)
+    yield from _program_problems(scenario)
     for side in SIDES:
         yield from _endpoint_problems(side, scenario.endpoint(side))
 
@@ -190,6 +191,21 @@ def _host_problems(scenario: Scenario) -> Iterator[Misplaced]:
                 yield Misplaced(f"{fault.on}.keepalive", end.keepalive, expected)
             if end.writes_at_s:
                 yield Misplaced(f"{fault.on}.writes_at_s", list(end.writes_at_s), "none by a host that is suspended")
+
+
+def _program_problems(scenario: Scenario) -> Iterator[Misplaced]:
+    """A fault of a program needs one that is there, and that runs when it is to write."""
+    renewed = {fault.on: fault.at_s for fault in scenario.faults if isinstance(fault, NEW_HOSTS)}
+    for index, fault in enumerate(scenario.faults):
+        for side in fault.processes():
+            if fault.at_s >= renewed.get(side, fault.at_s + 1):
+                expected = f"a time before {renewed[side]:g}, when the {side} becomes a host that runs no program"
+                yield Misplaced(f"faults[{index}].at_s", fault.at_s, expected)
+            if isinstance(fault, ProcessFreeze):
+                ends_s = fault.until_s or float("inf")
+                if any(fault.at_s <= at_s < ends_s for at_s in scenario.endpoint(side).writes_at_s):
+                    writes = list(scenario.endpoint(side).writes_at_s)
+                    yield Misplaced(f"{side}.writes_at_s", writes, "no moment at which the program stands still")
 
 
 def _contradictions(scenario: Scenario, where: Layout) -> Iterator[Misplaced]:

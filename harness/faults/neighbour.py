@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from harness.lab.host import Lab
 
 
+ASKED_S = 3.1
+"""Packets wait so long for their neighbour at most, three requests a second apart (net/core/neighbour.c)."""
+
+
 class NeighbourDeath(Fault, frozen=True, kw_only=True, tag="neighbour-death"):
     """`on`: the host that forgets its neighbours; `toward`: on which link, where it has several."""
 
@@ -35,22 +39,27 @@ class NeighbourDeath(Fault, frozen=True, kw_only=True, tag="neighbour-death"):
         return frozenset({self.on})
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
+        lost = self._loss(layout, observer)
+        if self.until_s is None:
+            return (lost,)
+        begins_s = max(self.at_s, self.until_s - ASKED_S)
+        return (lost, Effect(mechanism="parked", from_s=begins_s, until_s=self.until_s))
+
+    def _loss(self, layout: Layout, observer: Side) -> Effect:
         after = "after three seconds of asking for the neighbour's MAC address"
         if self.on == observer:
-            return (
-                Effect(
-                    mechanism="lost-locally",
-                    from_s=self.at_s,
-                    until_s=self.until_s,
-                    swallowed=True,
-                    unknown=f"the host tells its own socket {after}",
-                ),
+            return Effect(
+                mechanism="lost-locally",
+                from_s=self.at_s,
+                until_s=self.until_s,
+                swallowed=True,
+                unknown=f"the host tells its own socket {after}",
             )
         toward = interface_of(layout.host(self.on), self.toward).toward
         if faces(layout, self.on, toward) == observer:
-            return (Effect(mechanism="answers-lost", from_s=self.at_s, until_s=self.until_s),)
+            return Effect(mechanism="answers-lost", from_s=self.at_s, until_s=self.until_s)
         unknown = f"a router reports it {after}"
-        return (Effect(mechanism="lost", from_s=self.at_s, until_s=self.until_s, unknown=unknown),)
+        return Effect(mechanism="lost", from_s=self.at_s, until_s=self.until_s, unknown=unknown)
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:

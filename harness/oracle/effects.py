@@ -21,6 +21,7 @@ Mechanism = Literal[
     "peer-frozen",
     "expires",
     "challenged",
+    "parked",
     "syn-lost",
     "impaired",
 ]
@@ -38,6 +39,7 @@ expires       a stateful middlebox forgets the flow after `timeout_s` without a 
               resets
 challenged    the observer's host sends a segment of its own accord at the onset, a challenge ACK, and
               nothing answers it
+parked        what is sent waits in a queue for something that may yet be found, and may come late
 syn-lost      no new connection can be made; one that stands is not concerned
 impaired      something that no model covers; `unknown` says what
 """

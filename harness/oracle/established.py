@@ -52,17 +52,18 @@ def predict(
     writes_ns: tuple[int, ...] = (),
     peer_writes_ns: tuple[int, ...] = (),
     echoes: bool = False,
+    shuts_ns: int | None = None,
 ) -> Prediction:
     """Everything that can happen, over all that is not known: phase, delays of faults, late handlers.
 
     `writes_ns`, `peer_writes_ns`: when each side writes a few bytes, after arming; `echoes`: the peer sends back what
-    it reads. The windows are exact in virtual time. Where `machine` admits lateness they hold a little more than can
-    happen, never less, but for one thing: a late handler sets the next expiry later, and of all handlers either every
-    one is taken to do so or none.
+    it reads; `shuts_ns`: when the observed side shuts its writing direction. The windows are exact in virtual time.
+    Where `machine` admits lateness they hold a little more than can happen, never less, but for one thing: a late
+    handler sets the next expiry later, and of all handlers either every one is taken to do so or none.
 
     Raises Unpredictable where the model does not cover a combination of effects.
     """
-    case = Case(settings, machine, effects, horizon_ns, writes_ns, peer_writes_ns, echoes=echoes)
+    case = Case(settings, machine, effects, horizon_ns, writes_ns, peer_writes_ns, echoes=echoes, shuts_ns=shuts_ns)
     ends: dict[tuple[OutcomeKind, str | None, bool], list[_Stretch]] = {}
     windows: list[tuple[int, int]] = []
     gaps: list[tuple[int, int]] = []

@@ -93,6 +93,8 @@ class Path:
         return fate
 
     def _send(self, when: When, unanswered: int) -> tuple[Fate, Effect | None]:
+        if self._in_force("parked", when) is not None:
+            raise Unpredictable("what is sent waits until a neighbour is known again, and comes late")
         if any(self._is_unsettled(span, when) for span in self._network.restless):
             raise Unpredictable("a probe falls into the moment after a change of carrier; move the fault's time")
         local = self._in_force("lost-locally", when)

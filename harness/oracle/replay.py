@@ -33,7 +33,7 @@ COUNTED = 256
 """icsk_retransmits has 8 bits: after so many retransmissions there seem to have been none, once."""
 
 Ask = Literal["probe", "retransmit"]
-Kind = Literal["write", "peer-writes", "fin", "rst"]
+Kind = Literal["write", "shut", "peer-writes", "fin", "rst"]
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -46,7 +46,8 @@ class Planned(msgspec.Struct, frozen=True):
 class Case:
     """A prediction's question in the kernel's units: jiffies, and nanoseconds after arming.
 
-    `writes_ns`, `peer_writes_ns`: when the observed side, and its peer, write a few bytes.
+    `writes_ns`, `peer_writes_ns`: when the observed side, and its peer, write a few bytes; `shuts_ns`: when the
+    observed side shuts its writing direction, which sends FIN: data like any other, but for the look of it.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Case:
         peer_writes_ns: tuple[int, ...] = (),
         *,
         echoes: bool = False,
+        shuts_ns: int | None = None,
     ) -> None:
         hz = machine.hz
         self.settings, self.machine, self.horizon_ns, self.hz = settings, machine, horizon_ns, hz
@@ -71,7 +73,8 @@ class Case:
         self.lag = -(-machine.arming_lag_ns // self.tick)
         self.network = Network(effects, hz, machine.injection_ns, horizon_ns)
         self.limit_ms = limit_ms(settings, hz)
-        self.is_idle = not writes_ns and not peer_writes_ns
+        self.is_idle = not writes_ns and not peer_writes_ns and shuts_ns is None
+        self.shuts_ns = shuts_ns
         self.write_slack_ns = machine.write_ns
         self.planned = self._plan(writes_ns, peer_writes_ns, self._thaws_ns(writes_ns) if echoes else ())
 
@@ -89,6 +92,7 @@ class Case:
     ) -> tuple[Planned, ...]:
         slack, delay = self.write_slack_ns, self.machine.injection_ns
         planned = [Planned(Moment(ns, slack), "write") for ns in writes_ns]
+        planned += [Planned(Moment(ns, slack), "shut") for ns in (self.shuts_ns,) if ns is not None]
         planned += [Planned(Moment(ns, slack), "peer-writes") for ns in peer_writes_ns]
         planned += [Planned(Moment(ns, delay), "peer-writes") for ns in thaws_ns]
         arrivals: tuple[tuple[int | None, Kind], ...] = (
@@ -178,7 +182,7 @@ class _Replay:
         self.keepalive: int | None = None
         self.first_keepalive = case.settings.keepalive
         self.timer: _Timer | None = None
-        self.in_flight = self.queued = self.on_wire = False
+        self.in_flight = self.queued = self.on_wire = self.is_fin = False
         self.retransmits = self.backoff = 0
         self.delivered: int | None = None
         self.retrans_stamp: int | None = None
@@ -261,7 +265,10 @@ class _Replay:
             return
         if moment.slack_ns > self.case.tick:
             self.course.drift_ns = moment.slack_ns
-        if planned.kind == "write":
+        if planned.kind in ("write", "shut"):
+            if planned.kind == "shut" and (self.in_flight or self.queued):
+                raise Unpredictable("the writing direction is shut while data is in flight")
+            self.is_fin = planned.kind == "shut"
             self._write(moment)
         elif self.case.network.is_cut_at(moment.ns):
             raise Unpredictable("the peer writes while the path is cut: its retransmissions decide")
@@ -441,8 +448,8 @@ class _Replay:
         local = fate == "lost-locally"
         if effect is not None and local and not effect.swallowed:
             raise Unpredictable("data is in flight when its own host cannot send any more")
-        # What never left the host before does not look like something sent again.
-        self.asked.append(Asked(bucket, "retransmit", not local and self.on_wire))
+        # What never left the host before does not look like something sent again, and a FIN looks like a FIN.
+        self.asked.append(Asked(bucket, "retransmit", not local and self.on_wire and not self.is_fin))
         self.on_wire = self.on_wire or not local
         self.reverted = False
         if fate == "reset":

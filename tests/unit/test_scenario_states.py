@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import ScenarioError
-from harness.faults import Failover, HostSuspend, PeerReboot
+from harness.faults import Failover, HostSuspend, PeerReboot, ProcessFreeze
 from harness.lab.topology import SIDES, Side
 from harness.loader import checked
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
@@ -25,6 +25,14 @@ SOUND = {
 }
 
 REFUSED = {
+    "a program on a host that forgot it": (
+        Scenario(faults=(PeerReboot(at_s=1), ProcessFreeze(at_s=2))),
+        r"faults\[1\].at_s: expected a time before 1, when the server becomes a host that runs no program, found 2",
+    ),
+    "writing while it stands still": (
+        Scenario(server=Endpoint(writes_at_s=(1.0, 5.0)), faults=(ProcessFreeze(at_s=4, for_s=2),)),
+        r"server.writes_at_s: expected no moment at which the program stands still, found \[1.0, 5.0\]",
+    ),
     "connecting, seen by the server": (
         Scenario(state="connecting", expect=Expect(side="server")),
         r"expect.side: expected \"client\", which connects, found 'server'",

@@ -158,3 +158,38 @@ def test_keepalive_that_is_on_changes_nothing() -> None:
     with_keepalive = _predict(Settings(idle_s=20, interval_s=1, count=1), Machine(hz=250), written_s=1)
     assert with_keepalive == _predict(SILENT, Machine(hz=250), written_s=1)
     assert with_keepalive.asking == "retransmit"
+
+
+def test_a_fin_into_silence_is_data_that_nobody_sees_repeated() -> None:
+    """Its repetitions are FINs on the wire, not retransmissions; all else is as with data."""
+    machine = Machine(hz=1000)
+    horizon_ns = longest_ns(SILENT, 1000)
+    data = predict(SILENT, machine, CUT, horizon_ns, writes_ns=(0,)).outcomes[0]
+    fin = predict(SILENT, machine, CUT, horizon_ns, shuts_ns=0).outcomes[0]
+    assert (fin.errno, fin.window_ns, fin.probes) == (data.errno, data.window_ns, data.probes)
+    assert fin.probes_seen == (0, 0)
+
+
+@pytest.mark.parametrize(("twice", "sent", "seconds"), [(False, 414, 928.896), (True, 272, 932.864)])
+def test_icmp_errors_take_the_back_off_back_as_measured(*, twice: bool, sent: int, seconds: float) -> None:
+    """IPv4, written 2 s after a multiple of the wheel's period: RFC 6069, the rate of ICMP errors and the 8-bit count."""
+    effect = Effect(mechanism="lost", reported="EHOSTUNREACH", reverts=True, charged_twice=twice)
+    machine = Machine(hz=1000, phase_ns=0)
+    (outcome,) = predict(SILENT, machine, (effect,), longest_ns(SILENT, 1000), writes_ns=(2_000_000_000,)).outcomes
+    assert (outcome.errno, outcome.probes) == ("EHOSTUNREACH", (sent, sent))
+    assert outcome.window_ns is not None
+    assert outcome.window_ns[1] == round(seconds * 1e9)
+
+
+def test_what_is_written_while_alive_and_then_dies_is_known_to_the_jiffy() -> None:
+    """Keepalive counts from the last segment, as measured: heard at 2 s, an outage from 4 to 64 s, another from 150 s."""
+    settings = Settings(idle_s=20, interval_s=5, count=3)
+    effects = (Effect(mechanism="lost", from_s=4, until_s=64), Effect(mechanism="lost", from_s=150))
+    machine = Machine(hz=1000, phase_ns=1_234_567)
+    writes = (2_000_000_000, 5_000_000_000, 40_000_000_000)
+    (outcome,) = predict(settings, machine, effects, 400_000_000_000, writes_ns=writes).outcomes
+    assert (outcome.errno, outcome.window_ns, outcome.probes_seen) == (
+        "ETIMEDOUT",
+        (166_910_765_432, 166_910_765_433),
+        (14, 14),
+    )
