@@ -322,7 +322,8 @@ def _established(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenari
         writes_at_s=writes,
         write_bytes=draw(st.integers(1, 1000)) if writes else 12,
     )
-    happening = tuple(draw(_faults(case)) for _ in range(chance.choice((1, 1, 2))))
+    drawn = [draw(_faults(case)) for _ in range(chance.choice((1, 1, 2)))]
+    happening = tuple(sorted(drawn, key=lambda fault: fault.at_s))
     if any(isinstance(fault, faults.PeerReboot | faults.Failover) for fault in happening):
         happening = tuple(fault for fault in happening if not fault.processes())  # the new host has no program
     stops_s = min((fault.at_s for fault in happening if fault.processes()), default=None)
