@@ -61,9 +61,9 @@ def test_a_wrong_oracle_is_found_out(
         return msgspec.structs.replace(made, prediction=prediction, expected=outcomes)
 
     monkeypatch.setattr(plan, "make", wrong)
-    monkeypatch.setattr(fuzz, "ROUNDS", 3)
+    monkeypatch.setattr(fuzz, "ROUNDS", 1)
     out = tmp_path / "out"
-    status = cli.main(["fuzz", "--cases", "8", "--seed", str(SEED), "--kernel", kernel.name, "--out", str(out)])
+    status = cli.main(["fuzz", "--cases", "6", "--seed", str(SEED), "--kernel", kernel.name, "--out", str(out)])
     shown = capsys.readouterr()
     assert status == 1, shown.out + shown.err
     files = sorted(out.glob(f"disagreement-*{loader.SUFFIX}"))
