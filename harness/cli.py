@@ -208,7 +208,8 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _plans(words: Sequence[str], kernel: Kernel | None = None) -> list[Plan]:
+def _plans(words: Sequence[str], kernel: Kernel | None = None, *, patience_s: int | None = None) -> list[Plan]:
+    """The plans of what the words name, without those that surely take longer than `patience_s`."""
     from harness import capabilities, loader, plan
 
     if kernel is None:
@@ -220,14 +221,24 @@ def _plans(words: Sequence[str], kernel: Kernel | None = None) -> list[Plan]:
     scenarios = loader.find(words)
     for scenario in scenarios:
         loader.check_claim(scenario)
-    return [plan.make(scenario, machine) for scenario in scenarios]
+    if patience_s is None:
+        return [plan.make(scenario, machine) for scenario in scenarios]
+    limit_ns = patience_s * 1_000_000_000
+    plans = [plan.make(each, machine) for each in scenarios if not plan.lasts_longer(each, machine, limit_ns)]
+    fitting = [each for each in plans if each.watch_ns <= limit_ns]
+    if len(fitting) < len(scenarios):
+        print(
+            f"harness: left out {len(scenarios) - len(fitting)} scenarios that take more than {patience_s} s of real "
+            "time: name them, or use --clock virtual",
+            file=sys.stderr,
+        )
+    return fitting
 
 
 def _run(options: argparse.Namespace) -> int:
     kernel = _kernel_of(options) if options.clock == "virtual" else None
-    plans = _plans(options.words, kernel)
-    if not options.words and kernel is None:
-        plans = _fitting(plans)
+    unasked = not options.words and kernel is None
+    plans = _plans(options.words, kernel, patience_s=PATIENCE_S if unasked else None)
     _check_reports(options)
     out = _out_folder(options.out)
     from harness import batch
@@ -265,19 +276,6 @@ def _check_reports(options: argparse.Namespace) -> None:
             raise UsageError(f"{flag}: expected a file that can be written, found {file}")
     if options.json is not None and options.json == junit:
         raise UsageError(f"--junit: expected another file than --json's, found {junit}")
-
-
-def _fitting(plans: list[Plan]) -> list[Plan]:
-    """The plans that end in a minute of real time, where nobody named any; says what is left out."""
-    fitting = [plan for plan in plans if plan.watch_ns <= PATIENCE_S * 1_000_000_000]
-    if len(fitting) < len(plans):
-        longer = len(plans) - len(fitting)
-        print(
-            f"harness: left out {longer} scenarios that take more than {PATIENCE_S} s of real time: "
-            "name them, or use --clock virtual",
-            file=sys.stderr,
-        )
-    return fitting
 
 
 def _kernel_of(options: argparse.Namespace) -> Kernel:

@@ -103,8 +103,8 @@ class Loop:
         for descriptor, revents in ready:
             end = self._watched.get(descriptor)
             if end is not None:
-                end.woken(revents, now)
                 # What it wants to be woken for, and on which descriptor, may be something else now.
+                end.woken(revents, now)
                 self._poller.unregister(descriptor)
                 del self._watched[descriptor]
                 self.watch(end)

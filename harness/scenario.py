@@ -208,6 +208,19 @@ def _program_problems(scenario: Scenario) -> Iterator[Misplaced]:
                     yield Misplaced(f"{side}.writes_at_s", writes, "no moment at which the program stands still")
 
 
+def _same(one: AnyFault, other: AnyFault) -> bool:
+    """Whether the two act on one thing, so that healing one would heal the other."""
+    stops = (ProcessFreeze, HostSuspend)
+    both_stop = isinstance(one, stops) and isinstance(other, stops) and one.on == other.on
+    return both_stop or (one.kind == other.kind and not isinstance(one, Blackhole))
+
+
+def _at_once(one: AnyFault, other: AnyFault) -> bool:
+    """Whether there is a moment at which both are on."""
+    ends = [float("inf") if fault.until_s is None else fault.until_s for fault in (one, other)]
+    return one.at_s < ends[1] and other.at_s < ends[0]
+
+
 def _contradictions(scenario: Scenario, where: Layout) -> Iterator[Misplaced]:
     """Faults that undo each other, or what they are watched from."""
     outages = [(index, outage) for index, fault in enumerate(scenario.faults) for outage in fault.outages()]
@@ -223,7 +236,7 @@ def _contradictions(scenario: Scenario, where: Layout) -> Iterator[Misplaced]:
             if isinstance(fault, NEW_HOSTS) and overlap and not isinstance(earlier, NEW_HOSTS):
                 expected = f"a time at which fault {other_index} ({earlier.kind}) does not act on the same host"
                 yield Misplaced(f"faults[{index}].at_s", fault.at_s, expected)
-            elif earlier.kind == fault.kind and overlap and other_index < index and not isinstance(fault, Blackhole):
+            elif _same(earlier, fault) and _at_once(earlier, fault) and other_index < index:
                 expected = f"a time at which fault {other_index}, of the same kind and place, is over"
                 yield Misplaced(f"faults[{index}].at_s", fault.at_s, expected)
 

@@ -39,6 +39,7 @@ class Course:
     `first_room_ns`: how much later arming may be as far as the first expiry goes, all rows alike.
     `room_ns`: the same for everything after that. `first_later`: by how many jiffies the first bucket
     alone could be later and all other buckets stay. `widest`: the width of the widest bucket that mattered.
+    `forks`: how many comparisons went either way.
     `drift_ns`: how much later everything may be from now on, since the program's own moments may be.
     """
 
@@ -48,22 +49,29 @@ class Course:
         self.first_room_ns = self.room_ns = self.first_later = _AMPLE
         self.first_probe: int | None = None
         self.drift_ns, self.widest = 0, 1
-        self._script, self._forks, self._fired, self._rows = script, 0, 0, rows
+        self._script, self.forks, self._fired, self._rows = script, 0, 0, rows
+
+    def fire_armed(self, jiffies: int) -> int:
+        """The bucket of a timer that was set for so many jiffies when the connection was armed."""
+        bucket = timerwheel.fire(self.armed + jiffies, self.armed)
+        self.widest = max(self.widest, timerwheel.granularity(jiffies))
+        self._fired += 1
+        self.limit((bucket - jiffies) * self.tick - 1 - self.armed_ns, of_first=True)
+        return bucket
 
     def fire(self, expires: int, clock: int) -> int:
-        """As timerwheel.fire, for an expiry that is counted from arming or from a bucket."""
+        """As timerwheel.fire, for an expiry that is counted from a bucket."""
         bucket = timerwheel.fire(expires, clock)
         self.widest = max(self.widest, timerwheel.granularity(expires - clock))
         self._fired += 1
-        if self._fired == 1 and self._rows:
-            self.first_room_ns = (self.armed + bucket - expires) * self.tick - 1 - self.armed_ns
-        elif self._fired == 2:
+        if self._fired == 2:
             self.first_later = bucket - 1 - expires
         return bucket
 
     def fire_after(self, since: Moment, jiffies: int, clock: int | None = None) -> int:
         """The same for an expiry so many jiffies after a moment; `clock` None: the timer is set at that moment.
 
+        Where it is set later, for what is left, that is no earlier than `clock`.
         Where the moment may be later by less than a jiffy, and that decides, it goes either way; more is `drift_ns`.
         """
         soonest = self._fire_after(since.ns, jiffies, clock)
@@ -74,8 +82,8 @@ class Course:
 
     def _fire_after(self, ns: int, jiffies: int, clock: int | None) -> int:
         at_ns = self.armed_ns + ns
-        expires = at_ns // self.tick + jiffies
-        reads = expires - jiffies if clock is None else clock
+        expires = max(at_ns // self.tick + jiffies, clock or 0)
+        reads = at_ns // self.tick if clock is None else clock
         bucket = timerwheel.fire(expires, reads)
         width = timerwheel.granularity(expires - reads)
         self.widest = max(self.widest, width)
@@ -92,12 +100,16 @@ class Course:
         else:
             self.room_ns = min(self.room_ns, room_ns)
 
+    def start_over(self) -> None:
+        """Keep account from here on only."""
+        self.room_ns, self.widest = _AMPLE, 1
+
     def either(self) -> bool:
         """Both ways, one replay each."""
-        if self._forks == len(self._script):
+        if self.forks == len(self._script):
             self._script.append(True)
-        self._forks += 1
-        return self._script[self._forks - 1]
+        self.forks += 1
+        return self._script[self.forks - 1]
 
     def passed(self, when: When, ns: int, slack_ns: int = 0) -> bool:
         """Whether arming is `ns` ago at a moment, or when the handler of a bucket runs.
@@ -165,11 +177,10 @@ class Course:
         self.limit(slack_ns - over - 1)
         return self.either()
 
-    def elapsed_ms(self, bucket: int, since: int) -> int:
+    def elapsed_ms(self, bucket: int, since: int) -> tuple[int, ...]:
         """Between two handlers, as TCP keeps time: in whole milliseconds, rounded one way or the other."""
-        elapsed_ns = (bucket - since) * self.tick
-        rounds = self.tick % 1_000_000 != 0
-        return elapsed_ns // 1_000_000 + (1 if rounds and self.either() else 0)
+        whole_ms, rest_ns = divmod((bucket - since) * self.tick, 1_000_000)
+        return (whole_ms, whole_ms + 1) if rest_ns else (whole_ms,)
 
     def reached_ms(self, bucket: int, since: int, limit_ms: int) -> bool:
         """Whether so many milliseconds lie between two handlers, either of which may be late."""

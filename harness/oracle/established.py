@@ -15,7 +15,6 @@ In virtual time the instant can be chosen (`Machine.phase_ns`): then one replay 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
 import msgspec
@@ -64,54 +63,75 @@ def predict(
     Raises Unpredictable where the model does not cover a combination of effects.
     """
     case = Case(settings, machine, effects, horizon_ns, writes_ns, peer_writes_ns, echoes=echoes, shuts_ns=shuts_ns)
-    ends: dict[tuple[OutcomeKind, str | None, bool], list[_Stretch]] = {}
-    windows: list[tuple[int, int]] = []
-    gaps: list[tuple[int, int]] = []
+    ends: dict[tuple[OutcomeKind, str | None, bool], _Ends] = {}
+    windows, gaps = _Hulls(), _Hulls()
     roles: set[Asking] = set()
     for stretch in _all_stretches(case):
-        run = stretch.run
-        ends.setdefault((run.kind, run.errno, run.rst), []).append(stretch)
-        roles.update(asked.role for asked in run.asked)
-        _widen(windows, [stretch.window_ns(bucket) for bucket in run.seen[:MAX_PROBE_WINDOWS]])
-        _widen(gaps, stretch.gaps_ns()[: MAX_PROBE_WINDOWS - 1])
-    outcomes = (_outcome(stretches) for stretches in ends.values())
+        run, seen = stretch.run, stretch.run.seen
+        key = (run.kind, run.errno, run.rst)
+        if key not in ends:
+            ends[key] = _Ends(run)
+        ends[key].add(stretch, len(seen))
+        roles.update([asked.role for asked in run.asked])
+        stretch.add_windows(windows, gaps, seen[:MAX_PROBE_WINDOWS])
     asking: Asking = "both" if len(roles) > 1 else next(iter(roles), "probe")
+    outcomes = [each.outcome() for each in ends.values()]
     return Prediction(
         outcomes=tuple(sorted(outcomes, key=lambda o: (o.kind, o.window_ns or (0, 0), o.rst))),
-        probe_windows_ns=tuple(windows),
+        probe_windows_ns=windows.all(),
         horizon_ns=horizon_ns,
-        probe_gaps_ns=tuple(gaps),
+        probe_gaps_ns=gaps.all(),
         asking=asking,
     )
 
 
-def _widen(hulls: list[tuple[int, int]], windows: list[tuple[int, int]]) -> None:
-    """Make each hull hold the window at its place."""
-    for index, window in enumerate(windows):
-        if index == len(hulls):
-            hulls.append(window)
-        hulls[index] = hull([hulls[index], window])
+class _Hulls:
+    """At each place the smallest window that holds all that were added there."""
+
+    def __init__(self) -> None:
+        self._lows: list[int] = []
+        self._highs: list[int] = []
+
+    def add(self, index: int, low: int, high: int) -> None:
+        if index == len(self._lows):
+            self._lows.append(low)
+            self._highs.append(high)
+            return
+        self._lows[index] = min(self._lows[index], low)
+        self._highs[index] = max(self._highs[index], high)
+
+    def all(self) -> tuple[tuple[int, int], ...]:
+        return tuple(zip(self._lows, self._highs, strict=True))
 
 
-def _outcome(stretches: list[_Stretch]) -> Outcome:
-    """Fold the stretches of one kind of end into its hull."""
-    first = stretches[0].run
-    ends = [stretch.end_ns() for stretch in stretches if stretch.run.end is not None]
-    sent = [len(stretch.run.asked) for stretch in stretches]
-    seen = [len(stretch.run.seen) for stretch in stretches]
-    by_probes: dict[int, tuple[int, int] | None] = dict.fromkeys(sorted(set(seen)))
-    for number in by_probes if ends else ():
-        by_probes[number] = hull([stretch.end_ns() for stretch in stretches if len(stretch.run.seen) == number])
-    return Outcome(
-        kind=first.kind,
-        errno=first.errno,
-        window_ns=hull(ends) if ends else None,
-        probes=(min(sent), max(sent)),
-        probes_seen=(min(seen), max(seen)),
-        rst=first.rst,
-        why=first.why,
-        window_by_probes=by_probes,
-    )
+class _Ends:
+    """All stretches of one kind of end."""
+
+    def __init__(self, first: Run) -> None:
+        self._first = first
+        self._sent: set[int] = set()
+        self._by_seen: dict[int, tuple[int, int] | None] = {}
+
+    def add(self, stretch: _Stretch, seen: int) -> None:
+        self._sent.add(len(stretch.run.asked))
+        known = self._by_seen.setdefault(seen, None)
+        if stretch.run.end is not None:
+            window = stretch.end_ns()
+            self._by_seen[seen] = window if known is None else hull((known, window))
+
+    def outcome(self) -> Outcome:
+        first, seen = self._first, sorted(self._by_seen)
+        windows = [window for window in self._by_seen.values() if window is not None]
+        return Outcome(
+            kind=first.kind,
+            errno=first.errno,
+            window_ns=hull(windows) if windows else None,
+            probes=(min(self._sent), max(self._sent)),
+            probes_seen=(seen[0], seen[-1]),
+            rst=first.rst,
+            why=first.why,
+            window_by_probes={number: self._by_seen[number] for number in seen},
+        )
 
 
 # --- all arming instants -------------------------------------------------------------------------------
@@ -146,14 +166,20 @@ class _Stretch(msgspec.Struct, frozen=True):
         window = self.window_ns(end.when)
         return window[0] + end.after_ns, window[1] + end.after_ns
 
-    def gaps_ns(self) -> list[tuple[int, int]]:
-        """From each probe on the wire to the next; the first one may be nearer in some of the rows."""
-        gaps = []
-        for earlier, later in itertools.pairwise(self.run.seen):
-            gap = (later - earlier) * self.case.tick
-            nearer = self.spread_ns - self.first_spread_ns if earlier == self.run.asked[0].bucket else 0
-            gaps.append((gap - nearer, gap))
-        return gaps
+    def add_windows(self, windows: _Hulls, gaps: _Hulls, seen: tuple[int, ...]) -> None:
+        """The window of each probe on the wire, and how long it is to the next; the first is nearer in some rows."""
+        tick, above_ns = self.case.tick, self.case.late * self.case.tick + self.run.drift_ns
+        start, below_ns = 0, self.spread_ns + 1
+        if seen and seen[0] == self.run.asked[0].bucket:
+            windows.add(0, *self.window_ns(seen[0]))
+            start = 1
+        for index in range(start, len(seen)):
+            after_ns = seen[index] * tick - self.armed_ns
+            windows.add(index, after_ns - below_ns, after_ns + above_ns)
+        for index in range(len(seen) - 1):
+            gap_ns = (seen[index + 1] - seen[index]) * tick
+            nearer_ns = self.spread_ns - self.first_spread_ns if index < start else 0
+            gaps.add(index, gap_ns - nearer_ns, gap_ns)
 
 
 def _all_stretches(case: Case) -> Iterator[_Stretch]:

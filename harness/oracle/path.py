@@ -61,6 +61,11 @@ class Network:
             for span in spans
         )
 
+    def changes_within(self, ns: int, length_ns: int) -> bool:
+        """Whether what becomes of a segment changes in a length of time, or may."""
+        edges = (edge for mechanism in _CUTS for span in self.spans.get(mechanism, []) for edge in span.edges_ns)
+        return any(ns < edge + self.delay_ns and edge <= ns + length_ns for edge in edges)
+
     def _arrives_ns(self, mechanism: Mechanism, horizon_ns: int, what: str) -> int | None:
         sent = min((s.from_ns for s in self.spans.get(mechanism, [])), default=None)
         if sent is None or sent > horizon_ns:
@@ -77,6 +82,11 @@ class Path:
         self._network, self._course = network, course
         self._settled: tuple[Fate, Effect | None] | None = None
         self._boxes = [_Box(effect, network.box_timeout(effect), course) for effect in network.boxes]
+
+    @property
+    def memory(self) -> tuple[When | None, ...]:
+        """All that what becomes of a segment depends on, of those before it."""
+        return tuple(when for box in self._boxes for when in (box.last, box.doubtful))
 
     @property
     def last_seen(self) -> When | None:
@@ -166,14 +176,14 @@ class _Box:
     def __init__(self, effect: Effect, timeout: int, course: Course) -> None:
         self.effect, self._timeout, self._course = effect, timeout, course
         self.last: When | None = None
-        self._doubtful: When | None = None
+        self.doubtful: When | None = None
 
     def forgot(self, when: When, *, answered: bool) -> bool:
         """Whether it finds no state for a packet; a packet that finds it renews it."""
         if not self._course.waited(when, self.last, self._timeout):
-            self.last, self._doubtful = when, None
+            self.last, self.doubtful = when, None
             return False
-        if self._doubtful is not None and not self._course.waited(when, self._doubtful, self._timeout):
+        if self.doubtful is not None and not self._course.waited(when, self.doubtful, self._timeout):
             raise Unpredictable("whether the middlebox saw the probes that were lost decides if it has expired")
         if self.effect.then != "drop" and not answered:
             raise Unpredictable("a middlebox answers with RST while answers are lost on the way")
@@ -182,7 +192,7 @@ class _Box:
     def lose_near(self, when: When) -> None:
         """A packet is lost, before the middlebox or beyond it."""
         if not self._course.waited(when, self._latest, self._timeout):
-            self._doubtful = when
+            self.doubtful = when
         elif self.effect.then != "drop":
             raise Unpredictable("whether a probe is lost before or beyond the expired middlebox decides if RST comes")
 
@@ -208,4 +218,4 @@ class _Box:
 
     @property
     def _latest(self) -> When | None:
-        return self.last if self._doubtful is None else self._doubtful
+        return self.last if self.doubtful is None else self.doubtful

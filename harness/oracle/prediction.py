@@ -50,6 +50,10 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     phase_ns: int | None = None
     phase_slack_ns: int = 0
 
+    def in_phase(self, phase_ns: int, slack_ns: int) -> Machine:
+        """The same, armed at an instant of choice or up to so much later."""
+        return msgspec.structs.replace(self, phase_ns=phase_ns, phase_slack_ns=slack_ns)
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One possible end. `window_ns` counts from arming; None for "quiet": nothing until the horizon.

@@ -9,7 +9,8 @@ the soft error. Data is a few bytes, less than a segment.
 from __future__ import annotations
 
 import itertools
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -24,6 +25,8 @@ LEAST_WAIT = 2
 """TCP_TIMEOUT_MIN, in jiffies."""
 RETRANSMITTED_SAMPLE_US = 1000
 """The round trip that the echo of a timestamp tells is at least one of its ticks (tcp_input.c:tcp_rtt_tsopt_us)."""
+LONGEST_DELAY_NS = 300_000_000
+"""More than an acknowledgement waits: TCP_DELACK_MAX, 200 ms, and what the timer wheel rounds."""
 ICMP_BURST = 6
 """XRLIM_BURST_FACTOR (net/ipv4/inetpeer.c:inet_peer_xrlim_allow): so many ICMP errors at once, then one a time."""
 
@@ -74,8 +77,9 @@ class Case:
         self.network = Network(effects, hz, machine.injection_ns, horizon_ns)
         self.limit_ms = limit_ms(settings, hz)
         self.is_idle = not writes_ns and not peer_writes_ns and shuts_ns is None
-        self.shuts_ns = shuts_ns
+        self.shuts_ns, self.echoes, self.peer_writes_ns = shuts_ns, echoes, peer_writes_ns
         self.write_slack_ns = machine.write_ns
+        self.known: dict[tuple[object, ...], _Tail] = {}
         self.planned = self._plan(writes_ns, peer_writes_ns, self._thaws_ns(writes_ns) if echoes else ())
 
     def _thaws_ns(self, writes_ns: tuple[int, ...]) -> tuple[int, ...]:
@@ -154,9 +158,20 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(each.bucket for each in self.asked if each.seen)
 
 
-class _Timer(msgspec.Struct, frozen=True):
-    kind: Literal["loss-probe", "retransmit", "probe"]
+class _Timer(NamedTuple):
+    """The write timer: what runs in which bucket."""
+
+    handler: Callable[[int], None]
     bucket: int
+
+
+class _Tail(msgspec.Struct, frozen=True):
+    """What follows a state of a replay wherever arming lies from one instant to another."""
+
+    run: Run
+    from_ns: int
+    until_ns: int
+    widest: int
 
 
 def follow(case: Case, course: Course, late: int) -> Run:
@@ -177,6 +192,7 @@ class _Replay:
         self.asked: list[Asked] = []
         self.end: Run | None = None
         self.received: When | None = None
+        self.rearmed = False
         self.probes_out = 0
         self.soft_errno: str | None = None
         self.keepalive: int | None = None
@@ -185,6 +201,7 @@ class _Replay:
         self.in_flight = self.queued = self.on_wire = self.is_fin = False
         self.retransmits = self.backoff = 0
         self.delivered: int | None = None
+        self.exchanges = 0
         self.retrans_stamp: int | None = None
         self.probes_stamp: int | None = None
         self.srtt = 1
@@ -206,18 +223,14 @@ class _Replay:
         if self.planned and (over or self._comes_first(self.planned[0].moment, bucket)):
             self._happen(self.planned.pop(0))
         elif over:
-            self._finish("quiet")
+            if not self._box_resets(Moment(self.case.horizon_ns)):
+                self._finish("quiet")
         elif bucket is not None and not self._box_resets(bucket):
             if timer is None:
                 self._on_keepalive(bucket)
             else:
                 self.timer = None
-                handlers = {
-                    "loss-probe": self._on_loss_probe,
-                    "retransmit": self._on_retransmit,
-                    "probe": self._on_probe,
-                }
-                handlers[timer.kind](bucket)
+                timer.handler(bucket)
 
     def _due_timer(self) -> _Timer | None:
         """The write timer where it is due first; else None, and keepalive's bucket is known if there is one.
@@ -231,13 +244,13 @@ class _Replay:
         if self.first_keepalive:
             first_ns = self.case.idle * self.case.tick
             if self.planned and self.planned[0].moment.ns + self.planned[0].moment.slack_ns <= first_ns:
-                return self.timer or _Timer("probe", 1 << 61)
+                return self.timer or _Timer(self._on_probe, 1 << 61)
             earliest = self.course.armed + self.case.idle + 1
         if self.timer is not None and (earliest is None or self.timer.bucket <= earliest):
             return self.timer
         if self.first_keepalive:
             self.first_keepalive = False
-            self.keepalive = self.course.fire(self.course.armed + self.case.idle, self.course.armed)
+            self.keepalive = self.course.fire_armed(self.case.idle)
             return self._due_timer()
         return None
 
@@ -273,8 +286,7 @@ class _Replay:
         elif self.case.network.is_cut_at(moment.ns):
             raise Unpredictable("the peer writes while the path is cut: its retransmissions decide")
         else:
-            self.path.receive(moment)
-            self._hear(moment)
+            self._exchange(moment)
 
     def _box_resets(self, when: When) -> bool:
         """Whether a middlebox that resets both ends has forgotten the flow by then."""
@@ -306,14 +318,29 @@ class _Replay:
 
     def _hear(self, when: When) -> None:
         """A segment from the peer acknowledges all there is (tcp_input.c:tcp_ack)."""
-        self.received, self.probes_out, self.soft_errno = when, 0, None
+        self.received, self.rearmed, self.probes_out, self.soft_errno = when, False, 0, None
 
-    def _set(self, kind: Literal["loss-probe", "retransmit", "probe"], jiffies: int, when: When) -> None:
+    def _exchange(self, moment: Moment) -> None:
+        """Data comes from the peer, or is acknowledged and comes back as an echo.
+
+        The observer's own acknowledgement of it is sent at once the first time; later it may wait for data to go with
+        (tcp_input.c:__tcp_ack_snd_check, tcp_output.c:tcp_send_delayed_ack).
+        """
+        self._hear(moment)
+        self.exchanges += 1
+        if not self.case.echoes and moment.ns not in self.case.peer_writes_ns:
+            return
+        waits_ns = LONGEST_DELAY_NS if self.exchanges > 1 else 0
+        if self.case.network.changes_within(moment.ns, waits_ns):
+            raise Unpredictable("a delayed acknowledgement may meet the fault: nothing else is sent so soon after data")
+        self.path.receive(Moment(moment.ns, moment.slack_ns + waits_ns))
+
+    def _set(self, handler: Callable[[int], None], jiffies: int, when: When) -> None:
         if isinstance(when, Moment):
             bucket = self.course.fire_after(when, jiffies)
         else:
             bucket = self.course.fire(when + self.late + jiffies, when + 1)
-        self.timer = _Timer(kind, bucket)
+        self.timer = _Timer(handler, bucket)
 
     # --- keepalive -------------------------------------------------------------------------------------
 
@@ -322,10 +349,12 @@ class _Replay:
         case, course = self.case, self.course
         # Before the first answer the elapsed time holds the idle time, and after an answer to the
         # first probe it does wherever there are several rows: the interval is the longer one then.
-        if isinstance(self.received, Moment) and not course.waited(bucket, self.received, case.idle):
-            self.keepalive = course.fire_after(self.received, case.idle, bucket + 1)
-        elif isinstance(self.received, int) and bucket - self.received < case.idle:
-            self.keepalive = course.fire(self.received + self.late + case.idle, bucket + 1)
+        # A timer that was set for the rest of the idle time comes when all of it is over.
+        received = self.received
+        if isinstance(received, Moment) and not self.rearmed and not course.waited(bucket, received, case.idle):
+            self.keepalive, self.rearmed = course.fire_after(received, case.idle, bucket + 1), True
+        elif isinstance(received, int) and bucket - received < case.idle:
+            self.keepalive = course.fire(received + self.late + case.idle, bucket + 1)
         elif self._gives_up(bucket):
             self._finish(
                 "detected",
@@ -372,25 +401,37 @@ class _Replay:
 
     def _write(self, moment: Moment) -> None:
         """A few bytes: sent at once, or kept back while others are in flight (Nagle, RFC 1122 4.2.3.4)."""
-        if self.timer is not None and self.timer.kind == "loss-probe":
+        if self.timer is not None and self.timer.handler == self._on_loss_probe:
             raise Unpredictable("data is written again before the loss probe of what was written before")
         if self.in_flight or self.queued:
             self.queued = True
             return
-        self._sample_round_trip()
         fate, effect = self.path.send(moment, 0)
         if fate == "reset":
             why = f"{_resetter(effect)} answers the data with RST"
             self._finish("detected", errno="ECONNRESET", end=End(moment), why=why)
         elif fate == "answered":
-            self._hear(moment)
+            self._exchange(moment)
             self._measure(0)
         elif effect is not None and fate == "lost-locally" and not effect.swallowed:
+            self._sample_round_trip()
             self._park(effect, moment)
         else:
+            self._sample_round_trip()
+            self._refuse_echo(effect)
             self.in_flight, self.on_wire = True, fate != "lost-locally"
             self._report(effect, moment)
-            self._set("loss-probe", self.rto, moment)
+            self._set(self._on_loss_probe, self.rto, moment)
+
+    def _refuse_echo(self, effect: Effect | None) -> None:
+        """An echo that is lost is sent again by the peer's own timer, and acknowledges what it echoes."""
+        if (
+            self.case.echoes
+            and effect is not None
+            and effect.mechanism == "answers-lost"
+            and effect.until_s is not None
+        ):
+            raise Unpredictable("the peer's echo is lost on a way that heals: its retransmission decides")
 
     def _sample_round_trip(self) -> None:
         """The timeout as it is now. In real time any round trip that is allowed may have been measured."""
@@ -410,9 +451,41 @@ class _Replay:
     def _on_loss_probe(self, bucket: int) -> None:
         """tcp_output.c:tcp_send_loss_probe: sent again, or what was kept back in its place; then the timer in full."""
         if self._resend(bucket, "the loss probe"):
-            self._set("retransmit", self.rto, bucket)
+            self._set(self._on_retransmit, self.rto, bucket)
 
     def _on_retransmit(self, bucket: int) -> None:
+        """The timer's handler. What follows the first expiry is kept for other phases, of which many share it."""
+        if self.retrans_stamp is not None:
+            self._retransmit(bucket)
+            return
+        course, known = self.course, self.case.known.get(self._state(bucket))
+        if known is not None and known.from_ns <= course.armed_ns <= known.until_ns:
+            course.widest = max(course.widest, known.widest)
+            course.limit(known.until_ns - course.armed_ns)
+            self.end = msgspec.structs.replace(known.run, asked=(*self.asked, *known.run.asked))
+        else:
+            self._follow_and_keep(bucket)
+
+    def _follow_and_keep(self, bucket: int) -> None:
+        course, state, before = self.course, self._state(bucket), len(self.asked)
+        forks, widest, room_ns = course.forks, course.widest, course.room_ns
+        course.start_over()
+        self._retransmit(bucket)
+        end = self.follow()
+        if course.forks == forks:
+            tail = msgspec.structs.replace(end, asked=end.asked[before:])
+            self.case.known[state] = _Tail(tail, course.armed_ns, course.armed_ns + course.room_ns, course.widest)
+        course.widest = max(course.widest, widest)
+        course.room_ns = min(course.room_ns, room_ns)
+
+    def _state(self, bucket: int) -> tuple[object, ...]:
+        """All that what follows depends on, but for what a `Course` keeps account of."""
+        timers = (bucket, self.base, self.late, self.keepalive, self.first_keepalive, self.course.drift_ns)
+        data = (self.on_wire, self.is_fin, self.queued, self.delivered, self.exchanges, self.srtt, len(self.planned))
+        peer = (self.received, self.rearmed, self.probes_out, self.soft_errno, self.icmp_tokens, self.icmp_last)
+        return (*timers, *data, *peer, *self.path.memory)
+
+    def _retransmit(self, bucket: int) -> None:
         """tcp_timer.c:tcp_retransmit_timer."""
         counted = self.retransmits % COUNTED != 0
         began = self.retrans_stamp if counted else None
@@ -429,9 +502,9 @@ class _Replay:
         if self.reverted and self.retransmits % COUNTED:
             self.backoff -= 1
             self.rto = min(self.base << self.backoff, self.case.longest)
-            self._set("retransmit", self.rto, bucket)
+            self._set(self._on_retransmit, self.rto, bucket)
         else:
-            self._set("retransmit", self._clamped(bucket), bucket)
+            self._set(self._on_retransmit, self._clamped(bucket), bucket)
 
     def _clamped(self, bucket: int) -> int:
         """tcp_timer.c:tcp_clamp_rto_to_user_timeout."""
@@ -439,7 +512,10 @@ class _Replay:
         if not limit_ms:
             return self.rto
         assert self.retrans_stamp is not None
-        left_ms = limit_ms - self.course.elapsed_ms(bucket, self.retrans_stamp)
+        waits = [self._clamp(limit_ms - passed_ms) for passed_ms in self.course.elapsed_ms(bucket, self.retrans_stamp)]
+        return waits[0] if waits[0] == waits[-1] or self.course.either() else waits[-1]
+
+    def _clamp(self, left_ms: int) -> int:
         return min(self.rto, timerwheel.milliseconds_to_jiffies(left_ms, self.case.hz)) if left_ms > 0 else 1
 
     def _resend(self, bucket: int, what: str) -> bool:
@@ -452,6 +528,7 @@ class _Replay:
         self.asked.append(Asked(bucket, "retransmit", not local and self.on_wire and not self.is_fin))
         self.on_wire = self.on_wire or not local
         self.reverted = False
+        self._refuse_echo(effect)
         if fate == "reset":
             why = f"{_resetter(effect)} answers {what} with RST"
             self._finish("detected", errno="ECONNRESET", end=End(bucket), why=why)
@@ -502,7 +579,7 @@ class _Replay:
         """Data that its own host refuses to send stays in the queue; the probe timer tries it again."""
         self.queued = True
         self.soft_errno = effect.errno or self.soft_errno
-        self._set("probe", self.base, moment)
+        self._set(self._on_probe, self.base, moment)
 
     def _on_probe(self, bucket: int) -> None:
         """tcp_timer.c:tcp_probe_timer, tcp_output.c:tcp_send_probe0."""
@@ -533,7 +610,7 @@ class _Replay:
         else:
             self.in_flight, self.queued, self.on_wire = True, False, fate != "lost-locally"
             self._report(effect, bucket)
-            self._set("retransmit", self.rto, bucket)
+            self._set(self._on_retransmit, self.rto, bucket)
 
     def _try_later(self, effect: Effect, bucket: int) -> None:
         case = self.case
@@ -545,7 +622,7 @@ class _Replay:
         if case.user_timeout:
             assert self.probes_stamp is not None
             wait = min(wait, max(self.probes_stamp + case.user_timeout - bucket, LEAST_WAIT))
-        self._set("probe", wait, bucket)
+        self._set(self._on_probe, wait, bucket)
 
 
 def _resetter(effect: Effect | None) -> str:

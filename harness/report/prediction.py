@@ -105,6 +105,8 @@ def _machine(machine: MachineFacts) -> str:
 def _fault(fault: msgspec.Struct) -> str:
     fields = msgspec.to_builtins(fault)
     kind = fields.pop("kind")
+    if fields.get("every_s") is None:
+        fields.pop("times", None)
     return f"{kind} {', '.join(f'{key}={value}' for key, value in fields.items() if value is not None)}"
 
 

@@ -22,7 +22,7 @@ SHORT_OF_A_SECOND_NS = 100
 """A jiffy of HZ=300 is 3333333 ns to the kernel, so that 300 of them are 100 ns short of a second; elsewhere a jiffy is
 a whole number of nanoseconds."""
 KIND_OF = {"detected": "detected", "eof": "eof", "survives": "quiet", "never": "quiet"}
-TOPICS = {"defaults", "firewall", "host", "icmp", "link", "outcomes", "settings", "survival", "transport"}
+TOPICS = {"defaults", "firewall", "host", "icmp", "link", "outcomes", "published", "settings", "survival", "transport"}
 LONGEST_SUMMARY = 120
 LONG_S = 60.0
 

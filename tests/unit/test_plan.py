@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from harness import loader, plan
+from harness import plan
 from harness.errors import ScenarioError, UsageError
 from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot, ProcessFreeze, ProcessKill
 from harness.lab.topology import Topology
@@ -274,19 +274,6 @@ def test_a_plan_that_is_something_else_is_a_usage_error(tmp_path: Path) -> None:
         (tmp_path / plan.FILE_NAME).write_bytes(content)
         with pytest.raises(UsageError, match="expected a plan of format 1"):
             plan.load(tmp_path)
-
-
-# --- the catalogue -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("hz", strategies.KERNEL_HZS)
-@pytest.mark.parametrize("clock", ["real", "virtual"])
-def test_no_shipped_scenario_contradicts_the_oracle_or_leaves_it_to_the_phase(hz: int, clock: str) -> None:
-    """On any kernel each of them claims what is bound to happen."""
-    for scenario in loader.find([]):
-        made = plan.make(scenario, machine(hz, clock=clock))
-        assert made.notes == (), scenario.name
-        assert made.expected, scenario.name
 
 
 @strategies.PATIENT

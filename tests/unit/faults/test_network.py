@@ -49,7 +49,7 @@ def test_only_a_router_without_its_own_link_reports_it(
     """It has lost the route; a switch knows none, and a router without carrier keeps its own."""
     found = effect(LinkDown(on=on, toward=toward), kind, family)
     assert (found.mechanism, found.reported, found.reverts) == ("lost", reported, reported is not None)
-    assert ("counts each error twice" in found.unknown) is (family == "ipv4" and reported is not None)
+    assert found.charged_twice is (family == "ipv4" and reported is not None)
 
 
 def test_carrier_loss_is_the_far_end_of_a_link_going_down() -> None:

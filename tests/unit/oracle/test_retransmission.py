@@ -172,7 +172,7 @@ def test_a_fin_into_silence_is_data_that_nobody_sees_repeated() -> None:
 
 @pytest.mark.parametrize(("twice", "sent", "seconds"), [(False, 414, 928.896), (True, 272, 932.864)])
 def test_icmp_errors_take_the_back_off_back_as_measured(*, twice: bool, sent: int, seconds: float) -> None:
-    """IPv4, written 2 s after a multiple of the wheel's period: RFC 6069, the rate of ICMP errors and the 8-bit count."""
+    """IPv4, written 2 s after a multiple of the period: RFC 6069, the rate of ICMP errors, the 8-bit count."""
     effect = Effect(mechanism="lost", reported="EHOSTUNREACH", reverts=True, charged_twice=twice)
     machine = Machine(hz=1000, phase_ns=0)
     (outcome,) = predict(SILENT, machine, (effect,), longest_ns(SILENT, 1000), writes_ns=(2_000_000_000,)).outcomes
@@ -182,7 +182,7 @@ def test_icmp_errors_take_the_back_off_back_as_measured(*, twice: bool, sent: in
 
 
 def test_what_is_written_while_alive_and_then_dies_is_known_to_the_jiffy() -> None:
-    """Keepalive counts from the last segment, as measured: heard at 2 s, an outage from 4 to 64 s, another from 150 s."""
+    """Keepalive counts from the last segment, as measured: heard at 2 s, outages from 4 to 64 s and from 150 s."""
     settings = Settings(idle_s=20, interval_s=5, count=3)
     effects = (Effect(mechanism="lost", from_s=4, until_s=64), Effect(mechanism="lost", from_s=150))
     machine = Machine(hz=1000, phase_ns=1_234_567)

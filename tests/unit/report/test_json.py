@@ -82,7 +82,7 @@ def test_the_origin_is_the_scenarios() -> None:
 
 def test_what_has_no_prediction_is_null() -> None:
     """Claimed and predicted are told apart."""
-    writer = Endpoint(shuts_at_s=1.0)
+    writer = Endpoint(writes_at_s=(1.0,), write_bytes=5000)
     plan = planned(Blackhole(at_s=0.5), client=writer, outcome="detected", errno="ETIMEDOUT", window_s=(1, 2000))
     found = json.as_mapping(judge(plan, []))
     assert (found["predicted"], found["predicted_window_s"]) == (None, None)
