@@ -340,6 +340,31 @@ def _established(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenari
     )
 
 
+@st.composite
+def _stalled(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenario:
+    """A peer that never reads, and dies or does not."""
+    side: Side = chance.choice(SIDES)
+    alive = draw(_keepalives()) if chance.random() < 0.5 else False
+    write_s = draw(_milliseconds(0, 1000 * alive.idle_s - 1 if isinstance(alive, Keepalive) else 5000))
+    observer = Endpoint(
+        keepalive=alive,
+        user_timeout_s=draw(_user_timeouts(alive)) if chance.random() < 0.5 else 0.0,
+        writes_at_s=(write_s,),
+        write_bytes=1 << 20,
+    )
+    peer = Endpoint(reads=False, receive_buffer_bytes=chance.choice((2304, 4096, 8192, 16384)))
+    case = _Case(chance, layout(topology), side, alive, (write_s,))
+    fault = chance.choice((_blackhole, _blackhole, _reboot, _route, _link, _freeze))(case)
+    at_s = write_s + draw(_milliseconds(500, 5000) | _milliseconds(500, 4_000_000))
+    return Scenario(
+        topology=topology,
+        client=observer if side == "client" else peer,
+        server=peer if side == "client" else observer,
+        faults=(msgspec.structs.replace(fault, at_s=round(at_s, 3)),),
+        expect=Expect(side=side),
+    )
+
+
 class Drawn(NamedTuple):
     """A scenario. `choices`: the seed of what was chosen in it, as opposed to numbers: of one seed all are alike."""
 
@@ -353,7 +378,8 @@ def scenarios(draw: st.DrawFn) -> Drawn:
     seed = draw(st.integers(0, (1 << 64) - 1))
     chance = Random(seed)
     topology = Topology(kind=chance.choice(_KINDS), family=chance.choice(_FAMILIES))
-    of_a_state = _connecting if chance.random() < 0.08 else _established
+    state = chance.random()
+    of_a_state = _connecting if state < 0.08 else _stalled if state < 0.16 else _established
     drawn = draw(of_a_state(chance, topology))
     phase_ns = chance.randint(0, PHASES_NS) if chance.random() < 0.8 else 0
     expect = msgspec.structs.replace(drawn.expect, window="exact", phase_ns=phase_ns)

@@ -12,7 +12,7 @@ from harness.faults import AnyFault
 from harness.faults.base import other
 from harness.lab.topology import SIDES, Side, layout
 from harness.loader import checked
-from harness.oracle import established, handshake
+from harness.oracle import established, handshake, zerowindow
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
 from harness.oracle.replay import longest_ns
@@ -31,6 +31,10 @@ LONGEST_RTT_MS = 3
 """Real time: the longest round trip of a handshake between two namespaces, on a busy machine."""
 VIRTUAL_INJECTION_NS = 5_000_000
 """Virtual time: how long the kernel itself may take to carry out a fault, waiting for its own grace periods (RCU)."""
+SMALL_BUFFER = 16384
+"""Octets that a receive buffer may have for how long it takes to fill to be known."""
+MUCH_MORE = 4
+"""What is written is more than so many times the buffer: the kernel doubles what was asked for."""
 ONE_SEGMENT = 1000
 """Octets that fit into one segment whatever the options: less than the smallest MSS of these links, 1428."""
 VIRTUAL_WRITE_NS = 20_000
@@ -200,6 +204,11 @@ def _predict(
     side = scenario.expect.side
     if scenario.state == "connecting":
         return _predict_connecting(settings, machine, effects, horizon_ns)
+    if _fills(scenario, side):
+        (write_ns,) = _moments_ns(scenario, side)
+        if settings.keepalive and write_ns >= settings.idle_s * 1_000_000_000:
+            raise Unpredictable("keepalive probes before the write that fills the peer's buffer")
+        return zerowindow.foresee(settings.user_timeout_ms, machine, effects, write_ns, horizon_ns)
     shuts_at_s = scenario.endpoint(side).shuts_at_s
     if scenario.endpoint(other(side)).shuts_at_s is not None:
         raise Unpredictable(f"the {other(side)} shuts its writing direction")
@@ -217,6 +226,16 @@ def _predict(
         echoes=side == "client",
         shuts_ns=None if shuts_at_s is None else round(shuts_at_s * 1e9),
     )
+
+
+def _fills(scenario: Scenario, side: Side) -> bool:
+    """Whether one write fills the small buffer of a peer that does not read, and more waits."""
+    writer, peer = scenario.endpoint(side), scenario.endpoint(other(side))
+    buffer = peer.receive_buffer_bytes
+    happens_more = peer.writes_at_s or writer.shuts_at_s is not None or peer.shuts_at_s is not None
+    if peer.reads or not 0 < buffer <= SMALL_BUFFER or happens_more:
+        return False
+    return len(writer.writes_at_s) == 1 and writer.write_bytes > MUCH_MORE * buffer
 
 
 def _moments_ns(scenario: Scenario, side: Side) -> tuple[int, ...]:
@@ -249,9 +268,9 @@ def _horizon_ns(
     last_change_s = max((t for each in changes for t in _times_s(each) if t is not None), default=0.0)
     writes = [at_s for side in SIDES for at_s in scenario.endpoint(side).writes_at_s]
     writes += [end.shuts_at_s for end in (scenario.client, scenario.server) if end.shuts_at_s is not None]
-    most_ns = _longest_detection_ns(settings, machine)
+    most_ns, side = _longest_detection_ns(settings, machine), scenario.expect.side
     if writes or scenario.state == "connecting":
-        most_ns += longest_ns(settings, machine.hz)
+        most_ns += max(longest_ns(settings, machine.hz), zerowindow.LONGEST_NS if _fills(scenario, side) else 0)
     return round(max(last_change_s, *writes, 0.0) * 1e9) + most_ns
 
 

@@ -22,16 +22,8 @@ import msgspec
 from harness.oracle import timerwheel
 from harness.oracle.course import Course, Moment
 from harness.oracle.effects import Effect
-from harness.oracle.prediction import (
-    MAX_PROBE_WINDOWS,
-    Asking,
-    Machine,
-    Outcome,
-    OutcomeKind,
-    Prediction,
-    Settings,
-    hull,
-)
+from harness.oracle.gathering import Gathering
+from harness.oracle.prediction import MAX_PROBE_WINDOWS, Asking, Machine, Prediction, Settings
 from harness.oracle.replay import Case, End, Run, follow
 
 
@@ -63,75 +55,14 @@ def predict(
     Raises Unpredictable where the model does not cover a combination of effects.
     """
     case = Case(settings, machine, effects, horizon_ns, writes_ns, peer_writes_ns, echoes=echoes, shuts_ns=shuts_ns)
-    ends: dict[tuple[OutcomeKind, str | None, bool], _Ends] = {}
-    windows, gaps = _Hulls(), _Hulls()
-    roles: set[Asking] = set()
+    found, roles = Gathering(), set[Asking]()
     for stretch in _all_stretches(case):
         run, seen = stretch.run, stretch.run.seen
-        key = (run.kind, run.errno, run.rst)
-        if key not in ends:
-            ends[key] = _Ends(run)
-        ends[key].add(stretch, len(seen))
+        window = None if run.end is None else stretch.end_ns()
+        found.add(run.kind, run.errno, window, sent=len(run.asked), seen=len(seen), why=run.why, rst=run.rst)
         roles.update([asked.role for asked in run.asked])
-        stretch.add_windows(windows, gaps, seen[:MAX_PROBE_WINDOWS])
-    asking: Asking = "both" if len(roles) > 1 else next(iter(roles), "probe")
-    outcomes = [each.outcome() for each in ends.values()]
-    return Prediction(
-        outcomes=tuple(sorted(outcomes, key=lambda o: (o.kind, o.window_ns or (0, 0), o.rst))),
-        probe_windows_ns=windows.all(),
-        horizon_ns=horizon_ns,
-        probe_gaps_ns=gaps.all(),
-        asking=asking,
-    )
-
-
-class _Hulls:
-    """At each place the smallest window that holds all that were added there."""
-
-    def __init__(self) -> None:
-        self._lows: list[int] = []
-        self._highs: list[int] = []
-
-    def add(self, index: int, low: int, high: int) -> None:
-        if index == len(self._lows):
-            self._lows.append(low)
-            self._highs.append(high)
-            return
-        self._lows[index] = min(self._lows[index], low)
-        self._highs[index] = max(self._highs[index], high)
-
-    def all(self) -> tuple[tuple[int, int], ...]:
-        return tuple(zip(self._lows, self._highs, strict=True))
-
-
-class _Ends:
-    """All stretches of one kind of end."""
-
-    def __init__(self, first: Run) -> None:
-        self._first = first
-        self._sent: set[int] = set()
-        self._by_seen: dict[int, tuple[int, int] | None] = {}
-
-    def add(self, stretch: _Stretch, seen: int) -> None:
-        self._sent.add(len(stretch.run.asked))
-        known = self._by_seen.setdefault(seen, None)
-        if stretch.run.end is not None:
-            window = stretch.end_ns()
-            self._by_seen[seen] = window if known is None else hull((known, window))
-
-    def outcome(self) -> Outcome:
-        first, seen = self._first, sorted(self._by_seen)
-        windows = [window for window in self._by_seen.values() if window is not None]
-        return Outcome(
-            kind=first.kind,
-            errno=first.errno,
-            window_ns=hull(windows) if windows else None,
-            probes=(min(self._sent), max(self._sent)),
-            probes_seen=(seen[0], seen[-1]),
-            rst=first.rst,
-            why=first.why,
-            window_by_probes={number: self._by_seen[number] for number in seen},
-        )
+        stretch.add_windows(found, seen[:MAX_PROBE_WINDOWS])
+    return found.prediction(horizon_ns, "both" if len(roles) > 1 else next(iter(roles), "probe"))
 
 
 # --- all arming instants -------------------------------------------------------------------------------
@@ -166,20 +97,20 @@ class _Stretch(msgspec.Struct, frozen=True):
         window = self.window_ns(end.when)
         return window[0] + end.after_ns, window[1] + end.after_ns
 
-    def add_windows(self, windows: _Hulls, gaps: _Hulls, seen: tuple[int, ...]) -> None:
+    def add_windows(self, found: Gathering, seen: tuple[int, ...]) -> None:
         """The window of each probe on the wire, and how long it is to the next; the first is nearer in some rows."""
         tick, above_ns = self.case.tick, self.case.late * self.case.tick + self.run.drift_ns
         start, below_ns = 0, self.spread_ns + 1
         if seen and seen[0] == self.run.asked[0].bucket:
-            windows.add(0, *self.window_ns(seen[0]))
+            found.probes.add(0, *self.window_ns(seen[0]))
             start = 1
         for index in range(start, len(seen)):
             after_ns = seen[index] * tick - self.armed_ns
-            windows.add(index, after_ns - below_ns, after_ns + above_ns)
+            found.probes.add(index, after_ns - below_ns, after_ns + above_ns)
         for index in range(len(seen) - 1):
             gap_ns = (seen[index + 1] - seen[index]) * tick
             nearer_ns = self.spread_ns - self.first_spread_ns if index < start else 0
-            gaps.add(index, gap_ns - nearer_ns, gap_ns)
+            found.gaps.add(index, gap_ns - nearer_ns, gap_ns)
 
 
 def _all_stretches(case: Case) -> Iterator[_Stretch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import subprocess
 import sys
@@ -17,14 +18,16 @@ from harness import batch, capabilities, loader
 from harness.faults import Blackhole
 from harness.faults.blackhole import Direction
 from harness.lab.topology import SIDES, Family, Kind, Side, Topology
-from harness.plan import Plan, make
+from harness.plan import ONE_SEGMENT, Plan, make
 from harness.scenario import Endpoint, Expect, Scenario
 from harness.timeline import Event
-from harness.venue import uml
+from harness.venue import host, uml
 from harness.venue.kernel import Kernel
 
 pytestmark = [pytest.mark.conformance, pytest.mark.timeout(300)]
 SHORT_NS = 12_000_000_000
+AT_ONCE = 80
+"""So many scenarios at the same time leave two CPUs time to inject each fault when it is due."""
 BY_CHANCE = frozenset({"seq", "ack", "frame", "monotonic_ns", "realtime_ns", "sport", "dport", "pid"})
 """What differs from run to run and means nothing: numbers drawn by the kernel, and when the guest booted."""
 
@@ -44,11 +47,17 @@ def _virtual(plans: Sequence[Plan], out: Path, kernel: Kernel) -> list[batch.Res
     return batch.run(plans, out, _Silent(), venue)
 
 
-def _wire(events: Sequence[Event]) -> list[tuple[str, str, str, str]]:
-    """What passed each endpoint from arming to the end of the watch: host, way, role and flags, in order."""
-    armed = max(e.t_ns for e in events if e.kind == "subject.armed")
+def _wire(plan: Plan, events: Sequence[Event]) -> list[tuple[str, str, str, str]]:
+    """What passed each endpoint from arming to the end of the watch: host, way, role and flags, in order.
+
+    How many segments much data makes, and in which order they are acknowledged, is for the moment to decide.
+    """
+    much = any(plan.scenario.endpoint(side).write_bytes > ONE_SEGMENT for side in SIDES)
+    left_out = {"icmp", "data", "ack"} if much else {"icmp"}
+    connecting = plan.scenario.state == "connecting"
+    armed = 0 if connecting else max(e.t_ns for e in events if e.kind == "subject.armed")
     watched = itertools.takewhile(lambda e: e.kind != "run.ended", events)
-    segments = [e for e in watched if e.kind == "segment" and armed <= e.t_ns and e.data["role"] != "icmp"]
+    segments = [e for e in watched if e.kind == "segment" and armed < e.t_ns and e.data["role"] not in left_out]
     return [
         (host, e.data["way"], e.data["role"], e.data["flags"])
         for host in ("client", "server")
@@ -62,7 +71,14 @@ def _normal(event: Event) -> str:
     data = {key: value for key, value in event.data.items() if key not in BY_CHANCE}
     for key in data.keys() & {"local", "remote"}:
         data[key] = data[key][0]  # the address, and not the port
-    return f"{event.t_ns} {event.kind} {event.source} {data}"
+    for key in data.keys() & {"took_ns"}:
+        data[key] = _rounded(data[key])
+    return f"{_rounded(event.t_ns)} {event.kind} {event.source} {data}"
+
+
+def _rounded(ns: int) -> int:
+    """To 10 ns: where a run begins decides how the kernel rounds its clock (timekeeping_adjust), by one nanosecond."""
+    return (ns + 5) // 10
 
 
 def test_both_clocks_tell_the_same_story(tmp_path: Path, kernel: Kernel) -> None:
@@ -70,12 +86,13 @@ def test_both_clocks_tell_the_same_story(tmp_path: Path, kernel: Kernel) -> None
     here = capabilities.machine()
     short = [s for s in loader.find([]) if make(s, here).watch_ns <= SHORT_NS]
     assert len(short) > 20
-    real = batch.run([make(s, here) for s in short], tmp_path / "real", _Silent())
+    some_at_once = functools.partial(host.run_all, jobs=AT_ONCE)
+    real = batch.run([make(s, here) for s in short], tmp_path / "real", _Silent(), some_at_once)
     virtual = _virtual([make(s, uml.machine(kernel)) for s in short], tmp_path / "virtual", kernel)
     differing = []
     for one, other in zip(real, virtual, strict=True):
         stories = [
-            (r.verdict.verdict, r.verdict.outcome, r.verdict.errno, r.verdict.probes, _wire(r.events))
+            (r.verdict.verdict, r.verdict.outcome, r.verdict.errno, r.verdict.probes, _wire(r.plan, r.events))
             for r in (one, other)
         ]
         if stories[0] != stories[1] or one.verdict.verdict != "pass":
@@ -109,7 +126,7 @@ def test_data_in_flight_is_given_up_as_predicted(tmp_path: Path, kernel: Kernel)
     assert 0 <= late < 10_000
 
 
-def test_the_same_plan_gives_the_same_timeline_to_the_nanosecond(tmp_path: Path, kernel: Kernel) -> None:
+def test_the_same_plan_gives_the_same_timeline(tmp_path: Path, kernel: Kernel) -> None:
     """Twenty runs of each in ten guests, after different predecessors, tell one story with the same times."""
     machine = uml.machine(kernel)
     scenarios = loader.find(["outcomes/peer-down", "outcomes/firewall-resets", "settings/user-timeout-in-flight"])
