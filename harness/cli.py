@@ -332,7 +332,7 @@ def _list(options: argparse.Namespace) -> int:
     from harness import loader
     from harness.report import text
 
-    text.console(sys.stdout).print(text.listing(loader.find(options.words)))
+    text.console(sys.stdout).print(text.listing(loader.find(options.words), loader.abouts()))
     return 0
 
 

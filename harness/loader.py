@@ -38,6 +38,15 @@ def catalogue() -> Path:
     raise UsageError(f"expected the scenario catalogue beside or inside {package}, found none; reinstall the package")
 
 
+ABOUT_FILE = "about.txt"
+
+
+def abouts() -> dict[str, str]:
+    """A line about each topic of the catalogue, by the topic's name."""
+    root = catalogue()
+    return {file.parent.relative_to(root).as_posix(): file.read_text().strip() for file in root.rglob(ABOUT_FILE)}
+
+
 # --- values ------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,17 @@ from typing import Annotated, Literal
 import msgspec
 
 from harness.errors import ScenarioError
-from harness.faults import AnyFault, Blackhole, Failover, HostSuspend, PeerReboot, ProcessFreeze
+from harness.faults import (
+    AddressRemoved,
+    AnyFault,
+    Blackhole,
+    Failover,
+    HostSuspend,
+    LinkDown,
+    PeerReboot,
+    ProcessFreeze,
+    Route,
+)
 from harness.faults.base import Duration, Misplaced, Seconds
 from harness.lab.topology import SIDES, Layout, Side, Topology, layout
 
@@ -210,9 +220,10 @@ def _program_problems(scenario: Scenario) -> Iterator[Misplaced]:
 
 def _same(one: AnyFault, other: AnyFault) -> bool:
     """Whether the two act on one thing, so that healing one would heal the other."""
-    stops = (ProcessFreeze, HostSuspend)
+    stops, routes = (ProcessFreeze, HostSuspend), (AddressRemoved, LinkDown, Route)
     both_stop = isinstance(one, stops) and isinstance(other, stops) and one.on == other.on
-    return both_stop or (one.kind == other.kind and not isinstance(one, Blackhole))
+    both_route = isinstance(one, routes) and isinstance(other, routes) and one.on == other.on
+    return both_stop or both_route or (one.kind == other.kind and not isinstance(one, Blackhole))
 
 
 def _at_once(one: AnyFault, other: AnyFault) -> bool:
@@ -237,7 +248,9 @@ def _contradictions(scenario: Scenario, where: Layout) -> Iterator[Misplaced]:
                 expected = f"a time at which fault {other_index} ({earlier.kind}) does not act on the same host"
                 yield Misplaced(f"faults[{index}].at_s", fault.at_s, expected)
             elif _same(earlier, fault) and _at_once(earlier, fault) and other_index < index:
-                expected = f"a time at which fault {other_index}, of the same kind and place, is over"
+                expected = (
+                    f"a time at which fault {other_index} ({earlier.kind}), which acts on the same thing, is over"
+                )
                 yield Misplaced(f"faults[{index}].at_s", fault.at_s, expected)
 
 

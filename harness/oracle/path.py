@@ -61,6 +61,14 @@ class Network:
             for span in spans
         )
 
+    def may_stand_still(self, moment: Moment) -> bool:
+        """Whether the peer's program is stopped then, or may be."""
+        begin, end = moment.ns, moment.ns + moment.slack_ns
+        return any(
+            span.from_ns <= end and (span.until_ns is None or begin < span.until_ns + self.delay_ns)
+            for span in self.spans.get("peer-frozen", [])
+        )
+
     def changes_within(self, ns: int, length_ns: int) -> bool:
         """Whether what becomes of a segment changes in a length of time, or may."""
         edges = (edge for mechanism in _CUTS for span in self.spans.get(mechanism, []) for edge in span.edges_ns)
@@ -107,7 +115,7 @@ class Path:
             raise Unpredictable("what is sent waits until a neighbour is known again, and comes late")
         if any(self._is_unsettled(span, when) for span in self._network.restless):
             raise Unpredictable("a probe falls into the moment after a change of carrier; move the fault's time")
-        local = self._in_force("lost-locally", when)
+        local = self.lost_locally(when)
         if local is not None:
             return "lost-locally", local
         lost = self._in_force("lost", when)
@@ -130,12 +138,22 @@ class Path:
             if box.forgot(when, answered=True):
                 raise Unpredictable("the peer writes when a middlebox has forgotten the flow")
 
-    def is_cut_locally(self, bucket: int) -> bool:
-        """Whether a RST sent by the handler of `bucket` stays in the host."""
+    def lost_locally(self, when: When) -> Effect | None:
+        """What keeps the host from sending. Raises Unpredictable where several things do, with different errors."""
+        spans = self._network.spans.get("lost-locally", [])
+        found = [span.effect for span in spans if self._is_in_force(span, when)]
+        if len({(effect.errno, effect.swallowed) for effect in found}) > 1:
+            raise Unpredictable(
+                "several things keep the host from sending, and which error it is depends on all of them"
+            )
+        return found[0] if found else None
+
+    def lost_at_the_end(self, bucket: int) -> Effect | None:
+        """What keeps a RST that is sent by the handler of `bucket` in the host."""
         for span in self._network.spans.get("lost-locally", []):
             if span.unsettled_ns and self._is_unsettled(span, bucket):
-                return self._course.either()
-        return self._in_force("lost-locally", bucket) is not None
+                return span.effect if self._course.either() else None
+        return self.lost_locally(bucket)
 
     def arrive(self, what: str, sent_ns: int) -> None:
         """The peer's FIN, or an RST, comes through. Raises Unpredictable where a middlebox may be in its way."""

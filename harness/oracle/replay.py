@@ -356,16 +356,17 @@ class _Replay:
         elif isinstance(received, int) and bucket - received < case.idle:
             self.keepalive = course.fire(received + self.late + case.idle, bucket + 1)
         elif self._gives_up(bucket):
-            self._finish(
-                "detected",
-                errno=self.soft_errno or "ETIMEDOUT",
-                end=End(bucket),
-                rst=not self.path.is_cut_locally(bucket),
-                why=self._reason(),
-            )
+            self._abort(bucket)
         else:
             self._probe(bucket)
             self.keepalive = None if self.end else course.fire(bucket + self.late + case.interval, bucket + 1)
+
+    def _abort(self, bucket: int) -> None:
+        """An RST, then the error: what the RST meets in its own host is the last soft error (inet6_csk_xmit)."""
+        local = self.path.lost_at_the_end(bucket)
+        self.soft_errno = (local.errno if local else None) or self.soft_errno
+        why = self._reason()
+        self._finish("detected", errno=self.soft_errno or "ETIMEDOUT", end=End(bucket), rst=local is None, why=why)
 
     def _gives_up(self, bucket: int) -> bool:
         """TCP_USER_TIMEOUT replaces the count, and needs one unanswered probe."""
@@ -411,6 +412,8 @@ class _Replay:
             why = f"{_resetter(effect)} answers the data with RST"
             self._finish("detected", errno="ECONNRESET", end=End(moment), why=why)
         elif fate == "answered":
+            if self.case.echoes and self.exchanges and self.case.network.may_stand_still(moment):
+                raise Unpredictable("the peer's program stands still, and its kernel delays the acknowledgement")
             self._exchange(moment)
             self._measure(0)
         elif effect is not None and fate == "lost-locally" and not effect.swallowed:

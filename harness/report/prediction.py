@@ -28,14 +28,37 @@ def describe(forecast: Forecast) -> str:
         f"a silent peer is noticed  {window(outcome.window_ns)} after arming, {span(outcome.window_ns)}",
         f"                          (idle + interval * count would be {nominal} s)",
         f"errno                     {outcome.errno}, because {outcome.why}",
-        f"probes                    {_range(outcome.probes)}, sent",
-        *(f"                            {line}" for line in numbered(forecast.prediction.probe_windows_ns)),
+        f"probes                    {_range(outcome.probes)}",
         f"at the abort              {'one RST is sent' if outcome.rst else 'no RST is sent'}",
+        "",
+        *table(_happening(forecast, buckets[0] * tick_s, buckets[1] * tick_s)),
         "",
         "Why not exactly: the kernel rounds timers up to the buckets of its timer wheel (kernel/time/timer.c),",
         f"{buckets[0] * tick_s:g} s for this idle time, {buckets[1] * tick_s:g} s for this interval.",
     ]
     return "\n".join(lines)
+
+
+Row = tuple[tuple[int, int], str, str]
+"""A line of the table of what happens when: the window, what happens, and the reason."""
+
+
+def _happening(forecast: Forecast, idle_bucket_s: float, interval_bucket_s: float) -> list[Row]:
+    settings, outcome = forecast.settings, forecast.outcome
+    assert outcome.window_ns is not None
+    rows = [
+        (each, f"probe {number}", f"interval {settings.interval_s} s, in buckets of {interval_bucket_s:g} s")
+        for number, each in enumerate(forecast.prediction.probe_windows_ns, start=1)
+    ]
+    rows[0] = rows[0][0], "probe 1", f"idle {settings.idle_s} s, in buckets of {idle_bucket_s:g} s"
+    return [*rows, (outcome.window_ns, outcome.errno or "", outcome.why)]
+
+
+def table(rows: list[Row]) -> list[str]:
+    """What happens when, a line each."""
+    texts = [(window(each), what, why) for each, what, why in rows]
+    widths = [max(len(text[column]) for text in texts) for column in (0, 1)]
+    return [f"  {when:>{widths[0]}}  {what:<{widths[1]}}  {why}".rstrip() for when, what, why in texts]
 
 
 def as_json(forecast: Forecast) -> bytes:
@@ -118,12 +141,6 @@ def _claim(plan: Plan) -> str:
     if expect.bound_s is not None:
         parts.append(f"within {expect.bound_s:g} s")
     return " ".join(filter(None, parts))
-
-
-def numbered(windows: tuple[tuple[int, int], ...]) -> list[str]:
-    """The first three and the last of the windows, numbered."""
-    lines = [f"{number}. {window(each)}" for number, each in enumerate(windows, start=1)]
-    return lines if len(lines) <= 4 else [*lines[:3], "…", lines[-1]]
 
 
 def span(window: tuple[int, int]) -> str:

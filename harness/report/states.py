@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import msgspec
 
-from harness.forecast import Documented, Giving, Kept
-from harness.report.prediction import numbered, span, window
+from harness.forecast import Documented, Giving, Kept, State
+from harness.report.prediction import Row, span, table, window
 
 _SENT = {"in-flight": "data", "connecting": "SYN", "zero-window": "probe"}
 _ORIGIN = {
@@ -15,6 +16,13 @@ _ORIGIN = {
     "connecting": "after the call of connect",
     "zero-window": "after the timer was set",
 }
+_FIRST = {
+    "in-flight": "200 ms (TCP_RTO_MIN) and the round trip",
+    "connecting": "1 s (TCP_TIMEOUT_INIT, RFC 6298 section 2.1)",
+    "zero-window": "200 ms (TCP_RTO_MIN) and the round trip",
+}
+LONGEST_NS = 119_000_000_000
+"""Nothing but TCP_RTO_MAX, 120 s, is longer."""
 
 
 def describe(giving: Giving) -> str:
@@ -30,8 +38,9 @@ def describe(giving: Giving) -> str:
         f"given up        {window(outcome.window_ns)} {origin}, {span(outcome.window_ns)}",
         f"errno           {outcome.errno}, because {outcome.why}",
         f"{_SENT[giving.state]} sent again ".ljust(16) + f"{times} times",
-        *(f"                  {line}" for line in numbered(giving.prediction.probe_windows_ns)),
         "at the end      no RST is sent",
+        "",
+        *table(_happening(giving)),
         "",
         "Keepalive has no say in this state. The kernel rounds each timer up to the buckets of its timer wheel.",
     ]
@@ -40,6 +49,34 @@ def describe(giving: Giving) -> str:
             f"The first timeout is 200 ms and the round trip that the handshake measured (0 to {giving.rtt_ms:g} ms)."
         )
     return "\n".join(lines)
+
+
+def _happening(giving: Giving) -> list[Row]:
+    """What is sent again when, and by which rule so long after what was sent before."""
+    outcome, windows = giving.outcome, giving.prediction.probe_windows_ns
+    assert outcome.window_ns is not None
+    rows: list[Row] = []
+    distances_ns = [later[0] - earlier[0] for earlier, later in itertools.pairwise(windows)]
+    for number, each in enumerate(windows, start=1):
+        why = _FIRST[giving.state] if number == 1 else _rule(distances_ns[: number - 1], windows[0][0])
+        rows.append((each, _name(giving.state, number), why))
+    return [*rows, (outcome.window_ns, outcome.errno or "", outcome.why)]
+
+
+def _name(state: State, number: int) -> str:
+    if state == "in-flight":
+        return "loss probe" if number == 1 else f"retransmission {number - 1}"
+    return f"SYN {number + 1}" if state == "connecting" else f"window probe {number}"
+
+
+def _rule(distances_ns: list[int], first_ns: int) -> str:
+    """Of the last of the distances, after the one before it; before the first of them is the first timeout."""
+    before_ns, last_ns = ([first_ns, *distances_ns])[-2:]
+    if last_ns > LONGEST_NS:
+        return "120 s, the longest there is (TCP_RTO_MAX)"
+    if last_ns > before_ns * 3 // 2:
+        return "twice as long"
+    return "as long again" if last_ns > before_ns * 3 // 4 else "what is left of the user timeout"
 
 
 def as_json(giving: Giving) -> bytes:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
+import itertools
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -113,14 +114,20 @@ def _circumstances(verdict: Verdict) -> str:
     return f"{verdict.clock} time after arming{allowance}; Linux {verdict.kernel}, HZ={verdict.hz}"
 
 
-def listing(scenarios: Sequence[Scenario]) -> Table:
-    """Each scenario's name and what it claims."""
-    grid = Table.grid(padding=(0, _GAP, 0, 0))
-    grid.add_column(no_wrap=True, style="cyan")
-    grid.add_column(overflow="fold")
-    for scenario in scenarios:
-        grid.add_row(Text(scenario.name), Text(scenario.summary))
-    return grid
+def listing(scenarios: Sequence[Scenario], abouts: Mapping[str, str]) -> Group:
+    """Each scenario's name and what it claims, like a table of contents; `abouts`: a line about each topic."""
+    parts: list[RenderableType] = []
+    for topic, some in itertools.groupby(scenarios, key=lambda scenario: scenario.name.rpartition("/")[0]):
+        grid = Table.grid(padding=(0, _GAP, 0, 0))
+        grid.add_column(no_wrap=True, style="cyan")
+        grid.add_column(overflow="fold")
+        for scenario in some:
+            grid.add_row(Text(scenario.name), Text(scenario.summary))
+        about = abouts.get(topic)
+        if about is not None:
+            parts.append(Text.assemble("\n" if parts else "", (f"{topic} ({grid.row_count})", "bold"), f"  {about}"))
+        parts.append(grid)
+    return Group(*parts)
 
 
 class Progress:

@@ -149,3 +149,10 @@ def test_every_family_topology_and_side_is_in_the_catalogue() -> None:
     assert {s.expect.side for s in catalogue()} == {"client", "server"}
     assert {s.client.settings_via for s in catalogue()} == {"socket", "sysctl"}
     assert {s.expect.outcome for s in catalogue()} == {"detected", "eof", "survives", "never"}
+
+
+def test_each_topic_has_a_line_about_it() -> None:
+    """What `harness list` prints above its scenarios."""
+    abouts = loader.abouts()
+    assert {name.rpartition("/")[0] for name in NAMES} == set(abouts)
+    assert all(about and "\n" not in about for about in abouts.values())

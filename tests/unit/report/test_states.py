@@ -16,7 +16,11 @@ def test_data_in_flight_in_words() -> None:
     text = states.describe(forecast.of_state("in-flight", 0.0, 0.0, 1000))
     assert "given up        947.928 to 952.024 s after the write, 15 min 47.93 s to 15 min 52.02 s" in text
     assert "data sent again 16 times" in text
-    assert [f" {number}. " in text for number in (1, 3, 4, 16)] == [True, True, False, True]
+    assert [f" retransmission {number} " in text for number in (1, 5, 15, 16)] == [True, True, True, False]
+    assert "loss probe         200 ms (TCP_RTO_MIN) and the round trip" in text
+    assert "retransmission 1   as long again" in text
+    assert "retransmission 9   twice as long" in text
+    assert "retransmission 15  120 s, the longest there is (TCP_RTO_MAX)" in text
     assert "tcp_retries2 = 15" in text
 
 

@@ -100,8 +100,8 @@ def test_brackets_are_no_markup() -> None:
     """Names, reasons and summaries may hold square brackets."""
     odd = msgspec.structs.replace(verdicts()[0], reason="net:[402653] [red]stays[/red] [/]")
     assert "net:[402653] [red]stays[/red] [/]" in joined(shown(text.VerdictTable([odd]), 140))
-    listed = shown(text.listing([Scenario(name="a/b", summary="found [bold] here")]), 80)
-    assert listed[0].rstrip() == "a/b  found [bold] here"
+    listed = shown(text.listing([Scenario(name="a/b", summary="found [bold] here")], {"a": "About [it]"}), 80)
+    assert [line.rstrip() for line in listed] == ["a (1)  About [it]", "a/b  found [bold] here"]
 
 
 def test_the_summary_counts_and_names_the_machine() -> None:
@@ -121,7 +121,7 @@ def test_the_summary_counts_and_names_the_machine() -> None:
 def test_a_listing_wraps_below_itself() -> None:
     """Long summaries go on below their own beginning, not below the name."""
     scenarios = [Scenario(name="outcomes/peer-down", summary="word " * 30), Scenario(name="b", summary="short")]
-    lines = shown(text.listing(scenarios), 60)
+    lines = shown(text.listing(scenarios, {}), 60)
     assert max(len(line.rstrip()) for line in lines) <= 60
     assert lines[1].startswith(" " * len("outcomes/peer-down  ") + "word")
     assert lines[-1].split() == ["b", "short"]
