@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from harness.errors import MISSING, ScenarioError, UsageError
-from harness.faults import AnyFault
+from harness.faults import AddressRemoved, AnyFault, FirewallFlush, LinkDown, Route
 from harness.faults.base import other
 from harness.lab.topology import SIDES, Side, layout
 from harness.loader import checked
@@ -31,6 +31,8 @@ LONGEST_RTT_MS = 3
 """Real time: the longest round trip of a handshake between two namespaces, on a busy machine."""
 VIRTUAL_INJECTION_NS = 5_000_000
 """Virtual time: how long the kernel itself may take to carry out a fault, waiting for its own grace periods (RCU)."""
+LEAST_SEGMENT = 28
+"""Octets of an MTU of 68, that of blackhole_netdev, without IPv4 and TCP headers."""
 SMALL_BUFFER = 16384
 """Octets that a receive buffer may have for how long it takes to fill to be known."""
 MUCH_MORE = 4
@@ -181,6 +183,8 @@ def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
     prediction, unpredictable = None, None
     try:
         _refuse_two_clocks(scenario)
+        _refuse_small_segments(scenario)
+        _refuse_first_word(scenario)
         prediction = _predict(scenario, settings, kernel, effects, horizon_ns)
     except Unpredictable as reason:
         unpredictable = str(reason)
@@ -304,6 +308,31 @@ def _refuse_two_clocks(scenario: Scenario) -> None:
     )
     if not both_ways:
         raise Unpredictable(f"the {other(side)}'s keepalive is on too, and its probes or RST may pass")
+
+
+def _refuse_small_segments(scenario: Scenario) -> None:
+    """Raise Unpredictable where a write is more than one segment because its own route was gone before.
+
+    The route's device is then blackhole_netdev, whose MTU of 68 octets counts until the next segment is sent
+    (tcp_output.c:tcp_current_mss): several segments have their loss probe after two jiffies instead of 200 ms.
+    """
+    side = scenario.expect.side
+    end = scenario.endpoint(side)
+    if end.write_bytes <= LEAST_SEGMENT or not end.writes_at_s:
+        return
+    own = (LinkDown, AddressRemoved, Route)
+    gone_s = [fault.at_s for fault in scenario.faults if isinstance(fault, own) and fault.on == side]
+    if gone_s and min(gone_s) < max(end.writes_at_s):
+        raise Unpredictable(f"its own route was gone, and so more than {LEAST_SEGMENT} octets are several segments")
+
+
+def _refuse_first_word(scenario: Scenario) -> None:
+    """Raise Unpredictable where the server may be the first to write after a NAT has forgotten its mappings."""
+    where = layout(scenario.topology)
+    for fault in scenario.faults:
+        loose = isinstance(fault, FirewallFlush) and fault.pickup == "loose" and where.host(fault.on).translates
+        if loose and any(at_s >= fault.at_s for at_s in scenario.server.writes_at_s):
+            raise Unpredictable("the NAT has forgotten its mappings, and who writes first makes other ones")
 
 
 _KIND_OF = {"detected": "detected", "eof": "eof", "survives": "quiet", "never": "quiet"}

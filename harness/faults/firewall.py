@@ -23,7 +23,7 @@ from harness.faults import resetter
 from harness.faults.base import Evidence, Fault, Misplaced, count, unknown_host
 from harness.faults.presets import PRESETS, Pickup, PresetName, Then
 from harness.lab.topology import HostSpec, Layout, Side
-from harness.oracle.effects import Effect
+from harness.oracle.effects import Effect, Mechanism
 
 if TYPE_CHECKING:
     from harness.lab.host import Host, Lab, Rules
@@ -144,9 +144,10 @@ class FirewallFlush(Fault, frozen=True, kw_only=True, tag="firewall-flush"):
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.pickup == "strict":
-            return (Effect(mechanism="peer-forgot" if self.then == "reset" else "lost", from_s=self.at_s),)
+            mechanism: Mechanism = "peer-forgot" if self.then == "reset" else "lost"
+            return (Effect(mechanism=mechanism, from_s=self.at_s, midway=self.then == "reset"),)
         if observer == "server" and layout.host(self.on).translates:
-            return (Effect(mechanism="peer-forgot", from_s=self.at_s),)
+            return (Effect(mechanism="peer-forgot", from_s=self.at_s, midway=True),)
         return ()
 
     @contextmanager

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from harness.faults.base import Evidence, Fault, Misplaced, count
 from harness.lab import tracking
 from harness.lab.topology import Layout, Side
-from harness.oracle.effects import Effect
+from harness.oracle.effects import Effect, Mechanism
 
 if TYPE_CHECKING:
     from harness.lab.host import Lab
@@ -41,7 +41,8 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         drops = observer == "server" and self.then == "drop"
-        return (Effect(mechanism="lost" if drops else "peer-forgot", from_s=self.at_s),)
+        mechanism: Mechanism = "lost" if drops else "peer-forgot"
+        return (Effect(mechanism=mechanism, from_s=self.at_s, midway=observer == "server" and not drops),)
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:

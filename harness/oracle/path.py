@@ -127,9 +127,11 @@ class Path:
                 box.lose_near(when)
             elif box.forgot(when, answered=cut is None):
                 return ("reset", box.effect) if box.effect.then != "drop" else ("lost", box.effect)
-        if cut is not None:
-            return "lost", self._doubted(cut, when)
         forgot = self._in_force("peer-forgot", when)
+        if cut is not None:
+            if forgot is not None and forgot.midway:
+                raise Unpredictable("which comes first on the way, what cuts it or what has forgotten the flow")
+            return "lost", self._doubted(cut, when)
         return ("reset", forgot) if forgot is not None else ("answered", None)
 
     def receive(self, when: When) -> None:

@@ -18,7 +18,7 @@ from harness.oracle import timerwheel
 from harness.oracle.backoff import LEAST_TIMEOUT_US, LONGEST_TIMEOUT_S, RETRIES, model_timeout_ms
 from harness.oracle.course import Course, Moment, When
 from harness.oracle.effects import Effect, Unpredictable
-from harness.oracle.path import Network, Path
+from harness.oracle.path import Fate, Network, Path
 from harness.oracle.prediction import Machine, OutcomeKind, Settings
 
 LEAST_WAIT = 2
@@ -202,6 +202,7 @@ class _Replay:
         self.retransmits = self.backoff = 0
         self.delivered: int | None = None
         self.exchanges = 0
+        self.delays = False
         self.retrans_stamp: int | None = None
         self.probes_stamp: int | None = None
         self.srtt = 1
@@ -285,6 +286,8 @@ class _Replay:
             self._write(moment)
         elif self.case.network.is_cut_at(moment.ns):
             raise Unpredictable("the peer writes while the path is cut: its retransmissions decide")
+        elif self.queued and not self.in_flight:
+            raise Unpredictable("the peer writes, and what was kept back goes with the acknowledgement")
         else:
             self._exchange(moment)
 
@@ -319,6 +322,18 @@ class _Replay:
     def _hear(self, when: When) -> None:
         """A segment from the peer acknowledges all there is (tcp_input.c:tcp_ack)."""
         self.received, self.rearmed, self.probes_out, self.soft_errno = when, False, 0, None
+
+    def _delays(self, moment: Moment) -> bool:
+        """Whether the peer's kernel waits for its program to answer what it acknowledges, in vain.
+
+        It does so after a first answer (tcp_output.c:tcp_event_data_sent, inet_csk_inc_pingpong_cnt).
+        """
+        return self.case.echoes and self.exchanges > 0 and self.case.network.may_stand_still(moment)
+
+    def _delayed(self, moment: Moment) -> Moment:
+        self.delays = True
+        self.course.drift_ns = moment.slack_ns + LONGEST_DELAY_NS
+        return Moment(moment.ns, self.course.drift_ns)
 
     def _exchange(self, moment: Moment) -> None:
         """Data comes from the peer, or is acknowledged and comes back as an echo.
@@ -404,17 +419,18 @@ class _Replay:
         """A few bytes: sent at once, or kept back while others are in flight (Nagle, RFC 1122 4.2.3.4)."""
         if self.timer is not None and self.timer.handler == self._on_loss_probe:
             raise Unpredictable("data is written again before the loss probe of what was written before")
-        if self.in_flight or self.queued:
+        if self.in_flight:
             self.queued = True
             return
         fate, effect = self.path.send(moment, 0)
+        if self.queued:
+            self._write_more(fate, effect)
+            return
         if fate == "reset":
             why = f"{_resetter(effect)} answers the data with RST"
             self._finish("detected", errno="ECONNRESET", end=End(moment), why=why)
         elif fate == "answered":
-            if self.case.echoes and self.exchanges and self.case.network.may_stand_still(moment):
-                raise Unpredictable("the peer's program stands still, and its kernel delays the acknowledgement")
-            self._exchange(moment)
+            self._exchange(self._delayed(moment) if self._delays(moment) else moment)
             self._measure(0)
         elif effect is not None and fate == "lost-locally" and not effect.swallowed:
             self._sample_round_trip()
@@ -425,6 +441,12 @@ class _Replay:
             self.in_flight, self.on_wire = True, fate != "lost-locally"
             self._report(effect, moment)
             self._set(self._on_loss_probe, self.rto, moment)
+
+    def _write_more(self, fate: Fate, effect: Effect | None) -> None:
+        """What its own host refused goes with it, if it can go now; else the probe timer stays as it is."""
+        if effect is None or fate != "lost-locally" or effect.swallowed:
+            raise Unpredictable("data is written when what was kept back before can be sent again")
+        self.soft_errno = effect.errno or self.soft_errno
 
     def _refuse_echo(self, effect: Effect | None) -> None:
         """An echo that is lost is sent again by the peer's own timer, and acknowledges what it echoes."""
@@ -438,6 +460,8 @@ class _Replay:
 
     def _sample_round_trip(self) -> None:
         """The timeout as it is now. In real time any round trip that is allowed may have been measured."""
+        if self.delays or (not self.case.echoes and self.case.peer_writes_ns and self.exchanges > 1):
+            raise Unpredictable("the peer delays its acknowledgements, which raises the timeout by an unknown time")
         longest = self.case.timeout(self.case.machine.rtt_ns // 1000)
         shortest = self.case.timeout(0)
         self.base = self.case.timeout(self.srtt >> 3)

@@ -135,7 +135,10 @@ class Replay:
             return self.idle - elapsed
         patient = elapsed < self.user_timeout or self.unanswered == 0
         if not patient if self.user_timeout else self.unanswered >= self.settings.count:
-            rst = self.events.active(at_ns, "lost-locally") is None
+            local = self.events.active(at_ns, "lost-locally")
+            rst = local is None
+            if local is not None:  # the RST meets it, too
+                self.soft_errno = local.errno or self.soft_errno
             doubtful = self.events.unsettled(at_ns, ("lost-locally",))
             self.finish("detected", self.soft_errno or "ETIMEDOUT", at_ns, rst=None if doubtful else rst)
         else:
