@@ -12,7 +12,7 @@ To refute a claim, every fault must have been there in time; to prove it, every 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -22,7 +22,7 @@ from harness.oracle.prediction import NOUNS, Asking, Outcome
 from harness.oracle.timerwheel import tick_ns
 from harness.plan import TIMER_ALLOWANCE_MS, Plan, must_echo, settings_of, spell_outcomes
 from harness.scenario import Expect
-from harness.story import Change, Fact, Nonsense, Segment, Story
+from harness.story import Change, Fact, Nonsense, Segment, Shut, Story, Wrote
 from harness.timeline import Event
 
 VerdictName = Literal["pass", "fail", "inconclusive"]
@@ -153,7 +153,7 @@ def _check_course(plan: Plan, story: Story) -> None:
     _check_false_alarm(plan, story)
     for index, fault in enumerate(plan.scenario.faults):
         _check_in_place(plan, story, index, fault)
-    _check_writes(plan, story)
+    _check_deeds(plan, story)
     _check_kind(plan, story)
     _check_claimed_window(plan, story)
     _check_prediction(plan, story)
@@ -227,26 +227,43 @@ def _check_in_place(plan: Plan, story: Story, index: int, fault: AnyFault) -> No
             raise _Inconclusive(f"{name} was never healed, planned for {_s(until_ns)} after arming")
 
 
-def _check_writes(plan: Plan, story: Story) -> None:
-    """Whether the data was written, and in time."""
+def _check_deeds(plan: Plan, story: Story) -> None:
+    """Whether data was written and a direction shut, and in time."""
     for side in SIDES:
+        end = plan.scenario.endpoint(side)
         written = [fact for fact in story.writes if fact.what.side == side]
-        for number, at_s in enumerate(plan.scenario.endpoint(side).writes_at_s):
-            planned_ns = round(at_s * 1e9)
-            if story.end is not None and story.since_armed(story.end.t_ns) <= planned_ns:
+        for number, at_s in enumerate(end.writes_at_s):
+            if not _is_due(story, at_s):
                 break
-            what = f"write {number} of the {side}"
-            if number >= len(written):
-                raise _Inconclusive(f"{what} never happened, planned for {_s(planned_ns)} after arming")
-            since_ns = story.since_armed(written[number].t_ns)
-            done_ns = since_ns + written[number].what.took_ns
-            allowed_ns = planned_ns + plan.machine.oracle.injection_ns
-            if since_ns < planned_ns or done_ns - story.took_ns > allowed_ns:
-                planned = f"planned for {_s(planned_ns)} to {_s(allowed_ns)}{_BUSY}"
-                raise _Inconclusive(f"{what} came {_s(since_ns)} after arming, {planned}")
-            if not written[number].what.written:
-                raise _Inconclusive(f"{what} failed: the socket took no data")
+            wrote = _check_deed(plan, story, written[number : number + 1], at_s, f"write {number} of the {side}")
+            if not wrote.written:
+                raise _Inconclusive(f"write {number} of the {side} failed: the socket took no data")
             _check_round_trip(plan, story)
+        if end.shuts_at_s is not None and _is_due(story, end.shuts_at_s):
+            shut = [fact for fact in story.shuts if fact.what.side == side]
+            if not _check_deed(plan, story, shut, end.shuts_at_s, f"shutdown of the {side}").done:
+                raise _Inconclusive(f"shutdown of the {side} failed: the socket was not connected any more")
+
+
+def _is_due(story: Story, at_s: float) -> bool:
+    return story.end is None or story.since_armed(story.end.t_ns) > round(at_s * 1e9)
+
+
+D = TypeVar("D", Wrote, Shut)
+
+
+def _check_deed(plan: Plan, story: Story, found: Sequence[Fact[D]], at_s: float, what: str) -> D:
+    """What the program did at its moment."""
+    planned_ns = round(at_s * 1e9)
+    if not found:
+        raise _Inconclusive(f"{what} never happened, planned for {_s(planned_ns)} after arming")
+    since_ns = story.since_armed(found[0].t_ns)
+    done_ns = since_ns + found[0].what.took_ns
+    allowed_ns = planned_ns + plan.machine.oracle.injection_ns
+    if since_ns < planned_ns or done_ns - story.took_ns > allowed_ns:
+        planned = f"planned for {_s(planned_ns)} to {_s(allowed_ns)}{_BUSY}"
+        raise _Inconclusive(f"{what} came {_s(since_ns)} after arming, {planned}")
+    return found[0].what
 
 
 def _check_round_trip(plan: Plan, story: Story) -> None:

@@ -8,10 +8,11 @@ from typing import Literal
 import msgspec
 
 from harness.errors import MISSING, ScenarioError, UsageError
-from harness.faults import AddressRemoved, AnyFault, FirewallFlush, LinkDown, Route
+from harness.faults import AnyFault
 from harness.faults.base import other
-from harness.lab.topology import SIDES, Side, layout
+from harness.lab.topology import SIDES, Side
 from harness.loader import checked
+from harness.meaning import ESTABLISHED_S, effects_on, fills, refuse_uncovered
 from harness.oracle import established, handshake, zerowindow
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
@@ -31,12 +32,6 @@ LONGEST_RTT_MS = 3
 """Real time: the longest round trip of a handshake between two namespaces, on a busy machine."""
 VIRTUAL_INJECTION_NS = 5_000_000
 """Virtual time: how long the kernel itself may take to carry out a fault, waiting for its own grace periods (RCU)."""
-LEAST_SEGMENT = 28
-"""Octets of an MTU of 68, that of blackhole_netdev, without IPv4 and TCP headers."""
-SMALL_BUFFER = 16384
-"""Octets that a receive buffer may have for how long it takes to fill to be known."""
-MUCH_MORE = 4
-"""What is written is more than so many times the buffer: the kernel doubles what was asked for."""
 ONE_SEGMENT = 1000
 """Octets that fit into one segment whatever the options: less than the smallest MSS of these links, 1428."""
 VIRTUAL_WRITE_NS = 20_000
@@ -49,8 +44,6 @@ LEAST_PERIOD = 8**4
 """In jiffies: that of the longest retransmission timeout, 120 s, up to HZ=2000."""
 FIRST_JIFFIES_S = 300
 """So long before its first wrap the kernel's count of jiffies begins (INIT_JIFFIES, include/linux/jiffies.h)."""
-ESTABLISHED_S = 432_000.0
-"""nf_conntrack_tcp_timeout_established."""
 GRACE_NS = 2_000_000_000
 """How long after the last acceptable moment the run goes on watching, so that "late" can be told from "never"."""
 
@@ -130,27 +123,6 @@ def settings_of(scenario: Scenario, side: Side) -> Settings:
     return Settings(idle_s=alive.idle_s, interval_s=alive.interval_s, count=alive.count, user_timeout_ms=timeout_ms)
 
 
-def effects_on(scenario: Scenario, side: Side) -> tuple[Effect, ...]:
-    """What the faults mean to a side, those of middleboxes in the order in which its segments meet them.
-
-    A NAT is a middlebox by itself, with the time that Linux gives an established flow; for what the server sends after
-    that it has no mapping, and answers with RST.
-    """
-    where = layout(scenario.topology)
-    order = list(where.host_names) if side == "client" else list(reversed(where.host_names))
-
-    def place(fault: AnyFault) -> int:
-        return min((order.index(host) for host in fault.hosts(where) if host in order), default=0)
-
-    standing = sorted((fault for fault in scenario.faults if fault.standing), key=place)
-    timed = [fault for fault in scenario.faults if not fault.standing]
-    effects = [effect for fault in (*standing, *timed) for effect in fault.effects(where, side)]
-    translated = any(host.translates for host in where.hosts) and side == "server"
-    if translated and not any(effect.mechanism == "expires" for effect in effects):
-        effects.append(Effect(mechanism="expires", timeout_s=ESTABLISHED_S, then="reset"))
-    return tuple(effects)
-
-
 def make(scenario: Scenario, machine: MachineFacts) -> Plan:
     """Resolve a scenario. Raises ScenarioError where it expects what cannot be judged."""
     kernel = machine.oracle
@@ -182,9 +154,7 @@ def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
     horizon_ns = _horizon_ns(scenario, settings, machine, effects)
     prediction, unpredictable = None, None
     try:
-        _refuse_two_clocks(scenario)
-        _refuse_small_segments(scenario)
-        _refuse_first_word(scenario)
+        refuse_uncovered(scenario)
         prediction = _predict(scenario, settings, kernel, effects, horizon_ns)
     except Unpredictable as reason:
         unpredictable = str(reason)
@@ -208,7 +178,7 @@ def _predict(
     side = scenario.expect.side
     if scenario.state == "connecting":
         return _predict_connecting(settings, machine, effects, horizon_ns)
-    if _fills(scenario, side):
+    if fills(scenario, side):
         (write_ns,) = _moments_ns(scenario, side)
         if settings.keepalive and write_ns >= settings.idle_s * 1_000_000_000:
             raise Unpredictable("keepalive probes before the write that fills the peer's buffer")
@@ -230,16 +200,6 @@ def _predict(
         echoes=side == "client",
         shuts_ns=None if shuts_at_s is None else round(shuts_at_s * 1e9),
     )
-
-
-def _fills(scenario: Scenario, side: Side) -> bool:
-    """Whether one write fills the small buffer of a peer that does not read, and more waits."""
-    writer, peer = scenario.endpoint(side), scenario.endpoint(other(side))
-    buffer = peer.receive_buffer_bytes
-    happens_more = peer.writes_at_s or writer.shuts_at_s is not None or peer.shuts_at_s is not None
-    if peer.reads or not 0 < buffer <= SMALL_BUFFER or happens_more:
-        return False
-    return len(writer.writes_at_s) == 1 and writer.write_bytes > MUCH_MORE * buffer
 
 
 def _moments_ns(scenario: Scenario, side: Side) -> tuple[int, ...]:
@@ -274,7 +234,7 @@ def _horizon_ns(
     writes += [end.shuts_at_s for end in (scenario.client, scenario.server) if end.shuts_at_s is not None]
     most_ns, side = _longest_detection_ns(settings, machine), scenario.expect.side
     if writes or scenario.state == "connecting":
-        most_ns += max(longest_ns(settings, machine.hz), zerowindow.LONGEST_NS if _fills(scenario, side) else 0)
+        most_ns += max(longest_ns(settings, machine.hz), zerowindow.LONGEST_NS if fills(scenario, side) else 0)
     return round(max(last_change_s, *writes, 0.0) * 1e9) + most_ns
 
 
@@ -290,49 +250,6 @@ def _longest_detection_ns(settings: Settings, machine: MachineFacts) -> int:
     rounding = established.phases(settings, machine.hz)
     jiffies = idle + rounding + (settings.count + 1) * (interval + rounding)
     return jiffies * tick + settings.user_timeout_ms * 1_000_000 + machine.oracle.injection_ns
-
-
-def _refuse_two_clocks(scenario: Scenario) -> None:
-    """Raise Unpredictable where the other side's own keepalive decides as well.
-
-    Its probes refresh a firewall's state; where they can still arrive, so can the RST with which it gives up.
-    """
-    side = scenario.expect.side
-    if scenario.endpoint(other(side)).keepalive_settings is None:
-        return
-    silent = {"lost", "lost-locally", "peer-forgot", "peer-closed", "peer-frozen"}
-    both_ways = all(
-        effect.mechanism in silent and effect.until_s is None
-        for view in (side, other(side))
-        for effect in effects_on(scenario, view)
-    )
-    if not both_ways:
-        raise Unpredictable(f"the {other(side)}'s keepalive is on too, and its probes or RST may pass")
-
-
-def _refuse_small_segments(scenario: Scenario) -> None:
-    """Raise Unpredictable where a write is more than one segment because its own route was gone before.
-
-    The route's device is then blackhole_netdev, whose MTU of 68 octets counts until the next segment is sent
-    (tcp_output.c:tcp_current_mss): several segments have their loss probe after two jiffies instead of 200 ms.
-    """
-    side = scenario.expect.side
-    end = scenario.endpoint(side)
-    if end.write_bytes <= LEAST_SEGMENT or not end.writes_at_s:
-        return
-    own = (LinkDown, AddressRemoved, Route)
-    gone_s = [fault.at_s for fault in scenario.faults if isinstance(fault, own) and fault.on == side]
-    if gone_s and min(gone_s) < max(end.writes_at_s):
-        raise Unpredictable(f"its own route was gone, and so more than {LEAST_SEGMENT} octets are several segments")
-
-
-def _refuse_first_word(scenario: Scenario) -> None:
-    """Raise Unpredictable where the server may be the first to write after a NAT has forgotten its mappings."""
-    where = layout(scenario.topology)
-    for fault in scenario.faults:
-        loose = isinstance(fault, FirewallFlush) and fault.pickup == "loose" and where.host(fault.on).translates
-        if loose and any(at_s >= fault.at_s for at_s in scenario.server.writes_at_s):
-            raise Unpredictable("the NAT has forgotten its mappings, and who writes first makes other ones")
 
 
 _KIND_OF = {"detected": "detected", "eof": "eof", "survives": "quiet", "never": "quiet"}

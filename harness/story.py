@@ -60,6 +60,14 @@ class Wrote(msgspec.Struct, frozen=True):
     took_ns: Nanoseconds
 
 
+class Shut(msgspec.Struct, frozen=True):
+    """A side shut its writing direction, or could not; the call took `took_ns`."""
+
+    side: Side
+    done: bool
+    took_ns: Nanoseconds
+
+
 class OfFault(msgspec.Struct, frozen=True):
     """Something about a fault, by its index in the scenario."""
 
@@ -117,6 +125,7 @@ _KINDS: dict[str, type[msgspec.Struct]] = {
     "subject.eof": Eof,
     "subject.alive": Alive,
     "subject.wrote": Wrote,
+    "subject.shut": Shut,
     "fault.injected": Injected,
     "fault.evidence": Proof,
     "fault.healed": Healed,
@@ -157,6 +166,7 @@ class Story:
         self.end = next(_of(mine, Noticed), None)
         self.alive = next(_of(facts, Alive), None)
         self.writes = list(_of(facts, Wrote))
+        self.shuts = list(_of(facts, Shut))
         self.ended = next(_of(facts, Ended), None)
         self.broken = next(_of(facts, Broken), None)
         self.injected = _by_fault(_of(facts, Injected))
@@ -281,7 +291,7 @@ class Story:
         single = (self.armed, self.end, self.alive, self.broken, self.ended)
         places = [fact.place for fact in single if fact is not None]
         places += [f.place for facts in (self.injected, self.healed) for f in facts.values()]
-        places += [fact.place for fact in (*self.proofs.values(), *self.writes)]
+        places += [fact.place for fact in (*self.proofs.values(), *self.writes, *self.shuts)]
         return tuple(sorted(places))
 
 

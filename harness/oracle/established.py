@@ -101,6 +101,8 @@ class _Stretch(msgspec.Struct, frozen=True):
         """The window of each probe on the wire, and how long it is to the next; the first is nearer in some rows."""
         tick, above_ns = self.case.tick, self.case.late * self.case.tick + self.run.drift_ns
         start, below_ns = 0, self.spread_ns + 1
+        # What comes later by more than the machine is slow meets other buckets.
+        shifts_ns = 2 * self.run.drift_ns if self.run.drift_ns > self.case.machine.write_ns else 0
         if seen and seen[0] == self.run.asked[0].bucket:
             found.probes.add(0, *self.window_ns(seen[0]))
             start = 1
@@ -110,7 +112,7 @@ class _Stretch(msgspec.Struct, frozen=True):
         for index in range(len(seen) - 1):
             gap_ns = (seen[index + 1] - seen[index]) * tick
             nearer_ns = self.spread_ns - self.first_spread_ns if index < start else 0
-            found.gaps.add(index, gap_ns - nearer_ns, gap_ns)
+            found.gaps.add(index, gap_ns - nearer_ns - shifts_ns, gap_ns + shifts_ns)
 
 
 def _all_stretches(case: Case) -> Iterator[_Stretch]:

@@ -18,7 +18,8 @@ UNANSWERED_REPEATS = 3
 """nf_conntrack_tcp_max_retrans: after as many unanswered repeats a flow's timeout falls to ..."""
 UNANSWERED_TIMEOUT_S = 300
 """... nf_conntrack_tcp_timeout_max_retrans."""
-_CUTS: tuple[Mechanism, ...] = ("lost", "lost-locally", "answers-lost", "peer-forgot")
+CUTS: tuple[Mechanism, ...] = ("lost", "lost-locally", "answers-lost", "peer-forgot")
+"""Through these nothing of the connection comes."""
 
 
 class Network:
@@ -42,7 +43,7 @@ class Network:
             raise Unpredictable("one of several middleboxes resets both ends when it forgets the flow")
         if self.boxes and "challenged" in self.spans:
             raise Unpredictable("a challenge ACK may renew what a middlebox knows of the flow")
-        if any(box.then == "reset-both" for box in self.boxes) and any(self.spans.get(cut) for cut in _CUTS):
+        if any(box.then == "reset-both" for box in self.boxes) and any(self.spans.get(cut) for cut in CUTS):
             raise Unpredictable("where packets are lost decides what a middlebox that resets both ends sees")
         edges = [edge + span.unsettled_ns for spans in self.spans.values() for span in spans for edge in span.edges_ns]
         self.quiet_from_ns = max(edges, default=0) + delay_ns
@@ -55,7 +56,7 @@ class Network:
 
     def is_cut_at(self, ns: int) -> bool:
         """Whether anything stands in the way at a moment, or may."""
-        spans = (span for mechanism in _CUTS for span in self.spans.get(mechanism, []))
+        spans = (span for mechanism in CUTS for span in self.spans.get(mechanism, []))
         return any(
             span.from_ns <= ns + self.delay_ns and (span.until_ns is None or ns < span.until_ns + self.delay_ns)
             for span in spans
@@ -71,7 +72,7 @@ class Network:
 
     def changes_within(self, ns: int, length_ns: int) -> bool:
         """Whether what becomes of a segment changes in a length of time, or may."""
-        edges = (edge for mechanism in _CUTS for span in self.spans.get(mechanism, []) for edge in span.edges_ns)
+        edges = (edge for mechanism in CUTS for span in self.spans.get(mechanism, []) for edge in span.edges_ns)
         return any(ns < edge + self.delay_ns and edge <= ns + length_ns for edge in edges)
 
     def _arrives_ns(self, mechanism: Mechanism, horizon_ns: int, what: str) -> int | None:

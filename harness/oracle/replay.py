@@ -331,6 +331,8 @@ class _Replay:
         return self.case.echoes and self.exchanges > 0 and self.case.network.may_stand_still(moment)
 
     def _delayed(self, moment: Moment) -> Moment:
+        if self.case.machine.phase_ns is not None:
+            raise Unpredictable("the peer's program stands still, and its kernel acknowledges at an unknown time")
         self.delays = True
         self.course.drift_ns = moment.slack_ns + LONGEST_DELAY_NS
         return Moment(moment.ns, self.course.drift_ns)

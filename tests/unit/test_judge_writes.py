@@ -10,7 +10,7 @@ from harness.faults import Blackhole
 from harness.judge import judge
 from harness.plan import Plan
 from harness.scenario import Endpoint
-from tests.unit.timelines import SECOND, as_foreseen, changed, moved, planned, segments, without
+from tests.unit.timelines import SECOND, as_foreseen, at, changed, moved, planned, segments, without
 
 MS = 1_000_000
 
@@ -81,3 +81,43 @@ def test_what_the_oracle_has_no_model_of_needs_a_claim() -> None:
     assert again.unpredictable == "data is written again before the loss probe of what was written before"
     other = planned(Blackhole(at_s=0.5), server=Endpoint(writes_at_s=(1.0,)), **claim)
     assert other.unpredictable == "the peer writes while the path is cut: its retransmissions decide"
+
+
+def _shut() -> Plan:
+    """A direction is shut into a blackhole: the FIN is in flight."""
+    closer = Endpoint(user_timeout_s=2.0, shuts_at_s=1.0)
+    return planned(Blackhole(at_s=0.5), client=closer, outcome="detected", errno="ETIMEDOUT")
+
+
+def test_a_fin_given_up_in_its_window_passes() -> None:
+    """The shutdown is cited."""
+    plan = _shut()
+    events = as_foreseen(plan)
+    found = judge(plan, events)
+    assert found.verdict == "pass", found.reason
+    assert "subject.shut" in [events[index].kind for index in found.cites]
+
+
+def test_a_shutdown_that_never_happened_or_failed_proves_nothing() -> None:
+    """Or came at another time."""
+    plan = _shut()
+    events = as_foreseen(plan)
+    found = [
+        judge(plan, without(events, "subject.shut")),
+        judge(plan, changed(events, "subject.shut", done=False)),
+        judge(plan, moved(events, "subject.shut", SECOND + 60 * MS)),
+    ]
+    assert [each.verdict for each in found] == ["inconclusive"] * 3
+    words = ("never happened, planned for 1.000 s", "not connected any more", "too busy")
+    assert all(word in each.reason for word, each in zip(words, found, strict=True))
+
+
+def test_a_round_trip_that_was_too_long_proves_nothing() -> None:
+    """In real time the first timeout is foreseen for what a handshake may take."""
+    plan = _plan()
+    events = as_foreseen(plan)
+    asked = at(-60 * MS, "segment", "client", way="out", role="syn", flags="S")
+    answered = at(-50 * MS, "segment", "client", way="in", role="syn-ack", flags="SA")
+    found = judge(plan, [asked, answered, *events])
+    assert found.verdict == "inconclusive"
+    assert "the handshake's round trip took" in found.reason

@@ -123,7 +123,12 @@ def _faults(plan: Plan, end_ns: int) -> list[Event]:
 
 
 def _writes(plan: Plan) -> list[Event]:
+    shuts = [(side, plan.scenario.endpoint(side).shuts_at_s) for side in SIDES]
     return [
+        at(round(at_s * 1e9) + 100_000, "subject.shut", side, side=side, done=True, took_ns=1000)
+        for side, at_s in shuts
+        if at_s is not None
+    ] + [
         at(round(at_s * 1e9) + 100_000, "subject.wrote", side, side=side, written=True, took_ns=1000)
         for side in SIDES
         for at_s in plan.scenario.endpoint(side).writes_at_s

@@ -1,0 +1,114 @@
+"""What a scenario's faults mean to a side, and which scenarios no model covers, told from the scenario itself."""
+
+from __future__ import annotations
+
+from harness.faults import AddressRemoved, AnyFault, FirewallFlush, LinkDown, Route, RstInjected
+from harness.faults.base import other
+from harness.lab.topology import Side, layout
+from harness.oracle.effects import Effect, Unpredictable
+from harness.oracle.path import CUTS
+from harness.scenario import Scenario
+
+ESTABLISHED_S = 432_000.0
+"""nf_conntrack_tcp_timeout_established."""
+LEAST_SEGMENT = 28
+"""Octets of an MTU of 68, that of blackhole_netdev, without IPv4 and TCP headers."""
+SMALL_BUFFER = 16384
+"""Octets that a receive buffer may have for how long it takes to fill to be known."""
+MUCH_MORE = 4
+"""What is written is more than so many times the buffer: the kernel doubles what was asked for."""
+
+
+def effects_on(scenario: Scenario, side: Side) -> tuple[Effect, ...]:
+    """What the faults mean to a side, those of middleboxes in the order in which its segments meet them.
+
+    A NAT is a middlebox by itself, with the time that Linux gives an established flow; for what the server sends after
+    that it has no mapping, and answers with RST.
+    """
+    where = layout(scenario.topology)
+    order = list(where.host_names) if side == "client" else list(reversed(where.host_names))
+
+    def place(fault: AnyFault) -> int:
+        return min((order.index(host) for host in fault.hosts(where) if host in order), default=0)
+
+    standing = sorted((fault for fault in scenario.faults if fault.standing), key=place)
+    timed = [fault for fault in scenario.faults if not fault.standing]
+    effects = [effect for fault in (*standing, *timed) for effect in fault.effects(where, side)]
+    translated = any(host.translates for host in where.hosts) and side == "server"
+    if translated and not any(effect.mechanism == "expires" for effect in effects):
+        effects.append(Effect(mechanism="expires", timeout_s=ESTABLISHED_S, then="reset"))
+    return tuple(effects)
+
+
+def fills(scenario: Scenario, side: Side) -> bool:
+    """Whether one write fills the small buffer of a peer that does not read, and more waits."""
+    writer, peer = scenario.endpoint(side), scenario.endpoint(other(side))
+    buffer = peer.receive_buffer_bytes
+    happens_more = peer.writes_at_s or writer.shuts_at_s is not None or peer.shuts_at_s is not None
+    if peer.reads or not 0 < buffer <= SMALL_BUFFER or happens_more:
+        return False
+    return len(writer.writes_at_s) == 1 and writer.write_bytes > MUCH_MORE * buffer
+
+
+def refuse_uncovered(scenario: Scenario) -> None:
+    """Raise Unpredictable, with the reason, where no model covers what the scenario puts together."""
+    _refuse_two_clocks(scenario)
+    _refuse_small_segments(scenario)
+    _refuse_first_word(scenario)
+    _refuse_lost_rst(scenario)
+
+
+def _refuse_two_clocks(scenario: Scenario) -> None:
+    """Raise Unpredictable where the other side's own keepalive decides as well.
+
+    Its probes refresh a firewall's state; where they can still arrive, so can the RST with which it gives up.
+    """
+    side = scenario.expect.side
+    if scenario.endpoint(other(side)).keepalive_settings is None:
+        return
+    silent = {"lost", "lost-locally", "peer-forgot", "peer-closed", "peer-frozen"}
+    both_ways = all(
+        effect.mechanism in silent and effect.until_s is None
+        for view in (side, other(side))
+        for effect in effects_on(scenario, view)
+    )
+    if not both_ways:
+        raise Unpredictable(f"the {other(side)}'s keepalive is on too, and its probes or RST may pass")
+
+
+def _refuse_small_segments(scenario: Scenario) -> None:
+    """Raise Unpredictable where a write is more than one segment because its own route was gone before.
+
+    The route's device is then blackhole_netdev, whose MTU of 68 octets counts until the next segment is sent
+    (tcp_output.c:tcp_current_mss): several segments have their loss probe after two jiffies instead of 200 ms.
+    """
+    side = scenario.expect.side
+    end = scenario.endpoint(side)
+    if end.write_bytes <= LEAST_SEGMENT or not end.writes_at_s:
+        return
+    own = (LinkDown, AddressRemoved, Route)
+    gone_s = [fault.at_s for fault in scenario.faults if isinstance(fault, own) and fault.on == side]
+    if gone_s and min(gone_s) < max(end.writes_at_s):
+        raise Unpredictable(f"its own route was gone, and so more than {LEAST_SEGMENT} octets are several segments")
+
+
+def _refuse_first_word(scenario: Scenario) -> None:
+    """Raise Unpredictable where the server may be the first to write after a NAT has forgotten its mappings."""
+    where = layout(scenario.topology)
+    for fault in scenario.faults:
+        loose = isinstance(fault, FirewallFlush) and fault.pickup == "loose" and where.host(fault.on).translates
+        if loose and any(at_s >= fault.at_s for at_s in scenario.server.writes_at_s):
+            raise Unpredictable("the NAT has forgotten its mappings, and who writes first makes other ones")
+
+
+def _refuse_lost_rst(scenario: Scenario) -> None:
+    """Raise Unpredictable where a forged RST may itself be lost on its way to the peer."""
+    where, side = layout(scenario.topology), scenario.expect.side
+    for forged in scenario.faults:
+        if not isinstance(forged, RstInjected) or forged.toward == side:
+            continue
+        others = (fault for fault in scenario.faults if fault is not forged)
+        for effect in (effect for fault in others for effect in fault.effects(where, side)):
+            over = effect.until_s is not None and effect.until_s <= forged.at_s
+            if effect.mechanism in CUTS and effect.from_s <= forged.at_s and not over:
+                raise Unpredictable("the forged RST may be lost on its way to the peer")
