@@ -1,4 +1,4 @@
-"""What the oracle says of an idle connection, against measured windows, plain replays and closed formulas."""
+"""What the oracle says of an idle established connection, against measured windows, replays and closed formulas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keepalive oracle against replays of every arming instant: exact, and no wider."""
+"""The oracle on idle established connections against replays of every arming instant: exact, and no wider."""
 
 from __future__ import annotations
 
