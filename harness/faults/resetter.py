@@ -1,7 +1,8 @@
 """A middlebox's RST to both ends of an idle connection, `timeout_s` after the last packet that it passed on.
 
 A program of its own on a host that forwards: `python -I -S resetter.py ROOT JSON`, with ROOT the folder of the package
-and JSON {"timeout_s": S}; standard library alone. It prints "ready", then a line of JSON for each connection reset.
+and JSON {"timeout_s": S}. It loads the standard library and `harness.alarm`, nothing else, and prints "ready", then a
+line of JSON for each connection reset.
 
 A packet is passed on when it leaves the host. Time counts from when the program has seen that, on CLOCK_MONOTONIC, and
 an RST has the very sequence number that its receiver expects next, the one it acknowledged last (RFC 9293, 3.10.7.4;

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -25,6 +27,7 @@ KIND_OF = {"detected": "detected", "eof": "eof", "survives": "quiet", "never": "
 TOPICS = {"defaults", "firewall", "host", "icmp", "link", "outcomes", "published", "settings", "survival", "transport"}
 LONGEST_SUMMARY = 120
 LONG_S = 60.0
+README = Path(__file__).parents[2] / "README.md"
 
 
 @functools.cache
@@ -42,6 +45,7 @@ def comments(name: str) -> list[str]:
     return [line for line in lines if line.startswith("# ")]
 
 
+@functools.cache
 def planned(name: str, hz: int, clock: Clock) -> Plan:
     """The plan of a scenario on a machine."""
     scenario = next(scenario for scenario in catalogue() if scenario.name == name)
@@ -90,6 +94,14 @@ def test_the_oracle_shares_the_claim(name: str, hz: int, clock: Clock) -> None:
     short_ns = math.ceil(expect.window_s[0]) * SHORT_OF_A_SECOND_NS if hz == 300 else 0
     assert round(expect.window_s[0] * 1e9) <= lo + short_ns
     assert hi <= round(expect.window_s[1] * 1e9)
+
+
+def test_the_readme_counts_right() -> None:
+    """How many scenarios there are, and how many of them the oracle has no model of."""
+    said = re.search(r"holds (\d+) scenarios, all but (\d+) of", " ".join(README.read_text().split()))
+    assert said is not None
+    unpredicted = sum(planned(name, 1000, "virtual").prediction is None for name in NAMES)
+    assert [int(number) for number in said.groups()] == [len(NAMES), unpredicted]
 
 
 @pytest.mark.parametrize("name", NAMES)

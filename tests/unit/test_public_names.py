@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import harness
+from harness.faults import AnyFault
 
 HEAVY = {"asyncio", "msgspec", "pyroute2", "pytest", "rich", "hypothesis", "docker"}
 
@@ -24,6 +25,11 @@ def test_public_names_are_sorted_and_said_once() -> None:
     """`__all__` is in order, without repeats, and says where each name lives."""
     assert list(harness.__all__) == sorted(set(harness.__all__))
     assert set(harness.__all__) == set(harness._HOMES)
+
+
+def test_every_fault_is_a_public_name() -> None:
+    """What a scenario file can name, Python can too."""
+    assert {fault.__name__ for fault in AnyFault.__args__} <= set(harness.__all__)
 
 
 @pytest.mark.parametrize("name", harness.__all__)
