@@ -163,10 +163,25 @@ def _add_predict(add: Callable[..., argparse.ArgumentParser]) -> None:
         help="another system's keepalive, as its source or manual documents it, not measured (example: --system aix)",
     )
     predict.add_argument(
-        "--idle", metavar="S", type=int, help="TCP_KEEPIDLE in seconds, 1 to 32767 (example: --idle 60)"
+        "--idle",
+        metavar="S",
+        type=float,
+        help="TCP_KEEPIDLE in whole seconds, 1 to 32767, default 7200; with --system in multiples of its unit "
+        "(example: --idle 60)",
     )
-    predict.add_argument("--interval", metavar="S", type=int, help="TCP_KEEPINTVL in seconds (example: --interval 10)")
-    predict.add_argument("--count", metavar="N", type=int, help="TCP_KEEPCNT, 1 to 127 (example: --count 3)")
+    predict.add_argument(
+        "--interval",
+        metavar="S",
+        type=float,
+        help="TCP_KEEPINTVL, as --idle, default 75; AIX counts in 0.5 s, Windows in 0.001 s (example: --interval 10)",
+    )
+    predict.add_argument("--count", metavar="N", type=int, help="TCP_KEEPCNT, 1 to 127, default 9 (example: --count 3)")
+    predict.add_argument(
+        "--answered",
+        metavar="N",
+        type=int,
+        help="with --state zero-window: window probes answered before the peer died, default 0 (example: --answered 5)",
+    )
     predict.add_argument(
         "--user-timeout",
         metavar="S",
@@ -236,6 +251,7 @@ def _plans(words: Sequence[str], kernel: Kernel | None = None, *, patience_s: in
 
 
 def _run(options: argparse.Namespace) -> int:
+    started = time.monotonic()
     kernel = _kernel_of(options) if options.clock == "virtual" else None
     unasked = not options.words and kernel is None
     plans = _plans(options.words, kernel, patience_s=PATIENCE_S if unasked else None)
@@ -246,7 +262,6 @@ def _run(options: argparse.Namespace) -> int:
 
     stream = sys.stderr if options.json == "-" else sys.stdout
     longest_s = max(plan.watch_ns for plan in plans) / 1e9
-    started = time.monotonic()
     with text.Progress(len(plans), longest_s) as progress:
         results = batch.run(plans, out, progress, _venue(kernel, options.jobs))
     verdicts = [result.verdict for result in results]
@@ -372,10 +387,13 @@ def _predict(options: argparse.Namespace) -> int:
     from harness.report import prediction, states
 
     if options.system != "linux":
-        if options.state != "idle" or options.user_timeout or options.hz or options.rtt:
+        others = options.user_timeout, options.hz, options.rtt, options.answered is not None
+        if options.state != "idle" or any(others):
             raise UsageError(f"--system {options.system}: expected --idle, --interval and --count only")
         system = forecast.of_system(options.system, options.idle, options.interval, options.count)
         return _print(options, states.system_as_json(system), states.describe_system(system))
+    if options.answered is not None and options.state != "zero-window":
+        raise UsageError(f"--answered: expected --state zero-window with it, found --state {options.state}")
     given = [name for name in ("idle", "interval", "count") if getattr(options, name) is not None]
     if options.state != "idle":
         if given:
@@ -383,12 +401,23 @@ def _predict(options: argparse.Namespace) -> int:
         if options.state in ("accepting", "closing"):
             kept = forecast.of_left(options.state, options.user_timeout, options.rtt, options.hz)
             return _print(options, states.kept_as_json(kept), states.describe_kept(kept))
-        giving = forecast.of_state(options.state, options.user_timeout, options.rtt, options.hz)
+        giving = forecast.of_state(options.state, options.user_timeout, options.rtt, options.hz, options.answered or 0)
         return _print(options, states.as_json(giving), states.describe(giving))
-    if len(given) < 3 or options.rtt:
-        raise UsageError("--state idle: expected --idle, --interval and --count, and no --rtt")
-    found = forecast.of_options(options.idle, options.interval, options.count, options.user_timeout, options.hz)
+    if options.rtt:
+        raise UsageError("--rtt: expected none with --state idle, where no round trip is waited for")
+    idle_s, interval_s = _whole("--idle", options.idle, 7200), _whole("--interval", options.interval, 75)
+    count = 9 if options.count is None else options.count
+    found = forecast.of_options(idle_s, interval_s, count, options.user_timeout, options.hz)
     return _print(options, prediction.as_json(found), prediction.describe(found))
+
+
+def _whole(option: str, seconds: float | None, default: int) -> int:
+    """What Linux takes. Raises UsageError."""
+    if seconds is None:
+        return default
+    if not seconds.is_integer():
+        raise UsageError(f"{option}: expected whole seconds, as Linux takes them, found {seconds:g}")
+    return int(seconds)
 
 
 def _print(options: argparse.Namespace, json: bytes, text: str) -> int:

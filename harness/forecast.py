@@ -16,6 +16,10 @@ from harness.oracle.systems import SYSTEMS, Name, System
 
 State = Literal["in-flight", "connecting", "zero-window"]
 Left = Literal["accepting", "closing"]
+MOST_S = 2_147_483
+"""For other systems' settings: what 31 bits of milliseconds hold, a limit of this harness."""
+MOST_PROBES = 1000
+"""The same for their number."""
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,11 +80,15 @@ def check_hz(hz: int | None) -> None:
 
 
 class Giving(msgspec.Struct, frozen=True, kw_only=True):
-    """When a sender that gets no answer gives up, in a state of the connection; `rtt_ms`: its measured round trip."""
+    """When a sender that gets no answer gives up, in a state of the connection; `rtt_ms`: its measured round trip.
+
+    `answered`: so many window probes were answered before, and times count from the last of them.
+    """
 
     state: State
     user_timeout_s: float
     rtt_ms: float
+    answered: int = 0
     hz: int
     hz_source: str
     prediction: Prediction
@@ -91,8 +99,9 @@ class Giving(msgspec.Struct, frozen=True, kw_only=True):
         return self.prediction.outcomes[0]
 
 
-def of_state(state: State, user_timeout_s: float, rtt_ms: float, hz: int | None) -> Giving:
-    """Predict for plain numbers. Raises UsageError."""
+def of_state(state: State, user_timeout_s: float, rtt_ms: float, hz: int | None, answered: int = 0) -> Giving:
+    """Predict for plain numbers; `answered` in window probes. Raises UsageError."""
+    _check_answered(state, answered, user_timeout_s)
     check_user_timeout(user_timeout_s)
     check_hz(hz)
     check_rtt(rtt_ms)
@@ -102,7 +111,7 @@ def of_state(state: State, user_timeout_s: float, rtt_ms: float, hz: int | None)
     if state == "connecting":
         prediction = handshake.predict(settings.user_timeout_ms, machine)
     elif state == "zero-window":
-        prediction = zerowindow.predict(settings.user_timeout_ms, machine)
+        prediction = zerowindow.predict(settings.user_timeout_ms, machine, answered)
     else:
         lost = (Effect(mechanism="lost"),)
         horizon_ns = longest_ns(settings, machine.hz)
@@ -111,14 +120,29 @@ def of_state(state: State, user_timeout_s: float, rtt_ms: float, hz: int | None)
         state=state,
         user_timeout_s=user_timeout_s,
         rtt_ms=rtt_ms,
+        answered=answered,
         hz=machine.hz,
         hz_source="--hz" if hz else found.hz_source,
         prediction=prediction,
     )
 
 
+def _check_answered(state: State, answered: int, user_timeout_s: float) -> None:
+    if answered and state != "zero-window":
+        raise UsageError(f"--answered: expected --state zero-window with it, found --state {state}")
+    if answered < 0:
+        raise UsageError(f"--answered: expected a number of window probes from 0 on, found {answered}")
+    if answered and user_timeout_s:
+        raise UsageError(
+            "--answered: expected no --user-timeout with it, which counts from the first probe, answered or not"
+        )
+
+
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that the kernel does or gives up, in nanoseconds after the origin, and the rule behind it."""
+    """One thing that the kernel does or gives up, in nanoseconds after the origin, and the rule behind it.
+
+    No `why`: a repetition, whose rule its distance from the one before it tells.
+    """
 
     what: str
     window_ns: tuple[int, int]
@@ -160,7 +184,7 @@ def of_left(state: Left, user_timeout_s: float, rtt_ms: float, hz: int | None) -
 
 def _accepting(machine: Machine) -> tuple[Step, ...]:
     request = handshake.answering(machine)
-    steps = [Step(what=f"SYN-ACK sent again, {n}.", window_ns=each) for n, each in enumerate(request.resent_ns, 1)]
+    steps = [Step(what=f"SYN-ACK {n + 1}", window_ns=each) for n, each in enumerate(request.resent_ns, 1)]
     return (*steps, Step(what="request forgotten", window_ns=request.forgotten_ns, why=request.why))
 
 
@@ -168,13 +192,21 @@ def _closing(machine: Machine, user_timeout_ms: int) -> tuple[Step, ...]:
     orphan = closing.fin_wait1(machine, user_timeout_ms)
     owned = closing.fin_wait1(machine, user_timeout_ms, orphan=False)
     half, last = closing.fin_wait2(machine), closing.time_wait(machine)
+    # The socket that still has its owner repeats the FIN as the orphan does, and goes on when that is gone.
+    repeats = [Step(what=_fin(n, len(orphan.resent_ns)), window_ns=each) for n, each in enumerate(owned.resent_ns)]
     return (
-        *(Step(what=f"FIN sent again, {n}.", window_ns=each) for n, each in enumerate(orphan.resent_ns, 1)),
+        *repeats[: len(orphan.resent_ns)],
         Step(what="close: socket gone", window_ns=orphan.over_ns, why=orphan.why),
+        *repeats[len(orphan.resent_ns) :],
         Step(what="shutdown: ETIMEDOUT", window_ns=owned.over_ns, why=owned.why),
         Step(what="in FIN_WAIT2", window_ns=half.over_ns, why=f"{half.why}; counted from the FIN's ACK"),
         Step(what="in TIME_WAIT", window_ns=last.over_ns, why=f"{last.why}; counted from the peer's FIN"),
     )
+
+
+def _fin(place: int, shared: int) -> str:
+    what = f"retransmission {place}" if place else "loss probe"
+    return f"FIN, {what}{'' if place < shared else ' (shutdown)'}"
 
 
 class Documented(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,8 +240,16 @@ def of_system(name: Name, idle_s: float | None, interval_s: float | None, count:
         "--count": facts.count if count is None else count,
     }
     for option, value in chosen.items():
-        if value <= 0:
-            raise UsageError(f"{option}: expected more than 0, found {value:g}")
+        most, unit = (MOST_PROBES, "probes") if option == "--count" else (MOST_S, "seconds")
+        if not 0 < value <= most:
+            raise UsageError(f"{option}: expected more than 0 and at most {most} {unit}, found {value:g}")
+    for option in ("--idle", "--interval"):
+        units = chosen[option] / facts.unit_s
+        if abs(units - round(units)) > 1e-6:
+            raise UsageError(
+                f"{option}: expected a multiple of {facts.unit_s:g} s, the unit of {facts.title}, "
+                f"found {chosen[option]:g}"
+            )
     return Documented(
         system=name, idle_s=chosen["--idle"], interval_s=chosen["--interval"], count=int(chosen["--count"])
     )

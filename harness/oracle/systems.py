@@ -1,6 +1,7 @@
 """Keepalive on other systems: what their sources and manuals document. Nothing here has been measured by this project.
 
-No timer wheel is modelled: these are the formulas, to be read as "not before". Linux is `harness.oracle.keepalive`.
+No timer wheel is modelled: these are the formulas, to be read as "not before". Linux is
+`harness.oracle.established`.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ SYSTEMS: dict[Name, System] = {
         count=8,
         unit_s=0.5,
         error="ETIMEDOUT",
-        source="no: tcp_keepidle 14400, tcp_keepintvl 150, tcp_keepcnt 8, in half-seconds; one published capture",
+        source="the no command: tcp_keepidle 14400, tcp_keepintvl 150 (half-seconds), tcp_keepcnt 8; one capture",
         extra_probes=1,
         remark="the capture shows one probe more than the count, each repeating the last octet sent, and then an RST",
     ),

@@ -50,7 +50,7 @@ def predict(user_timeout_ms: int, machine: Machine, answered: int = 0, retries: 
         window = begun.window_ns(begun.probes.at(last))
         latest_ns = max(latest_ns, window[1])
         found.add("detected", "ETIMEDOUT", window, sent=last, seen=last, why=why)
-        begun.gather(found, last)
+        begun.gather(found, last, MAX_PROBE_WINDOWS)
     return found.prediction(2 * latest_ns + 10_000_000_000, "probe")
 
 
@@ -160,11 +160,12 @@ class _Begun(msgspec.Struct, frozen=True):
         tick = self.timer.tick
         return bucket * tick - self.latest_ns - 1, (bucket + self.late) * tick - self.earliest_ns
 
-    def gather(self, found: Gathering, number: int) -> None:
-        """So many probes on the wire; where their distances double no more one is like the other."""
+    def gather(self, found: Gathering, number: int, listed: int = 0) -> None:
+        """So many probes on the wire, with windows of `listed`; 0: until their distances double no more."""
         tick, before = self.timer.tick, 0
         earliest_ns, latest_ns = self.earliest_ns - self.late * tick, self.latest_ns + 1
-        for place, bucket in enumerate(self.probes.early[: min(number, MAX_PROBE_WINDOWS)]):
+        for place in range(min(number, listed or min(len(self.probes.early), MAX_PROBE_WINDOWS))):
+            bucket = self.probes.at(place)
             found.probes.add(place, bucket * tick - latest_ns, bucket * tick - earliest_ns)
             if before:
                 found.gaps.add(place - 1, (bucket - before) * tick, (bucket - before) * tick)

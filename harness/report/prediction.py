@@ -8,9 +8,10 @@ import msgspec
 
 from harness.forecast import Forecast
 from harness.lab.topology import SIDES
-from harness.oracle.prediction import NOUNS, Outcome
+from harness.oracle.prediction import NOUNS, Outcome, Prediction
 from harness.oracle.timerwheel import granularity, tick_ns
 from harness.plan import MachineFacts, Plan
+from harness.scenario import Endpoint
 
 
 def describe(forecast: Forecast) -> str:
@@ -51,7 +52,20 @@ def _happening(forecast: Forecast, idle_bucket_s: float, interval_bucket_s: floa
         for number, each in enumerate(forecast.prediction.probe_windows_ns, start=1)
     ]
     rows[0] = rows[0][0], "probe 1", f"idle {settings.idle_s} s, in buckets of {idle_bucket_s:g} s"
-    return [*rows, (outcome.window_ns, outcome.errno or "", outcome.why)]
+    return [*rows, *rest(forecast.prediction, "probes"), (outcome.window_ns, outcome.errno or "", outcome.why)]
+
+
+def rest(prediction: Prediction, noun: str, before: int = 0) -> list[Row]:
+    """One row for all that is sent beyond the windows that a prediction lists; the first `before` have other names."""
+    outcome, windows = prediction.outcomes[0], prediction.probe_windows_ns
+    listed, most = len(windows), outcome.probes[1]
+    if most <= listed or not prediction.probe_gaps_ns or outcome.window_ns is None:
+        return []
+    least_ns, most_ns = prediction.probe_gaps_ns[-1]
+    latest_ns = min(windows[-1][1] + (most - listed) * most_ns, outcome.window_ns[1])
+    apart = f"{least_ns / 1e9:.3f} s" if least_ns == most_ns else window((least_ns, most_ns))
+    what = f"{noun} {listed + 1 - before} to {most - before}"
+    return [((windows[-1][0] + least_ns, latest_ns), what, f"{apart} apart")]
 
 
 def table(rows: list[Row]) -> list[str]:
@@ -94,10 +108,11 @@ def describe_plan(plan: Plan) -> str:
         f"  machine     {_machine(machine)}",
         f"  topology    {scenario.topology.kind}, {scenario.topology.family}; the {scenario.expect.side} observes",
     ]
-    lines += [f"  fault       {_fault(fault)}" for fault in scenario.faults]
+    lines += [f"  state       {scenario.state}"] if scenario.state != "established" else []
     for side in SIDES:
-        writes = scenario.endpoint(side).writes_at_s
-        lines += [f"  write       by the {side}, {at_s:g} s after arming" for at_s in writes]
+        chosen = _endpoint(scenario.endpoint(side))
+        lines += [f"  {side:<11} {chosen}"] if chosen else []
+    lines += [f"  fault       {_fault(fault)}" for fault in scenario.faults]
     lines.append(f"  claim       {_claim(plan)}")
     for outcome in plan.prediction.outcomes if plan.prediction is not None else ():
         what = outcome.errno or {"eof": "end of file", "quiet": "nothing noticed"}[outcome.kind]
@@ -125,6 +140,22 @@ def _machine(machine: MachineFacts) -> str:
     return f"Linux {machine.kernel}, HZ={machine.hz} ({machine.hz_source}), {machine.cpus} CPUs, {machine.clock} time"
 
 
+def _endpoint(endpoint: Endpoint) -> str:
+    """What is not as it is by default; keepalive with all of its settings."""
+    parts = []
+    alive = endpoint.keepalive_settings
+    if alive is not None:
+        parts.append(f"keepalive idle_s={alive.idle_s} interval_s={alive.interval_s} count={alive.count}")
+    for field in msgspec.structs.fields(Endpoint):
+        value = getattr(endpoint, field.name)
+        if field.name == "keepalive" or value == field.default:
+            continue
+        if isinstance(value, tuple):
+            value = f"[{', '.join(f'{each:g}' for each in value)}]"
+        parts.append(f"{field.name}={str(value).lower() if isinstance(value, bool) else value}")
+    return ", ".join(parts)
+
+
 def _fault(fault: msgspec.Struct) -> str:
     fields = msgspec.to_builtins(fault)
     kind = fields.pop("kind")
@@ -140,6 +171,8 @@ def _claim(plan: Plan) -> str:
         parts.append(f"{expect.window_s[0]:g} to {expect.window_s[1]:g} s after {expect.origin}")
     if expect.bound_s is not None:
         parts.append(f"within {expect.bound_s:g} s")
+    if expect.window == "exact":
+        parts.append(f"(window=exact, phase_ns={expect.phase_ns})")
     return " ".join(filter(None, parts))
 
 

@@ -7,19 +7,21 @@ from typing import Any
 
 import msgspec
 
-from harness.forecast import Documented, Giving, Kept, State
-from harness.report.prediction import Row, span, table, window
+from harness.forecast import Documented, Giving, Kept, Left, State
+from harness.report.prediction import Row, rest, span, table, window
 
-_SENT = {"in-flight": "data", "connecting": "SYN", "zero-window": "probe"}
+_SENT = {"in-flight": "data sent again", "connecting": "SYN sent again", "zero-window": "probes sent"}
 _ORIGIN = {
     "in-flight": "after the write",
     "connecting": "after the call of connect",
     "zero-window": "after the timer was set",
 }
-_FIRST = {
+_FIRST: dict[State | Left, str] = {
     "in-flight": "200 ms (TCP_RTO_MIN) and the round trip",
     "connecting": "1 s (TCP_TIMEOUT_INIT, RFC 6298 section 2.1)",
     "zero-window": "200 ms (TCP_RTO_MIN) and the round trip",
+    "accepting": "1 s (TCP_TIMEOUT_INIT, RFC 6298 section 2.1)",
+    "closing": "200 ms (TCP_RTO_MIN) and the round trip",
 }
 LONGEST_NS = 119_000_000_000
 """Nothing but TCP_RTO_MAX, 120 s, is longer."""
@@ -27,7 +29,7 @@ LONGEST_NS = 119_000_000_000
 
 def describe(giving: Giving) -> str:
     """For people."""
-    outcome, origin = giving.outcome, _ORIGIN[giving.state]
+    outcome, origin = giving.outcome, _origin(giving)
     assert outcome.window_ns is not None
     user_timeout = f"user timeout {giving.user_timeout_s:g} s, " if giving.user_timeout_s else ""
     least, most = outcome.probes
@@ -37,8 +39,9 @@ def describe(giving: Giving) -> str:
         "",
         f"given up        {window(outcome.window_ns)} {origin}, {span(outcome.window_ns)}",
         f"errno           {outcome.errno}, because {outcome.why}",
-        f"{_SENT[giving.state]} sent again ".ljust(16) + f"{times} times",
+        f"{_SENT[giving.state]:<15} {times}{'' if giving.state == 'zero-window' else ' times'}",
         "at the end      no RST is sent",
+        *_presumed(giving),
         "",
         *table(_happening(giving)),
         "",
@@ -51,6 +54,25 @@ def describe(giving: Giving) -> str:
     return "\n".join(lines)
 
 
+def _origin(giving: Giving) -> str:
+    return "after the last answered probe" if giving.answered else _ORIGIN[giving.state]
+
+
+def _presumed(giving: Giving) -> list[str]:
+    if giving.state != "zero-window":
+        return []
+    if giving.user_timeout_s:
+        return ["presumes        nothing: the user timeout counts from the first probe, answered or not"]
+    if giving.answered:
+        return [
+            f"presumes        that the peer answered {giving.answered} window probe(s) and died right after the last"
+        ]
+    return [
+        "presumes        that the peer answered no window probe; each answer before it died (--answered N) makes the",
+        "                distances longer: 16 to 33 min after the last answer",
+    ]
+
+
 def _happening(giving: Giving) -> list[Row]:
     """What is sent again when, and by which rule so long after what was sent before."""
     outcome, windows = giving.outcome, giving.prediction.probe_windows_ns
@@ -58,9 +80,17 @@ def _happening(giving: Giving) -> list[Row]:
     rows: list[Row] = []
     distances_ns = [later[0] - earlier[0] for earlier, later in itertools.pairwise(windows)]
     for number, each in enumerate(windows, start=1):
-        why = _FIRST[giving.state] if number == 1 else _rule(distances_ns[: number - 1], windows[0][0])
-        rows.append((each, _name(giving.state, number), why))
-    return [*rows, (outcome.window_ns, outcome.errno or "", outcome.why)]
+        why = _first(giving) if number == 1 else _rule(distances_ns[: number - 1], windows[0][0])
+        rows.append((each, _name(giving.state, number + giving.answered), why))
+    noun = {"in-flight": "retransmissions", "connecting": "SYNs", "zero-window": "window probes"}[giving.state]
+    before = {"in-flight": 1, "connecting": -1, "zero-window": -giving.answered}[giving.state]
+    return [*rows, *rest(giving.prediction, noun, before), (outcome.window_ns, outcome.errno or "", outcome.why)]
+
+
+def _first(giving: Giving) -> str:
+    if not giving.answered:
+        return _FIRST[giving.state]
+    return f"{_FIRST[giving.state]}, doubled for each of {giving.answered} answered, at most 120 s"
 
 
 def _name(state: State, number: int) -> str:
@@ -87,9 +117,12 @@ def as_json(giving: Giving) -> bytes:
         "state": giving.state,
         "user_timeout_s": giving.user_timeout_s,
         "rtt_ms": giving.rtt_ms,
+        **({"answered": giving.answered} if giving.state == "zero-window" else {}),
         "hz": giving.hz,
         "hz_source": giving.hz_source,
-        "origin": {"in-flight": "write", "connecting": "connect", "zero-window": "window-closed"}[giving.state],
+        "origin": "last-answered"
+        if giving.answered
+        else {"in-flight": "write", "connecting": "connect", "zero-window": "window-closed"}[giving.state],
         "window_s": [end / 1e9 for end in outcome.window_ns],
         "errno": outcome.errno,
         "retransmissions": list(outcome.probes),
@@ -101,21 +134,39 @@ def as_json(giving: Giving) -> bytes:
 
 
 def describe_kept(kept: Kept) -> str:
-    """For people: a line for each thing that happens, with the rule behind the last of its kind."""
+    """For people: a line for each thing that happens, with the rule behind it."""
     user_timeout = f"user timeout {kept.user_timeout_s:g} s, " if kept.user_timeout_s else ""
-    lines = [f"{kept.state}, {user_timeout}HZ={kept.hz} ({kept.hz_source}); seconds after the {kept.origin}", ""]
-    lines += [
-        f"{step.what:<24}{window(step.window_ns)}{f', because {step.why}' if step.why else ''}" for step in kept.steps
-    ]
-    lines += ["", "The kernel rounds each timer up to the buckets of its timer wheel (kernel/time/timer.c)."]
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            f"{kept.state}, {user_timeout}HZ={kept.hz} ({kept.hz_source}); seconds after the {kept.origin}",
+            "",
+            *table(_reasoned(kept)),
+            "",
+            "The kernel rounds each timer up to the buckets of its timer wheel (kernel/time/timer.c).",
+        ]
+    )
+
+
+def _reasoned(kept: Kept) -> list[Row]:
+    """All steps; repetitions with the rule by which they come so long after the one before."""
+    rows: list[Row] = []
+    repeated_ns: list[int] = []
+    for step in kept.steps:
+        why = step.why
+        if not why:
+            repeated_ns.append(step.window_ns[0])
+            distances_ns = [later - earlier for earlier, later in itertools.pairwise(repeated_ns)]
+            why = _rule(distances_ns, repeated_ns[0]) if distances_ns else _FIRST[kept.state]
+        rows.append((step.window_ns, step.what, why))
+    return rows
 
 
 def kept_as_json(kept: Kept) -> bytes:
     """For programs; times in seconds after the origin."""
     document = msgspec.to_builtins(kept)
     document["steps"] = [
-        {"what": step.what, "window_s": [end / 1e9 for end in step.window_ns], "why": step.why} for step in kept.steps
+        {"what": what, "window_s": [end / 1e9 for end in window_ns], "why": why}
+        for window_ns, what, why in _reasoned(kept)
     ]
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
@@ -128,14 +179,19 @@ def describe_system(found: Documented) -> str:
     facts = found.facts
     clock = span((round(found.detection_s * 1e9),) * 2).partition(" to ")[0]
     lines = [
-        f"{facts.title}: idle {found.idle_s:g} s, interval {found.interval_s:g} s, count {found.count}",
+        f"{facts.title}: idle {_plain(found.idle_s)} s, interval {_plain(found.interval_s)} s, count {found.count}",
         "",
-        f"a silent peer is noticed  {found.detection_s:g} s after the last segment received, {clock}",
+        f"a silent peer is noticed  {_plain(found.detection_s)} s after the last segment received, {clock}",
         f"probes                    {facts.probes(found.count)}",
         f"error                     {facts.error}",
         f"documented, not measured  {facts.source}",
     ]
     return "\n".join([*lines, *([f"note                      {facts.remark}"] if facts.remark else [])])
+
+
+def _plain(seconds: float) -> str:
+    """To the millisecond, and never with an exponent."""
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")
 
 
 def system_as_json(found: Documented) -> bytes:

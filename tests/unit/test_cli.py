@@ -59,8 +59,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--jobs", "many"], "--jobs: expected a whole number from 1 on, found many"),
         (["run", "--frobnicate"], "--frobnicate"),
         (["plan"], "required: NAME"),
-        (["predict", "--idle", "5"], "expected --idle, --interval and --count"),
-        (["predict", "--idle", "x", "--interval", "1", "--count", "1"], "--idle: invalid int value: 'x'"),
+        (["predict", "--idle", "0.5"], "--idle: expected whole seconds, as Linux takes them, found 0.5"),
+        (["predict", "--rtt", "5"], "--rtt: expected none with --state idle"),
+        (["predict", "--idle", "x", "--interval", "1", "--count", "1"], "--idle: invalid float value: 'x'"),
         (["predict", "--idle", "0", "--interval", "1", "--count", "1"], "--idle: expected a whole number from 1"),
         (["list", "outcomes/peer-dwon"], "did you mean outcomes/peer-down"),
         (["run", "no-such-thing"], "expected a scenario's name, folder or file"),
@@ -190,11 +191,14 @@ def test_clean_with_nothing_to_do(
         (("--state", "in-flight", "--hz", "1000"), "947.928 to 952.024 s after the write"),
         (("--state", "connecting", "--user-timeout", "10"), "after the call of connect"),
         (("--state", "zero-window", "--hz", "1000"), "947.720 to 951.816 s after the timer was set"),
-        (("--state", "accepting", "--hz", "1000"), "63.784 to 64.296 s, because 5 repetitions"),
+        (("--state", "accepting", "--hz", "1000"), "63.784 to 64.296 s  request forgotten  5 repetitions"),
         (
             ("--state", "closing", "--hz", "1000"),
-            "104.152 to 108.248 s, because the FIN goes unacknowledged for 102.2 s",
+            "FIN goes unacknowledged for 102.2 s",
         ),
+        (("--state", "zero-window", "--answered", "5", "--hz", "250"), "after the last answered probe"),
+        (("--hz", "250"), "7881.984 to 8013.056 s after arming"),
+        (("--system", "aix", "--idle", "0.5", "--interval", "1.5"), "14 s after the last segment received"),
         (("--system", "freebsd"), "7800 s after the last segment received"),
     ],
 )
@@ -206,7 +210,7 @@ def test_other_states_and_systems_are_predicted(
     assert words in capsys.readouterr().out
     assert cli.main(["predict", *arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["origin"] in (
-        *("write", "connect", "last-received", "window-closed", "syn", "close"),
+        *("write", "connect", "last-received", "window-closed", "last-answered", "syn", "close", "armed"),
     )
 
 
@@ -217,6 +221,14 @@ def test_other_states_and_systems_are_predicted(
         (("--state", "closing", "--rtt", "-1"), "--rtt: expected 0 to 10000"),
         (("--state", "accepting", "--rtt", "5"), "--rtt: expected none with --state accepting"),
         (("--state", "accepting", "--user-timeout", "5"), "--user-timeout: expected none with --state accepting"),
+        (("--answered", "3"), "--answered: expected --state zero-window"),
+        (
+            ("--state", "zero-window", "--answered", "3", "--user-timeout", "9"),
+            "--answered: expected no --user-timeout",
+        ),
+        (("--state", "zero-window", "--answered", "-1"), "--answered: expected a number of window probes"),
+        (("--system", "aix", "--idle", "0.3"), "--idle: expected a multiple of 0.5 s"),
+        (("--system", "freebsd", "--idle", "1e11"), "--idle: expected more than 0 and at most 2147483 seconds"),
         (("--system", "aix", "--hz", "100"), "--system aix: expected --idle, --interval and --count only"),
     ],
 )

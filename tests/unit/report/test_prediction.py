@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from harness import forecast
 from harness.errors import UsageError
 from harness.faults import Blackhole, ProcessKill
+from harness.plan import make
 from harness.report import prediction
-from tests.unit.timelines import flap, planned, unreachable
+from harness.scenario import Endpoint, Expect, Scenario
+from tests.unit.timelines import MACHINE, flap, planned, unreachable
 
 
 def test_linux_default_in_words() -> None:
@@ -28,6 +30,13 @@ def test_linux_default_in_words() -> None:
     assert "7881.984 to 8013.056 s  ETIMEDOUT  9 probes unanswered" in text
     assert "one RST is sent" in text
     assert "131.072 s for this idle time, 2.048 s for this interval" in text
+
+
+def test_a_table_that_is_cut_says_so() -> None:
+    """The probes beyond those whose windows are listed have one line."""
+    text = prediction.describe(forecast.of_options(1, 1, 127, 0.0, 250))
+    assert "33.768 to 131.080 s" not in text
+    assert "33.768 to 130.056 s  probes 33 to 127  1.024 s apart" in text
 
 
 def test_user_timeout_in_words() -> None:
@@ -112,6 +121,7 @@ def test_a_plan_in_words() -> None:
         "by/hand: ",
         "  machine     Linux 6.18.0, HZ=250 (given), 2 CPUs, real time",
         "  topology    routed, ipv4; the client observes",
+        "  client      keepalive idle_s=2 interval_s=1 count=3",
         "  fault       blackhole at_s=0.5, direction=both",
         "  claim       detected ETIMEDOUT 5 to 5.4 s after armed",
         "  prediction  ETIMEDOUT 5.072 to 5.108 s after arming; 3 probes on the wire; 3 probes unanswered",
@@ -124,6 +134,21 @@ def test_a_plan_of_survival_in_words() -> None:
     text = prediction.describe_plan(flap())
     assert "  claim       survives within 8 s" in text
     assert "  prediction  nothing noticed; 4 probes on the wire" in text
+
+
+def test_a_plan_names_what_decides() -> None:
+    """State, both sides' options and an exact window, where they are not as ever."""
+    scenario = Scenario(
+        client=Endpoint(user_timeout_s=2.5, writes_at_s=(0.5, 1), write_bytes=99),
+        server=Endpoint(keepalive=True, receive_buffer_bytes=2048, reads=False),
+        expect=Expect(outcome="never", bound_s=3, window="exact", phase_ns=7),
+    )
+    lines = prediction.describe_plan(make(scenario, MACHINE)).splitlines()
+    assert "  client      user_timeout_s=2.5, writes_at_s=[0.5, 1], write_bytes=99" in lines
+    assert "  server      keepalive idle_s=7200 interval_s=75 count=9, receive_buffer_bytes=2048, reads=false" in lines
+    assert any("  claim " in line and "(window=exact, phase_ns=7)" in line for line in lines)
+    connecting = Scenario(state="connecting", faults=(Blackhole(at_s=0),))
+    assert "  state       connecting" in prediction.describe_plan(make(connecting, MACHINE))
 
 
 def test_a_plan_without_a_prediction_says_why() -> None:

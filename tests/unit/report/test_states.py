@@ -32,6 +32,30 @@ def test_connecting_in_words() -> None:
     assert "user timeout 10 s, HZ=1000" in states.describe(forecast.of_state("connecting", 10.0, 0.0, 1000))
 
 
+def test_a_closed_window_in_words() -> None:
+    """All 15 probes are listed, counted on from the answered ones, and what is presumed is said."""
+    text = states.describe(forecast.of_state("zero-window", 0.0, 0.0, 250))
+    assert "probes sent     15\n" in text
+    assert "presumes        that the peer answered no window probe" in text
+    assert [f" window probe {number} " in text for number in (1, 12, 15, 16)] == [True, True, True, False]
+    text = states.describe(forecast.of_state("zero-window", 0.0, 0.0, 250, answered=5))
+    assert "1532.416 to 1534.208 s after the last answered probe" in text
+    assert [f" window probe {number} " in text for number in (5, 6, 20, 21)] == [False, True, True, False]
+
+
+def test_what_is_left_of_a_connection_in_words() -> None:
+    """Each line has its rule; the FIN's first repetition is the loss probe, and all of them are there."""
+    lines = states.describe_kept(forecast.of_left("closing", 0.0, 0.0, 250)).splitlines()[2:-2]
+    assert all(len(line.strip().split("  ")) >= 3 for line in lines)
+    assert "FIN, loss probe" in lines[0]
+    assert "close: socket gone" in lines[9]
+    assert "FIN, retransmission 15 (shutdown)" in lines[16]
+    assert "120 s, the longest there is" in lines[16]
+    text = states.describe_kept(forecast.of_left("accepting", 0.0, 0.0, 250))
+    assert "SYN-ACK 2          1 s (TCP_TIMEOUT_INIT" in text
+    assert "SYN-ACK 6          twice as long" in text
+
+
 def test_states_as_json() -> None:
     """Seconds, with their origin."""
     document = json.loads(states.as_json(forecast.of_state("in-flight", 6.0, 0.0, 1000)))
