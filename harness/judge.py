@@ -334,8 +334,10 @@ def _check_kind(plan: Plan, story: Story) -> None:
 
 def _check_claimed_window(plan: Plan, story: Story) -> None:
     expect = plan.scenario.expect
-    if expect.window_s is None or story.end is None:
+    if expect.window_s is None:
         return
+    if story.end is None:
+        raise _Refuted(f"nothing was noticed, the claim is from {expect.window_s[0]:g} to {expect.window_s[1]:g} s")
     if story.origin is None or story.detected_ns is None:
         raise _Inconclusive(f"the origin of expect.window_s ({expect.origin}) never came")
     measured, vague_ns = story.detected_ns, story.origin[1]

@@ -16,7 +16,7 @@ LEAST_SEGMENT = 28
 SMALL_BUFFER = 16384
 """Octets that a receive buffer may have for how long it takes to fill to be known."""
 MUCH_MORE = 4
-"""What is written is more than so many times the buffer: the kernel doubles what was asked for."""
+"""What is written is so many times the buffer at least: the kernel doubles what was asked for."""
 
 
 def effects_on(scenario: Scenario, side: Side) -> tuple[Effect, ...]:
@@ -47,7 +47,7 @@ def fills(scenario: Scenario, side: Side) -> bool:
     happens_more = peer.writes_at_s or writer.shuts_at_s is not None or peer.shuts_at_s is not None
     if peer.reads or not 0 < buffer <= SMALL_BUFFER or happens_more:
         return False
-    return len(writer.writes_at_s) == 1 and writer.write_bytes > MUCH_MORE * buffer
+    return len(writer.writes_at_s) == 1 and writer.write_bytes >= MUCH_MORE * buffer
 
 
 def refuse_uncovered(scenario: Scenario) -> None:

@@ -275,6 +275,9 @@ def _expected(
         if expect.outcome == "as-predicted" or outcome.kind == _KIND_OF[expect.outcome]
         if expect.errno is None or outcome.errno == expect.errno
     )
+    if expect.window_s is not None and wanted and all(outcome.kind == "quiet" for outcome in wanted):
+        expected = "no window: the oracle predicts that nothing is noticed"
+        raise ScenarioError(f"scenario {scenario.name}", "expect.window_s", list(expect.window_s), expected)
     notes = []
     if not wanted:
         notes.append(f"the claim contradicts the oracle, which predicts {spell_outcomes(prediction.outcomes)}")

@@ -20,15 +20,11 @@ import msgspec
 
 from harness.errors import ScenarioError
 from harness.faults import (
-    AddressRemoved,
     AnyFault,
-    Blackhole,
     Failover,
     HostSuspend,
-    LinkDown,
     PeerReboot,
     ProcessFreeze,
-    Route,
 )
 from harness.faults.base import Duration, Misplaced, Seconds
 from harness.lab.topology import SIDES, Layout, Side, Topology, layout
@@ -155,8 +151,10 @@ def _problems(scenario: Scenario) -> Iterator[Misplaced]:
             yield Misplaced(
                 f"faults[{index}].on", scenario.expect.side, "the other side: a stopped program cannot notice anything"
             )
-    yield from _contradictions(scenario, where)
+    if not any(problem for fault in scenario.faults for problem in (*fault.mistimed(), *fault.misplaced(where))):
+        yield from _contradictions(scenario, where)
     yield from _expectation_problems(scenario.expect, has_fault=any(not fault.standing for fault in scenario.faults))
+    yield from _late_problems(scenario)
     yield from _state_problems(scenario)
     yield from _host_problems(scenario)
     yield from _program_problems(scenario)
@@ -169,6 +167,10 @@ def _endpoint_problems(side: Side, endpoint: Endpoint) -> Iterator[Misplaced]:
         yield Misplaced(f"{side}.user_timeout_s", endpoint.user_timeout_s, "seconds in whole milliseconds")
     if list(endpoint.writes_at_s) != sorted(endpoint.writes_at_s):
         yield Misplaced(f"{side}.writes_at_s", list(endpoint.writes_at_s), "moments in the order of time")
+    if not endpoint.writes_at_s and endpoint.write_bytes != Endpoint().write_bytes:
+        yield Misplaced(f"{side}.write_bytes", endpoint.write_bytes, "no such key without writes_at_s")
+    if endpoint.settings_via == "sysctl" and endpoint.keepalive_settings is None:
+        yield Misplaced(f"{side}.settings_via", "sysctl", "keepalive, whose settings it is about")
     last_s = max(endpoint.writes_at_s, default=0.0)
     if endpoint.shuts_at_s is not None and endpoint.shuts_at_s <= last_s and endpoint.writes_at_s:
         yield Misplaced(f"{side}.shuts_at_s", endpoint.shuts_at_s, f"a time after the last write, {last_s:g} s")
@@ -218,14 +220,6 @@ def _program_problems(scenario: Scenario) -> Iterator[Misplaced]:
                     yield Misplaced(f"{side}.writes_at_s", writes, "no moment at which the program stands still")
 
 
-def _same(one: AnyFault, other: AnyFault) -> bool:
-    """Whether the two act on one thing, so that healing one would heal the other."""
-    stops, routes = (ProcessFreeze, HostSuspend), (AddressRemoved, LinkDown, Route)
-    both_stop = isinstance(one, stops) and isinstance(other, stops) and one.on == other.on
-    both_route = isinstance(one, routes) and isinstance(other, routes) and one.on == other.on
-    return both_stop or both_route or (one.kind == other.kind and not isinstance(one, Blackhole))
-
-
 def _at_once(one: AnyFault, other: AnyFault) -> bool:
     """Whether there is a moment at which both are on."""
     ends = [float("inf") if fault.until_s is None else fault.until_s for fault in (one, other)]
@@ -237,21 +231,47 @@ def _contradictions(scenario: Scenario, where: Layout) -> Iterator[Misplaced]:
     outages = [(index, outage) for index, fault in enumerate(scenario.faults) for outage in fault.outages()]
     for index, fault in outages:
         if isinstance(fault, NEW_HOSTS) and fault.on == scenario.expect.side:
-            yield Misplaced(
-                f"faults[{index}].on", fault.on, "the other side: a new host knows nothing of what it watched"
-            )
+            expected = "the other side: a new host knows nothing of what it watched"
+            yield Misplaced(f"faults[{index}].on", fault.on, expected)
         for other_index, earlier in outages:
-            if other_index == index or not fault.hosts(where) & earlier.hosts(where):
-                continue
-            overlap = earlier.at_s <= fault.at_s and (earlier.until_s is None or fault.at_s < earlier.until_s)
-            if isinstance(fault, NEW_HOSTS) and overlap and not isinstance(earlier, NEW_HOSTS):
-                expected = f"a time at which fault {other_index} ({earlier.kind}) does not act on the same host"
-                yield Misplaced(f"faults[{index}].at_s", fault.at_s, expected)
-            elif _same(earlier, fault) and _at_once(earlier, fault) and other_index < index:
-                expected = (
-                    f"a time at which fault {other_index} ({earlier.kind}), which acts on the same thing, is over"
-                )
-                yield Misplaced(f"faults[{index}].at_s", fault.at_s, expected)
+            if other_index != index and fault.hosts(where) & earlier.hosts(where):
+                yield from _quarrels(where, (other_index, earlier), (index, fault))
+
+
+def _quarrels(where: Layout, one: tuple[int, AnyFault], two: tuple[int, AnyFault]) -> Iterator[Misplaced]:
+    """What is wrong with the second of two faults on one host, which are looked at both ways round."""
+    (other_index, earlier), (index, fault) = one, two
+    overlap = earlier.at_s <= fault.at_s and (earlier.until_s is None or fault.at_s < earlier.until_s)
+    if isinstance(fault, NEW_HOSTS) and overlap and not isinstance(earlier, NEW_HOSTS):
+        expected = f"a time at which fault {other_index} ({earlier.kind}) does not act on the same host"
+        yield Misplaced(f"faults[{index}].at_s", fault.at_s, expected)
+    elif other_index < index:
+        pick_ups = {earlier.picks_up(), fault.picks_up()} - {None}
+        if len(pick_ups) > 1:
+            expected = f"one that takes up unknown flows as fault {other_index} ({earlier.kind}) does on that host"
+            yield Misplaced(f"faults[{index}].kind", fault.kind, expected)
+        common = sorted(fault.touches(where) & earlier.touches(where))
+        if common and _at_once(earlier, fault):
+            host, thing = common[0]
+            expected = f"a time at which fault {other_index} ({earlier.kind}) is over: both act on {host}'s {thing}"
+            yield Misplaced(f"faults[{index}].at_s", fault.at_s, expected)
+
+
+def _late_problems(scenario: Scenario) -> Iterator[Misplaced]:
+    """What is planned for a time at which nobody watches any more."""
+    bound_s = scenario.expect.bound_s
+    if bound_s is None:
+        return
+    expected = f"a time before expect.bound_s, {bound_s:g} s, when the watch is over"
+    for index, fault in enumerate(scenario.faults):
+        if not fault.standing and fault.outages()[-1].at_s >= bound_s:
+            yield Misplaced(f"faults[{index}].at_s", fault.at_s, expected)
+    for side in SIDES:
+        end = scenario.endpoint(side)
+        if end.writes_at_s and end.writes_at_s[-1] >= bound_s:
+            yield Misplaced(f"{side}.writes_at_s", list(end.writes_at_s), expected)
+        if end.shuts_at_s is not None and end.shuts_at_s >= bound_s:
+            yield Misplaced(f"{side}.shuts_at_s", end.shuts_at_s, expected)
 
 
 def _expectation_problems(expect: Expect, *, has_fault: bool) -> Iterator[Misplaced]:
@@ -265,6 +285,8 @@ def _expectation_problems(expect: Expect, *, has_fault: bool) -> Iterator[Mispla
             yield Misplaced("expect.window_s", list(expect.window_s), f"bound_s with outcome {expect.outcome!r}")
         if expect.window_s[0] > expect.window_s[1]:
             yield Misplaced("expect.window_s", list(expect.window_s), "[earliest, latest], in that order")
+    if expect.phase_ns and expect.window != "exact":
+        yield Misplaced("expect.phase_ns", expect.phase_ns, 'window = "exact" with it')
     if expect.bound_s is not None and expect.outcome in ("detected", "eof"):
         yield Misplaced("expect.bound_s", expect.bound_s, f"window_s with outcome {expect.outcome!r}")
     if expect.origin == "fault" and not has_fault:

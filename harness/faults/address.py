@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from harness.faults.base import Evidence, Fault, Misplaced
+from harness.faults.base import Evidence, Fault, Misplaced, routes_by
 from harness.lab import links
 from harness.lab.topology import Layout, Side
 from harness.oracle.effects import Effect
@@ -30,6 +30,10 @@ class AddressRemoved(Fault, frozen=True, kw_only=True, tag="address-removed"):
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
+
+    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
+        host = layout.host(self.on)
+        return frozenset({(self.on, host.interfaces[0].name), routes_by(host, host.interfaces[0])})
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on != observer:

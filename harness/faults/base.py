@@ -18,7 +18,9 @@ from harness.oracle.effects import Effect
 if TYPE_CHECKING:
     from harness.lab.host import Lab
 
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=10_000_000)]
+LATEST_S = 10_000_000.0
+"""After arming, in seconds: nearly four months."""
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=LATEST_S)]
 Duration = Annotated[float, msgspec.Meta(gt=0, le=10_000_000)]
 
 
@@ -85,6 +87,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             yield Misplaced("for_s", self.for_s, f"less than every_s ({self.every_s:g} s): it must heal to come again")
         elif self.times == 1:
             yield Misplaced("times", self.times, "2 or more: how often it comes in all")
+        elif self.at_s + (self.times - 1) * self.every_s > LATEST_S:
+            yield Misplaced("times", self.times, f"fewer: the last onset is {LATEST_S:g} s after arming at most")
 
     def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
         """Everything wrong with the fault's place in this topology; nothing when it fits."""
@@ -97,6 +101,14 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def hosts(self, layout: Layout) -> frozenset[str]:
         """The hosts whose network namespace or program it acts on."""
         raise NotImplementedError
+
+    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
+        """What it changes and puts back, as host and thing: two faults that touch one thing cannot be on at once."""
+        return frozenset((host, self.kind) for host in self.hosts(layout))
+
+    def picks_up(self) -> bool | None:
+        """Whether it has its host take up flows in mid-stream (nf_conntrack_tcp_loose), or None: it does not care."""
+        return None
 
     def processes(self) -> frozenset[Side]:
         """The sides whose program must be a process of its own, because the fault acts on it."""
@@ -131,6 +143,15 @@ def unknown_interface(on: str, toward: str | None, layout: Layout) -> Iterator[M
         yield Misplaced("toward", MISSING, f"the neighbour whose link is meant ({', '.join(names)})")
     elif toward is not None and toward not in names:
         yield Misplaced("toward", toward, f"a neighbour of {on} ({', '.join(names)})")
+
+
+PROGRAM = "program"
+"""An endpoint's, as a thing that faults touch."""
+
+
+def routes_by(host: HostSpec, interface: Interface) -> tuple[str, str]:
+    """A host's routes through an interface, as a thing that faults touch."""
+    return host.name, f"routes by {interface.name}"
 
 
 def interface_of(host: HostSpec, toward: str | None) -> Interface:

@@ -60,6 +60,10 @@ class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset(host for host, _ in self.places(layout))
 
+    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
+        """What one has dropped another never sees."""
+        return frozenset((host, f"arrivals on {device}") for host, device in self.places(layout))
+
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         forward = self.direction in ("both", f"to-{other(observer)}")
         return (Effect(mechanism="lost" if forward else "answers-lost", from_s=self.at_s, until_s=self.until_s),)

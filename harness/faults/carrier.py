@@ -37,6 +37,10 @@ class CarrierLoss(Fault, frozen=True, kw_only=True, tag="carrier-loss"):
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on}) | self._far_end(layout).hosts(layout)
 
+    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
+        own = interface_of(layout.host(self.on), self.toward)
+        return self._far_end(layout).touches(layout) | {(self.on, own.name)}
+
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         return self._far_end(layout).effects(layout, observer)
 

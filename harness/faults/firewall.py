@@ -84,6 +84,9 @@ class FirewallIdle(Fault, frozen=True, kw_only=True, tag="firewall-idle"):
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
 
+    def picks_up(self) -> bool:
+        return self.how != "strict"
+
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         then: Then = self.late
         if self.how == "loose" or (self.how == "outbound" and observer == "client"):
@@ -97,7 +100,7 @@ class FirewallIdle(Fault, frozen=True, kw_only=True, tag="firewall-idle"):
         host = lab.host(self.on)
         both = self.late == "reset-both" and self.how == "strict"
         settings = {
-            "net.netfilter.nf_conntrack_tcp_loose": int(self.how != "strict"),
+            "net.netfilter.nf_conntrack_tcp_loose": int(self.picks_up()),
             "net.netfilter.nf_conntrack_tcp_timeout_established": self.limit_s + LATER_S * both,
         }
         with ExitStack() as stack:
@@ -142,6 +145,9 @@ class FirewallFlush(Fault, frozen=True, kw_only=True, tag="firewall-flush"):
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
 
+    def picks_up(self) -> bool:
+        return self.pickup == "loose"
+
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.pickup == "strict":
             mechanism: Mechanism = "peer-forgot" if self.then == "reset" else "lost"
@@ -155,7 +161,7 @@ class FirewallFlush(Fault, frozen=True, kw_only=True, tag="firewall-flush"):
         from harness.lab import conntrack
 
         host, family = lab.host(self.on), lab.layout.family
-        settings = {"net.netfilter.nf_conntrack_tcp_loose": int(self.pickup == "loose")}
+        settings = {"net.netfilter.nf_conntrack_tcp_loose": int(self.picks_up())}
         rules = _rules(host.spec, self.then or "drop", self.pickup)
         with host.sysctls(settings), host.ruleset("prerouting", rules) as counters:
             with host.entered():

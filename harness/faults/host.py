@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.errors import FaultError
-from harness.faults.base import Evidence, Fault, Misplaced, count
+from harness.faults.base import PROGRAM, Evidence, Fault, Misplaced, count
 from harness.faults.link import CARRIER_SETTLES_S
 from harness.lab.topology import Layout, Side
 from harness.oracle.effects import Effect, Mechanism
@@ -114,7 +114,7 @@ class Failover(Fault, frozen=True, kw_only=True, tag="failover"):
             believed = {name: _believed(lab, name, self.on) for name in neighbours}
             wanted = mac if self.announced else interface.mac
             as_planned = after != before and all(found == wanted for found in believed.values())
-            beliefs = ", ".join(f"{name} sends to {found}" for name, found in believed.items())
+            beliefs = ", ".join(f"{name} sends to {found or 'nobody'}" for name, found in believed.items())
             return Evidence(
                 level="bit" if as_planned else "none",
                 found=f"{self.on}'s network namespace was net:[{before}], is net:[{after}] at {mac}; {beliefs}",
@@ -141,6 +141,9 @@ class HostSuspend(Fault, frozen=True, kw_only=True, tag="host-suspend"):
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
+
+    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
+        return frozenset({(self.on, self.kind), (self.on, PROGRAM)})
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:

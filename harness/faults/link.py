@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from harness.faults.base import Evidence, Fault, Misplaced, faces, interface_of, unknown_interface
+from harness.faults.base import Evidence, Fault, Misplaced, faces, interface_of, routes_by, unknown_interface
 from harness.faults.icmp import unrouted
 from harness.lab.topology import HostSpec, Interface, Layout, Side
 from harness.oracle.effects import Effect
@@ -37,6 +37,11 @@ class LinkDown(Fault, frozen=True, kw_only=True, tag="link-down"):
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
+
+    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
+        host = layout.host(self.on)
+        interface = interface_of(host, self.toward)
+        return frozenset({(self.on, interface.name), routes_by(host, interface)})
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         interface = interface_of(layout.host(self.on), self.toward)

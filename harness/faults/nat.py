@@ -39,6 +39,9 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset(host.name for host in layout.hosts if host.translates)
 
+    def picks_up(self) -> bool:
+        return True
+
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         drops = observer == "server" and self.then == "drop"
         mechanism: Mechanism = "lost" if drops else "peer-forgot"

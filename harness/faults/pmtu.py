@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from harness.faults.base import Evidence, Fault, Misplaced, count, other, unknown_host
+from harness.faults.base import Evidence, Fault, Misplaced, count, other, routes_by, unknown_host
 from harness.faults.icmp import Direction
 from harness.faults.route import address_seen
 from harness.lab import links
@@ -59,6 +59,10 @@ class PmtuBlackhole(Fault, frozen=True, kw_only=True, tag="pmtu-blackhole"):
     def hosts(self, layout: Layout) -> frozenset[str]:
         router = self._router(layout)
         return frozenset() if router is None else frozenset({router})
+
+    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
+        routers = (layout.host(name) for name in self.hosts(layout))
+        return frozenset(routes_by(router, router.facing(side)) for router in routers for side in self._receivers())
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         return ()

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.errors import FaultError
-from harness.faults.base import Evidence, Fault, Misplaced, count
+from harness.faults.base import PROGRAM, Evidence, Fault, Misplaced, count
 from harness.lab.topology import Layout, Side
 from harness.oracle.effects import Effect
 from harness.subjects.endpoint import NOT_READING, READING
@@ -85,6 +85,9 @@ class ProcessFreeze(Fault, frozen=True, kw_only=True, tag="process-freeze"):
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
 
+    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
+        return frozenset({(self.on, PROGRAM)})
+
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:
             return ()
@@ -121,6 +124,9 @@ class StopsReading(Fault, frozen=True, kw_only=True, tag="stops-reading"):
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
+
+    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
+        return frozenset({(self.on, PROGRAM)})
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:

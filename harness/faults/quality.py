@@ -49,6 +49,9 @@ class _Quality(Fault, frozen=True, kw_only=True):
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset(host for host, _ in self.places(layout))
 
+    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
+        return frozenset((host, f"queue of {device}") for host, device in self.places(layout))
+
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         return (Effect(mechanism="impaired", from_s=self.at_s, until_s=self.until_s, unknown=self._unknown()),)
 

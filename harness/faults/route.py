@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from harness.errors import MISSING
-from harness.faults.base import Evidence, Fault, Misplaced, unknown_host
+from harness.faults.base import Evidence, Fault, Misplaced, routes_by, unknown_host
 from harness.faults.icmp import unrouted
 from harness.lab import links
 from harness.lab.topology import SIDES, Layout, Side
@@ -63,6 +63,10 @@ class Route(Fault, frozen=True, kw_only=True, tag="route"):
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
+
+    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
+        host = layout.host(self.on)
+        return frozenset({routes_by(host, host.facing(self._to()))})
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:

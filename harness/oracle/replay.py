@@ -32,6 +32,8 @@ ICMP_BURST = 6
 
 ROUTE_BURST = 5
 """The same of errors about routes (net/ipv4/route.c:ip_rt_error_burst)."""
+MOST_EXPIRIES = 3_000_000
+"""Over all phases of one prediction: what takes half a minute."""
 COUNTED = 256
 """icsk_retransmits has 8 bits: after so many retransmissions there seem to have been none, once."""
 
@@ -79,6 +81,7 @@ class Case:
         self.is_idle = not writes_ns and not peer_writes_ns and shuts_ns is None
         self.shuts_ns, self.echoes, self.peer_writes_ns = shuts_ns, echoes, peer_writes_ns
         self.write_slack_ns = machine.write_ns
+        self.left, self._price = MOST_EXPIRIES, 1 + len(effects) // 4
         self.known: dict[tuple[object, ...], _Tail] = {}
         self.planned = self._plan(writes_ns, peer_writes_ns, self._thaws_ns(writes_ns) if echoes else ())
 
@@ -109,6 +112,14 @@ class Case:
             if earlier.moment.ns + earlier.moment.slack_ns > later.moment.ns:
                 raise Unpredictable(f"which comes first decides, {earlier.kind} or {later.kind}; move one of them")
         return tuple(each for each in planned if each.moment.ns <= self.horizon_ns)
+
+    def spend(self) -> None:
+        """One expiry more. Raises Unpredictable where there have been so many that it would take minutes."""
+        self.left -= self._price
+        if self.left < 0:
+            raise Unpredictable(
+                "too many expiries of timers would have to be followed: shorten what is watched, or leave faults out"
+            )
 
     def timeout(self, round_trip_us: int) -> int:
         """The retransmission timeout in jiffies, without back-off (tcp_input.c:__tcp_set_rto)."""
@@ -212,6 +223,7 @@ class _Replay:
 
     def follow(self) -> Run:
         while self.end is None:
+            self.case.spend()
             self._step()
         return self.end
 
@@ -405,6 +417,10 @@ class _Replay:
         else:
             self.probes_out += 1
             self.soft_errno = (effect.errno if effect and local else None) or self.soft_errno
+            if (
+                effect is not None
+            ):  # an idle connection does not heed the error, but it counts among those that are sent
+                self._is_answered(effect, bucket)
 
     def _reason(self) -> str:
         settings = self.case.settings
@@ -579,10 +595,17 @@ class _Replay:
         self.retransmits, self.retrans_stamp = 0, None
 
     def _report(self, effect: Effect | None, when: When) -> bool:
-        """Whether what is lost is answered by an ICMP error: a router sends no more than so many (icmp_ratelimit)."""
+        """Whether what is lost is answered by an ICMP error that data in flight heeds."""
         if effect is not None and effect.unknown:
             raise Unpredictable(f"data is written, and {effect.unknown}")
-        if effect is None or effect.reported is None:
+        if effect is None or not self._is_answered(effect, when):
+            return False
+        self.soft_errno = effect.reported
+        return True
+
+    def _is_answered(self, effect: Effect, when: When) -> bool:
+        """Whether an ICMP error is sent: a router sends no more than so many (icmp_ratelimit)."""
+        if effect.reported is None:
             return False
         now = when if isinstance(when, int) else (self.course.armed_ns + when.ns) // self.case.tick
         interval = round(effect.reports_every_s * self.case.hz)
@@ -593,7 +616,6 @@ class _Replay:
             if self.icmp_tokens < interval:
                 return False
             self.icmp_tokens -= interval
-        self.soft_errno = effect.reported
         return True
 
     def _lost_reason(self) -> str:
