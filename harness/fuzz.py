@@ -18,9 +18,11 @@ import msgspec
 
 from harness import batch, plan
 from harness.errors import CapabilityError, ScenarioError
+from harness.faults import Blackhole
 from harness.judge import Verdict, VerdictName
 from harness.lab.topology import SIDES, Topology
 from harness.loader import SUFFIX, checked
+from harness.meaning import fills
 from harness.oracle.effects import Unpredictable
 from harness.plan import MachineFacts, Plan
 from harness.scenario import Endpoint, Keepalive, Scenario
@@ -85,11 +87,10 @@ class Tally(msgspec.Struct, kw_only=True):
 
     @property
     def verdict(self) -> VerdictName:
-        """Pass where oracle and kernel agree, inconclusive where too little could be judged."""
+        """Pass where oracle and kernel agree, inconclusive where none agreed or too little could be judged."""
         if self.count("disagreed"):
             return "fail"
-        agreed = self.count("agreed", "met nothing")
-        enough = agreed and self.count("unjudged") <= UNJUDGED_SHARE * self.count()
+        enough = self.count("agreed") and self.count("unjudged") <= UNJUDGED_SHARE * self.count()
         return "pass" if enough else "inconclusive"
 
 
@@ -158,6 +159,10 @@ def state_of(plan: Plan) -> str:
     scenario = plan.scenario
     if scenario.state == "connecting":
         return "connecting"
+    if any(scenario.endpoint(side).shuts_at_s is not None for side in SIDES):
+        return "closing"
+    if fills(scenario, scenario.expect.side):
+        return "zero window"
     if plan.prediction is not None and plan.prediction.asking in ("retransmit", "both"):
         return "in flight"
     written = [side for side in SIDES if scenario.endpoint(side).writes_at_s]
@@ -308,6 +313,8 @@ def _fewer_faults(scenario: Scenario) -> Iterator[Scenario]:
             yield change(scenario, faults=(*before, *after))
         if fault.for_s is not None:
             yield change(scenario, faults=(*before, change(fault, for_s=None), *after))
+        if isinstance(fault, Blackhole) and fault.on is not None:
+            yield change(scenario, faults=(*before, change(fault, on=None), *after))
 
 
 def _rounder_faults(scenario: Scenario) -> Iterator[Scenario]:
@@ -323,7 +330,8 @@ def _rounder_faults(scenario: Scenario) -> Iterator[Scenario]:
 
 def _simpler_ends(end: Endpoint) -> Iterator[Endpoint]:
     change = msgspec.structs.replace
-    for key, least in (("user_timeout_s", 0.0), ("keepalive", False), ("settings_via", "socket"), ("write_bytes", 12)):
+    simplest = {"user_timeout_s": 0.0, "keepalive": False, "settings_via": "socket", "write_bytes": 12}
+    for key, least in (*simplest.items(), ("shuts_at_s", None)):
         if getattr(end, key) != least:
             yield change(end, **{key: least})
     for index in range(len(end.writes_at_s)):
@@ -334,6 +342,8 @@ def _simpler_ends(end: Endpoint) -> Iterator[Endpoint]:
             yield change(end, writes_at_s=rounded)
         if round(end.user_timeout_s, digits) not in (0.0, end.user_timeout_s):
             yield change(end, user_timeout_s=round(end.user_timeout_s, digits))
+        if end.shuts_at_s is not None and round(end.shuts_at_s, digits) != end.shuts_at_s:
+            yield change(end, shuts_at_s=round(end.shuts_at_s, digits))
     if isinstance(end.keepalive, Keepalive):
         for key in ("count", "interval_s", "idle_s"):
             value = getattr(end.keepalive, key)
