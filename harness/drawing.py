@@ -335,11 +335,10 @@ def _connecting(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenario
 def _established(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenario:
     side: Side = chance.choice(SIDES)
     where = layout(topology)
-    # Not drawn with a shutdown, as oracle and kernel are known to disagree: keepalive, since the FIN is acknowledged at
-    # the next jiffy and not at once; middleboxes, which forget a flow sooner after a FIN; and what a server that has
-    # shut reads, since it echoes that: EPIPE.
+    # Not drawn with a shutdown, as there is no model: middleboxes, which forget a flow sooner after a FIN; and what a
+    # server that has shut reads, since it echoes that: EPIPE.
     shuts = chance.random() < SHUTS and not any(host.tracks for host in where.hosts)
-    alive = draw(_keepalives()) if not shuts and chance.random() < 0.85 else False
+    alive = draw(_keepalives()) if chance.random() < 0.85 else False
     shuts_s = draw(_moments(alive)) if shuts else None
     # Without keepalive nothing is sent unless something is written.
     silent = shuts or (alive is not False and chance.random() >= 0.35)
@@ -350,7 +349,7 @@ def _established(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenari
     observer = Endpoint(
         keepalive=alive,
         user_timeout_s=draw(_user_timeouts(alive)),
-        settings_via="sysctl" if chance.random() < 0.2 else "socket",
+        settings_via="sysctl" if alive and chance.random() < 0.2 else "socket",
         writes_at_s=writes,
         write_bytes=draw(st.integers(1, 1000)) if writes else 12,
         shuts_at_s=shuts_s,

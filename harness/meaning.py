@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from harness.faults import AddressRemoved, AnyFault, FirewallFlush, LinkDown, Route, RstInjected
+from harness.faults import (
+    AddressRemoved,
+    AnyFault,
+    FinSwallowed,
+    FirewallFlush,
+    FirewallIdle,
+    LinkDown,
+    Route,
+    RstInjected,
+)
 from harness.faults.base import other
 from harness.lab.topology import Side, layout
 from harness.oracle.effects import Effect, Unpredictable
@@ -56,6 +65,7 @@ def refuse_uncovered(scenario: Scenario) -> None:
     _refuse_small_segments(scenario)
     _refuse_first_word(scenario)
     _refuse_lost_rst(scenario)
+    _refuse_half_closed(scenario)
 
 
 def _refuse_two_clocks(scenario: Scenario) -> None:
@@ -112,3 +122,19 @@ def _refuse_lost_rst(scenario: Scenario) -> None:
             over = effect.until_s is not None and effect.until_s <= forged.at_s
             if effect.mechanism in CUTS and effect.from_s <= forged.at_s and not over:
                 raise Unpredictable("the forged RST may be lost on its way to the peer")
+
+
+def _refuse_half_closed(scenario: Scenario) -> None:
+    """Raise Unpredictable where something besides the two ends has a view of a FIN, or data comes after it."""
+    shuts = [end for end in (scenario.client, scenario.server) if end.shuts_at_s is not None]
+    if not shuts:
+        return
+    where = layout(scenario.topology)
+    tracked = any(host.tracks or host.translates for host in where.hosts)
+    if tracked or any(isinstance(fault, FirewallIdle) for fault in scenario.faults):
+        raise Unpredictable("a middlebox has other timeouts for a connection that is half closed")
+    if any(isinstance(fault, FinSwallowed) for fault in scenario.faults):
+        raise Unpredictable("the FIN of the side that shuts may be swallowed, too")
+    server = scenario.server
+    if server.shuts_at_s is not None and any(at_s >= server.shuts_at_s for at_s in scenario.client.writes_at_s):
+        raise Unpredictable("the server has shut its writing direction and cannot echo")

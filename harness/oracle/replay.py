@@ -447,6 +447,8 @@ class _Replay:
         if fate == "reset":
             why = f"{_resetter(effect)} answers the data with RST"
             self._finish("detected", errno="ECONNRESET", end=End(moment), why=why)
+        elif fate == "answered" and self.is_fin:
+            self._acknowledge_fin(moment)
         elif fate == "answered":
             self._exchange(self._delayed(moment) if self._delays(moment) else moment)
             self._measure(0)
@@ -459,6 +461,13 @@ class _Replay:
             self.in_flight, self.on_wire = True, fate != "lost-locally"
             self._report(effect, moment)
             self._set(self._on_loss_probe, self.rto, moment)
+
+    def _acknowledge_fin(self, moment: Moment) -> None:
+        """Delayed, on a connection without data until the next jiffy only (tcp_output.c:tcp_send_delayed_ack)."""
+        if self.exchanges and self.case.settings.keepalive:
+            raise Unpredictable("the FIN comes after data, and its acknowledgement is delayed by an unknown time")
+        self._exchange(Moment(moment.ns + self.case.tick, moment.slack_ns))
+        self._measure(0)
 
     def _write_more(self, fate: Fate, effect: Effect | None) -> None:
         """What its own host refused goes with it, if it can go now; else the probe timer stays as it is."""

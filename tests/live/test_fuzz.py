@@ -33,7 +33,7 @@ def test_oracle_and_kernel_agree(kernel: Kernel, memory: Path, tmp_path: Path) -
     found = json.loads(told.read_bytes())
     assert (found["verdict"], found["seed"], found["cases"], found["disagreed"]) == ("pass", SEED, CASES, 0)
     assert found["agreed"] >= BITTEN * CASES
-    assert set(found["states"]) == {"idle", "idle after data", "in flight", "connecting"}
+    assert set(found["states"]) == {"idle", "idle after data", "in flight", "zero window", "connecting", "closing"}
     assert f"{CASES} cases, {found['agreed']} agreed" in ended.out
     assert f"harness fuzz --seed {SEED} --cases {CASES}" in ended.out
 
