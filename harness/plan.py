@@ -15,6 +15,7 @@ from harness.loader import checked
 from harness.meaning import ESTABLISHED_S, effects_on, fills, refuse_uncovered
 from harness.oracle import established, handshake, zerowindow
 from harness.oracle.effects import Effect, Unpredictable
+from harness.oracle.handshake import ANSWERS
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
 from harness.oracle.replay import longest_ns
 from harness.oracle.timerwheel import tick_ns
@@ -177,7 +178,7 @@ def _predict(
     """Ask the model of the connection's state: being made or established. Raises Unpredictable."""
     side = scenario.expect.side
     if scenario.state == "connecting":
-        return _predict_connecting(settings, machine, effects, horizon_ns)
+        return _predict_connecting(scenario, settings, machine, effects)
     if fills(scenario, side):
         (write_ns,) = _moments_ns(scenario, side)
         if settings.keepalive and write_ns >= settings.idle_s * 1_000_000_000:
@@ -207,16 +208,24 @@ def _moments_ns(scenario: Scenario, side: Side) -> tuple[int, ...]:
 
 
 def _predict_connecting(
-    settings: Settings, machine: Machine, effects: tuple[Effect, ...], horizon_ns: int
+    scenario: Scenario, settings: Settings, machine: Machine, effects: tuple[Effect, ...]
 ) -> Prediction:
-    """A path that is cut before the first SYN, and for good, or one that nothing is wrong with."""
-    del horizon_ns
-    cuts = [effect for effect in effects if effect.mechanism in ("lost", "answers-lost", "syn-lost")]
-    if len(cuts) != len(effects) or not cuts or any(cut.from_s or cut.until_s is not None for cut in cuts):
+    """A path that is cut, or a SYN that is answered with a refusal, from the first SYN on and for good."""
+    silence = handshake.predict(settings.user_timeout_ms, machine)
+    if not effects or any(effect.from_s or effect.until_s is not None for effect in effects):
         raise Unpredictable("the connection is being made, and the path is not cut from the beginning and for good")
-    if any(cut.reported or cut.unknown for cut in cuts):
-        raise Unpredictable("the connection is being made, and an ICMP error may answer")
-    return msgspec.structs.replace(handshake.predict(settings.user_timeout_ms, machine), asking="syn")
+    if all(effect.mechanism in ("lost", "answers-lost", "syn-lost") and not effect.reported for effect in effects):
+        if any(effect.unknown for effect in effects):
+            raise Unpredictable("the connection is being made, and an ICMP error may answer")
+        return msgspec.structs.replace(silence, asking="syn")
+    (effect, *others) = effects
+    errno = "ECONNREFUSED" if effect.mechanism == "peer-forgot" else effect.reported
+    if others or effect.mechanism not in ("lost", "peer-forgot") or effect.unknown or errno not in ANSWERS:
+        raise Unpredictable("the connection is being made, and no model covers what answers")
+    # tcp_v6_err leaves the first error of a SYN to the next one, which finds it (sk_err_soft).
+    number = 2 if scenario.topology.family == "ipv6" and effect.reported else 1
+    by = "an ICMP error" if effect.reported else "RST"
+    return msgspec.structs.replace(handshake.refused(silence, errno, number, machine, by), asking="syn")
 
 
 def _horizon_ns(

@@ -12,7 +12,7 @@ more than half full forgets sooner; that is left out.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -30,6 +30,7 @@ FIRST_TIMEOUT_S = 1
 
 Answer = Literal["ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "ENOPROTOOPT", "EACCES"]
 """What connect(2) fails with where the SYN is answered by RST (ECONNREFUSED) or by an ICMP error."""
+ANSWERS: tuple[Answer, ...] = get_args(Answer)
 
 
 def predict(user_timeout_ms: int, machine: Machine, linear: int = LINEAR, retries: int = RETRIES) -> Prediction:
@@ -49,7 +50,7 @@ def predict(user_timeout_ms: int, machine: Machine, linear: int = LINEAR, retrie
     return msgspec.structs.replace(prediction, outcomes=(msgspec.structs.replace(prediction.outcomes[0], why=why),))
 
 
-def refused(silence: Prediction, errno: Answer, number: int, machine: Machine) -> Prediction:
+def refused(silence: Prediction, errno: Answer, number: int, machine: Machine, by: str = "RST") -> Prediction:
     """As `silence` predicts, but SYN `number` (1: the first) is answered: connect(2) fails with that.
 
     tcp_input.c:tcp_rcv_synsent_state_process for an RST; tcp_ipv4.c:tcp_v4_err and its like for IPv6 take every ICMP
@@ -68,7 +69,7 @@ def refused(silence: Prediction, errno: Answer, number: int, machine: Machine) -
         probes=(number - 1, number - 1),
         probes_seen=(number - 1, number - 1),
         rst=False,
-        why=f"SYN {number} is answered by {'RST' if errno == 'ECONNREFUSED' else 'an ICMP error'}",
+        why=f"SYN {number} is answered by {by}",
         window_by_probes={number - 1: window_ns},
     )
     return msgspec.structs.replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as hypothesis_settings
 
 from harness import plan
@@ -27,9 +27,11 @@ def _holds(outcome: Outcome, exact: Outcome) -> bool:
     return outcome.window_ns[0] <= exact.window_ns[0] and exact.window_ns[1] <= outcome.window_ns[1]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("hz", [250, 300, 1000])
 @given(drawn=scenarios())
-@hypothesis_settings(PATIENT, max_examples=25)
+# Two in three drawn scenarios are predicted, but which come first is chance, and the health check looks at the first.
+@hypothesis_settings(PATIENT, max_examples=25, suppress_health_check=[HealthCheck.filter_too_much])
 def test_what_happens_in_one_phase_is_foreseen_for_all(hz: int, drawn: Drawn) -> None:
     """Data, keepalive, faults and both at once."""
     machine = MachineFacts(kernel="7.2", hz=hz, hz_source="test", cpus=1, clock="virtual")
