@@ -364,7 +364,7 @@ def _check_prediction(plan: Plan, story: Story) -> None:
         measured = story.since_armed(story.end.t_ns)
         windows = [w for o in same if (w := o.window_by_probes.get(len(story.probes), o.window_ns)) is not None]
         lo, hi = min(w[0] for w in windows), max(w[1] for w in windows)
-        if measured < lo:
+        if measured < lo - story.late_count_ns:
             raise _Refuted(f"noticed {_s(measured)} after arming, {_s(lo - measured)} before the oracle's window opens")
         if measured - story.took_ns > hi + plan.allowance_ns:
             _blame_late_wake_up(plan, story, hi)
@@ -384,7 +384,7 @@ def _check_segments(plan: Plan, story: Story, same: list[Outcome]) -> None:
     late_ns = 0 if plan.machine.clock == "virtual" else TIMER_ALLOWANCE_MS * 1_000_000
     for number, (probe, window) in enumerate(zip(probes, plan.prediction.probe_windows_ns, strict=False), start=1):
         at = story.since_armed(probe.t_ns)
-        if at < window[0] or at - story.took_ns > window[1] + late_ns:
+        if at < window[0] - story.late_count_ns or at - story.took_ns > window[1] + late_ns:
             raise _Refuted(
                 f"{noun} {number} was sent {_s(at)} after arming, the oracle says {_s(window[0])} to {_s(window[1])}"
             )
@@ -427,6 +427,7 @@ def _check_rst(story: Story, same: list[Outcome]) -> None:
     if bool(left) not in {outcome.rst for outcome in same}:
         raise _Refuted(f"{'an' if left else 'no'} RST left at the abort, the oracle says otherwise")
     opens_ns = min((outcome.window_ns[0] for outcome in same if outcome.window_ns is not None), default=0)
+    opens_ns -= story.late_count_ns
     if left and (story.since_armed(left[0]) < opens_ns or not story.before_end(left[0])):
         raise _Refuted(
             f"an RST left {_s(story.since_armed(left[0]))} after arming, which is not the moment of the abort"

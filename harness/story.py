@@ -12,6 +12,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import msgspec
 
 from harness.lab.topology import Side
+from harness.oracle.timerwheel import tick_ns
 from harness.plan import Plan
 from harness.timeline import Event
 
@@ -24,10 +25,11 @@ class Nonsense(Exception):
 
 
 class Armed(msgspec.Struct, frozen=True):
-    """A side's options are set; the call took `took_ns`."""
+    """A side's options are set; the call took `took_ns`, and the kernel had counted its last jiffy `lag_ns` before."""
 
     side: Side
     took_ns: Nanoseconds
+    lag_ns: Nanoseconds = 0
 
 
 class Noticed(msgspec.Struct, frozen=True):
@@ -58,6 +60,7 @@ class Wrote(msgspec.Struct, frozen=True):
     side: Side
     written: bool
     took_ns: Nanoseconds
+    lag_ns: Nanoseconds = 0
 
 
 class Shut(msgspec.Struct, frozen=True):
@@ -195,6 +198,18 @@ class Story:
     def took_ns(self) -> int:
         """How long the arming call took: times since arming are known to within this."""
         return 0 if self.armed is None else self.armed.what.took_ns
+
+    @property
+    def late_count_ns(self) -> int:
+        """How far the kernel's count of jiffies was behind when the side set its timers: they go off so much earlier.
+
+        One CPU counts for all of them; the others go on with the old count while its hypervisor holds it up.
+        """
+        set_by: list[Armed | Wrote] = [fact.what for fact in self.writes]
+        set_by += [] if self.armed is None else [self.armed.what]
+        side = self.plan.scenario.expect.side
+        lag_ns = max((fact.lag_ns for fact in set_by if fact.side == side), default=0)
+        return max(0, lag_ns - tick_ns(self.plan.machine.hz))
 
     def since_armed(self, t_ns: int) -> int:
         """Nanoseconds from arming to a moment of the timeline."""

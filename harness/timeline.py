@@ -26,12 +26,14 @@ class Event(msgspec.Struct, frozen=True):
       opened                 monotonic_ns, realtime_ns
       lab.ready              hosts, took_ns
       subject.listening      port (of a server that is a process of its own)
-      subject.armed          side, took_ns (the call's duration: the origin is known to within it), local, remote;
-                             of a connection that is being made: the call of connect(2)
+      subject.armed          side, took_ns (the call's duration: the origin is known to within it), lag_ns (how long
+                             before the call the kernel last counted a jiffy), local, remote; of a connection that is
+                             being made: the call of connect(2)
       subject.detected       side, errno (name), syscall, poll (names of the events), tcp_info
       subject.eof            side, poll
       subject.connected      side (a connection that was being made stands)
-      subject.wrote          side, written (whether the socket took any of the data), octets (how many), took_ns
+      subject.wrote          side, written (whether the socket took any of the data), octets (how many), took_ns,
+                             lag_ns
       subject.shut           side, done (whether nothing more can be written: the FIN is queued), took_ns
       subject.echoed         side, octets (how many have come to a client that is a process of its own, so far)
       subject.ended          side, status (a process of its own has ended)

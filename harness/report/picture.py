@@ -201,5 +201,5 @@ def _details(event: Event) -> str:
     if event.kind == "segment":
         shown = [str(data.get(key, "")) for key in ("way", "role", "flags")]
         return " ".join(part for part in shown if part)
-    left_out = ("side", "traceback", "tcp_info", "took_ns", "monotonic_ns", "realtime_ns")
+    left_out = ("side", "traceback", "tcp_info", "took_ns", "lag_ns", "monotonic_ns", "realtime_ns")
     return " ".join(f"{key}={value}" for key, value in data.items() if key not in left_out)

@@ -36,6 +36,8 @@ _OPTIONS = {
     "count": socket.TCP_KEEPCNT,
     "user_timeout_ms": socket.TCP_USER_TIMEOUT,
 }
+_CLOCK_MONOTONIC_COARSE = 6
+"""clock_gettime(2); the module time does not name it."""
 CONNECT_TIMEOUT_S = 5.0
 PATTERN = b"still there?"
 """What is written, over and over."""
@@ -86,12 +88,13 @@ class Endpoint:
 
     def arm(self) -> None:
         """Set the options on an open connection; the event is the moment of SO_KEEPALIVE."""
-        before, after = self._set_options()
+        lag_ns, before, after = self._set_options()
         remote = self.sock.getpeername()
         self.emit(
             "subject.armed",
             at_ns=before,
             took_ns=after - before,
+            lag_ns=lag_ns,
             local=list(self.sock.getsockname()[:2]),
             remote=list(remote[:2]),
         )
@@ -100,11 +103,12 @@ class Endpoint:
         """Begin to make the connection, all options set before, without waiting; that call is the moment of arming."""
         self._set_options()
         self.stage = "connecting"
-        before = time.monotonic_ns()
+        lag_ns, before = _now()
         number = self.sock.connect_ex((address, port))
         after = time.monotonic_ns()
         local = list(self.sock.getsockname()[:2])
-        self.emit("subject.armed", at_ns=before, took_ns=after - before, local=local, remote=[address, port])
+        remote = [address, port]
+        self.emit("subject.armed", at_ns=before, took_ns=after - before, lag_ns=lag_ns, local=local, remote=remote)
         if number != errno.EINPROGRESS:
             self._connected(number, after, [])
 
@@ -122,7 +126,7 @@ class Endpoint:
 
     def write(self, size: int, *, noted: bool = True) -> int:
         """Write octets without waiting, as far as the socket takes them; returns how many, which `noted` emits too."""
-        before = time.monotonic_ns()
+        lag_ns, before = _now()
         left = memoryview((PATTERN * (size // len(PATTERN) + 1))[:size])
         with contextlib.suppress(OSError):
             while left:
@@ -130,7 +134,7 @@ class Endpoint:
         taken = size - len(left)
         if noted:
             took_ns = time.monotonic_ns() - before
-            self.emit("subject.wrote", at_ns=before, written=taken > 0, octets=taken, took_ns=took_ns)
+            self.emit("subject.wrote", at_ns=before, written=taken > 0, octets=taken, took_ns=took_ns, lag_ns=lag_ns)
         return taken
 
     def shut(self) -> None:
@@ -148,18 +152,18 @@ class Endpoint:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
-    def _set_options(self) -> tuple[int, int]:
+    def _set_options(self) -> tuple[int, int, int]:
         """Set TCP options, SO_KEEPALIVE last: that starts the keepalive timer of an open connection, for the full idle.
 
-        Returns when that was called and when it was done.
+        Returns how far the kernel's time lagged behind when that was called, when it was called, and when it was done.
         """
         for name, number in _OPTIONS.items():
             if name in self.options:
                 self.sock.setsockopt(socket.IPPROTO_TCP, number, self.options[name])
-        before = time.monotonic_ns()
+        lag_ns, before = _now()
         if self.options.get("keepalive"):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return before, time.monotonic_ns()
+        return lag_ns, before, time.monotonic_ns()
 
     def _accept(self) -> None:
         try:
@@ -216,6 +220,16 @@ class Endpoint:
         self.watching = False
         name, info = errno.errorcode.get(number, str(number)), tcp_info(self.sock)
         self.emit("subject.detected", at_ns=at_ns, errno=name, syscall=syscall, poll=poll, tcp_info=info)
+
+
+def _now() -> tuple[int, int]:
+    """How long ago the kernel last counted a jiffy, at most one unless the CPU that counts was held up, and the time.
+
+    The coarse clock moves when a jiffy is counted (kernel/time/tick-sched.c:tick_do_update_jiffies64).
+    """
+    coarse = time.clock_gettime_ns(_CLOCK_MONOTONIC_COARSE)
+    now = time.monotonic_ns()
+    return now - coarse, now
 
 
 def limit_receive_buffer(sock: socket.socket, octets: int) -> None:

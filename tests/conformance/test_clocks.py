@@ -82,7 +82,7 @@ def _normal(event: Event) -> str:
     data = {key: value for key, value in event.data.items() if key not in BY_CHANCE}
     for key in data.keys() & {"local", "remote"}:
         data[key] = data[key][0]  # the address, and not the port
-    for key in data.keys() & {"took_ns"}:
+    for key in data.keys() & {"took_ns", "lag_ns"}:
         data[key] = _rounded(data[key])
     return f"{_rounded(event.t_ns)} {event.kind} {event.source} {data}"
 

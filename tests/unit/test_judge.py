@@ -95,6 +95,20 @@ def test_the_window_is_exact_to_the_nanosecond(origin: str) -> None:
     verdict(plan, noticed_at(plan, hi + 70 * MS), "fail", ", 0.070 s after", *words)
 
 
+def test_a_count_of_jiffies_that_was_behind_makes_timers_earlier() -> None:
+    """What the program saw of that when it set its timer moves the window's beginning, and not its end."""
+    plan = unreachable()
+    lo, hi = window(plan)
+    tick = 1_000_000_000 // plan.machine.hz
+    for lag_ns, late_ns in ((tick, 0), (tick + 3 * MS, 3 * MS)):
+        behind = changed(noticed_at(plan, lo - late_ns), "subject.armed", lag_ns=lag_ns)
+        verdict(plan, behind, "pass")
+        earlier = changed(noticed_at(plan, lo - late_ns - 1), "subject.armed", lag_ns=lag_ns)
+        verdict(plan, earlier, "fail", "before the oracle's window opens")
+    after = changed(noticed_at(plan, hi + ALLOWANCE_NS + TOOK_NS + 1), "subject.armed", lag_ns=tick + 3 * MS)
+    verdict(plan, after, "fail", "after the oracle's window closed")
+
+
 def test_virtual_time_has_no_allowance() -> None:
     """Where nothing can be late, one nanosecond after the window is too late."""
     plan = planned(Blackhole(at_s=0.5), machine=msgspec.structs.replace(timelines.MACHINE, clock="virtual"))
