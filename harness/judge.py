@@ -18,9 +18,9 @@ import msgspec
 
 from harness.faults import AnyFault
 from harness.lab.topology import SIDES, layout
-from harness.oracle.prediction import NOUNS, Asking, Outcome
+from harness.oracle.prediction import NOUNS, Asking, Outcome, hull
 from harness.oracle.timerwheel import tick_ns
-from harness.plan import TIMER_ALLOWANCE_MS, Plan, must_echo, settings_of, spell_outcomes
+from harness.plan import KIND_OF, TIMER_ALLOWANCE_MS, Plan, must_echo, settings_of, spell_outcomes
 from harness.scenario import Expect
 from harness.story import Change, Fact, Nonsense, Segment, Shut, Story, Wrote
 from harness.timeline import Event
@@ -34,7 +34,9 @@ _BUSY = ": this machine is too busy"
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The answer, with what it rests on.
 
-    `outcome`: what was measured ("detected", "eof", "quiet", or None when inconclusive before that).
+    `outcome`: what was measured ("detected", "noticed", "eof", "quiet", or None when inconclusive before that).
+    `reports`: what a command said of it. `reconnected_ns`: from being noticed to the connection that took the place of
+    the lost one. `known_failure`: what is known of a claim that does not hold.
     `detected_ns`: from `origin` to the wake-up of the observing program. From the same origin, allowance not included:
     `window_ns`, what the oracle predicted, and `claimed_ns`, what the scenario claims where it names a window.
     `claimed` and `predicted` say what, in words. `probes`: on the wire before the end, as captured on the observer's
@@ -52,6 +54,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     side: str
     outcome: str | None = None
     errno: str | None = None
+    reports: str | None = None
+    reconnected_ns: int | None = None
+    known_failure: str = ""
     detected_ns: int | None = None
     window_ns: tuple[int, int] | None = None
     claimed_ns: tuple[int, int] | None = None
@@ -75,7 +80,20 @@ class _Refuted(Exception):
 
 
 def judge(plan: Plan, events: Sequence[Event]) -> Verdict:
-    """Decide. Never raises for any timeline; one that makes no sense is inconclusive."""
+    """Decide. Never raises for any timeline; one that makes no sense is inconclusive.
+
+    A claim that is known not to hold passes where it is refuted, and fails where it is confirmed.
+    """
+    verdict, known = _judge(plan, events), plan.scenario.known_failure
+    if verdict.verdict == "fail" and known:
+        return msgspec.structs.replace(verdict, verdict="pass", reason=f"a known failure ({known}): {verdict.reason}")
+    if verdict.verdict == "pass" and known:
+        reason = f"the claim holds, though it is said to fail ({known}): take known_failure away; {verdict.reason}"
+        return msgspec.structs.replace(verdict, verdict="fail", reason=reason)
+    return verdict
+
+
+def _judge(plan: Plan, events: Sequence[Event]) -> Verdict:
     try:
         story = Story(plan, events)
     except Nonsense as nonsense:
@@ -111,6 +129,9 @@ def _verdict(plan: Plan, story: Story, verdict: VerdictName, reason: str, *, as_
         side=plan.scenario.expect.side,
         outcome=story.kind,
         errno=story.errno,
+        reports=None if story.given_up is None else story.given_up.reports,
+        reconnected_ns=_reconnected_ns(story),
+        known_failure=plan.scenario.known_failure,
         detected_ns=story.detected_ns,
         window_ns=_predicted_window(plan, story),
         claimed_ns=_claimed_window(plan),
@@ -124,6 +145,10 @@ def _verdict(plan: Plan, story: Story, verdict: VerdictName, reason: str, *, as_
         cites=story.cites,
         as_foreseen=as_foreseen,
     )
+
+
+def _reconnected_ns(story: Story) -> int | None:
+    return None if story.end is None or story.reconnected is None else story.reconnected.t_ns - story.end.t_ns
 
 
 def _foreseen(plan: Plan) -> tuple[Outcome, ...]:
@@ -156,6 +181,7 @@ def _check_course(plan: Plan, story: Story) -> None:
     _check_deeds(plan, story)
     _check_kind(plan, story)
     _check_claimed_window(plan, story)
+    _check_reconnection(plan, story, plan.scenario.expect.reconnects_s)
     _check_prediction(plan, story)
 
 
@@ -318,13 +344,15 @@ def _check_bite(plan: Plan, story: Story, index: int, fault: AnyFault) -> None:
 def _check_kind(plan: Plan, story: Story) -> None:
     """Whether the scenario claims what was measured."""
     expect = plan.scenario.expect
-    wanted = {"detected": ("detected",), "eof": ("eof",), "survives": ("quiet",), "never": ("quiet",)}.get(
-        expect.outcome, tuple(outcome.kind for outcome in plan.expected)
-    )
+    wanted: tuple[str, ...] = tuple(outcome.kind for outcome in plan.expected)
+    if expect.outcome != "as-predicted":
+        wanted = (KIND_OF[expect.outcome],)
     if story.kind not in wanted:
         raise _Refuted(f"expected {_spelled(plan)}, found {_measured(story)}{_oracle_says(plan)}")
     if expect.errno is not None and story.errno != expect.errno:
         raise _Refuted(f"expected errno {expect.errno}, found {_measured(story)}{_oracle_says(plan)}")
+    if expect.reports is not None and (story.given_up is None or story.given_up.reports != expect.reports):
+        raise _Refuted(f"expected a report of {expect.reports!r}, found {_measured(story)}")
     if story.kind == "quiet" and must_echo(plan):
         if story.alive is None:
             raise _Inconclusive("nothing was noticed, but no data was sent to show that the connection lives")
@@ -351,6 +379,17 @@ def _check_claimed_window(plan: Plan, story: Story) -> None:
         raise _Refuted(f"{noticed}, {_s(measured - hi)} after {where} ended{_oracle_says(plan)}")
 
 
+def _check_reconnection(plan: Plan, story: Story, claim_s: tuple[float, float] | None) -> None:
+    """Whether the lost connection was replaced in time, counted from being noticed."""
+    if claim_s is None or story.end is None:
+        return
+    found_ns, said = _reconnected_ns(story), f"{claim_s[0]:g} to {claim_s[1]:g} s"
+    if found_ns is None:
+        raise _Refuted(f"{_measured(story)}, and no other connection was made, expected {said} after that")
+    if not round(claim_s[0] * 1e9) <= found_ns <= round(claim_s[1] * 1e9) + plan.allowance_ns:
+        raise _Refuted(f"another connection stood {_s(found_ns)} after being noticed, expected {said}")
+
+
 def _check_prediction(plan: Plan, story: Story) -> None:
     """Whether the oracle foresaw it: a disagreement with the kernel is a failure of one of them."""
     if plan.prediction is None:
@@ -369,7 +408,20 @@ def _check_prediction(plan: Plan, story: Story) -> None:
         if measured - story.took_ns > hi + plan.allowance_ns:
             _blame_late_wake_up(plan, story, hi)
             raise _Refuted(f"noticed {_s(measured)} after arming, {_s(measured - hi)} after the oracle's window closed")
+    _check_since_read(plan, story, same)
+    again = [outcome.reconnects_ns for outcome in same if outcome.reconnects_ns is not None]
+    _check_reconnection(plan, story, (hull(again)[0] / 1e9, hull(again)[1] / 1e9) if again else None)
     _check_segments(plan, story, same)
+
+
+def _check_since_read(plan: Plan, story: Story, same: list[Outcome]) -> None:
+    """Sharper than from arming: how long after the last data the program gave its peer up."""
+    windows = [outcome.since_read_ns for outcome in same if outcome.since_read_ns is not None]
+    if not windows or story.end is None or story.last_read is None:
+        return
+    measured, (lo, hi) = story.end.t_ns - story.last_read, hull(windows)
+    if not lo <= measured <= hi + plan.allowance_ns:
+        raise _Refuted(f"noticed {_s(measured)} after the last data came, the oracle says {_s(lo)} to {_s(hi)}")
 
 
 def _check_segments(plan: Plan, story: Story, same: list[Outcome]) -> None:
@@ -470,6 +522,8 @@ def _measured(story: Story) -> str:
     if story.end is None:
         return "nothing noticed"
     what = story.errno if story.kind == "detected" else "end of file"
+    if story.given_up is not None:
+        what = f"{story.given_up.how}: {story.given_up.found}"
     return f"{what} {_s(story.since_armed(story.end.t_ns))} after arming"
 
 
@@ -477,6 +531,7 @@ def _spelled(plan: Plan) -> str:
     expect: Expect = plan.scenario.expect
     words = {
         "detected": expect.errno or "an error",
+        "noticed": "the program to give its peer up",
         "eof": "end of file",
         "survives": "the connection to survive",
         "never": "nothing to be noticed",

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from harness.errors import MISSING, ScenarioError, UsageError
+from harness.lab.topology import SIDES
 from harness.scenario import Expect, Scenario, check
 
 SUFFIX = ".scenario.toml"
@@ -58,11 +59,26 @@ RUN_FILES = frozenset({"plan.json", "timeline.jsonl", "capture.pcapng", "verdict
 def load_file(path: Path, name: str | None = None) -> Scenario:
     """Read one scenario file; `name` is for one that gives itself none. Raises ScenarioError."""
     source = _shown(path)
-    scenario = from_mapping(_read(path, source), source)
+    scenario = placed(from_mapping(_read(path, source), source), path.resolve().parent)
     if not scenario.name:
         default = name if name is not None else path.name.removesuffix(".toml").removesuffix(".scenario")
         _check_name(default, source)
         scenario = msgspec.structs.replace(scenario, name=default)
+    return scenario
+
+
+def placed(scenario: Scenario, folder: Path) -> Scenario:
+    """The same scenario with the folder of its file where its commands have {scenario}."""
+    for side in SIDES:
+        command = scenario.endpoint(side).command
+        if command is not None:
+            here = {
+                "argv": tuple(word.replace("{scenario}", str(folder)) for word in command.argv),
+                "env": {name: value.replace("{scenario}", str(folder)) for name, value in command.env.items()},
+                "folder": command.folder.replace("{scenario}", str(folder)),
+            }
+            end = msgspec.structs.replace(scenario.endpoint(side), command=msgspec.structs.replace(command, **here))
+            scenario = msgspec.structs.replace(scenario, **{side: end})
     return scenario
 
 

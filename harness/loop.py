@@ -6,15 +6,19 @@ import heapq
 import itertools
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from harness.alarm import Alarm
 from harness.lab.host import Lab
 from harness.lab.topology import SIDES
 from harness.probes.capture import Capture, describe
 from harness.probes.packets import FlowTracker
-from harness.subjects.tcp import Watched
+from harness.subjects.ends import Watched
 from harness.timeline import Timeline
+
+Hearer = Callable[[str, int, Mapping[str, Any]], None]
+"""Told (host, CLOCK_MONOTONIC in ns, what a timeline keeps of it) of each segment and ICMP error that is captured."""
 
 
 class Loop:
@@ -25,8 +29,9 @@ class Loop:
         self._poller = select.poll()
         self._watched: dict[int, Watched] = {}
         self._taps: dict[str, _Tap] = {}
-        self._due: list[tuple[int, int, Callable[[], None]]] = []
+        self._due: list[tuple[int, int, Callable[[], object]]] = []
         self._tie = itertools.count()
+        self._hearers: list[Hearer] = []
         self._alarm: Alarm | None = None
 
     def capture(self, lab: Lab) -> None:
@@ -39,7 +44,7 @@ class Loop:
                     continue
                 self._drop(old)
             with lab.host(side).entered():
-                tap = _Tap(side, identity, self.timeline)
+                tap = _Tap(side, identity, self.timeline, self._hearers)
             self._taps[side] = tap
             lab.host(side).overhear = tap.overhear
             self._poller.register(tap.capture.fileno(), select.POLLIN)
@@ -50,7 +55,11 @@ class Loop:
             self._watched[end.fileno()] = end
             self._poller.register(end.fileno(), end.mask)
 
-    def at(self, moment_ns: int, action: Callable[[], None]) -> None:
+    def hear(self, hearer: Hearer) -> None:
+        """Tell somebody of all that is captured from now on."""
+        self._hearers.append(hearer)
+
+    def at(self, moment_ns: int, action: Callable[[], object]) -> None:
         """Call `action` at a moment of CLOCK_MONOTONIC, from within `wait`."""
         heapq.heappush(self._due, (moment_ns, next(self._tie), action))
 
@@ -114,8 +123,8 @@ class Loop:
 class _Tap:
     """A capture on one host's namespace, with the roles of the segments it sees."""
 
-    def __init__(self, host: str, identity: int, timeline: Timeline) -> None:
-        self.host, self.identity, self.timeline = host, identity, timeline
+    def __init__(self, host: str, identity: int, timeline: Timeline, hearers: Sequence[Hearer]) -> None:
+        self.host, self.identity, self.timeline, self.hearers = host, identity, timeline, hearers
         self.capture = Capture(host)
         self.tracker = FlowTracker()
 
@@ -136,3 +145,5 @@ class _Tap:
                     way=frame.way,
                     **described,
                 )
+                for hearer in self.hearers:
+                    hearer(self.host, frame.t_ns, {"way": frame.way, **described})

@@ -105,6 +105,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         settings = settings_of(self.scenario, self.scenario.expect.side)
         return max(LEAST_PERIOD, established.phases(settings, self.machine.hz)) * tick_ns(self.machine.hz)
 
+    @property
+    def reconnects_within_ns(self) -> int:
+        """How long after being noticed to wait for the connection that takes the lost one's place; 0: not at all."""
+        claim = self.scenario.expect.reconnects_s
+        latest = [] if claim is None else [round(claim[1] * 1e9)]
+        latest += [outcome.reconnects_ns[1] for outcome in self.expected if outcome.reconnects_ns is not None]
+        return max(latest) + GRACE_NS if latest else 0
+
     def arming_ns(self, now_ns: int) -> int:
         """When to arm, from `now_ns` on, both of CLOCK_MONOTONIC in virtual time: at the phase that is asked for.
 
@@ -177,6 +185,10 @@ def _predict(
 ) -> Prediction:
     """Ask the model of the connection's state: being made or established. Raises Unpredictable."""
     side = scenario.expect.side
+    if scenario.has_command:
+        raise Unpredictable("a command notices in its own way")
+    if scenario.client.heartbeat is not None:
+        raise Unpredictable("no model of the heartbeat yet")
     if scenario.state == "connecting":
         return _predict_connecting(scenario, settings, machine, effects)
     if fills(scenario, side):
@@ -261,7 +273,8 @@ def _longest_detection_ns(settings: Settings, machine: MachineFacts) -> int:
     return jiffies * tick + settings.user_timeout_ms * 1_000_000 + machine.oracle.injection_ns
 
 
-_KIND_OF = {"detected": "detected", "eof": "eof", "survives": "quiet", "never": "quiet"}
+KIND_OF = {"detected": "detected", "noticed": "noticed", "eof": "eof", "survives": "quiet", "never": "quiet"}
+"""The kind of outcome that satisfies each claim but "as-predicted"."""
 
 
 def _expected(
@@ -277,11 +290,14 @@ def _expected(
             key = "expect.errno" if expect.errno is None else "expect.window_s"
             expected = f"a claim of your own, since the oracle has none ({unpredictable})"
             raise ScenarioError(f"scenario {scenario.name}", key, MISSING, expected)
+        if expect.outcome == "noticed" and expect.window_s is None:
+            expected = f"a claim of your own, since the oracle has none ({unpredictable})"
+            raise ScenarioError(f"scenario {scenario.name}", "expect.window_s", MISSING, expected)
         return (), (f"not predicted: {unpredictable}",)
     wanted = tuple(
         outcome
         for outcome in prediction.outcomes
-        if expect.outcome == "as-predicted" or outcome.kind == _KIND_OF[expect.outcome]
+        if expect.outcome == "as-predicted" or outcome.kind == KIND_OF[expect.outcome]
         if expect.errno is None or outcome.errno == expect.errno
     )
     if expect.window_s is not None and wanted and all(outcome.kind == "quiet" for outcome in wanted):
@@ -297,7 +313,7 @@ def _expected(
 
 def spell_outcomes(outcomes: tuple[Outcome, ...]) -> str:
     """Outcomes in words, for messages."""
-    words = {"eof": "end of file", "quiet": "that nothing is noticed"}
+    words = {"eof": "end of file", "quiet": "that nothing is noticed", "noticed": "the program to give its peer up"}
     return " or ".join(dict.fromkeys(o.errno or words.get(o.kind, o.kind) for o in outcomes))
 
 

@@ -33,11 +33,13 @@ from harness.lab.host import Lab
 from harness.lab.topology import SIDES
 from harness.loop import Loop
 from harness.plan import Plan, must_echo
-from harness.subjects import tcp
+from harness.subjects.ends import ENDS, Connection
+from harness.subjects.pair import connected
 from harness.timeline import Event, Timeline
 
 BUILDERS = threading.BoundedSemaphore(2)
 """How many labs are built at a time: building is work, not waiting, and more at once only delays wake-ups."""
+ECHO_TIMEOUT_S = 2.0
 SETTLE_NS = 20_000_000
 """How long to go on after the end, so that what the end set off (an RST, the other side's error) is seen too."""
 
@@ -88,11 +90,12 @@ class _Run:
         timed = [(index, fault) for index, fault in enumerate(self.scenario.faults) if not fault.standing]
         first = [index for index, fault in timed if connecting and fault.at_s == 0]
         connection = self._connect(lab, first)
-        for end in connection.watched.values():
+        for end in connection.ends.values():
             self.loop.watch(end)
         self._schedule(lab, connection, first)
         self._wait(self._armed_ns() + self.plan.watch_ns)
         if self._noticed():
+            self._await_reconnection()
             self.loop.wait(time.monotonic_ns() + SETTLE_NS)
         elif must_echo(self.plan):
             self._echo(connection)
@@ -109,16 +112,16 @@ class _Run:
         self.timeline.add("lab.ready", "lab", hosts=list(lab.layout.host_names), took_ns=took_ns)
         return lab
 
-    def _connect(self, lab: Lab, first: list[int]) -> tcp.Connection:
+    def _connect(self, lab: Lab, first: list[int]) -> Connection:
         """Start both ends, with faults by their index injected once the server listens."""
 
         def listening() -> None:
             for index in first:
                 self._inject(index, self.scenario.faults[index], lab)
 
-        return self.stack.enter_context(tcp.connected(self.scenario, lab, self.timeline, listening=listening))
+        return self.stack.enter_context(connected(self.scenario, lab, self.timeline, self.loop, listening=listening))
 
-    def _schedule(self, lab: Lab, connection: tcp.Connection, injected: list[int]) -> None:
+    def _schedule(self, lab: Lab, connection: Connection, injected: list[int]) -> None:
         """Put down what is to happen when, counting from arming."""
         armed_ns = self._armed_ns()
         for index, fault in enumerate(self.scenario.faults):
@@ -130,10 +133,10 @@ class _Run:
         for side in SIDES:
             end = self.scenario.endpoint(side)
             for at_s in end.writes_at_s:
-                write = functools.partial(connection.write, side, end.write_bytes)
+                write = functools.partial(connection.ends[side].write, end.write_bytes)
                 self.loop.at(armed_ns + round(at_s * 1e9), write)
             if end.shuts_at_s is not None:
-                self.loop.at(armed_ns + round(end.shuts_at_s * 1e9), functools.partial(connection.shut, side))
+                self.loop.at(armed_ns + round(end.shuts_at_s * 1e9), connection.ends[side].shut)
 
     def _act(self, index: int, fault: AnyFault, lab: Lab) -> None:
         injection = self._inject(index, fault, lab)
@@ -156,7 +159,7 @@ class _Run:
     def _noticed(self) -> bool:
         """Whether the observed side has seen an error or the end of the stream."""
         for event in self.timeline.events[self._read :]:
-            if event.kind in ("subject.detected", "subject.eof"):
+            if event.kind in ENDS:
                 self._ended |= event.data["side"] == self.scenario.expect.side
         self._read = len(self.timeline.events)
         return self._ended
@@ -170,10 +173,21 @@ class _Run:
 
         self.loop.wait(deadline_ns, enough)
 
-    def _echo(self, connection: tcp.Connection) -> None:
+    def _await_reconnection(self) -> None:
+        """Where another connection is to take the lost one's place, wait for it."""
+        within_ns = self.plan.reconnects_within_ns
+
+        def enough() -> bool:
+            return any(event.kind == "subject.reconnected" for event in self.timeline.events)
+
+        if within_ns:
+            self.tell("reconnection", time.monotonic_ns() + within_ns)
+            self.loop.wait(time.monotonic_ns() + within_ns, enough)
+
+    def _echo(self, connection: Connection) -> None:
         """Send data through the surviving connection and wait for it to come back."""
-        deadline_ns = time.monotonic_ns() + round(tcp.ECHO_TIMEOUT_S * 1e9)
-        if connection.say("client"):
+        deadline_ns = time.monotonic_ns() + round(ECHO_TIMEOUT_S * 1e9)
+        if connection.ends["client"].say():
             self.loop.wait(deadline_ns, lambda: connection.echo_is_over)
         self.timeline.add("subject.alive", "client", side="client", echo=connection.echoed)
 

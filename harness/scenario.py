@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from harness.errors import ScenarioError
+from harness.errors import MISSING, ScenarioError
 from harness.faults import (
     AnyFault,
     Failover,
@@ -26,8 +26,9 @@ from harness.faults import (
     PeerReboot,
     ProcessFreeze,
 )
-from harness.faults.base import Duration, Misplaced, Seconds
+from harness.faults.base import Duration, Misplaced, Seconds, unknown_host
 from harness.lab.topology import SIDES, Layout, Side, Topology, layout
+from harness.programs import PARTNERS, AnyHeartbeat, Command, IdleState
 
 NEW_HOSTS = (PeerReboot, Failover)
 """Faults after which the host is another one, which knows nothing."""
@@ -37,10 +38,10 @@ KernelCount = Annotated[int, msgspec.Meta(ge=1, le=127)]
 """MAX_TCP_KEEPCNT."""
 
 WriteOctets = Annotated[int, msgspec.Meta(ge=1, le=1 << 26)]
-ReceiveBuffer = Annotated[int, msgspec.Meta(ge=0, le=1 << 30)]
+Buffer = Annotated[int, msgspec.Meta(ge=0, le=1 << 30)]
 
 State = Literal["established", "connecting"]
-OutcomeName = Literal["as-predicted", "detected", "eof", "survives", "never"]
+OutcomeName = Literal["as-predicted", "detected", "noticed", "eof", "survives", "never"]
 Origin = Literal["armed", "fault", "last-received"]
 
 
@@ -59,21 +60,25 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `user_timeout_s`: TCP_USER_TIMEOUT, to the millisecond. `settings_via`: whether idle, interval and count are set
     on the socket or as the namespace's sysctls net.ipv4.tcp_keepalive_*; SO_KEEPALIVE is the socket's either way.
     `writes_at_s`: when, in seconds after arming, the program writes `write_bytes` octets, each time without waiting:
-    what the socket does not take is left. `receive_buffer_bytes`: SO_RCVBUF, set before the connection is made, which
-    the kernel doubles; 0 leaves it to the system. `reads` false: the program never reads, and so notices only errors;
-    its kernel's window closes. A server that does not read does not echo either. `shuts_at_s`: when, in seconds after
-    arming, it shuts its writing direction (shutdown(2), SHUT_WR), which sends FIN.
+    what the socket does not take is left. `receive_buffer_bytes`, `send_buffer_bytes`: SO_RCVBUF and SO_SNDBUF, set
+    before the connection is made, which the kernel doubles; 0 leaves it to the system. `reads` false: the program never
+    reads, and so notices only errors; its kernel's window closes. A server that does not read does not echo either.
+    `shuts_at_s`: when, in seconds after arming, it shuts its writing direction (shutdown(2), SHUT_WR), which sends FIN.
+    `heartbeat`: the built-in program is one with a heartbeat of this design. `command`: it is this one, in place of the
+    built-in program; what its socket is set to is then its own business, but for sysctls.
     """
 
-    program: Literal["tcp"] = "tcp"
     keepalive: Keepalive | bool = False
     user_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=2_147_483)] = 0.0
     settings_via: Literal["socket", "sysctl"] = "socket"
     writes_at_s: tuple[Seconds, ...] = ()
     write_bytes: WriteOctets = 12
-    receive_buffer_bytes: ReceiveBuffer = 0
+    receive_buffer_bytes: Buffer = 0
+    send_buffer_bytes: Buffer = 0
     reads: bool = True
     shuts_at_s: Seconds | None = None
+    heartbeat: AnyHeartbeat | None = None
+    command: Command | None = None
 
     @property
     def keepalive_settings(self) -> Keepalive | None:
@@ -86,23 +91,30 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `side` must see. What is left out is taken from the oracle's prediction.
 
-    `outcome`: `detected` (an error on the socket), `eof` (the peer's FIN), `survives` (nothing is noticed and data
-    still passes at the end), `never` (nothing is noticed until `bound_s`), `as-predicted` (whichever the oracle says).
+    `outcome`: `detected` (an error on the socket), `noticed` (the program gives its peer up by itself: its heartbeat is
+    not answered, or its command shows it), `eof` (the peer's FIN), `survives` (nothing is noticed and data still passes
+    at the end), `never` (nothing is noticed until `bound_s`), `as-predicted` (whichever the oracle says).
+    `reports`: what a command must report, the first group of its `detects.prints`.
     `window_s`: [earliest, latest] in seconds from `origin`: `armed` (keepalive switched on or, where it is off,
     the connection made), `fault` (the first fault's injection) or `last-received` (the last segment from the peer).
     `bound_s`: how long after arming to watch for `survives` and `never`.
     `window`: "exact": in virtual time the connection is armed `phase_ns` after a multiple of the timer wheel's period,
     and what is predicted for it is exact to the jiffy; else the prediction holds whatever the phase.
+    `reconnects_s`: [earliest, latest] in seconds from being noticed to the connection that takes the place of the lost
+    one. `source`: where the claim comes from, as a reader would look it up.
     """
 
     side: Side = "client"
     outcome: OutcomeName = "as-predicted"
     errno: str | None = None
+    reports: str | None = None
     window_s: tuple[Seconds, Seconds] | None = None
     origin: Origin = "armed"
     bound_s: Duration | None = None
     window: Literal["every-phase", "exact"] = "every-phase"
     phase_ns: Annotated[int, msgspec.Meta(ge=0, le=1 << 50)] = 0
+    reconnects_s: tuple[Seconds, Seconds] | None = None
+    source: str = ""
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,6 +123,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `state`: what is observed. "established": a connection that stands, idle or with what the endpoints write. In
     "connecting" it is the client's connect(2): arming is its call, without waiting and with all options set before;
     faults with `at_s` = 0 are in place by then. It ends with connect's error or, once connected, as ever.
+    `known_failure`: what was measured instead, where the claim is known not to hold: refuted it passes, and confirmed
+    it fails, so that a mended program shows.
     """
 
     name: str = ""
@@ -121,6 +135,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     server: Endpoint = Endpoint()
     faults: tuple[AnyFault, ...] = ()
     expect: Expect = Expect()
+    known_failure: str = ""
 
     def endpoint(self, side: Side) -> Endpoint:
         """The endpoint of a side."""
@@ -130,7 +145,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def can_echo(self) -> bool:
         """Whether data that the client sends at the end can come back at all."""
         ends = (self.client, self.server)
-        return all(end.reads and end.shuts_at_s is None for end in ends)
+        return all(end.reads and end.shuts_at_s is None and end.command is None for end in ends)
+
+    @property
+    def has_command(self) -> bool:
+        """Whether a program runs that is none of ours."""
+        return self.client.command is not None or self.server.command is not None
 
 
 def check(scenario: Scenario, source: str) -> None:
@@ -158,6 +178,7 @@ def _problems(scenario: Scenario) -> Iterator[Misplaced]:
     yield from _state_problems(scenario)
     yield from _host_problems(scenario)
     yield from _program_problems(scenario)
+    yield from _heartbeat_problems(scenario, where)
     for side in SIDES:
         yield from _endpoint_problems(side, scenario.endpoint(side))
 
@@ -169,11 +190,52 @@ def _endpoint_problems(side: Side, endpoint: Endpoint) -> Iterator[Misplaced]:
         yield Misplaced(f"{side}.writes_at_s", list(endpoint.writes_at_s), "moments in the order of time")
     if not endpoint.writes_at_s and endpoint.write_bytes != Endpoint().write_bytes:
         yield Misplaced(f"{side}.write_bytes", endpoint.write_bytes, "no such key without writes_at_s")
+    if endpoint.command is not None:
+        yield from _command_problems(side, endpoint, endpoint.command)
     if endpoint.settings_via == "sysctl" and endpoint.keepalive_settings is None:
         yield Misplaced(f"{side}.settings_via", "sysctl", "keepalive, whose settings it is about")
     last_s = max(endpoint.writes_at_s, default=0.0)
     if endpoint.shuts_at_s is not None and endpoint.shuts_at_s <= last_s and endpoint.writes_at_s:
         yield Misplaced(f"{side}.shuts_at_s", endpoint.shuts_at_s, f"a time after the last write, {last_s:g} s")
+
+
+def _command_problems(side: Side, endpoint: Endpoint, command: Command) -> Iterator[Misplaced]:
+    """What is wrong with a command, and what the harness does to its own sockets alone."""
+    for problem in command.problems():
+        yield Misplaced(f"{side}.command.{problem.key}", problem.value, problem.expected)
+    plain = Endpoint(command=command, keepalive=endpoint.keepalive, settings_via=endpoint.settings_via)
+    for key in Endpoint.__struct_fields__:
+        if getattr(endpoint, key) != getattr(plain, key):
+            value = getattr(endpoint, key)
+            yield Misplaced(f"{side}.{key}", value, "no such key with a command, which sees to its own connection")
+    if endpoint.keepalive_settings is not None and endpoint.settings_via == "socket":
+        expected = "no such key with a command, unless settings_via is sysctl"
+        yield Misplaced(f"{side}.keepalive", endpoint.keepalive, expected)
+
+
+def _heartbeat_problems(scenario: Scenario, where: Layout) -> Iterator[Misplaced]:
+    """Heartbeats come in pairs, and belong to connections that stand and are read."""
+    client, server = scenario.client.heartbeat, scenario.server.heartbeat
+    wanted = None if client is None else PARTNERS.get(client.design)
+    if client is not None and wanted is None:
+        yield Misplaced("client.heartbeat.design", client.design, f"a client's ({', '.join(PARTNERS)})")
+    elif wanted is not None and (server is None or server.design != wanted):
+        found = MISSING if server is None else server.design
+        yield Misplaced("server.heartbeat.design", found, f"{wanted!r}, which goes with the client's")
+    elif server is not None and client is None:
+        yield Misplaced("client.heartbeat", MISSING, "the design that goes with the server's")
+    if isinstance(client, IdleState):
+        for name in client.servers:
+            if name not in where.host_names or name == "client":
+                yield unknown_host("client.heartbeat.servers", name, where)
+    for side in SIDES:
+        end = scenario.endpoint(side)
+        if end.heartbeat is not None and not end.reads:
+            yield Misplaced(f"{side}.reads", end.reads, "true with a heartbeat, whose answers must be read")
+        if end.heartbeat is not None and end.shuts_at_s is not None:
+            yield Misplaced(f"{side}.shuts_at_s", end.shuts_at_s, "no such key with a heartbeat, which goes on writing")
+        if end.heartbeat is not None and scenario.state == "connecting":
+            yield Misplaced(f"{side}.heartbeat", end.heartbeat.design, 'state = "established" with it')
 
 
 def _state_problems(scenario: Scenario) -> Iterator[Misplaced]:
@@ -183,11 +245,13 @@ def _state_problems(scenario: Scenario) -> Iterator[Misplaced]:
             yield Misplaced("expect.side", scenario.expect.side, '"client", which connects')
         for side in SIDES:
             endpoint = scenario.endpoint(side)
+            if endpoint.command is not None:
+                yield Misplaced(f"{side}.command", endpoint.command.argv[0], 'state = "established" with it')
             for key, value in (("writes_at_s", list(endpoint.writes_at_s)), ("shuts_at_s", endpoint.shuts_at_s)):
                 if value not in ([], None):
                     yield Misplaced(f"{side}.{key}", value, 'state = "established" with it')
     if scenario.expect.outcome == "survives" and not scenario.can_echo:
-        expected = "never: where a side does not read, or shuts, no data can come back to show that it survives"
+        expected = "never: where a side does not read, shuts or is a command, no data of ours can show that it survives"
         yield Misplaced("expect.outcome", "survives", expected)
     if scenario.expect.outcome == "eof" and not scenario.endpoint(scenario.expect.side).reads:
         yield Misplaced("expect.outcome", "eof", "another: who does not read does not see the end of the stream")
@@ -280,6 +344,7 @@ def _expectation_problems(expect: Expect, *, has_fault: bool) -> Iterator[Mispla
             yield Misplaced("expect.errno", expect.errno, "an errno's name, such as ETIMEDOUT or ECONNRESET")
         if expect.outcome not in ("detected", "as-predicted"):
             yield Misplaced("expect.errno", expect.errno, f"no errno with outcome {expect.outcome!r}")
+    yield from _program_expectation_problems(expect)
     if expect.window_s is not None:
         if expect.outcome in ("survives", "never"):
             yield Misplaced("expect.window_s", list(expect.window_s), f"bound_s with outcome {expect.outcome!r}")
@@ -287,7 +352,18 @@ def _expectation_problems(expect: Expect, *, has_fault: bool) -> Iterator[Mispla
             yield Misplaced("expect.window_s", list(expect.window_s), "[earliest, latest], in that order")
     if expect.phase_ns and expect.window != "exact":
         yield Misplaced("expect.phase_ns", expect.phase_ns, 'window = "exact" with it')
-    if expect.bound_s is not None and expect.outcome in ("detected", "eof"):
+    if expect.bound_s is not None and expect.outcome in ("detected", "noticed", "eof"):
         yield Misplaced("expect.bound_s", expect.bound_s, f"window_s with outcome {expect.outcome!r}")
     if expect.origin == "fault" and not has_fault:
         yield Misplaced("expect.origin", expect.origin, '"armed" in a scenario without timed faults')
+
+
+def _program_expectation_problems(expect: Expect) -> Iterator[Misplaced]:
+    """What is expected of the program itself."""
+    if expect.reports is not None and expect.outcome != "noticed":
+        yield Misplaced("expect.reports", expect.reports, 'outcome = "noticed" with it')
+    if expect.reconnects_s is not None:
+        if expect.outcome in ("survives", "never"):
+            yield Misplaced("expect.reconnects_s", list(expect.reconnects_s), f"none with outcome {expect.outcome!r}")
+        if expect.reconnects_s[0] > expect.reconnects_s[1]:
+            yield Misplaced("expect.reconnects_s", list(expect.reconnects_s), "[earliest, latest], in that order")

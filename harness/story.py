@@ -30,6 +30,7 @@ class Armed(msgspec.Struct, frozen=True):
     side: Side
     took_ns: Nanoseconds
     lag_ns: Nanoseconds = 0
+    local: tuple[str, int] | None = None
 
 
 class Noticed(msgspec.Struct, frozen=True):
@@ -46,6 +47,20 @@ class Detected(Noticed, frozen=True):
 
 class Eof(Noticed, frozen=True):
     """It has read the end of the stream."""
+
+
+class GivenUp(Noticed, frozen=True):
+    """Its program gives the peer up by itself; `found` says how in words, `reports` what a command says of it."""
+
+    how: str
+    found: str
+    reports: str | None = None
+
+
+class Reconnected(msgspec.Struct, frozen=True):
+    """A connection that takes the place of the lost one stands."""
+
+    side: Side
 
 
 class Alive(msgspec.Struct, frozen=True):
@@ -104,6 +119,9 @@ class Segment(msgspec.Struct, frozen=True):
     way: Literal["in", "out"]
     role: str
     flags: str = ""
+    length: int = 0
+    sport: int = 0
+    dport: int = 0
 
 
 class CaptureEnded(msgspec.Struct, frozen=True):
@@ -126,6 +144,8 @@ _KINDS: dict[str, type[msgspec.Struct]] = {
     "subject.armed": Armed,
     "subject.detected": Detected,
     "subject.eof": Eof,
+    "subject.noticed": GivenUp,
+    "subject.reconnected": Reconnected,
     "subject.alive": Alive,
     "subject.wrote": Wrote,
     "subject.shut": Shut,
@@ -141,6 +161,7 @@ _KINDS: dict[str, type[msgspec.Struct]] = {
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 F = TypeVar("F", bound=OfFault)
+R = TypeVar("R", bound=msgspec.Struct)
 
 
 class Fact(msgspec.Struct, Generic[T_co], frozen=True):
@@ -155,7 +176,8 @@ class Story:
     """The observed side's run. What did not happen is None, or absent; of two events alike the earlier one counts.
 
     `injected`, `healed`, `proofs`: by the fault's index. `segments`: captured on the observer's host; `lost`: how many
-    frames more passed there, None where its capture did not come to an end. Raises Nonsense.
+    frames more passed there, None where its capture did not come to an end. `last_read`: when the last data came to
+    that host; `segments` are those of the watched connection. Raises Nonsense.
     """
 
     def __init__(self, plan: Plan, events: Sequence[Event]) -> None:
@@ -176,7 +198,10 @@ class Story:
         self.healed = _by_fault(_of(facts, Healed))
         self.proofs = _by_fault(_of(facts, Proof))
         captured = [fact for fact in _of(facts, Segment) if events[fact.place].source == side]
-        self.segments = [fact for fact in captured if not _is_of_closing(fact, self.ended)]
+        captured = [fact for fact in captured if not _is_of_closing(fact, self.ended)]
+        self.segments = [fact for fact in captured if _is_watched(fact.what, self.armed)]
+        self.last_read = _last_read(captured, self.end)
+        self.reconnected = _after(self.end, _of(mine, Reconnected))
         ends = [fact for fact in _of(facts, CaptureEnded) if events[fact.place].source == side]
         self.lost = sum(fact.what.dropped for fact in ends) if ends else None
         if self.armed is not None and self.end is not None and self.end.t_ns < self.armed.t_ns:
@@ -186,13 +211,19 @@ class Story:
     def kind(self) -> str | None:
         """What was measured: detected, eof, quiet; None when the run says nothing."""
         if self.end is not None:
-            return "detected" if isinstance(self.end.what, Detected) else "eof"
+            kinds = {Detected: "detected", GivenUp: "noticed", Eof: "eof"}
+            return kinds[type(self.end.what)]
         return "quiet" if self.armed is not None and self.ended is not None else None
 
     @property
     def errno(self) -> str | None:
         """The errno's name, where there was one."""
         return self.end.what.errno if self.end is not None and isinstance(self.end.what, Detected) else None
+
+    @property
+    def given_up(self) -> GivenUp | None:
+        """How the program gave its peer up, where it did by itself."""
+        return self.end.what if self.end is not None and isinstance(self.end.what, GivenUp) else None
 
     @property
     def took_ns(self) -> int:
@@ -303,7 +334,7 @@ class Story:
     @property
     def cites(self) -> tuple[int, ...]:
         """The events a verdict rests on: arming, faults with their evidence, what was noticed, the end."""
-        single = (self.armed, self.end, self.alive, self.broken, self.ended)
+        single = (self.armed, self.end, self.reconnected, self.alive, self.broken, self.ended)
         places = [fact.place for fact in single if fact is not None]
         places += [f.place for facts in (self.injected, self.healed) for f in facts.values()]
         places += [fact.place for fact in (*self.proofs.values(), *self.writes, *self.shuts)]
@@ -313,6 +344,24 @@ class Story:
 def _is_of_closing(segment: Fact[Segment], ended: Fact[Ended] | None) -> bool:
     """Whether it was sent in the moment of the end, but after it: in virtual time closing the sockets takes none."""
     return ended is not None and segment.t_ns == ended.t_ns and segment.place > ended.place
+
+
+def _is_watched(segment: Segment, armed: Fact[Armed] | None) -> bool:
+    """Whether it belongs to the watched connection, as far as that is known; ICMP errors may be about it."""
+    if armed is None or armed.what.local is None or not segment.sport:
+        return True
+    return armed.what.local[1] == (segment.sport if segment.way == "out" else segment.dport)
+
+
+def _last_read(captured: list[Fact[Segment]], end: Fact[Noticed] | None) -> int | None:
+    """When the last data came, on whatever connection, before the end."""
+    moments = [s.t_ns for s in captured if s.what.way == "in" and s.what.length and (not end or s.t_ns <= end.t_ns)]
+    return moments[-1] if moments else None
+
+
+def _after(end: Fact[Noticed] | None, facts: Iterator[Fact[R]]) -> Fact[R] | None:
+    """The first of them that is not before the end."""
+    return next((fact for fact in facts if end is not None and fact.t_ns >= end.t_ns), None)
 
 
 def _from_living_peer(segment: Segment) -> bool:

@@ -30,6 +30,10 @@ class Event(msgspec.Struct, frozen=True):
                              before the call the kernel last counted a jiffy), local, remote; of a connection that is
                              being made: the call of connect(2)
       subject.detected       side, errno (name), syscall, poll (names of the events), tcp_info
+      subject.noticed        side, how (heartbeat|exit|output|close|reconnect), found (in words), reports (or None): the
+                             program itself gives the peer up
+      subject.reconnected    side, remote: a connection that takes the place of the lost one stands
+      subject.printed        side, line (of a command's output)
       subject.eof            side, poll
       subject.connected      side (a connection that was being made stands)
       subject.wrote          side, written (whether the socket took any of the data), octets (how many), took_ns,

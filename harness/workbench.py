@@ -30,8 +30,10 @@ from harness.loader import checked
 from harness.loop import Loop
 from harness.oracle.prediction import Outcome
 from harness.plan import Plan, make
+from harness.run import ECHO_TIMEOUT_S
 from harness.scenario import NEW_HOSTS, Endpoint, Expect, Scenario
-from harness.subjects import tcp
+from harness.subjects.ends import Connection
+from harness.subjects.pair import connected
 from harness.timeline import Event, Timeline
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def _range_s(window_ns: tuple[int, int] | None) -> str:
 class Link:
     """A connection between the built-in client and echo server of a workbench."""
 
-    def __init__(self, bench: Workbench, scenario: Scenario, connection: tcp.Connection) -> None:
+    def __init__(self, bench: Workbench, scenario: Scenario, connection: Connection) -> None:
         self.side = side = scenario.expect.side
         self._bench, self._scenario, self._connection = bench, scenario, connection
         armed = next(e for e in reversed(bench.timeline.events) if e.kind == "subject.armed" and e.data["side"] == side)
@@ -111,9 +113,9 @@ class Link:
             return Detection(kind="eof", after_armed_s=after_s)
         return Detection(kind="detected", errno=found.data["errno"], after_armed_s=after_s)
 
-    def echo(self, within_s: float = tcp.ECHO_TIMEOUT_S) -> bool:
+    def echo(self, within_s: float = ECHO_TIMEOUT_S) -> bool:
         """Whether data sent now comes back in time."""
-        if not self._connection.say("client"):
+        if not self._connection.ends["client"].say():
             return False
         self._bench.loop.wait(time.monotonic_ns() + round(within_s * 1e9), lambda: self._connection.echo_is_over)
         return self._connection.echoed
@@ -191,8 +193,10 @@ class Workbench:
             ),
             "connect",
         )
-        connection = self._stack.enter_context(tcp.connected(scenario, self.lab, self.timeline, frozenset(processes)))
-        for end in connection.watched.values():
+        connection = self._stack.enter_context(
+            connected(scenario, self.lab, self.timeline, self.loop, frozenset(processes))
+        )
+        for end in connection.ends.values():
             self.loop.watch(end)
         return Link(self, scenario, connection)
 

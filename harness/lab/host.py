@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.descriptors import raised_socket
@@ -55,6 +57,7 @@ class Host:
         self.namespace = namespace
         self._programs: list[tuple[Program, str]] = []
         self._killed: list[Program] = []
+        self._scratches: dict[str, Path] = {}
         self.overhear: Callable[[], FlowTracker] | None = None
         """The connections as seen until now by whoever captures here, None where nobody does."""
 
@@ -102,16 +105,33 @@ class Host:
         with self.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
             wire.sendto(frame, (device, 0))
 
-    def start(self, name: str, argv: Sequence[str]) -> Program:
-        """Run a program on the host, written to the ledger first. Raises SubjectError."""
-        token = LEDGER.announce("program", f"{name} on {self.name}: {' '.join(argv)}")
+    def start(
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        folder: str | None = None,
+        scratch: Path | None = None,
+    ) -> Program:
+        """Run a program on the host, written to the ledger first. Raises SubjectError.
+
+        `env`: on top of the environment here. `scratch`: a folder that goes with the program and is made for it.
+        """
+        token = LEDGER.announce("program", f"{name} on {self.name}: {' '.join(argv)}", scratch)
         try:
+            if scratch is not None:
+                scratch.mkdir(mode=0o755)
             with self.entered():
-                program = Program(name, argv, {**os.environ, MARK_VARIABLE: token})
+                marked = {**os.environ, **(env or {}), MARK_VARIABLE: token}
+                program = Program(name, argv, marked, folder, breeds=scratch is not None)
         except BaseException:
+            if scratch is not None:
+                shutil.rmtree(scratch, ignore_errors=True)
             LEDGER.settle(token)
             raise
         self._programs.append((program, token))
+        if scratch is not None:
+            self._scratches[token] = scratch
         return program
 
     @contextmanager
@@ -230,6 +250,8 @@ class Host:
             program, token = self._programs.pop()
             self._killed.append(program)
             program.kill()
+            if token in self._scratches:
+                shutil.rmtree(self._scratches.pop(token), ignore_errors=True)
             LEDGER.settle(token)
 
     def close(self) -> None:

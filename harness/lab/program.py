@@ -7,19 +7,36 @@ import select
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO
 
 from harness.descriptors import raised_pipe
 from harness.errors import FaultError, SubjectError
 
+READ_OCTETS, MOST_READS = 65536, 16
+"""How much of a program's output is taken at a time, and how often in a row."""
+
 
 class Program:
     """A running process in a session of its own. Its output is at `stdout`; standard error goes there too."""
 
-    def __init__(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> None:
-        """Start `argv` in the calling thread's namespace. Raises SubjectError."""
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        folder: str | None = None,
+        *,
+        breeds: bool = False,
+    ) -> None:
+        """Start `argv` in the calling thread's namespace, in a working directory. Raises SubjectError.
+
+        `breeds`: it may start processes in sessions of their own, as PostgreSQL does, which go and stop with it.
+        """
+        self.name, self.breeds = name, breeds
+        self.is_silent = False
+        """Whether it will print no more."""
         try:
             self._process = subprocess.Popen(
                 argv,
@@ -27,10 +44,12 @@ class Program:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 env=None if env is None else dict(env),
+                cwd=folder,
                 start_new_session=True,
             )
         except OSError as error:
-            raise SubjectError(f"expected to start {argv[0]!r}, found {error.strerror}") from error
+            where = f" in {folder}" if folder else ""
+            raise SubjectError(f"expected to start {argv[0]!r}{where}, found {error.strerror}") from error
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin: IO[bytes] = raised_pipe(self._process.stdin)
@@ -53,10 +72,13 @@ class Program:
         return bool(poller.poll(timeout_s * 1000))
 
     def lines(self) -> list[bytes]:
-        """The complete lines printed since the last call; never blocks."""
-        while self._readable(0):
-            chunk = os.read(self.stdout.fileno(), 65536)
+        """The complete lines printed since the last call, of a megabyte at most; never blocks."""
+        for _ in range(MOST_READS):
+            if not self._readable(0):
+                break
+            chunk = os.read(self.stdout.fileno(), READ_OCTETS)
             if not chunk:
+                self.is_silent = True
                 break
             self._pending += chunk
         *complete, self._pending = self._pending.split(b"\n")
@@ -67,7 +89,7 @@ class Program:
         while b"\n" not in self._pending:
             if not self._readable(timeout_s):
                 raise SubjectError(f"{self.name}: expected a line within {timeout_s:g} s, found {self._pending!r}")
-            chunk = os.read(self.stdout.fileno(), 65536)
+            chunk = os.read(self.stdout.fileno(), READ_OCTETS)
             if not chunk:
                 self._process.wait()
                 raise SubjectError(f"{self.name}: ended with status {self.poll()}, last words {self._pending!r}")
@@ -92,24 +114,35 @@ class Program:
             raise SubjectError(f"{self.name}: expected an end within {within_s:g} s, found it running") from None
 
     def kill(self) -> None:
-        """SIGKILL to the whole session, and wait until it is gone."""
+        """SIGKILL to it and all that it started, and wait until it is gone."""
         if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            self._signal(signal.SIGKILL)
             self._process.wait()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """SIGSTOP for the length of the block, SIGCONT after it. Raises FaultError when it has ended."""
+        """SIGSTOP for the length of the block, to all that it started too, SIGCONT after it.
+
+        Raises FaultError when it has ended.
+        """
         if self._process.poll() is not None:
             raise FaultError(f"expected {self.name} to run, found it ended with status {self.poll()}")
-        os.killpg(self._process.pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
         while self.state() not in "TZX":
             os.sched_yield()
         try:
             yield
         finally:
             if self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGCONT)
+                self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        """To its session, and to each process below it that has left that."""
+        family = descendants(self._process.pid) if self.breeds else []
+        os.killpg(self._process.pid, number)
+        for pid in family:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def state(self) -> str:
         """The state letter of /proc/PID/stat (R, S, T, …), X when it is gone."""
@@ -132,3 +165,16 @@ class Program:
         self.kill()
         self._stdin.close()
         self.stdout.close()
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process started, and those that they started, by the parents in /proc/PID/stat."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((folder / "stat").read_text("ascii", "replace").rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(folder.name))
+    found = list(children.get(pid, ()))
+    for child in found:
+        found += children.get(child, ())
+    return found

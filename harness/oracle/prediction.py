@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-OutcomeKind = Literal["detected", "eof", "quiet"]
+OutcomeKind = Literal["detected", "noticed", "eof", "quiet"]
 Asking = Literal["probe", "retransmit", "both", "syn"]
 """The role of the segments with which TCP asks a silent peer for a sign of life; of SYN those after the first."""
 NOUNS: dict[Asking, str] = {"probe": "probe", "retransmit": "retransmission", "both": "probe", "syn": "retransmission"}
@@ -60,7 +60,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     `probes` is how many probes TCP sends before it, as (least, most); `probes_seen` those that reach the
     wire. `rst`: an RST segment leaves this host at the abort. `window_by_probes`: the window for each number of probes
-    seen, since `window_ns` spans them all and what lies between two of them cannot happen.
+    seen, since `window_ns` spans them all and what lies between two of them cannot happen. `since_read_ns`: the same
+    from the last data that came from the peer, where that decides ("noticed"). `reconnects_ns`: from the outcome to
+    the connection that takes the place of the lost one, None where there is none.
     """
 
     kind: OutcomeKind
@@ -71,6 +73,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     rst: bool
     why: str
     window_by_probes: dict[int, tuple[int, int] | None] = {}
+    since_read_ns: tuple[int, int] | None = None
+    reconnects_ns: tuple[int, int] | None = None
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):

@@ -89,7 +89,7 @@ def _window(verdict: Verdict) -> str:
 def _measured(verdict: Verdict) -> str:
     if verdict.detected_ns is None:
         return "nothing" if verdict.outcome == "quiet" else "-"
-    what = "EOF" if verdict.outcome == "eof" else verdict.errno
+    what = {"eof": "EOF", "noticed": verdict.reports or "noticed"}.get(verdict.outcome or "", verdict.errno)
     return f"{what} {verdict.detected_ns / 1e9:.3f} s"
 
 

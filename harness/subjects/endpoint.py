@@ -54,7 +54,8 @@ class Endpoint:
     Either may be another after `woken`: a listening socket gives way to the connection that it accepts.
     `echoes`: what is read is sent back. `reads` False: nothing is read, so that the kernel's window closes, and what
     wakes it is only what poll(2) tells unasked: errors, and the end of both directions.
-    `received`: octets read, of which none has been sent back where it `echoes`.
+    `received`: octets read, of which none has been sent back where it `echoes`; `written`: octets that the socket took
+    of what was to be written, echoes left out.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Endpoint:
         self.echoes, self.reads = echoes, reads
         self.stage = stage
         self.watching = True
-        self.received = 0
+        self.received = self.written = 0
         self._owed = b""
 
     def fileno(self) -> int:
@@ -132,10 +133,15 @@ class Endpoint:
             while left:
                 left = left[self.sock.send(left) :]
         taken = size - len(left)
+        self.written += taken
         if noted:
             took_ns = time.monotonic_ns() - before
             self.emit("subject.wrote", at_ns=before, written=taken > 0, octets=taken, took_ns=took_ns, lag_ns=lag_ns)
         return taken
+
+    def say(self) -> bool:
+        """Write a few octets for an echo's sake."""
+        return self.write(len(PATTERN), noted=False) > 0
 
     def shut(self) -> None:
         """Say that nothing more will be written: shutdown(2) with SHUT_WR, which sends FIN."""
@@ -232,10 +238,11 @@ def _now() -> tuple[int, int]:
     return now - coarse, now
 
 
-def limit_receive_buffer(sock: socket.socket, octets: int) -> None:
-    """SO_RCVBUF, which the kernel doubles for its own needs, socket(7); 0 leaves it to the system. Before listen."""
-    if octets:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, octets)
+def limit_buffers(sock: socket.socket, receive: int, send: int) -> None:
+    """SO_RCVBUF and SO_SNDBUF in octets, which the kernel doubles (socket(7)); 0 leaves one. Before a connection."""
+    for option, octets in ((socket.SO_RCVBUF, receive), (socket.SO_SNDBUF, send)):
+        if octets:
+            sock.setsockopt(socket.SOL_SOCKET, option, octets)
 
 
 def listen(sock: socket.socket, address: str, port: int = 0) -> int:
@@ -286,7 +293,7 @@ def main(argument: str) -> None:
 
     family = socket.AF_INET6 if ":" in job["address"] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
-    limit_receive_buffer(sock, job["receive_buffer"])
+    limit_buffers(sock, *job["buffers"])
     _show(reads=job["reads"])
     stage: Stage = "open"
     if is_server:

@@ -32,6 +32,7 @@ BEGIN, END = "\x1ebegin ", "\x1eend "
 def main(job: dict[str, Any]) -> int:
     """Carry out the plans in the job's folders; called by init."""
     _libc.prctl(_PR_SET_TIMERSLACK, 1)
+    os.environ.update(job["env"])
     _warm_up()
     for number, folder in enumerate(job["folders"]):
         say(f"{BEGIN}{number}")

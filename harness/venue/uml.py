@@ -376,7 +376,8 @@ class _Crew:
         folders = [folder_of(self.out, plan) for plan in share]
         for plan in share:
             self.status(plan.name, "a guest", None)
-        job = {"module": guest.__name__, "folders": [str(folder) for folder in folders]}
+        # Commands under test want the PATH and the HOME that they would have here.
+        job = {"module": guest.__name__, "folders": [str(folder) for folder in folders], "env": dict(os.environ)}
         with boot(self.kernel, job, [self.out], words=_REPEATABLE) as running:
             done, ending = 0, None
             deadline = time.monotonic() + WALL_LIMIT_S

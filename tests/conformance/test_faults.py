@@ -316,7 +316,7 @@ def test_reboot_bites(bench: Workbench, case: Case) -> None:
     assert link.echo()
     with bench.inject(case.fault) as injection:
         assert injection.gather().level == "bit"
-        survivor = link._connection.watched[observer]
+        survivor = link._connection.ends[observer]
         assert isinstance(survivor, endpoint.Endpoint)
         survivor.sock.send(b"still there?")
         assert link.wait(within_s=2).errno == "ECONNRESET"

@@ -40,7 +40,7 @@ def _untouched() -> Iterator[None]:
 
 def arrives(bench: Workbench, link: Link, side: Side, within_s: float = 2.0) -> bool:
     """Whether data that a side sends, and all before it, comes to the client in time."""
-    assert link._connection.say(side)
+    assert link._connection.ends[side].say()
     return waits(bench, link, within_s)
 
 
@@ -69,7 +69,7 @@ def test_an_announced_failover_bites(bench: Workbench, case: Case) -> None:
         proof = injection.gather()
         assert proof.level == "bit"
         assert ":80; " in proof.found
-        assert link._connection.say(observer)
+        assert link._connection.ends[observer].say()
         assert link.wait(within_s=2).errno == "ECONNRESET"
 
 
@@ -84,7 +84,7 @@ def test_a_silent_failover_bites(bench: Workbench, case: Case) -> None:
         proof = injection.gather()
         assert proof.level == "bit"
         assert "sends to 02:77:00:00:" in proof.found
-        assert link._connection.say(observer)
+        assert link._connection.ends[observer].say()
         assert link.wait(within_s=LOST_S).kind == "quiet"
 
 
@@ -129,7 +129,7 @@ def test_unread_data_makes_a_killed_program_reset(bench: Workbench, case: Case) 
     observer = other(case.fault.on)
     client, server = (Endpoint(reads=side == observer) for side in SIDES)
     link = bench.connect(client, server, observe=observer, processes=case.fault.processes())
-    assert link._connection.say(observer)
+    assert link._connection.ends[observer].say()
     assert lies_unread(bench, case.fault.on)
     with bench.inject(case.fault) as injection:
         assert injection.gather().level == "bit"
@@ -141,7 +141,7 @@ def test_unread_data_makes_a_killed_program_reset(bench: Workbench, case: Case) 
 def test_a_killed_program_that_had_read_otherwise_is_no_evidence(bench: Workbench, case: Case, *, unread: bool) -> None:
     """What lay in its queue decides what its kernel says, so it must be as the fault has it."""
     link = bench.connect(server=Endpoint(reads=unread), processes=case.fault.processes())
-    assert link._connection.say("client")
+    assert link._connection.ends["client"].say()
     if unread:
         assert waits(bench, link)
     else:

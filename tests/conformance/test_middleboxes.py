@@ -52,7 +52,7 @@ def nat(family: Family) -> Iterator[Workbench]:
 
 
 def _write(link: Link, side: Side) -> None:
-    end = link._connection.watched[side]
+    end = link._connection.ends[side]
     assert isinstance(end, endpoint.Endpoint)
     end.sock.send(b"still there?")
 
@@ -124,7 +124,7 @@ def test_the_server_sees_the_routers_address(nat: Workbench) -> None:
     """And answers there; the client sees the server's own."""
     link = nat.connect()
     assert link.echo()
-    client, server = (link._connection.watched[side] for side in ("client", "server"))
+    client, server = (link._connection.ends[side] for side in ("client", "server"))
     assert isinstance(client, endpoint.Endpoint)
     assert isinstance(server, endpoint.Endpoint)
     outside = nat.lab.layout.host("router").facing("server").address

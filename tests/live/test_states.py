@@ -19,7 +19,7 @@ from harness.loop import Loop
 from harness.plan import Plan, make
 from harness.probes.packets import Segment, parse
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
-from harness.subjects import tcp
+from harness.subjects.pair import connected
 from harness.timeline import Event, Timeline
 from harness.venue import uml
 from harness.venue.kernel import Kernel
@@ -126,18 +126,18 @@ def test_connecting_inside_and_in_processes(apart: tuple[Side, ...]) -> None:
         lab = stack.enter_context(NetnsLab(scenario.topology))
         stack.callback(loop.close)
         order: list[str] = []
-        connected = tcp.connected(
-            scenario, lab, timeline, frozenset(apart), lambda: order.extend(e.kind for e in timeline.events)
+        pair = connected(
+            scenario, lab, timeline, loop, frozenset(apart), lambda: order.extend(e.kind for e in timeline.events)
         )
-        connection = stack.enter_context(connected)
+        connection = stack.enter_context(pair)
         assert "subject.armed" not in order
-        for end in connection.watched.values():
+        for end in connection.ends.values():
             loop.watch(end)
         kinds = [e.kind for e in timeline.events]
         assert "subject.armed" in kinds
         deadline_ns = time.monotonic_ns() + 5_000_000_000
         loop.wait(deadline_ns, lambda: "subject.connected" in [e.kind for e in timeline.events])
-        assert connection.say("client")
+        assert connection.ends["client"].say()
         loop.wait(deadline_ns, lambda: connection.echo_is_over)
         assert connection.echoed
 

@@ -47,7 +47,7 @@ def pair(log: Log) -> Iterator[Pair]:
 
     def make(*, reads: bool = True, receive_buffer: int = 0) -> tuple[Endpoint, Endpoint]:
         with socket.socket() as listener:
-            endpoint.limit_receive_buffer(listener, receive_buffer)
+            endpoint.limit_buffers(listener, receive_buffer, 0)
             port = endpoint.listen(listener, LOOPBACK)
             sock = socket.socket()
             endpoint.connect(sock, LOOPBACK, port)

@@ -1,0 +1,184 @@
+"""What may run at an end of the connection beside the built-in TCP program: heartbeat designs and commands, as values.
+
+Frozen data, no I/O; `harness.subjects` makes programs of them. The designs and their numbers are those of the classic
+texts: Stevens' UNIX Network Programming (volume 1, section 24.5, urgent data), and Netty's IdleStateHandler.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import msgspec
+
+from harness.faults.base import Duration, Misplaced
+
+Misses = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+Load = Literal["idle", "trickle", "full"]
+"""What a program sends while the fault sets in: nothing, a little now and then, or more than its send buffer holds."""
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="design"):
+    """An application heartbeat. Its messages are framed; all its times are of the monotonic clock."""
+
+    @property
+    def design(self) -> str:
+        """The name used in scenario files."""
+        return str(self.__struct_config__.tag)
+
+
+class Simple(Heartbeat, frozen=True, kw_only=True, tag="simple"):
+    """A heartbeat message on the connection itself, when nothing has come for a while.
+
+    The client waits `idle_s` for input; when that is over it counts a miss, sends a heartbeat and waits `wait_s`, and
+    so on; the miss after `misses` is the end. Any input sets count and timer back. The server waits `idle_s` +
+    `wait_s`, then counts a miss every `wait_s`; it answers each heartbeat and sends none by itself. Noticed so long
+    after the last input: idle_s + misses * wait_s by the client, wait_s more by the server.
+    `blocking`: the heartbeat is sent by a send(2) that waits for room in the send buffer.
+    """
+
+    idle_s: Duration = 60.0
+    wait_s: Duration = 10.0
+    misses: Misses = 3
+    blocking: bool = False
+
+
+class Separate(Heartbeat, frozen=True, kw_only=True, tag="separate"):
+    """As `simple`, with the heartbeats on a connection of their own, one octet each.
+
+    The client listens at a port that is free and announces it as the first octets on the data connection; the server
+    connects back. Input on either connection sets count and timer back.
+    """
+
+    idle_s: Duration = 60.0
+    wait_s: Duration = 10.0
+    misses: Misses = 3
+
+
+class Urgent(Heartbeat, frozen=True, kw_only=True, tag="urgent"):
+    """A heartbeat in out-of-band data: one TCP urgent octet every `interval_s`.
+
+    The client counts the intervals in which no urgent octet came back and gives up when there would be more than
+    `misses` of them. The server counts by a timer of its own, sends each urgent octet back and none by itself.
+    Noticed between `misses` and `misses` + 1 intervals after the fault by the client, from one interval earlier on by
+    the server.
+    """
+
+    interval_s: Duration = 1.0
+    misses: Misses = 5
+
+
+class IdleTimer(Heartbeat, frozen=True, kw_only=True, tag="idle-timer"):
+    """A client with a timer apart: after `idle_s` without traffic it sends a heartbeat, again every `retry_s`.
+
+    It gives up `retry_s` after the last of `tries` that nothing answered: idle_s + tries * retry_s after the last
+    input or output of its own other than heartbeats. Its server is a `reaper`.
+    """
+
+    idle_s: Duration = 25.0
+    retry_s: Duration = 5.0
+    tries: Misses = 5
+
+
+class Reaper(Heartbeat, frozen=True, kw_only=True, tag="reaper"):
+    """A server that drops who has been silent for `silence_s`, looking every `poll_s` at who has been so the longest.
+
+    It answers each heartbeat and sends none by itself. Noticed silence_s to silence_s + poll_s after the last input.
+    """
+
+    silence_s: Duration = 60.0
+    poll_s: Duration = 1.0
+
+
+class IdleState(Heartbeat, frozen=True, kw_only=True, tag="idle-state"):
+    """A client that pings when it has written nothing for `write_idle_s`, and gives up when it has read nothing.
+
+    That is so when `misses` times in a row nothing was read for `read_idle_s`. A watchdog apart from the connection,
+    whose timers die with it, then connects to the next of `servers` (hosts of the topology), `retry_s` after the end
+    and after each failed attempt, each time twice as long, to `most_retry_s`; none where `servers` is empty. Its
+    server is a `reaper`.
+    """
+
+    write_idle_s: Duration = 30.0
+    read_idle_s: Duration = 60.0
+    misses: Misses = 1
+    servers: tuple[str, ...] = ()
+    retry_s: Duration = 1.0
+    most_retry_s: Duration = 30.0
+
+
+AnyHeartbeat = Simple | Separate | Urgent | IdleTimer | Reaper | IdleState
+PARTNERS: dict[str, str] = {
+    "simple": "simple",
+    "separate": "separate",
+    "urgent": "urgent",
+    "idle-timer": "reaper",
+    "idle-state": "reaper",
+}
+"""The design of the server that goes with each design of a client."""
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a command counts as ready: when all that is said here is so, at most `within_s` seconds after its start.
+
+    `listens`: its host listens at the port. `prints`: a line of its output matches this regular expression. A client
+    must also have made the connection that is watched.
+    """
+
+    listens: bool = False
+    prints: str = ""
+    within_s: Duration = 60.0
+
+
+class Detects(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a command shows that it has noticed; of several the first counts.
+
+    `prints`: a line of its output matches this regular expression, whose first group is what it reports. `exits`: it
+    ends, with `status` where that is given; any other end leaves the run inconclusive. `closes`: it closes the watched
+    connection, or its own kernel ends that. `reconnects`: it connects anew, to the same or another server.
+    """
+
+    prints: str = ""
+    exits: bool = False
+    status: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
+    closes: bool = False
+    reconnects: bool = False
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Any program, in any language, started on its host.
+
+    In `argv`, in the values of `env` and in `folder` stand for themselves: {server} the server's address as the client
+    reaches it, {port} its port, {load} the load, {python} the harness's own interpreter, {scratch} an empty folder of
+    the run's own that goes with it, {libraries} the folder of what `ci/libraries` installed, {scenario} the folder of
+    the scenario's file. The environment also has them, as HARNESS_SERVER and so on. `folder`: the working directory,
+    {scratch} by default.
+    `connection`: which of its connections to the other end's port is watched, counted from 1 in the order in which
+    they were begun, -1 the last one.
+    """
+
+    argv: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    env: dict[str, str] = {}
+    folder: str = "{scratch}"
+    ready: Ready = Ready()
+    detects: Detects = Detects()
+    connection: Annotated[int, msgspec.Meta(ge=-1, le=1000)] = 1
+    load: Load = "idle"
+
+    def problems(self) -> Iterator[Misplaced]:
+        """What is wrong with it that its types cannot rule out."""
+        for key, pattern in (("ready.prints", self.ready.prints), ("detects.prints", self.detects.prints)):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                yield Misplaced(key, pattern, f"a regular expression ({error})")
+        if self.detects.status is not None and not self.detects.exits:
+            yield Misplaced("detects.status", self.detects.status, "exits = true with it")
+        if self.connection == 0:
+            yield Misplaced("connection", 0, "1 for the first connection, or -1 for the last one")
+
+    @property
+    def shows(self) -> bool:
+        """Whether anything is said about how it shows that it has noticed."""
+        return self.detects != Detects()

@@ -1,0 +1,86 @@
+"""What every end of a connection is to the rest of a run, whatever program it is; and both of them together."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from harness.faults.base import other
+from harness.lab.topology import SIDES, Side
+from harness.subjects.endpoint import Emit
+from harness.timeline import Event, Timeline
+
+ENDS = ("subject.detected", "subject.noticed", "subject.eof")
+"""Kinds of events that say that a side has noticed the end of the connection."""
+
+
+class Watched(Protocol):
+    """Something with a file descriptor whose readiness is part of the run."""
+
+    watching: bool
+
+    @property
+    def mask(self) -> int:
+        """The poll events to wake it for; may change by `woken`."""
+
+    def fileno(self) -> int:
+        """The descriptor to poll; may change by `woken`."""
+
+    def woken(self, revents: int, at_ns: int) -> None:
+        """Called with the poll events and the moment of the wake-up."""
+
+
+class End(Watched, Protocol):
+    """One end of the connection. `received`, `written`: octets that count for an echo, in all."""
+
+    received: int
+    written: int
+
+    def write(self, size: int) -> object:
+        """Write octets without waiting; the end itself says with an event what came of it."""
+
+    def say(self) -> bool:
+        """Write a few octets for an echo's sake, without an event; False where it cannot."""
+
+    def shut(self) -> None:
+        """Shut the writing direction; the end itself says with an event when."""
+
+
+class Connection:
+    """Both ends of a connection, what is to be polled, and by side how it was noticed that it ended."""
+
+    def __init__(self, ends: dict[Side, End], noticed: dict[Side, Event]) -> None:
+        self.ends, self.noticed = ends, noticed
+
+    @property
+    def echoed(self) -> bool:
+        """Whether all that was written on either side has come to the client, whose own comes back as an echo."""
+        return self.ends["client"].received == sum(end.written for end in self.ends.values()) != 0
+
+    @property
+    def echo_is_over(self) -> bool:
+        """Whether there is nothing more to wait for: all has come back, or the client's end has ended."""
+        return self.echoed or "client" in self.noticed
+
+
+class Notices:
+    """Writes the events of both ends into the timeline, and knows who has noticed that the connection is over."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.timeline = timeline
+        self.noticed: dict[Side, Event] = {}
+
+    def emitter(self, side: Side) -> Emit:
+        """For the end of that side."""
+
+        def emit(kind: str, at_ns: int | None = None, **data: object) -> None:
+            event = self.timeline.add(kind, side, at_ns=at_ns, side=side, **data)
+            if kind in ENDS:
+                self.noticed.setdefault(side, event)
+
+        return emit
+
+
+def observed_last(observed: Side) -> tuple[Side, Side]:
+    """Both sides, in the order in which they are armed."""
+    assert observed in SIDES
+    return other(observed), observed

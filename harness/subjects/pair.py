@@ -1,0 +1,139 @@
+"""Starts both ends of the connection as a scenario wants them, in the order in which a server and a client get ready.
+
+    1. the server listens
+    2. the client connects
+    3. the server takes the connection
+    4. both are armed, the observed side last
+
+In the state "connecting" the client has only called connect(2) in the end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from harness.errors import SubjectError
+from harness.lab.host import Lab
+from harness.lab.topology import SIDES, Side
+from harness.scenario import Scenario
+from harness.subjects import endpoint, tcp
+from harness.subjects.ends import Connection, End, Notices, observed_last
+from harness.timeline import Timeline
+
+if TYPE_CHECKING:
+    from harness.loop import Loop
+
+_SYSCTLS = {
+    "idle_s": "net.ipv4.tcp_keepalive_time",
+    "interval_s": "net.ipv4.tcp_keepalive_intvl",
+    "count": "net.ipv4.tcp_keepalive_probes",
+}
+
+
+class Maker(Protocol):
+    """Makes one end, step by step. Each raises OSError or SubjectError."""
+
+    def listen(self) -> None:
+        """As a server: accept connections from now on."""
+
+    def connect(self) -> None:
+        """As a client: make the connection."""
+
+    def accept(self) -> None:
+        """As a server: take the connection that was made."""
+
+    def arm(self) -> None:
+        """Set the options; the scenario's times count from here."""
+
+    @property
+    def end(self) -> End:
+        """What has been made."""
+
+
+@contextmanager
+def connected(
+    scenario: Scenario,
+    lab: Lab,
+    timeline: Timeline,
+    loop: Loop,
+    processes: frozenset[Side] = frozenset(),
+    listening: Callable[[], None] = lambda: None,
+) -> Iterator[Connection]:
+    """Start both ends, connect, set the options; the observed side is armed last. Raises SubjectError.
+
+    In the state "connecting" the client has only called connect(2) when this yields, after `listening`, which is called
+    once the server listens. Sides whose program a fault acts on, and those in `processes`, are processes of their own.
+    """
+    set_sysctls(scenario, lab)
+    apart = processes.union(*(fault.processes() for fault in scenario.faults))
+    notices = Notices(timeline)
+    with ExitStack() as stack:
+        try:
+            if scenario.state == "connecting":
+                ends = _connecting(scenario, lab, notices, apart, stack, listening)
+            else:
+                ends = _open(scenario, lab, notices, apart, stack, loop)
+        except OSError as error:
+            expected = f"a connection to {lab.layout.address('server')}:{tcp.PORT}"
+            raise SubjectError(f"expected {expected}, found {error}") from error
+        for end in ends.values():
+            if not isinstance(end, endpoint.Endpoint):
+                end.woken(0, time.monotonic_ns())  # what was printed along with what was awaited is in no pipe any more
+        yield Connection(ends, notices.noticed)
+
+
+def set_sysctls(scenario: Scenario, lab: Lab) -> None:
+    """Put settings that go by sysctl into the hosts' namespaces."""
+    for side in SIDES:
+        end = scenario.endpoint(side)
+        alive = end.keepalive_settings
+        if alive is not None and end.settings_via == "sysctl":
+            for name, sysctl in _SYSCTLS.items():
+                lab.host(side).sysctl(sysctl, getattr(alive, name))
+
+
+def _open(
+    scenario: Scenario, lab: Lab, notices: Notices, apart: frozenset[Side], stack: ExitStack, loop: Loop
+) -> dict[Side, End]:
+    """An established connection, each end armed."""
+    makers: dict[Side, Maker] = {side: _maker(scenario, lab, side, notices, apart, stack, loop) for side in SIDES}
+    makers["server"].listen()
+    makers["client"].connect()
+    makers["server"].accept()
+    for side in observed_last(scenario.expect.side):
+        makers[side].arm()
+    return {side: maker.end for side, maker in makers.items()}
+
+
+def _maker(
+    scenario: Scenario,
+    lab: Lab,
+    side: Side,
+    notices: Notices,
+    apart: frozenset[Side],
+    stack: ExitStack,
+    loop: Loop,
+) -> Maker:
+    if scenario.endpoint(side).command is not None:
+        from harness.subjects import command
+
+        return command.Maker(scenario, lab, side, notices, loop, stack)
+    return tcp.Maker(scenario, lab, side, notices.emitter(side), stack, apart=side in apart)
+
+
+def _connecting(
+    scenario: Scenario,
+    lab: Lab,
+    notices: Notices,
+    apart: frozenset[Side],
+    stack: ExitStack,
+    listening: Callable[[], None],
+) -> dict[Side, End]:
+    """A server that listens and a client that has called connect(2)."""
+    makers = {side: tcp.Maker(scenario, lab, side, notices.emitter(side), stack, apart=side in apart) for side in SIDES}
+    server = makers["server"].open_listener()
+    listening()
+    return {"client": makers["client"].open_connecting(), "server": server}
