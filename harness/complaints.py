@@ -68,12 +68,15 @@ def _walk(value: object, kind: types.Type, key: str) -> Iterator[Complaint]:
         yield from _table(value, kind, key)
     elif isinstance(kind, types.VarTupleType | types.TupleType) and isinstance(value, list | tuple):
         yield from _array(value, kind, key)
+    elif isinstance(kind, types.DictType) and isinstance(value, Mapping):
+        for name, found in value.items():
+            yield from _walk(found, kind.value_type, _join(key, str(name)))
     elif not _is_sound(value, kind):
         choices = [str(v) for v in kind.values] if isinstance(kind, types.LiteralType) else []
         yield Complaint(key, shown(value), in_words(kind, key) + did_you_mean(value, choices))
 
 
-_CONTAINERS = types.StructType | types.TupleType | types.VarTupleType
+_CONTAINERS = types.StructType | types.TupleType | types.VarTupleType | types.DictType
 _PLAIN: dict[type[types.Type], type] = {types.StrType: str, types.BoolType: bool, types.NoneType: type(None)}
 
 
@@ -146,6 +149,9 @@ def _array(value: Sequence[object], kind: types.VarTupleType | types.TupleType, 
     if isinstance(kind, types.TupleType) and len(value) != len(kind.item_types):
         yield Complaint(key, shown(value), in_words(kind, key))
         return
+    if isinstance(kind, types.VarTupleType) and len(value) < (kind.min_length or 0):
+        yield Complaint(key, shown(value), f"{in_words(kind, key)}, at least {kind.min_length}")
+        return
     for index, item in enumerate(value):
         each = kind.item_types[index] if isinstance(kind, types.TupleType) else kind.item_type
         yield from _walk(item, each, f"{key}[{index}]")
@@ -169,6 +175,8 @@ def in_words(kind: types.Type, key: str) -> str:
             words = f"an array of tables, [[{key}]] in TOML, each {_any_of(item, key).removeprefix('a table ')}"
         case types.VarTupleType():
             words = f"an array, each of it {in_words(kind.item_type, key)}"
+        case types.DictType():
+            words = f"a table of names, each with {in_words(kind.value_type, key)}"
         case types.TupleType():
             words = f"an array of {len(kind.item_types)}, each {in_words(kind.item_types[0], key)}"
         case _:
@@ -179,13 +187,14 @@ def in_words(kind: types.Type, key: str) -> str:
 def _any_of(kind: types.Type, key: str) -> str:
     """Alternatives; None is left out, as what is not there cannot be written."""
     each_kind = kind.types if isinstance(kind, types.UnionType) else (kind,)
-    tags, words, tables = [], [], []
+    tags: dict[str, list[str]] = {}
+    words, tables = [], []
     for each in each_kind:
         match each:
             case types.StructType(tag_field=None):
                 tables.append(f"a table of {', '.join(field.encode_name for field in each.fields)}")
             case types.StructType():
-                tags.append(str(each.tag))
+                tags.setdefault(str(each.tag_field), []).append(str(each.tag))
             case types.LiteralType():
                 words.append(_one_of([str(value) for value in each.values]))
             case types.StrType():
@@ -196,8 +205,7 @@ def _any_of(kind: types.Type, key: str) -> str:
                 pass
             case _:
                 words.append(in_words(each, key) if each is not kind else "something else")
-    if tags:
-        tables.append(f"a table with a kind ({', '.join(tags)})")
+    tables += [f"a table with a {field} ({', '.join(names)})" for field, names in tags.items()]
     *most, last = [*words, *tables] or ["nothing"]
     return f"{', '.join(most)} or {last}" if most else last
 

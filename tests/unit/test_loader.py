@@ -27,15 +27,15 @@ Write = Callable[[str, str | bytes], Path]
 
 
 ENDPOINT_KEYS = (
-    "program, keepalive, user_timeout_s, settings_via, "
-    "writes_at_s, write_bytes, receive_buffer_bytes, reads, shuts_at_s"
+    "keepalive, user_timeout_s, settings_via, "
+    "writes_at_s, write_bytes, receive_buffer_bytes, send_buffer_bytes, reads, shuts_at_s, heartbeat, command"
 )
 
 
 # --- refused -----------------------------------------------------------------------------------------
 
 FAULT_KINDS = ", ".join(sorted(str(fault.__struct_config__.tag) for fault in AnyFault.__args__))
-TOP_KEYS = "name, summary, topology, state, client, server, faults, expect"
+TOP_KEYS = "name, summary, topology, state, client, server, faults, expect, known_failure"
 
 REFUSED = {
     "unknown-key": ("retries = 3", f"retries: expected another key, one of {TOP_KEYS}, found 3"),
@@ -139,7 +139,34 @@ REFUSED = {
         'topology.kind = "rooted"',
         "topology.kind: expected one of: direct, firewalls, nat, routed, switched (did you mean routed?), found",
     ),
-    "enum-of-one": ('client.program = "udp"', "client.program: expected tcp, found 'udp'"),
+    "command-without-words": (
+        "client.command.argv = []",
+        "client.command.argv: expected an array, each of it a string, at least 1, found []",
+    ),
+    "command-with-numbers": (
+        'client.command = { argv = ["x"], env = { A = 1 } }',
+        "client.command.env.A: expected a string, found 1",
+    ),
+    "bad-pattern": (
+        'client.command = { argv = ["x"], detects = { prints = "(" } }',
+        "client.command.detects.prints: expected a regular expression (missing ), unterminated subpattern",
+    ),
+    "settings-of-a-command": (
+        'client = { user_timeout_s = 3.0, command = { argv = ["x"] } }',
+        "client.user_timeout_s: expected no such key with a command, which sees to its own connection, found 3.0",
+    ),
+    "heartbeat-without-a-design": (
+        "client.heartbeat.idle_s = 3.0",
+        "client.heartbeat.design: expected one of: simple, separate, urgent, idle-timer, reaper, idle-state, found nothing",
+    ),
+    "heartbeat-alone": (
+        'client.heartbeat.design = "simple"',
+        "server.heartbeat.design: expected 'simple', which goes with the client's, found nothing",
+    ),
+    "heartbeats-that-do-not-match": (
+        'client.heartbeat.design = "idle-timer"\nserver.heartbeat.design = "simple"',
+        "server.heartbeat.design: expected 'reaper', which goes with the client's, found 'simple'",
+    ),
     "enum-of-another-type": ("topology.family = 4", "topology.family: expected one of: ipv4, ipv6, found 4"),
     "fault-without-a-kind": ("[[faults]]\nat_s = 1", f"faults[0].kind: expected one of: {FAULT_KINDS}, found nothing"),
     "unknown-fault": (

@@ -47,11 +47,11 @@ REFUSED = {
     ),
     "an echo from the deaf": (
         Scenario(server=DEAF, expect=Expect(outcome="survives")),
-        "expect.outcome: expected never: where a side does not read, or shuts",
+        "expect.outcome: expected never: where a side does not read, shuts",
     ),
     "an echo after the end": (
         Scenario(server=SHUTTER, expect=Expect(outcome="survives")),
-        "expect.outcome: expected never: where a side does not read, or shuts",
+        "expect.outcome: expected never: where a side does not read, shuts",
     ),
     "an end that is not read": (
         Scenario(client=DEAF, expect=Expect(outcome="eof")),
