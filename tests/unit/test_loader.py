@@ -157,7 +157,7 @@ REFUSED = {
     ),
     "heartbeat-without-a-design": (
         "client.heartbeat.idle_s = 3.0",
-        "client.heartbeat.design: expected one of: simple, separate, urgent, idle-timer, reaper, idle-state, found nothing",
+        "client.heartbeat.design: expected one of: simple, separate, urgent, idle-timer, reaper, idle-state, found",
     ),
     "heartbeat-alone": (
         'client.heartbeat.design = "simple"',
