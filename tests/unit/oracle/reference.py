@@ -35,7 +35,7 @@ class World(NamedTuple):
 class End(NamedTuple):
     """What came of it; times in nanoseconds after arming, `at_ns` None where nothing was detected.
 
-    `rst` None: whether a RST leaves the host cannot be told.
+    `rst` None: whether a RST leaves the host cannot be told; `if_stopped` is the errno where it does not.
     """
 
     kind: str
@@ -44,6 +44,13 @@ class End(NamedTuple):
     at_ns: int | None
     probes_ns: tuple[int, ...]
     seen_ns: tuple[int, ...]
+    if_stopped: str | None = None
+
+    def told_apart(self) -> tuple[End, ...]:
+        """Itself, or both that it may be."""
+        if self.rst is not None:
+            return (self,)
+        return self._replace(rst=True), self._replace(rst=False, errno=self.if_stopped)
 
 
 class Events:
@@ -135,15 +142,20 @@ class Replay:
             return self.idle - elapsed
         patient = elapsed < self.user_timeout or self.unanswered == 0
         if not patient if self.user_timeout else self.unanswered >= self.settings.count:
-            local = self.events.active(at_ns, "lost-locally")
-            rst = local is None
-            if local is not None:  # the RST meets it, too
-                self.soft_errno = local.errno or self.soft_errno
-            doubtful = self.events.unsettled(at_ns, ("lost-locally",))
-            self.finish("detected", self.soft_errno or "ETIMEDOUT", at_ns, rst=None if doubtful else rst)
+            self.abort(at_ns)
         else:
             self.probe(now, at_ns)
         return self.interval
+
+    def abort(self, at_ns: int) -> None:
+        """The RST meets what its own host has for it; that is the error where it does not leave."""
+        local = self.events.active(at_ns, "lost-locally")
+        sent = self.soft_errno or "ETIMEDOUT"
+        stopped = (local.errno if local else None) or sent
+        if self.events.unsettled(at_ns, ("lost-locally",)):
+            self.finish("detected", sent, at_ns, rst=None, if_stopped=stopped)
+        else:
+            self.finish("detected", sent if local is None else stopped, at_ns, rst=local is None)
 
     def probe(self, now: int, at_ns: int) -> None:
         """tcp_write_wakeup, and whatever becomes of the segment."""
@@ -168,9 +180,17 @@ class Replay:
         else:
             self.received, self.unanswered, self.soft_errno = now, 0, None
 
-    def finish(self, kind: str, errno: str | None, at_ns: int | None, *, rst: bool | None = False) -> None:
+    def finish(
+        self,
+        kind: str,
+        errno: str | None,
+        at_ns: int | None,
+        *,
+        rst: bool | None = False,
+        if_stopped: str | None = None,
+    ) -> None:
         """The end, with everything that was sent until then."""
-        self.end = End(kind, errno, rst, at_ns, tuple(self.probes), tuple(self.seen))
+        self.end = End(kind, errno, rst, at_ns, tuple(self.probes), tuple(self.seen), if_stopped)
 
 
 def replay(settings: Settings, hz: int, effects: tuple[Effect, ...], horizon_ns: int, world: World) -> End:
@@ -197,7 +217,7 @@ def replays(case: Case, *, lost_beyond_box: bool) -> Iterator[End]:
     for armed_ns in instants(case):
         world = World(armed_ns, punctual, lost_beyond_box=lost_beyond_box)
         end = replay(case.settings, case.hz, case.effects, case.horizon_ns, world)
-        yield from (end._replace(rst=rst) for rst in ((True, False) if end.rst is None else (end.rst,)))
+        yield from end.told_apart()
 
 
 def firewall(timeout_s: float, then: Any) -> Effect:
