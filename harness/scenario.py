@@ -163,6 +163,9 @@ def check(scenario: Scenario, source: str) -> None:
 
 
 def _problems(scenario: Scenario) -> Iterator[Misplaced]:
+    if scenario.topology.proxy is not None and scenario.topology.kind != "routed":
+        yield Misplaced("topology.kind", scenario.topology.kind, '"routed" with a proxy, which stands on the router')
+        return
     where = layout(scenario.topology)
     for index, fault in enumerate(scenario.faults):
         for problem in (*fault.mistimed(), *fault.misplaced(where)):

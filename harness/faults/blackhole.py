@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
 
 from harness.faults.base import Evidence, Fault, Misplaced, count, other, unknown_host
 from harness.lab.topology import SIDES, Layout, Side
@@ -23,10 +25,14 @@ Direction = Literal["both", "to-server", "to-client"]
 
 
 class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
-    """`on`: where packets are dropped (default: the first in between, else the receivers); `direction`: which way."""
+    """`on`: where packets are dropped (default: the first in between, else the receivers); `direction`: which way.
+
+    `port`: only TCP segments from or to this port, such as 7000, the built-in server's.
+    """
 
     on: str | None = None
     direction: Direction = "both"
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
 
     def _receivers(self) -> tuple[Side, ...]:
         if self.direction == "both":
@@ -74,8 +80,8 @@ class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
             counters = []
             for host_name, device in self.places(lab.layout):
                 host = lab.host(host_name)
-                rules = [_drop(lab.layout.family)]
-                if lab.layout.family == "ipv6":
+                rules = [_drop(lab.layout.family)] if self.port is None else _drop_port(self.port)
+                if lab.layout.family == "ipv6" and self.port is None:
                     rules = [_PASS_NEIGHBOUR_DISCOVERY, _DROP_MULTICAST, *rules]
                 counters.append(stack.enter_context(host.ruleset(f"ingress:{device}", {"drop": rules})))
 
@@ -91,6 +97,14 @@ def _drop(family: str) -> list[dict[str, object]]:
     protocol = "ip" if family == "ipv4" else "ip6"
     match = {"op": "==", "left": {"meta": {"key": "protocol"}}, "right": protocol}
     return [{"match": match}, {"counter": None}, {"drop": None}]
+
+
+def _drop_port(port: int) -> list[list[dict[str, object]]]:
+    matches = (
+        {"op": "==", "left": {"payload": {"protocol": "tcp", "field": field}}, "right": port}
+        for field in ("sport", "dport")
+    )
+    return [[{"match": match}, {"counter": None}, {"drop": None}] for match in matches]
 
 
 _PASS_NEIGHBOUR_DISCOVERY: list[dict[str, object]] = [

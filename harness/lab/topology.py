@@ -46,10 +46,15 @@ _MIDDLE_NUMBER = 254
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a scenario asks for; `layout` turns it into interfaces and addresses."""
+    """What a scenario asks for; `layout` turns it into interfaces and addresses.
+
+    `proxy`: on the router of `routed` a TCP proxy stands in place of forwarding, and the client connects to that:
+    "relay" passes on what comes, and no more.
+    """
 
     kind: Kind = "routed"
     family: Family = "ipv4"
+    proxy: Literal["relay"] | None = None
 
 
 class Interface(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +98,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[HostSpec, ...]
     neighbours: tuple[tuple[str, str, str], ...]
     """(host, address, MAC) of each neighbour on a shared subnet, to be pinned."""
+    proxy: str | None = None
+    """The host on which a proxy takes the client's connections, or None."""
 
     @property
     def host_names(self) -> tuple[str, ...]:
@@ -109,6 +116,15 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
             if host.name == name:
                 return host
         raise KeyError(name)
+
+    @property
+    def entrance(self) -> str:
+        """The IP address to which the client connects: the server's own, or its proxy's."""
+        if self.proxy is None:
+            return self.address("server")
+        address = self.host(self.proxy).facing("client").address
+        assert address is not None
+        return address
 
     def address(self, side: Side) -> str:
         """The IP address of an endpoint."""
@@ -131,7 +147,8 @@ def layout(topology: Topology) -> Layout:
     """Resolve a topology into hosts, interfaces, addresses, routes and neighbours."""
     names = ("client", *MIDDLE[topology.kind], "server")
     hosts = tuple(_host(topology, names, position) for position in range(len(names)))
-    return Layout(family=topology.family, hosts=hosts, neighbours=_neighbours(hosts))
+    proxy = MIDDLE[topology.kind][0] if topology.proxy else None
+    return Layout(family=topology.family, hosts=hosts, neighbours=_neighbours(hosts), proxy=proxy)
 
 
 def _host(topology: Topology, names: tuple[str, ...], position: int) -> HostSpec:
@@ -159,7 +176,7 @@ def _host(topology: Topology, names: tuple[str, ...], position: int) -> HostSpec
         name=name,
         interfaces=tuple(interfaces),
         gateway=_gateway(topology, names, position),
-        forwards=not is_end and not bridges,
+        forwards=not is_end and not bridges and topology.proxy is None,
         bridges=bridges,
         tracks=translates or (topology.kind == "firewalls" and not is_end),
         translates=translates,

@@ -94,7 +94,7 @@ class Maker:
         assert command is not None
         scratch = Path(tempfile.gettempdir()) / f"keepalive-scratch-{uuid.uuid4().hex}"
         places = {
-            "server": self.lab.layout.address("server"),
+            "server": self.lab.layout.entrance if self.side == "client" else self.lab.layout.address("server"),
             "port": str(PORT),
             "load": command.load,
             "python": sys.executable,

@@ -10,16 +10,18 @@ In the state "connecting" the client has only called connect(2) in the end.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from harness.errors import SubjectError
 from harness.lab.host import Lab
 from harness.lab.topology import SIDES, Side
 from harness.scenario import Scenario
-from harness.subjects import endpoint, tcp
+from harness.subjects import endpoint, relay, tcp
 from harness.subjects.ends import Connection, End, Notices, observed_last
 from harness.timeline import Timeline
 
@@ -73,11 +75,12 @@ def connected(
     with ExitStack() as stack:
         try:
             if scenario.state == "connecting":
+                _start_proxy(lab)
                 ends = _connecting(scenario, lab, notices, apart, stack, listening)
             else:
                 ends = _open(scenario, lab, notices, apart, stack, loop)
         except OSError as error:
-            expected = f"a connection to {lab.layout.address('server')}:{tcp.PORT}"
+            expected = f"a connection to {lab.layout.entrance}:{tcp.PORT}"
             raise SubjectError(f"expected {expected}, found {error}") from error
         for end in ends.values():
             if not isinstance(end, endpoint.Endpoint):
@@ -101,11 +104,23 @@ def _open(
     """An established connection, each end armed."""
     makers: dict[Side, Maker] = {side: _maker(scenario, lab, side, notices, apart, stack, loop) for side in SIDES}
     makers["server"].listen()
+    _start_proxy(lab)
     makers["client"].connect()
     makers["server"].accept()
     for side in observed_last(scenario.expect.side):
         makers[side].arm()
     return {side: maker.end for side, maker in makers.items()}
+
+
+def _start_proxy(lab: Lab) -> None:
+    """Where the topology has a proxy, start it and wait until it listens. Raises SubjectError."""
+    where = lab.layout
+    if where.proxy is None:
+        return
+    script = str(Path(relay.__file__))
+    addresses = [where.entrance, where.address("server"), str(tcp.PORT)]
+    program = lab.host(where.proxy).start("relay", [sys.executable, "-I", "-S", script, *addresses])
+    program.read_line(tcp.READY_TIMEOUT_S)
 
 
 def _maker(

@@ -104,7 +104,7 @@ class Maker:
         self, scenario: Scenario, lab: Lab, side: Side, emit: endpoint.Emit, stack: ExitStack, *, apart: bool
     ) -> None:
         self.scenario, self.lab, self.side, self.emit, self.stack, self.apart = scenario, lab, side, emit, stack, apart
-        self.address = lab.layout.address("server")
+        self.address = lab.layout.address("server") if side == "server" else lab.layout.entrance
         self._end: Process | endpoint.Endpoint | None = None
         self._listener: socket.socket | None = None
 

@@ -1,0 +1,115 @@
+"""A TCP relay for the host in the middle: it takes each connection, makes one of its own to the server, and passes on.
+
+What stands between two connections hides either end from the other: its kernel answers for a server that is gone.
+Standard library only; runs as a program of its own (`python -I -S relay.py LISTEN-ADDRESS SERVER-ADDRESS PORT`), prints
+"ready" when it listens, and ends with its standard input. The end of a stream is passed on as such, an error as RST.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import struct
+import sys
+
+CHUNK = 65536
+
+
+class _Way:
+    """One direction: what has come from `source` and not gone to `sink` yet."""
+
+    def __init__(self, source: socket.socket, sink: socket.socket) -> None:
+        self.source, self.sink = source, sink
+        self.held = b""
+        self.is_over = False
+        """The end has come, and gone on."""
+
+    def pass_on(self) -> None:
+        """As far as both sockets go now. Raises OSError."""
+        with contextlib.suppress(BlockingIOError):
+            while not self.is_over:
+                while self.held:
+                    self.held = self.held[self.sink.send(self.held) :]
+                self.held = self.source.recv(CHUNK)
+                if not self.held:
+                    self.is_over = True
+                    self.sink.shutdown(socket.SHUT_WR)
+
+
+class _Relayed:
+    """Two connections that look like one."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self.sockets = (client, server)
+        for sock in self.sockets:
+            sock.settimeout(0)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.ways = (_Way(client, server), _Way(server, client))
+
+    def masks(self) -> dict[int, int]:
+        """What to poll each socket for: input where nothing is held, room where something is."""
+        wanted = dict.fromkeys((sock.fileno() for sock in self.sockets), 0)
+        for way in self.ways:
+            if way.held:
+                wanted[way.sink.fileno()] |= select.POLLOUT
+            elif not way.is_over:
+                wanted[way.source.fileno()] |= select.POLLIN
+        return wanted
+
+    def serve(self) -> bool:
+        """Pass on what there is; False when it is over."""
+        try:
+            for way in self.ways:
+                way.pass_on()
+        except OSError:
+            for sock in self.sockets:  # RST to whoever is left
+                with contextlib.suppress(OSError):
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return False
+        return not all(way.is_over for way in self.ways)
+
+    def close(self) -> None:
+        for sock in self.sockets:
+            sock.close()
+
+
+def main(listening: str, server: str, port: str) -> None:
+    """Relay until standard input ends."""
+    family = socket.AF_INET6 if ":" in server else socket.AF_INET
+    listener = socket.create_server((listening, int(port)), family=family)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    relayed: list[_Relayed] = []
+    while True:
+        poller = select.poll()
+        for descriptor in (sys.stdin.fileno(), listener.fileno()):
+            poller.register(descriptor, select.POLLIN)
+        for pair in relayed:
+            for descriptor, mask in pair.masks().items():
+                poller.register(descriptor, mask)
+        ready = dict(poller.poll())
+        if sys.stdin.fileno() in ready and not os.read(sys.stdin.fileno(), CHUNK):
+            return
+        if listener.fileno() in ready:
+            relayed += _accepted(listener, server, int(port))
+        for pair in list(relayed):
+            if any(sock.fileno() in ready for sock in pair.sockets) and not pair.serve():
+                pair.close()
+                relayed.remove(pair)
+
+
+def _accepted(listener: socket.socket, server: str, port: int) -> list[_Relayed]:
+    """The next connection with its counterpart; none where the server does not take it, and the client is refused."""
+    client, _ = listener.accept()
+    try:
+        return [_Relayed(client, socket.create_connection((server, port)))]
+    except OSError:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        return []
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
