@@ -1,0 +1,3 @@
+module example/client
+
+go 1.23 // the first with net.KeepAliveConfig
