@@ -97,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(add)
     _add_virtual(add)
     _add_fuzz(add)
+    _add_matrix(add)
     add("doctor", _doctor, "Show what this machine can do, why not, and the mend", "harness doctor")
     clean = add("clean", _clean, "Remove exactly what earlier runs left behind", "harness clean --runs")
     clean.add_argument("--runs", action="store_true", help="also remove the run directories in the state folder")
@@ -217,6 +218,23 @@ def _add_fuzz(add: Callable[..., argparse.ArgumentParser]) -> None:
     fuzz.add_argument("--json", metavar="FILE", help="write the results as JSON; - for standard output")
 
 
+def _add_matrix(add: Callable[..., argparse.ArgumentParser]) -> None:
+    matrix = add(
+        "matrix",
+        _matrix,
+        "Run the suites of client libraries, and hold what is measured against what is documented",
+        "harness matrix libraries --clock virtual --markdown libraries.md",
+    )
+    matrix.add_argument("words", nargs="+", metavar="NAME", help="libraries, or one of them: libraries/redis-py")
+    matrix.add_argument("--markdown", metavar="FILE", help="write the table as Markdown")
+    matrix.add_argument("--json", metavar="FILE", help="write the results as JSON; - for standard output")
+    matrix.add_argument(
+        "--out", metavar="DIR", help="keep plans, timelines and captures here (default: a state folder)"
+    )
+    matrix.add_argument("--jobs", metavar="N", type=_positive, help="at most N scenarios or guests at once")
+    _add_clock(matrix)
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, found {text}")
@@ -281,7 +299,7 @@ def _run(options: argparse.Namespace) -> int:
 def _check_reports(options: argparse.Namespace) -> None:
     """Raise UsageError for reports that could not be written after the run."""
     junit = getattr(options, "junit", None)
-    given = {"--json": options.json, "--junit": junit}
+    given = {"--json": options.json, "--junit": junit, "--markdown": getattr(options, "markdown", None)}
     for flag, file in given.items():
         if file is None or (flag, file) == ("--json", "-"):
             continue
@@ -456,6 +474,35 @@ def _fuzz(options: argparse.Namespace) -> int:
     elif options.json:
         Path(options.json).write_bytes(report.as_json(tally))
     return EXIT_STATUS[tally.verdict]
+
+
+def _matrix(options: argparse.Namespace) -> int:
+    from harness import batch, capabilities, matrix, plan
+    from harness.report import matrix as report
+    from harness.report import text
+    from harness.venue import uml
+
+    found = matrix.find(options.words)
+    kernel = _kernel_of(options) if options.clock == "virtual" else None
+    machine = capabilities.machine() if kernel is None else uml.machine(kernel)
+    plans = [plan.make(scenario, machine) for scenario in found.scenarios]
+    _check_reports(options)
+    out = _out_folder(options.out)
+    longest_s = max(each.watch_ns for each in plans) / 1e9
+    with text.Progress(len(plans), longest_s) as progress:
+        results = batch.run(plans, out, progress, _venue(kernel, options.jobs))
+    verdicts = [result.verdict for result in results]
+    rows, circumstances = found.rows(verdicts), text.circumstances(verdicts[0])
+    console = text.console(sys.stderr if options.json == "-" else sys.stdout)
+    console.print(report.table(rows))
+    console.print(f"plans, timelines and captures: {out}", soft_wrap=True, markup=False)
+    if options.markdown:
+        Path(options.markdown).write_text(report.markdown(rows, circumstances))
+    if options.json == "-":
+        sys.stdout.buffer.write(report.as_json(rows, circumstances))
+    elif options.json:
+        Path(options.json).write_bytes(report.as_json(rows, circumstances))
+    return _status(verdicts)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -22,6 +22,8 @@ from harness.lab.topology import SIDES
 from harness.scenario import Expect, Scenario, check
 
 SUFFIX = ".scenario.toml"
+SUITES = "libraries"
+"""The catalogue's folder of suites, see `harness.suite`."""
 _READING = {errno.EISDIR: "a directory", errno.ENOENT: "no such file"}
 _PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 _NAME = re.compile(f"{_PART}(/{_PART})*")
@@ -58,8 +60,8 @@ RUN_FILES = frozenset({"plan.json", "timeline.jsonl", "capture.pcapng", "verdict
 
 def load_file(path: Path, name: str | None = None) -> Scenario:
     """Read one scenario file; `name` is for one that gives itself none. Raises ScenarioError."""
-    source = _shown(path)
-    scenario = placed(from_mapping(_read(path, source), source), path.resolve().parent)
+    source = shown(path)
+    scenario = placed(from_mapping(read_tables(path, source), source), path.resolve().parent)
     if not scenario.name:
         default = name if name is not None else path.name.removesuffix(".toml").removesuffix(".scenario")
         _check_name(default, source)
@@ -97,7 +99,7 @@ def from_mapping(raw: Mapping[str, object], source: str = "<python>") -> Scenari
     try:
         scenario = msgspec.convert(raw, Scenario)
     except msgspec.ValidationError as error:
-        raise _explanation(raw, source, str(error)) from error
+        raise explanation(raw, Scenario, source, str(error)) from error
     if scenario.name:
         _check_name(scenario.name, source)
     check(scenario, source)
@@ -124,7 +126,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _read(path: Path, source: str) -> dict[str, object]:
+def read_tables(path: Path, source: str) -> dict[str, object]:
     """The file's tables. Raises ScenarioError, with the line where there is one."""
     data = b""
     try:
@@ -156,12 +158,13 @@ def _check_name(name: str, source: str) -> None:
         raise ScenarioError(source, "name", name, expected)
 
 
-def _explanation(raw: object, source: str, technical: str) -> ScenarioError:
+def explanation(raw: object, wanted: type[msgspec.Struct], source: str, technical: str) -> ScenarioError:
+    """What is wrong with plain data that was to become a scenario or a suite, whose `technical` complaint is known."""
     from harness.complaints import Plainly, complaints
 
-    for complaint in complaints(raw, Scenario):
+    for complaint in complaints(raw, wanted):
         return ScenarioError(source, complaint.key, complaint.value, complaint.expected)
-    return ScenarioError(source, "", Plainly(technical), "a scenario")
+    return ScenarioError(source, "", Plainly(technical), f"a {wanted.__name__.lower()}")
 
 
 # --- names -------------------------------------------------------------------------------------------
@@ -171,14 +174,17 @@ def find(words: Sequence[str]) -> list[Scenario]:
     """The scenarios that names, folders of the catalogue and paths ask for, in order, each once.
 
     A word that begins with "." or "/" or ends in ".toml" is a path; any other is looked up in the catalogue first.
-    No words at all: the whole catalogue. Raises ScenarioError (two scenarios of one name, bad files) and UsageError
-    (nothing found under a word).
+    No words at all: the whole catalogue but for the suites of libraries, which are found by their names alone. Raises
+    ScenarioError (two scenarios of one name, bad files) and UsageError (nothing found under a word).
     """
     root = catalogue()
     files: dict[Path, str | None] = {}
     if "" in words:
         raise UsageError("expected a scenario's name, folder or file, found an empty word; no words at all mean all")
+    from_suites = _cells(words)
     for word in words or [""]:
+        if word.split("/")[0] == SUITES and from_suites:
+            continue
         for path, name in _files(word, root):
             files.setdefault(path, name)
     owners: dict[str, Path] = {}
@@ -187,10 +193,19 @@ def find(words: Sequence[str]) -> list[Scenario]:
         scenario = load_file(path, name)
         owner = owners.setdefault(scenario.name, path)
         if owner != path:
-            expected = f"a name of its own, as {_shown(owner)} has that one"
-            raise ScenarioError(_shown(path), "name", scenario.name, expected)
+            expected = f"a name of its own, as {shown(owner)} has that one"
+            raise ScenarioError(shown(path), "name", scenario.name, expected)
         loaded.append(scenario)
-    return loaded
+    return [*loaded, *from_suites]
+
+
+def _cells(words: Sequence[str]) -> list[Scenario]:
+    """What words name of the suites of libraries."""
+    if not any(word.split("/")[0] == SUITES for word in words):
+        return []
+    from harness import suite
+
+    return suite.scenarios(words)
 
 
 def _files(word: str, root: Path) -> list[tuple[Path, str | None]]:
@@ -214,7 +229,7 @@ def _files(word: str, root: Path) -> list[tuple[Path, str | None]]:
 def _folder(folder: Path, root: Path) -> list[tuple[Path, str | None]]:
     found = sorted(folder.rglob(f"*{SUFFIX}"))
     if not found:
-        raise UsageError(f"expected scenario files (*{SUFFIX}) under {_shown(folder)}, found none")
+        raise UsageError(f"expected scenario files (*{SUFFIX}) under {shown(folder)}, found none")
     return [(path.resolve(), _catalogue_name(path, root) or _stem(path, folder)) for path in found]
 
 
@@ -235,7 +250,7 @@ def _nothing_under(word: str, root: Path) -> str:
     return f"expected a scenario's name, folder or file, found {word!r}{hint}; `harness list` shows all names"
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """A path as a reader would type it: relative where it lies below the working directory."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))

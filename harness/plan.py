@@ -329,6 +329,8 @@ def _watch_ns(scenario: Scenario, expected: tuple[Outcome, ...], horizon_ns: int
         onsets = [fault.at_s for fault in scenario.faults if not fault.standing]
         shift = min(onsets, default=0.0) if scenario.expect.origin == "fault" else 0.0
         latest = max(latest, round((scenario.expect.window_s[1] + shift) * 1e9) + GRACE_NS)
+    if scenario.expect.outcome == "noticed" and scenario.expect.bound_s is not None:
+        latest = max(latest, round(scenario.expect.bound_s * 1e9))
     return latest
 
 

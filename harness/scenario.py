@@ -97,7 +97,7 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `reports`: what a command must report, the first group of its `detects.prints`.
     `window_s`: [earliest, latest] in seconds from `origin`: `armed` (keepalive switched on or, where it is off,
     the connection made), `fault` (the first fault's injection) or `last-received` (the last segment from the peer).
-    `bound_s`: how long after arming to watch for `survives` and `never`.
+    `bound_s`: how long after arming to watch for `survives` and `never`, and at least for `noticed`.
     `window`: "exact": in virtual time the connection is armed `phase_ns` after a multiple of the timer wheel's period,
     and what is predicted for it is exact to the jiffy; else the prediction holds whatever the phase.
     `reconnects_s`: [earliest, latest] in seconds from being noticed to the connection that takes the place of the lost
@@ -355,7 +355,7 @@ def _expectation_problems(expect: Expect, *, has_fault: bool) -> Iterator[Mispla
             yield Misplaced("expect.window_s", list(expect.window_s), "[earliest, latest], in that order")
     if expect.phase_ns and expect.window != "exact":
         yield Misplaced("expect.phase_ns", expect.phase_ns, 'window = "exact" with it')
-    if expect.bound_s is not None and expect.outcome in ("detected", "noticed", "eof"):
+    if expect.bound_s is not None and expect.outcome in ("detected", "eof"):
         yield Misplaced("expect.bound_s", expect.bound_s, f"window_s with outcome {expect.outcome!r}")
     if expect.origin == "fault" and not has_fault:
         yield Misplaced("expect.origin", expect.origin, '"armed" in a scenario without timed faults')

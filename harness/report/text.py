@@ -102,14 +102,15 @@ def _reason(verdict: Verdict) -> str:
 def summary(verdicts: Sequence[Verdict], wall_s: float) -> Text:
     """The last lines: how many of each, the wall time, the clock and the machine."""
     counts = [f"{sum(v.verdict == name for v in verdicts)} {name}" for name in ("pass", "fail", "inconclusive")]
-    machines = dict.fromkeys(_circumstances(verdict) for verdict in verdicts)
+    machines = dict.fromkeys(circumstances(verdict) for verdict in verdicts)
     return Text.assemble(
         (f"{', '.join(counts)} in {wall_s:.1f} s", STYLES[worst(verdicts)]),
         *(f"\ntimes are {machine}" for machine in machines),
     )
 
 
-def _circumstances(verdict: Verdict) -> str:
+def circumstances(verdict: Verdict) -> str:
+    """What times are of, and on which kernel they were measured."""
     allowance = f" (allowance {verdict.allowance_ns / 1e6:g} ms)" if verdict.allowance_ns else ""
     return f"{verdict.clock} time after arming{allowance}; Linux {verdict.kernel}, HZ={verdict.hz}"
 

@@ -1,0 +1,60 @@
+"""The matrix of libraries: every cell of the suites that are named, with the versions that are installed."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+
+import msgspec
+
+from harness import suite
+from harness.errors import CapabilityError, UsageError
+from harness.judge import Verdict
+from harness.loader import SUITES
+from harness.report.matrix import Row, row
+from harness.scenario import Scenario
+from harness.subjects.command import libraries_folder
+from harness.suite import Cell, Suite
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for: each cell with its suite and scenario; by the suite's name the versions."""
+
+    cells: tuple[tuple[Suite, Cell], ...]
+    scenarios: tuple[Scenario, ...]
+    versions: dict[str, tuple[str, str]]
+
+    def rows(self, verdicts: Sequence[Verdict]) -> list[Row]:
+        """A row for each cell, given the verdicts in the order of the scenarios."""
+        return [
+            row(each, *self.versions[each.name], cell, verdict)
+            for (each, cell), verdict in zip(self.cells, verdicts, strict=True)
+        ]
+
+
+def find(words: Sequence[str]) -> Found:
+    """What words name. Raises ScenarioError, UsageError (nothing there), CapabilityError (a library is missing)."""
+    wanted = suite.scenarios(words)
+    if not wanted:
+        known = ", ".join(found.name for found in suite.find([SUITES]))
+        raise UsageError(f"expected libraries, or one of {known}, found {' '.join(words)}")
+    names = {scenario.name for scenario in wanted}
+    suites = suite.find(words)
+    cells = [(each, cell) for each in suites for cell in each.cells if suite.name_of(each, cell) in names]
+    return Found(
+        cells=tuple(cells),
+        scenarios=tuple(wanted),
+        versions={each.name: (suite.version(each), _server(each)) for each in suites},
+    )
+
+
+def _server(found: Suite) -> str:
+    """What the server says of its version. Raises CapabilityError where there is none."""
+    if not found.server_version:
+        return "of the same version"
+    argv = [word.replace("{libraries}", str(libraries_folder())) for word in found.server_version]
+    try:
+        said = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        raise CapabilityError(f"server of {found.name}", f"{argv[0]}: {error.strerror}", "run ci/libraries") from error
+    return (said.stdout or said.stderr).strip().partition("\n")[0] or "unknown"
