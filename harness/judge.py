@@ -35,8 +35,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The answer, with what it rests on.
 
     `outcome`: what was measured ("detected", "noticed", "eof", "quiet", or None when inconclusive before that).
-    `reports`: what a command said of it. `reconnected_ns`: from being noticed to the connection that took the place of
-    the lost one. `known_failure`: what is known of a claim that does not hold.
+    `reports`: what a command said of it, or how it showed it (heartbeat, output, exit, close, reconnect).
+    `reconnected_ns`: from being noticed to the connection that took the place of the lost one. `known_failure`: what is
+    known of a claim that does not hold.
     `detected_ns`: from `origin` to the wake-up of the observing program. From the same origin, allowance not included:
     `window_ns`, what the oracle predicted, and `claimed_ns`, what the scenario claims where it names a window.
     `claimed` and `predicted` say what, in words. `probes`: on the wire before the end, as captured on the observer's
@@ -129,7 +130,7 @@ def _verdict(plan: Plan, story: Story, verdict: VerdictName, reason: str, *, as_
         side=plan.scenario.expect.side,
         outcome=story.kind,
         errno=story.errno,
-        reports=None if story.given_up is None else story.given_up.reports,
+        reports=None if story.given_up is None else story.given_up.reports or story.given_up.how,
         reconnected_ns=_reconnected_ns(story),
         known_failure=plan.scenario.known_failure,
         detected_ns=story.detected_ns,

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from harness import heartbeats
 from harness.errors import MISSING, ScenarioError, UsageError
 from harness.faults import AnyFault
 from harness.faults.base import other
@@ -188,7 +189,8 @@ def _predict(
     if scenario.has_command:
         raise Unpredictable("a command notices in its own way")
     if scenario.client.heartbeat is not None:
-        raise Unpredictable("no model of the heartbeat yet")
+        both = {each: settings_of(scenario, each) for each in SIDES}
+        return heartbeats.predict(scenario, both, machine, horizon_ns)
     if scenario.state == "connecting":
         return _predict_connecting(scenario, settings, machine, effects)
     if fills(scenario, side):
@@ -256,7 +258,7 @@ def _horizon_ns(
     most_ns, side = _longest_detection_ns(settings, machine), scenario.expect.side
     if writes or scenario.state == "connecting":
         most_ns += max(longest_ns(settings, machine.hz), zerowindow.LONGEST_NS if fills(scenario, side) else 0)
-    return round(max(last_change_s, *writes, 0.0) * 1e9) + most_ns
+    return round(max(last_change_s, *writes, 0.0) * 1e9) + most_ns + heartbeats.longest_ns(scenario)
 
 
 def _times_s(each: Effect | AnyFault) -> tuple[float | None, float | None]:
@@ -327,7 +329,9 @@ def _watch_ns(scenario: Scenario, expected: tuple[Outcome, ...], horizon_ns: int
         latest += ALLOWANCE_MS * 1_000_000 + GRACE_NS
     if scenario.expect.window_s is not None:
         onsets = [fault.at_s for fault in scenario.faults if not fault.standing]
-        shift = min(onsets, default=0.0) if scenario.expect.origin == "fault" else 0.0
+        # Data may come until the last of the faults, and windows from the last segment received count from there.
+        first_or_last = {"fault": min, "last-received": max}.get(scenario.expect.origin)
+        shift = 0.0 if first_or_last is None else first_or_last(onsets, default=0.0)
         latest = max(latest, round((scenario.expect.window_s[1] + shift) * 1e9) + GRACE_NS)
     if scenario.expect.outcome == "noticed" and scenario.expect.bound_s is not None:
         latest = max(latest, round(scenario.expect.bound_s * 1e9))

@@ -152,8 +152,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     In `argv`, in the values of `env` and in `folder` stand for themselves: {server} the server's address as the client
     reaches it, {port} its port, {load} the load, {python} the harness's own interpreter, {scratch} an empty folder of
     the run's own that goes with it, {libraries} the folder of what `ci/libraries` installed, {scenario} the folder of
-    the scenario's file. The environment also has them, as HARNESS_SERVER and so on. `folder`: the working directory,
-    {scratch} by default.
+    the scenario's file. The environment also has them, as HARNESS_SERVER and so on, but for the last one. `folder`: the
+    working directory, {scratch} by default. The scenario's times count from when both ends are ready.
+    A command that ends by itself, or on the side that is not observed with another status than 0, before anything is
+    noticed leaves the run inconclusive, unless it says so by `detects.exits`.
     `connection`: which of its connections to the other end's port is watched, counted from 1 in the order in which
     they were begun, -1 the last one.
     """

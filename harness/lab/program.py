@@ -8,7 +8,6 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import IO
 
 from harness.descriptors import raised_pipe
@@ -170,10 +169,11 @@ class Program:
 def descendants(pid: int) -> list[int]:
     """The processes that a process started, and those that they started, by the parents in /proc/PID/stat."""
     children: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            parent = int((folder / "stat").read_text("ascii", "replace").rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(folder.name))
+    with os.scandir("/proc") as folders:
+        for name in (folder.name for folder in folders if folder.name.isdigit()):
+            with suppress(OSError), open(f"/proc/{name}/stat", "rb", buffering=0) as file:
+                parent = int(file.read(512).rpartition(b")")[2].split(maxsplit=2)[1])
+                children.setdefault(parent, []).append(int(name))
     found = list(children.get(pid, ()))
     for child in found:
         found += children.get(child, ())

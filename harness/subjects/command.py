@@ -78,7 +78,8 @@ class Maker:
         self.end.await_ready(connects=True)
 
     def accept(self) -> None:
-        """The program does that by itself."""
+        """The program does that by itself; wait until the connection stands, which a proxy may make later."""
+        self.end.await_ready(connects=True)
 
     def arm(self) -> None:
         """Watch the connection from here on."""
@@ -127,7 +128,7 @@ class CommandEnd:
         assert command is not None
         self.command, self.side, self.host, self.program, self.loop = command, side, host, program, loop
         self.emit, self.noticed = notices.emitter(side), notices.noticed
-        self.is_observed = scenario.expect.side == side
+        self.observer = scenario.expect.side
         self.watching, self.mask = True, select.POLLIN
         self.received = self.written = 0
         self.flow: Flow | None = None
@@ -174,8 +175,12 @@ class CommandEnd:
             self._poller.poll(LOOK_NS / 1e9)
             self.loop.drain()
             self.woken(0, time.monotonic_ns())
-            if not self.watching:
-                raise SubjectError(f"{self._name}: ended before it was ready; {self._last_words()}")
+            self._check_alive()
+
+    def _check_alive(self) -> None:
+        if not self.watching:
+            status = self.program.poll()
+            raise SubjectError(f"{self._name}: ended with status {status} before it was ready; {self._last_words()}")
 
     def _lacks(self, *, connects: bool) -> str:
         """What it still lacks to be ready, in words; "" when it is."""
@@ -200,6 +205,7 @@ class CommandEnd:
     def arm(self) -> None:
         """From here on times count. Raises SubjectError where there is no connection to watch."""
         self.loop.drain()
+        self._check_alive()
         self.flow = self._established()
         if self.flow is None:
             raise SubjectError(f"{self._name}: expected connection {self.command.connection} to stand, found none")
@@ -237,12 +243,12 @@ class CommandEnd:
     def _ended(self, status: int, at_ns: int) -> None:
         """It has ended: as a sign that it has noticed, or because a fault killed it, or for no known reason."""
         self.emit("subject.ended", at_ns=at_ns, status=status)
-        if self.flow is None or self.noticed or status == -9:
+        if self.flow is None or self.observer in self.noticed or status == -9:
             return
         wanted = self.command.detects
         if wanted.exits and wanted.status in (None, status):
-            self._notice("exit", f"status {status}", at_ns, str(status))
-        elif self.is_observed or status:
+            self._notice("exit", f"status {status}", at_ns, f"status {status}")
+        elif self.side == self.observer or status:
             raise SubjectError(f"{self._name}: ended with status {status}; {self._last_words()}")
 
     def _notice(self, how: str, found: str, at_ns: int, reports: str | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import subprocess
 import sys
@@ -21,41 +20,23 @@ from harness.lab.topology import SIDES, Family, Kind, Side, Topology
 from harness.plan import ONE_SEGMENT, Plan, make
 from harness.scenario import Endpoint, Expect, Scenario
 from harness.timeline import Event
-from harness.venue import host, uml
+from harness.venue import uml
 from harness.venue.kernel import Kernel
+from tests.running import Silent, undisturbed
 
 pytestmark = [pytest.mark.conformance, pytest.mark.timeout(300)]
 SHORT_NS = 12_000_000_000
-AT_ONCE, FEW_AT_ONCE = 80, 8
-"""So many scenarios at once leave two CPUs time to inject each fault when it is due; so few leave busy ones time."""
+AT_ONCE = 80
+"""So many scenarios at the same time leave two CPUs time to inject each fault when it is due."""
 BY_CHANCE = frozenset({"seq", "ack", "frame", "monotonic_ns", "realtime_ns", "sport", "dport", "pid"})
 """What differs from run to run and means nothing: numbers drawn by the kernel, and when the guest booted."""
-
-
-class _Silent:
-    def status(self, name: str, what: str, until_ns: int | None) -> None:
-        """Nobody looks on."""
-
-    def done(self, result: batch.Result) -> None:
-        """Nobody waits for one."""
 
 
 def _virtual(plans: Sequence[Plan], out: Path, kernel: Kernel) -> list[batch.Result]:
     def venue(some: Sequence[Plan], folder: Path, status: Any) -> Any:
         return uml.run_all(some, folder, status, kernel)
 
-    return batch.run(plans, out, _Silent(), venue)
-
-
-def _undisturbed(plans: Sequence[Plan], out: Path) -> list[batch.Result]:
-    """In real time; what a busy machine came too late for is run once more, a few at a time."""
-    results = batch.run(plans, out, _Silent(), functools.partial(host.run_all, jobs=AT_ONCE))
-    disturbed = [r.plan for r in results if r.verdict.verdict == "inconclusive" and "busy" in r.verdict.reason]
-    again = {}
-    if disturbed:
-        few_at_once = functools.partial(host.run_all, jobs=FEW_AT_ONCE)
-        again = {r.plan.name: r for r in batch.run(disturbed, out.with_name("again"), _Silent(), few_at_once)}
-    return [again.get(result.plan.name, result) for result in results]
+    return batch.run(plans, out, Silent(), venue)
 
 
 def _wire(plan: Plan, events: Sequence[Event]) -> list[tuple[str, str, str, str]]:
@@ -97,7 +78,7 @@ def test_both_clocks_tell_the_same_story(tmp_path: Path, kernel: Kernel) -> None
     here = capabilities.machine()
     short = [s for s in loader.find([]) if make(s, here).watch_ns <= SHORT_NS]
     assert len(short) > 20
-    real = _undisturbed([make(s, here) for s in short], tmp_path / "real")
+    real = undisturbed([make(s, here) for s in short], tmp_path / "real", AT_ONCE)
     virtual = _virtual([make(s, uml.machine(kernel)) for s in short], tmp_path / "virtual", kernel)
     differing = []
     for one, other in zip(real, virtual, strict=True):

@@ -27,6 +27,7 @@ from harness.venue.kernel import Kernel
 from tests.live import test_unprivileged
 from tests.live.command import CHECKOUT, COMMAND, Command, environment, harness, started
 from tests.live.test_unprivileged import User
+from tests.running import Silent
 
 pytestmark = pytest.mark.live
 
@@ -312,19 +313,11 @@ def _boot(kernel: Kernel, prepare: Callable[[Path], Mapping[str, Any]] = lambda 
     return uml.boot(kernel, {"module": guest.__name__, "folders": []}, [], prepare=prepare)
 
 
-class _Silent:
-    def status(self, name: str, what: str, until_ns: int | None) -> None:
-        """Nobody looks on."""
-
-    def done(self, result: batch.Result) -> None:
-        """Nobody waits for one."""
-
-
 def _run(plans: Sequence[Plan], out: Path, kernel: Kernel) -> list[batch.Result]:
     def venue(some: Sequence[Plan], folder: Path, status: Any) -> Any:
         return uml.run_all(some, folder, status, kernel, jobs=1)
 
-    return batch.run(plans, out, _Silent(), venue)
+    return batch.run(plans, out, Silent(), venue)
 
 
 @contextmanager

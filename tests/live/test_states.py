@@ -24,6 +24,7 @@ from harness.timeline import Event, Timeline
 from harness.venue import uml
 from harness.venue.kernel import Kernel
 from tests.conformance.traces import network_untouched, nothing_held
+from tests.running import Silent
 
 pytestmark = pytest.mark.live
 
@@ -70,14 +71,6 @@ QUICK: dict[str, dict[str, Any]] = {
 }
 
 
-class _Silent:
-    def status(self, name: str, what: str, until_ns: int | None) -> None:
-        """Nobody looks on."""
-
-    def done(self, result: batch.Result) -> None:
-        """Nobody waits for one."""
-
-
 def window(event: Event) -> int:
     """The window that a captured segment offers, as sent."""
     segment = parse(bytes.fromhex(event.data["frame"]))
@@ -102,7 +95,7 @@ def test_quick_ones_on_this_kernel(tmp_path: Path) -> None:
     ]
     here = capabilities.machine()
     with nothing_held(), network_untouched():
-        results = batch.run([make(scenario, here) for scenario in scenarios], tmp_path, _Silent())
+        results = batch.run([make(scenario, here) for scenario in scenarios], tmp_path, Silent())
     verdicts = [(r.plan.scenario.summary, r.verdict.verdict, r.verdict.reason) for r in results]
     assert [v for v in verdicts if v[1] != "pass"] == []
     for result in results:
@@ -162,7 +155,7 @@ def test_slow_ones_in_virtual_time(tmp_path: Path, kernel: Kernel, family: Famil
         return uml.run_all(plans, folder, status, kernel)
 
     machine = uml.machine(kernel)
-    results = batch.run([make(scenario, machine) for scenario in _slow(family)], tmp_path, _Silent(), venue)
+    results = batch.run([make(scenario, machine) for scenario in _slow(family)], tmp_path, Silent(), venue)
     assert [(r.plan.name, r.verdict.reason) for r in results if r.verdict.verdict != "pass"] == []
     events = {result.plan.name: result.events for result in results}
     assert len(sent(events["connecting"], "syn", "S")) >= 7  # tcp_syn_retries 6, and linear ones since Linux 6.5

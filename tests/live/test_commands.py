@@ -1,0 +1,253 @@
+"""Any command as a subject, and a proxy in between, on both clocks: what is noticed, how, and what cannot be judged."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import batch, capabilities
+from harness.faults import Blackhole, LinkDown, PeerReboot, ProcessFreeze, ProcessKill
+from harness.lab.topology import Topology
+from harness.plan import make
+from harness.programs import Command, Detects, Ready
+from harness.scenario import Endpoint, Expect, Keepalive, Scenario
+from harness.venue import uml
+from harness.venue.kernel import Kernel
+from tests.conformance.traces import network_untouched
+from tests.running import Silent, undisturbed
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
+
+CLIENT = """
+import os, socket, sys, time
+way, patience_s = sys.argv[1], float(sys.argv[2])
+address = os.environ["HARNESS_SERVER"], int(os.environ["HARNESS_PORT"])
+if way == "second":
+    first = socket.create_connection(address)
+sock = socket.create_connection(address)
+sock.settimeout(patience_s)
+print("connected", flush=True)
+if way == "flood":
+    while True:
+        print("and so on")
+if way == "dies":
+    time.sleep(0.3)
+    sys.exit("of its own accord")
+try:
+    while sock.send(b"ping") and sock.recv(100):
+        time.sleep(0.2)
+    found = "EOF"
+except OSError as error:
+    found = type(error).__name__
+if way == "exits":
+    sys.exit(7)
+if way == "closes":
+    sock.close()
+if way == "reconnects":
+    sock.close()
+    time.sleep(0.5)
+    socket.create_connection(address, 1)
+print("lost", found, flush=True)
+time.sleep(1000)
+"""
+SERVER = """
+import os, socket, threading
+listener = socket.create_server(("", int(os.environ["HARNESS_PORT"])))
+open(os.path.join(os.environ["HARNESS_SCRATCH"], "data"), "w").write("here")
+def echo(sock):
+    while data := sock.recv(100):
+        sock.send(data)
+while True:
+    threading.Thread(target=echo, args=(listener.accept()[0],), daemon=True).start()
+"""
+LOST = Detects(prints="^lost (\\w+)")
+
+
+def client(way: str = "tells", patience_s: float = 1.0, **settings: Any) -> Endpoint:
+    """A program that pings five times a second and has so much patience."""
+    command = {"ready": Ready(prints="^connected", within_s=20.0), "detects": LOST, **settings}
+    return Endpoint(command=Command(argv=("{python}", "-c", CLIENT, way, str(patience_s)), **command))
+
+
+ECHO = Endpoint(command=Command(argv=("{python}", "-c", SERVER), ready=Ready(listens=True, within_s=20.0)))
+HOLE = (Blackhole(at_s=1.1),)
+SOON = (0.9, 1.3)
+"""Seconds from the fault: a ping is under way at most 0.2 s before it, and a second is waited for an answer."""
+
+
+def noticed(window_s: tuple[float, float] = SOON, **expect: Any) -> Expect:
+    """What a program notices, in seconds from the fault."""
+    return Expect(outcome="noticed", window_s=window_s, origin="fault", **expect)
+
+
+JUDGED: dict[str, dict[str, Any]] = {
+    "says so": {"client": client(), "faults": HOLE, "expect": noticed(reports="TimeoutError")},
+    "ends": {
+        "client": client("exits", detects=Detects(exits=True, status=7)),
+        "faults": HOLE,
+        "expect": noticed(reports="status 7"),
+    },
+    "closes": {"client": client("closes", detects=Detects(closes=True)), "faults": HOLE, "expect": noticed()},
+    "connects anew": {
+        "client": client("reconnects", detects=Detects(reconnects=True)),
+        "server": ECHO,
+        "faults": (ProcessFreeze(at_s=1.1),),
+        "expect": noticed((1.4, 1.8), reconnects_s=(0.0, 0.1)),
+    },
+    "sees its server killed": {
+        "client": client(),
+        "server": ECHO,
+        "faults": (ProcessKill(at_s=1.1),),
+        "expect": noticed((0.0, 0.3)),
+    },
+    "sees a new host in its place": {
+        "client": client(),
+        "server": ECHO,
+        "faults": (PeerReboot(at_s=1.1),),
+        "expect": noticed((0.0, 0.5), reports="ConnectionResetError"),
+    },
+    "server of an address with colons": {
+        "topology": Topology(family="ipv6"),
+        "client": client(),
+        "faults": HOLE,
+        "expect": noticed(),
+    },
+    "watched on its second connection": {
+        "client": client("second", connection=2),
+        "server": ECHO,
+        "faults": HOLE,
+        "expect": noticed(),
+    },
+    "server that notices nothing": {
+        "client": Endpoint(keepalive=Keepalive(idle_s=1, interval_s=1, count=1)),
+        "server": ECHO,
+        "faults": (Blackhole(at_s=0.2),),
+        "expect": Expect(outcome="detected", errno="ETIMEDOUT", window_s=(2.0, 2.2)),
+    },
+    "known not to hold": {
+        "client": client(),
+        "faults": HOLE,
+        "expect": noticed((0.0, 0.5)),
+        "known_failure": "a second more",
+    },
+    "lives": {"client": client(), "expect": Expect(outcome="never", bound_s=2.0)},
+    "is hidden by a proxy": {
+        "topology": Topology(proxy="relay"),
+        "client": Endpoint(keepalive=Keepalive(idle_s=1, interval_s=1, count=1)),
+        "faults": (LinkDown(on="server", at_s=0.2),),
+        "expect": Expect(outcome="never", bound_s=3.0),
+    },
+    "is asked through a proxy": {
+        "topology": Topology(proxy="relay"),
+        "client": client(),
+        "server": ECHO,
+        "faults": (LinkDown(on="server", at_s=1.1),),
+        "expect": noticed(reports="TimeoutError"),
+    },
+    "ends behind a proxy": {
+        "topology": Topology(proxy="relay", family="ipv6"),
+        "faults": (ProcessKill(at_s=0.3),),
+        "expect": Expect(outcome="eof", window_s=(0.0, 0.1), origin="fault"),
+    },
+    "answers through a proxy": {
+        "topology": Topology(proxy="relay"),
+        "client": Endpoint(writes_at_s=(0.1,), write_bytes=200_000),
+        "expect": Expect(outcome="survives", bound_s=1.0),
+    },
+}
+REFUTED: dict[str, tuple[dict[str, Any], str]] = {
+    "with another word": (
+        {"client": client(), "faults": HOLE, "expect": noticed(reports="EOFError")},
+        "expected a report of 'EOFError', found output: lost TimeoutError",
+    ),
+    "too late": ({"client": client(), "faults": HOLE, "expect": noticed((0.0, 0.5))}, "after expect.window_s"),
+    "without a word": (
+        {"client": client(detects=Detects(prints="never said")), "faults": HOLE, "expect": noticed()},
+        "expected the program to give its peer up, found nothing noticed",
+    ),
+    "for good": (
+        {"client": client(), "faults": HOLE, "expect": noticed(reconnects_s=(0.0, 1.0))},
+        "no other connection was made",
+    ),
+    "as it is known not to be": (
+        {"client": client(), "faults": HOLE, "expect": noticed(), "known_failure": "two seconds more"},
+        "the claim holds, though it is said to fail (two seconds more)",
+    ),
+}
+BROKEN: dict[str, tuple[dict[str, Any], str]] = {
+    "no such program": (
+        {"client": Endpoint(command=Command(argv=("/no/such/program",), detects=LOST))},
+        "expected to start '/no/such/program'",
+    ),
+    "no such folder": ({"client": client(folder="/no/such/folder")}, "in /no/such/folder, found No such file"),
+    "never ready": (
+        {"client": client(ready=Ready(prints="^ready", within_s=1.0))},
+        "expected a line that matches '^ready' within 1 s, found its last lines: connected",
+    ),
+    "never listens": (
+        {
+            "client": client(),
+            "server": Endpoint(
+                command=Command(
+                    argv=("{python}", "-c", "input()"), ready=Ready(listens=True, within_s=0.5), detects=LOST
+                )
+            ),
+        },
+        "expected it to listen at port 7000 within 0.5 s, found it has printed nothing",
+    ),
+    "never connects": (
+        {"client": client(connection=2, ready=Ready(within_s=1.0))},
+        "expected connection 2 to port 7000 within 1 s",
+    ),
+    "dies before": (
+        {"client": client("dies", ready=Ready(prints="^ready"))},
+        "ended with status 1 before it was ready; its last lines: connected | of its own accord",
+    ),
+    "dies too early": (
+        {"client": client("dies")},
+        "ended with status 1; its last lines: connected | of its own accord",
+    ),
+    "ends with another status": (
+        {"client": client("exits", detects=Detects(exits=True, status=8))},
+        "ended with status 7; its last lines: connected",
+    ),
+    "floods": ({"client": client("flood")}, "floods its output, 5000 lines so far; its last lines: and so on"),
+}
+
+
+def _scenarios() -> list[Scenario]:
+    scenarios = [Scenario(name=name.replace(" ", "-"), **each) for name, each in JUDGED.items()]
+    scenarios += [Scenario(name=name.replace(" ", "-"), **each) for name, (each, _) in REFUTED.items()]
+    common = {"faults": HOLE, "expect": noticed()}
+    scenarios += [Scenario(name=name.replace(" ", "-"), **{**common, **each}) for name, (each, _) in BROKEN.items()]
+    return scenarios
+
+
+def _check(results: Sequence[batch.Result]) -> None:
+    found = {r.plan.name.replace("-", " "): (r.verdict.verdict, r.verdict.reason) for r in results}
+    assert {name: found[name] for name in JUDGED if found[name][0] != "pass"} == {}
+    for expected, cases in (("fail", REFUTED), ("inconclusive", BROKEN)):
+        for name, (_, words) in cases.items():
+            assert found[name][0] == expected, (name, found[name])
+            assert words in found[name][1], (name, found[name])
+
+
+def test_in_real_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each as it says, and nothing is left behind, neither processes nor folders."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with network_untouched():
+        plans = [make(scenario, capabilities.machine()) for scenario in _scenarios()]
+        # An interpreter each takes its time to start: a few at once leave the others' faults on time.
+        _check(undisturbed(plans, tmp_path / "out", jobs=8))
+    assert {path.name for path in tmp_path.iterdir()} <= {"out", "again"}
+
+
+def test_in_virtual_time(tmp_path: Path, kernel: Kernel) -> None:
+    """The same, on another kernel and without waiting."""
+    plans = [make(scenario, uml.machine(kernel)) for scenario in _scenarios()]
+    _check(batch.run(plans, tmp_path / "out", Silent(), functools.partial(uml.run_all, kernel=kernel)))
