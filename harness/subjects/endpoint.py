@@ -18,7 +18,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 POLLRDHUP = 0x2000
 POLL_MASK = select.POLLIN | select.POLLPRI | POLLRDHUP
@@ -89,22 +89,13 @@ class Endpoint:
 
     def arm(self) -> None:
         """Set the options on an open connection; the event is the moment of SO_KEEPALIVE."""
-        lag_ns, before, after = self._set_options()
-        remote = self.sock.getpeername()
-        self.emit(
-            "subject.armed",
-            at_ns=before,
-            took_ns=after - before,
-            lag_ns=lag_ns,
-            local=list(self.sock.getsockname()[:2]),
-            remote=list(remote[:2]),
-        )
+        arm(self.sock, self.options, self.emit)
 
     def connect(self, address: str, port: int) -> None:
         """Begin to make the connection, all options set before, without waiting; that call is the moment of arming."""
-        self._set_options()
+        set_options(self.sock, self.options)
         self.stage = "connecting"
-        lag_ns, before = _now()
+        lag_ns, before = now()
         number = self.sock.connect_ex((address, port))
         after = time.monotonic_ns()
         local = list(self.sock.getsockname()[:2])
@@ -115,7 +106,7 @@ class Endpoint:
 
     def woken(self, revents: int, at_ns: int) -> None:
         """Handle poll events seen at `at_ns`: a connection made, an error, the end of file, data to echo or to keep."""
-        poll = [name for bit, name in _POLL_NAMES.items() if revents & bit]
+        poll = poll_names(revents)
         if self.stage == "listening":
             self._accept()
         elif self.stage == "connecting":
@@ -127,8 +118,8 @@ class Endpoint:
 
     def write(self, size: int, *, noted: bool = True) -> int:
         """Write octets without waiting, as far as the socket takes them; returns how many, which `noted` emits too."""
-        lag_ns, before = _now()
-        left = memoryview((PATTERN * (size // len(PATTERN) + 1))[:size])
+        lag_ns, before = now()
+        left = memoryview(pattern(size))
         with contextlib.suppress(OSError):
             while left:
                 left = left[self.sock.send(left) :]
@@ -139,37 +130,17 @@ class Endpoint:
             self.emit("subject.wrote", at_ns=before, written=taken > 0, octets=taken, took_ns=took_ns, lag_ns=lag_ns)
         return taken
 
-    def say(self) -> bool:
+    def say(self, size: int = len(PATTERN)) -> bool:
         """Write a few octets for an echo's sake."""
-        return self.write(len(PATTERN), noted=False) > 0
+        return self.write(size, noted=False) > 0
 
     def shut(self) -> None:
-        """Say that nothing more will be written: shutdown(2) with SHUT_WR, which sends FIN."""
-        before, done = time.monotonic_ns(), True
-        try:
-            self.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            done = False
-        self.emit("subject.shut", at_ns=before, done=done, took_ns=time.monotonic_ns() - before)
+        """Say that nothing more will be written."""
+        shut(self.sock, self.emit)
 
     def vanish(self) -> None:
         """Close without a FIN that lingers: the connection's end is not part of the claim."""
-        with contextlib.suppress(OSError):
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.sock.close()
-
-    def _set_options(self) -> tuple[int, int, int]:
-        """Set TCP options, SO_KEEPALIVE last: that starts the keepalive timer of an open connection, for the full idle.
-
-        Returns how far the kernel's time lagged behind when that was called, when it was called, and when it was done.
-        """
-        for name, number in _OPTIONS.items():
-            if name in self.options:
-                self.sock.setsockopt(socket.IPPROTO_TCP, number, self.options[name])
-        lag_ns, before = _now()
-        if self.options.get("keepalive"):
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return lag_ns, before, time.monotonic_ns()
+        vanish(self.sock)
 
     def _accept(self) -> None:
         try:
@@ -224,18 +195,79 @@ class Endpoint:
 
     def _detected(self, number: int, at_ns: int, syscall: str, poll: list[str]) -> None:
         self.watching = False
-        name, info = errno.errorcode.get(number, str(number)), tcp_info(self.sock)
-        self.emit("subject.detected", at_ns=at_ns, errno=name, syscall=syscall, poll=poll, tcp_info=info)
+        self.emit("subject.detected", at_ns=at_ns, **describe_error(self.sock, number, syscall, poll))
 
 
-def _now() -> tuple[int, int]:
+def set_options(sock: socket.socket, options: Mapping[str, int]) -> tuple[int, int, int]:
+    """Set TCP options, SO_KEEPALIVE last: that starts the keepalive timer of an open connection, for the full idle.
+
+    Returns how far the kernel's time lagged behind when that was called, when it was called, and when it was done.
+    """
+    for name, number in _OPTIONS.items():
+        if name in options:
+            sock.setsockopt(socket.IPPROTO_TCP, number, options[name])
+    lag_ns, before = now()
+    if options.get("keepalive"):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return lag_ns, before, time.monotonic_ns()
+
+
+def arm(sock: socket.socket, options: Mapping[str, int], emit: Emit) -> int:
+    """Set the options on an open connection and say so; returns the moment of SO_KEEPALIVE."""
+    lag_ns, before, after = set_options(sock, options)
+    remote, local = sock.getpeername(), sock.getsockname()
+    emit(
+        "subject.armed",
+        at_ns=before,
+        took_ns=after - before,
+        lag_ns=lag_ns,
+        local=list(local[:2]),
+        remote=list(remote[:2]),
+    )
+    return before
+
+
+def shut(sock: socket.socket, emit: Emit) -> None:
+    """Shut the writing direction and say so: shutdown(2) with SHUT_WR, which sends FIN."""
+    before, done = time.monotonic_ns(), True
+    try:
+        sock.shutdown(socket.SHUT_WR)
+    except OSError:
+        done = False
+    emit("subject.shut", at_ns=before, done=done, took_ns=time.monotonic_ns() - before)
+
+
+def vanish(sock: socket.socket) -> None:
+    """Close with RST where there is still a connection, so that nothing of it lingers in the kernel."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def pattern(size: int) -> bytes:
+    """So many octets to write."""
+    return (PATTERN * (size // len(PATTERN) + 1))[:size]
+
+
+def poll_names(revents: int) -> list[str]:
+    """The names of poll events."""
+    return [name for bit, name in _POLL_NAMES.items() if revents & bit]
+
+
+def describe_error(sock: socket.socket, number: int, syscall: str, poll: list[str]) -> dict[str, Any]:
+    """What is told of a socket's error."""
+    name = errno.errorcode.get(number, str(number))
+    return {"errno": name, "syscall": syscall, "poll": poll, "tcp_info": tcp_info(sock)}
+
+
+def now() -> tuple[int, int]:
     """How long ago the kernel last counted a jiffy, at most one unless the CPU that counts was held up, and the time.
 
     The coarse clock moves when a jiffy is counted (kernel/time/tick-sched.c:tick_do_update_jiffies64).
     """
     coarse = time.clock_gettime_ns(_CLOCK_MONOTONIC_COARSE)
-    now = time.monotonic_ns()
-    return now - coarse, now
+    moment = time.monotonic_ns()
+    return moment - coarse, moment
 
 
 def limit_buffers(sock: socket.socket, receive: int, send: int) -> None:
@@ -285,34 +317,57 @@ def main(argument: str) -> None:
     """Run one end as a program: what it is comes as JSON, orders come as lines, events leave as JSON lines."""
     job = json.loads(argument)
     is_server, connecting = job["role"] == "server", job["state"] == "connecting"
-
-    def emit(kind: str, at_ns: int | None = None, **data: Any) -> None:
-        moment = time.monotonic_ns() if at_ns is None else at_ns
-        sys.stdout.write(json.dumps({"kind": kind, "at_ns": moment, "data": data}) + "\n")
-        sys.stdout.flush()
-
     family = socket.AF_INET6 if ":" in job["address"] else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     limit_buffers(sock, *job["buffers"])
-    _show(reads=job["reads"])
+    show(reads=job["reads"])
     stage: Stage = "open"
     if is_server:
-        emit("subject.listening", port=listen(sock, job["address"], job["port"]))
+        tell("subject.listening", port=listen(sock, job["address"], job["port"]))
         if connecting:
             stage = "listening"
         else:
             sock = accept(sock)
     elif not connecting:
         connect(sock, job["address"], job["port"])
-    end = Endpoint(sock, emit, job["options"], echoes=is_server, reads=job["reads"], stage=stage)
+    end = Endpoint(sock, tell, job["options"], echoes=is_server, reads=job["reads"], stage=stage)
     if not connecting:
         end.arm()
     elif not is_server:
         end.connect(job["address"], job["port"])
-    _serve_until_told(end, emit)
+    serve_until_told(end)
 
 
-def _serve_until_told(end: Endpoint, emit: Emit) -> None:
+def tell(kind: str, at_ns: int | None = None, **data: Any) -> None:
+    """Print an event."""
+    moment = time.monotonic_ns() if at_ns is None else at_ns
+    sys.stdout.write(json.dumps({"kind": kind, "at_ns": moment, "data": data}) + "\n")
+    sys.stdout.flush()
+
+
+class Obedient(Protocol):
+    """What a program of its own does as it is told."""
+
+    watching: bool
+    echoes: bool
+    received: int
+    reads: bool
+
+    @property
+    def mask(self) -> int: ...
+
+    def fileno(self) -> int: ...
+
+    def woken(self, revents: int, at_ns: int) -> None: ...
+
+    def write(self, size: int) -> object: ...
+
+    def say(self, size: int) -> bool: ...
+
+    def shut(self) -> None: ...
+
+
+def serve_until_told(end: Obedient) -> None:
     """Serve the connection and the orders, until the harness closes standard input or is gone."""
     orders = b""
     while True:
@@ -321,13 +376,13 @@ def _serve_until_told(end: Endpoint, emit: Emit) -> None:
         if end.watching:
             poller.register(end.fileno(), end.mask)
         ready = poller.poll()
-        now = time.monotonic_ns()
+        at_ns = time.monotonic_ns()
         for descriptor, revents in ready:
             if descriptor != sys.stdin.fileno():
                 before = end.received
-                end.woken(revents, now)
+                end.woken(revents, at_ns)
                 if end.received > before and not end.echoes:
-                    emit("subject.echoed", octets=end.received)
+                    tell("subject.echoed", octets=end.received)
                 continue
             words = os.read(descriptor, 4096)
             if not words:
@@ -337,18 +392,20 @@ def _serve_until_told(end: Endpoint, emit: Emit) -> None:
                 _obey(end, order.decode())
 
 
-def _obey(end: Endpoint, order: str) -> None:
+def _obey(end: Obedient, order: str) -> None:
     verb, _, size = order.partition(" ")
-    if verb in ("write", "say"):
-        end.write(int(size), noted=verb == "write")
+    if verb == "write":
+        end.write(int(size))
+    elif verb == "say":
+        end.say(int(size))
     elif verb == "shut":
         end.shut()
     else:
         end.reads = verb == "read"
-        _show(reads=end.reads)
+        show(reads=end.reads)
 
 
-def _show(*, reads: bool) -> None:
+def show(*, reads: bool) -> None:
     """Tell by the process's name whether it reads."""
     with open("/proc/self/comm", "w", encoding="ascii") as file:
         file.write(READING if reads else NOT_READING)
