@@ -136,6 +136,10 @@ def _maker(
         from harness.subjects import command
 
         return command.Maker(scenario, lab, side, notices, loop, stack)
+    if scenario.endpoint(side).heartbeat is not None:
+        from harness.subjects.heartbeat import maker
+
+        return maker.Maker(scenario, lab, side, notices.emitter(side), loop, stack, apart=side in apart)
     return tcp.Maker(scenario, lab, side, notices.emitter(side), stack, apart=side in apart)
 
 
