@@ -41,6 +41,17 @@ if TYPE_CHECKING:
     from harness.judge import Verdict
     from harness.lab.topology import Topology
     from harness.plan import Plan
+    from harness.programs import (
+        Command,
+        Detects,
+        IdleState,
+        IdleTimer,
+        Reaper,
+        Ready,
+        Separate,
+        Simple,
+        Urgent,
+    )
     from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 
 __version__ = "0.1.0"
@@ -49,7 +60,9 @@ _HOMES = {
     "AddressRemoved": "harness.faults",
     "Blackhole": "harness.faults",
     "CarrierLoss": "harness.faults",
+    "Command": "harness.programs",
     "Delay": "harness.faults",
+    "Detects": "harness.programs",
     "Duplicate": "harness.faults",
     "Endpoint": "harness.scenario",
     "Expect": "harness.scenario",
@@ -60,6 +73,8 @@ _HOMES = {
     "HarnessError": "harness.errors",
     "HostSuspend": "harness.faults",
     "IcmpReject": "harness.faults",
+    "IdleState": "harness.programs",
+    "IdleTimer": "harness.programs",
     "Keepalive": "harness.scenario",
     "LinkDown": "harness.faults",
     "Loss": "harness.faults",
@@ -71,14 +86,19 @@ _HOMES = {
     "ProcessFreeze": "harness.faults",
     "ProcessKill": "harness.faults",
     "Rate": "harness.faults",
+    "Ready": "harness.programs",
+    "Reaper": "harness.programs",
     "Reorder": "harness.faults",
     "Route": "harness.faults",
     "RstInjected": "harness.faults",
     "Scenario": "harness.scenario",
+    "Separate": "harness.programs",
+    "Simple": "harness.programs",
     "StopsReading": "harness.faults",
     "SynDrop": "harness.faults",
     "SynackDrop": "harness.faults",
     "Topology": "harness.lab.topology",
+    "Urgent": "harness.programs",
     "Verdict": "harness.judge",
 }
 
@@ -86,7 +106,9 @@ __all__ = [
     "AddressRemoved",
     "Blackhole",
     "CarrierLoss",
+    "Command",
     "Delay",
+    "Detects",
     "Duplicate",
     "Endpoint",
     "Expect",
@@ -97,6 +119,8 @@ __all__ = [
     "HarnessError",
     "HostSuspend",
     "IcmpReject",
+    "IdleState",
+    "IdleTimer",
     "Keepalive",
     "LinkDown",
     "Loss",
@@ -108,14 +132,19 @@ __all__ = [
     "ProcessFreeze",
     "ProcessKill",
     "Rate",
+    "Ready",
+    "Reaper",
     "Reorder",
     "Route",
     "RstInjected",
     "Scenario",
+    "Separate",
+    "Simple",
     "StopsReading",
     "SynDrop",
     "SynackDrop",
     "Topology",
+    "Urgent",
     "Verdict",
 ]
 
