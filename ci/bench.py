@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from harness import batch, capabilities, plan
+from harness.descriptors import raise_limit
 from harness.errors import CapabilityError
 from harness.faults import AnyFault, Blackhole, LinkDown, PeerReboot
 from harness.lab.namespace import ensure_privileges
@@ -56,7 +57,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the scenarios (default: 1)")
     options = parser.parse_args()
     ensure_privileges()
-    rows = [*_start_up(), *_labs(), *_concurrency(options.scenarios, options.seed), *_virtual(options.seed)]
+    rows = [*_start_up(), *_labs(), *_concurrency(options.scenarios, options.seed), *_reaper(), *_virtual(options.seed)]
     print(f"\n{_machine()}; seed {options.seed}\n")
     print("| what | measured | bound |\n|---|---|---|")
     for row in rows:
@@ -179,6 +180,86 @@ def _concurrency(number: int, seed: int) -> list[Row]:
         Row("scenarios that did not pass", len(not_passed), 0, ""),
         Row("open file descriptors at the end", len(list(Path("/proc/self/fd").iterdir())), None, ""),
     ]
+
+
+_CLIENTS = """
+import socket, sys
+from harness.descriptors import raise_limit
+address, port, number = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+raise_limit(2 * number)
+clients = [socket.create_connection((address, port)) for _ in range(number)]
+for line in sys.stdin:
+    for client in clients:
+        client.sendall(b"\\x01\\0\\0\\0\\0")
+    for client in clients:
+        client.recv(100)
+    print(flush=True)
+"""
+"""Connects so many times; each line makes it send a heartbeat on every connection and wait for the answers."""
+_BEATS = 20_000
+
+
+def _reaper() -> list[Row]:
+    """What an idle connection costs the server that holds ten thousand."""
+    few, many = 100, 10_000
+    _say(f"a reaper with {few} and {many:,} connections")
+    if raise_limit(2 * many) < many + 2000:
+        _say("no reaper: too few open files are allowed")
+        return []
+    (few_beat_us, few_end_us), (beat_us, end_us) = _reaper_us(few), _reaper_us(many)
+    times = f"{many:,} connections to that with {few}"
+    return [
+        Row(
+            f"reaper: CPU time of a heartbeat with {times}, {beat_us:.1f} us to {few_beat_us:.1f} us",
+            beat_us / few_beat_us,
+            3,
+            "times",
+        ),
+        Row(
+            f"reaper: of dropping a silent one with {times}, {end_us:.1f} us to {few_end_us:.1f} us",
+            end_us / few_end_us,
+            3,
+            "times",
+        ),
+    ]
+
+
+def _reaper_us(number: int) -> tuple[float, float]:
+    """CPU time of one heartbeat, and of one connection that is dropped, in microseconds."""
+    import select
+    import socket
+
+    from harness.lab.netns import NetnsLab
+    from harness.subjects import endpoint
+    from harness.subjects.heartbeat.end import Setting
+    from harness.subjects.heartbeat.reaper import Reaper
+
+    values = {"design": "reaper", "silence_s": 60.0, "poll_s": 1.0}
+    setting = Setting("server", values, {}, socket.socket, lambda *_, **__: None, {})
+    with NetnsLab(Topology(kind="direct")) as lab, lab.host("server").socket(socket.AF_INET) as listener:
+        address = lab.layout.address("server")
+        port = endpoint.listen(listener, address)
+        reaper = Reaper(setting, None, listener)
+        reaper.begin(time.monotonic_ns())
+        clients = lab.host("client").start("clients", [sys.executable, "-c", _CLIENTS, address, str(port), str(number)])
+        poller = select.poll()
+        poller.register(reaper.fileno(), select.POLLIN)
+        poller.register(clients.fileno(), select.POLLIN)
+        spent_s: list[float] = []
+        for _ in range(_BEATS // number + 1):
+            clients.write(b"\n")
+            started = time.process_time()
+            while clients.fileno() not in [descriptor for descriptor, _ in poller.poll()]:
+                reaper.woken(0, time.monotonic_ns())
+            spent_s.append(time.process_time() - started)
+            clients.read_line(1)
+        assert len(reaper.register) == number
+        started = time.process_time()
+        reaper.woken(0, time.monotonic_ns() + 100_000_000_000)
+        dropped_s = time.process_time() - started
+        assert len(reaper.register) == 0
+        reaper.vanish()
+    return sum(spent_s[1:]) / (len(spent_s) - 1) / number * 1e6, dropped_s / number * 1e6  # the first one accepts, too
 
 
 def _virtual(seed: int) -> list[Row]:
