@@ -182,7 +182,7 @@ def _prediction_lanes(plan: Plan, scale: _Scale) -> list[str]:
         if outcome.window_ns is None:
             lanes.append(f"nothing, until {plan.prediction.horizon_ns / 1e9:.3f} s")
         else:
-            what = outcome.errno or "end of file"
+            what = outcome.errno or {"noticed": "given up"}.get(outcome.kind, "end of file")
             lanes.append(_window(*outcome.window_ns, scale.start_ns, f"{what} ", scale))
     return lanes
 
@@ -191,6 +191,8 @@ def _end_lane(story: Story, scale: _Scale) -> str:
     if story.end is None:
         return "nothing, until the end of the watch" if story.ended is not None else "nothing, until the run stopped"
     what = "end of file" if isinstance(story.end.what, Eof) else story.errno
+    if story.given_up is not None:
+        what = story.given_up.reports or story.given_up.how
     text = f"{what} {story.since_armed(story.end.t_ns) / 1e9:.3f} s"
     return _beside(scale.column(story.end.t_ns), "▲", text)
 
