@@ -19,8 +19,9 @@ from harness.oracle.effects import Effect
 from harness.subjects.endpoint import NOT_READING, READING
 
 if TYPE_CHECKING:
-    from harness.lab.host import Lab
+    from harness.lab.host import Host, Lab
     from harness.lab.program import Program
+    from harness.probes.packets import Stream
 
 OBEDIENCE_S = 2.0
 """How long a program may take to carry out an order."""
@@ -110,8 +111,8 @@ class ProcessFreeze(Fault, frozen=True, kw_only=True, tag="process-freeze"):
 class StopsReading(Fault, frozen=True, kw_only=True, tag="stops-reading"):
     """The side's program goes on but reads no more, until it heals: what comes fills its kernel's receive queue.
 
-    Evidence: the program has obeyed, which it shows by its name, and is not stopped; and octets lie in the queue.
-    Without any it stands, and nothing has met it.
+    Evidence: the program has obeyed, which it shows by its name, and is not stopped; and octets lie in the queue or,
+    where the connection is over, came for it. Without any it stands, and nothing has met it.
     """
 
     on: Side = "server"
@@ -131,16 +132,18 @@ class StopsReading(Fault, frozen=True, kw_only=True, tag="stops-reading"):
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:
             return ()
-        return (Effect(mechanism="peer-frozen", from_s=self.at_s, until_s=self.until_s),)
+        return (Effect(mechanism="peer-frozen", from_s=self.at_s, until_s=self.until_s, deaf=True),)
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         host = lab.host(self.on)
         program = host.program
         _order(program, b"stop-reading\n", NOT_READING)
+        address = lab.layout.address(self.on)
+        before = _sent_to(host, address)
 
         def evidence() -> Evidence:
-            obeys, waiting = program.shown_name() == NOT_READING, host.unread()
+            obeys, waiting = program.shown_name() == NOT_READING, host.unread() or _came(before, host, address)
             level: Literal["none", "in-place", "bit"] = "in-place" if obeys and program.state() in "RS" else "none"
             if level == "in-place" and waiting:
                 level = "bit"
@@ -152,6 +155,19 @@ class StopsReading(Fault, frozen=True, kw_only=True, tag="stops-reading"):
         finally:
             if program.poll() is None:
                 _order(program, b"read\n", READING)
+
+
+def _sent_to(host: Host, address: str) -> Stream | None:
+    """How far the data toward a side has come, where its host is captured."""
+    return None if host.overhear is None else host.overhear().newest(address)
+
+
+def _came(before: Stream | None, host: Host, address: str) -> int:
+    """How many octets have come since, on the same connection."""
+    after = _sent_to(host, address)
+    if before is None or after is None or (before.sport, before.dport) != (after.sport, after.dport):
+        return 0
+    return (after.following - before.following) % 2**32
 
 
 def _order(program: Program, order: bytes, name: str) -> None:

@@ -11,6 +11,7 @@ from harness.lab.topology import SIDES
 from harness.oracle.prediction import NOUNS, Outcome, Prediction
 from harness.oracle.timerwheel import granularity, tick_ns
 from harness.plan import MachineFacts, Plan
+from harness.programs import Heartbeat
 from harness.scenario import Endpoint
 
 
@@ -115,9 +116,9 @@ def describe_plan(plan: Plan) -> str:
     lines += [f"  fault       {_fault(fault)}" for fault in scenario.faults]
     lines.append(f"  claim       {_claim(plan)}")
     for outcome in plan.prediction.outcomes if plan.prediction is not None else ():
-        what = outcome.errno or {"eof": "end of file", "quiet": "nothing noticed"}[outcome.kind]
+        what = outcome.errno or _KINDS[outcome.kind]
         when = f" {window(outcome.window_ns)} after arming" if outcome.window_ns else ""
-        lines.append(f"  prediction  {what}{when}; {_asked(plan, outcome)} on the wire; {outcome.why}")
+        lines.append(f"  prediction  {what}{when}; {_asked(plan, outcome)}; {outcome.why}")
     lines += [f"  note        {note}" for note in plan.notes]
     lines.append(
         f"  watched for {plan.watch_ns / 1e9:.3f} s at most, allowance {plan.allowance_ns / 1e6:g} ms{_late(plan)}"
@@ -125,9 +126,18 @@ def describe_plan(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+_KINDS = {"eof": "end of file", "quiet": "nothing noticed", "noticed": "given up"}
+"""Outcomes that are no errors."""
+
+
 def _asked(plan: Plan, outcome: Outcome) -> str:
+    """What the wire shows of it, or the last data that came."""
+    if plan.scenario.client.heartbeat is not None and not outcome.window_by_probes:
+        since = f"{window(outcome.since_read_ns)} after the last data came" if outcome.since_read_ns else ""
+        again = outcome.reconnects_ns
+        return ", ".join(filter(None, [since, f"connected again {window(again)} later" if again else ""])) or "no probe"
     noun = "probe" if plan.prediction is None else NOUNS[plan.prediction.asking]
-    return f"{_range(outcome.probes_seen)} {noun}{'' if outcome.probes_seen == (1, 1) else 's'}"
+    return f"{_range(outcome.probes_seen)} {noun}{'' if outcome.probes_seen == (1, 1) else 's'} on the wire"
 
 
 def _late(plan: Plan) -> str:
@@ -152,8 +162,18 @@ def _endpoint(endpoint: Endpoint) -> str:
             continue
         if isinstance(value, tuple):
             value = f"[{', '.join(f'{each:g}' for each in value)}]"
+        if isinstance(value, Heartbeat):
+            value = f"{value.design} ({_keys(value)})"
         parts.append(f"{field.name}={str(value).lower() if isinstance(value, bool) else value}")
     return ", ".join(parts)
+
+
+def _keys(heartbeat: Heartbeat) -> str:
+    """Its settings, those that are off left out."""
+    fields = {name: getattr(heartbeat, name) for name in heartbeat.__struct_fields__}
+    texts = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in fields.items()}
+    texts |= {name: "/".join(value) for name, value in fields.items() if isinstance(value, tuple)}
+    return ", ".join(f"{name}={text}" for name, text in texts.items() if fields[name] or fields[name] == 0.0)
 
 
 def _fault(fault: msgspec.Struct) -> str:

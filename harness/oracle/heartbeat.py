@@ -1,0 +1,360 @@
+"""Application heartbeats: what each design documents, and when it notices under a scenario's faults.
+
+Two answers. `documented` is arithmetic on a design's own numbers: how long after the last input, and how long after a
+fault that may come at any moment. `predict` follows both programs with `harness.oracle.beating`, from a scenario's
+faults to the window in which the observed one gives its peer up, or TCP tells it, or nothing does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from harness.faults.base import other
+from harness.lab.topology import SIDES, Side
+from harness.oracle import beating
+from harness.oracle.effects import Effect, Unpredictable
+from harness.oracle.prediction import Machine, Outcome, Prediction, Settings, hull
+from harness.oracle.world import Ended, Ending, Happening, Rules, World
+from harness.programs import AnyHeartbeat, Heartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
+
+PATIENCE_NS = 900_000_000_000
+"""What tcp_retries2 = 15 stands for is more than that: 924.6 s, from the first repetition."""
+BEGUN_NS = 1_000_000
+"""Virtual time: how long before the observed side the other one may have been armed."""
+FORGOTTEN: frozenset[str] = frozenset({"peer-forgot", "peer-reset"})
+"""What the peer may see of something that the observer sees as one of these."""
+ENDINGS: dict[str, Ending] = {
+    "peer-forgot": "forgot",
+    "peer-closed": "closed",
+    "peer-reset": "reset",
+    "peer-frozen": "frozen",
+}
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """When a peer that falls silent is noticed, in nanoseconds, with the reasons.
+
+    `since_input_ns`: [least, most] after the last input. `since_fault_ns`: (best, worst] after a fault that comes at
+    any moment, while nothing but heartbeats is sent.
+    """
+
+    since_input_ns: tuple[int, int]
+    since_fault_ns: tuple[int, int]
+    input_why: str
+    fault_why: str
+
+
+def rules_of(design: Heartbeat, side: Side) -> Rules:
+    """What a design does on a side, as the simulation takes it."""
+    is_client = side == "client"
+    if isinstance(design, Simple | Separate):
+        wait_ns = _ns(design.wait_s)
+        first_ns = _ns(design.idle_s) + (0 if is_client else wait_ns)
+        why = f"{design.misses} heartbeats go unanswered" if is_client else f"{design.misses} misses, then one more"
+        return Rules(first_ns=first_ns, next_ns=wait_ns, misses=design.misses, beats=is_client, why=why)
+    if isinstance(design, Urgent):
+        interval_ns = _ns(design.interval_s)
+        why = f"{design.misses} urgent octets go unanswered" if is_client else f"{design.misses} intervals without one"
+        return Rules(
+            first_ns=interval_ns, next_ns=interval_ns, misses=design.misses, beats=is_client, restarts=False, why=why
+        )
+    if isinstance(design, IdleTimer):
+        return Rules(
+            first_ns=_ns(design.idle_s),
+            next_ns=_ns(design.retry_s),
+            misses=design.tries,
+            beats=True,
+            writing_restarts=True,
+            why=f"{design.tries} tries go unanswered",
+        )
+    if isinstance(design, IdleState):
+        silent_ns = _ns(design.read_idle_s)
+        times = "" if design.misses == 1 else f", {design.misses} times in a row"
+        return Rules(
+            first_ns=silent_ns,
+            next_ns=silent_ns,
+            misses=design.misses - 1,
+            ping_ns=_ns(design.write_idle_s),
+            why=f"nothing is read for {design.read_idle_s:g} s{times}",
+        )
+    assert isinstance(design, Reaper)
+    why = f"nothing comes for {design.silence_s:g} s"
+    return Rules(first_ns=_ns(design.silence_s), next_ns=0, misses=0, slack_ns=_ns(design.poll_s), why=why)
+
+
+def documented(client: AnyHeartbeat, server: AnyHeartbeat, side: Side) -> Bounds:
+    """The bounds of one side of a pair."""
+    rules = rules_of(client if side == "client" else server, side)
+    every_ns, said = _between_inputs(client)
+    if not rules.restarts:
+        return _of_urgent(rules, side)
+    least_ns = rules.first_ns + rules.misses * rules.next_ns
+    most_ns = least_ns + rules.slack_ns
+    steps = [f"{_s(rules.first_ns)} s without input"]
+    steps += [f"{rules.misses} x {_s(rules.next_ns)} s"] if rules.misses else []
+    steps += [f"up to {_s(rules.slack_ns)} s until it looks"] if rules.slack_ns else []
+    return Bounds(
+        since_input_ns=(least_ns, most_ns),
+        since_fault_ns=(max(0, least_ns - every_ns), most_ns),
+        input_why=", then ".join(steps),
+        fault_why=f"the last input came up to {_s(every_ns)} s before it: {said}",
+    )
+
+
+def _of_urgent(rules: Rules, side: Side) -> Bounds:
+    interval_ns, misses = rules.next_ns, rules.misses
+    most_ns = (misses + 1) * interval_ns
+    if side == "client":
+        return Bounds(
+            since_input_ns=(most_ns, most_ns),
+            since_fault_ns=(misses * interval_ns, most_ns),
+            input_why=f"{misses} + 1 intervals of {_s(interval_ns)} s, the first from the octet that was answered",
+            fault_why=f"the last answer came up to {_s(interval_ns)} s before it: an octet every {_s(interval_ns)} s",
+        )
+    return Bounds(
+        since_input_ns=(misses * interval_ns, most_ns),
+        since_fault_ns=((misses - 1) * interval_ns, most_ns),
+        input_why=f"{misses} + 1 expiries of a timer of its own, the first up to {_s(interval_ns)} s after the octet",
+        fault_why=f"the last octet came up to {_s(interval_ns)} s before it, if the client's interval is the same",
+    )
+
+
+def _between_inputs(client: AnyHeartbeat) -> tuple[int, str]:
+    """How long the path is silent at most while all is well, and why."""
+    if isinstance(client, IdleState):
+        return _ns(client.write_idle_s), f"a ping when nothing was written for {client.write_idle_s:g} s"
+    if isinstance(client, Urgent):
+        return _ns(client.interval_s), f"an octet every {client.interval_s:g} s"
+    assert isinstance(client, Simple | Separate | IdleTimer)
+    return _ns(client.idle_s), f"a heartbeat after {client.idle_s:g} s"
+
+
+def longest_ns(client: AnyHeartbeat, server: AnyHeartbeat, side: Side) -> int:
+    """How long a side may take to notice, with its machine's lateness left out, and to look for another server."""
+    return documented(client, server, side).since_input_ns[1] + _between_inputs(client)[0]
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """Both designs, and the side that is observed.
+
+    `connects_back`: whether the server reaches the client's port (`separate`). `reconnects`: the next of the client's
+    servers is there at once.
+    """
+
+    client: AnyHeartbeat
+    server: AnyHeartbeat
+    side: Side
+    connects_back: bool = True
+    reconnects: bool = False
+
+
+def predict(
+    pair: Pair,
+    machine: Machine,
+    effects: Mapping[Side, tuple[Effect, ...]],
+    horizon_ns: int,
+    *,
+    writes_ns: Mapping[Side, tuple[int, ...]] | None = None,
+    settings: Mapping[Side, Settings] | None = None,
+) -> Prediction:
+    """Everything that a side may see, with windows from arming and from the last data received.
+
+    `effects`: what happens, as each side sees it. `writes_ns`: when each side writes a few octets. `settings`: of the
+    sockets; keepalive is off by default.
+
+    Raises Unpredictable where the order of things is left to chance, or TCP has a say that is not modelled.
+    """
+    client, side = pair.client, pair.side
+    written = writes_ns or dict.fromkeys(SIDES, ())
+    given = settings or dict.fromkeys(SIDES, Settings(keepalive=False))
+    rules: dict[Side, Rules] = {"client": rules_of(client, "client"), "server": rules_of(pair.server, "server")}
+    if isinstance(client, Separate) and not pair.connects_back:
+        rules["client"] = msgspec.structs.replace(rules["client"], beats=False)
+    heals = any(effect.until_s is not None for effect in effects[side])
+    if isinstance(client, Separate) and heals and any(written.values()):
+        raise Unpredictable("data and heartbeats are on two connections, and each heals in its own time")
+    world = _world(side, rules, effects, machine, written, horizon_ns)
+    world = _with_patience(world, given)
+    _refuse_keepalive(world, given[side])
+    ends = beating.follow(world)
+    if isinstance(client, Separate) and any(end.since_read_ns is None for end in ends):
+        ends = [msgspec.structs.replace(end, since_read_ns=None) for end in ends]  # the announced port was data
+    again_ns = _reconnects_ns(client, machine) if pair.reconnects and side == "client" else None
+    return Prediction(outcomes=_outcomes(ends, again_ns), probe_windows_ns=(), horizon_ns=horizon_ns)
+
+
+def _world(
+    side: Side,
+    rules: Mapping[Side, Rules],
+    effects: Mapping[Side, tuple[Effect, ...]],
+    machine: Machine,
+    writes_ns: Mapping[Side, tuple[int, ...]],
+    horizon_ns: int,
+) -> World:
+    box = _box(effects, side, horizon_ns)
+    happenings = tuple(_happenings(effects, side))
+    if box is not None and any(each.cuts for each in happenings):
+        raise Unpredictable("where packets are lost decides what a middlebox sees of them")
+    return World(
+        observer=side,
+        rules=rules,
+        happenings=happenings,
+        writes=writes_ns,
+        patience_ns=dict.fromkeys(SIDES, PATIENCE_NS),
+        horizon_ns=horizon_ns,
+        late_ns=machine.write_ns,
+        flight_ns=machine.rtt_ns,
+        begun_ns=begun_ns(machine),
+        delay_ns=machine.injection_ns,
+        rtt_ns=machine.rtt_ns,
+        box_ns=None if box is None else _ns(box.timeout_s or 0),
+        box_resets=box is not None and box.then == "reset",
+    )
+
+
+def _box(effects: Mapping[Side, tuple[Effect, ...]], side: Side, horizon_ns: int) -> Effect | None:
+    """The middlebox that forgets the flow before the horizon, if there is one."""
+    boxes = {
+        each: [e for e in effects[each] if e.mechanism == "expires" and _ns(e.timeout_s or 0) < horizon_ns]
+        for each in SIDES
+    }
+    if not boxes["client"] and not boxes["server"]:
+        return None
+    if len(boxes[side]) != 1 or boxes["client"] != boxes["server"] or boxes[side][0].then == "reset-both":
+        raise Unpredictable("middleboxes that treat the two directions differently, reset both ends, or are several")
+    return boxes[side][0]
+
+
+def _happenings(effects: Mapping[Side, tuple[Effect, ...]], side: Side) -> Iterator[Happening]:
+    """Effects as both sides see them, put together: one fault is one thing that happens."""
+    yield from _cuts(effects, side)
+    seen = {(effect.mechanism, effect.from_s) for effect in effects[side]}
+    for effect in effects[side]:
+        ending = ENDINGS.get(effect.mechanism, "")
+        if ending:
+            ending = "deaf" if effect.deaf else ending
+            yield _happening([effect], frozenset(), frozenset(), ending)
+        elif effect.mechanism not in ("lost", "lost-locally", "answers-lost", "syn-lost", "expires"):
+            raise Unpredictable(effect.unknown or f"no model of a heartbeat under {effect.mechanism!r}")
+    for effect in effects[other(side)]:
+        if effect.mechanism in FORGOTTEN:
+            if not any((mechanism, effect.from_s) in seen for mechanism in FORGOTTEN):
+                raise Unpredictable("the flow is forgotten in one direction alone")
+        elif effect.mechanism not in ("lost", "lost-locally", "answers-lost", "syn-lost", "expires"):
+            raise Unpredictable(effect.unknown or f"no model of a heartbeat under {effect.mechanism!r}")
+
+
+def _cuts(effects: Mapping[Side, tuple[Effect, ...]], side: Side) -> Iterator[Happening]:
+    """The outages, each with whose segments are lost."""
+    groups: dict[tuple[float, float | None], list[tuple[Side, Effect]]] = {}
+    for each in SIDES:
+        for effect in effects[each]:
+            if effect.mechanism in ("lost", "lost-locally", "answers-lost"):
+                groups.setdefault((effect.from_s, effect.until_s), []).append((each, effect))
+    for (_, until_s), views in groups.items():
+        cuts = {other(each) if effect.mechanism == "answers-lost" else each for each, effect in views}
+        own = frozenset(each for each, effect in views if effect.mechanism == "lost-locally")
+        if {each for each, _ in views} == {side}:
+            # Nothing is said of what the peer sees: it is its host that is gone.
+            if until_s is not None:
+                raise Unpredictable("a host that stands still: what its program then does first is not known")
+            cuts = set(SIDES)
+        yield _happening([effect for _, effect in views], frozenset(cuts), own, "")
+
+
+def _happening(effects: Sequence[Effect], cuts: frozenset[Side], own: frozenset[Side], ending: Ending) -> Happening:
+    first = effects[0]
+    return Happening(
+        from_ns=_ns(first.from_s),
+        until_ns=None if first.until_s is None else _ns(first.until_s),
+        unsettled_ns=max(_ns(effect.unsettled_s) for effect in effects),
+        cuts=cuts,
+        own=own,
+        ending=ending,
+    )
+
+
+def _with_patience(world: World, settings: Mapping[Side, Settings]) -> World:
+    """How long TCP itself goes on with data that is not acknowledged, with the user timeout of each socket."""
+    limits = {each: settings[each].user_timeout_ms * 1_000_000 for each in SIDES}
+    patience_ns = {each: min(PATIENCE_NS, limits[each] or PATIENCE_NS) for each in SIDES}
+    return msgspec.structs.replace(world, patience_ns=patience_ns)
+
+
+def _refuse_keepalive(world: World, settings: Settings) -> None:
+    """Raise Unpredictable where keepalive may decide, which it never does while data is in flight.
+
+    A heartbeat that is sent before keepalive would give up, or before its first probe can meet RST, stays in flight.
+    """
+    forgotten = any(each.ending == "forgot" for each in world.happenings) or world.box_ns is not None
+    if not settings.keepalive or not (forgotten or any(each.cuts for each in world.happenings)):
+        return
+    if settings.user_timeout_ms:
+        raise Unpredictable("keepalive and the user timeout have a say beside the heartbeat")
+    rules = world.rules[world.observer]
+    beats_ns = rules.ping_ns if rules.ping_ns is not None else rules.first_ns if rules.beats else None
+    patience_ns = settings.idle_s * 1_000_000_000
+    if not forgotten:
+        patience_ns += settings.interval_s * settings.count * 1_000_000_000
+    if beats_ns is None or beats_ns + 2 * world.late_ns + world.flight_ns >= patience_ns:
+        raise Unpredictable("keepalive may decide before the next heartbeat is sent")
+
+
+def _reconnects_ns(client: AnyHeartbeat, machine: Machine) -> tuple[int, int] | None:
+    if not isinstance(client, IdleState) or not client.servers:
+        return None
+    wait_ns = _ns(min(client.retry_s, client.most_retry_s))
+    return wait_ns, wait_ns + 2 * machine.write_ns + machine.rtt_ns
+
+
+def _outcomes(ends: list[Ended], reconnects_ns: tuple[int, int] | None) -> tuple[Outcome, ...]:
+    """Ends of one kind whose windows touch are one outcome."""
+    merged: list[Ended] = []
+    for end in sorted(ends, key=lambda each: (each.kind, each.errno or "", each.window_ns or (0, 0))):
+        last = merged[-1] if merged else None
+        if last is None or (last.kind, last.errno) != (end.kind, end.errno) or _apart(last, end):
+            merged.append(end)
+        elif last.window_ns and end.window_ns:
+            sinces = [since for since in (last.since_read_ns, end.since_read_ns) if since is not None]
+            merged[-1] = msgspec.structs.replace(
+                last, window_ns=hull((last.window_ns, end.window_ns)), since_read_ns=hull(sinces) if sinces else None
+            )
+    return tuple(
+        Outcome(
+            kind=end.kind,
+            errno=end.errno,
+            window_ns=None if end.window_ns is None else (max(0, end.window_ns[0]), end.window_ns[1]),
+            probes=(0, 0),
+            probes_seen=(0, 0),
+            rst=False,
+            why=end.why,
+            since_read_ns=end.since_read_ns if end.kind == "noticed" else None,
+            reconnects_ns=None if end.kind == "quiet" else reconnects_ns,
+        )
+        for end in merged
+    )
+
+
+def _apart(one: Ended, two: Ended) -> bool:
+    return one.window_ns is not None and two.window_ns is not None and two.window_ns[0] > one.window_ns[1]
+
+
+def first_beat_ns(client: AnyHeartbeat) -> int:
+    """How long after arming the client sends its first heartbeat at the earliest; its server never sends one before."""
+    rules = rules_of(client, "client")
+    return rules.first_ns if rules.ping_ns is None else min(rules.ping_ns, rules.first_ns)
+
+
+def begun_ns(machine: Machine) -> int:
+    """How long before the observed side the other one may have been armed."""
+    return machine.arming_lag_ns or BEGUN_NS
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1_000_000_000)
+
+
+def _s(nanoseconds: int) -> str:
+    return f"{nanoseconds / 1e9:g}"
