@@ -11,7 +11,7 @@ from harness.descriptors import raised_socket
 from harness.subjects import endpoint
 from harness.subjects.heartbeat import detectors
 from harness.subjects.heartbeat.detectors import NS, Detector, Watchdog
-from harness.subjects.heartbeat.end import End, Setting, Timed
+from harness.subjects.heartbeat.end import End, Setting, Timed, after
 from harness.subjects.heartbeat.framing import FramingError, Message, encode_port, port_of
 from harness.subjects.heartbeat.link import Link
 from harness.subjects.heartbeat.reaper import Reaper
@@ -26,10 +26,10 @@ class Urgent(Timed):
     def _heard(self, link: Link, now_ns: int) -> None:
         """Other data says nothing."""
 
-    def _heard_urgent(self, link: Link, now_ns: int) -> None:
+    def _heard_urgent(self, link: Link, at_ns: int) -> None:
         if not link.receive_urgent():
             return
-        self.detector.received(now_ns, urgent=True)
+        self.detector.received(after(at_ns), urgent=True)
         if self.setting.is_server:
             link.send_urgent()
 

@@ -96,7 +96,10 @@ class Counting(_Timed):
 
 
 class Urgent(_Timed):
-    """Counts intervals without an urgent octet; nothing but one sets the count back, and nothing the timer."""
+    """Counts intervals without an urgent octet; nothing but one sets the count back, and nothing the timer.
+
+    An octet that comes after the end of an interval does not count for that one, even where both are served at once.
+    """
 
     def __init__(self, interval_ns: int, misses: int, *, beats: bool) -> None:
         super().__init__()
@@ -112,7 +115,7 @@ class Urgent(_Timed):
             self.last_ns, self.missed = now_ns, 0
 
     def tick(self, now_ns: int) -> Action:
-        self.missed += 1
+        self.missed = 0 if self.last_ns > self.due_ns else self.missed + 1
         if self.missed > self.misses:
             return "give-up"
         self._again(now_ns, self.interval_ns)

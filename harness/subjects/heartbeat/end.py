@@ -143,7 +143,7 @@ class End:
     def _heard(self, link: Link, now_ns: int) -> None:
         """Something has come."""
 
-    def _heard_urgent(self, link: Link, now_ns: int) -> None:
+    def _heard_urgent(self, link: Link, at_ns: int) -> None:
         """Urgent data may have come. Raises OSError."""
 
     def _wrote(self, now_ns: int) -> None:
@@ -187,7 +187,7 @@ class End:
             if not piece:
                 self._end(link, at_ns, "subject.eof", poll=poll)
                 return
-            self._heard(link, at_ns)
+            self._heard(link, after(at_ns))
             self._take(link, piece)
         self.reactor.again(link)
 
@@ -238,6 +238,11 @@ class End:
     def _counts(self, link: Link) -> bool:
         """Whether this connection's end is that of the watched one."""
         return link is self.link
+
+
+def after(at_ns: int) -> int:
+    """Now: what has been read may have come after the wake-up at that moment."""
+    return max(at_ns, time.monotonic_ns())
 
 
 class Timed(End):

@@ -106,6 +106,16 @@ def test_urgent() -> None:
     assert course(made(Urgent(), "server"))[-2:] == [(5, "wait"), (6, "give-up")]
 
 
+def test_an_urgent_octet_does_not_count_for_an_interval_that_was_over() -> None:
+    """Though it is read before the timer is served: the count begins with the interval in which it came."""
+    detector = made(Urgent(), "server")
+    detector.received(round(1.01 * NS), urgent=True)
+    assert course(detector)[-1] == (7, "give-up")
+    detector.begin(0)
+    detector.received(round(0.99 * NS), urgent=True)
+    assert detector.tick(NS) == "wait"
+
+
 def test_idle_timer() -> None:
     """A beat after 25 s without traffic either way, five of them 5 s apart: 50 s from the last activity."""
     detector = made(IdleTimer())
