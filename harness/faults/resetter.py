@@ -7,7 +7,8 @@ line of JSON for each connection reset.
 A packet is passed on when it leaves the host. Time counts from when the program has seen that, on CLOCK_MONOTONIC, and
 an RST has the very sequence number that its receiver expects next, the one it acknowledged last (RFC 9293, 3.10.7.4;
 RFC 5961, 3.2). A connection is told by the first sequence number of its client, which address translation leaves as
-it is, so each end gets addresses and ports as it knows them. After a FIN or an RST a connection is left alone.
+it is, so each end gets addresses and ports as it knows them. After a FIN, or an RST with the number that its receiver
+expects, a connection is left alone; any other RST is a forgery that ends nothing.
 """
 
 from __future__ import annotations
@@ -66,7 +67,11 @@ class Flows:
         if not outgoing:
             if segment.flags & _ACK:
                 flow.heard[device] = segment
-        elif segment.flags & (_FIN | _RST):
+        elif segment.flags & _RST:
+            receiver = flow.heard.get(device)
+            if receiver is None or segment.seq == receiver.ack:
+                self._leave(flow)
+        elif segment.flags & _FIN:
             self._leave(flow)
         else:
             flow.passed_ns = now_ns

@@ -95,6 +95,16 @@ def test_a_connection_that_ends_is_left_alone(flags: int) -> None:
     assert wire.flows.expired(99 * S) == []
 
 
+@pytest.mark.parametrize("seq", [500, 502, 501 + (1 << 30)], ids=["below", "in-window", "beyond"])
+def test_a_forged_rst_ends_nothing(seq: int) -> None:
+    """Its receiver answers or ignores it, and the connection goes on; so it does not count as a packet either."""
+    wire = Wire()
+    wire.connect()
+    wire.to_client((seq, 101, RST), S)
+    assert wire.flows.due_ns == 9 * S
+    assert len(wire.flows.expired(9 * S)) == 1
+
+
 def test_a_connection_that_began_earlier_is_not_touched() -> None:
     """Its ends are not known."""
     wire = Wire()
