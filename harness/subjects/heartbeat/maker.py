@@ -57,7 +57,7 @@ class Maker:
         self.servers = _servers(scenario, lab) if isinstance(heartbeat, IdleState) and side == "client" else {}
         self.setting = self._setting(side, side, emit)
         self.apart = apart or (isinstance(heartbeat, Simple) and heartbeat.blocking and side == "client")
-        self.address = lab.layout.address("server")
+        self.address = lab.layout.address("server") if side == "server" else lab.layout.entrance
         self._end: Process | End | None = None
         self._listener: socket.socket | None = None
 
