@@ -164,6 +164,21 @@ def _add_predict(add: Callable[..., argparse.ArgumentParser]) -> None:
         help="another system's keepalive, as its source or manual documents it, not measured (example: --system aix)",
     )
     predict.add_argument(
+        "--heartbeat",
+        metavar="DESIGN",
+        help="a heartbeat of the program's own: simple, separate, urgent, idle-timer or idle-state; when it notices "
+        "whatever TCP does (example: --heartbeat simple --side server --set idle_s=30)",
+    )
+    predict.add_argument("--side", choices=("client", "server"), help="with --heartbeat: who notices (default: client)")
+    predict.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="with --heartbeat: one of the design's keys or of its server's, as in scenarios (repeat; example: "
+        "--set misses=5)",
+    )
+    predict.add_argument(
         "--idle",
         metavar="S",
         type=float,
@@ -404,6 +419,10 @@ def _predict(options: argparse.Namespace) -> int:
     from harness import forecast
     from harness.report import prediction, states
 
+    if options.heartbeat is not None:
+        return _predict_heartbeat(options)
+    if options.side is not None or options.set:
+        raise UsageError(f"{'--set' if options.set else '--side'}: expected --heartbeat with it")
     if options.system != "linux":
         others = options.user_timeout, options.hz, options.rtt, options.answered is not None
         if options.state != "idle" or any(others):
@@ -427,6 +446,20 @@ def _predict(options: argparse.Namespace) -> int:
     count = 9 if options.count is None else options.count
     found = forecast.of_options(idle_s, interval_s, count, options.user_timeout, options.hz)
     return _print(options, prediction.as_json(found), prediction.describe(found))
+
+
+def _predict_heartbeat(options: argparse.Namespace) -> int:
+    """Bounds that hold on any kernel. Raises UsageError."""
+    from harness import forecast
+    from harness.report import heartbeat
+
+    usual = {"state": "idle", "system": "linux", "user_timeout": 0.0, "rtt": 0.0}
+    for name in ("state", "system", "idle", "interval", "count", "answered", "user_timeout", "rtt", "hz"):
+        if getattr(options, name) != usual.get(name):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option}: expected none with --heartbeat, whose times are set with --set KEY=VALUE")
+    beating = forecast.of_heartbeat(options.heartbeat, options.side or "client", options.set)
+    return _print(options, heartbeat.as_json(beating), heartbeat.describe(beating))
 
 
 def _whole(option: str, seconds: float | None, default: int) -> int:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from harness import capabilities
 from harness.errors import UsageError
-from harness.oracle import closing, established, handshake, zerowindow
+from harness.lab.topology import Side
+from harness.oracle import closing, established, handshake, heartbeat, zerowindow
 from harness.oracle.effects import Effect
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
 from harness.oracle.replay import longest_ns
 from harness.oracle.systems import SYSTEMS, Name, System
+from harness.programs import PARTNERS, AnyHeartbeat
 
 State = Literal["in-flight", "connecting", "zero-window"]
 Left = Literal["accepting", "closing"]
@@ -253,3 +256,54 @@ def of_system(name: Name, idle_s: float | None, interval_s: float | None, count:
     return Documented(
         system=name, idle_s=chosen["--idle"], interval_s=chosen["--interval"], count=int(chosen["--count"])
     )
+
+
+class Beating(msgspec.Struct, frozen=True, kw_only=True):
+    """When a side with a heartbeat notices that its peer has fallen silent, as its design has it."""
+
+    client: AnyHeartbeat
+    server: AnyHeartbeat
+    side: Side
+
+    @property
+    def bounds(self) -> heartbeat.Bounds:
+        """In nanoseconds, with the reasons."""
+        return heartbeat.documented(self.client, self.server, self.side)
+
+
+def of_heartbeat(design: str, side: Side, settings: Sequence[str]) -> Beating:
+    """A client's design and its server's, with settings such as "idle_s=30" of either. Raises UsageError."""
+    if design not in PARTNERS:
+        expected = f"a client's design ({', '.join(PARTNERS)})"
+        hint = ", whose servers are reapers: --side server" if design in PARTNERS.values() else ""
+        raise UsageError(f"--heartbeat: expected {expected}{hint}, found {design}")
+    defaults = [_heartbeat(design, {}), _heartbeat(PARTNERS[design], {})]
+    chosen: dict[str, object] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        known = dict.fromkeys(key for each in defaults for key in each.__struct_fields__ if key != "servers")
+        if not equals or key not in known:
+            raise UsageError(f"--set: expected KEY=VALUE with one of {', '.join(known)}, found {setting}")
+        chosen[key] = _number(setting, value)
+    client, server = (
+        _heartbeat(each.design, {key: value for key, value in chosen.items() if key in each.__struct_fields__})
+        for each in defaults
+    )
+    return Beating(client=client, server=server, side=side)
+
+
+def _heartbeat(design: str, values: dict[str, object]) -> AnyHeartbeat:
+    try:
+        made: AnyHeartbeat = msgspec.convert({"design": design, **values}, AnyHeartbeat)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"--set: {error}".replace(" - at `$.", ": ").rstrip("`")) from error
+    return made
+
+
+def _number(setting: str, value: str) -> float | int | bool:
+    if value in ("true", "false"):
+        return value == "true"
+    try:
+        return int(value) if value.isdecimal() else float(value)
+    except ValueError:
+        raise UsageError(f"--set: expected a number, found {setting}") from None

@@ -163,17 +163,17 @@ def _endpoint(endpoint: Endpoint) -> str:
         if isinstance(value, tuple):
             value = f"[{', '.join(f'{each:g}' for each in value)}]"
         if isinstance(value, Heartbeat):
-            value = f"{value.design} ({_keys(value)})"
+            value = describe_heartbeat(value)
         parts.append(f"{field.name}={str(value).lower() if isinstance(value, bool) else value}")
     return ", ".join(parts)
 
 
-def _keys(heartbeat: Heartbeat) -> str:
-    """Its settings, those that are off left out."""
+def describe_heartbeat(heartbeat: Heartbeat) -> str:
+    """A design with its settings, those that are off left out."""
     fields = {name: getattr(heartbeat, name) for name in heartbeat.__struct_fields__}
-    texts = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in fields.items()}
+    texts = {name: f"{value:g}" if isinstance(value, float) else str(value).lower() for name, value in fields.items()}
     texts |= {name: "/".join(value) for name, value in fields.items() if isinstance(value, tuple)}
-    return ", ".join(f"{name}={text}" for name, text in texts.items() if fields[name] or fields[name] == 0.0)
+    return f"{heartbeat.design} ({', '.join(f'{name}={text}' for name, text in texts.items() if fields[name])})"
 
 
 def _fault(fault: msgspec.Struct) -> str:

@@ -23,8 +23,20 @@ HZS = (100, 250, 300, 1000)
 SHORT_OF_A_SECOND_NS = 100
 """A jiffy of HZ=300 is 3333333 ns to the kernel, so that 300 of them are 100 ns short of a second; elsewhere a jiffy is
 a whole number of nanoseconds."""
-KIND_OF = {"detected": "detected", "eof": "eof", "survives": "quiet", "never": "quiet"}
-TOPICS = {"defaults", "firewall", "host", "icmp", "link", "outcomes", "published", "settings", "survival", "transport"}
+KIND_OF = {"detected": "detected", "noticed": "noticed", "eof": "eof", "survives": "quiet", "never": "quiet"}
+TOPICS = {
+    "defaults",
+    "firewall",
+    "heartbeat",
+    "host",
+    "icmp",
+    "link",
+    "outcomes",
+    "published",
+    "settings",
+    "survival",
+    "transport",
+}
 LONGEST_SUMMARY = 120
 LONG_S = 60.0
 README = Path(__file__).parents[2] / "README.md"
@@ -160,7 +172,16 @@ def test_every_family_topology_and_side_is_in_the_catalogue() -> None:
     assert {s.topology.kind for s in catalogue()} == set(get_args(Kind))
     assert {s.expect.side for s in catalogue()} == {"client", "server"}
     assert {s.client.settings_via for s in catalogue()} == {"socket", "sysctl"}
-    assert {s.expect.outcome for s in catalogue()} == {"detected", "eof", "survives", "never"}
+    assert {s.expect.outcome for s in catalogue()} == set(KIND_OF)
+
+
+def test_every_heartbeat_is_in_the_catalogue() -> None:
+    """Each design, watched from its side, under each kind of silence, and each that ends by itself."""
+    names = [name.removeprefix("heartbeat/") for name in NAMES if name.startswith("heartbeat/")]
+    sides = [f"{design}-{side}" for design in ("simple", "separate", "urgent") for side in SIDES]
+    for design in (*sides, "idle-timer-client", "idle-state-client", "reaper-server"):
+        for fault in ("blackhole", "rebooted", "killed", "frozen", "not-reading", "outage"):
+            assert f"{design}-{fault}" in names
 
 
 def test_each_topic_has_a_line_about_it() -> None:
