@@ -150,7 +150,7 @@ def _servers(scenario: Scenario, lab: Lab) -> dict[str, tuple[str, int]]:
     servers = {}
     for name in heartbeat.servers:
         spec = lab.layout.host(name)
-        address = spec.interfaces[0].address if name == "server" else spec.facing("client").address
+        address = lab.layout.entrance if name == "server" else spec.facing("client").address
         if address is None:
             raise SubjectError(f"expected servers with an address, found {name}, a switch")
         servers[name] = (address, PORT)
