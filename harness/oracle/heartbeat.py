@@ -176,8 +176,10 @@ def predict(
     if isinstance(client, Separate) and heals and any(written.values()):
         raise Unpredictable("data and heartbeats are on two connections, and each heals in its own time")
     world = _world(side, rules, effects, machine, written, horizon_ns)
+    if isinstance(client, Separate) and world.box_ns is not None:
+        raise Unpredictable("a middlebox forgets each of two flows in its own time")
     world = _with_patience(world, given)
-    _refuse_keepalive(world, given[side])
+    _refuse_keepalive(world, given[side], apart=isinstance(client, Separate))
     ends = beating.follow(world)
     if isinstance(client, Separate) and any(end.since_read_ns is None for end in ends):
         ends = [msgspec.structs.replace(end, since_read_ns=None) for end in ends]  # the announced port was data
@@ -283,16 +285,19 @@ def _with_patience(world: World, settings: Mapping[Side, Settings]) -> World:
     return msgspec.structs.replace(world, patience_ns=patience_ns)
 
 
-def _refuse_keepalive(world: World, settings: Settings) -> None:
+def _refuse_keepalive(world: World, settings: Settings, *, apart: bool) -> None:
     """Raise Unpredictable where keepalive may decide, which it never does while data is in flight.
 
-    A heartbeat that is sent before keepalive would give up, or before its first probe can meet RST, stays in flight.
+    A heartbeat that is sent before keepalive would give up, or before its first probe can meet RST, stays in flight;
+    but not where heartbeats are `apart`, on a connection of their own.
     """
     forgotten = any(each.ending == "forgot" for each in world.happenings) or world.box_ns is not None
     if not settings.keepalive or not (forgotten or any(each.cuts for each in world.happenings)):
         return
     if settings.user_timeout_ms:
         raise Unpredictable("keepalive and the user timeout have a say beside the heartbeat")
+    if apart:
+        raise Unpredictable("keepalive watches the data connection, apart from the heartbeats")
     rules = world.rules[world.observer]
     beats_ns = rules.ping_ns if rules.ping_ns is not None else rules.first_ns if rules.beats else None
     patience_ns = settings.idle_s * 1_000_000_000

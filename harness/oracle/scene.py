@@ -78,8 +78,9 @@ class Scene:
         if any(to == side for _, to, _ in self.state.flying):
             raise Unpredictable("the peer gives up while something is on its way to it: FIN or RST comes first")
         self._send(side, "fin")
-        if self.ended is None:
-            self._stop(side)
+        parted = "fin" in self.state.end(side).owed
+        self._stop(side)
+        self.state = msgspec.structs.replace(self.state, parted=parted)
 
     def _beat(self, side: Side) -> None:
         self._send(side, "beat")
@@ -204,8 +205,6 @@ class Scene:
         self._change(side, owed=frozenset())
         if other(side) == self.world.observer:
             self._note_reading()
-        if "fin" in owed:
-            raise Unpredictable("the peer gave up during the outage: FIN or RST, and when, is not known")
         for kind in sorted(owed):
             if self.ended is None:
                 self._arrive(other(side), kind)
@@ -276,6 +275,8 @@ class Scene:
         """Something is over."""
         each, peer = self.world.happenings[number], self.world.peer
         self.state = msgspec.structs.replace(self.state, on=self.state.on - {number})
+        if self.state.parted and each.cuts:
+            raise Unpredictable("the peer gave up during the outage: FIN or RST, and when, is not known")
         for side in each.cuts:
             self._schedule_repetition(side)
             self._schedule_repetition(other(side))

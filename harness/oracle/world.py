@@ -108,8 +108,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """The discrete part.
 
     `on`: happenings in force. `flying`: messages by the name of their arrival. `forgot`: whether whoever answers for
-    the peer knows nothing of the connection. `doubled`: segments of the peer came twice, so that the wire says less
-    than the program.
+    the peer knows nothing of the connection. `parted`: it has given up, and its FIN was lost. `doubled`: segments of
+    the peer came twice, so that the wire says less than the program.
     """
 
     client: End = End()
@@ -118,6 +118,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     flying: tuple[tuple[str, Side, Kind], ...] = ()
     forgot: Literal["no", "maybe", "yes"] = "no"
     box_gone: bool = False
+    parted: bool = False
     doubled: bool = False
 
     def end(self, side: Side) -> End:

@@ -273,6 +273,14 @@ def test_an_outage_that_ends_just_before_the_end_may_go_either_way() -> None:
     assert kinds == {"noticed", "quiet"}
 
 
+def test_a_peer_that_gave_up_during_an_outage_is_refused() -> None:
+    """Found by differential testing: its FIN is lost, and what the other side repeats meets RST."""
+    with pytest.raises(Unpredictable, match="gave up during the outage"):
+        foresee(
+            (IdleTimer(idle_s=13, retry_s=6, tries=4), Reaper(silence_s=19)), "client", lost(35, 52), writes_s=(45,)
+        )
+
+
 # --- beside it: data, keepalive, middleboxes, other servers -------------------------------------------------
 
 
@@ -302,6 +310,8 @@ def test_keepalive_beside_a_heartbeat() -> None:
     for settings, side in ((alive, "client"), (patient, "server")):
         with pytest.raises(Unpredictable, match="keepalive may decide"):
             foresee(SIMPLE, side, lost(130), settings=settings)  # type: ignore[arg-type]
+    with pytest.raises(Unpredictable, match="apart from the heartbeats"):
+        foresee(SEPARATE, "client", lost(130), settings=patient)
     both = Settings(idle_s=7200, user_timeout_ms=60_000)
     with pytest.raises(Unpredictable, match="user timeout"):
         foresee(SIMPLE, "client", lost(130), settings=both)
@@ -316,6 +326,13 @@ def test_a_firewall_that_forgets(timeout_s: float, then: str, kind: str) -> None
     outcome = only(foresee(TIMER, "client", dict.fromkeys(SIDES, (box,)), horizon_s=200))
     assert outcome.kind == kind
     assert kind == "quiet" or round(window_s(outcome)[0]) == (50 if kind == "noticed" else 25)
+
+
+def test_a_firewall_knows_two_connections_apart() -> None:
+    """Found by differential testing: heartbeats keep their own flow known, and nothing that of the data."""
+    box = Effect(mechanism="expires", timeout_s=90, then="reset")
+    with pytest.raises(Unpredictable, match="two flows"):
+        foresee(SEPARATE, "client", dict.fromkeys(SIDES, (box,)))
 
 
 def test_a_server_that_cannot_connect_back() -> None:
