@@ -32,7 +32,8 @@ class Event(msgspec.Struct, frozen=True):
       subject.detected       side, errno (name), syscall, poll (names of the events), tcp_info
       subject.noticed        side, how (heartbeat|exit|output|close|reconnect), found (in words), reports (or None): the
                              program itself gives the peer up
-      subject.reconnected    side, remote: a connection that takes the place of the lost one stands
+      subject.reconnected    side, remote: a connection that takes the place of the lost one stands; server: its host
+      subject.beatless       side, errno, remote: the server of the design "separate" could not connect back
       subject.printed        side, line (of a command's output)
       subject.eof            side, poll
       subject.connected      side (a connection that was being made stands)
