@@ -1,4 +1,4 @@
-"""The command line: arguments only. Exit status 0 pass, 1 fail, 2 bad usage or scenario, 3 inconclusive."""
+"""The command line: what each command does. Exit status 0 pass, 1 fail, 2 bad usage or scenario, 3 inconclusive."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import __version__
+from harness.arguments import parser
 from harness.errors import HarnessError, UsageError
 from harness.signals import Terminated, told_to_end
-from harness.venue import WALL_LIMIT_S, wall_limit
 
 if TYPE_CHECKING:
     from harness import batch
@@ -33,7 +32,7 @@ PATIENCE_S = 60
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status, 128 + n where signal n ended it."""
-    options = _parser().parse_args(arguments)
+    options = parser(COMMANDS).parse_args(arguments)
     command: Command = options.command
     kept = "; what was recorded is kept" if command is _run else ""
     try:
@@ -55,205 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Terminated as end:
         print(f"harness: ended by {end.signal.name}{kept}", file=sys.stderr)
         return 128 + end.signal
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="harness",
-        description="Prove when, and with which error, a TCP peer's death is noticed.",
-        epilog="example: harness run outcomes",
-    )
-    parser.add_argument("--version", action="version", version=f"keepalive-harness {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    def add(
-        name: str, command: Callable[[argparse.Namespace], int], text: str, example: str
-    ) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=f"{text}.", epilog=f"example: {example}")
-        sub.set_defaults(command=command)
-        return sub
-
-    words = {"nargs": "*", "metavar": "NAME|PATH", "help": "scenario, folder of the catalogue, or file (default: all)"}
-    run = add("run", _run, "Run scenarios, all at the same time, and judge them", "harness run outcomes --json -")
-    run.add_argument("words", **words)  # type: ignore[arg-type]
-    run.add_argument("--json", metavar="FILE", help="write the results as JSON; - for standard output")
-    run.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML")
-    run.add_argument("--out", metavar="DIR", help="keep plans, timelines and captures here (default: a state folder)")
-    run.add_argument(
-        "--jobs", metavar="N", type=_positive, help="at most N scenarios, or with --clock virtual N guests, at once"
-    )
-    _add_clock(run)
-
-    listing = add("list", _list, "List the scenarios with what they claim", "harness list outcomes")
-    listing.add_argument("words", **words)  # type: ignore[arg-type]
-
-    plan = add("plan", _plan, "Show what is predicted for scenarios, without running them", "harness plan outcomes")
-    plan.add_argument("words", nargs="+", metavar="NAME|PATH", help="scenario, folder of the catalogue, or file")
-    _add_clock(plan)
-
-    judge = add("judge", _judge, "Judge saved runs again", "harness judge results/")
-    judge.add_argument("folder", metavar="DIR", type=Path, help="a run directory, or a folder of them")
-
-    _add_predict(add)
-    _add_virtual(add)
-    _add_fuzz(add)
-    _add_matrix(add)
-    add("doctor", _doctor, "Show what this machine can do, why not, and the mend", "harness doctor")
-    clean = add("clean", _clean, "Remove exactly what earlier runs left behind", "harness clean --runs")
-    clean.add_argument("--runs", action="store_true", help="also remove the run directories in the state folder")
-    return parser
-
-
-def _add_clock(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--clock",
-        choices=("real", "virtual"),
-        default="real",
-        help="virtual: in User-Mode Linux guests whose clock jumps, one for each core (default: real)",
-    )
-    command.add_argument("--kernel", metavar="NAME", help="the guests' kernel, see `harness kernel list`")
-
-
-def _add_virtual(add: Callable[..., argparse.ArgumentParser]) -> None:
-    kernel = add("kernel", _kernel, "Build and list the kernels for virtual time", "harness kernel build --hz 250")
-    verbs = kernel.add_subparsers(dest="verb", metavar="build|list|path", required=True)
-    build = verbs.add_parser("build", help="build one", epilog="example: harness kernel build --hz 250")
-    build.add_argument("--hz", metavar="N", type=int, default=1000, help="its HZ (default: 1000)")
-    build.add_argument("--source", metavar="PATH", type=Path, help="a kernel's source tree or tarball (default: found)")
-    build.add_argument("--jobs", metavar="N", type=_positive, help="compilers at once (default: one for each core)")
-    build.add_argument(
-        "--if-missing", action="store_true", help="only where none with this HZ has been built this way, of any release"
-    )
-    verbs.add_parser("list", help="those that are built, newest first", epilog="example: harness kernel list")
-    path = verbs.add_parser("path", help="where the executable is", epilog="example: harness kernel path")
-    path.add_argument("name", nargs="?", metavar="NAME", help="which one (default: the newest)")
-    vtime = add("vtime", _vtime, "Run any command in virtual time", "harness vtime -- sh -c 'date; sleep 7200; date'")
-    vtime.add_argument("--kernel", metavar="NAME", help="the guest's kernel, see `harness kernel list`")
-    vtime.add_argument(
-        "--wall-limit",
-        metavar="S",
-        type=wall_limit,
-        default=WALL_LIMIT_S,
-        help="give up after S seconds here (default: 600; 0: never)",
-    )
-    vtime.add_argument(
-        "--write", metavar="DIR", type=Path, action="append", default=[], help="a folder the command may write (repeat)"
-    )
-    vtime.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND…", help="the command and its arguments")
-
-
-def _add_predict(add: Callable[..., argparse.ArgumentParser]) -> None:
-    predict = add(
-        "predict",
-        _predict,
-        "Compute when TCP gives up on a silent peer",
-        "harness predict --idle 7200 --interval 75 --count 9",
-    )
-    predict.add_argument(
-        "--state",
-        choices=("idle", "in-flight", "zero-window", "connecting", "accepting", "closing"),
-        default="idle",
-        help="idle: keepalive decides; in-flight: data waits to be acknowledged; "
-        "zero-window: the peer's window is closed; connecting: no answer to the SYN; accepting: none to the SYN-ACK; "
-        "closing: none to the FIN (example: --state closing)",
-    )
-    predict.add_argument(
-        "--system",
-        choices=("linux", "freebsd", "macos", "windows", "aix", "solaris"),
-        default="linux",
-        help="another system's keepalive, as its source or manual documents it, not measured (example: --system aix)",
-    )
-    predict.add_argument(
-        "--heartbeat",
-        metavar="DESIGN",
-        help="a heartbeat of the program's own: simple, separate, urgent, idle-timer or idle-state; when it notices "
-        "whatever TCP does (example: --heartbeat simple --side server --set idle_s=30)",
-    )
-    predict.add_argument("--side", choices=("client", "server"), help="with --heartbeat: who notices (default: client)")
-    predict.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="with --heartbeat: one of the design's keys or of its server's, as in scenarios (repeat; example: "
-        "--set misses=5)",
-    )
-    predict.add_argument(
-        "--idle",
-        metavar="S",
-        type=float,
-        help="TCP_KEEPIDLE in whole seconds, 1 to 32767, default 7200; with --system in multiples of its unit "
-        "(example: --idle 60)",
-    )
-    predict.add_argument(
-        "--interval",
-        metavar="S",
-        type=float,
-        help="TCP_KEEPINTVL, as --idle, default 75; AIX counts in 0.5 s, Windows in 0.001 s (example: --interval 10)",
-    )
-    predict.add_argument("--count", metavar="N", type=int, help="TCP_KEEPCNT, 1 to 127, default 9 (example: --count 3)")
-    predict.add_argument(
-        "--answered",
-        metavar="N",
-        type=int,
-        help="with --state zero-window: window probes answered before the peer died, default 0 (example: --answered 5)",
-    )
-    predict.add_argument(
-        "--user-timeout",
-        metavar="S",
-        type=float,
-        default=0.0,
-        help="TCP_USER_TIMEOUT in seconds (example: --user-timeout 2.5)",
-    )
-    predict.add_argument(
-        "--rtt",
-        metavar="MS",
-        type=float,
-        default=0.0,
-        help="the longest round trip, in ms, while data or a FIN waits (example: --rtt 30)",
-    )
-    predict.add_argument(
-        "--hz", metavar="N", type=int, help="the kernel's HZ, this one's by default (example: --hz 250)"
-    )
-    predict.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_fuzz(add: Callable[..., argparse.ArgumentParser]) -> None:
-    fuzz = add(
-        "fuzz",
-        _fuzz,
-        "Draw scenarios at random and hold the oracle's predictions against a guest's kernel, in virtual time",
-        "harness fuzz --cases 1000 --seed 7",
-    )
-    fuzz.add_argument("--cases", metavar="N", type=_positive, default=300, help="how many (default: 300)")
-    fuzz.add_argument("--seed", metavar="S", type=int, help="of what is drawn (default: drawn, and printed)")
-    fuzz.add_argument("--kernel", metavar="NAME", help="the guests' kernel, see `harness kernel list`")
-    fuzz.add_argument("--jobs", metavar="N", type=_positive, help="at most N guests at once (default: one a core)")
-    fuzz.add_argument("--out", metavar="DIR", help="write disagreements as scenarios here (default: a state folder)")
-    fuzz.add_argument("--json", metavar="FILE", help="write the results as JSON; - for standard output")
-
-
-def _add_matrix(add: Callable[..., argparse.ArgumentParser]) -> None:
-    matrix = add(
-        "matrix",
-        _matrix,
-        "Run the suites of client libraries, and hold what is measured against what is documented",
-        "harness matrix libraries --clock virtual --markdown libraries.md",
-    )
-    matrix.add_argument("words", nargs="+", metavar="NAME", help="libraries, or one of them: libraries/redis-py")
-    matrix.add_argument("--markdown", metavar="FILE", help="write the table as Markdown")
-    matrix.add_argument("--json", metavar="FILE", help="write the results as JSON; - for standard output")
-    matrix.add_argument(
-        "--out", metavar="DIR", help="keep plans, timelines and captures here (default: a state folder)"
-    )
-    matrix.add_argument("--jobs", metavar="N", type=_positive, help="at most N scenarios or guests at once")
-    _add_clock(matrix)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, found {text}")
-    return int(text)
 
 
 def _plans(words: Sequence[str], kernel: Kernel | None = None, *, patience_s: int | None = None) -> list[Plan]:
@@ -590,6 +390,21 @@ def _clean(options: argparse.Namespace) -> int:
     if not removed:
         print("nothing to remove")
     return 0
+
+
+COMMANDS: dict[str, Command] = {
+    "run": _run,
+    "list": _list,
+    "plan": _plan,
+    "judge": _judge,
+    "predict": _predict,
+    "kernel": _kernel,
+    "vtime": _vtime,
+    "fuzz": _fuzz,
+    "matrix": _matrix,
+    "doctor": _doctor,
+    "clean": _clean,
+}
 
 
 if __name__ == "__main__":

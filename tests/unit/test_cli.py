@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from harness import __version__, cli, plan, timeline
+from harness.arguments import parser
 from harness.errors import CapabilityError, HarnessError, LabError, ScenarioError, UsageError
 from harness.timeline import Event
 from tests.unit.timelines import as_foreseen, changed, unreachable, without
@@ -32,14 +33,14 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
     shown = " ".join(capsys.readouterr().out.split())
     example = shown.rpartition("example: ")[2]
     assert example.startswith(f"harness {command}")
-    cli._parser().parse_args(example.split()[1:])
+    parser(cli.COMMANDS).parse_args(example.split()[1:])
 
 
 def test_the_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
     """The table of commands is complete, and this test knows all of them."""
     assert ended("--help") == 0
     shown = capsys.readouterr().out
-    subparsers = next(a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
+    subparsers = next(a for a in parser(cli.COMMANDS)._actions if isinstance(a, argparse._SubParsersAction))
     assert set(subparsers.choices) == set(COMMANDS)
     assert all(f"    {command} " in shown for command in COMMANDS)
 
@@ -111,7 +112,7 @@ def test_every_error_has_its_exit_status(
     def failing(_: argparse.Namespace) -> int:
         raise error
 
-    monkeypatch.setattr(cli, "_doctor", failing)
+    monkeypatch.setitem(cli.COMMANDS, "doctor", failing)
     assert ended("doctor") == status
     assert capsys.readouterr().err.startswith("harness: ")
 
