@@ -41,10 +41,14 @@ if TYPE_CHECKING:
 
 
 class Detection(msgspec.Struct, frozen=True, kw_only=True):
-    """What the observed side noticed. `after_armed_s` seconds from arming; None, with kind "quiet", for nothing."""
+    """What the observed side noticed. `after_armed_s` seconds from arming; None, with kind "quiet", for nothing.
+
+    `reports`: with kind "noticed" what a command said of it, or how it showed it.
+    """
 
     kind: str
     errno: str | None = None
+    reports: str | None = None
     after_armed_s: float | None = None
 
 
@@ -86,7 +90,7 @@ def _range_s(window_ns: tuple[int, int] | None) -> str:
 
 
 class Link:
-    """A connection between the built-in client and echo server of a workbench."""
+    """A connection between the client and the server of a workbench."""
 
     def __init__(self, bench: Workbench, scenario: Scenario, connection: Connection) -> None:
         self.side = side = scenario.expect.side
@@ -111,6 +115,9 @@ class Link:
         after_s = (found.t_ns + self._bench.timeline.opened_ns - self.armed_ns) / 1e9
         if found.kind == "subject.eof":
             return Detection(kind="eof", after_armed_s=after_s)
+        if found.kind == "subject.noticed":
+            reports = found.data["reports"] or found.data["how"]
+            return Detection(kind="noticed", reports=reports, after_armed_s=after_s)
         return Detection(kind="detected", errno=found.data["errno"], after_armed_s=after_s)
 
     def echo(self, within_s: float = ECHO_TIMEOUT_S) -> bool:
@@ -183,7 +190,7 @@ class Workbench:
         observe: Side = "client",
         processes: Collection[Side] = (),
     ) -> Link:
-        """Connect the built-in client to the built-in server. Raises SubjectError.
+        """Connect a client to a server: the built-in ones, those with a heartbeat, or commands. Raises SubjectError.
 
         `processes`: sides to run as a process of their own, for faults that kill or freeze one.
         """

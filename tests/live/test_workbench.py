@@ -7,6 +7,7 @@ import pytest
 from harness.errors import LabError, UsageError
 from harness.faults import Blackhole, FirewallIdle, PeerReboot
 from harness.lab.topology import SIDES, Side
+from harness.programs import Command, Detects, Ready, Simple
 from harness.scenario import Endpoint, Keepalive
 from harness.workbench import Workbench
 from tests.conformance.traces import network_untouched, nothing_held
@@ -14,6 +15,19 @@ from tests.conformance.traces import network_untouched, nothing_held
 pytestmark = pytest.mark.live
 
 QUICK = Endpoint(keepalive=Keepalive(idle_s=1, interval_s=1, count=1))
+
+PING = """
+import os, socket, time
+sock = socket.create_connection((os.environ["HARNESS_SERVER"], int(os.environ["HARNESS_PORT"])))
+sock.settimeout(0.5)
+print("connected", flush=True)
+try:
+    while sock.send(b"ping") and sock.recv(100):
+        time.sleep(0.1)
+except OSError as error:
+    print("lost", type(error).__name__, flush=True)
+time.sleep(1000)
+"""
 
 
 @pytest.fixture
@@ -47,6 +61,31 @@ def test_connections_are_told_apart(bench: Workbench, apart: tuple[Side, ...]) -
     assert first.wait(within_s=0).kind == "quiet"
     assert first.echo()
     assert not second.echo()
+
+
+def test_a_heartbeat_is_waited_for(bench: Workbench) -> None:
+    """As predicted from the faults so far; who gave up says how."""
+    beat = Endpoint(heartbeat=Simple(idle_s=0.6, wait_s=0.3, misses=1))
+    link = bench.connect(beat, beat)
+    with bench.inject(Blackhole()):
+        expected = link.predict()
+        seen = link.wait()
+    assert (seen.kind, seen.errno, seen.reports) == ("noticed", None, "heartbeat")
+    assert seen in expected
+
+
+def test_a_command_is_waited_for(bench: Workbench) -> None:
+    """Any program as the client of the built-in server; what it must do is for the test to say."""
+    command = Command(
+        argv=("{python}", "-c", PING),
+        ready=Ready(prints="^connected", within_s=20.0),
+        detects=Detects(prints="^lost (\\w+)"),
+    )
+    link = bench.connect(Endpoint(command=command))
+    assert not link.echo()
+    with bench.inject(Blackhole()):
+        seen = link.wait(within_s=10)
+    assert (seen.kind, seen.reports) == ("noticed", "TimeoutError")
 
 
 def test_data_to_a_rebooted_host_ends_the_wait_for_it(bench: Workbench) -> None:
