@@ -21,7 +21,7 @@ from harness.scenario import Scenario
 from harness.subjects.command import libraries_folder
 
 SUFFIX = ".suite.toml"
-FAULT_AT_S = 100.0
+FAULT_AT_S = 109.3
 """After arming: what happens after a connection was made, and never again, is over by then."""
 FIREWALL_S = 45
 """The firewall's idle timeout: shorter than a minute, which many a heartbeat takes."""

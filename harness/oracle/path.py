@@ -43,6 +43,8 @@ class Network:
             raise Unpredictable("one of several middleboxes resets both ends when it forgets the flow")
         if self.boxes and "challenged" in self.spans:
             raise Unpredictable("a challenge ACK may renew what a middlebox knows of the flow")
+        if "challenged" in self.spans and "peer-forgot" in self.spans:
+            raise Unpredictable("a challenge ACK may meet who knows nothing of the connection, and be answered by RST")
         if any(box.then == "reset-both" for box in self.boxes) and any(self.spans.get(cut) for cut in CUTS):
             raise Unpredictable("where packets are lost decides what a middlebox that resets both ends sees")
         edges = [edge + span.unsettled_ns for spans in self.spans.values() for span in spans for edge in span.edges_ns]
