@@ -1,4 +1,4 @@
-"""The suites of client libraries, as `ci/libraries` installed them: cells of each kind with real servers, in virtual time."""
+"""The suites of client libraries, as `ci/libraries` installed them: cells of each kind on real servers, virtually."""
 
 from __future__ import annotations
 
