@@ -42,10 +42,13 @@ def _virtual(plans: Sequence[Plan], out: Path, kernel: Kernel) -> list[batch.Res
 def _wire(plan: Plan, events: Sequence[Event]) -> list[tuple[str, str, str, str]]:
     """What passed each endpoint from arming to the end of the watch: host, way, role and flags, in order.
 
-    How many segments much data makes, and in which order they are acknowledged, is for the moment to decide.
+    How many segments much data makes, and in which order they are acknowledged, is for the moment to decide; so is how
+    often a heartbeat is sent again before a program's own timer ends it all.
     """
     much = any(plan.scenario.endpoint(side).write_bytes > ONE_SEGMENT for side in SIDES)
     left_out = {"icmp", "data", "ack"} if much else {"icmp"}
+    if plan.scenario.client.heartbeat is not None:
+        left_out.add("retransmit")
     connecting = plan.scenario.state == "connecting"
     armed = 0 if connecting else max(e.t_ns for e in events if e.kind == "subject.armed")
     watched = itertools.takewhile(lambda e: e.kind != "run.ended", events)
