@@ -25,6 +25,7 @@ from harness.judge import judge
 from harness.plan import Plan
 from harness.venue import host
 
+_CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from harness.apart import main; sys.exit(main(sys.argv[2]))"
 GRACE_S = 5.0
 """How long the child may take to end when it is told to."""
 
@@ -46,15 +47,13 @@ class Batch:
         self._started = time.monotonic()
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the results
         package = str(Path(__file__).resolve().parent.parent)
-        path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
         try:
-            # -P: a json.py in the caller's working directory is none of ours.
+            # -P: a json.py in the caller's working directory is none of ours. Nor is our folder its programs' business.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", __name__, str(out)],
+                [sys.executable, "-P", "-c", _CHILD, package, str(out)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._words,
-                env={**os.environ, "PYTHONPATH": path},
             )
         except OSError as error:
             raise HarnessError(f"expected to start {sys.executable}, found {error.strerror}") from error
@@ -136,7 +135,3 @@ def main(out: str) -> int:
         _tell(Message(error=f"expected folders for the runs in {out}, found {error}"))
         return HarnessError.exit_status
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

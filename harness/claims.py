@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from harness.findings import BUSY, Inconclusive, Refuted, in_range, oracle_says, reconnected_ns, said, secs, seen
+from harness.findings import (
+    BUSY,
+    Inconclusive,
+    Refuted,
+    Unkept,
+    in_range,
+    oracle_says,
+    reconnected_ns,
+    said,
+    secs,
+    seen,
+)
 from harness.oracle.prediction import NOUNS, Outcome, hull
 from harness.oracle.timerwheel import tick_ns
 from harness.plan import KIND_OF, TIMER_ALLOWANCE_MS, Plan, must_echo, settings_of
@@ -25,7 +36,9 @@ def check_kind(plan: Plan, story: Story) -> None:
     if expect.outcome != "as-predicted":
         wanted = (KIND_OF[expect.outcome],)
     if story.kind not in wanted:
-        raise Refuted(f"expected {said(plan)}, found {seen(story)}{oracle_says(plan)}")
+        only_time = story.kind == "quiet" or (expect.outcome == "never" and story.kind == "noticed")
+        refuted = Unkept if only_time else Refuted
+        raise refuted(f"expected {said(plan)}, found {seen(story)}{oracle_says(plan)}")
     if expect.errno is not None and story.errno != expect.errno:
         raise Refuted(f"expected errno {expect.errno}, found {seen(story)}{oracle_says(plan)}")
     if expect.reports is not None and (story.given_up is None or story.given_up.reports != expect.reports):
@@ -43,7 +56,7 @@ def check_claimed_window(plan: Plan, story: Story) -> None:
     if expect.window_s is None:
         return
     if story.end is None:
-        raise Refuted(f"nothing was noticed, the claim is from {expect.window_s[0]:g} to {expect.window_s[1]:g} s")
+        raise Unkept(f"nothing was noticed, the claim is from {expect.window_s[0]:g} to {expect.window_s[1]:g} s")
     if story.origin is None or story.detected_ns is None:
         raise Inconclusive(f"the origin of expect.window_s ({expect.origin}) never came")
     measured, vague_ns = story.detected_ns, story.origin[1]
@@ -51,10 +64,10 @@ def check_claimed_window(plan: Plan, story: Story) -> None:
     noticed = f"noticed {secs(measured)} after {expect.origin}"
     where = f"expect.window_s [{expect.window_s[0]:g}, {expect.window_s[1]:g}] s after {expect.origin}"
     if measured < lo:
-        raise Refuted(f"{noticed}, {secs(lo - measured)} before {where}{oracle_says(plan)}")
+        raise Unkept(f"{noticed}, {secs(lo - measured)} before {where}{oracle_says(plan)}")
     if measured - vague_ns > hi + plan.allowance_ns:
         _blame_late_wake_up(plan, story, story.since_armed(story.origin[0]) + hi)
-        raise Refuted(f"{noticed}, {secs(measured - hi)} after {where} ended{oracle_says(plan)}")
+        raise Unkept(f"{noticed}, {secs(measured - hi)} after {where} ended{oracle_says(plan)}")
 
 
 def check_reconnection(plan: Plan, story: Story, claim_s: tuple[float, float] | None) -> None:

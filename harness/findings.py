@@ -18,6 +18,10 @@ class Refuted(Exception):
     """The run was judged and something differs; the text says what."""
 
 
+class Unkept(Refuted):
+    """The peer was not noticed in the time that is claimed, or not at all: what a claim may be known for."""
+
+
 def fault_name(index: int, fault: AnyFault) -> str:
     """What a reader finds a fault by."""
     return f"fault {index} ({fault.kind})"

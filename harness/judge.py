@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from harness.claims import check_claimed_window, check_false_alarm, check_kind, check_prediction, check_reconnection
-from harness.findings import Inconclusive, Refuted, reconnected_ns, said
+from harness.findings import Inconclusive, Refuted, Unkept, reconnected_ns, said
 from harness.oracle.prediction import Asking, Outcome
 from harness.plan import Plan, spell_outcomes
 from harness.soundness import check_bite, check_deeds, check_in_place, check_run
@@ -73,10 +73,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def judge(plan: Plan, events: Sequence[Event]) -> Verdict:
     """Decide. Never raises for any timeline; one that makes no sense is inconclusive.
 
-    A claim that is known not to hold passes where it is refuted, and fails where it is confirmed.
+    A claim that is known not to be kept passes where the peer is noticed too early, too late or never, under faults
+    that bit, and fails where it is confirmed. Whatever else goes wrong is no known failure.
     """
-    verdict, known = _judge(plan, events), plan.scenario.known_failure
-    if verdict.verdict == "fail" and known:
+    verdict, unkept = _judge(plan, events)
+    known = plan.scenario.known_failure
+    if unkept and known:
         return msgspec.structs.replace(verdict, verdict="pass", reason=f"a known failure ({known}): {verdict.reason}")
     if verdict.verdict == "pass" and known:
         reason = f"the claim holds, though it is said to fail ({known}): take known_failure away; {verdict.reason}"
@@ -84,24 +86,33 @@ def judge(plan: Plan, events: Sequence[Event]) -> Verdict:
     return verdict
 
 
-def _judge(plan: Plan, events: Sequence[Event]) -> Verdict:
+def _judge(plan: Plan, events: Sequence[Event]) -> tuple[Verdict, bool]:
+    """The verdict on the claim as it stands, and whether it is only the time that was not kept."""
     try:
         story = Story(plan, events)
     except Nonsense as nonsense:
-        return _verdict(plan, Story(plan, ()), "inconclusive", f"the timeline makes no sense: {nonsense}")
+        return _verdict(plan, Story(plan, ()), "inconclusive", f"the timeline makes no sense: {nonsense}"), False
     try:
         _check_course(plan, story)
     except Inconclusive as doubt:
-        return _verdict(plan, story, "inconclusive", str(doubt))
+        return _verdict(plan, story, "inconclusive", str(doubt)), False
     except Refuted as refutation:
-        return _verdict(plan, story, "fail", str(refutation))
-    as_foreseen = plan.prediction is not None
+        unkept = isinstance(refutation, Unkept) and not _unbitten(plan, story)
+        return _verdict(plan, story, "fail", str(refutation)), unkept
+    as_foreseen, doubts = plan.prediction is not None, _unbitten(plan, story)
+    if doubts:
+        return _verdict(plan, story, "inconclusive", doubts, as_foreseen=as_foreseen), False
+    return _verdict(plan, story, "pass", _confirmation(plan, story), as_foreseen=as_foreseen), False
+
+
+def _unbitten(plan: Plan, story: Story) -> str:
+    """Why a fault proves nothing, for the first such; "" where all have bitten."""
     try:
         for index, fault in enumerate(plan.scenario.faults):
             check_bite(plan, story, index, fault)
     except Inconclusive as doubt:
-        return _verdict(plan, story, "inconclusive", str(doubt), as_foreseen=as_foreseen)
-    return _verdict(plan, story, "pass", _confirmation(plan, story), as_foreseen=as_foreseen)
+        return str(doubt)
+    return ""
 
 
 def worst(verdicts: Sequence[Verdict]) -> VerdictName:

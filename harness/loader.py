@@ -181,9 +181,11 @@ def find(words: Sequence[str]) -> list[Scenario]:
     files: dict[Path, str | None] = {}
     if "" in words:
         raise UsageError("expected a scenario's name, folder or file, found an empty word; no words at all mean all")
-    from_suites = _cells(words)
+    from_suites: dict[str, Scenario] = {}
     for word in words or [""]:
-        if word.split("/")[0] == SUITES and from_suites:
+        cells = _cells(word)
+        from_suites |= {cell.name: cell for cell in cells}
+        if cells:
             continue
         for path, name in _files(word, root):
             files.setdefault(path, name)
@@ -196,16 +198,16 @@ def find(words: Sequence[str]) -> list[Scenario]:
             expected = f"a name of its own, as {shown(owner)} has that one"
             raise ScenarioError(shown(path), "name", scenario.name, expected)
         loaded.append(scenario)
-    return [*loaded, *from_suites]
+    return [*loaded, *from_suites.values()]
 
 
-def _cells(words: Sequence[str]) -> list[Scenario]:
-    """What words name of the suites of libraries."""
-    if not any(word.split("/")[0] == SUITES for word in words):
+def _cells(word: str) -> list[Scenario]:
+    """What a word names of the suites of libraries."""
+    if word.split("/", maxsplit=1)[0] != SUITES:
         return []
     from harness import suite
 
-    return suite.scenarios(words)
+    return suite.scenarios([word])
 
 
 def _files(word: str, root: Path) -> list[tuple[Path, str | None]]:

@@ -16,6 +16,9 @@ from harness.scenario import Scenario
 from harness.subjects.command import libraries_folder
 from harness.suite import Cell, Suite
 
+PATIENCE_S = 30.0
+"""How long a server may take to tell its version."""
+
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for: each cell with its suite and scenario; by the suite's name the versions."""
@@ -34,10 +37,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 def find(words: Sequence[str]) -> Found:
     """What words name. Raises ScenarioError, UsageError (nothing there), CapabilityError (a library is missing)."""
+    for word in words:
+        if not suite.scenarios([word]):
+            known = ", ".join(found.name for found in suite.find([SUITES]))
+            raise UsageError(f"expected libraries, or one of {known}, found {word}")
     wanted = suite.scenarios(words)
-    if not wanted:
-        known = ", ".join(found.name for found in suite.find([SUITES]))
-        raise UsageError(f"expected libraries, or one of {known}, found {' '.join(words)}")
     names = {scenario.name for scenario in wanted}
     suites = suite.find(words)
     cells = [(each, cell) for each in suites for cell in each.cells if suite.name_of(each, cell) in names]
@@ -54,7 +58,14 @@ def _server(found: Suite) -> str:
         return "of the same version"
     argv = [word.replace("{libraries}", str(libraries_folder())) for word in found.server_version]
     try:
-        said = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        said = subprocess.run(
+            argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=PATIENCE_S
+        )
     except OSError as error:
         raise CapabilityError(f"server of {found.name}", f"{argv[0]}: {error.strerror}", "run ci/libraries") from error
-    return (said.stdout or said.stderr).strip().partition("\n")[0] or "unknown"
+    except subprocess.TimeoutExpired as error:
+        raise CapabilityError(f"server of {found.name}", f"{error}", "run ci/libraries") from error
+    words = (said.stdout or said.stderr).strip().partition("\n")[0]
+    if said.returncode or not words:
+        raise CapabilityError(f"server of {found.name}", f"{' '.join(argv)}: {words or 'nothing'}", "run ci/libraries")
+    return words

@@ -182,6 +182,7 @@ def _problems(scenario: Scenario) -> Iterator[Misplaced]:
     yield from _host_problems(scenario)
     yield from _program_problems(scenario)
     yield from _heartbeat_problems(scenario, where)
+    yield from _unseen_problems(scenario)
     for side in SIDES:
         yield from _endpoint_problems(side, scenario.endpoint(side))
 
@@ -200,6 +201,20 @@ def _endpoint_problems(side: Side, endpoint: Endpoint) -> Iterator[Misplaced]:
     last_s = max(endpoint.writes_at_s, default=0.0)
     if endpoint.shuts_at_s is not None and endpoint.shuts_at_s <= last_s and endpoint.writes_at_s:
         yield Misplaced(f"{side}.shuts_at_s", endpoint.shuts_at_s, f"a time after the last write, {last_s:g} s")
+
+
+def _unseen_problems(scenario: Scenario) -> Iterator[Misplaced]:
+    """What an observed command can show, and nothing else, can be claimed of it."""
+    side, expect = scenario.expect.side, scenario.expect
+    command = scenario.endpoint(side).command
+    if command is None:
+        return
+    if not command.shows:
+        yield Misplaced(f"{side}.command.detects", MISSING, "how the command shows that it has noticed")
+    if expect.outcome not in ("noticed", "never"):
+        yield Misplaced("expect.outcome", expect.outcome, '"noticed" or "never" of a command')
+    if expect.reports is not None and not (command.detects.prints or command.detects.exits):
+        yield Misplaced("expect.reports", expect.reports, f"{side}.command.detects.prints with it")
 
 
 def _command_problems(side: Side, endpoint: Endpoint, command: Command) -> Iterator[Misplaced]:

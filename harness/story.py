@@ -31,6 +31,7 @@ class Armed(msgspec.Struct, frozen=True):
     took_ns: Nanoseconds
     lag_ns: Nanoseconds = 0
     local: tuple[str, int] | None = None
+    remote: tuple[str, int] | None = None
 
 
 class Noticed(msgspec.Struct, frozen=True):
@@ -350,7 +351,8 @@ def _is_watched(segment: Segment, armed: Fact[Armed] | None) -> bool:
     """Whether it belongs to the watched connection, as far as that is known; ICMP errors may be about it."""
     if armed is None or armed.what.local is None or not segment.sport:
         return True
-    return armed.what.local[1] == (segment.sport if segment.way == "out" else segment.dport)
+    near, far = (segment.sport, segment.dport) if segment.way == "out" else (segment.dport, segment.sport)
+    return near == armed.what.local[1] and (armed.what.remote is None or far == armed.what.remote[1])
 
 
 def _last_read(captured: list[Fact[Segment]], end: Fact[Noticed] | None) -> int | None:

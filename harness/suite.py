@@ -26,6 +26,9 @@ FAULT_AT_S = 109.3
 FIREWALL_S = 45
 """The firewall's idle timeout: shorter than a minute, which many a heartbeat takes."""
 
+SHARED = frozenset({"topology", "client", "server"})
+"""What a suite says once of its scenarios; all else is each cell's."""
+
 FaultName = Literal["blackhole", "frozen", "rebooted", "firewall", "proxied"]
 _FAULTS: dict[FaultName, tuple[dict[str, Any], ...]] = {
     "blackhole": ({"kind": "blackhole", "at_s": FAULT_AT_S},),
@@ -67,7 +70,7 @@ class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     package: str
     server_version: tuple[str, ...] = ()
     summary: str
-    scenario: dict[str, Any]
+    scenario: dict[str, dict[str, Any]]
     cells: Annotated[tuple[Cell, ...], msgspec.Meta(min_length=1)]
     name: str = ""
     folder: str = ""
@@ -81,6 +84,8 @@ def load(path: Path) -> Suite:
         suite = msgspec.convert(raw, Suite)
     except msgspec.ValidationError as error:
         raise explanation(raw, Suite, source, str(error)) from error
+    for key in suite.scenario.keys() - SHARED:
+        raise ScenarioError(source, f"scenario.{key}", suite.scenario[key], f"one of {', '.join(sorted(SHARED))}")
     known = set()
     for index, cell in enumerate(suite.cells):
         if (cell.fault, cell.load) in known:
@@ -125,10 +130,10 @@ def _as_mapping(suite: Suite, cell: Cell) -> dict[str, Any]:
     raw["faults"] = list(_FAULTS[cell.fault])
     if cell.fault == "proxied":
         raw["topology"] = {**raw.get("topology", {}), "proxy": "relay"}
-    expect: dict[str, Any] = {"bound_s": cell.bound_s, "source": cell.source, "outcome": "never"}
+    origin = "armed" if cell.fault == "firewall" else "fault"
+    expect: dict[str, Any] = {"bound_s": cell.bound_s, "source": cell.source, "outcome": "never", "origin": origin}
     if cell.documented_s is not None:
-        origin = "armed" if cell.fault == "firewall" else "fault"
-        expect |= {"outcome": "noticed", "window_s": list(cell.documented_s), "origin": origin}
+        expect |= {"outcome": "noticed", "window_s": list(cell.documented_s)}
     raw["expect"] = expect
     raw["known_failure"] = cell.known_failure
     return raw

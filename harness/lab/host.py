@@ -129,6 +129,8 @@ class Host:
                 shutil.rmtree(scratch, ignore_errors=True)
             LEDGER.settle(token)
             raise
+        if scratch is not None:  # only programs that are none of ours write over their environment
+            LEDGER.started(token, program.pid)
         self._programs.append((program, token))
         if scratch is not None:
             self._scratches[token] = scratch

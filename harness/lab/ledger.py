@@ -26,6 +26,7 @@ from typing import BinaryIO
 import msgspec
 
 from harness.errors import LabError
+from harness.lab import family
 
 RUN_MARK = ".keepalive-harness-run"
 """In a folder of run directories that is ours to remove; holds process ID and boot of the harness that made it."""
@@ -37,13 +38,17 @@ _DYING_S = 5.0
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing made: `kind` "program" and its token, or kind "done" when the thing with that token is gone.
 
-    `folder`: the absolute path of the folder that goes with the program, with all that is in it.
+    `folder`: the absolute path of the folder that goes with the program, with all that is in it. `session`: the ID of
+    the session that the program began, once it was started, and when that was (see `harness.lab.family`): a program may
+    write over its environment, as redis-server does.
     """
 
     kind: str
     token: str
     what: str = ""
     folder: str = ""
+    session: int = 0
+    born: int = 0
 
 
 def state_folder() -> Path:
@@ -83,6 +88,15 @@ class Ledger:
             self._append(entry)
             self._open_entries[entry.token] = entry
         return entry.token
+
+    def started(self, token: str, pid: int) -> None:
+        """Write down which process has become of it, the first of a session of its own."""
+        with self._lock:
+            entry = self._open_entries.get(token)
+            if entry is not None:
+                entry = msgspec.structs.replace(entry, session=pid, born=family.born(pid))
+                self._append(entry)
+                self._open_entries[token] = entry
 
     def settle(self, token: str) -> None:
         """Write down that it is gone; the file goes when everything in it is."""
@@ -209,8 +223,12 @@ def _open_entries(text: bytes) -> list[Entry]:
 
 
 def _kill(entries: Mapping[str, Entry]) -> list[str]:
-    """SIGKILL to every process whose environment carries one of the tokens; returns a line for each, now gone."""
+    """SIGKILL to every process with one of the tokens in its environment, or of one of their sessions.
+
+    Returns a line for each, now gone.
+    """
     killed, dying = [], []
+    members = {pid: entry for entry in entries.values() for pid in family.members(entry.session, entry.born)}
     for folder in Path("/proc").iterdir() if entries else ():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
             continue
@@ -220,7 +238,7 @@ def _kill(entries: Mapping[str, Entry]) -> list[str]:
         except OSError:
             continue
         try:
-            entry = entries.get(_mark(folder))
+            entry = entries.get(_mark(folder)) or members.get(int(folder.name))
             if entry is not None:
                 signal.pidfd_send_signal(process, signal.SIGKILL)
                 killed.append(f"process {folder.name} ({entry.what})")

@@ -6,15 +6,21 @@ import os
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO
 
 from harness.descriptors import raised_pipe
 from harness.errors import FaultError, SubjectError
+from harness.lab import family
 
 READ_OCTETS, MOST_READS = 65536, 16
 """How much of a program's output is taken at a time, and how often in a row."""
+DYING_S = 5.0
+"""How long what a program has started may take to be gone once it was killed."""
+LONGEST_LINE = READ_OCTETS
+"""Octets after which a line is taken for whole."""
 
 
 class Program:
@@ -49,6 +55,7 @@ class Program:
         except OSError as error:
             where = f" in {folder}" if folder else ""
             raise SubjectError(f"expected to start {argv[0]!r}{where}, found {error.strerror}") from error
+        self.born = family.born(self._process.pid)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin: IO[bytes] = raised_pipe(self._process.stdin)
@@ -71,7 +78,10 @@ class Program:
         return bool(poller.poll(timeout_s * 1000))
 
     def lines(self) -> list[bytes]:
-        """The complete lines printed since the last call, of a megabyte at most; never blocks."""
+        """The lines printed since the last call, of a megabyte at most; never blocks.
+
+        What ends without a newline, or has none for very long, is a line as well.
+        """
         for _ in range(MOST_READS):
             if not self._readable(0):
                 break
@@ -81,6 +91,9 @@ class Program:
                 break
             self._pending += chunk
         *complete, self._pending = self._pending.split(b"\n")
+        if self._pending and (self.is_silent or len(self._pending) > LONGEST_LINE):
+            complete.append(self._pending)
+            self._pending = b""
         return complete
 
     def read_line(self, timeout_s: float) -> bytes:
@@ -114,9 +127,16 @@ class Program:
 
     def kill(self) -> None:
         """SIGKILL to it and all that it started, and wait until it is gone."""
+        others = self._others()
         if self._process.poll() is None:
-            self._signal(signal.SIGKILL)
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        for pid in others:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + DYING_S
+        while self.breeds and self._others() and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -137,11 +157,17 @@ class Program:
 
     def _signal(self, number: int) -> None:
         """To its session, and to each process below it that has left that."""
-        family = descendants(self._process.pid) if self.breeds else []
+        others = self._others()
         os.killpg(self._process.pid, number)
-        for pid in family:
+        for pid in others:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+    def _others(self) -> list[int]:
+        """The processes that it started, and those that they started, that still run."""
+        if not self.breeds:
+            return []
+        return [pid for pid in family.members(self.pid, self.born) if pid != self.pid]
 
     def state(self) -> str:
         """The state letter of /proc/PID/stat (R, S, T, …), X when it is gone."""
@@ -164,17 +190,3 @@ class Program:
         self.kill()
         self._stdin.close()
         self.stdout.close()
-
-
-def descendants(pid: int) -> list[int]:
-    """The processes that a process started, and those that they started, by the parents in /proc/PID/stat."""
-    children: dict[int, list[int]] = {}
-    with os.scandir("/proc") as folders:
-        for name in (folder.name for folder in folders if folder.name.isdigit()):
-            with suppress(OSError), open(f"/proc/{name}/stat", "rb", buffering=0) as file:
-                parent = int(file.read(512).rpartition(b")")[2].split(maxsplit=2)[1])
-                children.setdefault(parent, []).append(int(name))
-    found = list(children.get(pid, ()))
-    for child in found:
-        found += children.get(child, ())
-    return found

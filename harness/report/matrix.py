@@ -15,7 +15,6 @@ from harness.report.text import STYLES
 from harness.suite import FAULT_WORDS, Cell, FaultName, Suite
 
 Finding = Literal["met", "exceeded", "early", "never detected", "not promised, detected", "not promised, not detected"]
-_WELL: frozenset[str] = frozenset({"met", "not promised, detected", "not promised, not detected"})
 _LOADS = {"idle": "idle", "trickle": "a little data now and then", "full": "more data than the send buffer holds"}
 
 
@@ -71,11 +70,11 @@ def _finding(cell: Cell, verdict: Verdict, measured_s: float | None) -> Finding 
         return None
     if cell.documented_s is None:
         return "not promised, not detected" if measured_s is None else "not promised, detected"
-    if measured_s is None:
+    if verdict.outcome == "quiet":
         return "never detected"
-    if measured_s < cell.documented_s[0]:
+    if measured_s is None or measured_s < cell.documented_s[0]:
         return "early"
-    return "met" if measured_s <= cell.documented_s[1] else "exceeded"
+    return "met" if measured_s <= cell.documented_s[1] + verdict.allowance_ns / 1e9 else "exceeded"
 
 
 def _documented(row: Row) -> str:
@@ -91,7 +90,7 @@ def _measured(row: Row) -> str:
 def _judged(row: Row) -> str:
     if row.finding is None:
         return "inconclusive"
-    return f"{row.finding} (known)" if row.known and row.finding not in _WELL else row.finding
+    return f"{row.finding} (known)" if row.known else row.finding
 
 
 def table(rows: Sequence[Row]) -> Group:

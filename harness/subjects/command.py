@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import SubjectError
 from harness.lab.host import Host, Lab
 from harness.lab.topology import Side
-from harness.scenario import Scenario
+from harness.scenario import NEW_HOSTS, Scenario
 from harness.subjects.ends import Notices
 from harness.subjects.tcp import PORT
 
@@ -129,6 +129,10 @@ class CommandEnd:
         self.command, self.side, self.host, self.program, self.loop = command, side, host, program, loop
         self.emit, self.noticed = notices.emitter(side), notices.noticed
         self.observer = scenario.expect.side
+        self.may_be_killed = any(
+            side in fault.processes() or (isinstance(fault, NEW_HOSTS) and fault.on == side)
+            for fault in scenario.faults
+        )
         self.watching, self.mask = True, select.POLLIN
         self.received = self.written = 0
         self.flow: Flow | None = None
@@ -137,6 +141,8 @@ class CommandEnd:
         self._printed: list[str] = []
         self._is_ready, self._hears = not command.ready.prints, True
         self._began_again: set[Flow] = set()
+        self.commands: list[CommandEnd] = notices.commands
+        self.commands.append(self)
         self._process = os.pidfd_open(program.pid)
         self._poller = select.epoll()
         self._poller.register(program.fileno(), select.EPOLLIN)
@@ -174,10 +180,12 @@ class CommandEnd:
                 raise SubjectError(f"{self._name}: expected {lacks} within {within_s:g} s, found {self._last_words()}")
             self._poller.poll(LOOK_NS / 1e9)
             self.loop.drain()
-            self.woken(0, time.monotonic_ns())
-            self._check_alive()
+            for end in self.commands:  # who is not read stands still in the end, and others wait for it
+                end.woken(0, time.monotonic_ns())
+                end.check_alive()
 
-    def _check_alive(self) -> None:
+    def check_alive(self) -> None:
+        """Raise SubjectError where it has ended."""
         if not self.watching:
             status = self.program.poll()
             raise SubjectError(f"{self._name}: ended with status {status} before it was ready; {self._last_words()}")
@@ -205,7 +213,7 @@ class CommandEnd:
     def arm(self) -> None:
         """From here on times count. Raises SubjectError where there is no connection to watch."""
         self.loop.drain()
-        self._check_alive()
+        self.check_alive()
         self.flow = self._established()
         if self.flow is None:
             raise SubjectError(f"{self._name}: expected connection {self.command.connection} to stand, found none")
@@ -219,14 +227,18 @@ class CommandEnd:
 
     def woken(self, revents: int, at_ns: int) -> None:
         """Read what was printed; see whether the program has ended. Raises SubjectError."""
+        self._listen(at_ns)
+        if self.watching and self.program.poll() is not None:
+            self._listen(at_ns)  # what it said between the two
+            self.watching = False
+            self._ended(self.program.poll() or 0, at_ns)
+
+    def _listen(self, at_ns: int) -> None:
         for line in self.program.lines() if self._hears else ():
             self._take(line.decode(errors="replace").rstrip("\r"), at_ns)
         if self.program.is_silent and self._hears:
             self._hears = False
             self._poller.unregister(self.program.fileno())
-        if self.program.poll() is not None:
-            self.watching = False
-            self._ended(self.program.poll() or 0, at_ns)
 
     def _take(self, line: str, at_ns: int) -> None:
         """A line of output: it may say that the program is ready, or what it has noticed."""
@@ -243,7 +255,7 @@ class CommandEnd:
     def _ended(self, status: int, at_ns: int) -> None:
         """It has ended: as a sign that it has noticed, or because a fault killed it, or for no known reason."""
         self.emit("subject.ended", at_ns=at_ns, status=status)
-        if self.flow is None or self.observer in self.noticed or status == -9:
+        if self.flow is None or self.observer in self.noticed or (status == -9 and self.may_be_killed):
             return
         wanted = self.command.detects
         if wanted.exits and wanted.status in (None, status):

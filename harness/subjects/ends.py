@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from harness.faults.base import other
 from harness.lab.topology import SIDES, Side
 from harness.subjects.endpoint import Emit
 from harness.timeline import Event, Timeline
+
+if TYPE_CHECKING:
+    from harness.subjects.command import CommandEnd
 
 ENDS = ("subject.detected", "subject.noticed", "subject.eof")
 """Kinds of events that say that a side has noticed the end of the connection."""
@@ -68,6 +71,7 @@ class Notices:
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
         self.noticed: dict[Side, Event] = {}
+        self.commands: list[CommandEnd] = []
 
     def emitter(self, side: Side) -> Emit:
         """For the end of that side."""

@@ -13,6 +13,7 @@ import select
 import socket
 import struct
 import sys
+from collections.abc import Mapping
 
 CHUNK = 65536
 
@@ -39,10 +40,11 @@ class _Way:
 
 
 class _Relayed:
-    """Two connections that look like one."""
+    """Two connections that look like one; that to the server is made while the others go on."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.sockets = (client, server)
+        self.is_made = False
         for sock in self.sockets:
             sock.settimeout(0)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -51,6 +53,8 @@ class _Relayed:
     def masks(self) -> dict[int, int]:
         """What to poll each socket for: input where nothing is held, room where something is."""
         wanted = dict.fromkeys((sock.fileno() for sock in self.sockets), 0)
+        if not self.is_made:
+            return {**wanted, self.sockets[1].fileno(): select.POLLOUT}
         for way in self.ways:
             if way.held:
                 wanted[way.sink.fileno()] |= select.POLLOUT
@@ -58,17 +62,21 @@ class _Relayed:
                 wanted[way.source.fileno()] |= select.POLLIN
         return wanted
 
-    def serve(self) -> bool:
+    def serve(self, ready: Mapping[int, int]) -> bool:
         """Pass on what there is; False when it is over."""
         try:
-            for way in self.ways:
-                way.pass_on()
+            for sock in self.sockets:
+                _check(sock)
+            self.is_made = self.is_made or bool(ready.get(self.sockets[1].fileno(), 0) & select.POLLOUT)
+            if self.is_made:
+                for way in self.ways:
+                    way.pass_on()
         except OSError:
             for sock in self.sockets:  # RST to whoever is left
                 with contextlib.suppress(OSError):
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return False
-        return not all(way.is_over for way in self.ways)
+        return not all(way.is_over and not way.held for way in self.ways)
 
     def close(self) -> None:
         for sock in self.sockets:
@@ -95,20 +103,28 @@ def main(listening: str, server: str, port: str) -> None:
         if listener.fileno() in ready:
             relayed += _accepted(listener, server, int(port))
         for pair in list(relayed):
-            if any(sock.fileno() in ready for sock in pair.sockets) and not pair.serve():
+            if any(sock.fileno() in ready for sock in pair.sockets) and not pair.serve(ready):
                 pair.close()
                 relayed.remove(pair)
 
 
+def _check(sock: socket.socket) -> None:
+    """Raise the OSError that the socket has come to, if any."""
+    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if number:
+        raise OSError(number, os.strerror(number))
+
+
 def _accepted(listener: socket.socket, server: str, port: int) -> list[_Relayed]:
-    """The next connection with its counterpart; none where the server does not take it, and the client is refused."""
-    client, _ = listener.accept()
+    """The next connection with its counterpart, which has been begun; none where the client has gone again."""
     try:
-        return [_Relayed(client, socket.create_connection((server, port)))]
+        client, _ = listener.accept()
     except OSError:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        client.close()
         return []
+    counterpart = socket.socket(client.family, socket.SOCK_STREAM)
+    pair = _Relayed(client, counterpart)
+    counterpart.connect_ex((server, port))
+    return [pair]
 
 
 if __name__ == "__main__":

@@ -148,12 +148,20 @@ REFUSED = {
         "client.command.env.A: expected a string, found 1",
     ),
     "bad-pattern": (
-        'client.command = { argv = ["x"], detects = { prints = "(" } }',
+        'client.command = { argv = ["x"], detects = { prints = "(" } }\nexpect.outcome = "never"',
         "client.command.detects.prints: expected a regular expression (missing ), unterminated subpattern",
     ),
     "settings-of-a-command": (
-        'client = { user_timeout_s = 3.0, command = { argv = ["x"] } }',
+        'client = { user_timeout_s = 3.0, command = { argv = ["x"] } }\nexpect.side = "server"',
         "client.user_timeout_s: expected no such key with a command, which sees to its own connection, found 3.0",
+    ),
+    "command-that-shows-nothing": (
+        'client.command.argv = ["x"]\nexpect.outcome = "never"',
+        "client.command.detects: expected how the command shows that it has noticed, found nothing",
+    ),
+    "command-with-an-errno": (
+        'client.command = { argv = ["x"], detects = { closes = true } }\nexpect.outcome = "detected"',
+        'expect.outcome: expected "noticed" or "never" of a command, found \'detected\'',
     ),
     "heartbeat-without-a-design": (
         "client.heartbeat.idle_s = 3.0",

@@ -159,7 +159,15 @@ def test_what_is_found(documented_s: tuple[float, float] | None, measured_s: flo
     """Documented against measured, in a word, in every form of the table."""
     found, cell = some(documented_s)
     detected_ns = None if measured_s is None else round(measured_s * 1e9)
-    row = report.row(found, "1.2", "server 3", cell, verdict("pass", outcome="quiet", detected_ns=detected_ns))
+    outcome = "quiet" if detected_ns is None else "noticed"
+    judged = verdict("pass", outcome=outcome, detected_ns=detected_ns)
+    row = report.row(
+        found,
+        "1.2",
+        "server 3",
+        cell,
+        judged,
+    )
     assert row.finding == finding
     assert finding in "\n".join(shown(report.table([row]), 200))
     page = report.markdown([row], "virtual time")
