@@ -31,6 +31,7 @@ from harness.lab import family
 RUN_MARK = ".keepalive-harness-run"
 """In a folder of run directories that is ours to remove; holds process ID and boot of the harness that made it."""
 MARK_VARIABLE = "KEEPALIVE_HARNESS_MARK"
+_SHOWS_S = 0.01
 _DYING_S = 5.0
 """How long processes that were killed may take to be gone; one in the middle of a write to a disk needs a moment."""
 
@@ -225,9 +226,18 @@ def _open_entries(text: bytes) -> list[Entry]:
 def _kill(entries: Mapping[str, Entry]) -> list[str]:
     """SIGKILL to every process with one of the tokens in its environment, or of one of their sessions.
 
-    Returns a line for each, now gone.
+    Returns a line for each, now gone. Where a token is nowhere to be seen they are looked at once more: the environment
+    of a program shows a moment after it was started (fs/binfmt_elf.c:create_elf_tables).
     """
-    killed, dying = [], []
+    killed, seen = _kill_once(entries)
+    if seen < entries.keys():
+        time.sleep(_SHOWS_S)
+        killed += _kill_once(entries)[0]
+    return killed
+
+
+def _kill_once(entries: Mapping[str, Entry]) -> tuple[list[str], set[str]]:
+    killed, dying, seen = [], [], set()
     members = {pid: entry for entry in entries.values() for pid in family.members(entry.session, entry.born)}
     for folder in Path("/proc").iterdir() if entries else ():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
@@ -241,6 +251,7 @@ def _kill(entries: Mapping[str, Entry]) -> list[str]:
             entry = entries.get(_mark(folder)) or members.get(int(folder.name))
             if entry is not None:
                 signal.pidfd_send_signal(process, signal.SIGKILL)
+                seen.add(entry.token)
                 killed.append(f"process {folder.name} ({entry.what})")
                 dying.append(os.dup(process))
         except ProcessLookupError:
@@ -250,7 +261,7 @@ def _kill(entries: Mapping[str, Entry]) -> list[str]:
         finally:
             os.close(process)
     _await_ends(dying)
-    return killed
+    return killed, seen
 
 
 def _await_ends(dying: Iterable[int]) -> None:

@@ -76,6 +76,7 @@ def _rounded(ns: int) -> int:
     return (ns + 5) // 10
 
 
+@pytest.mark.alone
 def test_both_clocks_tell_the_same_story(tmp_path: Path, kernel: Kernel) -> None:
     """Verdict, outcome, errno, probes and the segments on the wire agree for every scenario short enough for both."""
     here = capabilities.machine()
@@ -106,6 +107,7 @@ def _in_flight(kind: Kind, family: Family, direction: Direction, side: Side, use
     return msgspec.structs.replace(scenario, **{side: writer})
 
 
+@pytest.mark.virtual
 def test_data_in_flight_is_given_up_as_predicted(tmp_path: Path, kernel: Kernel) -> None:
     """On every topology, family, direction and side; and what is planned for a moment happens then, to 10 us."""
     machine = uml.machine(kernel)
@@ -120,6 +122,7 @@ def test_data_in_flight_is_given_up_as_predicted(tmp_path: Path, kernel: Kernel)
     assert 0 <= late < 10_000
 
 
+@pytest.mark.virtual
 def test_the_same_plan_gives_the_same_timeline(tmp_path: Path, kernel: Kernel) -> None:
     """Twenty runs of each in ten guests, after different predecessors, tell one story with the same times."""
     machine = uml.machine(kernel)
@@ -137,6 +140,7 @@ def test_the_same_plan_gives_the_same_timeline(tmp_path: Path, kernel: Kernel) -
     assert {name: len(versions) for name, versions in stories.items()} == dict.fromkeys(stories, 1)
 
 
+@pytest.mark.virtual
 def test_the_conformance_tests_pass_in_virtual_time(tmp_path: Path, kernel: Kernel) -> None:
     """Labs, faults and captures do there what they do here.
 

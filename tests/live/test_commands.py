@@ -247,6 +247,7 @@ def test_in_real_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {path.name for path in tmp_path.iterdir()} <= {"out", "again"}
 
 
+@pytest.mark.virtual
 def test_in_virtual_time(tmp_path: Path, kernel: Kernel) -> None:
     """The same, on another kernel and without waiting."""
     plans = [make(scenario, uml.machine(kernel)) for scenario in _scenarios()]

@@ -44,6 +44,7 @@ def test_its_scenarios_hold_in_real_time(example: str, left_out: dict[str, str],
 
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("kernel")
+@pytest.mark.virtual
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_its_scenarios_hold_in_virtual_time(example: str, left_out: dict[str, str], tmp_path: Path) -> None:
     """All of them, at full size."""

@@ -14,7 +14,7 @@ from harness.scenario import Scenario
 from harness.venue.kernel import Kernel
 from tests.live.command import harness
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.virtual]
 
 SEED = 5
 CASES = 300

@@ -29,7 +29,7 @@ from tests.live.command import CHECKOUT, COMMAND, Command, environment, harness,
 from tests.live.test_unprivileged import User
 from tests.running import Silent
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.virtual]
 
 user = test_unprivileged.user
 

@@ -15,7 +15,7 @@ from harness.venue import uml
 from harness.venue.kernel import Kernel
 from tests.running import Silent
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.live, pytest.mark.virtual, pytest.mark.timeout(300)]
 
 SAMPLE = (
     "grpcio/rebooted-idle",

@@ -16,7 +16,12 @@ import pytest
 from harness.venue.kernel import Kernel
 from tests.live.command import Command, environment, started
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(120), pytest.mark.usefixtures("kernel")]
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.virtual,
+    pytest.mark.timeout(120),
+    pytest.mark.usefixtures("kernel"),
+]
 
 SUITE = """
 import os, time

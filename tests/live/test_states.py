@@ -147,6 +147,7 @@ def _slow(family: Family) -> list[Scenario]:
     return [Scenario(name=f"{name}".replace(" ", "-"), topology=Topology(family=family), **slow[name]) for name in slow]
 
 
+@pytest.mark.virtual
 @pytest.mark.parametrize("family", FAMILIES)
 def test_slow_ones_in_virtual_time(tmp_path: Path, kernel: Kernel, family: Family) -> None:
     """SYNs, FINs and probes of a closed window are repeated as often as the kernel's defaults say, and no more."""

@@ -21,7 +21,7 @@ from harness.lab.ledger import RUN_MARK
 from harness.venue.kernel import Kernel
 from tests.live.command import CHECKOUT, COMMAND, environment
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.virtual]
 
 PATIENCE_S = 50.0
 """The longest that a guest may take in a test, in seconds of wall time, on however busy a machine."""
