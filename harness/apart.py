@@ -112,10 +112,10 @@ def _tell(message: Message) -> None:
 
 
 def _end_with_caller() -> None:
-    from harness.lab.ledger import LEDGER
+    from harness.lab import ledger
 
     sys.stdin.buffer.read()
-    LEDGER.finish()
+    ledger.end()
     os._exit(1)
 
 

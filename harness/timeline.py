@@ -59,6 +59,15 @@ class Event(msgspec.Struct, frozen=True):
     data: dict[str, Any] = {}
 
 
+_recording = True
+
+
+def stop_recording() -> None:
+    """Write nothing more, of any run: the harness is ending, and what happens now is its own doing."""
+    global _recording  # noqa: PLW0603 - of the process, as its end is
+    _recording = False
+
+
 class Timeline:
     """An append-only list of events, written through to a file where there is one."""
 
@@ -86,7 +95,7 @@ class Timeline:
         moment = time.monotonic_ns() if at_ns is None else at_ns
         event = Event(moment - self.opened_ns, kind, source, data)
         self.events.append(event)
-        if self._file is not None:
+        if self._file is not None and _recording:
             self._file.write(self._encoder.encode(event) + b"\n")
         return event
 

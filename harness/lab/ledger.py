@@ -25,6 +25,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from harness import timeline
 from harness.errors import LabError
 from harness.lab import family
 
@@ -150,7 +151,15 @@ def _new_file(folder: Path) -> tuple[BinaryIO, Path]:
 
 LEDGER = Ledger()
 """The one ledger of this process."""
-atexit.register(LEDGER.finish)
+
+
+def end() -> None:
+    """Remove what this process has made and what is still open, at its end: runs that see it record nothing of that."""
+    timeline.stop_recording()
+    LEDGER.finish()
+
+
+atexit.register(end)
 
 
 def leftovers() -> Iterator[tuple[Path, list[Entry]]]:
