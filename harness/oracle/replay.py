@@ -208,6 +208,7 @@ class _Replay:
         self.soft_errno: str | None = None
         self.keepalive: int | None = None
         self.first_keepalive = case.settings.keepalive
+        self.probe_counts = False
         self.timer: _Timer | None = None
         self.in_flight = self.queued = self.on_wire = self.is_fin = False
         self.retransmits = self.backoff = 0
@@ -450,6 +451,7 @@ class _Replay:
         elif fate == "answered" and self.is_fin:
             self._acknowledge_fin(moment)
         elif fate == "answered":
+            self.probe_counts = False
             self._exchange(self._delayed(moment) if self._delays(moment) else moment)
             self._measure(0)
         elif effect is not None and fate == "lost-locally" and not effect.swallowed:
@@ -503,9 +505,19 @@ class _Replay:
         self.srtt = max(1, self.srtt + sample_us - (self.srtt >> 3))
 
     def _on_loss_probe(self, bucket: int) -> None:
-        """tcp_output.c:tcp_send_loss_probe: sent again, or what was kept back in its place; then the timer in full."""
+        """tcp_output.c:tcp_send_loss_probe: sent again, or what was kept back in its place; then the timer in full.
+
+        There is one at a time: what was sent again and acknowledged to the octet still counts as such until more is
+        acknowledged (tcp_input.c:tcp_process_tlp_ack), and the retransmission comes at once in its place.
+        """
+        if self.probe_counts:
+            self._set(self._on_retransmit, 1, bucket)
+            return
+        again = not self.queued
         if self._resend(bucket, "the loss probe"):
             self._set(self._on_retransmit, self.rto, bucket)
+        else:
+            self.probe_counts = again
 
     def _on_retransmit(self, bucket: int) -> None:
         """The timer's handler. What follows the first expiry is kept for other phases, of which many share it."""
@@ -546,6 +558,7 @@ class _Replay:
         if began is not None and self.course.reached_ms(bucket, began, self.case.limit_ms):
             self._finish("detected", errno=self.soft_errno or "ETIMEDOUT", end=End(bucket), why=self._lost_reason())
             return
+        self.probe_counts = False  # tcp_input.c:tcp_enter_loss
         if self.retrans_stamp is None:
             self.retrans_stamp = bucket
         self.retransmits += 1
