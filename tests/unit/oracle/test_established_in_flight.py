@@ -199,7 +199,7 @@ def test_what_is_written_while_alive_and_then_dies_is_known_to_the_jiffy() -> No
     ("healed_s", "asked"), [(12.2, 16), (12.4, 18)], ids=["probe answered", "retransmission answered"]
 )
 def test_there_is_one_loss_probe_at_a_time(healed_s: float, asked: int) -> None:
-    """One that was acknowledged to the octet still counts at the next write, as measured; a retransmission ends that."""
+    """One that was acknowledged to the octet counts at the next write, as measured; a retransmission ends that."""
     cuts = (Effect(mechanism="lost", from_s=11.8, until_s=healed_s), Effect(mechanism="lost", from_s=206.0))
     machine, writes_ns = Machine(hz=1000, phase_ns=0), (12_100_000_000, 206_400_000_000)
     prediction = predict(SILENT, machine, cuts, 2_000_000_000_000, writes_ns=writes_ns, echoes=True)
