@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import signal
 import sys
 import tempfile
 import time
@@ -107,7 +108,7 @@ class Maker:
         argv = [_filled(word, places) for word in command.argv]
         host = self.lab.host(self.side)
         folder = _filled(command.folder, places)
-        program = host.start(f"{Path(argv[0]).name} ({self.side})", argv, env, folder, scratch)
+        program = host.start(f"{self.side}'s {Path(argv[0]).name}", argv, env, folder, scratch)
         self._end = CommandEnd(self.scenario, self.side, host, program, self.notices, self.loop)
         self.stack.callback(self._end.close)
 
@@ -187,8 +188,10 @@ class CommandEnd:
     def check_alive(self) -> None:
         """Raise SubjectError where it has ended."""
         if not self.watching:
-            status = self.program.poll()
-            raise SubjectError(f"{self._name}: ended with status {status} before it was ready; {self._last_words()}")
+            lacks = self._lacks(connects=self.side == "client")
+            waited = f"; still awaited: {lacks}" if lacks else ""
+            status = _in_words(self.program.poll() or 0)
+            raise SubjectError(f"{self._name}: ended with {status} before it was ready{waited}; {self._last_words()}")
 
     def _lacks(self, *, connects: bool) -> str:
         """What it still lacks to be ready, in words; "" when it is."""
@@ -261,7 +264,8 @@ class CommandEnd:
         if wanted.exits and wanted.status in (None, status):
             self._notice("exit", f"status {status}", at_ns, f"status {status}")
         elif self.side == self.observer or status:
-            raise SubjectError(f"{self._name}: ended with status {status}; {self._last_words()}")
+            waited = f", never having printed what matches {wanted.prints!r}" if wanted.prints else ""
+            raise SubjectError(f"{self._name}: ended with {_in_words(status)}{waited}; {self._last_words()}")
 
     def _notice(self, how: str, found: str, at_ns: int, reports: str | None = None) -> None:
         if self.flow is not None and self.side not in self.noticed:
@@ -327,9 +331,13 @@ class CommandEnd:
 
     @property
     def _name(self) -> str:
-        return f"{self.side}: {self.program.name}"
+        return self.program.name
 
     def _last_words(self) -> str:
         if not self._printed:
             return "it has printed nothing"
         return "its last lines: " + " | ".join(self._printed[-LAST_LINES:])
+
+
+def _in_words(status: int) -> str:
+    return f"status {status}" if status >= 0 else f"signal {-status} ({signal.Signals(-status).name})"

@@ -206,11 +206,11 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "dies before": (
         {"client": client("dies", ready=Ready(prints="^ready"))},
-        "ended with status 1 before it was ready; its last lines: connected | of its own accord",
+        "ended with status 1 before it was ready; still awaited: a line that matches '^ready'; its last",
     ),
     "dies too early": (
         {"client": client("dies")},
-        "ended with status 1; its last lines: connected | of its own accord",
+        "its last lines: connected | of its own accord",
     ),
     "ends with another status": (
         {"client": client("exits", detects=Detects(exits=True, status=8))},
