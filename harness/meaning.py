@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from harness.faults import (
     AddressRemoved,
     AnyFault,
@@ -22,6 +24,8 @@ ESTABLISHED_S = 432_000.0
 """nf_conntrack_tcp_timeout_established."""
 LEAST_SEGMENT = 28
 """Octets of an MTU of 68, that of blackhole_netdev, without IPv4 and TCP headers."""
+CONVERSING_S = 0.1
+"""TCP_ATO_MIN, 40 ms, and what real time may add to two writes."""
 SMALL_BUFFER = 16384
 """Octets that a receive buffer may have for how long it takes to fill to be known."""
 MUCH_MORE = 4
@@ -63,11 +67,24 @@ def refuse_uncovered(scenario: Scenario) -> None:
     """Raise Unpredictable, with the reason, where no model covers what the scenario puts together."""
     if scenario.topology.proxy is not None:
         raise Unpredictable("a proxy answers for the other end")
+    _refuse_talk_at_once(scenario)
     _refuse_two_clocks(scenario)
     _refuse_small_segments(scenario)
     _refuse_first_word(scenario)
     _refuse_lost_rst(scenario)
     _refuse_half_closed(scenario)
+
+
+def _refuse_talk_at_once(scenario: Scenario) -> None:
+    """Raise Unpredictable where both sides write so close together that acknowledgements wait for data to go with.
+
+    Who writes within 40 ms after data came (TCP_ATO_MIN) is taken to converse (tcp_output.c:tcp_event_data_sent).
+    """
+    if scenario.client.heartbeat is not None:
+        return
+    pairs = itertools.product(scenario.client.writes_at_s, scenario.server.writes_at_s)
+    if any(abs(one - two) <= CONVERSING_S for one, two in pairs):
+        raise Unpredictable("both sides write within 0.1 s, and acknowledgements wait for data to go with")
 
 
 def _refuse_two_clocks(scenario: Scenario) -> None:
