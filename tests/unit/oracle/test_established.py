@@ -27,6 +27,7 @@ def _holds(outcome: Outcome, exact: Outcome) -> bool:
     return outcome.window_ns[0] <= exact.window_ns[0] and exact.window_ns[1] <= outcome.window_ns[1]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("hz", [250, 300, 1000])
 @given(drawn=scenarios())
