@@ -11,9 +11,9 @@ from harness import capabilities
 from harness.errors import UsageError
 from harness.lab.topology import Side
 from harness.oracle import closing, established, handshake, heartbeat, zerowindow
+from harness.oracle.case import longest_ns
 from harness.oracle.effects import Effect
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
-from harness.oracle.replay import longest_ns
 from harness.oracle.systems import SYSTEMS, Name, System
 from harness.programs import PARTNERS, AnyHeartbeat
 

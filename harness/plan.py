@@ -15,10 +15,10 @@ from harness.lab.topology import SIDES, Side
 from harness.loader import checked
 from harness.meaning import ESTABLISHED_S, effects_on, fills, refuse_uncovered
 from harness.oracle import established, handshake, zerowindow
+from harness.oracle.case import longest_ns
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.handshake import ANSWERS
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
-from harness.oracle.replay import longest_ns
 from harness.oracle.timerwheel import tick_ns
 from harness.scenario import Scenario
 

@@ -20,11 +20,12 @@ from collections.abc import Iterator
 import msgspec
 
 from harness.oracle import timerwheel
+from harness.oracle.case import Case, End, Run
 from harness.oracle.course import Course, Moment
 from harness.oracle.effects import Effect
 from harness.oracle.gathering import Gathering
 from harness.oracle.prediction import MAX_PROBE_WINDOWS, Asking, Machine, Prediction, Settings
-from harness.oracle.replay import Case, End, Run, follow
+from harness.oracle.replay import follow
 
 
 def phases(settings: Settings, hz: int) -> int:

@@ -4,10 +4,10 @@ import pytest
 
 from harness.oracle import timerwheel
 from harness.oracle.backoff import model_timeout_ms
+from harness.oracle.case import longest_ns
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.established import predict
 from harness.oracle.prediction import Machine, Prediction, Settings
-from harness.oracle.replay import longest_ns
 
 SILENT = Settings(keepalive=False)
 CUT = (Effect(mechanism="lost"),)
