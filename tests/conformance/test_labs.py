@@ -17,7 +17,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from harness.errors import FaultError, LabError
-from harness.lab import links, netns, tracking
+from harness.lab import links, netns, tracking, wired
 from harness.lab.host import Host, Lab
 from harness.lab.ledger import state_folder
 from harness.lab.links import FAMILIES
@@ -45,7 +45,7 @@ IMPLEMENTATIONS = {
         NetnsLab,
         (
             (netns, "Namespace"),
-            (netns, "_quieten"),
+            (wired, "quieten"),
             (links, "connect"),
             (links, "configure"),
             (tracking, "set_up"),
@@ -320,7 +320,7 @@ def test_refusal_by_the_kernel_leaves_nothing(implementation: Implementation, mo
     client, router, server = plain.hosts
     twins = tuple(msgspec.structs.replace(interface, name="twin") for interface in router.interfaces)
     broken = msgspec.structs.replace(plain, hosts=(client, msgspec.structs.replace(router, interfaces=twins), server))
-    monkeypatch.setattr(netns, "layout", lambda _: broken)
+    monkeypatch.setattr(wired, "layout", lambda _: broken)
     with (
         nothing_held(),
         network_untouched(),
