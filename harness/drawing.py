@@ -287,16 +287,25 @@ def _makes(where: Layout) -> tuple[_Make, ...]:
     return tuple(makes)
 
 
+_OF_PROXY = "it is a proxy's, of which the oracle has no model but where nothing passes"
 UNDRAWN: dict[type[faults.Fault], str] = {
     faults.Delay: "the oracle has no model of longer round trips",
     faults.Duplicate: "it strikes at random, of which the oracle has no model",
     faults.FinSwallowed: "the oracle has no model of a path that loses FINs alone",
     faults.PmtuBlackhole: "what is drawn is small, so that it would meet nothing",
+    faults.ProxyDown: _OF_PROXY,
     faults.Rate: "the oracle has no model of longer round trips",
     faults.Reorder: "it strikes at random, of which the oracle has no model",
     faults.StopsReading: "what is drawn fits into any receive queue, so that it would change nothing",
     faults.SynDrop: "concerns no connection that stands: drawn for those that are being made",
     faults.SynackDrop: "concerns no connection that stands: drawn for those that are being made",
+    faults.ToxicBandwidth: _OF_PROXY,
+    faults.ToxicLatency: _OF_PROXY,
+    faults.ToxicLimitData: _OF_PROXY,
+    faults.ToxicResetPeer: _OF_PROXY,
+    faults.ToxicSlicer: _OF_PROXY,
+    faults.ToxicSlowClose: _OF_PROXY,
+    faults.ToxicTimeout: _OF_PROXY,
 }
 """Faults that are not drawn for connections that stand, and why."""
 

@@ -11,6 +11,7 @@ from harness.faults import (
     FirewallFlush,
     FirewallIdle,
     LinkDown,
+    PeerReboot,
     Route,
     RstInjected,
 )
@@ -65,14 +66,32 @@ def fills(scenario: Scenario, side: Side) -> bool:
 
 def refuse_uncovered(scenario: Scenario) -> None:
     """Raise Unpredictable, with the reason, where no model covers what the scenario puts together."""
-    if scenario.topology.proxy is not None:
-        raise Unpredictable("a proxy answers for the other end")
+    if scenario.topology.kind == "proxied":
+        _refuse_what_passes_a_proxy(scenario)
     _refuse_talk_at_once(scenario)
     _refuse_two_clocks(scenario)
     _refuse_small_segments(scenario)
     _refuse_first_word(scenario)
     _refuse_lost_rst(scenario)
     _refuse_half_closed(scenario)
+
+
+def _refuse_what_passes_a_proxy(scenario: Scenario) -> None:
+    """Raise Unpredictable unless the client is idle, and all that happens is done by or to the proxy, its TCP peer.
+
+    The proxy's own keepalive, where it has it on, is answered and changes nothing for the client.
+    """
+    where = layout(scenario.topology)
+    if scenario.expect.side != "client" or scenario.state != "established" or scenario.client.heartbeat is not None:
+        raise Unpredictable("a proxy answers for the other end")
+    if any(end.writes_at_s or end.shuts_at_s is not None for end in (scenario.client, scenario.server)):
+        raise Unpredictable("a proxy passes on what is written, in its own time")
+    for fault in scenario.faults:
+        reboots = isinstance(fault, PeerReboot) and fault.on == where.proxy
+        if not (reboots or fault.proxy_must(where)) or any(e.unknown for e in fault.effects(where, "client")):
+            raise Unpredictable("a proxy answers for the other end")
+    if not scenario.faults:
+        raise Unpredictable("a proxy answers for the other end")
 
 
 def _refuse_talk_at_once(scenario: Scenario) -> None:

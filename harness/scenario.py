@@ -163,9 +163,8 @@ def check(scenario: Scenario, source: str) -> None:
 
 
 def _problems(scenario: Scenario) -> Iterator[Misplaced]:
-    if scenario.topology.proxy is not None and scenario.topology.kind != "routed":
-        yield Misplaced("topology.kind", scenario.topology.kind, '"routed" with a proxy, which stands on the router')
-        return
+    if scenario.topology.proxy is not None and scenario.topology.kind != "proxied":
+        yield Misplaced("topology.proxy", scenario.topology.proxy, 'no such key but with kind = "proxied"')
     where = layout(scenario.topology)
     for index, fault in enumerate(scenario.faults):
         for problem in (*fault.mistimed(), *fault.misplaced(where)):
@@ -289,8 +288,16 @@ def _host_problems(scenario: Scenario) -> Iterator[Misplaced]:
 
 def _program_problems(scenario: Scenario) -> Iterator[Misplaced]:
     """A fault of a program needs one that is there, and that runs when it is to write."""
-    renewed = {fault.on: fault.at_s for fault in scenario.faults if isinstance(fault, NEW_HOSTS)}
+    renewed: dict[str, float] = {fault.on: fault.at_s for fault in scenario.faults if isinstance(fault, NEW_HOSTS)}
+    where = layout(scenario.topology)
     for index, fault in enumerate(scenario.faults):
+        if (
+            fault.proxy_must(where)
+            and where.proxy is not None
+            and fault.at_s >= renewed.get(where.proxy, fault.at_s + 1)
+        ):
+            expected = f"a time before {renewed[where.proxy]:g}, when the proxy's host comes back without a proxy"
+            yield Misplaced(f"faults[{index}].at_s", fault.at_s, expected)
         for side in fault.processes():
             if fault.at_s >= renewed.get(side, fault.at_s + 1):
                 expected = f"a time before {renewed[side]:g}, when the {side} becomes a host that runs no program"
@@ -332,6 +339,12 @@ def _quarrels(where: Layout, one: tuple[int, AnyFault], two: tuple[int, AnyFault
         if len(pick_ups) > 1:
             expected = f"one that takes up unknown flows as fault {other_index} ({earlier.kind}) does on that host"
             yield Misplaced(f"faults[{index}].kind", fault.kind, expected)
+        needs = {earlier.proxy_must(where), fault.proxy_must(where)}
+        if needs == {"exist", "answer"} and _at_once(earlier, fault):
+            expected = (
+                f"a time at which fault {other_index} ({earlier.kind}) is over: the proxy must answer to heal one"
+            )
+            yield Misplaced(f"faults[{index}].at_s", fault.at_s, expected)
         common = sorted(fault.touches(where) & earlier.touches(where))
         if common and _at_once(earlier, fault):
             host, thing = common[0]

@@ -129,7 +129,7 @@ def _as_mapping(suite: Suite, cell: Cell) -> dict[str, Any]:
     raw.setdefault("client", {}).setdefault("command", {})["load"] = cell.load
     raw["faults"] = list(_FAULTS[cell.fault])
     if cell.fault == "proxied":
-        raw["topology"] = {**raw.get("topology", {}), "proxy": "relay"}
+        raw["topology"] = {**raw.get("topology", {}), "kind": "proxied", "proxy": "relay"}
     origin = "armed" if cell.fault == "firewall" else "fault"
     expect: dict[str, Any] = {"bound_s": cell.bound_s, "source": cell.source, "outcome": "never", "origin": origin}
     if cell.documented_s is not None:

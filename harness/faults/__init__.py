@@ -17,6 +17,16 @@ from harness.faults.process import ProcessFreeze, ProcessKill, StopsReading
 from harness.faults.quality import Delay, Duplicate, Loss, Rate, Reorder
 from harness.faults.route import Route
 from harness.faults.segment import FinSwallowed, RstInjected, SynackDrop, SynDrop
+from harness.faults.toxiproxy import (
+    ProxyDown,
+    ToxicBandwidth,
+    ToxicLatency,
+    ToxicLimitData,
+    ToxicResetPeer,
+    ToxicSlicer,
+    ToxicSlowClose,
+    ToxicTimeout,
+)
 
 AnyFault = (
     AddressRemoved
@@ -38,6 +48,7 @@ AnyFault = (
     | PmtuBlackhole
     | ProcessFreeze
     | ProcessKill
+    | ProxyDown
     | Rate
     | Reorder
     | Route
@@ -45,6 +56,13 @@ AnyFault = (
     | StopsReading
     | SynDrop
     | SynackDrop
+    | ToxicBandwidth
+    | ToxicLatency
+    | ToxicLimitData
+    | ToxicResetPeer
+    | ToxicSlicer
+    | ToxicSlowClose
+    | ToxicTimeout
 )
 
 __all__ = [
@@ -71,6 +89,7 @@ __all__ = [
     "PmtuBlackhole",
     "ProcessFreeze",
     "ProcessKill",
+    "ProxyDown",
     "Rate",
     "Reorder",
     "Route",
@@ -78,4 +97,11 @@ __all__ = [
     "StopsReading",
     "SynDrop",
     "SynackDrop",
+    "ToxicBandwidth",
+    "ToxicLatency",
+    "ToxicLimitData",
+    "ToxicResetPeer",
+    "ToxicSlicer",
+    "ToxicSlowClose",
+    "ToxicTimeout",
 ]

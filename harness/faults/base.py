@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 import msgspec
 
 from harness.errors import MISSING
-from harness.lab.topology import HostSpec, Interface, Layout, Side
+from harness.lab.topology import SIDES, HostSpec, Interface, Layout, ProgramHost, Side
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
@@ -51,8 +51,6 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     every_s: Duration | None = None
     times: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
 
-    standing: ClassVar[bool] = False
-    """In place before the connection is made, such as a firewall; `at_s` and `for_s` do not apply."""
     lasting: ClassVar[bool] = False
     """Done in a moment and never undone, such as a reboot; `for_s` does not apply."""
 
@@ -60,6 +58,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def kind(self) -> str:
         """The name used in scenario files."""
         return str(self.__struct_config__.tag)
+
+    @property
+    def standing(self) -> bool:
+        """In place before the connection is made, such as a firewall; `at_s` and `for_s` do not apply."""
+        return False
 
     @property
     def until_s(self) -> float | None:
@@ -114,6 +117,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """The sides whose program must be a process of its own, because the fault acts on it."""
         return frozenset()
 
+    def proxy_must(self, layout: Layout) -> Literal["exist", "answer"] | None:
+        """Whether it acts on the program of the topology's proxy, which must be there, or even take orders."""
+        return None
+
     def inject(self, lab: Lab) -> AbstractContextManager[Callable[[], Evidence]]:
         """Bite on entry, heal on exit; yields a function that gathers the evidence so far.
 
@@ -131,6 +138,12 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def unknown_host(key: str, name: str, layout: Layout) -> Misplaced:
     """The complaint about a host that the topology does not have."""
     return Misplaced(key, name, f"a host of this topology ({', '.join(layout.host_names)})")
+
+
+def unproxied(on: str, layout: Layout) -> Iterator[Misplaced]:
+    """What is wrong with naming the proxy's host where there is none."""
+    if on not in layout.host_names:
+        yield Misplaced("on", on, f'{" or ".join(SIDES)}: only topology "proxied" has a proxy')
 
 
 def unknown_interface(on: str, toward: str | None, layout: Layout) -> Iterator[Misplaced]:
@@ -168,8 +181,8 @@ def faces(layout: Layout, host: str, neighbour: str) -> Side:
     return "server" if layout.host_names.index(neighbour) > layout.host_names.index(host) else "client"
 
 
-def other(side: Side) -> Side:
-    """The opposite end of the connection."""
+def other(side: ProgramHost) -> Side:
+    """The opposite end of the connection; of the proxy's two ends the client."""
     return "server" if side == "client" else "client"
 
 

@@ -47,7 +47,9 @@ class FirewallIdle(Fault, frozen=True, kw_only=True, tag="firewall-idle"):
     preset: PresetName | None = None
     on: str = "router"
 
-    standing: ClassVar[bool] = True
+    @property
+    def standing(self) -> bool:
+        return True
 
     @property
     def limit_s(self) -> int:

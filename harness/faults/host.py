@@ -13,9 +13,9 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.errors import FaultError
-from harness.faults.base import PROGRAM, Evidence, Fault, Misplaced, count
+from harness.faults.base import PROGRAM, Evidence, Fault, Misplaced, count, unproxied
 from harness.faults.link import CARRIER_SETTLES_S
-from harness.lab.topology import Layout, Side
+from harness.lab.topology import Layout, ProgramHost, Side
 from harness.oracle.effects import Effect, Mechanism
 
 if TYPE_CHECKING:
@@ -29,15 +29,17 @@ _SECOND_MACHINE = 0x80
 class PeerReboot(Fault, frozen=True, kw_only=True, tag="peer-reboot"):
     """The host comes back with the same addresses and no memory; neither FIN nor RST leaves it as it goes.
 
-    A fresh namespace takes over the interface, with its MAC; the old one keeps the sockets and has no way out.
+    It is that of a side, or of the proxy. A fresh namespace takes over its links, with their MACs; the old one keeps
+    the sockets and has no way out.
     Evidence: the namespace's identity before and after.
     """
 
-    on: Side = "server"
+    on: ProgramHost = "server"
 
     lasting: ClassVar[bool] = True
 
     def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+        yield from unproxied(self.on, layout)
         if self.for_s is not None:
             yield Misplaced("for_s", self.for_s, "no such key: a reboot cannot be undone")
 

@@ -1,4 +1,4 @@
-"""Faults of the program at one end, while its host goes on: killed, frozen, or no longer reading.
+"""Faults of the program at one end or of the proxy, while its host goes on: killed, frozen, or no longer reading.
 
 They look alike from afar and end differently: a killed program's kernel says FIN at once, or RST where data was still
 unread; a frozen program's kernel goes on answering probes for ever, and so does that of one that does not read.
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.errors import FaultError
-from harness.faults.base import PROGRAM, Evidence, Fault, Misplaced, count
-from harness.lab.topology import Layout, Side
+from harness.faults.base import PROGRAM, Evidence, Fault, Misplaced, count, unproxied
+from harness.lab.topology import SIDES, Layout, ProgramHost, Side
 from harness.oracle.effects import Effect
 from harness.subjects.endpoint import NOT_READING, READING
 
@@ -28,23 +28,27 @@ OBEDIENCE_S = 2.0
 
 
 class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
-    """SIGKILL to the side's program; its kernel closes the connection. Evidence: the wait status.
+    """SIGKILL to the program of a side, or the proxy; its kernel closes the connection. Evidence: the wait status.
 
     `unread`: the program has not read all that has come, so that its kernel says RST instead of FIN (RFC 1122 section
     4.2.2.13; net/ipv4/tcp.c:__tcp_close). Evidence then: also the octets in its receive queue just before.
     """
 
-    on: Side = "server"
+    on: ProgramHost = "server"
     unread: bool = False
 
     lasting: ClassVar[bool] = True
 
     def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+        yield from unproxied(self.on, layout)
         if self.for_s is not None:
             yield Misplaced("for_s", self.for_s, "no such key: a killed process stays dead")
 
     def processes(self) -> frozenset[Side]:
-        return frozenset({self.on})
+        return frozenset(side for side in SIDES if side == self.on)
+
+    def proxy_must(self, layout: Layout) -> Literal["exist", "answer"] | None:
+        return "exist" if self.on == layout.proxy else None
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
@@ -73,15 +77,18 @@ class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
 
 
 class ProcessFreeze(Fault, frozen=True, kw_only=True, tag="process-freeze"):
-    """SIGSTOP to the side's program, SIGCONT when it heals. Evidence: state T in /proc/PID/stat."""
+    """SIGSTOP to the program of a side, or the proxy, SIGCONT when it heals. Evidence: state T in /proc/PID/stat."""
 
-    on: Side = "server"
+    on: ProgramHost = "server"
 
     def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
-        return iter(())
+        return unproxied(self.on, layout)
 
     def processes(self) -> frozenset[Side]:
-        return frozenset({self.on})
+        return frozenset(side for side in SIDES if side == self.on)
+
+    def proxy_must(self, layout: Layout) -> Literal["exist", "answer"] | None:
+        return "exist" if self.on == layout.proxy else None
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})

@@ -38,8 +38,8 @@ class _Quality(Fault, frozen=True, kw_only=True):
     direction: Direction = "both"
 
     def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
-        if not layout.middle:
-            yield Misplaced("kind", self.kind, "a topology with a host in the middle, whose queue is used")
+        if not layout.middle or not layout.is_whole:
+            yield Misplaced("kind", self.kind, "a topology with a host in the middle that passes segments on")
 
     def places(self, layout: Layout) -> tuple[tuple[str, str], ...]:
         """(host, device) pairs whose egress is impaired."""

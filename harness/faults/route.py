@@ -103,9 +103,13 @@ class Route(Fault, frozen=True, kw_only=True, tag="route"):
 def address_seen(layout: Layout, host: str, side: Side) -> str:
     """The address that stands for `side` in packets that `host` routes to it.
 
-    Beyond a host that translates addresses that is the translator's own, not the client's.
+    Beyond a host that translates addresses that is the translator's own, not the client's; beyond a proxy that host's.
     """
     names = layout.host_names
+    if layout.proxy not in (None, host) and host != side:
+        address = layout.host(layout.proxy).facing("server" if host == "server" else "client").address
+        assert address is not None
+        return address
     for index, spec in enumerate(layout.hosts):
         if side == "client" and spec.translates and names.index(host) > index:
             interface = spec.interface_toward(names[index + 1])

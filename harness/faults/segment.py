@@ -59,7 +59,7 @@ class RstInjected(Fault, frozen=True, kw_only=True, tag="rst-injected"):
     def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
         if self.for_s is not None:
             yield Misplaced("for_s", self.for_s, "no such key: a segment that was sent cannot be taken back")
-        if not layout.middle:
+        if not layout.middle or not layout.is_whole:
             yield Misplaced("kind", self.kind, "a topology with a third party: a switch, router or firewall")
 
     def hosts(self, layout: Layout) -> frozenset[str]:
@@ -252,10 +252,10 @@ class SynackDrop(_Unconnectable, frozen=True, kw_only=True, tag="synack-drop"):
 
 
 def _attempt(lab: Lab) -> None:
-    """Send one SYN from client to server, to a listener of our own, and forget about it."""
+    """Send one SYN from client to server or its proxy, to a listener of our own, and forget about it."""
     family = FAMILIES[lab.layout.family]
-    address = lab.layout.address("server")
-    with lab.host("server").socket(family) as listener, lab.host("client").socket(family) as caller:
+    address = lab.layout.entrance
+    with lab.host(lab.layout.proxy or "server").socket(family) as listener, lab.host("client").socket(family) as caller:
         listener.bind((address, 0))
         listener.listen()
         caller.settimeout(0)

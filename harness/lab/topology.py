@@ -1,12 +1,13 @@
 """Topologies as plain data: which hosts, interfaces, addresses and routes a scenario's network has.
 
-Five shapes, each with an IPv4 and an IPv6 face; the access link of a host is named after the host:
+Six shapes, each with an IPv4 and an IPv6 face; the access link of a host is named after the host:
 
     direct     client ── server
     switched   client ── switch ── server                      (one subnet, a learning bridge)
     routed     client ── router ── server                      (two subnets, forwarding; the place of firewalls)
     nat        client ── router ── server                      (the server sees the router's address, not the client's)
     firewalls  client ── firewall-a ── firewall-b ── server    (three subnets, two hosts that forward)
+    proxied    client ── proxy ── server                       (two subnets, no forwarding: a TCP proxy in between)
 
 The router of `nat` and both firewalls track connections from the start, so they know one that a fault finds.
 
@@ -20,10 +21,13 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["direct", "switched", "routed", "nat", "firewalls"]
+Kind = Literal["direct", "switched", "routed", "nat", "firewalls", "proxied"]
+Proxy = Literal["toxiproxy", "relay"]
 Family = Literal["ipv4", "ipv6"]
 Side = Literal["client", "server"]
 SIDES: tuple[Side, Side] = ("client", "server")
+ProgramHost = Literal["client", "server", "proxy"]
+"""The hosts on which a scenario's own programs run; the last one is of `proxied` alone."""
 
 MIDDLE: dict[Kind, tuple[str, ...]] = {
     "direct": (),
@@ -31,6 +35,7 @@ MIDDLE: dict[Kind, tuple[str, ...]] = {
     "routed": ("router",),
     "nat": ("router",),
     "firewalls": ("firewall-a", "firewall-b"),
+    "proxied": ("proxy",),
 }
 """The hosts in the middle of each topology, from client to server, where packets are dropped in transit."""
 _SUBNETS: dict[Kind, tuple[int, ...]] = {
@@ -39,6 +44,7 @@ _SUBNETS: dict[Kind, tuple[int, ...]] = {
     "routed": (1, 2),
     "nat": (1, 2),
     "firewalls": (1, 3, 2),
+    "proxied": (1, 2),
 }
 """The subnet of each link, from client to server."""
 _MIDDLE_NUMBER = 254
@@ -48,13 +54,14 @@ _MIDDLE_NUMBER = 254
 class Topology(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a scenario asks for; `layout` turns it into interfaces and addresses.
 
-    `proxy`: on the router of `routed` a TCP proxy stands in place of forwarding, and the client connects to that:
-    "relay" passes on what comes, and no more.
+    `proxy`: of `proxied` alone, the program that takes the client's connections and makes one of its own for each:
+    "toxiproxy" (what is left out means that) is a toxiproxy-server, whose toxics are faults; "relay" is the harness's
+    own, needs nothing, and passes on what comes, and no more.
     """
 
     kind: Kind = "routed"
     family: Family = "ipv4"
-    proxy: Literal["relay"] | None = None
+    proxy: Proxy | None = None
 
 
 class Interface(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,10 +107,17 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     """(host, address, MAC) of each neighbour on a shared subnet, to be pinned."""
     proxy: str | None = None
     """The host on which a proxy takes the client's connections, or None."""
+    proxied_by: Proxy | None = None
+    """What that proxy is, or None."""
 
     @property
     def host_names(self) -> tuple[str, ...]:
         return tuple(host.name for host in self.hosts)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether IP packets pass from end to end; a proxy has a connection of its own with either end instead."""
+        return self.proxy is None
 
     @property
     def middle(self) -> tuple[str, ...]:
@@ -147,8 +161,9 @@ def layout(topology: Topology) -> Layout:
     """Resolve a topology into hosts, interfaces, addresses, routes and neighbours."""
     names = ("client", *MIDDLE[topology.kind], "server")
     hosts = tuple(_host(topology, names, position) for position in range(len(names)))
-    proxy = MIDDLE[topology.kind][0] if topology.proxy else None
-    return Layout(family=topology.family, hosts=hosts, neighbours=_neighbours(hosts), proxy=proxy)
+    by: Proxy | None = (topology.proxy or "toxiproxy") if topology.kind == "proxied" else None
+    proxy = MIDDLE["proxied"][0] if by else None
+    return Layout(family=topology.family, hosts=hosts, neighbours=_neighbours(hosts), proxy=proxy, proxied_by=by)
 
 
 def _host(topology: Topology, names: tuple[str, ...], position: int) -> HostSpec:
@@ -176,7 +191,7 @@ def _host(topology: Topology, names: tuple[str, ...], position: int) -> HostSpec
         name=name,
         interfaces=tuple(interfaces),
         gateway=_gateway(topology, names, position),
-        forwards=not is_end and not bridges and topology.proxy is None,
+        forwards=not is_end and not bridges and topology.kind != "proxied",
         bridges=bridges,
         tracks=translates or (topology.kind == "firewalls" and not is_end),
         translates=translates,
@@ -194,7 +209,7 @@ def _gateway(topology: Topology, names: tuple[str, ...], position: int) -> str |
     """The next host toward what is not on the host's own subnets, or None where there is nothing beyond them."""
     subnets = _SUBNETS[topology.kind]
     own = set(subnets[max(position - 1, 0) : position + 1])
-    if own == set(subnets):
+    if own == set(subnets) or topology.kind == "proxied":
         return None
     following = position + 1 if position == 0 or (position + 2 < len(names)) else position - 1
     return _subnet(topology.family, subnets[min(position, following)], _number(names, following))[0]

@@ -113,9 +113,17 @@ def _open(
 
 
 def _start_proxy(lab: Lab) -> None:
-    """Where the topology has a proxy, start it and wait until it listens. Raises SubjectError."""
+    """Where the topology has a proxy, start it and wait until it listens.
+
+    Raises SubjectError, and CapabilityError where there is none.
+    """
     where = lab.layout
     if where.proxy is None:
+        return
+    if where.proxied_by == "toxiproxy":
+        from harness.lab import toxiproxy
+
+        toxiproxy.start(lab)
         return
     script = str(Path(relay.__file__))
     addresses = [where.entrance, where.address("server"), str(tcp.PORT)]

@@ -50,7 +50,7 @@ def waits(bench: Workbench, link: Link, within_s: float = 2.0) -> bool:
     return link._connection.echoed
 
 
-def lies_unread(bench: Workbench, side: Side) -> bool:
+def lies_unread(bench: Workbench, side: str) -> bool:
     """Whether, before long, data lies unread on a host."""
     deadline = time.monotonic() + 2
     while not bench.host(side).unread() and time.monotonic() < deadline:

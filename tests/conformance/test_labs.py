@@ -114,6 +114,18 @@ def test_endpoints_reach_each_other(lab: Lab, caller: Side) -> None:
     assert _call(lab, caller) == AT_ONCE
 
 
+@pytest.mark.parametrize("caller", SIDES)
+def test_nothing_passes_the_host_of_a_proxy(implementation: Implementation, family: Family, caller: Side) -> None:
+    """An end reaches the proxy's host, and has no way to what is behind it."""
+    with implementation.make(Topology(kind="proxied", family=family)) as lab:
+        assert not lab.layout.is_whole
+        assert _call(lab, caller) == AT_ONCE
+        with lab.host(caller).socket(FAMILIES[family]) as lost:
+            lost.settimeout(PATIENCE_S)
+            with pytest.raises(OSError, match="Network is unreachable"):
+                lost.connect((lab.layout.address(SIDES[1 - SIDES.index(caller)]), 7001))
+
+
 def test_hosts_are_apart(lab: Lab) -> None:
     """Each host has its own namespace and its own sysctls."""
     identities = [lab.host(name).identity for name in lab.layout.host_names]
@@ -126,13 +138,14 @@ def test_hosts_are_apart(lab: Lab) -> None:
 def test_labs_do_not_meet(implementation: Implementation, topology: Topology) -> None:
     """Two labs with the same addresses exist side by side and do not reach each other."""
     with implementation.make(topology) as one, implementation.make(topology) as other:
-        with one.host("server").socket(FAMILIES[topology.family]) as listener:
-            listener.bind((one.layout.address("server"), 7001))
+        called, address = _far(one, "client")
+        with called.socket(FAMILIES[topology.family]) as listener:
+            listener.bind((address, 7001))
             listener.listen()
             with other.host("client").socket(FAMILIES[topology.family]) as caller:
                 caller.settimeout(PATIENCE_S)
                 with pytest.raises(ConnectionRefusedError):
-                    caller.connect((one.layout.address("server"), 7001))
+                    caller.connect((address, 7001))
         assert _call(one, "client") == _call(other, "client") == AT_ONCE
 
 
@@ -154,15 +167,14 @@ def test_reboot_keeps_address_and_mac(lab: Lab, side: Side) -> None:
 @pytest.mark.parametrize("rebooted", SIDES)
 def test_reboot_says_neither_fin_nor_rst(lab: Lab, rebooted: Side) -> None:
     """No FIN and no RST of a connection leaves its host as it reboots, be the socket a program's or the harness's."""
-    witness: Side = SIDES[1 - SIDES.index(rebooted)]
-    address = lab.layout.address(witness)
+    witness, address = _far(lab, rebooted)
     with ExitStack() as stack:
-        listener = stack.enter_context(lab.host(witness).socket(FAMILIES[lab.layout.family]))
+        listener = stack.enter_context(witness.socket(FAMILIES[lab.layout.family]))
         listener.bind((address, 7002))
         listener.listen()
         listener.settimeout(PATIENCE_S)
-        with lab.host(witness).entered():
-            capture = stack.enter_context(closing(Capture(witness)))
+        with witness.entered():
+            capture = stack.enter_context(closing(Capture(witness.name)))
         ours = stack.enter_context(lab.host(rebooted).socket(FAMILIES[lab.layout.family]))
         ours.connect((address, 7002))
         stack.enter_context(listener.accept()[0])
@@ -171,11 +183,25 @@ def test_reboot_says_neither_fin_nor_rst(lab: Lab, rebooted: Side) -> None:
         lab.reboot(rebooted)
         ours.close()
         # What the old host could have sent would have come before this.
-        assert _call(lab, witness) == AT_ONCE
+        assert _call(lab, rebooted) == AT_ONCE
         seen = [parse(frame.data) for frame in capture.read() if frame.way == "in"]
     flags = ["".join(sorted(s.flags)) for s in seen if isinstance(s, Segment) and 7002 in (s.sport, s.dport)]
     assert flags.count("S") == 2
     assert not [f for f in flags if "F" in f or "R" in f]
+
+
+def test_the_host_of_a_proxy_reboots(implementation: Implementation, family: Family) -> None:
+    """One in the middle, with two links, comes back as an end does."""
+    with implementation.make(Topology(kind="proxied", family=family)) as lab:
+        assert lab.layout.proxy is not None
+        host = lab.host(lab.layout.proxy)
+        doomed = host.start("doomed", _SLEEPER)
+        before, identity = _configuration(host), host.identity
+        lab.reboot(host.name)
+        assert host.identity != identity
+        assert _configuration(host) == before
+        assert doomed.poll() == -9
+        assert _call(lab, "client") == _call(lab, "server") == AT_ONCE
 
 
 def test_reboot_ends_programs(lab: Lab) -> None:
@@ -230,7 +256,7 @@ def test_interface_down_and_up_again(lab: Lab) -> None:
             before = _configuration(host)
             with host.interface_down(interface.name) as flags:
                 assert "UP" not in flags()
-                assert not _reaches(lab, "client")
+                assert [_reaches(lab, side) for side in SIDES].count(False) == (2 if lab.layout.is_whole else 1)
             _await_operation(lab)
             assert _configuration(host) == before
             assert _call(lab, "client") == _call(lab, "server") == AT_ONCE
@@ -384,16 +410,26 @@ class Call(NamedTuple):
 AT_ONCE = Call(b"hello", 0)
 
 
-def _call(lab: Lab, caller: Side, timeout_s: float = PATIENCE_S) -> Call:
-    """Send "hello" from a side to the other over a new connection. Raises OSError."""
+def _far(lab: Lab, caller: Side) -> tuple[Host, str]:
+    """The host with the address to which a side's packets can get: the other end, or the host of a proxy."""
     called: Side = SIDES[1 - SIDES.index(caller)]
+    if lab.layout.proxy is None:
+        return lab.host(called), lab.layout.address(called)
+    address = lab.layout.host(lab.layout.proxy).facing(caller).address
+    assert address is not None
+    return lab.host(lab.layout.proxy), address
+
+
+def _call(lab: Lab, caller: Side, timeout_s: float = PATIENCE_S) -> Call:
+    """Send "hello" from a side as far as it gets over a new connection. Raises OSError."""
+    called, address = _far(lab, caller)
     family = FAMILIES[lab.layout.family]
-    with lab.host(called).socket(family) as listener, lab.host(caller).socket(family) as connection:
-        listener.bind((lab.layout.address(called), 0))
+    with called.socket(family) as listener, lab.host(caller).socket(family) as connection:
+        listener.bind((address, 0))
         listener.listen()
         listener.settimeout(PATIENCE_S)
         connection.settimeout(timeout_s)
-        connection.connect((lab.layout.address(called), listener.getsockname()[1]))
+        connection.connect((address, listener.getsockname()[1]))
         with listener.accept()[0] as accepted:
             accepted.settimeout(PATIENCE_S)
             connection.sendall(b"hello")
@@ -405,7 +441,7 @@ def _call(lab: Lab, caller: Side, timeout_s: float = PATIENCE_S) -> Call:
 
 
 def _reaches(lab: Lab, caller: Side) -> bool:
-    """Whether a side reaches the other within the time that takes a hundred times over."""
+    """Whether a side gets as far as it can within the time that takes a hundred times over."""
     try:
         return _call(lab, caller, timeout_s=0.05).reply == b"hello"
     except OSError:

@@ -133,11 +133,11 @@ REFUSED = {
     ),
     "bad-enum": (
         'topology.kind = "ring"',
-        "topology.kind: expected one of: direct, firewalls, nat, routed, switched, found 'ring'",
+        "topology.kind: expected one of: direct, firewalls, nat, proxied, routed, switched, found 'ring'",
     ),
     "nearly-an-enum": (
         'topology.kind = "rooted"',
-        "topology.kind: expected one of: direct, firewalls, nat, routed, switched (did you mean routed?), found",
+        "topology.kind: expected one of: direct, firewalls, nat, proxied, routed, switched (did you mean routed?), found",
     ),
     "command-without-words": (
         "client.command.argv = []",

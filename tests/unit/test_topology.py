@@ -23,6 +23,7 @@ BETWEEN: dict[str, tuple[str, ...]] = {
     "routed": ("router",),
     "nat": ("router",),
     "firewalls": ("firewall-a", "firewall-b"),
+    "proxied": ("proxy",),
 }
 
 
@@ -101,9 +102,11 @@ def test_endpoints_share_a_subnet_unless_a_router_is_between_them(topology: Topo
     client, server = (ip_interface(_addresses(where)[side][0]) for side in SIDES)
     if topology.kind in ("direct", "switched"):
         assert client.network == server.network
+    else:
+        assert client.network != server.network
+    if topology.kind in ("direct", "switched", "proxied"):
         assert [where.host(side).gateway for side in SIDES] == [None, None]
         return
-    assert client.network != server.network
     for side, subnet in zip(SIDES, (client.network, server.network), strict=True):
         end = where.host(side)
         (link,) = end.interfaces
@@ -119,7 +122,8 @@ def test_gateways_lead_from_end_to_end(topology: Topology) -> None:
     """From either endpoint the way to the other's subnet goes on, host by host, and never back."""
     where = layout(topology)
     owners = {i.address: host.name for host in where.hosts for i in host.interfaces if i.address}
-    for side, far in (SIDES, SIDES[::-1]):
+    assert where.is_whole == (topology.kind != "proxied")
+    for side, far in (SIDES, SIDES[::-1]) if where.is_whole else ():
         goal, passed = ip_address(where.address(far)), [str(side)]
         while not any(goal in ip_interface(text).network for text in _addresses(where)[passed[-1]]):
             gateway = where.host(passed[-1]).gateway
@@ -137,7 +141,7 @@ def test_the_middle_forwards_or_bridges_and_endpoints_do_neither(topology: Topol
     for host in where.hosts:
         between = host.name in where.middle
         assert host.bridges == (host.name == "switch")
-        assert host.forwards == (between and not host.bridges)
+        assert host.forwards == (between and not host.bridges and where.is_whole)
         assert host.tracks == (between and topology.kind in ("nat", "firewalls"))
         assert host.translates == (between and topology.kind == "nat")
     if topology.kind == "switched":
@@ -171,6 +175,18 @@ def test_an_endpoints_address_is_that_of_its_only_interface(topology: Topology) 
     for side in SIDES:
         (interface,) = where.host(side).interfaces
         assert where.address(side) == interface.address
+
+
+@every_topology
+def test_the_client_connects_to_the_server_or_to_its_proxy(topology: Topology) -> None:
+    """Whatever it is that takes the connection, on a subnet of the client's own where it is a proxy."""
+    where = layout(topology)
+    if topology.kind != "proxied":
+        assert (where.proxy, where.proxied_by, where.entrance) == (None, None, where.address("server"))
+        return
+    assert (where.proxy, where.proxied_by) == ("proxy", "toxiproxy")
+    assert where.entrance == where.host("proxy").facing("client").address != where.address("server")
+    assert layout(Topology(kind="proxied", proxy="relay")).proxied_by == "relay"
 
 
 def test_a_host_that_is_not_there_is_a_key_error() -> None:

@@ -1,0 +1,338 @@
+"""Toxics: what a toxiproxy-server between client and server does to the data that it passes on; and that it is down.
+
+A toxic meets data and the end of the stream, never TCP itself: the kernel of the proxy's host goes on answering probes
+and acknowledging what is sent. What its source does (toxiproxy 2.12) is said with each. Where it is random it cannot be
+seeded: the server takes a seed and does not use it (cmd/server/server.go), so toxicity is always 1, and jitter and
+variation are left at 0 unless asked for.
+
+Evidence: the toxic as the server describes it, and counters on the proxy's host of the segments with data (PSH) that
+came to it, of the ends (FIN, RST) that came, and of those that left on the other side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import msgspec
+
+from harness.errors import FaultError
+from harness.faults.base import Evidence, Fault, Misplaced, count, other
+from harness.lab.topology import SIDES, Layout, Side
+from harness.oracle.effects import Effect
+
+if TYPE_CHECKING:
+    from harness.lab.host import Host, Lab
+
+Stream = Literal["downstream", "upstream"]
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+Octets = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
+_FIN, _RST, _PSH = 0x01, 0x04, 0x08
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """Segments since the toxic was put in, on the proxy's host: with data in and out, with an end in and out."""
+
+    data: int
+    passed: int
+    ends: int
+    closed: int
+
+
+class _OfProxy(Fault, frozen=True, kw_only=True):
+    """A fault that the proxy itself is told to be."""
+
+    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+        if layout.proxied_by != "toxiproxy":
+            yield Misplaced("kind", self.kind, 'a topology with a toxiproxy: kind = "proxied"')
+
+    def hosts(self, layout: Layout) -> frozenset[str]:
+        return frozenset() if layout.proxy is None else frozenset({layout.proxy})
+
+    def proxy_must(self, layout: Layout) -> Literal["exist", "answer"] | None:
+        return "answer"
+
+
+class _Toxic(_OfProxy, frozen=True, kw_only=True):
+    """`stream`: what it acts on: what goes to the client (downstream) or to the server (upstream).
+
+    `from_start`: it is in place before the connection is made; `at_s` and `for_s` do not apply then.
+    """
+
+    stream: Stream = "downstream"
+    from_start: bool = False
+
+    toxic: ClassVar[str]
+    """Its type, to toxiproxy."""
+
+    @property
+    def standing(self) -> bool:
+        return self.from_start
+
+    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+        yield from super().misplaced(layout)
+        if self.from_start:
+            yield from self._check_standing()
+
+    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
+        return frozenset((host, f"toxic {self._name}") for host in self.hosts(layout))
+
+    def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
+        unknown = "no model covers what a toxic does to data"
+        return (Effect(mechanism="impaired", from_s=self.at_s, until_s=self.until_s, unknown=unknown),)
+
+    @property
+    def _name(self) -> str:
+        return f"{self.toxic}_{self.stream}"
+
+    def attributes(self) -> dict[str, int]:
+        """The toxic's attributes as toxiproxy names them."""
+        raise NotImplementedError
+
+    def bites(self, seen: Seen) -> bool:
+        """Whether it has done something to the connection."""
+        return seen.data > 0
+
+    def random(self) -> bool:
+        """Whether chance decides what it does."""
+        return False
+
+    @contextmanager
+    def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
+        from harness.lab import toxiproxy
+
+        toxiproxy.start(lab)
+        host = _proxy_host(lab)
+        sink: Side = "client" if self.stream == "downstream" else "server"
+        with ExitStack() as stack:
+            count_up = _watched(host, sink, stack)
+            with toxiproxy.calls(host) as library:
+                toxiproxy.proxy(library).add_toxic(
+                    type=self.toxic, name=self._name, stream=self.stream, toxicity=1.0, attributes=self.attributes()
+                )
+            try:
+                yield lambda: self._evidence(host, count_up())
+            finally:
+                with toxiproxy.calls(host) as library:
+                    toxiproxy.proxy(library).destroy_toxic(self._name)
+
+    def _evidence(self, host: Host, seen: Seen) -> Evidence:
+        from harness.lab import toxiproxy
+
+        with toxiproxy.calls(host) as library:
+            found = toxiproxy.proxy(library).get_toxic(self._name)
+        wanted = (self.toxic, self.stream, 1.0, self.attributes())
+        if found is None or (found.type, found.stream, found.toxicity, found.attributes) != wanted:
+            return Evidence(level="none", found=f"the server knows no toxic {self._name} with {self.attributes()}")
+        settings = ", ".join(f"{key} {value}" for key, value in found.attributes.items())
+        met = f"met {count(seen.data, 'segment')} with data and {count(seen.ends, 'end')} of the stream"
+        chance = "; without a seed, which the server does not use" if self.random() else ""
+        return Evidence(
+            level="bit" if self.bites(seen) else "in-place",
+            found=f"toxic {self._name} ({settings}) {met}; {seen.passed} and {seen.closed} left the proxy{chance}",
+        )
+
+
+class ToxicLatency(_Toxic, frozen=True, kw_only=True, tag="toxic-latency"):
+    """Data waits `latency_ms`, more or less by `jitter_ms` at most. The end of the stream does not wait."""
+
+    latency_ms: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+    jitter_ms: Milliseconds = 0
+
+    toxic: ClassVar[str] = "latency"
+
+    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+        yield from super().misplaced(layout)
+        if self.jitter_ms > self.latency_ms:
+            yield Misplaced("jitter_ms", self.jitter_ms, f"latency_ms ({self.latency_ms}) at most: no data is early")
+
+    def attributes(self) -> dict[str, int]:
+        return {"latency": self.latency_ms, "jitter": self.jitter_ms}
+
+    def random(self) -> bool:
+        return self.jitter_ms > 0
+
+
+class ToxicBandwidth(_Toxic, frozen=True, kw_only=True, tag="toxic-bandwidth"):
+    """Data passes at `rate_kb_s` kilobytes a second: octets a millisecond, a write of n octets after n of these."""
+
+    rate_kb_s: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+
+    toxic: ClassVar[str] = "bandwidth"
+
+    def attributes(self) -> dict[str, int]:
+        return {"rate": self.rate_kb_s}
+
+
+class ToxicSlowClose(_Toxic, frozen=True, kw_only=True, tag="toxic-slow-close"):
+    """The end of the stream is passed on `delay_ms` late. Data is not concerned."""
+
+    delay_ms: Milliseconds
+
+    toxic: ClassVar[str] = "slow_close"
+
+    def attributes(self) -> dict[str, int]:
+        return {"delay": self.delay_ms}
+
+    def bites(self, seen: Seen) -> bool:
+        return seen.ends > 0
+
+
+class ToxicTimeout(_Toxic, frozen=True, kw_only=True, tag="toxic-timeout"):
+    """Data is thrown away, and both connections are closed `timeout_ms` after the last that was; with 0 they stay.
+
+    Without any data `timeout_ms` counts from when the toxic was put in, or the connection made. Where it is healed the
+    connections are closed, too: the server does not resume what it has thrown away from.
+    """
+
+    timeout_ms: Milliseconds
+
+    toxic: ClassVar[str] = "timeout"
+
+    def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
+        if self.from_start:
+            return super().effects(layout, observer)
+        frozen = Effect(mechanism="peer-frozen", from_s=self.at_s)
+        ends_s = [self.at_s + self.timeout_ms / 1000] if self.timeout_ms else []
+        ends_s += [] if self.until_s is None else [self.until_s]
+        return (Effect(mechanism="peer-closed", from_s=min(ends_s)),) if ends_s else (frozen,)
+
+    def attributes(self) -> dict[str, int]:
+        return {"timeout": self.timeout_ms}
+
+    def bites(self, seen: Seen) -> bool:
+        return seen.data > 0 or (seen.closed > 0 and not seen.ends)
+
+
+class ToxicResetPeer(_Toxic, frozen=True, kw_only=True, tag="toxic-reset-peer"):
+    """The first data, or the end of the stream, makes the proxy close both connections `timeout_ms` later.
+
+    With RST only where the toxic was there before the connection (`from_start`): the server sets SO_LINGER as it makes
+    a connection, and no more (link.go). One that stood already is closed with FIN. Without data nothing happens.
+    """
+
+    timeout_ms: Milliseconds
+
+    toxic: ClassVar[str] = "reset_peer"
+
+    def attributes(self) -> dict[str, int]:
+        return {"timeout": self.timeout_ms}
+
+    def bites(self, seen: Seen) -> bool:
+        return seen.data > 0 or seen.ends > 0
+
+
+class ToxicSlicer(_Toxic, frozen=True, kw_only=True, tag="toxic-slicer"):
+    """Data is cut into pieces of about `average_bytes`, `delay_us` apart; the size varies by `size_variation_bytes`.
+
+    It halves until a piece is no bigger than both together: what is cut into is of half the average at least.
+    """
+
+    average_bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 30)]
+    size_variation_bytes: Annotated[int, msgspec.Meta(ge=0, le=1 << 30)] = 0
+    delay_us: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 0
+
+    toxic: ClassVar[str] = "slicer"
+
+    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+        yield from super().misplaced(layout)
+        if self.size_variation_bytes >= self.average_bytes:
+            expected = f"less than average_bytes ({self.average_bytes})"
+            yield Misplaced("size_variation_bytes", self.size_variation_bytes, expected)
+
+    def attributes(self) -> dict[str, int]:
+        return {
+            "average_size": self.average_bytes,
+            "size_variation": self.size_variation_bytes,
+            "delay": self.delay_us,
+        }
+
+    def bites(self, seen: Seen) -> bool:
+        return seen.passed > seen.data > 0
+
+    def random(self) -> bool:
+        return self.size_variation_bytes > 0
+
+
+class ToxicLimitData(_Toxic, frozen=True, kw_only=True, tag="toxic-limit-data"):
+    """Both connections are closed when `bytes` octets have passed, of what came after the toxic; the rest is lost."""
+
+    bytes: Octets
+
+    toxic: ClassVar[str] = "limit_data"
+
+    def attributes(self) -> dict[str, int]:
+        return {"bytes": self.bytes}
+
+    def bites(self, seen: Seen) -> bool:
+        return seen.data > 0 and seen.closed > 0 and not seen.ends
+
+
+class ProxyDown(_OfProxy, frozen=True, kw_only=True, tag="proxy-down"):
+    """The proxy is disabled: it closes its connections and listens no more; healed, it listens again.
+
+    Evidence: what the server says of it, and the ends (FIN, RST) that left its host.
+    """
+
+    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
+        return frozenset((host, "listening") for host in self.hosts(layout))
+
+    def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
+        return (Effect(mechanism="peer-closed", from_s=self.at_s),)
+
+    @contextmanager
+    def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
+        from harness.lab import toxiproxy
+
+        host = _proxy_host(lab)
+        with ExitStack() as stack:
+            counters = [_watched(host, sink, stack) for sink in SIDES]
+            with toxiproxy.calls(host) as library:
+                toxiproxy.proxy(library).disable()
+
+            def evidence() -> Evidence:
+                with toxiproxy.calls(host) as library:
+                    found = library.Toxiproxy().get_proxy(toxiproxy.PROXY)
+                ended = sum(counter().closed for counter in counters)
+                level: Literal["none", "in-place", "bit"] = "bit" if ended else "in-place"
+                if found is None or found.enabled:
+                    level = "none"
+                state = "unknown" if found is None else "enabled" if found.enabled else "disabled"
+                return Evidence(level=level, found=f"the proxy is {state}, {count(ended, 'FIN or RST')} left its host")
+
+            try:
+                yield evidence
+            finally:
+                with toxiproxy.calls(host) as library:
+                    toxiproxy.proxy(library).enable()
+
+
+def _proxy_host(lab: Lab) -> Host:
+    if lab.layout.proxied_by != "toxiproxy" or lab.layout.proxy is None:
+        raise FaultError('expected a lab with a toxiproxy (kind = "proxied"), found one without')
+    return lab.host(lab.layout.proxy)
+
+
+def _watched(host: Host, sink: Side, stack: ExitStack) -> Callable[[], Seen]:
+    """Count from now on what comes to the proxy's host on its way to a side, and what it sends there."""
+    arrivals = host.spec.facing(other(sink)).name
+    leaves = {"match": {"op": "==", "left": {"meta": {"key": "oifname"}}, "right": host.spec.facing(sink).name}}
+    came = stack.enter_context(
+        host.ruleset(f"ingress:{arrivals}", {"data": [_with(_PSH)], "end": [_with(_FIN | _RST)]})
+    )
+    left = stack.enter_context(
+        host.ruleset("output", {"data": [[leaves, *_with(_PSH)]], "end": [[leaves, *_with(_FIN | _RST)]]})
+    )
+
+    def read() -> Seen:
+        before, after = came(), left()
+        return Seen(data=before["data"], ends=before["end"], passed=after["data"], closed=after["end"])
+
+    return read
+
+
+def _with(mask: int) -> list[dict[str, Any]]:
+    """TCP segments with one of some flags, counted."""
+    field = {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, mask]}
+    return [{"match": {"op": "!=", "left": field, "right": 0}}, {"counter": None}]
