@@ -64,6 +64,12 @@ def _add_clock(command: argparse.ArgumentParser) -> None:
         help="virtual: in User-Mode Linux guests whose clock jumps, one for each core (default: real)",
     )
     command.add_argument("--kernel", metavar="NAME", help="the guests' kernel, see `harness kernel list`")
+    command.add_argument(
+        "--lab",
+        choices=("netns", "docker"),
+        default="netns",
+        help="what hosts are: network namespaces, or containers of the docker daemon here (default: netns)",
+    )
 
 
 def _add_virtual(add: Callable[..., argparse.ArgumentParser]) -> None:

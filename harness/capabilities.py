@@ -9,18 +9,14 @@ from __future__ import annotations
 import functools
 import os
 import platform
-import pwd
-import shutil
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
 from harness.errors import CapabilityError, HarnessError
-from harness.plan import Clock, MachineFacts
+from harness.plan import Clock, LabKind, MachineFacts
 
 CLOCK_MONOTONIC_COARSE = 6
 
@@ -57,10 +53,11 @@ def clock() -> Clock:
     return "virtual" if name.startswith("time-travel-clock") else "real"
 
 
-def machine() -> MachineFacts:
-    """The kernel that scenarios will run on."""
+def machine(lab: LabKind = "netns") -> MachineFacts:
+    """The kernel that scenarios will run on, and in what kind of lab."""
     found, source = hz()
-    return MachineFacts(kernel=platform.release(), hz=found, hz_source=source, cpus=os.cpu_count() or 1, clock=clock())
+    cpus = os.cpu_count() or 1
+    return MachineFacts(kernel=platform.release(), hz=found, hz_source=source, cpus=cpus, clock=clock(), lab=lab)
 
 
 def survey() -> list[Capability]:
@@ -84,7 +81,7 @@ def survey() -> list[Capability]:
             netem(),
         ]
     virtual = _attempt("virtual time", _virtual_time, "--clock virtual", "", essential=False)
-    return [*results, virtual, docker(), _toxiproxy()]
+    return [*results, virtual, docker(), toxiproxy()]
 
 
 def _cpus() -> str:
@@ -197,15 +194,9 @@ def _virtual_time() -> str:
 
 def docker() -> Capability:
     """Whether a daemon answers where docker's own client would look for it."""
-    where = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-    found, mend = f"a daemon at {where}", ""
-    try:
-        _connect(where)
-    except PermissionError as error:
-        found, mend = f"{error.strerror} at {where}", f"sudo usermod -aG docker {_user()}, then log in again"
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        found, mend = f"{reason} at {where}", "start a docker daemon, or set DOCKER_HOST"
+    from harness.lab import containers
+
+    found, mend = containers.reach()
     return Capability(
         name="docker",
         available=not mend,
@@ -216,33 +207,14 @@ def docker() -> Capability:
     )
 
 
-def _connect(where: str) -> None:
-    """Connect to a docker address, as in DOCKER_HOST. Raises OSError and ValueError."""
-    if where.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(where.removeprefix("unix://"))
-        return
-    address = urlsplit(where)
-    if address.hostname is None:
-        raise ValueError("not an address")
-    with socket.create_connection((address.hostname, address.port or 2375), timeout=2.0):
-        pass
+def toxiproxy() -> Capability:
+    """Whether there is a toxiproxy-server that runs, and the library that speaks to it."""
+    return _attempt("toxiproxy-server", _toxiproxy, "scenarios behind a proxy", "", essential=False)
 
 
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
+def _toxiproxy() -> str:
+    from harness.lab import toxiproxy
 
-
-def _toxiproxy() -> Capability:
-    path = shutil.which("toxiproxy-server")
-    return Capability(
-        name="toxiproxy-server",
-        available=path is not None,
-        found=path or "not on PATH",
-        mend="go install github.com/Shopify/toxiproxy/v2/cmd/server@latest, and name it toxiproxy-server",
-        needed_for="faults made by a proxy; the other scenarios do without",
-        essential=False,
-    )
+    said = toxiproxy.version()
+    toxiproxy.check_library()
+    return f"version {said} at {toxiproxy.server()}, with toxiproxy-python"

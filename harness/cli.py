@@ -20,7 +20,7 @@ from harness.signals import Terminated, told_to_end
 if TYPE_CHECKING:
     from harness import batch
     from harness.judge import Verdict
-    from harness.plan import Plan
+    from harness.plan import MachineFacts, Plan
     from harness.venue.kernel import Kernel
 
 Command = Callable[[argparse.Namespace], int]
@@ -56,17 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + end.signal
 
 
-def _plans(words: Sequence[str], kernel: Kernel | None = None, *, patience_s: int | None = None) -> list[Plan]:
+def _plans(options: argparse.Namespace, kernel: Kernel | None, *, patience_s: int | None = None) -> list[Plan]:
     """The plans of what the words name, without those that surely take longer than `patience_s`."""
-    from harness import capabilities, loader, plan
+    from harness import loader, plan
 
-    if kernel is None:
-        machine = capabilities.machine()
-    else:
-        from harness.venue import uml
-
-        machine = uml.machine(kernel)
-    scenarios = loader.find(words)
+    machine = _machine(options, kernel)
+    scenarios = loader.find(options.words, containers=options.lab == "docker")
     for scenario in scenarios:
         loader.check_claim(scenario)
     if patience_s is None:
@@ -83,11 +78,24 @@ def _plans(words: Sequence[str], kernel: Kernel | None = None, *, patience_s: in
     return fitting
 
 
+def _machine(options: argparse.Namespace, kernel: Kernel | None) -> MachineFacts:
+    """Where scenarios are to run. Raises UsageError."""
+    if kernel is None:
+        from harness import capabilities
+
+        return capabilities.machine(options.lab)
+    if options.lab != "netns":
+        raise UsageError(f"--lab {options.lab}: expected --clock real with it, as containers' time is this machine's")
+    from harness.venue import uml
+
+    return uml.machine(kernel)
+
+
 def _run(options: argparse.Namespace) -> int:
     started = time.monotonic()
     kernel = _kernel_of(options) if options.clock == "virtual" else None
     unasked = not options.words and kernel is None
-    plans = _plans(options.words, kernel, patience_s=PATIENCE_S if unasked else None)
+    plans = _plans(options, kernel, patience_s=PATIENCE_S if unasked else None)
     _check_reports(options)
     out = _out_folder(options.out)
     from harness import batch
@@ -180,7 +188,7 @@ def _list(options: argparse.Namespace) -> int:
     from harness import loader
     from harness.report import text
 
-    text.console(sys.stdout).print(text.listing(loader.find(options.words), loader.abouts()))
+    text.console(sys.stdout).print(text.listing(loader.find(options.words, containers=True), loader.abouts()))
     return 0
 
 
@@ -188,7 +196,7 @@ def _plan(options: argparse.Namespace) -> int:
     from harness.report.prediction import describe_plan
 
     kernel = _kernel_of(options) if options.clock == "virtual" else None
-    print("\n\n".join(describe_plan(plan) for plan in _plans(options.words, kernel)))
+    print("\n\n".join(describe_plan(plan) for plan in _plans(options, kernel)))
     return 0
 
 
@@ -310,14 +318,13 @@ def _fuzz(options: argparse.Namespace) -> int:
 
 
 def _matrix(options: argparse.Namespace) -> int:
-    from harness import batch, capabilities, matrix, plan
+    from harness import batch, matrix, plan
     from harness.report import matrix as report
     from harness.report import text
-    from harness.venue import uml
 
     found = matrix.find(options.words)
     kernel = _kernel_of(options) if options.clock == "virtual" else None
-    machine = capabilities.machine() if kernel is None else uml.machine(kernel)
+    machine = _machine(options, kernel)
     plans = [plan.make(scenario, machine) for scenario in found.scenarios]
     _check_reports(options)
     out = _out_folder(options.out)

@@ -170,12 +170,13 @@ def explanation(raw: object, wanted: type[msgspec.Struct], source: str, technica
 # --- names -------------------------------------------------------------------------------------------
 
 
-def find(words: Sequence[str]) -> list[Scenario]:
+def find(words: Sequence[str], *, containers: bool = False) -> list[Scenario]:
     """The scenarios that names, folders of the catalogue and paths ask for, in order, each once.
 
     A word that begins with "." or "/" or ends in ".toml" is a path; any other is looked up in the catalogue first.
-    No words at all: the whole catalogue but for the suites of libraries, which are found by their names alone. Raises
-    ScenarioError (two scenarios of one name, bad files) and UsageError (nothing found under a word).
+    No words at all: the whole catalogue but for the suites of libraries, which are found by their names alone, and,
+    unless `containers` are to be had, for what needs them. Raises ScenarioError (two scenarios of one name, bad files)
+    and UsageError (nothing found under a word).
     """
     root = catalogue()
     files: dict[Path, str | None] = {}
@@ -197,7 +198,8 @@ def find(words: Sequence[str]) -> list[Scenario]:
         if owner != path:
             expected = f"a name of its own, as {shown(owner)} has that one"
             raise ScenarioError(shown(path), "name", scenario.name, expected)
-        loaded.append(scenario)
+        if words or containers or not scenario.of_containers:
+            loaded.append(scenario)
     return [*loaded, *from_suites.values()]
 
 

@@ -50,17 +50,22 @@ GRACE_NS = 2_000_000_000
 """How long after the last acceptable moment the run goes on watching, so that "late" can be told from "never"."""
 
 Clock = Literal["real", "virtual"]
+LabKind = Literal["netns", "docker"]
 FORMAT = 1
 
 
 class MachineFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a prediction needs to know of the kernel that will run the scenario, and where each fact came from."""
+    """What a prediction needs to know of the kernel that will run the scenario, and where each fact came from.
+
+    `lab`: what its hosts are: network namespaces, or containers of the docker daemon here.
+    """
 
     kernel: str
     hz: int
     hz_source: str
     cpus: int
     clock: Clock = "real"
+    lab: LabKind = "netns"
 
     @property
     def oracle(self) -> Machine:
@@ -158,6 +163,7 @@ def lasts_longer(scenario: Scenario, machine: MachineFacts, limit_ns: int) -> bo
 
 def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
     scenario = checked(scenario, f"scenario {scenario.name or '<unnamed>'}")
+    _check_lab(scenario, machine)
     side = scenario.expect.side
     settings = settings_of(scenario, side)
     effects = effects_on(scenario, side)
@@ -179,6 +185,19 @@ def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
         watch_ns=_watch_ns(scenario, expected, horizon_ns),
         notes=notes,
     )
+
+
+def _check_lab(scenario: Scenario, machine: MachineFacts) -> None:
+    """Raise ScenarioError for what only containers have, where there are none."""
+    if machine.lab == "docker":
+        return
+    source, expected = f"scenario {scenario.name}", "a lab of containers, by --lab docker"
+    for index, fault in enumerate(scenario.faults):
+        if fault.of_containers:
+            raise ScenarioError(source, f"faults[{index}].kind", fault.kind, expected)
+    for side in SIDES:
+        if scenario.endpoint(side).image:
+            raise ScenarioError(source, f"{side}.image", scenario.endpoint(side).image, expected)
 
 
 def _predict(

@@ -30,6 +30,7 @@ from harness.faults import AnyFault
 from harness.faults.base import count
 from harness.injection import Injection
 from harness.lab.host import Lab
+from harness.lab.realise import realised
 from harness.lab.topology import SIDES
 from harness.loop import Loop
 from harness.plan import Plan, must_echo
@@ -102,14 +103,13 @@ class _Run:
         self._finish()
 
     def _build(self) -> Lab:
-        from harness.lab.netns import NetnsLab
-
         self.tell("building the lab", None)
         with BUILDERS:
             started = time.monotonic_ns()
-            lab = self.stack.enter_context(NetnsLab(self.scenario.topology))
+            lab = self.stack.enter_context(realised(self.scenario, self.plan.machine.lab))
             took_ns = time.monotonic_ns() - started
-        self.timeline.add("lab.ready", "lab", hosts=list(lab.layout.host_names), took_ns=took_ns)
+        kind, hosts = self.plan.machine.lab, list(lab.layout.host_names)
+        self.timeline.add("lab.ready", "lab", hosts=hosts, lab=kind, took_ns=took_ns)
         return lab
 
     def _connect(self, lab: Lab, first: list[int]) -> Connection:

@@ -65,7 +65,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reads, and so notices only errors; its kernel's window closes. A server that does not read does not echo either.
     `shuts_at_s`: when, in seconds after arming, it shuts its writing direction (shutdown(2), SHUT_WR), which sends FIN.
     `heartbeat`: the built-in program is one with a heartbeat of this design. `command`: it is this one, in place of the
-    built-in program; what its socket is set to is then its own business, but for sysctls.
+    built-in program; what its socket is set to is then its own business, but for sysctls. `image`: of the container
+    that is its host, with --lab docker; by default an empty one that sees this machine's programs.
     """
 
     keepalive: Keepalive | bool = False
@@ -79,6 +80,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     shuts_at_s: Seconds | None = None
     heartbeat: AnyHeartbeat | None = None
     command: Command | None = None
+    image: str = ""
 
     @property
     def keepalive_settings(self) -> Keepalive | None:
@@ -146,6 +148,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Whether data that the client sends at the end can come back at all."""
         ends = (self.client, self.server)
         return all(end.reads and end.shuts_at_s is None and end.command is None for end in ends)
+
+    @property
+    def of_containers(self) -> bool:
+        """Whether it needs hosts that are containers."""
+        return any(fault.of_containers for fault in self.faults) or bool(self.client.image or self.server.image)
 
     @property
     def has_command(self) -> bool:
@@ -220,7 +227,9 @@ def _command_problems(side: Side, endpoint: Endpoint, command: Command) -> Itera
     """What is wrong with a command, and what the harness does to its own sockets alone."""
     for problem in command.problems():
         yield Misplaced(f"{side}.command.{problem.key}", problem.value, problem.expected)
-    plain = Endpoint(command=command, keepalive=endpoint.keepalive, settings_via=endpoint.settings_via)
+    plain = Endpoint(
+        command=command, keepalive=endpoint.keepalive, settings_via=endpoint.settings_via, image=endpoint.image
+    )
     for key in Endpoint.__struct_fields__:
         if getattr(endpoint, key) != getattr(plain, key):
             value = getattr(endpoint, key)

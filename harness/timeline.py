@@ -24,7 +24,7 @@ class Event(msgspec.Struct, frozen=True):
 
     Kinds, and what `data` holds beside free text:
       opened                 monotonic_ns, realtime_ns
-      lab.ready              hosts, took_ns
+      lab.ready              hosts, lab (netns, docker), took_ns
       subject.listening      port (of a server that is a process of its own)
       subject.armed          side, took_ns (the call's duration: the origin is known to within it), lag_ns (how long
                              before the call the kernel last counted a jiffy), local, remote; of a connection that is

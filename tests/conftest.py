@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from harness import capabilities
@@ -10,6 +12,24 @@ from harness.lab.namespace import ensure_privileges
 from harness.venue.kernel import Kernel, find
 
 pytest.register_assert_rewrite("tests.conformance.traces")
+
+
+ASKED_FOR = frozenset(os.environ.get("REQUIRE", "").split())
+"""What must be there: "docker", "toxiproxy-server". Tests that need what is missing fail then, or else say so."""
+
+
+@pytest.fixture(autouse=True)
+def _needs(request: pytest.FixtureRequest) -> None:
+    """Leave out, with the reason, what needs something that this machine lacks; fail where it was asked for."""
+    for mark in request.node.iter_markers("needs"):
+        found = next(each for each in (capabilities.docker(), capabilities.toxiproxy()) if each.name == mark.args[0])
+        reason = "" if found.available else f"{found.name}: {found.found}. Mend: {found.mend}"
+        if not reason and found.name == "docker" and os.geteuid():
+            reason = "docker: containers need root"
+        if reason and found.name in ASKED_FOR:
+            pytest.fail(f"asked for by REQUIRE, and missing: {reason}", pytrace=False)
+        if reason:
+            pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

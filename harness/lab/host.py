@@ -9,6 +9,8 @@ import itertools
 import os
 import shutil
 import socket
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -115,15 +117,14 @@ class Host:
     ) -> Program:
         """Run a program on the host, written to the ledger first. Raises SubjectError.
 
-        `env`: on top of the environment here. `scratch`: a folder that goes with the program and is made for it.
+        `env`: on top of the host's own environment. `scratch`: a folder that goes with the program and is made for it.
         """
         token = LEDGER.announce("program", f"{name} on {self.name}: {' '.join(argv)}", scratch)
         try:
             if scratch is not None:
                 scratch.mkdir(mode=0o755)
-            with self.entered():
-                marked = {**os.environ, **(env or {}), MARK_VARIABLE: token}
-                program = Program(name, argv, marked, folder, breeds=scratch is not None)
+            marked = {**self._environment(), **(env or {}), MARK_VARIABLE: token}
+            program = Program(name, argv, marked, folder, breeds=scratch is not None, popen=self._popen)
         except BaseException:
             if scratch is not None:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -135,6 +136,25 @@ class Host:
         if scratch is not None:
             self._scratches[token] = scratch
         return program
+
+    @property
+    def scratch_folder(self) -> Path:
+        """Where folders are made for programs, that they see under the same name."""
+        return Path(tempfile.gettempdir())
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """The programs that run on the host, or have ended by themselves."""
+        return tuple(program for program, _ in self._programs)
+
+    def _environment(self) -> Mapping[str, str]:
+        """The environment that programs on the host begin with."""
+        return os.environ
+
+    def _popen(self, *arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        """subprocess.Popen on the host. Raises OSError."""
+        with self.entered():
+            return subprocess.Popen(*arguments, **options)
 
     @contextmanager
     def running(self, name: str, argv: Sequence[str]) -> Iterator[Program]:

@@ -11,22 +11,24 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import importlib
 import os
 import select
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
 from harness import timeline
-from harness.errors import LabError
+from harness.errors import HarnessError, LabError
 from harness.lab import family
 
 RUN_MARK = ".keepalive-harness-run"
@@ -37,8 +39,15 @@ _DYING_S = 5.0
 """How long processes that were killed may take to be gone; one in the middle of a write to a disk needs a moment."""
 
 
+_UNDOERS = {"docker": "harness.lab.containers", "attached": "harness.lab.attached"}
+"""The module whose `undo` takes an entry of each kind that is no process, and returns a line for each thing undone."""
+
+
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing made: `kind` "program" and its token, or kind "done" when the thing with that token is gone.
+    """One thing made: its `kind` and token, or kind "done" when the thing with that token is gone.
+
+    Kinds: "program", a process; "docker", what bears the token as its label; "attached", what was done to a container
+    of somebody's. The module of each of the last two knows what is to be undone by `data` (see `_UNDOERS`).
 
     `folder`: the absolute path of the folder that goes with the program, with all that is in it. `session`: the ID of
     the session that the program began, once it was started, and when that was (see `harness.lab.family`): a program may
@@ -51,6 +60,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     folder: str = ""
     session: int = 0
     born: int = 0
+    data: dict[str, Any] = {}
 
 
 def state_folder() -> Path:
@@ -78,18 +88,27 @@ class Ledger:
         self._open_entries: dict[str, Entry] = {}
         self._finished = False
 
-    def announce(self, kind: str, what: str, folder: Path | None = None) -> str:
+    def announce(self, kind: str, what: str, folder: Path | None = None, data: dict[str, Any] | None = None) -> str:
         """Write down that something is about to be made; returns its token. Raises LabError.
 
-        `folder`: what is about to be made for it, and nothing that was there before.
+        `folder`: what is about to be made for it, and nothing that was there before. `data`: what undoing it takes.
         """
-        entry = Entry(kind, uuid.uuid4().hex, what, str(folder.absolute()) if folder else "")
+        entry = Entry(kind, uuid.uuid4().hex, what, str(folder.absolute()) if folder else "", data=data or {})
         with self._lock:
             if self._finished and self._owner == os.getpid():
                 raise LabError(f"expected to go on, found that this harness is ending: {what} is not started")
             self._append(entry)
             self._open_entries[entry.token] = entry
         return entry.token
+
+    def note(self, token: str, data: dict[str, Any]) -> None:
+        """Write down what undoing it takes now."""
+        with self._lock:
+            entry = self._open_entries.get(token)
+            if entry is not None:
+                entry = msgspec.structs.replace(entry, data=data)
+                self._append(entry)
+                self._open_entries[token] = entry
 
     def started(self, token: str, pid: int) -> None:
         """Write down which process has become of it, the first of a session of its own."""
@@ -118,7 +137,12 @@ class Ledger:
             return
         with self._lock:
             self._finished = True
-            _kill(self._open_entries)
+            _kill(_programs(self._open_entries.values()))
+            try:
+                _undo(self._open_entries.values())
+            except HarnessError as error:
+                sys.stderr.write(f"harness: {error}; `harness clean` tries again\n")
+                return
             _remove_folders(self._open_entries.values())
             self._open_entries.clear()
             self._remove()
@@ -180,12 +204,12 @@ def leftovers() -> Iterator[tuple[Path, list[Entry]]]:
 
 
 def clean() -> list[str]:
-    """Undo what earlier runs left; returns a line for each thing removed. Raises LabError."""
-    removed = []
+    """Undo what earlier runs left; returns a line for each thing removed. Raises LabError, CapabilityError."""
+    removed: list[str] = []
     for path, entries in leftovers():
-        programs = {entry.token: entry for entry in entries if entry.kind == "program"}
-        removed += _kill(programs)
-        removed += _remove_folders(programs.values())
+        removed += _kill(_programs(entries))
+        removed += _undo(entries)
+        removed += _remove_folders(entries)
         path.unlink(missing_ok=True)
         removed.append(f"ledger {path}")
     return removed
@@ -230,6 +254,19 @@ def _open_entries(text: bytes) -> list[Entry]:
         else:
             entries[entry.token] = entry
     return list(entries.values())
+
+
+def _programs(entries: Iterable[Entry]) -> dict[str, Entry]:
+    return {entry.token: entry for entry in entries if entry.kind == "program"}
+
+
+def _undo(entries: Iterable[Entry]) -> list[str]:
+    """Undo what is neither a process nor a folder, the latest first; a line for each thing. Raises HarnessError."""
+    undone = []
+    for entry in reversed(list(entries)):
+        if entry.kind in _UNDOERS:
+            undone += importlib.import_module(_UNDOERS[entry.kind]).undo(entry)
+    return undone
 
 
 def _kill(entries: Mapping[str, Entry]) -> list[str]:

@@ -6,6 +6,7 @@ import errno
 import socket
 import time
 from contextlib import suppress
+from ipaddress import ip_address, ip_network
 from typing import Any, Literal
 
 import msgspec
@@ -77,29 +78,50 @@ def configure(ipr: IPRoute, host: HostSpec, neighbours: list[tuple[str, str]], f
     Loopback is up as on any machine: by it a host's own ICMP errors reach its sockets (failed neighbour discovery).
     """
     ipr.link("set", index=_LOOPBACK_INDEX, state="up")
-    indices = {interface.name: index_of(ipr, interface.name) for interface in host.interfaces}
     if host.bridges:
         ipr.link("add", ifname=BRIDGE, kind="bridge", index=BRIDGE_INDEX, br_forward_delay=0, br_mcast_snooping=0)
     for interface in host.interfaces:
-        index = indices[interface.name]
-        if interface.address is not None:
-            _address(ipr, "add", index, FAMILIES[family], interface.address, interface.prefix)
-        if host.bridges:
-            ipr.link("set", index=index, master=BRIDGE_INDEX)
-        ipr.link("set", index=index, state="up")
+        _set_up(ipr, host, interface, family)
     if host.bridges:
         ipr.link("set", index=BRIDGE_INDEX, state="up")
     if host.gateway is not None:
         ipr.route("add", family=FAMILIES[family], dst="default", gateway=host.gateway)
+    for interface in host.interfaces:
+        _pin_new(ipr, interface, neighbours, family)
+
+
+def configure_again(
+    ipr: IPRoute, host: HostSpec, interface: Interface, neighbours: list[tuple[str, str]], family: Family
+) -> None:
+    """The same for one interface that has come new to a host that is there: what went with the old one is back."""
+    _set_up(ipr, host, interface, family)
+    if host.gateway is not None and on_subnet(interface, host.gateway):
+        ipr.route("replace", family=FAMILIES[family], dst="default", gateway=host.gateway)
+    _pin_new(ipr, interface, neighbours, family)
+
+
+def _set_up(ipr: IPRoute, host: HostSpec, interface: Interface, family: Family) -> None:
+    index = index_of(ipr, interface.name)
+    if interface.address is not None:
+        _address(ipr, "add", index, FAMILIES[family], interface.address, interface.prefix)
+    if host.bridges:
+        ipr.link("set", index=index, master=BRIDGE_INDEX)
+    ipr.link("set", index=index, state="up")
+
+
+def _pin_new(ipr: IPRoute, interface: Interface, neighbours: list[tuple[str, str]], family: Family) -> None:
+    """Pin those of the neighbours that are on an interface's subnet."""
     for address, mac in neighbours:
-        ipr.neigh(
-            "add",
-            family=FAMILIES[family],
-            dst=address,
-            lladdr=mac,
-            ifindex=_index_for(host, indices, address),
-            state=_PERMANENT,
-        )
+        if on_subnet(interface, address):
+            index = index_of(ipr, interface.name)
+            ipr.neigh("add", family=FAMILIES[family], dst=address, lladdr=mac, ifindex=index, state=_PERMANENT)
+
+
+def on_subnet(interface: Interface, address: str) -> bool:
+    """Whether an address is on an interface's own subnet."""
+    if interface.address is None:
+        return False
+    return ip_address(address) in ip_network(f"{interface.address}/{interface.prefix}", strict=False)
 
 
 def _address(ipr: IPRoute, verb: str, index: int, family: int, address: str, prefix: int) -> None:
@@ -124,15 +146,6 @@ def _takes_in(ipr: IPRoute, address: str) -> bool:
         return bool(ipr.route("get", family=socket.AF_INET6, dst=address)[0]["type"] == _RTN_LOCAL)
     except NetlinkError:  # no route at all
         return False
-
-
-def _index_for(host: HostSpec, indices: dict[str, int], address: str) -> int:
-    separator = "." if "." in address else "::"
-    network = address.rsplit(separator, 1)[0]
-    for interface in host.interfaces:
-        if interface.address is not None and interface.address.rsplit(separator, 1)[0] == network:
-            return indices[interface.name]
-    raise KeyError(address)
 
 
 def flags(device: str) -> set[str]:

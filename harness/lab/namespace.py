@@ -27,28 +27,40 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _HERE = "/proc/thread-self/ns/net"
 
 
-def _call(name: str, *arguments: int) -> None:
+def call(name: str, *arguments: int) -> None:
+    """A call of the C library by its name. Raises OSError."""
     if getattr(_libc, name)(*arguments) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
+def _made() -> int:
+    before = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        call("unshare", CLONE_NEWNET)
+    except OSError as error:
+        os.close(before)
+        raise LabError(f"expected to make a network namespace, found {error}; see `harness doctor`") from error
+    try:
+        return raised(os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC))
+    finally:
+        call("setns", before, CLONE_NEWNET)
+        os.close(before)
+
+
+def _of(pid: int) -> int:
+    try:
+        return raised(os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        raise LabError(f"expected the network namespace of process {pid}, found {error.strerror}") from error
+
+
 class Namespace:
     """One network namespace, alive until `close` and until nothing else uses it."""
 
-    def __init__(self) -> None:
-        """Make an empty namespace; the calling thread stays where it is. Raises LabError."""
-        before = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _call("unshare", CLONE_NEWNET)
-        except OSError as error:
-            os.close(before)
-            raise LabError(f"expected to make a network namespace, found {error}; see `harness doctor`") from error
-        try:
-            self.fd = raised(os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC))
-        finally:
-            _call("setns", before, CLONE_NEWNET)
-            os.close(before)
+    def __init__(self, pid: int | None = None) -> None:
+        """Make an empty namespace, or hold that of a process; the calling thread stays where it is. Raises LabError."""
+        self.fd = _made() if pid is None else _of(pid)
         self.identity = os.fstat(self.fd).st_ino
 
     @contextmanager
@@ -56,11 +68,11 @@ class Namespace:
         """Put the calling thread inside for the length of the block."""
         before = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            _call("setns", self.fd, CLONE_NEWNET)
+            call("setns", self.fd, CLONE_NEWNET)
             try:
                 yield
             finally:
-                _call("setns", before, CLONE_NEWNET)
+                call("setns", before, CLONE_NEWNET)
         finally:
             os.close(before)
 
@@ -111,7 +123,7 @@ def ensure_privileges() -> str:
     if not may_leave:
         _enter_user_namespace()
     try:
-        _call("unshare", CLONE_NEWNET)
+        call("unshare", CLONE_NEWNET)
         _bring_up_loopback()
     except OSError as error:
         found = f"a user namespace was entered but gives no right to make them ({error})"
@@ -122,7 +134,7 @@ def ensure_privileges() -> str:
 def _enter_user_namespace() -> None:
     uid, gid = os.geteuid(), os.getegid()
     try:
-        _call("unshare", CLONE_NEWUSER)
+        call("unshare", CLONE_NEWUSER)
     except OSError as error:
         raise CapabilityError(
             "network namespaces", f"not root, and user namespaces are not allowed here ({error})", user_namespace_mend()

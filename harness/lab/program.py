@@ -7,7 +7,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO
 
@@ -22,6 +22,8 @@ DYING_S = 5.0
 LONGEST_LINE = READ_OCTETS
 """Octets after which a line is taken for whole."""
 
+Popen = Callable[..., "subprocess.Popen[bytes]"]
+
 
 class Program:
     """A running process in a session of its own. Its output is at `stdout`; standard error goes there too."""
@@ -34,16 +36,18 @@ class Program:
         folder: str | None = None,
         *,
         breeds: bool = False,
+        popen: Popen = subprocess.Popen,
     ) -> None:
         """Start `argv` in the calling thread's namespace, in a working directory. Raises SubjectError.
 
         `breeds`: it may start processes in sessions of their own, as PostgreSQL does, which go and stop with it.
+        `popen`: what starts it, with subprocess.Popen's arguments.
         """
         self.name, self.breeds = name, breeds
         self.is_silent = False
         """Whether it will print no more."""
         try:
-            self._process = subprocess.Popen(
+            self._process = popen(
                 argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

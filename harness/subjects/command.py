@@ -11,7 +11,6 @@ import re
 import select
 import signal
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -94,7 +93,7 @@ class Maker:
     def _start(self) -> None:
         command = self.scenario.endpoint(self.side).command
         assert command is not None
-        scratch = Path(tempfile.gettempdir()) / f"keepalive-scratch-{uuid.uuid4().hex}"
+        scratch = self.lab.host(self.side).scratch_folder / f"keepalive-scratch-{uuid.uuid4().hex}"
         places = {
             "server": self.lab.layout.entrance if self.side == "client" else self.lab.layout.address("server"),
             "port": str(PORT),

@@ -25,6 +25,10 @@ SWITCH_INTERVAL_S = 0.0005
 OVERTIME_NS = 60_000_000_000
 """How long after its last moment a run may take to build, heal and end before it is given up."""
 DEFAULT_JOBS = 1000
+CONTAINER_JOBS = 20
+"""How many labs of containers there are at a time, where nobody says: a daemon starts one container after the other."""
+CONTAINERS_NS = 5_000_000_000
+"""How much longer each lab of containers may take to build and to take down."""
 DESCRIPTORS_PER_RUN = 24
 """Namespaces, sockets, captures, pipes and files that one run may hold open, with room to spare."""
 
@@ -41,8 +45,8 @@ def run_all(
 
     Plan and timeline of each are kept below `out`. Raises CapabilityError where no lab can be built.
     """
-    ensure_privileges()
-    import harness.lab.netns  # noqa: F401 - loaded once here, not by every thread at the same moment
+    in_containers = any(plan.machine.lab == "docker" for plan in plans)
+    _prepare(in_containers=in_containers)
 
     waiting: queue.SimpleQueue[Plan] = queue.SimpleQueue()
     ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]]] = queue.SimpleQueue()
@@ -60,11 +64,24 @@ def run_all(
             ended.put((plan, execute(plan, folder_of(out, plan), status)))
 
     descriptors = raise_limit(DEFAULT_JOBS * DESCRIPTORS_PER_RUN)
-    workers = min(len(plans), jobs or DEFAULT_JOBS, descriptors // DESCRIPTORS_PER_RUN)
+    most = jobs or (CONTAINER_JOBS if in_containers else DEFAULT_JOBS)
+    workers = min(len(plans), most, descriptors // DESCRIPTORS_PER_RUN)
     with _responsive():
         for number in range(workers):
             threading.Thread(target=work, name=f"run-{number}", daemon=True).start()
         yield from _collect(plans, out, ended, workers)
+
+
+def _prepare(*, in_containers: bool) -> None:
+    """See to what labs need, and load it once, not by every thread at the same moment. Raises CapabilityError."""
+    ensure_privileges()
+    import harness.lab.netns  # noqa: F401 - so that threads find it
+
+    if in_containers:
+        from harness.lab import containers, docker
+
+        docker.ensure_root()
+        containers.connect().close()
 
 
 @contextmanager
@@ -90,7 +107,8 @@ def _collect(
     """Each plan as it ends; what has not ended when it must have is given up, with what it recorded."""
     longest_ns = max((plan.watch_ns for plan in plans), default=0)
     rounds = -(-len(plans) // workers) if workers else 0
-    deadline = time.monotonic_ns() + rounds * longest_ns + OVERTIME_NS
+    containers = sum(plan.machine.lab == "docker" for plan in plans)
+    deadline = time.monotonic_ns() + rounds * longest_ns + OVERTIME_NS + containers * CONTAINERS_NS
     missing = {plan.name: plan for plan in plans}
     while missing:
         try:

@@ -17,7 +17,8 @@ import pytest
 from pyroute2 import IPRoute
 
 from harness.errors import FaultError, LabError
-from harness.lab import links, netns, tracking, wired
+from harness.lab import containers, docker, links, netns, tracking, wired
+from harness.lab.docker import DockerLab
 from harness.lab.host import Host, Lab
 from harness.lab.ledger import state_folder
 from harness.lab.links import FAMILIES
@@ -40,37 +41,53 @@ class Implementation(NamedTuple):
     steps: tuple[tuple[object, str], ...]
 
 
-IMPLEMENTATIONS = {
-    "netns": Implementation(
-        NetnsLab,
-        (
-            (netns, "Namespace"),
-            (wired, "quieten"),
-            (links, "connect"),
-            (links, "configure"),
-            (tracking, "set_up"),
-        ),
-    ),
+_SHARED = ((wired, "quieten"), (links, "configure"), (tracking, "set_up"))
+NETNS = Implementation(NetnsLab, ((netns, "Namespace"), (links, "connect"), *_SHARED))
+DOCKER = Implementation(DockerLab, ((docker, "make_network"), (containers, "start"), *_SHARED))
+IMPLEMENTATIONS = {"netns": NETNS, "docker": DOCKER}
+FAMILIES_OF_LABS: tuple[Family, ...] = get_args(Family)
+PLACES = {
+    "netns": [Topology(kind=kind, family=family) for kind in KINDS for family in FAMILIES_OF_LABS],
+    "docker": [  # containers take their time: each way to wire them, once
+        Topology(kind="direct", family="ipv6"),
+        Topology(kind="switched", family="ipv4"),
+        Topology(kind="firewalls", family="ipv4"),
+    ],
 }
+"""The topologies in which each lab is put to the test."""
+ONE_IS_ENOUGH = frozenset({"test_failing_step_leaves_nothing"})
+"""Tests that build a lab many times over: in containers, of one topology."""
 
 
-@pytest.fixture(params=IMPLEMENTATIONS)
-def implementation(request: pytest.FixtureRequest) -> Implementation:
-    """Each lab there is."""
-    return IMPLEMENTATIONS[request.param]
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test runs with every lab there is, and with the topologies of that lab where it asks for one."""
+    names = metafunc.fixturenames
+    if "implementation" not in names:
+        return
+    if "topology" not in names:
+        labs = [pytest.param(found, marks=_marks(name), id=name) for name, found in IMPLEMENTATIONS.items()]
+        metafunc.parametrize("implementation", labs)
+        return
+    cases = []
+    for name, places in PLACES.items():
+        few = name == "docker" and metafunc.function.__name__ in ONE_IS_ENOUGH
+        for place in places[:1] if few else places:
+            ident = f"{name}-{place.kind}-{place.family}"
+            cases.append(pytest.param(IMPLEMENTATIONS[name], place, marks=_marks(name), id=ident))
+    metafunc.parametrize(("implementation", "topology"), cases)
 
 
-@pytest.fixture(params=["ipv4", "ipv6"])
+def _marks(lab: str) -> list[pytest.MarkDecorator]:
+    if lab != "docker":
+        return []
+    return [pytest.mark.needs("docker"), pytest.mark.alone, pytest.mark.timeout(120)]  # docker changes the network here
+
+
+@pytest.fixture(params=FAMILIES_OF_LABS)
 def family(request: pytest.FixtureRequest) -> Family:
     """Each address family."""
     found: Family = request.param
     return found
-
-
-@pytest.fixture(params=KINDS)
-def topology(request: pytest.FixtureRequest, family: Family) -> Topology:
-    """Each kind of topology in each family."""
-    return Topology(kind=request.param, family=family)
 
 
 @pytest.fixture
@@ -326,9 +343,9 @@ def _fails_at(
     owner, step, successes = where
     real, left = getattr(owner, step), iter([True] * successes)
 
-    def failing(*arguments: Any) -> Any:
+    def failing(*arguments: Any, **options: Any) -> Any:
         if next(left, False):
-            return real(*arguments)
+            return real(*arguments, **options)
         raise error
 
     with monkeypatch.context() as patch:
@@ -357,14 +374,14 @@ def test_refusal_by_the_kernel_leaves_nothing(implementation: Implementation, mo
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_running_out_of_descriptors_leaves_nothing(implementation: Implementation) -> None:
+def test_running_out_of_descriptors_leaves_nothing() -> None:
     """With too few descriptors building ends in a LabError, wherever they run out, and no namespace stays open."""
     most = 24
     held, failures = _namespaces_held(), 0
     for spare in range(most):
         with _spare_descriptors(spare):
             try:
-                with implementation.make(Topology(kind="routed")):
+                with NetnsLab(Topology(kind="routed")):
                     pass
             except LabError as error:
                 failures += "Too many open files" in str(error)

@@ -27,6 +27,7 @@ _VOLATILE = frozenset(
         "IFLA_CARRIER_CHANGES",
         "IFLA_CARRIER_DOWN_COUNT",
         "IFLA_CARRIER_UP_COUNT",
+        "IFLA_LINK_NETNSID",
         "IFLA_STATS",
         "IFLA_STATS64",
         "IFLA_INET6_STATS",
@@ -40,7 +41,10 @@ _VOLATILE = frozenset(
         "bytes",
     }
 )
-"""Counters and ages, in rtnetlink's and libnftables' words: they move on any host that is alive."""
+"""Counters and ages, in rtnetlink's and libnftables' words: they move on any host that is alive.
+
+And what a namespace calls the one at a link's other end, which depends on which it heard of first.
+"""
 _VOLATILE_SYSCTLS = frozenset({"nf_conntrack_count"})
 
 
