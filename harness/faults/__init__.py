@@ -6,6 +6,7 @@ from harness.faults.address import AddressRemoved
 from harness.faults.base import Evidence, Fault, Misplaced
 from harness.faults.blackhole import Blackhole
 from harness.faults.carrier import CarrierLoss
+from harness.faults.container import ContainerKill, ContainerPause, ContainerRestart, NetworkDisconnect
 from harness.faults.firewall import FirewallFlush, FirewallIdle
 from harness.faults.host import Failover, HostSuspend, PeerReboot
 from harness.faults.icmp import IcmpReject
@@ -32,6 +33,9 @@ AnyFault = (
     AddressRemoved
     | Blackhole
     | CarrierLoss
+    | ContainerKill
+    | ContainerPause
+    | ContainerRestart
     | Delay
     | Duplicate
     | Failover
@@ -44,6 +48,7 @@ AnyFault = (
     | Loss
     | NatRebinding
     | NeighbourDeath
+    | NetworkDisconnect
     | PeerReboot
     | PmtuBlackhole
     | ProcessFreeze
@@ -70,6 +75,9 @@ __all__ = [
     "AnyFault",
     "Blackhole",
     "CarrierLoss",
+    "ContainerKill",
+    "ContainerPause",
+    "ContainerRestart",
     "Delay",
     "Duplicate",
     "Evidence",
@@ -85,6 +93,7 @@ __all__ = [
     "Misplaced",
     "NatRebinding",
     "NeighbourDeath",
+    "NetworkDisconnect",
     "PeerReboot",
     "PmtuBlackhole",
     "ProcessFreeze",

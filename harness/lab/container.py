@@ -6,8 +6,8 @@ It may be one of a lab's own or one that was given: faults work on either.
 from __future__ import annotations
 
 import os
+import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from harness.lab.topology import HostSpec
 
+REAPING_S = 0.001
+"""How often it is looked whether a program has ended, while docker waits for that."""
+
 
 class ContainerHost(Host):
     """A host that is a container: its namespace is the container's, its programs run inside."""
@@ -36,6 +39,10 @@ class ContainerHost(Host):
         self._scratch = scratch
         self.come_back: Callable[[], None] = lambda: None
         """Called when docker has given the container a network anew."""
+        self.leave: Callable[[], None] = lambda: None
+        """Called before docker takes the container off a network."""
+        self.cable: tuple[ContainerHost, str] | None = None
+        """The docker network of its own link, where a lab has made it one, with the container that is on it."""
 
     @property
     def scratch_folder(self) -> Path:
@@ -74,36 +81,60 @@ class ContainerHost(Host):
                 if self.status() == "paused":
                     self.container.unpause()
 
-    def kill(self) -> None:
-        """`docker kill`: SIGKILL to the first process, and so to all. Raises FaultError."""
-        with words(FaultError, f"expected to kill container {self.container.name}"):
-            self._while_reaping(self.container.kill)
+    def kill(self) -> Callable[[], None]:
+        """`docker kill`: SIGKILL to the first process, and so to all.
 
-    def restart(self, grace_s: float) -> None:
+        Returns when the programs here have ended; what it returns waits until docker is done. Raises FaultError.
+        """
+        return self._ending("kill", self.container.kill)
+
+    def restart(self, grace_s: int) -> Callable[[], None]:
         """`docker restart`: told to end, killed after `grace_s`, started again with a new network.
 
-        Raises FaultError.
+        Returns as `kill` does. Raises FaultError.
         """
-        with words(FaultError, f"expected to restart container {self.container.name}"):
-            self._while_reaping(lambda: self.container.restart(timeout=round(grace_s)))
-        self.renew()
-        self.come_back()
+
+        def again() -> None:
+            self.container.restart(timeout=grace_s)
+            self.renew()
+            self.come_back()
+
+        return self._ending("restart", again)
 
     @contextmanager
     def disconnected(self, network: str) -> Iterator[Callable[[], bool]]:
         """`docker network disconnect` for the length of the block, then `docker network connect`, as it was.
 
-        Yields whether docker says that it is off. Raises FaultError.
+        `network`: by name, "" for its own or the only one. Yields whether docker says that it is off, and the interface
+        is gone. Raises FaultError.
         """
-        before = endpoint(self.container, network)
-        client = self.container.client
-        with words(FaultError, f"expected to disconnect container {self.container.name} from network {network}"):
-            client.networks.get(network).disconnect(self.container)
+        holder, network = (self, network or self._only_network()) if network or not self.cable else self.cable
+        devices, container = self.interfaces(), holder.container
+        before = endpoint(container, network)
+        holder.leave()
+        with words(FaultError, f"expected to disconnect container {container.name} from network {network}"):
+            container.client.networks.get(network).disconnect(container)
         try:
-            yield lambda: network not in self.networks()
+            yield lambda: network not in holder.networks() and self.interfaces() < devices
         finally:
-            reconnect(self.container, network, before)
-            self.come_back()
+            reconnect(container, network, before)
+            holder.come_back()
+
+    def holds_programs(self) -> bool:
+        """Whether the programs that were started on it are among its processes, by their control groups."""
+        for program in self.programs:
+            try:
+                groups = Path(f"/proc/{program.pid}/cgroup").read_text()
+            except OSError:
+                continue  # it has ended
+            if self.container.id not in groups:
+                return False
+        return True
+
+    def interfaces(self) -> set[str]:
+        """Its network interfaces but loopback, by name."""
+        with self.entered():
+            return {name for _, name in socket.if_nameindex()} - {"lo"}
 
     def networks(self) -> list[str]:
         """The networks that docker has it on, by name. Raises FaultError."""
@@ -111,27 +142,43 @@ class ContainerHost(Host):
             self.container.reload()
         return list(self.container.attrs["NetworkSettings"]["Networks"])
 
+    def _only_network(self) -> str:
+        found = self.networks()
+        if len(found) != 1:
+            which = ", ".join(found) or "none"
+            raise FaultError(f"expected the name of one of the networks of container {self.container.name} ({which})")
+        return found[0]
+
     def status(self) -> str:
         """What docker says of it: running, paused, exited, … Raises FaultError."""
         with words(FaultError, f"expected to look at container {self.container.name}"):
             self.container.reload()
         return str(self.container.status)
 
-    def _while_reaping(self, action: Callable[[], object]) -> None:
+    def _ending(self, verb: str, action: Callable[[], None]) -> Callable[[], None]:
         """Do what ends all processes inside: docker waits for them, and they for us, whose children some are."""
         failed: list[BaseException] = []
 
         def work() -> None:
             try:
-                action()
+                with words(FaultError, f"expected to {verb} container {self.container.name}"):
+                    action()
             except BaseException as error:  # noqa: BLE001 - raised again below
                 failed.append(error)
 
         thread = threading.Thread(target=work, name="docker")
         thread.start()
-        while thread.is_alive():
-            for program in self.programs:
-                program.poll()
-            time.sleep(0.001)
-        if failed:
-            raise failed[0]
+
+        def await_end() -> None:
+            while thread.is_alive():
+                for program in self.programs:
+                    program.poll()
+                thread.join(REAPING_S)
+            if failed:
+                raise failed.pop()
+
+        while thread.is_alive() and any(program.poll() is None for program in self.programs):
+            thread.join(REAPING_S)
+        if not thread.is_alive():
+            await_end()
+        return await_end

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import random
 import shutil
+import socket
 import tempfile
 import uuid
 from collections.abc import Collection, Mapping
@@ -56,6 +57,7 @@ class DockerLab(wired.WiredLab):
         self._token = ""
         self._folder: Path | None = None
         self._serial = 0
+        self._given_names: dict[str, str] = {}
 
     def close(self) -> None:
         """Take everything down; harmless when it is down already. Raises LabError."""
@@ -94,6 +96,11 @@ class DockerLab(wired.WiredLab):
             self._hosts[spec.name] = host
             self._tame(spec, host.namespace)
             host.come_back = functools.partial(self._come_back, host)
+            host.leave = functools.partial(self._leave, host)
+            if spec.name in SIDES:
+                holder = host if self._has_own_network(spec) else self._hosts["client"]
+                assert isinstance(holder, ContainerHost)
+                host.cable = (holder, self.network(spec.name))
         for name in self._wanted_spares:
             self._spares.setdefault(name, []).append(self._container(self.layout.host(name), None))
 
@@ -130,6 +137,13 @@ class DockerLab(wired.WiredLab):
     def _tame(self, spec: HostSpec, namespace: Namespace) -> None:
         """Make of what docker set up in a namespace an empty one, but for the interface. Raises LabError."""
         with namespace.entered(), IPRoute() as ipr:
+            given = [name for _, name in socket.if_nameindex() if name not in ("lo", _DEVICE)]
+            if given and spec.name in SIDES and not ipr.link_lookup(ifname=_DEVICE):
+                # Docker counts on from the last one.
+                self._given_names[spec.name] = given[0]
+                index = links.index_of(ipr, given[0])
+                ipr.link("set", index=index, state="down")
+                ipr.link("set", index=index, ifname=_DEVICE)
             wired.quieten(self.layout, spec)
             nftables.run({"flush": {"ruleset": None}})  # docker's resolver has its addresses translated
             for index in ipr.link_lookup(ifname=_DEVICE):
@@ -194,6 +208,15 @@ class DockerLab(wired.WiredLab):
         self._await_reach(host.spec)
         with containers.words(LabError, f"expected to kill container {old.name}"):
             old.kill()
+
+    def _leave(self, host: ContainerHost) -> None:
+        """Docker looks for what it has laid under the name it gave it."""
+        given = self._given_names.pop(host.name, _DEVICE)
+        if given != _DEVICE:
+            with host.entered(), IPRoute() as ipr:
+                index = links.index_of(ipr, _DEVICE)
+                ipr.link("set", index=index, state="down")
+                ipr.link("set", index=index, ifname=given)
 
     def _come_back(self, host: ContainerHost) -> None:
         """Docker has given a container a network anew: wire it as before. Raises LabError, FaultError."""

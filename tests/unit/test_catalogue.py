@@ -16,7 +16,7 @@ from harness.faults import AnyFault, FirewallIdle, IcmpReject
 from harness.faults.icmp import Code
 from harness.faults.presets import PRESETS
 from harness.lab.topology import SIDES, Kind
-from harness.plan import Clock, MachineFacts, Plan, make
+from harness.plan import Clock, LabKind, MachineFacts, Plan, make
 from harness.scenario import Scenario
 
 HZS = (100, 250, 300, 1000)
@@ -25,6 +25,7 @@ SHORT_OF_A_SECOND_NS = 100
 a whole number of nanoseconds."""
 KIND_OF = {"detected": "detected", "noticed": "noticed", "eof": "eof", "survives": "quiet", "never": "quiet"}
 TOPICS = {
+    "containers",
     "defaults",
     "firewall",
     "heartbeat",
@@ -32,6 +33,7 @@ TOPICS = {
     "icmp",
     "link",
     "outcomes",
+    "proxied",
     "published",
     "settings",
     "survival",
@@ -45,7 +47,7 @@ README = Path(__file__).parents[2] / "README.md"
 @functools.cache
 def catalogue() -> tuple[Scenario, ...]:
     """All of it."""
-    return tuple(loader.find([]))
+    return tuple(loader.find([], containers=True))
 
 
 NAMES = [scenario.name for scenario in catalogue()]
@@ -61,7 +63,9 @@ def comments(name: str) -> list[str]:
 def planned(name: str, hz: int, clock: Clock) -> Plan:
     """The plan of a scenario on a machine."""
     scenario = next(scenario for scenario in catalogue() if scenario.name == name)
-    return make(scenario, MachineFacts(kernel="6.18.0", hz=hz, hz_source="given", cpus=2, clock=clock))
+    lab: LabKind = "docker" if scenario.of_containers else "netns"
+    clock = "real" if scenario.of_containers else clock
+    return make(scenario, MachineFacts(kernel="6.18.0", hz=hz, hz_source="given", cpus=2, clock=clock, lab=lab))
 
 
 def is_sweep(scenario: Scenario) -> bool:
