@@ -288,6 +288,7 @@ def _makes(where: Layout) -> tuple[_Make, ...]:
 
 
 _OF_PROXY = "it is a proxy's, of which the oracle has no model but where nothing passes"
+_OF_DOCKER = "it is docker's to do, and there is none in virtual time"
 UNDRAWN: dict[type[faults.Fault], str] = {
     faults.Delay: "the oracle has no model of longer round trips",
     faults.Duplicate: "it strikes at random, of which the oracle has no model",
@@ -299,6 +300,10 @@ UNDRAWN: dict[type[faults.Fault], str] = {
     faults.StopsReading: "what is drawn fits into any receive queue, so that it would change nothing",
     faults.SynDrop: "concerns no connection that stands: drawn for those that are being made",
     faults.SynackDrop: "concerns no connection that stands: drawn for those that are being made",
+    faults.ContainerKill: _OF_DOCKER,
+    faults.ContainerPause: _OF_DOCKER,
+    faults.ContainerRestart: _OF_DOCKER,
+    faults.NetworkDisconnect: _OF_DOCKER,
     faults.ToxicBandwidth: _OF_PROXY,
     faults.ToxicLatency: _OF_PROXY,
     faults.ToxicLimitData: _OF_PROXY,

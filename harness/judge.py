@@ -51,6 +51,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str
     hz: int
     side: str
+    lab: str = "netns"
     outcome: str | None = None
     errno: str | None = None
     reports: str | None = None
@@ -129,6 +130,7 @@ def _verdict(plan: Plan, story: Story, verdict: VerdictName, reason: str, *, as_
         kernel=plan.machine.kernel,
         hz=plan.machine.hz,
         side=plan.scenario.expect.side,
+        lab=plan.machine.lab,
         outcome=story.kind,
         errno=story.errno,
         reports=None if story.given_up is None else story.given_up.reports or story.given_up.how,

@@ -359,16 +359,16 @@ class ScenarioItem(pytest.Item):
 def lab(request: pytest.FixtureRequest) -> Iterator[Callable[..., Workbench]]:
     """Build labs on demand, torn down at the test's end; call it with a topology and a family.
 
-    See `harness.workbench.Workbench` for what can be done with one.
+    With lab="docker" its hosts are containers. See `harness.workbench.Workbench` for what can be done with one.
     """
     from harness.workbench import Workbench
 
     benches = _benches(request.node)
     with ExitStack() as stack:
 
-        def build(kind: Kind = "routed", family: Family = "ipv4") -> Workbench:
+        def build(kind: Kind = "routed", family: Family = "ipv4", **options: Any) -> Workbench:
             __tracebackhide__ = True
-            benches.append(stack.enter_context(Workbench(kind, family)))
+            benches.append(stack.enter_context(Workbench(kind, family, **options)))
             return benches[-1]
 
         yield build

@@ -11,10 +11,10 @@ assert seen in expected and seen.errno == "ETIMEDOUT"
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import msgspec
 
@@ -22,22 +22,20 @@ from harness import capabilities
 from harness.errors import FaultError, LabError, UsageError
 from harness.faults import AnyFault
 from harness.injection import Injection
-from harness.lab.host import Host
+from harness.lab.host import Host, Lab
 from harness.lab.namespace import ensure_privileges
 from harness.lab.program import Program
+from harness.lab.realise import built
 from harness.lab.topology import SIDES, Family, Kind, Side, Topology
 from harness.loader import checked
 from harness.loop import Loop
 from harness.oracle.prediction import Outcome
-from harness.plan import Plan, make
+from harness.plan import LabKind, Plan, make
 from harness.run import ECHO_TIMEOUT_S
 from harness.scenario import NEW_HOSTS, Endpoint, Expect, Scenario
 from harness.subjects.ends import Connection
 from harness.subjects.pair import connected
 from harness.timeline import Event, Timeline
-
-if TYPE_CHECKING:
-    from harness.lab.netns import NetnsLab
 
 
 class Detection(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,9 +130,20 @@ class Link:
 
 
 class Workbench:
-    """A lab with everything that a hand-written test needs. Use as a context manager, from one thread."""
+    """A lab with everything that a hand-written test needs. Use as a context manager, from one thread.
 
-    def __init__(self, kind: Kind = "routed", family: Family = "ipv4") -> None:
+    `lab`: what hosts are, network namespaces or containers. `images`: of containers by host, others than the default.
+    """
+
+    def __init__(
+        self,
+        kind: Kind = "routed",
+        family: Family = "ipv4",
+        *,
+        lab: LabKind = "netns",
+        images: Mapping[str, str] | None = None,
+    ) -> None:
+        self._kind, self._images = lab, images
         self.topology = checked(
             Scenario(name="workbench", topology=Topology(kind=kind, family=family)), "Workbench"
         ).topology
@@ -142,15 +151,13 @@ class Workbench:
         self.loop = Loop(self.timeline)
         self.injections: list[Injection] = []
         self._stack = ExitStack()
-        self._lab: NetnsLab | None = None
+        self._lab: Lab | None = None
 
     def __enter__(self) -> Self:
         """Build the lab. Raises CapabilityError or LabError; nothing is left behind then."""
         ensure_privileges()
-        from harness.lab.netns import NetnsLab
-
         with ExitStack() as stack:
-            self._lab = stack.enter_context(NetnsLab(self.topology))
+            self._lab = stack.enter_context(built(self.topology, self._kind, self._images))
             stack.callback(self.loop.close)
             self.loop.capture(self._lab)
             self._stack = stack.pop_all()
@@ -162,7 +169,7 @@ class Workbench:
         self._stack.close()
 
     @property
-    def lab(self) -> NetnsLab:
+    def lab(self) -> Lab:
         """The lab underneath, once it is built."""
         if self._lab is None:
             raise LabError("expected a built lab; enter the workbench as a context manager first")
@@ -236,7 +243,7 @@ class Workbench:
         """
         happened = (_as_happened(injection, armed_ns) for injection in self.injections)
         faults = tuple(fault for fault in happened if fault is not None)
-        return make(msgspec.structs.replace(scenario, faults=faults), capabilities.machine())
+        return make(msgspec.structs.replace(scenario, faults=faults), capabilities.machine(self._kind))
 
     def expected(self, scenario: Scenario, armed_ns: int) -> Expected:
         """The oracle's answer to `plan`. Raises ScenarioError where it has no model."""

@@ -24,6 +24,7 @@ def as_mapping(verdict: Verdict) -> dict[str, Any]:
         "verdict": verdict.verdict,
         "reason": verdict.reason,
         "clock": verdict.clock,
+        "lab": verdict.lab,
         "side": verdict.side,
         "outcome": verdict.outcome,
         "errno": verdict.errno,

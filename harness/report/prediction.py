@@ -147,7 +147,8 @@ def _late(plan: Plan) -> str:
 
 
 def _machine(machine: MachineFacts) -> str:
-    return f"Linux {machine.kernel}, HZ={machine.hz} ({machine.hz_source}), {machine.cpus} CPUs, {machine.clock} time"
+    facts = f"Linux {machine.kernel}, HZ={machine.hz} ({machine.hz_source}), {machine.cpus} CPUs, {machine.clock} time"
+    return f"{facts}, in containers" if machine.lab == "docker" else facts
 
 
 def _endpoint(endpoint: Endpoint) -> str:

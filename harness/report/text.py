@@ -112,7 +112,8 @@ def summary(verdicts: Sequence[Verdict], wall_s: float) -> Text:
 def circumstances(verdict: Verdict) -> str:
     """What times are of, and on which kernel they were measured."""
     allowance = f" (allowance {verdict.allowance_ns / 1e6:g} ms)" if verdict.allowance_ns else ""
-    return f"{verdict.clock} time after arming{allowance}; Linux {verdict.kernel}, HZ={verdict.hz}"
+    where = ", in containers" if verdict.lab == "docker" else ""
+    return f"{verdict.clock} time after arming{allowance}; Linux {verdict.kernel}, HZ={verdict.hz}{where}"
 
 
 def listing(scenarios: Sequence[Scenario], abouts: Mapping[str, str]) -> Group:

@@ -201,7 +201,7 @@ def test_all_that_is_told(tmp_path: Path) -> None:
     """Counts, refusals, and each disagreement as it was saved, in words and as JSON."""
     watcher = Silent()
     tally = fuzz.run(40, SEED, MACHINE, wrong_where(lambda s: s.state == "connecting"), tmp_path, watcher)
-    disagreed = sum(plan.scenario.state == "connecting" for plan in drawn()[0][:40])
+    disagreed = sum(plan.scenario.state == "connecting" for plan in drawn(40)[0])
     assert tally.count("disagreed") == disagreed > 0
     assert tally.count() == 40
     assert watcher.begun[:3] == ["drawing", "running", f"making {disagreed} smaller, round 1"]

@@ -21,6 +21,7 @@ def test_fields_of_a_detection() -> None:
         "verdict": "pass",
         "reason": "3 probes unanswered (traces)",
         "clock": "real",
+        "lab": "netns",
         "side": "client",
         "outcome": "detected",
         "errno": "ETIMEDOUT",
