@@ -14,8 +14,9 @@ from harness.venue.kernel import Kernel, find
 pytest.register_assert_rewrite("tests.conformance.traces")
 
 
-ASKED_FOR = frozenset(os.environ.get("REQUIRE", "").split())
-"""What must be there: "docker", "toxiproxy-server". Tests that need what is missing fail then, or else say so."""
+ASKED_FOR = frozenset([*os.environ.get("REQUIRE", "").split(), *(["toxiproxy-server"] if os.environ.get("CI") else [])])
+"""What must be there: "docker", "toxiproxy-server"; on a CI machine the latter always. Tests that need what is missing
+fail then, or else say so."""
 
 
 @pytest.fixture(autouse=True)

@@ -221,6 +221,10 @@ class _Unconnectable(_Swallowed, frozen=True, kw_only=True):
     whether one would have been.
     """
 
+    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+        if not layout.is_whole:
+            yield Misplaced("kind", self.kind, "a topology without a proxy, which connects in its own way")
+
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         return (Effect(mechanism="syn-lost", from_s=self.at_s, until_s=self.until_s),)
 
@@ -252,10 +256,10 @@ class SynackDrop(_Unconnectable, frozen=True, kw_only=True, tag="synack-drop"):
 
 
 def _attempt(lab: Lab) -> None:
-    """Send one SYN from client to server or its proxy, to a listener of our own, and forget about it."""
+    """Send one SYN from client to server, to a listener of our own, and forget about it."""
     family = FAMILIES[lab.layout.family]
-    address = lab.layout.entrance
-    with lab.host(lab.layout.proxy or "server").socket(family) as listener, lab.host("client").socket(family) as caller:
+    address = lab.layout.address("server")
+    with lab.host("server").socket(family) as listener, lab.host("client").socket(family) as caller:
         listener.bind((address, 0))
         listener.listen()
         caller.settimeout(0)

@@ -31,6 +31,7 @@ from harness.faults import (
     PmtuBlackhole,
     ProcessFreeze,
     ProcessKill,
+    ProxyDown,
     Rate,
     Reorder,
     Route,
@@ -38,10 +39,18 @@ from harness.faults import (
     StopsReading,
     SynackDrop,
     SynDrop,
+    ToxicBandwidth,
+    ToxicLatency,
+    ToxicLimitData,
+    ToxicResetPeer,
+    ToxicSlicer,
+    ToxicSlowClose,
+    ToxicTimeout,
 )
 from harness.faults.base import other
 from harness.faults.icmp import Code
 from harness.faults.route import Becomes
+from harness.faults.toxiproxy import Stream
 from harness.lab import links
 from harness.lab.topology import SIDES, Family, Kind, Side, Topology, layout
 from harness.subjects import endpoint
@@ -52,6 +61,8 @@ pytestmark = pytest.mark.conformance
 
 LABS: dict[str, Callable[[Kind, Family], AbstractContextManager[Workbench]]] = {"netns": Workbench}
 TOPOLOGIES = tuple(Topology(kind=kind, family=family) for kind in get_args(Kind) for family in get_args(Family))
+WHOLE = tuple(topology for topology in TOPOLOGIES if layout(topology).is_whole)
+"""Those in which one end's TCP is the other's peer."""
 LOST_S = 0.05
 """How long data that must not come back is waited for: a hundred times the way there and back."""
 
@@ -67,8 +78,8 @@ class Case(NamedTuple):
         return f"{'-'.join(fields)}-{self.topology.kind}-{self.topology.family}".replace("None-", "")
 
 
-_PLACE = ("sequence", "on", "toward", "direction", "then", "code", "becomes", "to")
-_HOSTS = ("client", "switch", "router", "firewall-a", "firewall-b", "server")
+_PLACE = ("sequence", "on", "toward", "direction", "then", "code", "becomes", "to", "stream")
+_HOSTS = ("client", "switch", "router", "firewall-a", "firewall-b", "proxy", "server")
 
 
 def _values() -> Iterator[AnyFault]:
@@ -91,11 +102,30 @@ def _values() -> Iterator[AnyFault]:
         yield AddressRemoved(on=side)
         yield from (PeerReboot(on=side), ProcessKill(on=side), ProcessFreeze(on=side))
         yield from (Failover(on=side), HostSuspend(on=side), StopsReading(on=side))  # see test_faults_of_hosts.py
+    yield from (PeerReboot(on="proxy"), ProcessKill(on="proxy"), ProcessFreeze(on="proxy"))
+    yield from _toxics()
     # What these do is in test_faults_of_segments.py.
     for way in ("both", "to-server", "to-client"):
         yield from (FinSwallowed(direction=way), Loss(percent=100, direction=way), Delay(delay_ms=1, direction=way))
     yield from (Duplicate(percent=1), Reorder(percent=1, delay_ms=1), Rate(kbit_s=1), SynDrop(), SynackDrop())
     yield from (RstInjected(toward=side) for side in SIDES)
+
+
+def _toxics() -> Iterator[AnyFault]:
+    """What these do is in test_faults_of_proxies.py."""
+    yield ProxyDown()
+    for stream in get_args(Stream):
+        yield ToxicLatency(latency_ms=200, stream=stream)
+        yield ToxicBandwidth(rate_kb_s=1, stream=stream)
+        yield ToxicSlowClose(delay_ms=200, stream=stream)
+        yield from (ToxicTimeout(timeout_ms=timeout_ms, stream=stream) for timeout_ms in (0, 200))
+        yield ToxicResetPeer(timeout_ms=100, stream=stream)
+        yield ToxicSlicer(average_bytes=2, delay_us=1000, stream=stream)
+        yield ToxicLimitData(bytes=1, stream=stream)
+
+
+SEEN_OTHERWISE = (PeerReboot, ProcessKill, Failover, HostSuspend, StopsReading, FinSwallowed)
+"""Through a proxy the other end sees something else of these, but for those of the proxy itself: scenarios/proxied."""
 
 
 def _cases() -> Iterator[Case]:
@@ -104,7 +134,8 @@ def _cases() -> Iterator[Case]:
         where = layout(topology)
         seen = set()
         for fault in _values():
-            if list(fault.misplaced(where)):
+            of_an_end = isinstance(fault, SEEN_OTHERWISE) and getattr(fault, "on", None) != where.proxy
+            if list(fault.misplaced(where)) or (of_an_end and not where.is_whole):
                 continue
             same: object = fault
             if isinstance(fault, Blackhole):
@@ -123,7 +154,13 @@ CASES = tuple(_cases())
 
 def of(*kinds: type[AnyFault]) -> pytest.MarkDecorator:
     """Parametrise with the cases of some faults."""
-    return pytest.mark.parametrize("case", [case for case in CASES if isinstance(case.fault, kinds)], ids=str)
+    chosen = [case for case in CASES if isinstance(case.fault, kinds)]
+    return pytest.mark.parametrize("case", [pytest.param(case, marks=needs(case.topology)) for case in chosen], ids=str)
+
+
+def needs(topology: Topology) -> tuple[pytest.MarkDecorator, ...]:
+    """What a test in a topology cannot do without."""
+    return (pytest.mark.needs("toxiproxy-server"),) if layout(topology).proxied_by == "toxiproxy" else ()
 
 
 @pytest.fixture(params=LABS)

@@ -12,7 +12,7 @@ from harness.faults.base import other
 from harness.lab.topology import SIDES, Side
 from harness.scenario import Endpoint
 from harness.workbench import Link, Workbench
-from tests.conformance.test_faults import LABS, LOST_S, TOPOLOGIES, Case
+from tests.conformance.test_faults import LABS, LOST_S, WHOLE, Case
 from tests.conformance.traces import network_untouched, nothing_held
 
 pytestmark = pytest.mark.conformance
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.conformance
 
 def on_both_sides(make: Callable[[Side], AnyFault]) -> pytest.MarkDecorator:
     """Parametrise with a fault of either side in every topology."""
-    cases = [Case(make(side), topology) for topology in TOPOLOGIES for side in SIDES]
+    cases = [Case(make(side), topology) for topology in WHOLE for side in SIDES]
     return pytest.mark.parametrize("case", cases, ids=str)
 
 
@@ -137,7 +137,7 @@ def test_unread_data_makes_a_killed_program_reset(bench: Workbench, case: Case) 
 
 
 @pytest.mark.parametrize("unread", [False, True])
-@pytest.mark.parametrize("case", [Case(ProcessKill(), TOPOLOGIES[0])], ids=str)
+@pytest.mark.parametrize("case", [Case(ProcessKill(), WHOLE[0])], ids=str)
 def test_a_killed_program_that_had_read_otherwise_is_no_evidence(bench: Workbench, case: Case, *, unread: bool) -> None:
     """What lay in its queue decides what its kernel says, so it must be as the fault has it."""
     link = bench.connect(server=Endpoint(reads=unread), processes=case.fault.processes())
@@ -150,7 +150,7 @@ def test_a_killed_program_that_had_read_otherwise_is_no_evidence(bench: Workbenc
         assert evidence().level == "none"
 
 
-@pytest.mark.parametrize("case", [Case(fault, TOPOLOGIES[0]) for fault in (HostSuspend(), StopsReading())], ids=str)
+@pytest.mark.parametrize("case", [Case(fault, WHOLE[0]) for fault in (HostSuspend(), StopsReading())], ids=str)
 def test_heals_when_the_block_fails(bench: Workbench, case: Case) -> None:
     """An error inside of the block is not replaced, and the fault is healed all the same."""
     link = bench.connect(processes=case.fault.processes())

@@ -28,7 +28,7 @@ from harness.faults.blackhole import Direction
 from harness.lab.links import FAMILIES
 from harness.lab.topology import SIDES, Side, Topology, layout
 from harness.workbench import Workbench
-from tests.conformance.test_faults import LABS, LOST_S, TOPOLOGIES, Case
+from tests.conformance.test_faults import LABS, LOST_S, WHOLE, Case
 from tests.conformance.traces import network_untouched, nothing_held
 
 pytestmark = pytest.mark.conformance
@@ -40,10 +40,7 @@ DELAY_S = 0.02
 def everywhere(values: Sequence[AnyFault]) -> pytest.MarkDecorator:
     """Parametrise with faults in every topology that takes them."""
     cases = [
-        Case(fault, topology)
-        for topology in TOPOLOGIES
-        for fault in values
-        if not list(fault.misplaced(layout(topology)))
+        Case(fault, topology) for topology in WHOLE for fault in values if not list(fault.misplaced(layout(topology)))
     ]
     return pytest.mark.parametrize("case", cases, ids=str)
 
@@ -129,7 +126,7 @@ def test_no_new_connection_is_made(bench: Workbench, case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [Case(fault, topology) for topology in TOPOLOGIES for fault in (SynDrop(), SynackDrop())], ids=str
+    "case", [Case(fault, topology) for topology in WHOLE for fault in (SynDrop(), SynackDrop())], ids=str
 )
 def test_an_attempt_of_our_own_proves_it(bench: Workbench, case: Case) -> None:
     """Where nobody tries to connect, so that an idle connection's survival can be shown."""
