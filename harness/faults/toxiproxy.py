@@ -54,7 +54,7 @@ class _OfProxy(Fault, frozen=True, kw_only=True):
         return "answer"
 
 
-class _Toxic(_OfProxy, frozen=True, kw_only=True):
+class Toxic(_OfProxy, frozen=True, kw_only=True):
     """`stream`: what it acts on: what goes to the client (downstream) or to the server (upstream).
 
     `from_start`: it is in place before the connection is made; `at_s` and `for_s` do not apply then.
@@ -134,7 +134,7 @@ class _Toxic(_OfProxy, frozen=True, kw_only=True):
         )
 
 
-class ToxicLatency(_Toxic, frozen=True, kw_only=True, tag="toxic-latency"):
+class ToxicLatency(Toxic, frozen=True, kw_only=True, tag="toxic-latency"):
     """Data waits `latency_ms`, more or less by `jitter_ms` at most. The end of the stream does not wait."""
 
     latency_ms: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
@@ -154,7 +154,7 @@ class ToxicLatency(_Toxic, frozen=True, kw_only=True, tag="toxic-latency"):
         return self.jitter_ms > 0
 
 
-class ToxicBandwidth(_Toxic, frozen=True, kw_only=True, tag="toxic-bandwidth"):
+class ToxicBandwidth(Toxic, frozen=True, kw_only=True, tag="toxic-bandwidth"):
     """Data passes at `rate_kb_s` kilobytes a second: octets a millisecond, a write of n octets after n of these."""
 
     rate_kb_s: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
@@ -165,7 +165,7 @@ class ToxicBandwidth(_Toxic, frozen=True, kw_only=True, tag="toxic-bandwidth"):
         return {"rate": self.rate_kb_s}
 
 
-class ToxicSlowClose(_Toxic, frozen=True, kw_only=True, tag="toxic-slow-close"):
+class ToxicSlowClose(Toxic, frozen=True, kw_only=True, tag="toxic-slow-close"):
     """The end of the stream is passed on `delay_ms` late. Data is not concerned."""
 
     delay_ms: Milliseconds
@@ -179,7 +179,7 @@ class ToxicSlowClose(_Toxic, frozen=True, kw_only=True, tag="toxic-slow-close"):
         return seen.ends > 0
 
 
-class ToxicTimeout(_Toxic, frozen=True, kw_only=True, tag="toxic-timeout"):
+class ToxicTimeout(Toxic, frozen=True, kw_only=True, tag="toxic-timeout"):
     """Data is thrown away, and both connections are closed `timeout_ms` after the last that was; with 0 they stay.
 
     Without any data `timeout_ms` counts from when the toxic was put in, or the connection made. Where it is healed the
@@ -205,7 +205,7 @@ class ToxicTimeout(_Toxic, frozen=True, kw_only=True, tag="toxic-timeout"):
         return seen.data > 0 or (seen.closed > 0 and not seen.ends)
 
 
-class ToxicResetPeer(_Toxic, frozen=True, kw_only=True, tag="toxic-reset-peer"):
+class ToxicResetPeer(Toxic, frozen=True, kw_only=True, tag="toxic-reset-peer"):
     """The first data, or the end of the stream, makes the proxy close both connections `timeout_ms` later.
 
     With RST only where the toxic was there before the connection (`from_start`): the server sets SO_LINGER as it makes
@@ -223,7 +223,7 @@ class ToxicResetPeer(_Toxic, frozen=True, kw_only=True, tag="toxic-reset-peer"):
         return seen.data > 0 or seen.ends > 0
 
 
-class ToxicSlicer(_Toxic, frozen=True, kw_only=True, tag="toxic-slicer"):
+class ToxicSlicer(Toxic, frozen=True, kw_only=True, tag="toxic-slicer"):
     """Data is cut into pieces of about `average_bytes`, `delay_us` apart; the size varies by `size_variation_bytes`.
 
     It halves until a piece is no bigger than both together: what is cut into is of half the average at least.
@@ -255,7 +255,7 @@ class ToxicSlicer(_Toxic, frozen=True, kw_only=True, tag="toxic-slicer"):
         return self.size_variation_bytes > 0
 
 
-class ToxicLimitData(_Toxic, frozen=True, kw_only=True, tag="toxic-limit-data"):
+class ToxicLimitData(Toxic, frozen=True, kw_only=True, tag="toxic-limit-data"):
     """Both connections are closed when `bytes` octets have passed, of what came after the toxic; the rest is lost."""
 
     bytes: Octets
