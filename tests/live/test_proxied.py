@@ -1,0 +1,111 @@
+"""Scenarios behind a proxy, many at once: each has a toxiproxy of its own, at the same address in its own network."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from harness import batch, capabilities, loader
+from harness.faults import AnyFault, ProxyDown, ToxicLatency, ToxicTimeout
+from harness.lab import toxiproxy
+from harness.lab.topology import Family, Topology
+from harness.plan import Plan, make
+from harness.scenario import Endpoint, Expect, Keepalive, Scenario
+from harness.venue import uml
+from harness.venue.kernel import Kernel
+from tests.conformance.traces import nothing_held
+from tests.running import Silent, undisturbed
+
+pytestmark = [pytest.mark.live, pytest.mark.needs("toxiproxy-server")]
+
+AT_ONCE = 20
+AT_S = 0.5
+ALIVE = Keepalive(idle_s=2, interval_s=1, count=2)
+
+
+def _timeout_ms(number: int) -> int:
+    return 600 + 150 * number
+
+
+def _scenario(number: int) -> Scenario:
+    """A toxic timeout of its own length, which the oracle predicts; every fourth one has its proxy switched off."""
+    family = get_args(Family)[number % 2]
+    faults: tuple[AnyFault, ...] = (ToxicTimeout(timeout_ms=_timeout_ms(number), at_s=AT_S),)
+    if number % 4 == 3:
+        faults = (ProxyDown(at_s=_timeout_ms(number) / 1000),)
+    return Scenario(
+        name=f"proxied-{number}",
+        topology=Topology(kind="proxied", family=family),
+        client=Endpoint(keepalive=ALIVE),
+        faults=faults,
+        expect=Expect(outcome="eof"),
+    )
+
+
+def _proofs(result: batch.Result) -> list[str]:
+    return [event.data["found"] for event in result.events if event.kind == "fault.evidence"]
+
+
+def _check(results: Sequence[batch.Result]) -> None:
+    """Each has met its own prediction, and its server knew its own toxic and no other."""
+    assert {r.plan.name: r.verdict.reason for r in results if r.verdict.verdict != "pass"} == {}
+    for number, result in enumerate(results):
+        assert result.plan.prediction is not None
+        (proof,) = _proofs(result)
+        if number % 4 == 3:
+            assert proof.startswith("the proxy is disabled")
+        else:
+            assert re.match(rf"toxic timeout_downstream \(timeout {_timeout_ms(number)}\) ", proof)
+
+
+def test_twenty_at_once(tmp_path: Path) -> None:
+    """In real time they do not mix, and leave nothing behind."""
+    plans = [make(_scenario(number), capabilities.machine()) for number in range(AT_ONCE)]
+    with nothing_held():
+        results = undisturbed(plans, tmp_path / "runs", AT_ONCE)
+    _check(results)
+
+
+@pytest.mark.virtual
+def test_twenty_at_once_in_virtual_time(tmp_path: Path, kernel: Kernel) -> None:
+    """In guests each ends at its own millisecond: predicted to 5 ms after its toxic's time."""
+    plans = [make(_scenario(number), uml.machine(kernel)) for number in range(AT_ONCE)]
+    results = batch.run(plans, tmp_path, Silent(), lambda some, out, status: uml.run_all(some, out, status, kernel))
+    _check(results)
+
+
+def test_twenty_of_the_catalogue_at_once(tmp_path: Path) -> None:
+    """Different toxics, the proxy's own death and that of the server."""
+    here = capabilities.machine()
+    plans: list[Plan] = [plan for plan in (make(s, here) for s in loader.find(["proxied"])) if plan.watch_ns < 7e9]
+    chosen = plans[:: max(1, len(plans) // AT_ONCE)][:AT_ONCE]
+    assert len(chosen) == AT_ONCE
+    results = undisturbed(chosen, tmp_path / "runs", AT_ONCE)
+    assert {r.plan.name: r.verdict.reason for r in results if r.verdict.verdict != "pass"} == {}
+
+
+@pytest.mark.parametrize("missing", ["server", "library"])
+def test_what_is_missing_is_said(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run is inconclusive, with the mend; a relay does without."""
+    if missing == "server":
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    else:
+        monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+        monkeypatch.delitem(sys.modules, toxiproxy._OWN, raising=False)
+        toxiproxy._library.cache_clear()
+    scenario = Scenario(
+        name="missing",
+        topology=Topology(kind="proxied"),
+        client=Endpoint(keepalive=ALIVE),
+        faults=(ToxicLatency(latency_ms=1, at_s=1),),
+        expect=Expect(outcome="never", bound_s=2),
+    )
+    (result,) = undisturbed([make(scenario, capabilities.machine())], tmp_path / "runs", 1)
+    assert result.verdict.verdict == "inconclusive"
+    assert "Mend: " in result.verdict.reason
