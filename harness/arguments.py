@@ -50,6 +50,7 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     _add_virtual(add)
     _add_fuzz(add)
     _add_matrix(add)
+    _add_inject(add)
     add("doctor", "Show what this machine can do, why not, and the mend", "harness doctor")
     clean = add("clean", "Remove exactly what earlier runs left behind", "harness clean --runs")
     clean.add_argument("--runs", action="store_true", help="also remove the run directories in the state folder")
@@ -189,6 +190,31 @@ def _add_fuzz(add: Callable[..., argparse.ArgumentParser]) -> None:
     fuzz.add_argument("--json", metavar="FILE", help="write the results as JSON; - for standard output")
 
 
+def _add_inject(add: Callable[..., argparse.ArgumentParser]) -> None:
+    inject = add(
+        "inject",
+        "Inject a fault into a container that runs, prove that it bit, and heal it",
+        "harness inject blackhole --container shop-db-1 --for 30",
+    )
+    inject.add_argument(
+        "fault", metavar="FAULT", help="its kind, as in scenarios (example: blackhole, container-pause)"
+    )
+    inject.add_argument("--container", metavar="NAME", required=True, help="which one, by name or ID")
+    inject.add_argument(
+        "--for", dest="for_s", metavar="S", type=_seconds, help="heal after S seconds (default: when interrupted)"
+    )
+    inject.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="one of the fault's keys; the container is server, what it talks to is client (repeat; example: "
+        "--set direction=to-server)",
+    )
+    inject.add_argument("--family", choices=("ipv4", "ipv6"), default="ipv4", help="of its addresses (default: ipv4)")
+    inject.add_argument("--device", metavar="NAME", default="", help="its interface (default: of its default route)")
+
+
 def _add_matrix(add: Callable[..., argparse.ArgumentParser]) -> None:
     matrix = add(
         "matrix",
@@ -203,6 +229,16 @@ def _add_matrix(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     matrix.add_argument("--jobs", metavar="N", type=_positive, help="at most N scenarios or guests at once")
     _add_clock(matrix)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds, more than 0, found {text}")
+    return seconds
 
 
 def _positive(text: str) -> int:

@@ -386,10 +386,46 @@ def _vtime(options: argparse.Namespace) -> int:
     return ended.status
 
 
-def _clean(options: argparse.Namespace) -> int:
-    from harness.lab import ledger
+def _inject(options: argparse.Namespace) -> int:
+    from harness import attachment
 
-    removed = ledger.clean()
+    fault = attachment.fault_of(options.fault, options.set)
+    if fault.lasting and options.for_s is not None:
+        raise UsageError(f"--for: expected none with {fault.kind}, which is not undone")
+    with attachment.Attachment(options.container, family=options.family, device=options.device) as attached:
+        injection = attached.begin(fault)
+        ending = "" if fault.lasting else f"; heals after {options.for_s:g} s" if options.for_s else "; ^C heals it"
+        print(f"{fault.kind} in {options.container}{ending}", flush=True)
+        try:
+            if not fault.lasting:
+                _sleep(options.for_s)
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+        finally:
+            injection.heal()
+        proof = injection.gather()
+    healed = "" if fault.lasting else "healed; "
+    print(f"{healed}{proof.level}: {proof.found}")
+    if proof.level != "bit":
+        print("harness: the fault left no trace, so that nothing is proven by it", file=sys.stderr)
+    return 0 if proof.level == "bit" else 3
+
+
+def _sleep(for_s: float | None) -> None:
+    """Wait, or wait for an interrupt, with the seconds left on a terminal."""
+    from harness.report import text
+
+    end = None if for_s is None else time.monotonic() + for_s
+    with text.Countdown() as countdown:
+        while end is None or (left := end - time.monotonic()) > 0:
+            countdown.show(None if end is None else left)
+            time.sleep(1.0 if end is None else min(1.0, left))
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from harness.lab import containers, ledger
+
+    removed = ledger.clean() + containers.clean_images()
     if options.runs:
         removed += ledger.clean_runs()
     for line in removed:
@@ -409,6 +445,7 @@ COMMANDS: dict[str, Command] = {
     "vtime": _vtime,
     "fuzz": _fuzz,
     "matrix": _matrix,
+    "inject": _inject,
     "doctor": _doctor,
     "clean": _clean,
 }

@@ -177,7 +177,7 @@ class ContainerHost(Host):
             if failed:
                 raise failed.pop()
 
-        while thread.is_alive() and any(program.poll() is None for program in self.programs):
+        while thread.is_alive() and not (self.programs and all(p.poll() is not None for p in self.programs)):
             thread.join(REAPING_S)
         if not thread.is_alive():
             await_end()

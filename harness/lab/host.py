@@ -60,6 +60,8 @@ class Host:
         self._programs: list[tuple[Program, str]] = []
         self._killed: list[Program] = []
         self._scratches: dict[str, Path] = {}
+        self.table_prefix = "harness"
+        """What the names of nftables tables made here begin with."""
         self.overhear: Callable[[], FlowTracker] | None = None
         """The connections as seen until now by whoever captures here, None where nobody does."""
 
@@ -181,11 +183,11 @@ class Host:
     def ruleset(self, hook: str, rules: Rules) -> Iterator[Callable[[], dict[str, int]]]:
         """A table of our own with rules in one chain, for the length of the block; yields a reader of its counters.
 
-        `hook`: "ingress:DEVICE", "input", "output", "forward", "prerouting" (before a packet's way is chosen, behind
-        connection tracking) or "translation" (source addresses, before the lab's own). The reader gives packets by
-        label. Raises LabError.
+        `hook`: "ingress:DEVICE", "egress:DEVICE", "input", "output", "forward", "prerouting" (before a packet's way is
+        chosen, behind connection tracking) or "translation" (source addresses, before the lab's own). The reader gives
+        packets by label. Raises LabError.
         """
-        table = f"harness_{next(_table_numbers)}"
+        table = f"{self.table_prefix}_{next(_table_numbers)}"
         name, _, device = hook.partition(":")
         family = "netdev" if device else "inet"
         where = {"family": family, "table": table}

@@ -21,7 +21,7 @@ _IFF = {"UP": 0x1, "RUNNING": 0x40, "LOWER_UP": 0x10000}
 _FAMILY_KEYS = ("dst", "gateway", "priority")
 _PERMANENT = 0x80
 _IFA_F_NODAD = 0x02
-_RTN_LOCAL = 2
+_RTN_UNICAST, _RTN_LOCAL = 1, 2
 _LOOPBACK_INDEX = 1
 _KERNEL_MADE = 2
 """rtm_protocol of routes that come and go with addresses (RTPROT_KERNEL)."""
@@ -42,7 +42,8 @@ ADDRESS_WAIT_S = 2.0
 class SavedInterface(msgspec.Struct, frozen=True):
     """What is lost with an interface that is taken down, or with its addresses, and does not come back by itself."""
 
-    addresses: tuple[tuple[str, int, int], ...]
+    addresses: tuple[tuple[str, int, int, str], ...]
+    """Address, prefix, family and broadcast address, "" for none."""
     routes: tuple[dict[str, Any], ...]
     neighbours: tuple[tuple[int, str, str], ...]
 
@@ -124,14 +125,14 @@ def on_subnet(interface: Interface, address: str) -> bool:
     return ip_address(address) in ip_network(f"{interface.address}/{interface.prefix}", strict=False)
 
 
-def _address(ipr: IPRoute, verb: str, index: int, family: int, address: str, prefix: int) -> None:
+def _address(ipr: IPRoute, verb: str, index: int, family: int, address: str, prefix: int, **more: str) -> None:
     """Give an interface an address that can be used at once.
 
     Detection of duplicates is left out. The route that takes packets in to an IPv6 address is made by a work queue
     all the same (net/ipv6/addrconf.c:addrconf_dad_work), and without it they are dropped: it is waited for.
     """
     if family != socket.AF_INET6:
-        ipr.addr(verb, index=index, family=family, address=address, prefixlen=prefix)
+        ipr.addr(verb, index=index, family=family, address=address, prefixlen=prefix, **more)
         return
     ipr.addr(verb, index=index, family=family, address=address, prefixlen=prefix, flags=_IFA_F_NODAD)
     deadline = time.monotonic() + ADDRESS_WAIT_S
@@ -164,6 +165,12 @@ def in_operation(ipr: IPRoute, index: int) -> bool:
     return bool(ipr.link("get", index=index)[0].get_attr("IFLA_OPERSTATE") == "UP")
 
 
+def saved(device: str) -> SavedInterface:
+    """What taking an interface down would lose."""
+    with IPRoute() as ipr:
+        return _save(ipr, index_of(ipr, device))
+
+
 def take_down(device: str) -> SavedInterface:
     """Set an interface down; returns what that loses."""
     with IPRoute() as ipr:
@@ -185,7 +192,7 @@ def remove_addresses(device: str) -> SavedInterface:
     with IPRoute() as ipr:
         index = index_of(ipr, device)
         saved = _save(ipr, index)
-        for address, prefix, family in saved.addresses:
+        for address, prefix, family, _ in saved.addresses:
             ipr.addr("delete", index=index, family=family, address=address, prefixlen=prefix)
     return saved
 
@@ -194,9 +201,9 @@ def give_back(device: str, saved: SavedInterface) -> None:
     """Restore addresses, then what depends on them."""
     with IPRoute() as ipr:
         index = index_of(ipr, device)
-        for address, prefix, family in saved.addresses:
-            _address(ipr, "replace", index, family, address, prefix)
-        for route in saved.routes:
+        for address, prefix, family, broadcast in saved.addresses:
+            _address(ipr, "replace", index, family, address, prefix, **({"broadcast": broadcast} if broadcast else {}))
+        for route in sorted(saved.routes, key=lambda each: "gateway" in each):  # gateways are reached by other routes
             ipr.route("replace", **route)
     pin(device, saved.neighbours)
 
@@ -210,17 +217,35 @@ def addresses(device: str) -> set[str]:
 def _save(ipr: IPRoute, index: int) -> SavedInterface:
     return SavedInterface(
         addresses=tuple(
-            (message.get_attr("IFA_ADDRESS"), message["prefixlen"], message["family"])
+            (
+                message.get_attr("IFA_ADDRESS"),
+                message["prefixlen"],
+                message["family"],
+                message.get_attr("IFA_BROADCAST") or "",
+            )
             for message in ipr.get_addr(index=index)
             if message["scope"] == 0
         ),
         routes=tuple(
-            {"family": message["family"], "gateway": message.get_attr("RTA_GATEWAY"), "dst": _destination(message)}
-            for message in ipr.get_routes(oif=index)
-            if message["proto"] != _KERNEL_MADE and message.get_attr("RTA_GATEWAY")
+            _route(message)
+            for family in FAMILIES.values()
+            for message in ipr.get_routes(family=family, oif=index)
+            if message["proto"] != _KERNEL_MADE and message["type"] == _RTN_UNICAST
         ),
         neighbours=_pinned(ipr, index),
     )
+
+
+_ROUTE = {"gateway": "RTA_GATEWAY", "oif": "RTA_OIF", "priority": "RTA_PRIORITY", "prefsrc": "RTA_PREFSRC"}
+
+
+def _route(message: Any) -> dict[str, Any]:
+    """What it takes to make a route again."""
+    found = {key: message.get_attr(name) for key, name in _ROUTE.items()}
+    kept = {key: value for key, value in found.items() if value is not None}
+    table = message.get_attr("RTA_TABLE") or message["table"]
+    fixed = {key: message[key] for key in ("family", "proto", "scope", "tos")}
+    return {**fixed, "table": table, "dst": _destination(message), **kept}
 
 
 def _pinned(ipr: IPRoute, index: int) -> tuple[tuple[int, str, str], ...]:

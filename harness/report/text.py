@@ -201,6 +201,26 @@ class Progress:
         return line
 
 
+class Countdown:
+    """The seconds left, or gone where there is no end, on a terminal; elsewhere nothing."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._status = console(stream if stream is not None else sys.stderr).status("")
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+
+    def show(self, left_s: float | None) -> None:
+        """None: for as long as it takes."""
+        gone_s = time.monotonic() - self._began
+        self._status.update(f"for {gone_s:.0f} s" if left_s is None else f"{left_s:.0f} s left")
+
+
 class BuildProgress:
     """How far a kernel's build is: a bar on a terminal, else a line for each step."""
 

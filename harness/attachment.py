@@ -1,0 +1,121 @@
+"""Faults in containers that somebody runs, as of a compose project: injected, proven, healed, also after a crash.
+
+with Attachment("shop-db-1") as db, db.inject(Blackhole()):
+    ...  # what talks to it must notice
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from harness import faults
+from harness.errors import FaultError, UsageError
+from harness.faults import AnyFault
+from harness.injection import Injection
+from harness.lab.attached import IT, AttachedLab
+from harness.lab.host import Host
+from harness.lab.topology import Family
+from harness.timeline import Timeline
+
+FITTING = (
+    faults.AddressRemoved,
+    faults.Blackhole,
+    faults.ContainerKill,
+    faults.ContainerPause,
+    faults.ContainerRestart,
+    faults.FinSwallowed,
+    faults.LinkDown,
+    faults.NetworkDisconnect,
+    faults.SynDrop,
+    faults.SynackDrop,
+)
+"""What works on one container alone, without a hand in what it talks to."""
+
+
+class Attachment:
+    """A running container, whose faults are over when it is left. Use as a context manager, as root.
+
+    In faults the container is "server", and all that it talks to "client": a blackhole with direction "to-server"
+    swallows what comes to it, one with "to-client" what leaves it.
+    """
+
+    def __init__(self, container: str, *, family: Family = "ipv4", device: str = "") -> None:
+        """`container`: its name or ID. `device`: the interface meant, by default that of its default route."""
+        self._lab = AttachedLab(container, family, device)
+        self.timeline = Timeline()
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        """Raises UsageError, CapabilityError, LabError; the container is as it was then."""
+        self._lab.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lab.__exit__(kind, error, trace)
+
+    @property
+    def host(self) -> Host:
+        """The container."""
+        return self._lab.host(IT)
+
+    def begin(self, fault: AnyFault) -> Injection:
+        """Inject now; the fault lasts until the injection is healed. Raises UsageError, FaultError."""
+        _check(fault, self._lab)
+        injection = Injection(fault, self._count, self._lab, self.timeline)
+        self._count += 1
+        return injection
+
+    @contextmanager
+    def inject(self, fault: AnyFault) -> Iterator[Injection]:
+        """Inject now, heal at the end of the block; the fault's own `at_s` and `for_s` do not apply.
+
+        Raises UsageError for a fault out of place, and FaultError at the end where it left no evidence that it bit.
+        """
+        injection = self.begin(fault)
+        try:
+            yield injection
+        finally:
+            injection.heal()
+        proof = injection.gather()
+        if proof.level != "bit":
+            raise FaultError(f"expected evidence that {fault.kind} bit, found: {proof.found}")
+
+
+def fault_of(kind: str, settings: Sequence[str]) -> AnyFault:
+    """The fault of a kind, with settings such as "direction=to-server"; `on` is the container. Raises UsageError."""
+    fitting = {str(each.__struct_config__.tag): each for each in FITTING}
+    if kind not in fitting:
+        raise UsageError(f"expected a fault that works on one container ({', '.join(sorted(fitting))}), found {kind}")
+    keys = [key for key in fitting[kind].__struct_fields__ if key not in ("at_s", "for_s", "every_s", "times", "on")]
+    values: dict[str, object] = {"kind": kind}
+    if any(field.name == "on" and field.required for field in msgspec.structs.fields(fitting[kind])):
+        values["on"] = IT
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or key not in keys:
+            raise UsageError(f"--set: expected KEY=VALUE with one of {', '.join(keys) or 'none'}, found {setting}")
+        values[key] = value
+    try:
+        made: AnyFault = msgspec.convert(values, AnyFault, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{kind}: {error}".replace(" - at `$.", ": ").rstrip("`")) from error
+    return made
+
+
+def _check(fault: AnyFault, lab: AttachedLab) -> None:
+    """Raise UsageError for a fault that does not fit a container that is given."""
+    if not isinstance(fault, FITTING):
+        fitting = ", ".join(sorted(str(each.__struct_config__.tag) for each in FITTING))
+        raise UsageError(f"expected a fault that works on one container ({fitting}), found {fault.kind}")
+    for problem in fault.misplaced(lab.layout):
+        raise UsageError(f"{fault.kind}: {problem.key}: expected {problem.expected}, found {problem.value!r}")
+    on = getattr(fault, "on", None)
+    if on not in (None, IT):
+        raise UsageError(f"{fault.kind}: on: expected {IT}, which the container is, found {on}")
