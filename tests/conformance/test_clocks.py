@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -76,11 +77,20 @@ def _rounded(ns: int) -> int:
     return (ns + 5) // 10
 
 
+def _runnable() -> list[Scenario]:
+    """The catalogue but for what is behind a proxy, where there is none; on a CI machine there must be one."""
+    found, proxy = loader.find([]), capabilities.toxiproxy()
+    if proxy.available or os.environ.get("CI"):
+        return found
+    print(f"without scenarios behind a proxy: {proxy.found}. Mend: {proxy.mend}")  # noqa: T201 - for who looks
+    return [scenario for scenario in found if layout(scenario.topology).proxied_by != "toxiproxy"]
+
+
 @pytest.mark.alone
 def test_both_clocks_tell_the_same_story(tmp_path: Path, kernel: Kernel) -> None:
     """Verdict, outcome, errno, probes and the segments on the wire agree for every scenario short enough for both."""
     here = capabilities.machine()
-    short = [s for s in loader.find([]) if make(s, here).watch_ns <= SHORT_NS]
+    short = [s for s in _runnable() if make(s, here).watch_ns <= SHORT_NS]
     assert len(short) > 20
     real = undisturbed([make(s, here) for s in short], tmp_path / "real", AT_ONCE)
     virtual = _virtual([make(s, uml.machine(kernel)) for s in short], tmp_path / "virtual", kernel)
