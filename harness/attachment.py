@@ -65,6 +65,13 @@ class Attachment:
         """The container."""
         return self._lab.host(IT)
 
+    @property
+    def address(self) -> str:
+        """Its IP address. Connect to that: a published port may be docker-proxy's, whose kernel answers for it."""
+        address = self.host.spec.interfaces[0].address
+        assert address is not None
+        return address
+
     def begin(self, fault: AnyFault) -> Injection:
         """Inject now; the fault lasts until the injection is healed. Raises UsageError, FaultError."""
         _check(fault, self._lab)

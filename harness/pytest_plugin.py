@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from harness.plan import Plan
     from harness.workbench import Workbench
 
+pytest_plugins = ("harness.pytest_services",)
 SUFFIX = ".scenario.toml"
 OVERTIME_S = 30.0
 """Added to a plan's own length for building, healing and the other scenarios of the session."""

@@ -216,6 +216,21 @@ def pid_of(container: Any) -> int:
     return pid
 
 
+def of_service(project: str, service: str) -> str:
+    """The ID of the first running container of a compose project's service, "" where there is none.
+
+    Raises CapabilityError, LabError.
+    """
+    wanted = [f"com.docker.compose.project={project}", f"com.docker.compose.service={service}"]
+    client = connect()
+    try:
+        with words(LabError, f"expected to look for service {service} of compose project {project}"):
+            found = client.containers.list(filters={"label": wanted})
+    finally:
+        client.close()
+    return str(min(found, key=lambda container: container.name).id) if found else ""
+
+
 # --- networks of containers ----------------------------------------------------------------------------
 
 

@@ -1,0 +1,73 @@
+"""Fixtures for tests of services that run elsewhere: containers to attach to, and a toxiproxy-server.
+
+Each can be overridden in a conftest.py, in the manner of pytest-docker: `compose_project` names the project whose
+services `attach` finds, `toxiproxy_address` a server that runs already. Nothing is imported before it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.attachment import Attachment
+
+
+@pytest.fixture(scope="session")
+def compose_project(pytestconfig: pytest.Config) -> str:
+    """The compose project that the tests are about; override it, or set COMPOSE_PROJECT_NAME.
+
+    By default what compose itself takes: the name of the root folder, in small letters.
+    """
+    name = os.environ.get("COMPOSE_PROJECT_NAME") or pytestconfig.rootpath.name
+    return re.sub(r"[^-_a-z0-9]", "", name.lower())
+
+
+@pytest.fixture
+def attach(compose_project: str) -> Iterator[Callable[..., Attachment]]:
+    """Attach to a running container, by its name or by its service in `compose_project`; over at the test's end.
+
+    What is injected into it is healed then, and proven: `with attach("db").inject(Blackhole()): …`. Needs root.
+    """
+    from harness.attachment import Attachment
+    from harness.lab import containers
+
+    with ExitStack() as stack:
+
+        def to(name: str, **options: Any) -> Attachment:
+            __tracebackhide__ = True
+            found = containers.of_service(compose_project, name) or name
+            return stack.enter_context(Attachment(found, **options))
+
+        yield to
+
+
+@pytest.fixture(scope="session")
+def toxiproxy_address() -> tuple[str, int] | None:
+    """Host and port of a toxiproxy-server that runs already, as in a compose project; override it. None: start one."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def toxiproxy_server(toxiproxy_address: tuple[str, int] | None) -> Iterator[Any]:
+    """toxiproxy-python's Toxiproxy, speaking to that server, or to one of the session's own on this machine."""
+    from harness.subjects import toxiproxy_session
+
+    with toxiproxy_session.speaking_to(toxiproxy_address) as client:
+        yield client
+
+
+@pytest.fixture
+def toxiproxy(toxiproxy_server: Any) -> Iterator[Any]:
+    """The same for one test: the proxies that it has made are gone at its end, and with them their toxics."""
+    before = set(toxiproxy_server.proxies())
+    yield toxiproxy_server
+    for name, proxy in toxiproxy_server.proxies().items():
+        if name not in before:
+            proxy.destroy()
+    toxiproxy_server.reset()

@@ -1,0 +1,148 @@
+"""The fixtures for services that run elsewhere, and the example project that shows them, on a real redis."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.lab import containers, toxiproxy
+from harness.subjects.command import libraries_folder
+from tests.live.command import CHECKOUT
+
+pytestmark = [pytest.mark.live, pytest.mark.needs("toxiproxy-server"), pytest.mark.timeout(120)]
+EXAMPLE = CHECKOUT / "ci" / "examples" / "compose"
+READY_S = 10.0
+
+
+def session(folder: Path, *words: str, **env: str) -> tuple[int, str]:
+    """A pytest session of its own."""
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words]
+    done = subprocess.run(
+        argv, cwd=folder, env={**os.environ, **env}, text=True, timeout=100, capture_output=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def redis_project() -> Iterator[str]:
+    """The example's redis, as compose would start it, but of this machine's redis-server; yields the project's name."""
+    server = shutil.which("redis-server") or shutil.which("redis-server", path=str(libraries_folder()))
+    if server is None:
+        pytest.skip("no redis-server here: ci/libraries installs it")
+    from docker.types import IPAMConfig, IPAMPool
+
+    project = f"example-{uuid.uuid4().hex[:8]}"
+    with closing(containers.connect()) as client:
+        containers.ensure_image(client, containers.HOST_TREE)
+        pool = IPAMConfig(pool_configs=[IPAMPool(subnet="198.19.255.248/29")])
+        network = client.networks.create(project, driver="bridge", internal=True, ipam=pool)
+        labels = {"com.docker.compose.project": project, "com.docker.compose.service": "redis"}
+        command = [server, "--save", "", "--protected-mode", "no", "--dir", "/tmp"]  # noqa: S108 - the container's
+        shown = containers.host_tree(())
+        container = None
+        try:
+            container = client.containers.run(
+                containers.HOST_TREE,
+                command=command,
+                name=f"{project}-redis-1",
+                labels=labels,
+                network=project,
+                volumes=shown,
+                tmpfs={"/tmp": ""},  # noqa: S108
+                detach=True,
+            )
+            _await_answer(container)
+            yield project
+        finally:
+            if container is not None:
+                container.remove(force=True)
+            network.remove()
+
+
+def _await_answer(container: Any) -> None:
+    deadline = time.monotonic() + READY_S
+    while True:
+        container.reload()
+        found = next(iter(container.attrs["NetworkSettings"]["Networks"].values()))["IPAddress"]
+        with socket.socket() as probe:
+            if found and probe.connect_ex((found, 6379)) == 0:
+                return
+        assert time.monotonic() < deadline, container.logs().decode()
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def running_toxiproxy() -> Iterator[None]:
+    """The example's toxiproxy, where its compose file publishes it."""
+    with subprocess.Popen([toxiproxy.server(), "-host", "127.0.0.1"], env={**os.environ, "LOG_LEVEL": "fatal"}) as it:
+        try:
+            yield
+        finally:
+            it.kill()
+
+
+@pytest.mark.needs("docker")
+def test_the_example_project_passes(redis_project: str, running_toxiproxy: None) -> None:
+    """All three tests of it, without a change."""
+    del running_toxiproxy
+    status, printed = session(EXAMPLE, "tests", "--rootdir", ".", "-c", "/dev/null", COMPOSE_PROJECT_NAME=redis_project)
+    assert status == 0, printed
+    assert "3 passed" in printed
+
+
+TESTS = """
+import socket
+from toxiproxy.api import APIConsumer
+
+def test_one(toxiproxy):
+    assert toxiproxy.create(upstream="127.0.0.1:1", name="mine").name == "mine"
+    assert (APIConsumer.host, APIConsumer.port) != ("127.0.0.1", 8474)
+
+def test_what_another_test_made_is_gone(toxiproxy):
+    assert toxiproxy.proxies() == {}
+    assert toxiproxy.version()
+"""
+
+
+def test_toxiproxy_of_the_sessions_own(tmp_path: Path) -> None:
+    """Each test finds it empty, at a port that nobody else has; the library's own address is back at the end."""
+    (tmp_path / "test_it.py").write_text(TESTS)
+    conftest = "import pytest\n\n\ndef pytest_unconfigure():\n    import sys\n    api = sys.modules['toxiproxy.api']\n"
+    conftest += "    print('then', api.APIConsumer.host, api.APIConsumer.port)\n"
+    (tmp_path / "conftest.py").write_text(conftest)
+    status, printed = session(tmp_path, "-s")
+    assert status == 0, printed
+    assert "2 passed" in printed
+    assert "then 127.0.0.1 8474" in printed
+
+
+ELSEWHERE = """
+import pytest
+
+@pytest.fixture(scope="session")
+def toxiproxy_address():
+    return ("127.0.0.1", 1)
+"""
+
+
+def test_a_server_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
+    """Where the tests name one."""
+    (tmp_path / "test_it.py").write_text(TESTS)
+    fixture = (
+        "import pytest\n\n\n@pytest.fixture(scope='session')\ndef toxiproxy_address():\n    return ('127.0.0.1', 1)\n"
+    )
+    (tmp_path / "conftest.py").write_text(fixture)
+    status, printed = session(tmp_path)
+    assert status == 1
+    assert "no answer at 127.0.0.1:1" in printed
