@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
@@ -19,11 +20,12 @@ from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.venue import uml
 from harness.venue.kernel import Kernel
 from tests.conformance.traces import nothing_held
+from tests.live.command import harness, started
 from tests.running import Silent, undisturbed
 
 pytestmark = [pytest.mark.live, pytest.mark.needs("toxiproxy-server")]
 
-AT_ONCE = 20
+AT_ONCE, PATIENCE_S = 20, 10.0
 AT_S = 0.5
 ALIVE = Keepalive(idle_s=2, interval_s=1, count=2)
 
@@ -109,3 +111,17 @@ def test_what_is_missing_is_said(missing: str, tmp_path: Path, monkeypatch: pyte
     (result,) = undisturbed([make(scenario, capabilities.machine())], tmp_path / "runs", 1)
     assert result.verdict.verdict == "inconclusive"
     assert "Mend: " in result.verdict.reason
+
+
+def test_killed_with_a_proxy_at_work(tmp_path: Path) -> None:
+    """The server does not end with the harness that is killed; it is in the ledger, and `clean` removes it."""
+    with started(tmp_path, "run", "proxied/server-frozen-defaults", "--out", "out") as running:
+        ledger, deadline = running.state / "keepalive-harness" / "ledger", time.monotonic() + PATIENCE_S
+        while not any(toxiproxy.NAME in file.read_text() for file in ledger.glob("*.jsonl")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(0.5)
+        running.process.kill()
+    cleaned = harness(tmp_path, "clean")
+    assert re.search(rf"^removed process \d+ \({toxiproxy.NAME} on proxy: ", cleaned.out, re.MULTILINE)
+    assert harness(tmp_path, "clean").out == "nothing to remove\n"

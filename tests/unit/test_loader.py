@@ -137,7 +137,8 @@ REFUSED = {
     ),
     "nearly-an-enum": (
         'topology.kind = "rooted"',
-        "topology.kind: expected one of: direct, firewalls, nat, proxied, routed, switched (did you mean routed?), found",
+        "topology.kind: expected one of: direct, firewalls, nat, proxied, routed, switched (did you mean routed?), "
+        "found",
     ),
     "command-without-words": (
         "client.command.argv = []",
