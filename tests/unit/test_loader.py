@@ -137,8 +137,7 @@ REFUSED = {
     ),
     "nearly-an-enum": (
         'topology.kind = "rooted"',
-        "topology.kind: expected one of: direct, firewalls, nat, proxied, routed, switched (did you mean routed?), "
-        "found",
+        "topology.kind: expected one of: direct, firewalls, nat, proxied, routed, switched (did you mean routed?)",
     ),
     "command-without-words": (
         "client.command.argv = []",
