@@ -26,7 +26,7 @@ from harness.descriptors import raise_limit
 from harness.errors import CapabilityError
 from harness.faults import AnyFault, Blackhole, LinkDown, PeerReboot
 from harness.lab.namespace import ensure_privileges
-from harness.lab.topology import Family, Kind, Topology
+from harness.lab.topology import Family, Kind, Topology, layout
 from harness.scenario import Endpoint, Keepalive, Scenario
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the scenarios (default: 1)")
     options = parser.parse_args()
     ensure_privileges()
-    rows = [*_start_up(), *_labs(), *_concurrency(options.scenarios, options.seed), *_reaper(), *_virtual(options.seed)]
+    rows = [*_start_up(), *_labs(), *_containers(), *_concurrency(options.scenarios, options.seed)]
+    rows += [*_reaper(), *_virtual(options.seed)]
     print(f"\n{_machine()}; seed {options.seed}\n")
     print("| what | measured | bound |\n|---|---|---|")
     for row in rows:
@@ -128,6 +129,34 @@ def _labs() -> list[Row]:
                 "ms",
             )
         )
+    return rows
+
+
+def _containers() -> list[Row]:
+    daemon = capabilities.docker()
+    if not daemon.available:
+        print(f"bench: labs of containers are left out: {daemon.found}; {daemon.mend}", file=sys.stderr)
+        return []
+    from harness.lab.docker import DockerLab
+
+    rows = []
+    kinds: tuple[Kind, ...] = ("routed", "firewalls")
+    for kind in kinds:
+        _say(f"labs of containers: {kind}")
+        built, torn = [], []
+        for _ in range(6):
+            lab = DockerLab(Topology(kind=kind))
+            started = time.perf_counter()
+            lab.__enter__()
+            middle = time.perf_counter()
+            lab.close()
+            built.append(middle - started)
+            torn.append(time.perf_counter() - middle)
+        hosts = len(layout(Topology(kind=kind)).hosts)
+        # The first one wakes the daemon and makes the image.
+        worst = max(built[1:])
+        rows.append(Row(f"build a {kind} lab of {hosts} containers, slowest of 5", worst, 3.0, "s"))
+        rows.append(Row("take it down, median of 5", statistics.median(torn[1:]), None, "s"))
     return rows
 
 
