@@ -21,9 +21,9 @@ from harness.lab.container import ContainerHost
 from harness.lab.topology import SIDES, Side, Topology, layout
 from harness.workbench import Workbench
 from tests.conformance.test_faults import CASES, LOST_S, Case, configuration
-from tests.conformance.traces import network_untouched, nothing_held
+from tests.conformance.traces import nothing_held
 
-pytestmark = [pytest.mark.conformance, pytest.mark.needs("docker"), pytest.mark.alone, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.conformance, pytest.mark.needs("docker"), pytest.mark.containers, pytest.mark.timeout(120)]
 WIRED = (
     Topology(kind="direct", family="ipv4"),
     Topology(kind="switched", family="ipv6"),
@@ -57,11 +57,7 @@ def of(*kinds: type[AnyFault]) -> pytest.MarkDecorator:
 @pytest.fixture
 def bench(case: Case) -> Iterator[Workbench]:
     """A workbench of containers, which leaves nothing behind."""
-    with (
-        network_untouched(),
-        nothing_held(),
-        Workbench(case.topology.kind, case.topology.family, lab="docker") as built,
-    ):
+    with nothing_held(), Workbench(case.topology.kind, case.topology.family, lab="docker") as built:
         yield built
 
 

@@ -15,7 +15,7 @@ from harness.errors import CapabilityError, HarnessError, LabError, ScenarioErro
 from harness.timeline import Event
 from tests.unit.timelines import as_foreseen, changed, unreachable, without
 
-COMMANDS = ("run", "list", "plan", "judge", "predict", "doctor", "clean", "kernel", "vtime", "fuzz", "matrix")
+COMMANDS = ("run", "list", "plan", "judge", "predict", "doctor", "clean", "kernel", "vtime", "fuzz", "inject", "matrix")
 
 
 def ended(*arguments: str) -> int:
