@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness import batch
     from harness.judge import Verdict
     from harness.plan import MachineFacts, Plan
+    from harness.scenario import Scenario
     from harness.venue.kernel import Kernel
 
 Command = Callable[[argparse.Namespace], int]
@@ -62,6 +63,8 @@ def _plans(options: argparse.Namespace, kernel: Kernel | None, *, patience_s: in
 
     machine = _machine(options, kernel)
     scenarios = loader.find(options.words, containers=options.lab == "docker")
+    if not options.words:
+        scenarios = _possible(scenarios)
     for scenario in scenarios:
         loader.check_claim(scenario)
     if patience_s is None:
@@ -76,6 +79,21 @@ def _plans(options: argparse.Namespace, kernel: Kernel | None, *, patience_s: in
             file=sys.stderr,
         )
     return fitting
+
+
+def _possible(scenarios: list[Scenario]) -> list[Scenario]:
+    """Those that nobody asked for by name, without what this machine lacks a program for, which is said."""
+    from harness import capabilities
+
+    behind = [each for each in scenarios if each.topology.proxied_by == "toxiproxy"]
+    server = capabilities.toxiproxy() if behind else None
+    if server is None or server.available:
+        return scenarios
+    print(
+        f"harness: left out {len(behind)} scenarios behind a toxiproxy: {server.found}; mend: {server.mend}",
+        file=sys.stderr,
+    )
+    return [each for each in scenarios if each not in behind]
 
 
 def _machine(options: argparse.Namespace, kernel: Kernel | None) -> MachineFacts:

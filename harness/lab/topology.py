@@ -63,6 +63,11 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     family: Family = "ipv4"
     proxy: Proxy | None = None
 
+    @property
+    def proxied_by(self) -> Proxy | None:
+        """The proxy's program; None where there is no proxy."""
+        return (self.proxy or "toxiproxy") if self.kind == "proxied" else None
+
 
 class Interface(msgspec.Struct, frozen=True, kw_only=True):
     """One end of a veth link. `toward` names the neighbouring host; `address` is None on a bridge port."""
@@ -161,7 +166,7 @@ def layout(topology: Topology) -> Layout:
     """Resolve a topology into hosts, interfaces, addresses, routes and neighbours."""
     names = ("client", *MIDDLE[topology.kind], "server")
     hosts = tuple(_host(topology, names, position) for position in range(len(names)))
-    by: Proxy | None = (topology.proxy or "toxiproxy") if topology.kind == "proxied" else None
+    by = topology.proxied_by
     proxy = MIDDLE["proxied"][0] if by else None
     return Layout(family=topology.family, hosts=hosts, neighbours=_neighbours(hosts), proxy=proxy, proxied_by=by)
 

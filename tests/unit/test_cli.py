@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness import __version__, cli, plan, timeline
+from harness import __version__, capabilities, cli, loader, plan, timeline
 from harness.arguments import parser
+from harness.capabilities import Capability
 from harness.errors import CapabilityError, HarnessError, LabError, ScenarioError, UsageError
 from harness.timeline import Event
 from tests.unit.timelines import as_foreseen, changed, unreachable, without
@@ -239,3 +240,20 @@ def test_what_does_not_belong_together_is_refused(
     """Rather than passed over."""
     assert cli.main(["predict", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_what_nobody_named_is_left_out_where_its_proxy_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said how many, and the mend; a machine that has the proxy leaves nothing out."""
+    found = loader.find([])
+    missing = Capability(name="toxiproxy-server", available=False, found="nowhere", mend="call ci/setup")
+    monkeypatch.setattr(capabilities, "toxiproxy", lambda: missing)
+    kept = cli._possible(found)
+    behind = {each.name for each in found} - {each.name for each in kept}
+    assert behind
+    assert all(name.startswith("proxied/") for name in behind)
+    said = f"left out {len(behind)} scenarios behind a toxiproxy: nowhere; mend: call ci/setup"
+    assert said in capsys.readouterr().err
+    monkeypatch.setattr(capabilities, "toxiproxy", lambda: msgspec.structs.replace(missing, available=True))
+    assert cli._possible(found) == found
