@@ -38,7 +38,7 @@ FITTING = (
 
 
 class Attachment:
-    """A running container, whose faults are over when it is left. Use as a context manager, as root.
+    """A running container, which has what it had again when it is left. Use as a context manager, as root.
 
     In faults the container is "server", and all that it talks to "client": a blackhole with direction "to-server"
     swallows what comes to it, one with "to-client" what leaves it.
@@ -48,7 +48,7 @@ class Attachment:
         """`container`: its name or ID. `device`: the interface meant, by default that of its default route."""
         self._lab = AttachedLab(container, family, device)
         self.timeline = Timeline()
-        self._count = 0
+        self._injections: list[Injection] = []
 
     def __enter__(self) -> Self:
         """Raises UsageError, CapabilityError, LabError; the container is as it was then."""
@@ -75,8 +75,13 @@ class Attachment:
     def begin(self, fault: AnyFault) -> Injection:
         """Inject now; the fault lasts until the injection is healed. Raises UsageError, FaultError."""
         _check(fault, self._lab)
-        injection = Injection(fault, self._count, self._lab, self.timeline)
-        self._count += 1
+        for other in self._injections:
+            common = fault.touches(self._lab.layout) & other.fault.touches(self._lab.layout)
+            if common and other.healed_ns is None and not other.fault.lasting:
+                ((_, thing), *_) = sorted(common)
+                raise UsageError(f"{fault.kind}: expected {other.fault.kind} to be over: both act on {thing}")
+        injection = Injection(fault, len(self._injections), self._lab, self.timeline)
+        self._injections.append(injection)
         return injection
 
     @contextmanager

@@ -193,18 +193,20 @@ def _virtual_time() -> str:
 
 
 def docker() -> Capability:
-    """Whether a daemon answers where docker's own client would look for it."""
+    """Whether there is a daemon whose containers this process can work on."""
+    return _attempt("docker", _docker, "--lab docker, harness inject", "", essential=False)
+
+
+def _docker() -> str:
     from harness.lab import containers
+    from harness.lab.docker import ensure_root
 
     found, mend = containers.reach()
-    return Capability(
-        name="docker",
-        available=not mend,
-        found=found,
-        mend=mend,
-        needed_for="networks of containers; the other scenarios do without",
-        essential=False,
-    )
+    if mend:
+        raise CapabilityError("docker", found, mend)
+    ensure_root()
+    containers.connect().close()
+    return found
 
 
 def toxiproxy() -> Capability:

@@ -413,8 +413,8 @@ def _inject(options: argparse.Namespace) -> int:
     with attachment.Attachment(options.container, family=options.family, device=options.device) as attached:
         injection = attached.begin(fault)
         ending = "" if fault.lasting else f"; heals after {options.for_s:g} s" if options.for_s else "; ^C heals it"
-        print(f"{fault.kind} in {options.container}{ending}", flush=True)
         try:
+            print(f"{fault.kind} in {options.container}{ending}", flush=True)
             if not fault.lasting:
                 _sleep(options.for_s)
         except KeyboardInterrupt:
@@ -443,14 +443,17 @@ def _sleep(for_s: float | None) -> None:
 def _clean(options: argparse.Namespace) -> int:
     from harness.lab import containers, ledger
 
-    removed = ledger.clean() + containers.clean_images()
+    cleaned = ledger.clean()
+    removed = [*cleaned.removed, *([] if ledger.is_anyone_at_work() else containers.clean_images())]
     if options.runs:
         removed += ledger.clean_runs()
     for line in removed:
         print(f"removed {line}")
-    if not removed:
-        print("nothing to remove")
-    return 0
+    for line in cleaned.kept:
+        print(f"harness: left {line}", file=sys.stderr)
+    if not removed and not cleaned.kept:
+        print(f"nothing to remove, by {ledger.state_folder()}")
+    return 3 if cleaned.kept else 0
 
 
 COMMANDS: dict[str, Command] = {

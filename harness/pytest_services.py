@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def compose_project(pytestconfig: pytest.Config) -> str:
     """The compose project that the tests are about; override it, or set COMPOSE_PROJECT_NAME.
 
-    By default what compose itself takes: the name of the root folder, in small letters.
+    By default the name of pytest's root folder, as compose makes a project's name of a folder's.
     """
     name = os.environ.get("COMPOSE_PROJECT_NAME") or pytestconfig.rootpath.name
-    return re.sub(r"[^-_a-z0-9]", "", name.lower())
+    return re.sub(r"[^-_a-z0-9]", "", name.lower()).lstrip("-_")
 
 
 @pytest.fixture
@@ -64,10 +64,11 @@ def toxiproxy_server(toxiproxy_address: tuple[str, int] | None) -> Iterator[Any]
 
 @pytest.fixture
 def toxiproxy(toxiproxy_server: Any) -> Iterator[Any]:
-    """The same for one test: the proxies that it has made are gone at its end, and with them their toxics."""
-    before = set(toxiproxy_server.proxies())
-    yield toxiproxy_server
-    for name, proxy in toxiproxy_server.proxies().items():
-        if name not in before:
-            proxy.destroy()
-    toxiproxy_server.reset()
+    """The same for one test: the proxies that it makes are gone at its end, and with them their toxics.
+
+    What else is on the server stays as it is: what a test does to somebody else's proxy is for the test to undo.
+    """
+    from harness.subjects import toxiproxy_session
+
+    with toxiproxy_session.noting(toxiproxy_server) as client:
+        yield client

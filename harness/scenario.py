@@ -23,6 +23,7 @@ from harness.faults import (
     AnyFault,
     Failover,
     HostSuspend,
+    NetworkDisconnect,
     PeerReboot,
     ProcessFreeze,
 )
@@ -332,6 +333,10 @@ def _contradictions(scenario: Scenario, where: Layout) -> Iterator[Misplaced]:
             expected = "the other side: a new host knows nothing of what it watched"
             yield Misplaced(f"faults[{index}].on", fault.on, expected)
         for other_index, earlier in outages:
+            renewed = isinstance(earlier, NEW_HOSTS) and earlier.at_s <= fault.at_s
+            if renewed and isinstance(fault, NetworkDisconnect) and fault.on in earlier.hosts(where):
+                expected = f"a time before {earlier.at_s:g}, when a host takes its place that is on no docker network"
+                yield Misplaced(f"faults[{index}].at_s", fault.at_s, expected)
             if other_index != index and fault.hosts(where) & earlier.hosts(where):
                 yield from _quarrels(where, (other_index, earlier), (index, fault))
 

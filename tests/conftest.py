@@ -25,8 +25,8 @@ def _needs(request: pytest.FixtureRequest) -> None:
     for mark in request.node.iter_markers("needs"):
         found = next(each for each in (capabilities.docker(), capabilities.toxiproxy()) if each.name == mark.args[0])
         reason = "" if found.available else f"{found.name}: {found.found}. Mend: {found.mend}"
-        if not reason and found.name == "docker" and os.geteuid():
-            reason = "docker: containers need root"
+        if capabilities.clock() == "virtual" and found.name == "docker":
+            pytest.skip("there are no containers in a guest")
         if reason and found.name in ASKED_FOR:
             pytest.fail(f"asked for by REQUIRE, and missing: {reason}", pytrace=False)
         if reason:

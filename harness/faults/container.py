@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import msgspec
 
 from harness.errors import FaultError
-from harness.faults.base import PROGRAM, Evidence, Fault, Misplaced, routes_by
+from harness.faults.base import PROGRAM, Evidence, Fault, Misplaced, count, routes_by
 from harness.faults.link import LinkDown
 from harness.lab.topology import Layout, Side
 from harness.oracle.effects import Effect
@@ -88,7 +88,7 @@ class ContainerPause(_OfContainer, frozen=True, kw_only=True, tag="container-pau
 class ContainerKill(_OfContainer, frozen=True, kw_only=True, tag="container-kill"):
     """`docker kill`: SIGKILL to its first process and so to all; its connections are closed, then its network goes.
 
-    Evidence: the exit code.
+    Evidence: the exit code, and that nothing was left unread just before, which would have made it say RST.
     """
 
     lasting: ClassVar[bool] = True
@@ -99,14 +99,15 @@ class ContainerKill(_OfContainer, frozen=True, kw_only=True, tag="container-kill
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         host = self._container(lab)
+        unread = host.unread()
         await_end = host.kill()
 
         def evidence() -> Evidence:
             await_end()
             status, code = host.status(), host.container.attrs["State"]["ExitCode"]
             return Evidence(
-                level="bit" if status == "exited" and code == _SIGKILLED else "none",
-                found=f"container {host.container.name} {status} with code {code}",
+                level="bit" if status == "exited" and code == _SIGKILLED and not unread else "none",
+                found=f"container {host.container.name} {status} with code {code}, {count(unread, 'octet')} unread",
             )
 
         try:
@@ -136,14 +137,15 @@ class ContainerRestart(_OfContainer, frozen=True, kw_only=True, tag="container-r
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         host = self._container(lab)
         host.status()
-        before, identity = host.container.attrs["State"]["StartedAt"], host.identity
+        before, identity, unread = host.container.attrs["State"]["StartedAt"], host.identity, host.unread()
         await_end = host.restart(self.grace_s)
 
         def evidence() -> Evidence:
             await_end()
             status, after = host.status(), host.container.attrs["State"]["StartedAt"]
-            renewed = status == "running" and after != before and host.identity != identity
-            found = f"container {host.container.name} is {status}, started at {after}, before at {before}"
+            renewed = status == "running" and after != before and host.identity != identity and not unread
+            when = f"started at {after}, before at {before}"
+            found = f"container {host.container.name} is {status}, {when}, {count(unread, 'octet')} unread"
             return Evidence(level="bit" if renewed else "none", found=found)
 
         try:

@@ -231,7 +231,8 @@ class _Unconnectable(_Swallowed, frozen=True, kw_only=True):
     def _evidence(self, lab: Lab, dropped: Callable[[], int]) -> Evidence:
         number, ours = dropped(), 0
         if not number:
-            _attempt(lab)
+            with suppress(FaultError):  # where the client is not ours to call from
+                _attempt(lab)
             ours = dropped()
         found = f"{count(number, self.noun)} dropped"
         if ours:

@@ -102,8 +102,8 @@ class Toxic(_OfProxy, frozen=True, kw_only=True):
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         from harness.lab import toxiproxy
 
-        toxiproxy.start(lab)
         host = _proxy_host(lab)
+        toxiproxy.start(lab)
         sink: Side = "client" if self.stream == "downstream" else "server"
         with ExitStack() as stack:
             count_up = _watched(host, sink, stack)

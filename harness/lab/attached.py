@@ -9,8 +9,9 @@ drops it: to TCP it has been sent (see KERNEL: a drop would be a local error).
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,8 +32,19 @@ from harness.lab.topology import Family, HostSpec, Interface, Layout
 IT, REST = "server", "client"
 
 
+class Was(msgspec.Struct, frozen=True, kw_only=True):
+    """An interface that was up: its index, by which it is known again, and what is lost with it."""
+
+    index: int
+    saved: SavedInterface
+
+
 class Before(msgspec.Struct, frozen=True, kw_only=True):
-    """What a container had. `at`: the daemon; `prefix`: of the names of the tables that are put into its network."""
+    """What a container had. `at`: the daemon; `prefix`: of the names of the tables that are put into its network.
+
+    `namespace`: the inode number of its network namespace. What is there under the same name, but in another one, or
+    has another index, is not what it had: docker has made it anew since.
+    """
 
     at: str
     container: str
@@ -40,8 +52,8 @@ class Before(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str
     paused: bool
     networks: dict[str, dict[str, Any]]
-    interfaces: dict[str, SavedInterface]
-    """Those that were up, by name."""
+    namespace: int
+    interfaces: dict[str, Was]
 
 
 class AttachedLab:
@@ -52,6 +64,7 @@ class AttachedLab:
         self.name, self.family, self.device = name, family, device
         self._client: containers.Client = None
         self._token = ""
+        self._retired: list[Namespace] = []
 
     def __enter__(self) -> Self:
         """Look at the container and write down what it has. Raises UsageError, CapabilityError, LabError."""
@@ -61,6 +74,7 @@ class AttachedLab:
             container = _find(self._client, self.name)
             namespace = Namespace(containers.pid_of(container))
             try:
+                _check_own(namespace, container)
                 spec = _spec(namespace, self.family, self.device)
                 before = _look(container, namespace)
             finally:
@@ -70,21 +84,27 @@ class AttachedLab:
         except BaseException:
             self._client.close()
             raise
-        self._token = LEDGER.announce("attached", f"container {self.name}", data={})
-        before = msgspec.structs.replace(before, prefix=f"harness_{self._token[:12]}")
-        self._host.table_prefix = before.prefix
-        LEDGER.note(self._token, msgspec.to_builtins(before))
-        self._outside = _Outside(_rest(spec), self._host)
-        self.layout = Layout(family=self.family, hosts=(self._outside.spec, spec), neighbours=())
+        self._token = LEDGER.announce("attached", f"container {self.name}")
+        self._before = msgspec.structs.replace(before, prefix=f"harness_{self._token[:12]}")
+        self._host.table_prefix = self._before.prefix
+        LEDGER.note(self._token, msgspec.to_builtins(self._before))
+        self._lay_out(spec)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Whatever has not been healed is undone. Raises LabError; what is left then is for `harness clean`."""
         try:
-            self._host.close()
-        finally:
+            with containers.words(LabError, f"expected to restore container {self.name}"):
+                self._host.container.reload()
+                for _ in _restored(self._host.container, self._before):
+                    pass
             LEDGER.settle(self._token)
+        finally:
+            self._host.close()
+            for namespace in self._retired:
+                namespace.close()
             self._client.close()
 
     def host(self, name: str) -> Host:
@@ -95,10 +115,20 @@ class AttachedLab:
         """Raise FaultError: a container that is not ours is restarted by docker, or not at all."""
         raise FaultError(f"expected a fault for a container that is given, found a reboot of {name}: container-restart")
 
+    def _lay_out(self, spec: HostSpec) -> None:
+        self._outside = _Outside(_rest(spec), self._host)
+        self.layout = Layout(family=self.family, hosts=(self._outside.spec, spec), neighbours=())
+
     def _come_back(self) -> None:
-        """It may have another network namespace."""
-        before, self._host.namespace = self._host.namespace, Namespace(containers.pid_of(self._host.container))
-        before.close()
+        """It may have another network namespace, interface and address."""
+        found = Namespace(containers.pid_of(self._host.container))
+        if found.identity == self._host.identity:
+            found.close()
+        else:
+            self._retired.append(self._host.namespace)
+            self._host.namespace = found
+        self._host.spec = _spec(self._host.namespace, self.family, "")
+        self._lay_out(self._host.spec)
 
 
 class _Outside(Host):
@@ -113,7 +143,7 @@ class _Outside(Host):
         return self._container.identity
 
     def entered(self) -> AbstractContextManager[None]:
-        raise FaultError("expected a fault of the container itself, found one of what it talks to; set on=server")
+        raise FaultError("expected a fault of the container itself, found one of what it talks to")
 
     @contextmanager
     def ruleset(self, hook: str, rules: Rules) -> Iterator[Callable[[], dict[str, int]]]:
@@ -150,22 +180,44 @@ def _find(client: containers.Client, name: str) -> Any:
     return container
 
 
+def _check_own(namespace: Namespace, container: Any) -> None:
+    """Raise UsageError for a container without a network of its own."""
+    mode = str(container.attrs["HostConfig"]["NetworkMode"])
+    shared = namespace.identity in {Path(f"/proc/{pid}/ns/net").stat().st_ino for pid in ("self", 1)}
+    if shared or mode == "host" or mode.startswith("container:"):
+        whose = "another container's" if mode.startswith("container:") else "this machine's"
+        raise UsageError(
+            f"expected a container with a network of its own, found {container.name} on {whose} (--network {mode})"
+        )
+
+
 def _spec(namespace: Namespace, family: Family, device: str) -> HostSpec:
-    """The container as a host at the end of a link. Raises LabError, UsageError."""
+    """The container as a host at the end of a link. Raises UsageError."""
     with namespace.entered(), IPRoute() as ipr:
-        names = [name for _, name in socket.if_nameindex() if name != "lo"]
-        wanted = device or _default_device(ipr, family) or next(iter(names), "")
-        if wanted not in names:
-            found = ", ".join(names) or "none"
-            raise UsageError(f"expected an interface of the container ({found}), found {wanted or 'no interface'}")
+        own = _addressed(ipr, family)
+        wanted = device or _default_device(ipr, family) or next(iter(own), "")
+        if wanted not in own:
+            found = ", ".join(own) or "none"
+            raise UsageError(
+                f"expected an interface of the container with an {family} address ({found}), found "
+                f"{wanted or 'no interface'}; name another family or device"
+            )
         index = links.index_of(ipr, wanted)
         mac = str(ipr.link("get", index=index)[0].get_attr("IFLA_ADDRESS"))
-        own = [m for m in ipr.get_addr(index=index, family=FAMILIES[family]) if m["scope"] == 0]
-    if not own:
-        raise UsageError(f"expected an {family} address on the container's {wanted}, found none; name another --family")
-    address, prefix = str(own[0].get_attr("IFA_ADDRESS")), int(own[0]["prefixlen"])
+    address, prefix = own[wanted]
     interface = Interface(name=wanted, toward=REST, mac=mac, address=address, prefix=prefix)
     return HostSpec(name=IT, interfaces=(interface,))
+
+
+def _addressed(ipr: IPRoute, family: Family) -> dict[str, tuple[str, int]]:
+    """The first address of each interface that has one beyond its link, with the prefix, by name."""
+    names = dict(socket.if_nameindex())
+    found: dict[str, tuple[str, int]] = {}
+    for message in ipr.get_addr(family=FAMILIES[family]):
+        name = names.get(message["index"], "lo")
+        if message["scope"] == 0 and name != "lo":
+            found.setdefault(name, (str(message.get_attr("IFA_ADDRESS")), int(message["prefixlen"])))
+    return found
 
 
 def _default_device(ipr: IPRoute, family: Family) -> str:
@@ -187,8 +239,8 @@ def _look(container: Any, namespace: Namespace) -> Before:
     """What a container has. Raises FaultError, LabError."""
     networks = container.attrs["NetworkSettings"]["Networks"]
     with namespace.entered():
-        up = [name for _, name in socket.if_nameindex() if name != "lo" and "UP" in links.flags(name)]
-        interfaces = {name: links.saved(name) for name in up}
+        up = {name: index for index, name in socket.if_nameindex() if name != "lo" and "UP" in links.flags(name)}
+        interfaces = {name: Was(index=index, saved=links.saved(name)) for name, index in up.items()}
     return Before(
         at=containers.place(),
         container=container.id,
@@ -196,6 +248,7 @@ def _look(container: Any, namespace: Namespace) -> Before:
         prefix="",
         paused=container.status == "paused",
         networks={name: containers.endpoint(container, name) for name in networks},
+        namespace=namespace.identity,
         interfaces=interfaces,
     )
 
@@ -208,6 +261,8 @@ def undo(entry: Entry) -> list[str]:
     if not entry.data:
         return []
     before = msgspec.convert(entry.data, Before)
+    if containers.is_gone(before.at):
+        return [f"what is said of container {before.name}, whose daemon at {before.at} is gone"]
     import docker.errors
 
     with containers.at(before.at) as client, containers.words(LabError, f"expected to restore {before.name}"):
@@ -219,40 +274,47 @@ def undo(entry: Entry) -> list[str]:
 
 
 def _restored(container: Any, before: Before) -> Iterator[str]:
+    """Give back, a line for each thing: what is in order, or gone with the container's network, is left alone."""
+    if container.status == "restarting":
+        raise LabError(f"expected to look at container {before.name}, found it restarting; try again")
     if container.status == "paused" and not before.paused:
         container.unpause()
         yield "pause"
     for network, endpoint in before.networks.items():
-        if network not in container.attrs["NetworkSettings"]["Networks"] and container.status != "exited":
+        if network not in container.attrs["NetworkSettings"]["Networks"]:
             containers.reconnect(container, network, endpoint)
             yield f"absence from network {network}"
     container.reload()
-    if container.status != "running":
+    if container.status not in ("running", "paused"):
         return
     namespace = Namespace(containers.pid_of(container))
     try:
         with namespace.entered():
-            yield from _network_restored(before)
+            yield from _tables_removed(before.prefix)
+            if namespace.identity == before.namespace:
+                yield from _interfaces_restored(before.interfaces)
     except (NetlinkError, OSError) as error:
         raise LabError(f"expected to restore the network of container {before.name}, found {error}") from error
     finally:
         namespace.close()
 
 
-def _network_restored(before: Before) -> Iterator[str]:
-    """In the container's network."""
+def _tables_removed(prefix: str) -> Iterator[str]:
     for item in nftables.run({"list": {"tables": None}}):
         table = item.get("table", {})
-        if str(table.get("name", "")).startswith(f"{before.prefix}_"):
+        if str(table.get("name", "")).startswith(f"{prefix}_"):
             nftables.run({"delete": {"table": {"family": table["family"], "name": table["name"]}}})
             yield f"packet filter {table['name']}"
-    present = {name for _, name in socket.if_nameindex()}
-    for device, saved in before.interfaces.items():
-        if device not in present:
+
+
+def _interfaces_restored(interfaces: Mapping[str, Was]) -> Iterator[str]:
+    present = {name: index for index, name in socket.if_nameindex()}
+    for device, was in interfaces.items():
+        if present.get(device) != was.index:
             continue
         if "UP" not in links.flags(device):
-            links.bring_up(device, saved)
+            links.bring_up(device, was.saved)
             yield f"{device}, which was down,"
-        elif {address for address, *_ in saved.addresses} - links.addresses(device):
-            links.give_back(device, saved)
+        elif {address for address, *_ in was.saved.addresses} - links.addresses(device):
+            links.give_back(device, was.saved)
             yield f"{device}, which had lost addresses,"

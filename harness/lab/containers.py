@@ -70,7 +70,11 @@ def connect() -> Client:
         raise CapabilityError("docker", f"no package of that name ({error})", _PACKAGE) from error
     with words(CapabilityError, "docker", f"see whether `docker version` answers at {place()}"):
         client = docker.from_env(timeout=TIMEOUT_S)
-        offered = str(client.version()["ApiVersion"])
+        try:
+            offered = str(client.version()["ApiVersion"])
+        except BaseException:
+            client.close()
+            raise
     if tuple(int(part) for part in offered.split(".")) < OLDEST_API:
         client.close()
         oldest = ".".join(map(str, OLDEST_API))
@@ -128,7 +132,7 @@ def ensure_image(client: Client, name: str) -> None:
     """See to an image: the host tree's is made, any other must be there. Raises CapabilityError."""
     import docker.errors
 
-    with words(CapabilityError, f"image {name}", "see the daemon's log"):
+    with words(CapabilityError, f"image {name}", "name one that `docker images` shows"):
         try:
             client.images.get(name)
         except docker.errors.ImageNotFound:
@@ -177,7 +181,8 @@ def start(
 
     Where it cannot be started it is removed again.
     """
-    with words(LabError, f"expected to make container {name}; `harness clean` removes those of earlier runs;"):
+    expected = f"expected to make container {name} (where the name is taken, `harness clean` removes an earlier run's)"
+    with words(LabError, expected):
         container = client.containers.create(
             image,
             entrypoint=[_IDLE[0]],
@@ -196,7 +201,7 @@ def start(
             container.reload()
     except BaseException:
         with suppress(HarnessError), words(LabError):
-            container.remove(force=True)
+            container.remove(force=True, v=True)
         raise
     return container
 
@@ -272,10 +277,11 @@ def reconnect(container: Any, network: str, before: Mapping[str, Any]) -> None:
             wanted.pop("mac_address", None)
         try:
             target.connect(container, **wanted)
-        except docker.errors.APIError:
-            for key in ("ipv4_address", "ipv6_address", "mac_address"):
-                wanted.pop(key, None)
-            target.connect(container, **wanted)
+        except docker.errors.APIError as error:
+            if "user configured subnet" not in str(error.explanation):
+                raise
+            addresses = ("ipv4_address", "ipv6_address")
+            target.connect(container, **{key: value for key, value in wanted.items() if key not in addresses})
 
 
 # --- taking away ---------------------------------------------------------------------------------------
@@ -310,8 +316,16 @@ def _gone(action: Callable[[], object]) -> None:
 
 def undo(entry: Entry) -> list[str]:
     """Remove what a lab that was killed left, where the ledger says; a line for each. Raises HarnessError."""
-    with at(str(entry.data.get("at", place()))) as client:
+    where = str(entry.data.get("at", place()))
+    if is_gone(where):
+        return [f"what is said of {entry.what}, whose daemon at {where} is gone"]
+    with at(where) as client:
         return remove(client, entry.token)
+
+
+def is_gone(where: str) -> bool:
+    """Whether a daemon was of a place that is no more, as one of a CI run with its socket in a temporary folder."""
+    return where.startswith("unix://") and not Path(where.removeprefix("unix://")).parent.is_dir()
 
 
 @contextmanager

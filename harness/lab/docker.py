@@ -74,10 +74,12 @@ class DockerLab(wired.WiredLab):
             self._client.close()
             self._client = None
 
-    def network(self, name: str) -> str:
-        """The docker network of an endpoint's own link; where the endpoints share one link, it is the client's."""
-        side = "client" if len(self.layout.hosts) == len(SIDES) else name
-        return f"{self._prefix}-{side}"
+    def _holder(self, side: str) -> str:
+        """The endpoint that is on the docker network of an endpoint's link; where both share one, the client."""
+        return "client" if len(self.layout.hosts) == len(SIDES) else side
+
+    def _network(self, side: str) -> str:
+        return f"{self._prefix}-{self._holder(side)}"
 
     # --- building --------------------------------------------------------------------------------------
 
@@ -98,9 +100,9 @@ class DockerLab(wired.WiredLab):
             host.come_back = functools.partial(self._come_back, host)
             host.leave = functools.partial(self._leave, host)
             if spec.name in SIDES:
-                holder = host if self._has_own_network(spec) else self._hosts["client"]
+                holder = self._hosts[self._holder(spec.name)]
                 assert isinstance(holder, ContainerHost)
-                host.cable = (holder, self.network(spec.name))
+                host.cable = (holder, self._network(spec.name))
         for name in self._wanted_spares:
             self._spares.setdefault(name, []).append(self._container(self.layout.host(name), None))
 
@@ -116,22 +118,24 @@ class DockerLab(wired.WiredLab):
         binds = containers.host_tree(self._shown) if image == HOST_TREE else {}
         binds[str(self._folder)] = {"bind": str(self._folder), "mode": "rw"}
         name = f"{self._prefix}-{spec.name}"
-        return containers.start(
-            self._client,
-            name if network or spec.name not in self._hosts else f"{name}-{self._serial}",
-            image=image,
-            token=self._token,
-            hostname=spec.name,
-            network=network,
-            binds=binds,
-        )
+        with LEDGER.making():
+            return containers.start(
+                self._client,
+                name if network or spec.name not in self._hosts else f"{name}-{self._serial}",
+                image=image,
+                token=self._token,
+                hostname=spec.name,
+                network=network,
+                binds=binds,
+            )
 
     def _own_network(self, spec: HostSpec) -> str | None:
         """Make the network on which an endpoint's own link is; None for the others. Raises LabError."""
-        if spec.name not in SIDES or self.network(spec.name) != f"{self._prefix}-{spec.name}":
+        if not self._has_own_network(spec):
             return None
-        name = self.network(spec.name)
-        make_network(self._client, name, self._token)
+        name = self._network(spec.name)
+        with LEDGER.making():
+            make_network(self._client, name, self._token)
         return name
 
     def _tame(self, spec: HostSpec, namespace: Namespace) -> None:
@@ -165,7 +169,7 @@ class DockerLab(wired.WiredLab):
         super()._wire(near_spec, far_spec)
 
     def _has_own_network(self, spec: HostSpec) -> bool:
-        return spec.name in SIDES and self.network(spec.name) == f"{self._prefix}-{spec.name}"
+        return spec.name in SIDES and self._holder(spec.name) == spec.name
 
     def _lay(self, spec: HostSpec, other: HostSpec) -> None:
         """Take the far end of docker's cable to a host off docker's bridge, into the neighbour. Raises LabError."""
@@ -221,18 +225,19 @@ class DockerLab(wired.WiredLab):
     def _come_back(self, host: ContainerHost) -> None:
         """Docker has given a container a network anew: wire it as before. Raises LabError, FaultError."""
         try:
-            pid_namespace = Namespace(containers.pid_of(host.container))
-            if pid_namespace.identity == host.identity:
-                pid_namespace.close()
+            found = Namespace(containers.pid_of(host.container))
+            self._retired.append(found)  # unless it becomes the host's own
+            if found.identity == host.identity:
                 self._tame(host.spec, host.namespace)
             else:
-                self._tame(host.spec, pid_namespace)
+                self._tame(host.spec, found)
+                self._retired.remove(found)
                 if not self._has_own_network(host.spec):
-                    self._move(host, pid_namespace, None)
+                    self._move(host, found, None)
                     self._await_reach(host.spec)
                     return
                 self._retired.append(host.namespace)
-                host.namespace = pid_namespace
+                host.namespace = found
             self._lay_again(host.spec)
         except (NetlinkError, OSError) as error:
             raise FaultError(f"expected to wire {host.name} again, found {error}") from error
@@ -276,7 +281,7 @@ def make_network(client: containers.Client, name: str, token: str) -> None:
 
 def ensure_root() -> None:
     """Raise CapabilityError where this process cannot go into containers' namespaces."""
-    if namespace.ensure_privileges() != "root":
+    if not namespace.is_root():
         raise CapabilityError(
             "containers", "not root: their network namespaces belong to the daemon's user", "run as root (sudo -E)"
         )

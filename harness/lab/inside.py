@@ -1,7 +1,8 @@
 """Starts a program inside a container: in the namespaces and control groups of the container's first process.
 
-As `docker exec` does, but as a child of this process, with its pipes and its exit status. What is done to the container
-(paused, killed) is done to it too.
+Nearly as `docker exec` does, but as a child of this process, with its pipes and its exit status, and as root with all
+rights: the image's user, working directory and dropped capabilities do not apply. What is done to the container, such
+as pausing it, is done to it too.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def _in_thread(
 ) -> subprocess.Popen[bytes]:
     """Start it from a thread that goes into the container, never comes back, and ends."""
     results: list[subprocess.Popen[bytes]] = []
-    errors: list[OSError] = []
+    errors: list[BaseException] = []
 
     def work() -> None:
         try:
@@ -56,7 +57,7 @@ def _in_thread(
             for door, flag in doors:
                 call("setns", door, flag)
             results.append(subprocess.Popen(*arguments, **options))
-        except OSError as error:
+        except BaseException as error:  # noqa: BLE001 - raised again below
             errors.append(error)
 
     thread = threading.Thread(target=work, name="inside")

@@ -22,8 +22,9 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
@@ -35,6 +36,8 @@ RUN_MARK = ".keepalive-harness-run"
 """In a folder of run directories that is ours to remove; holds process ID and boot of the harness that made it."""
 MARK_VARIABLE = "KEEPALIVE_HARNESS_MARK"
 _SHOWS_S = 0.01
+_MAKING_S = 30.0
+"""How long what is being made may take until it can be undone."""
 _DYING_S = 5.0
 """How long processes that were killed may take to be gone; one in the middle of a write to a disk needs a moment."""
 
@@ -77,6 +80,13 @@ def state_folder() -> Path:
         return Path(tempfile.gettempdir()) / f"keepalive-harness-{os.getuid()}"
 
 
+class Cleaned(NamedTuple):
+    """A line for each thing that was removed, and one for each that could not be, with the reason."""
+
+    removed: list[str]
+    kept: list[str]
+
+
 class Ledger:
     """This process's ledger; the file appears with the first entry and goes with the last one that is settled."""
 
@@ -87,6 +97,20 @@ class Ledger:
         self._owner = 0
         self._open_entries: dict[str, Entry] = {}
         self._finished = False
+        self._making = 0
+
+    @contextmanager
+    def making(self) -> Iterator[None]:
+        """Around what makes something announced that others carry out: `finish` waits for it. Raises LabError."""
+        with self._lock:
+            if self._finished:
+                raise LabError("expected to go on, found that this harness is ending")
+            self._making += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._making -= 1
 
     def announce(self, kind: str, what: str, folder: Path | None = None, data: dict[str, Any] | None = None) -> str:
         """Write down that something is about to be made; returns its token. Raises LabError.
@@ -137,13 +161,16 @@ class Ledger:
             return
         with self._lock:
             self._finished = True
+        deadline = time.monotonic() + _MAKING_S
+        while self._making and time.monotonic() < deadline:
+            time.sleep(_SHOWS_S)
+        with self._lock:
             _kill(_programs(self._open_entries.values()))
-            try:
-                _undo(self._open_entries.values())
-            except HarnessError as error:
-                sys.stderr.write(f"harness: {error}; `harness clean` tries again\n")
-                return
+            _, kept = _undo(self._open_entries.values())
             _remove_folders(self._open_entries.values())
+            if kept:
+                sys.stderr.write("".join(f"harness: {reason}; `harness clean` tries again\n" for reason in kept))
+                return
             self._open_entries.clear()
             self._remove()
 
@@ -203,16 +230,25 @@ def leftovers() -> Iterator[tuple[Path, list[Entry]]]:
             yield path, _open_entries(file.read())
 
 
-def clean() -> list[str]:
-    """Undo what earlier runs left; returns a line for each thing removed. Raises LabError, CapabilityError."""
-    removed: list[str] = []
+def clean() -> Cleaned:
+    """Undo what earlier runs left, as far as it goes. Raises LabError."""
+    cleaned = Cleaned([], [])
     for path, entries in leftovers():
-        removed += _kill(_programs(entries))
-        removed += _undo(entries)
-        removed += _remove_folders(entries)
+        cleaned.removed.extend(_kill(_programs(entries)))
+        undone, kept = _undo(entries)
+        cleaned.removed.extend(undone)
+        cleaned.removed.extend(_remove_folders(entries))
+        if kept:
+            cleaned.kept.extend(f"{reason} (ledger {path})" for reason in kept)
+            continue
         path.unlink(missing_ok=True)
-        removed.append(f"ledger {path}")
-    return removed
+        cleaned.removed.append(f"ledger {path}")
+    return cleaned
+
+
+def is_anyone_at_work() -> bool:
+    """Whether there are ledgers, of runs that go on or that left something."""
+    return any((state_folder() / "ledger").glob("*.jsonl"))
 
 
 def new_run_folder(name: str) -> Path:
@@ -260,13 +296,17 @@ def _programs(entries: Iterable[Entry]) -> dict[str, Entry]:
     return {entry.token: entry for entry in entries if entry.kind == "program"}
 
 
-def _undo(entries: Iterable[Entry]) -> list[str]:
-    """Undo what is neither a process nor a folder, the latest first; a line for each thing. Raises HarnessError."""
-    undone = []
+def _undo(entries: Iterable[Entry]) -> tuple[list[str], list[str]]:
+    """Undo what is neither a process nor a folder, the latest first: a line for each thing, and why others are left."""
+    undone: list[str] = []
+    kept: list[str] = []
     for entry in reversed(list(entries)):
         if entry.kind in _UNDOERS:
-            undone += importlib.import_module(_UNDOERS[entry.kind]).undo(entry)
-    return undone
+            try:
+                undone += importlib.import_module(_UNDOERS[entry.kind]).undo(entry)
+            except HarnessError as error:
+                kept.append(f"{entry.what}: {error}")
+    return undone, kept
 
 
 def _kill(entries: Mapping[str, Entry]) -> list[str]:

@@ -69,8 +69,11 @@ def connect(ipr: IPRoute, near: Interface, far: Interface, far_fd: int) -> None:
 
 
 def index_of(ipr: IPRoute, device: str) -> int:
-    """The index of an interface by its name."""
-    return int(ipr.link_lookup(ifname=device)[0])
+    """The index of an interface by its name. Raises LabError where there is none."""
+    found = ipr.link_lookup(ifname=device)
+    if not found:
+        raise LabError(f"expected an interface {device}, found none of that name")
+    return int(found[0])
 
 
 def configure(ipr: IPRoute, host: HostSpec, neighbours: list[tuple[str, str]], family: Family) -> None:

@@ -190,6 +190,11 @@ def _try_namespaces() -> tuple[bool, bool]:
     return may_leave, may_return
 
 
+def is_root() -> bool:
+    """Whether this process is root of the machine, and not of a user namespace alone."""
+    return os.geteuid() == 0 and _in_first_user_namespace()
+
+
 def _in_first_user_namespace() -> bool:
     with open("/proc/self/uid_map", encoding="ascii") as file:
         return file.read().split() == ["0", "0", "4294967295"]

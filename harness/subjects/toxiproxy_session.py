@@ -42,25 +42,48 @@ def speaking_to(address: tuple[str, int] | None) -> Iterator[Any]:
 
 
 @contextmanager
+def noting(client: Any) -> Iterator[Any]:
+    """A client of the same server, whose new proxies are gone at the end of the block."""
+    made: list[str] = []
+
+    class Noting(type(client)):  # type: ignore[misc]  # toxiproxy-python has no types
+        def create(self, upstream: str, name: str, **options: Any) -> Any:
+            proxy = super().create(upstream, name, **options)
+            made.append(name)
+            return proxy
+
+    noted = Noting()
+    try:
+        yield noted
+    finally:
+        left = noted.proxies()
+        for name in made:
+            if name in left:
+                left[name].destroy()
+
+
+@contextmanager
 def _started() -> Iterator[tuple[str, int]]:
     """A server at a free port of loopback. Raises CapabilityError, SubjectError."""
     path, port = toxiproxy.server(), _free_port()
     token = LEDGER.announce("program", f"{toxiproxy.NAME} at port {port}")
     environment = {**os.environ, "LOG_LEVEL": "fatal", MARK_VARIABLE: token}
     argv = [path, "-host", _LOOPBACK, "-port", str(port)]
-    with subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as server:
+    with ExitStack() as stack:
+        stack.callback(LEDGER.settle, token)
         try:
-            deadline = time.monotonic() + toxiproxy.READY_S
-            while not _answers(port):
-                if server.poll() is not None or time.monotonic() > deadline:
-                    found = f"status {server.poll()}" if server.poll() is not None else "none"
-                    raise SubjectError(f"{toxiproxy.NAME}: expected an answer at {_LOOPBACK}:{port}, found {found}")
-                time.sleep(POLL_S)
-            yield _LOOPBACK, port
-        finally:
-            server.kill()
-            server.wait()
-            LEDGER.settle(token)
+            server = subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        except OSError as error:
+            raise SubjectError(f"expected to start {path}, found {error.strerror}") from error
+        stack.callback(server.wait)
+        stack.callback(server.kill)
+        deadline = time.monotonic() + toxiproxy.READY_S
+        while not _answers(port):
+            if server.poll() is not None or time.monotonic() > deadline:
+                found = f"status {server.poll()}" if server.poll() is not None else "none"
+                raise SubjectError(f"{toxiproxy.NAME}: expected an answer at {_LOOPBACK}:{port}, found {found}")
+            time.sleep(POLL_S)
+        yield _LOOPBACK, port
 
 
 def _free_port() -> int:

@@ -82,7 +82,9 @@ def _prepare(plans: Sequence[Plan], *, in_containers: bool) -> None:
         from harness.lab import containers, docker
 
         docker.ensure_root()
-        images = {plan.scenario.endpoint(side).image or containers.HOST_TREE for plan in plans for side in SIDES}
+        images = {containers.HOST_TREE, *(plan.scenario.endpoint(side).image for plan in plans for side in SIDES)} - {
+            ""
+        }
         with closing(containers.connect()) as client:
             for image in sorted(images):
                 containers.ensure_image(client, image)

@@ -27,6 +27,7 @@ from harness.faults import (
     LinkDown,
     NetworkDisconnect,
     PeerReboot,
+    SynackDrop,
     SynDrop,
 )
 from harness.lab import containers
@@ -89,13 +90,10 @@ def daemon(privileges: None) -> Iterator[Any]:
 
 @pytest.fixture
 def project(daemon: Any) -> Iterator[Project]:
-    """Two containers without a label of ours."""
-    from docker.types import IPAMConfig, IPAMPool
-
+    """Two containers without a label of ours, on a network as docker makes it where nothing is asked of it."""
     name = f"somebodys-{uuid.uuid4().hex[:8]}"
     binds = containers.host_tree(())
-    pool = IPAMConfig(pool_configs=[IPAMPool(subnet="198.19.255.240/29")])
-    made = daemon.networks.create(name, driver="bridge", internal=True, ipam=pool)
+    made = daemon.networks.create(name, driver="bridge")
     both = []
     try:
         for part in ("db", "app"):
@@ -115,8 +113,21 @@ CUTS: dict[str, AnyFault] = {
     "link-down": LinkDown(on="server"),
     "address-removed": AddressRemoved(),
     "syn-drop": SynDrop(),
+    "synack-drop": SynackDrop(),
     "network-disconnect": NetworkDisconnect(),
 }
+
+
+def assert_the_same(before: dict[str, list[Any]], after: dict[str, list[Any]], *, but_for_the_cable: bool) -> None:
+    """Everything in a network; where docker has laid another cable, its addresses and gateways."""
+    if not but_for_the_cable:
+        assert after == before
+        return
+    for what, key in (("addresses", "IFA_ADDRESS"), ("routes", "RTA_GATEWAY")):
+        found = [
+            [value for each in found[what] for name, value in each["attrs"] if name == key] for found in (before, after)
+        ]
+        assert sorted(found[0]) == sorted(found[1])
 
 
 @pytest.mark.parametrize("fault", CUTS.values(), ids=CUTS)
@@ -128,8 +139,7 @@ def test_a_cut_cuts_and_heals(project: Project, fault: AnyFault) -> None:
         assert not project.reaches()
         assert injection.gather().level == "bit"
     assert project.reaches()
-    if not isinstance(fault, NetworkDisconnect):  # docker lays another cable
-        assert project.network() == before
+    assert_the_same(before, project.network(), but_for_the_cable=isinstance(fault, NetworkDisconnect))
 
 
 def test_a_paused_container_stands_still(project: Project) -> None:
@@ -176,6 +186,64 @@ def test_what_met_nothing_proves_nothing(project: Project) -> None:
     ):
         pass
     assert project.reaches()
+
+
+def test_a_quiet_container_meets_no_syn(project: Project) -> None:
+    """Nobody calls it on purpose: that is no error of the fault."""
+    with Attachment(project.name) as attached:
+        injection = attached.begin(SynDrop())
+        injection.heal()
+        assert injection.gather().level == "in-place"
+
+
+def test_what_was_not_healed_is_undone_when_it_is_left(project: Project) -> None:
+    """Whatever became of the injection."""
+    before = project.network()
+    with Attachment(project.name) as attached:
+        attached.begin(Blackhole())
+        attached.begin(LinkDown(on="server"))
+        assert not project.reaches()
+    assert project.network() == before
+    assert project.reaches()
+
+
+def test_two_faults_of_one_thing_are_not_on_at_once(project: Project) -> None:
+    """Healing one would heal the other."""
+    down = LinkDown(on="server")
+    with (
+        Attachment(project.name) as attached,
+        attached.inject(down),
+        pytest.raises(UsageError, match="link-down to be over: both act on"),
+    ):
+        attached.begin(down)
+
+
+def test_a_fault_inside_a_lost_network_heals(project: Project) -> None:
+    """What was put into the namespace is taken out of it, with another cable in between."""
+    with Attachment(project.name) as attached:
+        around = attached.begin(SynDrop())
+        with attached.inject(NetworkDisconnect()):
+            assert not project.reaches()
+        around.heal()
+        with attached.inject(Blackhole()):
+            assert not project.reaches()
+    assert project.reaches()
+
+
+@pytest.mark.parametrize("mode", ["host", "container"])
+def test_a_container_without_a_network_of_its_own_is_refused(project: Project, mode: str) -> None:
+    """A fault would be this machine's, or another container's."""
+    network = "host" if mode == "host" else f"container:{project.name}"
+    binds = containers.host_tree(())
+    other = project.client.containers.run(
+        containers.HOST_TREE, entrypoint=["sleep"], command=["1000"], network_mode=network, volumes=binds, detach=True
+    )
+    try:
+        whose = "this machine's" if mode == "host" else "another container's"
+        with pytest.raises(UsageError, match=f"a network of its own, found .* on {whose}"), Attachment(other.name):
+            pass
+    finally:
+        other.remove(force=True)
 
 
 @pytest.mark.parametrize(
@@ -250,3 +318,30 @@ def test_what_a_killed_harness_left_is_cleaned(
     assert project.client.containers.get(project.name).status == "running"
     assert project.reaches()
     assert f"of container {project.name}" not in harness("clean").communicate(timeout=PATIENCE_S * 2)[0]
+
+
+def test_a_container_that_was_restarted_meanwhile_is_left_alone(
+    project: Project, harness: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """Docker has given it a new network: what it had in the old one is not put into that."""
+    running = harness("inject", "address-removed", "--container", project.name)
+    assert running.stdout is not None
+    assert "address-removed" in running.stdout.readline()
+    running.kill()
+    running.communicate()
+    project.client.containers.get(project.name).restart(timeout=0)
+    before = project.network()
+    cleaning = harness("clean")
+    printed, _ = cleaning.communicate(timeout=PATIENCE_S * 2)
+    assert cleaning.returncode == 0
+    assert f"of container {project.name}" not in printed
+    assert project.network() == before
+
+
+def test_a_closed_output_heals(project: Project, harness: Callable[..., subprocess.Popen[str]]) -> None:
+    """As in a pipe whose other end has gone."""
+    running = harness("inject", "blackhole", "--container", project.name)
+    assert running.stdout is not None
+    running.stdout.close()
+    assert running.wait(timeout=PATIENCE_S * 2) != 0
+    assert project.reaches()

@@ -40,13 +40,10 @@ def redis_project() -> Iterator[str]:
     server = shutil.which("redis-server") or shutil.which("redis-server", path=str(libraries_folder()))
     if server is None:
         pytest.skip("no redis-server here: ci/libraries installs it")
-    from docker.types import IPAMConfig, IPAMPool
-
     project = f"example-{uuid.uuid4().hex[:8]}"
     with closing(containers.connect()) as client:
         containers.ensure_image(client, containers.HOST_TREE)
-        pool = IPAMConfig(pool_configs=[IPAMPool(subnet="198.19.255.248/29")])
-        network = client.networks.create(project, driver="bridge", internal=True, ipam=pool)
+        network = client.networks.create(project, driver="bridge")
         labels = {"com.docker.compose.project": project, "com.docker.compose.service": "redis"}
         command = [server, "--save", "", "--protected-mode", "no", "--dir", "/tmp"]  # noqa: S108 - the container's
         shown = containers.host_tree(())
@@ -109,8 +106,16 @@ def test_one(toxiproxy):
     assert toxiproxy.create(upstream="127.0.0.1:1", name="mine").name == "mine"
     assert (APIConsumer.host, APIConsumer.port) != ("127.0.0.1", 8474)
 
-def test_what_another_test_made_is_gone(toxiproxy):
+def test_what_another_test_made_is_gone(toxiproxy, toxiproxy_server):
     assert toxiproxy.proxies() == {}
+    toxiproxy_server.create(upstream="127.0.0.1:1", name="the-sessions").add_toxic(type="timeout")
+
+def test_what_is_not_a_tests_own_stays(toxiproxy):
+    toxiproxy.create(upstream="127.0.0.1:1", name="mine")
+
+def test_it_is_still_there(toxiproxy):
+    assert set(toxiproxy.proxies()) == {"the-sessions"}
+    assert toxiproxy.get_proxy("the-sessions").toxics()
     assert toxiproxy.version()
 """
 
@@ -123,7 +128,7 @@ def test_toxiproxy_of_the_sessions_own(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(conftest)
     status, printed = session(tmp_path, "-s")
     assert status == 0, printed
-    assert "2 passed" in printed
+    assert "4 passed" in printed
     assert "then 127.0.0.1 8474" in printed
 
 
@@ -139,10 +144,7 @@ def toxiproxy_address():
 def test_a_server_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
     """Where the tests name one."""
     (tmp_path / "test_it.py").write_text(TESTS)
-    fixture = (
-        "import pytest\n\n\n@pytest.fixture(scope='session')\ndef toxiproxy_address():\n    return ('127.0.0.1', 1)\n"
-    )
-    (tmp_path / "conftest.py").write_text(fixture)
+    (tmp_path / "conftest.py").write_text(ELSEWHERE)
     status, printed = session(tmp_path)
     assert status == 1
     assert "no answer at 127.0.0.1:1" in printed

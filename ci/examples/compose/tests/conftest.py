@@ -9,8 +9,8 @@ import pytest
 
 @pytest.fixture(scope="session")
 def compose_project() -> str:
-    """The project's name, as `docker compose` takes it from this folder."""
-    return os.environ.get("COMPOSE_PROJECT_NAME", "compose")
+    """The project's name, as compose.yaml has it."""
+    return os.environ.get("COMPOSE_PROJECT_NAME", "dead-peer")
 
 
 @pytest.fixture(scope="session")
