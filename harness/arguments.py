@@ -54,6 +54,7 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     add("doctor", "Show what this machine can do, why not, and the mend", "harness doctor")
     clean = add("clean", "Remove exactly what earlier runs left behind", "harness clean --runs")
     clean.add_argument("--runs", action="store_true", help="also remove the run directories in the state folder")
+    clean.add_argument("--images", action="store_true", help="also remove the empty image of --lab docker")
     return whole
 
 

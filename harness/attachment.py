@@ -7,14 +7,14 @@ with Attachment("shop-db-1") as db, db.inject(Blackhole()):
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
 from harness import faults
-from harness.errors import FaultError, UsageError
+from harness.errors import FaultError, HarnessError, UsageError
 from harness.faults import AnyFault
 from harness.injection import Injection
 from harness.lab.attached import IT, AttachedLab
@@ -58,6 +58,10 @@ class Attachment:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """What is not healed is healed; what cannot be, the lab undoes. Raises LabError."""
+        for injection in reversed(self._injections):
+            with suppress(HarnessError):
+                injection.heal()
         self._lab.__exit__(kind, error, trace)
 
     @property

@@ -444,7 +444,9 @@ def _clean(options: argparse.Namespace) -> int:
     from harness.lab import containers, ledger
 
     cleaned = ledger.clean()
-    removed = [*cleaned.removed, *([] if ledger.is_anyone_at_work() else containers.clean_images())]
+    removed = [*cleaned.removed]
+    if options.images:
+        removed += containers.clean_images()
     if options.runs:
         removed += ledger.clean_runs()
     for line in removed:
@@ -452,7 +454,7 @@ def _clean(options: argparse.Namespace) -> int:
     for line in cleaned.kept:
         print(f"harness: left {line}", file=sys.stderr)
     if not removed and not cleaned.kept:
-        print(f"nothing to remove, by {ledger.state_folder()}")
+        print("nothing to remove")
     return 3 if cleaned.kept else 0
 
 

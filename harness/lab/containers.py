@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from harness.lab.ledger import Entry
 
 LABEL = "org.keepalive-harness.lab"
+IMAGE_LABEL = "org.keepalive-harness.image"
+"""Of the image below; containers of it inherit it."""
 HOST_TREE = "keepalive-harness/host-tree:1"
 """An empty image: its containers see the machine's own programs, read-only."""
 OLDEST_API = (1, 40)
@@ -141,7 +143,7 @@ def ensure_image(client: Client, name: str) -> None:
                     f"image {name}", f"not on the daemon at {place()}", f"docker pull {name}"
                 ) from None
             repository, _, tag = name.partition(":")
-            label = f'LABEL "{LABEL}"="image"'
+            label = f'LABEL "{IMAGE_LABEL}"="host-tree"'
             client.api.import_image_from_data(_empty_tree(), repository=repository, tag=tag, changes=[label])
 
 
@@ -352,7 +354,7 @@ def clean_images() -> list[str]:
         return []
     removed = []
     with suppress(HarnessError), at(place()) as client, words(LabError):
-        for image in client.images.list(filters={"label": f"{LABEL}=image"}):
+        for image in client.images.list(filters={"label": IMAGE_LABEL}):
             client.images.remove(image.id, force=False)
             removed.append(f"image {', '.join(image.tags) or image.short_id}")
     return removed

@@ -246,11 +246,6 @@ def clean() -> Cleaned:
     return cleaned
 
 
-def is_anyone_at_work() -> bool:
-    """Whether there are ledgers, of runs that go on or that left something."""
-    return any((state_folder() / "ledger").glob("*.jsonl"))
-
-
 def new_run_folder(name: str) -> Path:
     """Make a folder for run directories where the user named none, marked as ours. Raises OSError."""
     folder = state_folder() / "runs" / name

@@ -134,11 +134,11 @@ def assert_the_same(before: dict[str, list[Any]], after: dict[str, list[Any]], *
 def test_a_cut_cuts_and_heals(project: Project, fault: AnyFault) -> None:
     """While it is on nothing gets through; afterwards all is as it was, and what it met is told."""
     before = project.network()
-    assert project.reaches()
+    assert project.reaches(PATIENCE_S)
     with Attachment(project.name) as attached, attached.inject(fault) as injection:
         assert not project.reaches()
         assert injection.gather().level == "bit"
-    assert project.reaches()
+    assert project.reaches(PATIENCE_S)
     assert_the_same(before, project.network(), but_for_the_cable=isinstance(fault, NetworkDisconnect))
 
 
@@ -148,7 +148,7 @@ def test_a_paused_container_stands_still(project: Project) -> None:
     with Attachment(project.name) as attached, attached.inject(ContainerPause()):
         container.reload()
         assert container.status == "paused"
-        assert project.reaches()
+        assert project.reaches(PATIENCE_S)
     container.reload()
     assert container.status == "running"
 
@@ -160,10 +160,10 @@ def test_a_restarted_container_is_followed(project: Project) -> None:
         with attached.inject(ContainerRestart()):
             pass
         assert attached.host.identity != identity
-        assert project.reaches()
+        assert project.reaches(PATIENCE_S)
         with attached.inject(Blackhole()):
             assert not project.reaches()
-    assert project.reaches()
+    assert project.reaches(PATIENCE_S)
 
 
 def test_a_killed_container_stays_so(project: Project) -> None:
@@ -185,7 +185,7 @@ def test_what_met_nothing_proves_nothing(project: Project) -> None:
         attached.inject(Blackhole(direction="to-server")),
     ):
         pass
-    assert project.reaches()
+    assert project.reaches(PATIENCE_S)
 
 
 def test_a_quiet_container_meets_no_syn(project: Project) -> None:
@@ -204,7 +204,7 @@ def test_what_was_not_healed_is_undone_when_it_is_left(project: Project) -> None
         attached.begin(LinkDown(on="server"))
         assert not project.reaches()
     assert project.network() == before
-    assert project.reaches()
+    assert project.reaches(PATIENCE_S)
 
 
 def test_two_faults_of_one_thing_are_not_on_at_once(project: Project) -> None:
@@ -225,9 +225,10 @@ def test_a_fault_inside_a_lost_network_heals(project: Project) -> None:
         with attached.inject(NetworkDisconnect()):
             assert not project.reaches()
         around.heal()
+        assert project.reaches(PATIENCE_S)
         with attached.inject(Blackhole()):
             assert not project.reaches()
-    assert project.reaches()
+    assert project.reaches(PATIENCE_S)
 
 
 @pytest.mark.parametrize("mode", ["host", "container"])
@@ -287,7 +288,7 @@ def test_the_command_line_heals_in_time(project: Project, harness: Callable[...,
     printed, _ = running.communicate(timeout=PATIENCE_S + 2)
     assert running.returncode == 0
     assert "healed; bit: 1 packet dropped" in printed
-    assert project.reaches()
+    assert project.reaches(PATIENCE_S)
 
 
 def test_an_interrupt_heals(project: Project, harness: Callable[..., subprocess.Popen[str]]) -> None:
@@ -316,7 +317,7 @@ def test_what_a_killed_harness_left_is_cleaned(
     printed, _ = cleaning.communicate(timeout=PATIENCE_S * 2)
     assert f"of container {project.name}" in printed, printed
     assert project.client.containers.get(project.name).status == "running"
-    assert project.reaches()
+    assert project.reaches(PATIENCE_S)
     assert f"of container {project.name}" not in harness("clean").communicate(timeout=PATIENCE_S * 2)[0]
 
 
@@ -344,4 +345,6 @@ def test_a_closed_output_heals(project: Project, harness: Callable[..., subproce
     assert running.stdout is not None
     running.stdout.close()
     assert running.wait(timeout=PATIENCE_S * 2) != 0
-    assert project.reaches()
+    assert running.stderr is not None
+    running.stderr.close()
+    assert project.reaches(PATIENCE_S)

@@ -72,7 +72,8 @@ def image(daemon: Any) -> Iterator[str]:
 @docker
 def test_scenarios_hold_in_containers(tmp_path: Path, ours: Callable[[], list[str]]) -> None:
     """What docker does, and the outcomes of a probe: each in its window, and nothing is left."""
-    done = harness(tmp_path, "run", "--lab", "docker", "containers", "outcomes", "host/killed")
+    outcomes = [f"outcomes/{name}" for name in ("peer-down", "peer-rebooted", "firewall-resets", "peer-closes")]
+    done = harness(tmp_path, "run", "--lab", "docker", "containers", *outcomes)
     assert done.status == 0, done.out
     assert ", in containers" in done.out
     assert ours() == []
@@ -195,3 +196,12 @@ def test_a_run_that_is_ended_leaves_nothing(tmp_path: Path, ending: int, ours: C
         assert cleaned.out.count("removed network keepalive-") == 2
     assert ours() == []
     assert "container" not in harness(tmp_path, "clean").out
+
+
+@docker
+def test_the_image_goes_when_asked(tmp_path: Path, daemon: Any) -> None:
+    """It is kept for the next lab otherwise."""
+    containers.ensure_image(daemon, containers.HOST_TREE)
+    assert harness(tmp_path, "clean").out == "nothing to remove\n"
+    assert f"removed image {containers.HOST_TREE}" in harness(tmp_path, "clean", "--images").out
+    assert not daemon.images.list(name=containers.HOST_TREE.partition(":")[0])
