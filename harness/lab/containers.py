@@ -13,6 +13,7 @@ import pwd
 import socket
 import sys
 import tarfile
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,8 @@ HOST_TREE = "keepalive-harness/host-tree:1"
 OLDEST_API = (1, 40)
 """Of Docker 19.03, the oldest with what is used here."""
 TIMEOUT_S = 60
+REMOVAL_S = 20.0
+"""How long what is being removed may take to be gone."""
 _TREE = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt")
 _IDLE = ("sleep", "2147483647")
 """What a lab's containers run as their first process."""
@@ -290,30 +293,32 @@ def reconnect(container: Any, network: str, before: Mapping[str, Any]) -> None:
 
 
 def remove(client: Client, token: str) -> list[str]:
-    """Remove the containers and networks of a token; a line for each. Raises LabError."""
-    wanted = {"label": f"{LABEL}={token}"}
-    removed = []
-    with words(LabError, "expected to remove the containers and networks of a lab"):
-        for container in client.containers.list(all=True, filters=wanted):
-            _gone(functools.partial(container.remove, force=True, v=True))
-            removed.append(f"container {container.name}")
-        for network in client.networks.list(filters=wanted):
-            _gone(network.remove)
-            removed.append(f"network {network.name}")
-    return removed
+    """Remove the containers and networks of a token; a line for each. Raises LabError.
 
-
-def _gone(action: Callable[[], object]) -> None:
-    """Carry out a removal; what is gone already, or going, is as good. Raises docker.errors.APIError."""
+    What somebody else is removing at the moment is waited for.
+    """
     import docker.errors
 
-    try:
-        action()
-    except docker.errors.NotFound:
-        pass
-    except docker.errors.APIError as error:
-        if error.status_code != 409 or "in progress" not in str(error.explanation):
-            raise
+    wanted, removed = {"label": f"{LABEL}={token}"}, dict[str, None]()
+    deadline = time.monotonic() + REMOVAL_S
+    with words(LabError, "expected to remove the containers and networks of a lab"):
+        while True:
+            found = [
+                (f"container {each.name}", functools.partial(each.remove, force=True, v=True))
+                for each in client.containers.list(all=True, filters=wanted, ignore_removed=True)
+            ]
+            found += [(f"network {each.name}", each.remove) for each in client.networks.list(filters=wanted)]
+            if not found:
+                return list(removed)
+            for name, action in found:
+                try:
+                    action()
+                except docker.errors.NotFound:
+                    continue
+                except docker.errors.APIError:
+                    if time.monotonic() > deadline:
+                        raise
+                removed[name] = None
 
 
 def undo(entry: Entry) -> list[str]:

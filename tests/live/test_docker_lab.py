@@ -40,14 +40,18 @@ def daemon(privileges: None) -> Iterator[Any]:
 
 @pytest.fixture
 def ours(daemon: Any) -> Callable[[], list[str]]:
-    """The containers and networks that bear our label, by name."""
+    """The containers and networks that bear our label, by name, but for those that were there before the test."""
+    wanted = {"label": containers.LABEL}
 
-    def found() -> list[str]:
-        wanted = {"label": containers.LABEL}
-        both = (*daemon.containers.list(all=True, filters=wanted), *daemon.networks.list(filters=wanted))
-        return [each.name for each in both]
+    def now() -> dict[str, str]:
+        both = [
+            *daemon.containers.list(all=True, filters=wanted, ignore_removed=True),
+            *daemon.networks.list(filters=wanted),
+        ]
+        return {each.id: each.name for each in both}
 
-    return found
+    before = now()
+    return lambda: [name for each, name in now().items() if each not in before]
 
 
 @pytest.fixture
@@ -152,7 +156,7 @@ def test_a_name_that_is_taken(daemon: Any, monkeypatch: pytest.MonkeyPatch, ours
     other = daemon.containers.create(containers.HOST_TREE, command=["x"], name="keepalive-taken-server")
     try:
         with (
-            pytest.raises(LabError, match=r"container keepalive-taken-server; `harness clean`.*already in use"),
+            pytest.raises(LabError, match=r"container keepalive-taken-server .*`harness clean`.*already in use"),
             DockerLab(Topology(kind="routed")),
         ):
             pass
