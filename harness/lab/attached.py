@@ -173,7 +173,7 @@ def _find(client: containers.Client, name: str) -> Any:
         try:
             container = client.containers.get(name)
         except docker.errors.NotFound:
-            running = ", ".join(sorted(each.name for each in client.containers.list())) or "none"
+            running = ", ".join(sorted(each.name for each in client.containers.list(ignore_removed=True))) or "none"
             raise UsageError(f"--container: expected a running container ({running}), found no {name}") from None
     if container.status not in ("running", "paused"):
         raise UsageError(f"--container: expected a running container, found {name} {container.status}; docker start it")

@@ -235,7 +235,7 @@ def of_service(project: str, service: str) -> str:
     client = connect()
     try:
         with words(LabError, f"expected to look for service {service} of compose project {project}"):
-            found = client.containers.list(filters={"label": wanted})
+            found = client.containers.list(filters={"label": wanted}, ignore_removed=True)
     finally:
         client.close()
     return str(min(found, key=lambda container: container.name).id) if found else ""
