@@ -15,7 +15,8 @@ from harness import plan as plans_module
 from harness import timeline
 from harness.errors import UsageError
 from harness.judge import Verdict, judge
-from harness.lab.ledger import new_run_folder, state_folder
+from harness.lab.ledger import new_run_folder
+from harness.lab.places import state_folder
 from harness.plan import Plan
 from harness.report import json, pcapng
 from harness.run import Status

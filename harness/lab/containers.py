@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from harness.errors import CapabilityError, FaultError, HarnessError, LabError
+from harness.lab.places import cache_folder
 
 if TYPE_CHECKING:
     from harness.lab.ledger import Entry
@@ -162,8 +163,7 @@ def _empty_tree() -> bytes:
 
 def host_tree(shown: Collection[Path]) -> dict[str, dict[str, str]]:
     """Bind mounts of the machine's programs and libraries, of this Python, of what is cached, and of `shown`."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keepalive-harness"
-    own = (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).resolve().parents[2], cache, *shown)
+    own = (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).resolve().parents[2], cache_folder(), *shown)
     wanted = sorted({str(path) for path in (*map(Path, _TREE), *own) if path.is_dir()})
     kept = [path for path in wanted if not any(path.startswith(f"{other}/") for other in wanted)]
     return {path: {"bind": path, "mode": "ro"} for path in kept}

@@ -17,7 +17,6 @@ import select
 import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -31,6 +30,7 @@ import msgspec
 from harness import timeline
 from harness.errors import HarnessError, LabError
 from harness.lab import family
+from harness.lab.places import state_folder
 
 RUN_MARK = ".keepalive-harness-run"
 """In a folder of run directories that is ours to remove; holds process ID and boot of the harness that made it."""
@@ -64,20 +64,6 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     session: int = 0
     born: int = 0
     data: dict[str, Any] = {}
-
-
-def state_folder() -> Path:
-    """Where ledgers and unnamed run directories are kept: $XDG_STATE_HOME/keepalive-harness.
-
-    Without that variable ~/.local/state is used, and for a user without a home a folder of the user's own in /tmp.
-    """
-    base = Path(os.environ.get("XDG_STATE_HOME") or "")
-    if base.is_absolute():
-        return base / "keepalive-harness"
-    try:
-        return Path.home() / ".local" / "state" / "keepalive-harness"
-    except RuntimeError:
-        return Path(tempfile.gettempdir()) / f"keepalive-harness-{os.getuid()}"
 
 
 class Cleaned(NamedTuple):

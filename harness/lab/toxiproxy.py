@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from typing import Any
 
 from harness.errors import CapabilityError, FaultError, SubjectError
 from harness.lab.host import Host, Lab
+from harness.lab.places import cache_folder
 
 NAME = "toxiproxy-server"
 PORT = 7000
@@ -45,8 +45,7 @@ _loading = threading.Lock()
 
 def folder() -> Path:
     """Where `ci/setup` puts the server: $XDG_CACHE_HOME/keepalive-harness/toxiproxy."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "keepalive-harness" / "toxiproxy"
+    return cache_folder() / "toxiproxy"
 
 
 def server() -> str:

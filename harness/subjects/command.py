@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import SubjectError
 from harness.lab.host import Host, Lab
+from harness.lab.places import cache_folder
 from harness.lab.topology import Side
 from harness.scenario import NEW_HOSTS, Scenario
 from harness.subjects.ends import Notices
@@ -47,8 +48,7 @@ Flow = tuple[int, int]
 
 def libraries_folder() -> Path:
     """Where `ci/libraries` puts what it installs: $XDG_CACHE_HOME/keepalive-harness/libraries."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "keepalive-harness" / "libraries"
+    return cache_folder() / "libraries"
 
 
 class Maker:

@@ -33,6 +33,7 @@ import msgspec
 
 from harness.errors import CapabilityError, UsageError
 from harness.lab.ledger import LEDGER, MARK_VARIABLE
+from harness.lab.places import cache_folder
 from harness.venue import kernel_patch, kernel_source
 from harness.venue.kernel_source import Progress, Source
 
@@ -107,10 +108,9 @@ def _silent(text: str, fraction: float | None) -> None:
     pass
 
 
-def cache_folder() -> Path:
+def kernels_folder() -> Path:
     """Where kernels are kept: $XDG_CACHE_HOME/keepalive-harness/kernels."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "keepalive-harness" / "kernels"
+    return cache_folder() / "kernels"
 
 
 # --- kernels that are there ----------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def installed() -> list[Kernel]:
     Of several of the same release and HZ (another source or configuration) the last one built has the short name.
     """
     found = []
-    for path in cache_folder().glob(f"linux-*/{MANIFEST_FILE}"):
+    for path in kernels_folder().glob(f"linux-*/{MANIFEST_FILE}"):
         try:
             manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
         except (OSError, msgspec.MsgspecError):
@@ -161,7 +161,7 @@ def find(name: str | None) -> Kernel:
         return Kernel(_name(manifest.release, manifest.hz), path, manifest)
     known = installed()
     if not known:
-        raise CapabilityError("virtual time", f"no kernel for it in {cache_folder()}", COMMAND)
+        raise CapabilityError("virtual time", f"no kernel for it in {kernels_folder()}", COMMAND)
     if name is None:
         return known[0]
     for kernel in known:
@@ -308,7 +308,7 @@ def _compiles() -> bool:
 
 def _room() -> Path:
     """The cache, made, with room for a build. Raises CapabilityError."""
-    folder = cache_folder()
+    folder = kernels_folder()
     mend = "set XDG_CACHE_HOME to a folder with 1.5 GB of room, and no space or colon in its path"
     try:
         (folder / "logs").mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from harness.errors import LabError
-from harness.lab import ledger
+from harness.lab import ledger, places
 from harness.lab.ledger import MARK_VARIABLE, Entry, Ledger
 
 SLEEP = [sys.executable, "-I", "-S", "-c", "import sys; print(flush=True); sys.stdin.read()"]
@@ -166,17 +166,17 @@ def test_a_state_folder_that_cannot_be_written_is_told(monkeypatch: pytest.Monke
 
 def test_where_the_state_folder_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """$XDG_STATE_HOME where it is absolute, else below the home, else (no home at all) a folder in /tmp."""
-    assert ledger.state_folder() == tmp_path / "keepalive-harness"
+    assert places.state_folder() == tmp_path / "keepalive-harness"
     monkeypatch.setenv("HOME", "/home/somebody")
     for ignored in ("relative/path", ""):
         monkeypatch.setenv("XDG_STATE_HOME", ignored)
-        assert ledger.state_folder() == Path("/home/somebody/.local/state/keepalive-harness")
+        assert places.state_folder() == Path("/home/somebody/.local/state/keepalive-harness")
 
     def nobody(_: type[Path]) -> Path:
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", classmethod(nobody))
-    assert ledger.state_folder().name == f"keepalive-harness-{os.getuid()}"
+    assert places.state_folder().name == f"keepalive-harness-{os.getuid()}"
 
 
 # --- others' ---------------------------------------------------------------------------------------------
