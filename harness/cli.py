@@ -413,6 +413,7 @@ def _inject(options: argparse.Namespace) -> int:
     with attachment.Attachment(options.container, family=options.family, device=options.device) as attached:
         injection = attached.begin(fault)
         ending = "" if fault.lasting else f"; heals after {options.for_s:g} s" if options.for_s else "; ^C heals it"
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background jobs begin with it ignored
         try:
             print(f"{fault.kind} in {options.container}{ending}", flush=True)
             if not fault.lasting:
@@ -425,7 +426,8 @@ def _inject(options: argparse.Namespace) -> int:
     healed = "" if fault.lasting else "healed; "
     print(f"{healed}{proof.level}: {proof.found}")
     if proof.level != "bit":
-        print("harness: the fault left no trace, so that nothing is proven by it", file=sys.stderr)
+        why = "nothing met the fault while it was on" if proof.level == "in-place" else "the fault left no trace"
+        print(f"harness: {why}, so that nothing is proven by it", file=sys.stderr)
     return 0 if proof.level == "bit" else 3
 
 
