@@ -164,6 +164,8 @@ def lasts_longer(scenario: Scenario, machine: MachineFacts, limit_ns: int) -> bo
 def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
     scenario = checked(scenario, f"scenario {scenario.name or '<unnamed>'}")
     _check_lab(scenario, machine)
+    slowest_ns = max((round(fault.takes_s * 1e9) for fault in scenario.faults), default=0)
+    kernel = msgspec.structs.replace(kernel, injection_ns=max(kernel.injection_ns, slowest_ns))
     side = scenario.expect.side
     settings = settings_of(scenario, side)
     effects = effects_on(scenario, side)

@@ -125,7 +125,7 @@ def _check_moment(plan: Plan, story: Story, fault: AnyFault, change: Fact[Change
     planned_ns = round(planned_s * 1e9)
     since_ns = story.since_armed(change.t_ns)
     unsettled_ns = round(max((effect.unsettled_s for effect in effects), default=0.0) * 1e9)
-    allowed_ns = planned_ns + plan.machine.oracle.injection_ns + unsettled_ns
+    allowed_ns = planned_ns + max(plan.machine.oracle.injection_ns, round(fault.takes_s * 1e9)) + unsettled_ns
     done_ns = since_ns + change.what.took_ns
     early = since_ns < planned_ns and story.crossed(change.t_ns, story.armed.t_ns + planned_ns)
     late = done_ns > allowed_ns and story.crossed(story.armed.t_ns + allowed_ns, change.t_ns + change.what.took_ns)

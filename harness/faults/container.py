@@ -92,9 +92,10 @@ class ContainerKill(_OfContainer, frozen=True, kw_only=True, tag="container-kill
     """
 
     lasting: ClassVar[bool] = True
+    takes_s: ClassVar[float] = DOCKER_S
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
-        return () if self.on == observer else (Effect(mechanism="peer-closed", from_s=self.at_s, unsettled_s=DOCKER_S),)
+        return () if self.on == observer else (Effect(mechanism="peer-closed", from_s=self.at_s),)
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
@@ -126,12 +127,13 @@ class ContainerRestart(_OfContainer, frozen=True, kw_only=True, tag="container-r
     grace_s: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 0
 
     lasting: ClassVar[bool] = True
+    takes_s: ClassVar[float] = DOCKER_S
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:
             return ()
         told = f"its program ends within {self.grace_s} s of being told" if self.grace_s else ""
-        return (Effect(mechanism="peer-closed", from_s=self.at_s, unsettled_s=DOCKER_S, unknown=told),)
+        return (Effect(mechanism="peer-closed", from_s=self.at_s, unknown=told),)
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:

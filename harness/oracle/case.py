@@ -82,11 +82,11 @@ class Case:
         planned += [Planned(Moment(ns, slack), "shut") for ns in (self.shuts_ns,) if ns is not None]
         planned += [Planned(Moment(ns, slack), "peer-writes") for ns in peer_writes_ns]
         planned += [Planned(Moment(ns, delay), "peer-writes") for ns in thaws_ns]
-        arrivals: tuple[tuple[tuple[int, int] | None, Kind], ...] = (
-            (self.network.closing, "fin"),
-            (self.network.reset, "rst"),
+        arrivals: tuple[tuple[int | None, Kind], ...] = (
+            (self.network.closing_ns, "fin"),
+            (self.network.reset_ns, "rst"),
         )
-        planned += [Planned(Moment(at[0], delay + at[1]), kind) for at, kind in arrivals if at is not None]
+        planned += [Planned(Moment(ns, delay), kind) for ns, kind in arrivals if ns is not None]
         planned.sort(key=lambda each: each.moment.ns)
         for earlier, later in itertools.pairwise(planned):
             if earlier.moment.ns + earlier.moment.slack_ns > later.moment.ns:

@@ -25,8 +25,7 @@ CUTS: tuple[Mechanism, ...] = ("lost", "lost-locally", "answers-lost", "peer-for
 class Network:
     """Effects sorted by mechanism, each of which may set in and wear off up to `delay_ns` late.
 
-    `closing`, `reset`: the peer's FIN, or an RST, arrives so many ns after arming, and may be so much later than when
-    it was ordered; None where that is not before the horizon.
+    `closing_ns`, `reset_ns`: when the peer's FIN, or an RST, arrives, or None where that is not before the horizon.
     `quiet_from_ns`: from when on nothing changes any more.
     Raises Unpredictable for combinations that no phase makes sense of.
     """
@@ -50,8 +49,8 @@ class Network:
             raise Unpredictable("where packets are lost decides what a middlebox that resets both ends sees")
         edges = [edge + span.unsettled_ns for spans in self.spans.values() for span in spans for edge in span.edges_ns]
         self.quiet_from_ns = max(edges, default=0) + delay_ns
-        self.closing = self._arrives("peer-closed", horizon_ns, "the peer's FIN")
-        self.reset = self._arrives("peer-reset", horizon_ns, "the RST")
+        self.closing_ns = self._arrives_ns("peer-closed", horizon_ns, "the peer's FIN")
+        self.reset_ns = self._arrives_ns("peer-reset", horizon_ns, "the RST")
 
     def box_timeout(self, box: Effect) -> int:
         """In jiffies."""
@@ -78,11 +77,11 @@ class Network:
         edges = (edge for mechanism in CUTS for span in self.spans.get(mechanism, []) for edge in span.edges_ns)
         return any(ns < edge + self.delay_ns and edge <= ns + length_ns for edge in edges)
 
-    def _arrives(self, mechanism: Mechanism, horizon_ns: int, what: str) -> tuple[int, int] | None:
-        sent = min(((s.from_ns, s.unsettled_ns) for s in self.spans.get(mechanism, [])), default=None)
-        if sent is None or sent[0] > horizon_ns:
+    def _arrives_ns(self, mechanism: Mechanism, horizon_ns: int, what: str) -> int | None:
+        sent = min((s.from_ns for s in self.spans.get(mechanism, [])), default=None)
+        if sent is None or sent > horizon_ns:
             return None
-        if self.is_cut_at(sent[0]):
+        if self.is_cut_at(sent):
             raise Unpredictable(f"{what} is sent while the path is cut: its retransmission decides")
         return sent
 
