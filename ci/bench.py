@@ -30,6 +30,7 @@ from harness.lab.topology import Family, Kind, Topology, layout
 from harness.scenario import Endpoint, Keepalive, Scenario
 
 if TYPE_CHECKING:
+    from harness.lab.wired import WiredLab
     from harness.venue.kernel import Kernel
 
 
@@ -108,15 +109,7 @@ def _labs() -> list[Row]:
     bounds: dict[Kind, float | None] = {"direct": 10.0, "switched": None, "routed": None}
     for kind, bound in bounds.items():
         _say(f"labs: {kind}")
-        built, torn = [], []
-        for _ in range(50):
-            lab = NetnsLab(Topology(kind=kind))
-            started = time.perf_counter()
-            lab.__enter__()
-            middle = time.perf_counter()
-            lab.close()
-            built.append(middle - started)
-            torn.append(time.perf_counter() - middle)
+        built, torn = _built_and_torn(NetnsLab, kind, 50)
         hosts = 2 if kind == "direct" else 3
         rows.append(
             Row(f"build a {kind} lab ({hosts} hosts), median of 50", statistics.median(built) * 1e3, bound, "ms")
@@ -132,6 +125,20 @@ def _labs() -> list[Row]:
     return rows
 
 
+def _built_and_torn(make: Callable[[Topology], WiredLab], kind: Kind, times: int) -> tuple[list[float], list[float]]:
+    """How long building and closing took each time, in seconds."""
+    built, torn = [], []
+    for _ in range(times):
+        lab = make(Topology(kind=kind))
+        started = time.perf_counter()
+        lab.__enter__()
+        middle = time.perf_counter()
+        lab.close()
+        built.append(middle - started)
+        torn.append(time.perf_counter() - middle)
+    return built, torn
+
+
 def _containers() -> list[Row]:
     daemon = capabilities.docker()
     if not daemon.available:
@@ -143,15 +150,7 @@ def _containers() -> list[Row]:
     kinds: tuple[Kind, ...] = ("routed", "firewalls")
     for kind in kinds:
         _say(f"labs of containers: {kind}")
-        built, torn = [], []
-        for _ in range(6):
-            lab = DockerLab(Topology(kind=kind))
-            started = time.perf_counter()
-            lab.__enter__()
-            middle = time.perf_counter()
-            lab.close()
-            built.append(middle - started)
-            torn.append(time.perf_counter() - middle)
+        built, torn = _built_and_torn(DockerLab, kind, 6)
         hosts = len(layout(Topology(kind=kind)).hosts)
         # The first one wakes the daemon and makes the image.
         worst = max(built[1:])

@@ -3,8 +3,6 @@ from __future__ import annotations
 import itertools
 import resource
 import select
-import socket
-import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -26,12 +24,12 @@ from harness.lab.places import state_folder
 from harness.lab.topology import SIDES, Family, Kind, Side, Topology, layout
 from harness.probes.capture import Capture
 from harness.probes.packets import Segment, parse
+from tests.conformance.calls import AT_ONCE, PATIENCE_S, call, far, reaches
 from tests.conformance.traces import network, network_untouched, nothing_held, process
 
 pytestmark = pytest.mark.conformance
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-PATIENCE_S = 5.0
 
 
 class Implementation(NamedTuple):
@@ -137,7 +135,7 @@ def test_neighbours_are_pinned(lab: Lab) -> None:
 @pytest.mark.parametrize("caller", SIDES)
 def test_endpoints_reach_each_other(lab: Lab, caller: Side) -> None:
     """TCP connects and carries data either way, and a lab that has just been built loses nothing."""
-    assert _call(lab, caller) == AT_ONCE
+    assert call(lab, caller) == AT_ONCE
 
 
 @pytest.mark.parametrize("caller", SIDES)
@@ -145,7 +143,7 @@ def test_nothing_passes_the_host_of_a_proxy(implementation: Implementation, fami
     """An end reaches the proxy's host, and has no way to what is behind it."""
     with implementation.make(Topology(kind="proxied", family=family)) as lab:
         assert not lab.layout.is_whole
-        assert _call(lab, caller) == AT_ONCE
+        assert call(lab, caller) == AT_ONCE
         with lab.host(caller).socket(FAMILIES[family]) as lost:
             lost.settimeout(PATIENCE_S)
             with pytest.raises(OSError, match="Network is unreachable"):
@@ -164,7 +162,7 @@ def test_hosts_are_apart(lab: Lab) -> None:
 def test_labs_do_not_meet(implementation: Implementation, topology: Topology) -> None:
     """Two labs with the same addresses exist side by side and do not reach each other."""
     with implementation.make(topology) as one, implementation.make(topology) as other:
-        called, address = _far(one, "client")
+        called, address = far(one, "client")
         with called.socket(FAMILIES[topology.family]) as listener:
             listener.bind((address, 7001))
             listener.listen()
@@ -172,7 +170,7 @@ def test_labs_do_not_meet(implementation: Implementation, topology: Topology) ->
                 caller.settimeout(PATIENCE_S)
                 with pytest.raises(ConnectionRefusedError):
                     caller.connect((address, 7001))
-        assert _call(one, "client") == _call(other, "client") == AT_ONCE
+        assert call(one, "client") == call(other, "client") == AT_ONCE
 
 
 # --- reboot --------------------------------------------------------------------------------------------
@@ -187,13 +185,13 @@ def test_reboot_keeps_address_and_mac(lab: Lab, side: Side) -> None:
     assert lab.host(side) is host
     assert host.identity != identity
     assert _configuration(host) == before
-    assert _call(lab, "client") == _call(lab, "server") == AT_ONCE
+    assert call(lab, "client") == call(lab, "server") == AT_ONCE
 
 
 @pytest.mark.parametrize("rebooted", SIDES)
 def test_reboot_says_neither_fin_nor_rst(lab: Lab, rebooted: Side) -> None:
     """No FIN and no RST of a connection leaves its host as it reboots, be the socket a program's or the harness's."""
-    witness, address = _far(lab, rebooted)
+    witness, address = far(lab, rebooted)
     with ExitStack() as stack:
         listener = stack.enter_context(witness.socket(FAMILIES[lab.layout.family]))
         listener.bind((address, 7002))
@@ -209,7 +207,7 @@ def test_reboot_says_neither_fin_nor_rst(lab: Lab, rebooted: Side) -> None:
         lab.reboot(rebooted)
         ours.close()
         # What the old host could have sent would have come before this.
-        assert _call(lab, rebooted) == AT_ONCE
+        assert call(lab, rebooted) == AT_ONCE
         seen = [parse(frame.data) for frame in capture.read() if frame.way == "in"]
     flags = ["".join(sorted(s.flags)) for s in seen if isinstance(s, Segment) and 7002 in (s.sport, s.dport)]
     assert flags.count("S") == 2
@@ -227,7 +225,7 @@ def test_the_host_of_a_proxy_reboots(implementation: Implementation, family: Fam
         assert host.identity != identity
         assert _configuration(host) == before
         assert doomed.poll() == -9
-        assert _call(lab, "client") == _call(lab, "server") == AT_ONCE
+        assert call(lab, "client") == call(lab, "server") == AT_ONCE
 
 
 def test_reboot_ends_programs(lab: Lab) -> None:
@@ -258,16 +256,16 @@ def test_reboot_behind_a_dead_link(lab: Lab) -> None:
     assert device is not None
     with neighbour.interface_down(device.name):
         lab.reboot("client")
-        assert not _reaches(lab, "client")
+        assert not reaches(lab, "client")
     _await_operation(lab)
-    assert _call(lab, "client") == AT_ONCE
+    assert call(lab, "client") == AT_ONCE
 
 
 def test_reboot_twice(lab: Lab) -> None:
     """A host can be rebooted again, and so can its peer."""
     for side in (*SIDES, *SIDES):
         lab.reboot(side)
-    assert _call(lab, "client") == AT_ONCE
+    assert call(lab, "client") == AT_ONCE
 
 
 # --- interfaces ----------------------------------------------------------------------------------------
@@ -282,10 +280,10 @@ def test_interface_down_and_up_again(lab: Lab) -> None:
             before = _configuration(host)
             with host.interface_down(interface.name) as flags:
                 assert "UP" not in flags()
-                assert [_reaches(lab, side) for side in SIDES].count(False) == (2 if lab.layout.is_whole else 1)
+                assert [reaches(lab, side) for side in SIDES].count(False) == (2 if lab.layout.is_whole else 1)
             _await_operation(lab)
             assert _configuration(host) == before
-            assert _call(lab, "client") == _call(lab, "server") == AT_ONCE
+            assert call(lab, "client") == call(lab, "server") == AT_ONCE
 
 
 # --- programs ------------------------------------------------------------------------------------------
@@ -322,10 +320,10 @@ def test_nothing_is_left_behind(implementation: Implementation, topology: Topolo
             pass
         _await_operation(lab)
         with lab.host("client").ruleset("ingress:eth0", {"drop": [[{"counter": None}, {"drop": None}]]}) as counters:
-            assert not _reaches(lab, "client")
+            assert not reaches(lab, "client")
             assert counters()["drop"] > 0
         lab.reboot("server")
-        assert _call(lab, "client") == AT_ONCE
+        assert call(lab, "client") == AT_ONCE
 
 
 @pytest.mark.parametrize("error", [LabError("on purpose"), KeyboardInterrupt()], ids=["error", "interrupt"])
@@ -424,54 +422,6 @@ import socket, sys
 connection = socket.create_connection((sys.argv[1], int(sys.argv[2])))
 sys.stdin.read()
 """
-
-
-class Call(NamedTuple):
-    """What came back of "hello", and how many segments the caller had to send again, its SYN among them."""
-
-    reply: bytes
-    retransmissions: int
-
-
-AT_ONCE = Call(b"hello", 0)
-
-
-def _far(lab: Lab, caller: Side) -> tuple[Host, str]:
-    """The host with the address to which a side's packets can get: the other end, or the host of a proxy."""
-    called: Side = SIDES[1 - SIDES.index(caller)]
-    if lab.layout.proxy is None:
-        return lab.host(called), lab.layout.address(called)
-    address = lab.layout.host(lab.layout.proxy).facing(caller).address
-    assert address is not None
-    return lab.host(lab.layout.proxy), address
-
-
-def _call(lab: Lab, caller: Side, timeout_s: float = PATIENCE_S) -> Call:
-    """Send "hello" from a side as far as it gets over a new connection. Raises OSError."""
-    called, address = _far(lab, caller)
-    family = FAMILIES[lab.layout.family]
-    with called.socket(family) as listener, lab.host(caller).socket(family) as connection:
-        listener.bind((address, 0))
-        listener.listen()
-        listener.settimeout(PATIENCE_S)
-        connection.settimeout(timeout_s)
-        connection.connect((address, listener.getsockname()[1]))
-        with listener.accept()[0] as accepted:
-            accepted.settimeout(PATIENCE_S)
-            connection.sendall(b"hello")
-            accepted.sendall(accepted.recv(5))
-            reply = connection.recv(5)
-        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
-    (again,) = struct.unpack_from("I", info, 100)  # tcpi_total_retrans
-    return Call(reply, again)
-
-
-def _reaches(lab: Lab, caller: Side) -> bool:
-    """Whether a side gets as far as it can within the time that takes a hundred times over."""
-    try:
-        return _call(lab, caller, timeout_s=0.05).reply == b"hello"
-    except OSError:
-        return False
 
 
 def _interfaces(host: Host) -> dict[str, tuple[str, tuple[str, int] | None]]:

@@ -1,0 +1,61 @@
+"""How tests of labs find out whether one host reaches another, and whether anything was lost on the way."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import NamedTuple
+
+from harness.lab.host import Host, Lab
+from harness.lab.links import FAMILIES
+from harness.lab.topology import SIDES, Side
+
+PATIENCE_S = 5.0
+
+
+class Call(NamedTuple):
+    """What came back of "hello", and how many segments the caller had to send again, its SYN among them."""
+
+    reply: bytes
+    retransmissions: int
+
+
+AT_ONCE = Call(b"hello", 0)
+
+
+def far(lab: Lab, caller: Side) -> tuple[Host, str]:
+    """The host with the address to which a side's packets can get: the other end, or the host of a proxy."""
+    called: Side = SIDES[1 - SIDES.index(caller)]
+    if lab.layout.proxy is None:
+        return lab.host(called), lab.layout.address(called)
+    address = lab.layout.host(lab.layout.proxy).facing(caller).address
+    assert address is not None
+    return lab.host(lab.layout.proxy), address
+
+
+def call(lab: Lab, caller: Side, timeout_s: float = PATIENCE_S) -> Call:
+    """Send "hello" from a side as far as it gets over a new connection. Raises OSError."""
+    called, address = far(lab, caller)
+    family = FAMILIES[lab.layout.family]
+    with called.socket(family) as listener, lab.host(caller).socket(family) as connection:
+        listener.bind((address, 0))
+        listener.listen()
+        listener.settimeout(PATIENCE_S)
+        connection.settimeout(timeout_s)
+        connection.connect((address, listener.getsockname()[1]))
+        with listener.accept()[0] as accepted:
+            accepted.settimeout(PATIENCE_S)
+            connection.sendall(b"hello")
+            accepted.sendall(accepted.recv(5))
+            reply = connection.recv(5)
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    (again,) = struct.unpack_from("I", info, 100)  # tcpi_total_retrans
+    return Call(reply, again)
+
+
+def reaches(lab: Lab, caller: Side) -> bool:
+    """Whether a side gets as far as it can within the time that takes a hundred times over."""
+    try:
+        return call(lab, caller, timeout_s=0.05).reply == b"hello"
+    except OSError:
+        return False
