@@ -84,41 +84,41 @@ def configure(ipr: IPRoute, host: HostSpec, neighbours: list[tuple[str, str]], f
     ipr.link("set", index=_LOOPBACK_INDEX, state="up")
     if host.bridges:
         ipr.link("add", ifname=BRIDGE, kind="bridge", index=BRIDGE_INDEX, br_forward_delay=0, br_mcast_snooping=0)
-    for interface in host.interfaces:
-        _set_up(ipr, host, interface, family)
+    indices = [_set_up(ipr, host, interface, family) for interface in host.interfaces]
     if host.bridges:
         ipr.link("set", index=BRIDGE_INDEX, state="up")
     if host.gateway is not None:
         ipr.route("add", family=FAMILIES[family], dst="default", gateway=host.gateway)
-    for interface in host.interfaces:
-        _pin_new(ipr, interface, neighbours, family)
+    for interface, index in zip(host.interfaces, indices, strict=True):
+        _pin_new(ipr, interface, index, neighbours, family)
 
 
 def configure_again(
     ipr: IPRoute, host: HostSpec, interface: Interface, neighbours: list[tuple[str, str]], family: Family
 ) -> None:
     """The same for one interface that has come new to a host that is there: what went with the old one is back."""
-    _set_up(ipr, host, interface, family)
+    index = _set_up(ipr, host, interface, family)
     if host.gateway is not None and on_subnet(interface, host.gateway):
         ipr.route("replace", family=FAMILIES[family], dst="default", gateway=host.gateway)
-    _pin_new(ipr, interface, neighbours, family)
+    _pin_new(ipr, interface, index, neighbours, family)
 
 
-def _set_up(ipr: IPRoute, host: HostSpec, interface: Interface, family: Family) -> None:
+def _set_up(ipr: IPRoute, host: HostSpec, interface: Interface, family: Family) -> int:
+    """Address an interface and bring it up; its index."""
     index = index_of(ipr, interface.name)
     if interface.address is not None:
         _address(ipr, "add", index, FAMILIES[family], interface.address, interface.prefix)
     if host.bridges:
         ipr.link("set", index=index, master=BRIDGE_INDEX)
     ipr.link("set", index=index, state="up")
+    return index
 
 
-def _pin_new(ipr: IPRoute, interface: Interface, neighbours: list[tuple[str, str]], family: Family) -> None:
-    """Pin those of the neighbours that are on an interface's subnet."""
+def _pin_new(ipr: IPRoute, interface: Interface, index: int, neighbours: list[tuple[str, str]], family: Family) -> None:
+    """Pin those of the neighbours that are on an interface's subnet, also where one has just been learnt."""
     for address, mac in neighbours:
         if on_subnet(interface, address):
-            index = index_of(ipr, interface.name)
-            ipr.neigh("add", family=FAMILIES[family], dst=address, lladdr=mac, ifindex=index, state=_PERMANENT)
+            ipr.neigh("replace", family=FAMILIES[family], dst=address, lladdr=mac, ifindex=index, state=_PERMANENT)
 
 
 def on_subnet(interface: Interface, address: str) -> bool:
