@@ -35,7 +35,7 @@ user = test_unprivileged.user
 
 PATIENCE_S = 30.0
 SPIN = ("vtime", "--", "sh", "-c", "while :; do :; done")
-ALL = ("run", "--clock", "virtual", "--out", "out")
+MANY = ("run", "firewall", "--clock", "virtual", "--out", "out")
 HEEDFUL = ("env", "--default-signal=HUP,INT,TERM", *COMMAND)
 """Whoever starts the tests with nohup, or in a shell's background, has them and their children ignore signals."""
 MAKEFILE = "VERSION = 7\nPATCHLEVEL = 2\nSUBLEVEL = 13\nEXTRAVERSION =\n%:\n\t@sleep 600\n"
@@ -60,7 +60,7 @@ main = guest.main
 STOPS = {"got stuck for": "while True: pass", "ended without a result": "ctypes.CDLL(None).reboot(0x4321FEDC)"}
 
 
-@pytest.mark.parametrize("arguments", [SPIN, ALL], ids=["vtime", "run"])
+@pytest.mark.parametrize("arguments", [SPIN, MANY], ids=["vtime", "run"])
 def test_killed(memory: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """What a killed harness left of guests is in its ledger, and `clean` removes it and nothing else."""
     with _bystander(memory) as other, started(tmp_path, *arguments) as running:
@@ -80,7 +80,7 @@ def test_killed(memory: Path, tmp_path: Path, arguments: tuple[str, ...]) -> Non
         assert harness(tmp_path, "clean").out == "nothing to remove\n"
 
 
-@pytest.mark.parametrize("arguments", [SPIN, ALL], ids=["vtime", "run"])
+@pytest.mark.parametrize("arguments", [SPIN, MANY], ids=["vtime", "run"])
 @pytest.mark.parametrize(("number", "word"), [(signal.SIGTERM, "ended by SIGTERM"), (signal.SIGHUP, "ended by SIGHUP")])
 def test_told_to_end(
     memory: Path, tmp_path: Path, arguments: tuple[str, ...], number: signal.Signals, word: str
@@ -90,7 +90,7 @@ def test_told_to_end(
         _await(lambda: _booted(memory))
         running.process.send_signal(number)
         ended = running.wait()
-    kept = "; what was recorded is kept" if arguments == ALL else ""
+    kept = "; what was recorded is kept" if arguments == MANY else ""
     assert ended.status == 128 + number
     assert ended.err.splitlines()[-1] == f"harness: {word}{kept}"
     _check_gone(running, memory)
@@ -98,7 +98,7 @@ def test_told_to_end(
 
 def test_interrupted(memory: Path, tmp_path: Path) -> None:
     """Ctrl-C ends a run in virtual time at once; what was recorded can be judged."""
-    with started(tmp_path, *ALL, command=HEEDFUL) as running:
+    with started(tmp_path, *MANY, command=HEEDFUL) as running:
         _await(lambda: _booted(memory))
         running.process.send_signal(signal.SIGINT)
         ended = running.wait()
