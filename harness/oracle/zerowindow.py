@@ -228,6 +228,7 @@ class _Timer:
     def beginnings(self, answered: int) -> Iterator[_Begun]:
         """From the moment at which the timer is set, for every phase, round trip and lateness.
 
+        Moments with the same first bucket have all others in common, too, and are one beginning.
         An answer to a probe comes in the jiffy of its bucket, unless it takes its time.
         """
         machine = self.machine
@@ -235,14 +236,17 @@ class _Timer:
             for base in timeouts(machine):
                 prompt = answered and not machine.rtt_ns and not machine.late_jiffies
                 step = timerwheel.granularity(self.distance(base, answered - 1)) if prompt else 1
-                first = self.distance(base, answered)
+                wait = self.distance(base, answered)
+                by_bucket: dict[int, list[int]] = {}
                 for begun in range(4 * self.period, 5 * self.period, step):
-                    bucket = timerwheel.fire(begun + first, begun + 1 if step > 1 else begun)
+                    bucket = timerwheel.fire(begun + wait, begun + 1 if step > 1 else begun)
+                    by_bucket.setdefault(bucket, []).append(begun)
+                for bucket, moments in by_bucket.items():
                     probes = _Probes(self, bucket, base, late, answered)
                     # A write comes anywhere within its jiffy, an answer just after the handler.
-                    earliest_ns, latest_ns = begun * self.tick - machine.injection_ns, (begun + 1) * self.tick - 1
+                    earliest_ns, latest_ns = moments[0] * self.tick - machine.injection_ns, (moments[-1] + 1) * self.tick - 1
                     if answered:
-                        latest_ns = (begun + late) * self.tick
+                        latest_ns = (moments[-1] + late) * self.tick
                     yield _Begun(self, probes, late, earliest_ns, latest_ns)
 
     def fillings(self, write_ns: int) -> Iterator[_Begun]:
