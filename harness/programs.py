@@ -158,6 +158,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     noticed leaves the run inconclusive, unless it says so by `detects.exits`.
     `connection`: which of its connections to the other end's port is watched, counted from 1 in the order in which
     they were begun, -1 the last one.
+    `load`: what the program is told to keep up: it is the program that does, and the captures that show it.
     """
 
     argv: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]

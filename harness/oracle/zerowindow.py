@@ -244,7 +244,8 @@ class _Timer:
                 for bucket, moments in by_bucket.items():
                     probes = _Probes(self, bucket, base, late, answered)
                     # A write comes anywhere within its jiffy, an answer just after the handler.
-                    earliest_ns, latest_ns = moments[0] * self.tick - machine.injection_ns, (moments[-1] + 1) * self.tick - 1
+                    earliest_ns = moments[0] * self.tick - machine.injection_ns
+                    latest_ns = (moments[-1] + 1) * self.tick - 1
                     if answered:
                         latest_ns = (moments[-1] + late) * self.tick
                     yield _Begun(self, probes, late, earliest_ns, latest_ns)
