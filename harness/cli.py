@@ -446,16 +446,16 @@ def _clean(options: argparse.Namespace) -> int:
     from harness.lab import containers, ledger
 
     cleaned = ledger.clean()
-    removed = [*cleaned.removed]
+    done = [*cleaned.done]
     if options.images:
-        removed += containers.clean_images()
+        done += containers.clean_images()
     if options.runs:
-        removed += ledger.clean_runs()
-    for line in removed:
-        print(f"removed {line}")
+        done += ledger.clean_runs()
+    for line in done:
+        print(line)
     for line in cleaned.kept:
         print(f"harness: left {line}", file=sys.stderr)
-    if not removed and not cleaned.kept:
+    if not done and not cleaned.kept:
         print("nothing to remove")
     return 3 if cleaned.kept else 0
 

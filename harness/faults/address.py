@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from harness.faults.base import Evidence, Fault, Misplaced, routes_by
-from harness.lab import links
 from harness.lab.topology import Layout, Side
 from harness.oracle.effects import Effect
 
@@ -46,21 +45,12 @@ class AddressRemoved(Fault, frozen=True, kw_only=True, tag="address-removed"):
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
-        namespace = lab.host(self.on).namespace
-        device = lab.layout.host(self.on).interfaces[0].name
-        address = lab.layout.address(self.on)
-        with namespace.entered():
-            saved = links.remove_addresses(device)
+        device, address = lab.layout.host(self.on).interfaces[0].name, lab.layout.address(self.on)
+        with lab.host(self.on).addresses_removed(device) as addresses:
 
-        def evidence() -> Evidence:
-            with namespace.entered():
-                kept = address in links.addresses(device)
-            return Evidence(
-                level="none" if kept else "bit", found=f"{self.on}/{device} {'still has' if kept else 'lost'} {address}"
-            )
+            def evidence() -> Evidence:
+                kept = address in addresses()
+                found = f"{self.on}/{device} {'still has' if kept else 'lost'} {address}"
+                return Evidence(level="none" if kept else "bit", found=found)
 
-        try:
             yield evidence
-        finally:
-            with namespace.entered():
-                links.give_back(device, saved)

@@ -1,7 +1,8 @@
 """A lab of one container that somebody runs: it is the host "server", and all that it talks to is the host "client".
 
-Nothing is made but what a fault needs, and what the container had before goes into the ledger first: when its lab is
-left, or by `harness clean` after this process was killed, it has that again. What arrives at the rest of the network is
+Nothing is made but what a fault needs, and before a fault changes something, what that was goes into the ledger: when
+its lab is left, or by `harness clean` after this process was killed, it is so again. What others change meanwhile is
+theirs. What arrives at the rest of the network is
 what leaves the container; it is caught at its interface's egress (netfilter, Linux 5.16) and sent to loopback, which
 drops it: to TCP it has been sent (see KERNEL: a drop would be a local error).
 """
@@ -9,7 +10,7 @@ drops it: to TCP it has been sent (see KERNEL: a drop would be a local error).
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -32,28 +33,41 @@ from harness.lab.topology import Family, HostSpec, Interface, Layout
 IT, REST = "server", "client"
 
 
-class Was(msgspec.Struct, frozen=True, kw_only=True):
-    """An interface that was up: its index, by which it is known again, and what is lost with it."""
+class Paused(msgspec.Struct, frozen=True, tag=True):
+    """Its processes stand still."""
 
+
+class Disconnected(msgspec.Struct, frozen=True, tag=True):
+    """It is off a network, on which it was with this endpoint."""
+
+    network: str
+    endpoint: dict[str, Any]
+
+
+class Changed(msgspec.Struct, frozen=True, tag=True):
+    """An interface is down, or without its addresses: how it is known again, and what is lost with it.
+
+    `namespace`: the inode number of the network namespace. What is there under the same name, but in another one, or
+    has another index, is not what was changed: docker has made it anew since.
+    """
+
+    namespace: int
+    device: str
     index: int
     saved: SavedInterface
 
 
-class Before(msgspec.Struct, frozen=True, kw_only=True):
-    """What a container had. `at`: the daemon; `prefix`: of the names of the tables that are put into its network.
+Change = Paused | Disconnected | Changed
 
-    `namespace`: the inode number of its network namespace. What is there under the same name, but in another one, or
-    has another index, is not what it had: docker has made it anew since.
-    """
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done to a container at the moment. `at`: the daemon; `prefix`: of the names of tables in its network."""
 
     at: str
     container: str
     name: str
     prefix: str
-    paused: bool
-    networks: dict[str, dict[str, Any]]
-    namespace: int
-    interfaces: dict[str, Was]
+    changes: tuple[Change, ...] = ()
 
 
 class AttachedLab:
@@ -63,7 +77,6 @@ class AttachedLab:
         """`device`: its interface that is meant, by default the one by which its default route leads."""
         self.name, self.family, self.device = name, family, device
         self._client: containers.Client = None
-        self._token = ""
         self._retired: list[Namespace] = []
 
     def __enter__(self) -> Self:
@@ -76,18 +89,14 @@ class AttachedLab:
             try:
                 _check_own(namespace, container)
                 spec = _spec(namespace, self.family, self.device)
-                before = _look(container, namespace)
             finally:
                 namespace.close()
-            self._host = ContainerHost(spec, container)
+            self._host = _Given(spec, container)
             self._host.come_back = self._come_back
         except BaseException:
             self._client.close()
             raise
-        self._token = LEDGER.announce("attached", f"container {self.name}")
-        self._before = msgspec.structs.replace(before, prefix=f"harness_{self._token[:12]}")
-        self._host.table_prefix = self._before.prefix
-        LEDGER.note(self._token, msgspec.to_builtins(self._before))
+        self._host.enter_ledger(f"container {self.name}")
         self._lay_out(spec)
         return self
 
@@ -98,9 +107,9 @@ class AttachedLab:
         try:
             with containers.words(LabError, f"expected to restore container {self.name}"):
                 self._host.container.reload()
-                for _ in _restored(self._host.container, self._before):
+                for _ in _restored(self._host.container, self._host.done):
                     pass
-            LEDGER.settle(self._token)
+            LEDGER.settle(self._host.token)
         finally:
             self._host.close()
             for namespace in self._retired:
@@ -129,6 +138,60 @@ class AttachedLab:
             self._host.namespace = found
         self._host.spec = _spec(self._host.namespace, self.family, "")
         self._lay_out(self._host.spec)
+
+
+class _Given(ContainerHost):
+    """The container: each change to it is in the ledger for as long as it lasts."""
+
+    def enter_ledger(self, what: str) -> None:
+        """Announce that something will be done to it. Raises LabError."""
+        self.token = LEDGER.announce("attached", what)
+        self.table_prefix = f"harness_{self.token[:12]}"
+        self.done = Done(
+            at=containers.place(), container=self.container.id, name=self.container.name, prefix=self.table_prefix
+        )
+        self._note()
+
+    @contextmanager
+    def paused(self) -> Iterator[Callable[[], bool]]:
+        if self.status() == "paused":
+            raise FaultError(f"expected container {self.container.name} to run, found it paused already")
+        with self._noted(Paused()), super().paused() as is_paused:
+            yield is_paused
+
+    @contextmanager
+    def disconnected(self, network: str) -> Iterator[Callable[[], bool]]:
+        network = network or self._only_network()
+        left = Disconnected(network, containers.endpoint(self.container, network))
+        with self._noted(left), super().disconnected(network) as is_off:
+            yield is_off
+
+    @contextmanager
+    def interface_down(self, device: str) -> Iterator[Callable[[], set[str]]]:
+        with self._changed(device), super().interface_down(device) as flags:
+            yield flags
+
+    @contextmanager
+    def addresses_removed(self, device: str) -> Iterator[Callable[[], set[str]]]:
+        with self._changed(device), super().addresses_removed(device) as addresses:
+            yield addresses
+
+    def _changed(self, device: str) -> AbstractContextManager[None]:
+        with self.entered():
+            if "UP" not in links.flags(device):
+                raise FaultError(f"expected {device} of container {self.container.name} up, found it down already")
+            return self._noted(Changed(self.identity, device, socket.if_nametoindex(device), links.saved(device)))
+
+    @contextmanager
+    def _noted(self, change: Change) -> Iterator[None]:
+        """Around a change and its undoing; where that fails, it stays to be done."""
+        self._note(*self.done.changes, change)
+        yield
+        self._note(*(other for other in self.done.changes if other is not change))
+
+    def _note(self, *changes: Change) -> None:
+        self.done = msgspec.structs.replace(self.done, changes=changes)
+        LEDGER.note(self.token, msgspec.to_builtins(self.done))
 
 
 class _Outside(Host):
@@ -235,66 +298,52 @@ def _rest(spec: HostSpec) -> HostSpec:
     return HostSpec(name=REST, interfaces=(msgspec.structs.replace(own, name="outside", toward=IT, mac=""),))
 
 
-def _look(container: Any, namespace: Namespace) -> Before:
-    """What a container has. Raises FaultError, LabError."""
-    networks = container.attrs["NetworkSettings"]["Networks"]
-    with namespace.entered():
-        up = {name: index for index, name in socket.if_nameindex() if name != "lo" and "UP" in links.flags(name)}
-        interfaces = {name: Was(index=index, saved=links.saved(name)) for name, index in up.items()}
-    return Before(
-        at=containers.place(),
-        container=container.id,
-        name=container.name,
-        prefix="",
-        paused=container.status == "paused",
-        networks={name: containers.endpoint(container, name) for name in networks},
-        namespace=namespace.identity,
-        interfaces=interfaces,
-    )
-
-
 # --- giving back ---------------------------------------------------------------------------------------
 
 
 def undo(entry: Entry) -> list[str]:
-    """Give a container back what it had, after a harness was killed; a line for each thing. Raises HarnessError."""
+    """Undo what was done to a container, after a harness was killed; a line for each thing. Raises HarnessError."""
     if not entry.data:
         return []
-    before = msgspec.convert(entry.data, Before)
-    if containers.is_gone(before.at):
-        return [f"what is said of container {before.name}, whose daemon at {before.at} is gone"]
+    done = msgspec.convert(entry.data, Done)
+    if containers.is_gone(done.at):
+        return [f"removed what is said of container {done.name}, whose daemon at {done.at} is gone"]
     import docker.errors
 
-    with containers.at(before.at) as client, containers.words(LabError, f"expected to restore {before.name}"):
+    with containers.at(done.at) as client, containers.words(LabError, f"expected to restore {done.name}"):
         try:
-            container = client.containers.get(before.container)
+            container = client.containers.get(done.container)
         except docker.errors.NotFound:
-            return [f"what was done to container {before.name}, which is gone"]
-        return [f"{what} of container {before.name}" for what in _restored(container, before)]
+            return [f"removed what is said of container {done.name}, which is gone"]
+        return list(_restored(container, done))
 
 
-def _restored(container: Any, before: Before) -> Iterator[str]:
-    """Give back, a line for each thing: what is in order, or gone with the container's network, is left alone."""
+def _restored(container: Any, done: Done) -> Iterator[str]:
+    """Undo, a line for each thing: what is in order, or gone with the container's network, is left alone."""
     if container.status == "restarting":
-        raise LabError(f"expected to look at container {before.name}, found it restarting; try again")
-    if container.status == "paused" and not before.paused:
-        container.unpause()
-        yield "pause"
-    for network, endpoint in before.networks.items():
-        if network not in container.attrs["NetworkSettings"]["Networks"]:
-            containers.reconnect(container, network, endpoint)
-            yield f"absence from network {network}"
+        raise LabError(f"expected to look at container {done.name}, found it restarting; try again")
+    for change in reversed(done.changes):
+        if isinstance(change, Paused) and container.status == "paused":
+            container.unpause()
+            yield f"unpaused container {done.name}"
+        elif isinstance(change, Disconnected):
+            if change.network not in container.attrs["NetworkSettings"]["Networks"]:
+                containers.reconnect(container, change.network, change.endpoint)
+                yield f"connected container {done.name} to network {change.network}"
     container.reload()
     if container.status not in ("running", "paused"):
         return
     namespace = Namespace(containers.pid_of(container))
     try:
         with namespace.entered():
-            yield from _tables_removed(before.prefix)
-            if namespace.identity == before.namespace:
-                yield from _interfaces_restored(before.interfaces)
+            for table in _tables_removed(done.prefix):
+                yield f"removed packet filter {table} of container {done.name}"
+            for change in reversed(done.changes):
+                if isinstance(change, Changed) and change.namespace == namespace.identity:
+                    for what in _interface_restored(change):
+                        yield f"{what} of container {done.name}"
     except (NetlinkError, OSError) as error:
-        raise LabError(f"expected to restore the network of container {before.name}, found {error}") from error
+        raise LabError(f"expected to restore the network of container {done.name}, found {error}") from error
     finally:
         namespace.close()
 
@@ -304,17 +353,16 @@ def _tables_removed(prefix: str) -> Iterator[str]:
         table = item.get("table", {})
         if str(table.get("name", "")).startswith(f"{prefix}_"):
             nftables.run({"delete": {"table": {"family": table["family"], "name": table["name"]}}})
-            yield f"packet filter {table['name']}"
+            yield table["name"]
 
 
-def _interfaces_restored(interfaces: Mapping[str, Was]) -> Iterator[str]:
-    present = {name: index for index, name in socket.if_nameindex()}
-    for device, was in interfaces.items():
-        if present.get(device) != was.index:
-            continue
-        if "UP" not in links.flags(device):
-            links.bring_up(device, was.saved)
-            yield f"{device}, which was down,"
-        elif {address for address, *_ in was.saved.addresses} - links.addresses(device):
-            links.give_back(device, was.saved)
-            yield f"{device}, which had lost addresses,"
+def _interface_restored(change: Changed) -> Iterator[str]:
+    device = change.device
+    if {name: index for index, name in socket.if_nameindex()}.get(device) != change.index:
+        return
+    if "UP" not in links.flags(device):
+        links.bring_up(device, change.saved)
+        yield f"set up again {device}"
+    elif {address for address, *_ in change.saved.addresses} - links.addresses(device):
+        links.give_back(device, change.saved)
+        yield f"gave back the addresses of {device}"

@@ -293,7 +293,7 @@ def reconnect(container: Any, network: str, before: Mapping[str, Any]) -> None:
 
 
 def remove(client: Client, token: str) -> list[str]:
-    """Remove the containers and networks of a token; a line for each. Raises LabError.
+    """Remove the containers and networks of a token; returns what they were. Raises LabError.
 
     What somebody else is removing at the moment is waited for.
     """
@@ -325,9 +325,9 @@ def undo(entry: Entry) -> list[str]:
     """Remove what a lab that was killed left, where the ledger says; a line for each. Raises HarnessError."""
     where = str(entry.data.get("at", place()))
     if is_gone(where):
-        return [f"what is said of {entry.what}, whose daemon at {where} is gone"]
+        return [f"removed what is said of {entry.what}, whose daemon at {where} is gone"]
     with at(where) as client:
-        return remove(client, entry.token)
+        return [f"removed {name}" for name in remove(client, entry.token)]
 
 
 def is_gone(where: str) -> bool:
@@ -361,5 +361,5 @@ def clean_images() -> list[str]:
     with suppress(HarnessError), at(place()) as client, words(LabError):
         for image in client.images.list(filters={"label": IMAGE_LABEL}):
             client.images.remove(image.id, force=False)
-            removed.append(f"image {', '.join(image.tags) or image.short_id}")
+            removed.append(f"removed image {', '.join(image.tags) or image.short_id}")
     return removed

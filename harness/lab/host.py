@@ -235,6 +235,28 @@ class Host:
             with namespace.entered():
                 links.bring_up(device, saved)
 
+    @contextmanager
+    def addresses_removed(self, device: str) -> Iterator[Callable[[], set[str]]]:
+        """Take an interface's addresses away for the length of the block, but link-local ones; then all is as it was.
+
+        Yields a reader of the addresses that it has.
+        """
+        from harness.lab import links
+
+        namespace = self.namespace
+        with namespace.entered():
+            saved = links.remove_addresses(device)
+
+        def addresses() -> set[str]:
+            with namespace.entered():
+                return links.addresses(device)
+
+        try:
+            yield addresses
+        finally:
+            with namespace.entered():
+                links.give_back(device, saved)
+
     def unread(self) -> int:
         """Octets that have come for the host's connections and that no program has read (/proc/net/tcp)."""
         total = 0

@@ -67,9 +67,9 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Cleaned(NamedTuple):
-    """A line for each thing that was removed, and one for each that could not be, with the reason."""
+    """A line for each thing that was removed or undone, and one for each that could not be, with the reason."""
 
-    removed: list[str]
+    done: list[str]
     kept: list[str]
 
 
@@ -220,15 +220,15 @@ def clean() -> Cleaned:
     """Undo what earlier runs left, as far as it goes. Raises LabError."""
     cleaned = Cleaned([], [])
     for path, entries in leftovers():
-        cleaned.removed.extend(_kill(_programs(entries)))
+        cleaned.done.extend(_kill(_programs(entries)))
         undone, kept = _undo(entries)
-        cleaned.removed.extend(undone)
-        cleaned.removed.extend(_remove_folders(entries))
+        cleaned.done.extend(undone)
+        cleaned.done.extend(_remove_folders(entries))
         if kept:
             cleaned.kept.extend(f"{reason} (ledger {path})" for reason in kept)
             continue
         path.unlink(missing_ok=True)
-        cleaned.removed.append(f"ledger {path}")
+        cleaned.done.append(f"removed ledger {path}")
     return cleaned
 
 
@@ -250,7 +250,7 @@ def clean_runs() -> list[str]:
         pid, _, boot = mark.read_text().strip().partition(" ")
         if boot != _boot() or not Path("/proc", pid).is_dir():
             shutil.rmtree(mark.parent)
-            removed.append(f"run directory {mark.parent}")
+            removed.append(f"removed run directory {mark.parent}")
     return removed
 
 
@@ -319,7 +319,7 @@ def _kill_once(entries: Mapping[str, Entry]) -> tuple[list[str], set[str]]:
             if entry is not None:
                 signal.pidfd_send_signal(process, signal.SIGKILL)
                 seen.add(entry.token)
-                killed.append(f"process {folder.name} ({entry.what})")
+                killed.append(f"removed process {folder.name} ({entry.what})")
                 dying.append(os.dup(process))
         except ProcessLookupError:
             continue
@@ -354,7 +354,7 @@ def _remove_folders(entries: Iterable[Entry]) -> list[str]:
             pass  # who made it is removing it too
         except OSError as error:
             raise LabError(f"expected to remove folder {folder}, found {error.strerror}; run as its owner") from error
-        removed.append(f"folder {folder} ({entry.what})")
+        removed.append(f"removed folder {folder} ({entry.what})")
     return removed
 
 

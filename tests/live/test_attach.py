@@ -207,6 +207,42 @@ def test_what_was_not_healed_is_undone_when_it_is_left(project: Project) -> None
     assert project.reaches(PATIENCE_S)
 
 
+def test_what_others_do_meanwhile_stays(project: Project) -> None:
+    """Only what the harness did is undone: by a fault's end, and when the container is left."""
+    container = project.client.containers.get(project.name)
+    with Attachment(project.name) as attached:
+        attached.begin(Blackhole())
+        container.pause()
+    container.reload()
+    assert container.status == "paused"
+    container.unpause()
+    with Attachment(project.name) as cut, cut.inject(LinkDown(on="server")):
+        with Attachment(project.name) as paused, paused.inject(ContainerPause()):
+            pass
+        with Attachment(project.name) as quiet:
+            quiet.begin(SynDrop())
+        assert not project.reaches()
+    assert project.reaches(PATIENCE_S)
+
+
+def test_what_is_so_already_cannot_be_done(project: Project) -> None:
+    """Its end would undo what somebody else did."""
+    container = project.client.containers.get(project.name)
+    container.pause()
+    with Attachment(project.name) as attached, pytest.raises(FaultError, match="paused already"):
+        attached.begin(ContainerPause())
+    container.reload()
+    assert container.status == "paused"
+    container.unpause()
+    with (
+        Attachment(project.name) as first,
+        first.inject(LinkDown(on="server")),
+        Attachment(project.name) as second,
+        pytest.raises(FaultError, match="eth0 of .* down already"),
+    ):
+        second.begin(LinkDown(on="server"))
+
+
 def test_two_faults_of_one_thing_are_not_on_at_once(project: Project) -> None:
     """Healing one would heal the other."""
     down = LinkDown(on="server")
@@ -302,9 +338,18 @@ def test_an_interrupt_heals(project: Project, harness: Callable[..., subprocess.
     assert project.client.containers.get(project.name).status == "running"
 
 
-@pytest.mark.parametrize("kind", ["blackhole", "link-down", "address-removed", "container-pause", "network-disconnect"])
+SAID = {
+    "blackhole": "removed packet filter harness_",
+    "link-down": "set up again eth0 of container",
+    "address-removed": "gave back the addresses of eth0 of container",
+    "container-pause": "unpaused container",
+    "network-disconnect": "connected container",
+}
+
+
+@pytest.mark.parametrize(("kind", "said"), SAID.items(), ids=SAID)
 def test_what_a_killed_harness_left_is_cleaned(
-    project: Project, harness: Callable[..., subprocess.Popen[str]], kind: str
+    project: Project, harness: Callable[..., subprocess.Popen[str]], kind: str, said: str
 ) -> None:
     """The container has again what it had, and the next call has nothing to do."""
     running = harness("inject", kind, "--container", project.name)
@@ -315,10 +360,11 @@ def test_what_a_killed_harness_left_is_cleaned(
     assert project.client.containers.get(project.name).status == "paused" or not project.reaches()
     cleaning = harness("clean")
     printed, _ = cleaning.communicate(timeout=PATIENCE_S * 2)
-    assert f"of container {project.name}" in printed, printed
+    assert said in printed
+    assert f"container {project.name}" in printed
     assert project.client.containers.get(project.name).status == "running"
     assert project.reaches(PATIENCE_S)
-    assert f"of container {project.name}" not in harness("clean").communicate(timeout=PATIENCE_S * 2)[0]
+    assert f"container {project.name}" not in harness("clean").communicate(timeout=PATIENCE_S * 2)[0]
 
 
 def test_a_container_that_was_restarted_meanwhile_is_left_alone(

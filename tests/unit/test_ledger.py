@@ -187,7 +187,7 @@ def test_what_a_killed_run_left_is_removed_by_name(state: Path, programs: list[s
     programs += [sleeper("aa"), sleeper("bb"), sleeper("cc")]
     path = left_behind(state, line("program", "aa", "redis on server"), line("program", "bb"), line("done", "bb"))
     removed, _ = ledger.clean()
-    assert removed == [f"process {programs[0].pid} (redis on server)", f"ledger {path}"]
+    assert removed == [f"removed process {programs[0].pid} (redis on server)", f"removed ledger {path}"]
     assert programs[0].wait(5) == -signal.SIGKILL
     assert [program.poll() for program in programs[1:]] == [None, None]
     assert ledger.clean() == ([], [])
@@ -205,7 +205,7 @@ def test_children_of_a_program_go_with_it(state: Path, programs: list[subprocess
     child = int(shell.stdout.readline())
     left_behind(state, line("program", "aa", "a shell"))
     removed, _ = ledger.clean()
-    assert {f"process {pid} (a shell)" for pid in (child, shell.pid)} == set(removed[:-1])
+    assert {f"removed process {pid} (a shell)" for pid in (child, shell.pid)} == set(removed[:-1])
 
 
 def test_a_torn_line_is_no_entry(state: Path) -> None:
@@ -214,14 +214,14 @@ def test_a_torn_line_is_no_entry(state: Path) -> None:
     left_behind(state, line("done", "unknown"), whole, line("program", "bb", "b")[:-9])
     ((_, found),) = ledger.leftovers()
     assert found == [Entry("program", "aa", "a")]
-    assert len(ledger.clean().removed) == 1
+    assert len(ledger.clean().done) == 1
 
 
 def test_other_kinds_of_entries_are_left_alone(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
     """Only what is called a program is a process to end."""
     programs.append(sleeper("aa"))
     path = left_behind(state, line("container", "aa", "of a later version"))
-    assert ledger.clean().removed == [f"ledger {path}"]
+    assert ledger.clean().done == [f"removed ledger {path}"]
     assert programs[0].poll() is None
 
 
@@ -246,13 +246,13 @@ def test_run_directories_are_removed_but_those_in_use(state: Path) -> None:
     (over / ledger.RUN_MARK).write_text("4194999\n")
     for folder in (over / "outcomes", runs / "mine"):
         folder.mkdir(parents=True)
-    assert ledger.clean_runs() == [f"run directory {over}"]
+    assert ledger.clean_runs() == [f"removed run directory {over}"]
     assert sorted(folder.name for folder in runs.iterdir()) == [living.name, "mine"]
 
 
 def test_nothing_to_clean(state: Path) -> None:
     """Where nothing was ever run there is nothing to remove, and nothing is made."""
-    assert ledger.clean().removed == ledger.clean_runs() == []
+    assert ledger.clean().done == ledger.clean_runs() == []
     assert not state.exists()
 
 
@@ -286,7 +286,7 @@ def test_a_killed_runs_folder_is_removed_by_name(state: Path, tmp_path: Path) ->
         for token, folder in (("aa", left), ("bb", settled), ("cc", missing))
     ]
     path = left_behind(state, *lines, line("done", "bb"))
-    assert ledger.clean().removed == [f"folder {left} (a guest)", f"ledger {path}"]
+    assert ledger.clean().done == [f"removed folder {left} (a guest)", f"removed ledger {path}"]
     assert not left.exists()
     assert settled.is_dir()
 
@@ -296,7 +296,7 @@ def test_entries_of_earlier_versions_are_read(state: Path) -> None:
     left_behind(state, b'{"kind":"program","token":"aa","what":""}\n{"kind":"program","token":"bb"}\n')
     ((_, found),) = ledger.leftovers()
     assert found == [Entry("program", "aa"), Entry("program", "bb")]
-    assert len(ledger.clean().removed) == 1
+    assert len(ledger.clean().done) == 1
 
 
 def test_what_is_no_folder_of_ours_is_not_removed(state: Path, tmp_path: Path) -> None:
