@@ -30,7 +30,11 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     run.add_argument("words", **words)  # type: ignore[arg-type]
     run.add_argument("--json", metavar="FILE", help="write the results as JSON; - for standard output")
     run.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML")
-    run.add_argument("--out", metavar="DIR", help="keep plans, timelines and captures here (default: a state folder)")
+    run.add_argument(
+        "--out",
+        metavar="DIR",
+        help="keep plans, timelines and captures in this new folder (default: a state folder)",
+    )
     run.add_argument(
         "--jobs", metavar="N", type=_positive, help="at most N scenarios, or with --clock virtual N guests, at once"
     )
@@ -191,15 +195,28 @@ def _add_fuzz(add: Callable[..., argparse.ArgumentParser]) -> None:
     fuzz.add_argument("--json", metavar="FILE", help="write the results as JSON; - for standard output")
 
 
+INJECTABLE = (
+    "address-removed",
+    "blackhole",
+    "container-kill",
+    "container-pause",
+    "container-restart",
+    "fin-swallowed",
+    "link-down",
+    "network-disconnect",
+    "syn-drop",
+    "synack-drop",
+)
+"""The kinds of `harness.attachment.FITTING`, which takes longer to import than help to print."""
+
+
 def _add_inject(add: Callable[..., argparse.ArgumentParser]) -> None:
     inject = add(
         "inject",
         "Inject a fault into a container that runs, prove that it bit, and heal it",
         "harness inject blackhole --container shop-db-1 --for 30",
     )
-    inject.add_argument(
-        "fault", metavar="FAULT", help="its kind, as in scenarios (example: blackhole, container-pause)"
-    )
+    inject.add_argument("fault", metavar="FAULT", help=f"its kind, one of {', '.join(INJECTABLE)}")
     inject.add_argument("--container", metavar="NAME", required=True, help="which one, by name or ID")
     inject.add_argument(
         "--for", dest="for_s", metavar="S", type=_seconds, help="heal after S seconds (default: when interrupted)"
@@ -226,7 +243,9 @@ def _add_matrix(add: Callable[..., argparse.ArgumentParser]) -> None:
     matrix.add_argument("--markdown", metavar="FILE", help="write the table as Markdown")
     matrix.add_argument("--json", metavar="FILE", help="write the results as JSON; - for standard output")
     matrix.add_argument(
-        "--out", metavar="DIR", help="keep plans, timelines and captures here (default: a state folder)"
+        "--out",
+        metavar="DIR",
+        help="keep plans, timelines and captures in this new folder (default: a state folder)",
     )
     matrix.add_argument("--jobs", metavar="N", type=_positive, help="at most N scenarios or guests at once")
     _add_clock(matrix)

@@ -13,7 +13,7 @@ from typing import Self
 
 import msgspec
 
-from harness import faults
+from harness import faults, loader
 from harness.errors import FaultError, HarnessError, UsageError
 from harness.faults import AnyFault
 from harness.injection import Injection
@@ -121,17 +121,30 @@ def fault_of(kind: str, settings: Sequence[str]) -> AnyFault:
     try:
         made: AnyFault = msgspec.convert(values, AnyFault, strict=False)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{kind}: {error}".replace(" - at `$.", ": ").rstrip("`")) from error
+        numbers = {key: _number(value) for key, value in values.items()}
+        raise loader.explanation(numbers, fitting[kind], kind, str(error)) from error
     return made
+
+
+def _number(value: object) -> object:
+    try:
+        return int(str(value))
+    except ValueError:
+        return value
 
 
 def _check(fault: AnyFault, lab: AttachedLab) -> None:
     """Raise UsageError for a fault that does not fit a container that is given."""
     if not isinstance(fault, FITTING):
-        fitting = ", ".join(sorted(str(each.__struct_config__.tag) for each in FITTING))
-        raise UsageError(f"expected a fault that works on one container ({fitting}), found {fault.kind}")
+        fitting = ", ".join(sorted(each.__name__ for each in FITTING))
+        raise UsageError(f"expected a fault that works on one container ({fitting}), found {fault!r}")
     for problem in fault.misplaced(lab.layout):
         raise UsageError(f"{fault.kind}: {problem.key}: expected {problem.expected}, found {problem.value!r}")
     on = getattr(fault, "on", None)
     if on not in (None, IT):
         raise UsageError(f"{fault.kind}: on: expected {IT}, which the container is, found {on}")
+    if isinstance(fault, faults.NetworkDisconnect):
+        networks = lab.networks()
+        if fault.network not in networks and (fault.network or len(networks) != 1):
+            expected = f"one of the container's networks ({', '.join(networks) or 'none'})"
+            raise UsageError(f"{fault.kind}: network: expected {expected}, found {fault.network or 'no name'}")

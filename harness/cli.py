@@ -415,7 +415,7 @@ def _inject(options: argparse.Namespace) -> int:
         ending = "" if fault.lasting else f"; heals after {options.for_s:g} s" if options.for_s else "; ^C heals it"
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background jobs begin with it ignored
         try:
-            print(f"{fault.kind} in {options.container}{ending}", flush=True)
+            print(f"{fault.kind} in {options.container}, here the server{ending}", flush=True)
             if not fault.lasting:
                 _sleep(options.for_s)
         except KeyboardInterrupt:

@@ -9,7 +9,7 @@ import msgspec
 
 from harness import heartbeats
 from harness.errors import MISSING, ScenarioError, UsageError
-from harness.faults import AnyFault
+from harness.faults import AnyFault, NetworkDisconnect
 from harness.faults.base import other
 from harness.lab.topology import SIDES, Side
 from harness.loader import checked
@@ -190,10 +190,14 @@ def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
 
 
 def _check_lab(scenario: Scenario, machine: MachineFacts) -> None:
-    """Raise ScenarioError for what only containers have, where there are none."""
+    """Raise ScenarioError for what only containers have, where there are none, and for what labs have no name for."""
+    source, expected = f"scenario {scenario.name}", "a lab of containers, by --lab docker"
+    for index, fault in enumerate(scenario.faults):
+        if isinstance(fault, NetworkDisconnect) and fault.network:
+            expected = "no such key: a lab's networks have names of their own; it is for harness inject"
+            raise ScenarioError(source, f"faults[{index}].network", fault.network, expected)
     if machine.lab == "docker":
         return
-    source, expected = f"scenario {scenario.name}", "a lab of containers, by --lab docker"
     for index, fault in enumerate(scenario.faults):
         if fault.of_containers:
             raise ScenarioError(source, f"faults[{index}].kind", fault.kind, expected)

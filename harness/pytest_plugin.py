@@ -128,7 +128,7 @@ _BENCHES: pytest.StashKey[list[Workbench]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--harness-out`, `--clock` and what goes with it."""
+    """`--harness-out`, `--lab`, `--clock` and what goes with it."""
     group = parser.getgroup("keepalive-harness")
     group.addoption(
         "--harness-out",
@@ -141,6 +141,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=("real", "virtual"),
         default="real",
         help="virtual: the whole session in a User-Mode Linux guest whose clock jumps (default: real)",
+    )
+    group.addoption(
+        "--lab",
+        choices=("netns", "docker"),
+        default="netns",
+        help="what hosts are, of scenarios and of the `lab` fixture: namespaces or containers (default: netns)",
     )
     group.addoption("--harness-kernel", metavar="NAME", help="the guest's kernel, see `harness kernel list`")
     group.addoption(
@@ -165,6 +171,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """With --clock=virtual: the session happens in a guest, where this hook finds nothing left to do."""
     if config.getoption("clock") != "virtual" or config.getoption("help") or config.getoption("version"):
         return None
+    if config.getoption("lab") != "netns":
+        raise pytest.UsageError("--lab docker: expected --clock real with it, as containers' time is this machine's")
     from harness import capabilities
     from harness.errors import CapabilityError, HarnessError, UsageError
 
@@ -275,19 +283,26 @@ class ScenarioFile(pytest.File):
     """One scenario file."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """One item; a file that cannot be loaded or planned is a collection error with the loader's message."""
+        """One item; a file that cannot be loaded or planned is a collection error with the loader's message.
+
+        What needs containers is left out, with the reason, where there are to be none.
+        """
         import msgspec
 
         from harness import capabilities, loader, plan
         from harness.errors import UsageError
 
+        kind = self.config.getoption("lab")
         try:
             scenario = loader.load_file(self.path)
             leaf = scenario.name.rpartition("/")[2]
             # Run directories are told apart by name, so within a session a scenario is named after its path.
             scenario = msgspec.structs.replace(scenario, name=_name_of(self.path, self.config.rootpath))
             loader.check_claim(scenario)
-            made = plan.make(scenario, capabilities.machine())
+            if scenario.of_containers and kind != "docker":
+                yield LeftOut.from_parent(self, name=leaf)
+                return
+            made = plan.make(scenario, capabilities.machine(kind))
         except UsageError as error:
             raise self.CollectError(str(error)) from error
         yield ScenarioItem.from_parent(self, name=leaf, plan=made)
@@ -298,6 +313,18 @@ def _name_of(path: Path, root: Path) -> str:
     resolved = path.resolve()
     relative = resolved.relative_to(root if resolved.is_relative_to(root) else resolved.anchor)
     return relative.as_posix().removesuffix(SUFFIX)
+
+
+class LeftOut(pytest.Item):
+    """A scenario of containers, in a session without any."""
+
+    def runtest(self) -> None:
+        """Say why."""
+        pytest.skip("it needs containers: pytest --lab docker")
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Where pytest says the item is."""
+        return self.path, None, f"scenario {self.name}"
 
 
 class ScenarioItem(pytest.Item):
@@ -360,7 +387,8 @@ class ScenarioItem(pytest.Item):
 def lab(request: pytest.FixtureRequest) -> Iterator[Callable[..., Workbench]]:
     """Build labs on demand, torn down at the test's end; call it with a topology and a family.
 
-    With lab="docker" its hosts are containers. See `harness.workbench.Workbench` for what can be done with one.
+    With lab="docker", or the option --lab docker, its hosts are containers; images={"server": "redis:7"} names one.
+    See `harness.workbench.Workbench` for what can be done with one.
     """
     from harness.workbench import Workbench
 
@@ -369,6 +397,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Callable[..., Workbench]]:
 
         def build(kind: Kind = "routed", family: Family = "ipv4", **options: Any) -> Workbench:
             __tracebackhide__ = True
+            options.setdefault("lab", request.config.getoption("lab"))
             benches.append(stack.enter_context(Workbench(kind, family, **options)))
             return benches[-1]
 

@@ -35,26 +35,36 @@ def attach(compose_project: str) -> Iterator[Callable[..., Attachment]]:
     What is injected into it is healed then, and proven: `with attach("db").inject(Blackhole()): …`. Needs root.
     """
     from harness.attachment import Attachment
+    from harness.errors import UsageError
     from harness.lab import containers
+    from harness.lab.attached import NoContainer
 
     with ExitStack() as stack:
 
         def to(name: str, **options: Any) -> Attachment:
             __tracebackhide__ = True
-            found = containers.of_service(compose_project, name) or name
-            return stack.enter_context(Attachment(found, **options))
+            services = containers.services(compose_project)
+            try:
+                return stack.enter_context(Attachment(services.get(name, name), **options))
+            except NoContainer as error:
+                running = f"({', '.join(services) or 'none runs'}; fixture compose_project)"
+                found = str(error).removeprefix("expected ")
+                raise UsageError(f"expected a service of compose project {running}, or {found}") from None
 
         yield to
 
 
 @pytest.fixture(scope="session")
-def toxiproxy_address() -> tuple[str, int] | None:
-    """Host and port of a toxiproxy-server that runs already, as in a compose project; override it. None: start one."""
+def toxiproxy_address() -> tuple[str, int] | str | None:
+    """Where a toxiproxy-server runs already, as in a compose project: ("localhost", 8474), or "localhost:8474".
+
+    Override it. None: start one.
+    """
     return None
 
 
 @pytest.fixture(scope="session")
-def toxiproxy_server(toxiproxy_address: tuple[str, int] | None) -> Iterator[Any]:
+def toxiproxy_server(toxiproxy_address: tuple[str, int] | str | None) -> Iterator[Any]:
     """toxiproxy-python's Toxiproxy, speaking to that server, or to one of the session's own on this machine."""
     from harness.subjects import toxiproxy_session
 

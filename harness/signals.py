@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+
+AGAIN_S = 0.01
+"""After so long a signal is sent once more whose exception was thrown away."""
 
 
 class Terminated(BaseException):
@@ -18,22 +24,52 @@ class Terminated(BaseException):
 
 @contextmanager
 def told_to_end() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an exception, the first of them; a signal that is ignored stays so."""
+    """Turn SIGTERM and SIGHUP into an exception, the first of them; a signal that is ignored stays so.
 
-    def end(number: int, frame: object) -> None:
+    Neither they nor an interrupt are lost where Python has nobody to raise them to, as in a weak reference's callback.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heeded = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
+
+    def heed() -> None:
+        for each in heeded:
+            signal.signal(each, end)
+
+    def end(number: int, frame: FrameType | None) -> None:
         del frame
-        for each in before:
+        for each in heeded:
             signal.signal(each, signal.SIG_IGN)  # clearing up is not to be interrupted
         raise Terminated(number)
 
-    before: list[signal.Signals] = []
-    if threading.current_thread() is threading.main_thread():
-        before = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
-    for each in before:
-        signal.signal(each, end)
+    def thrown_away(lost: sys.UnraisableHookArgs) -> None:
+        if isinstance(lost.exc_value, Terminated):
+            heed()
+            _send_again(lost.exc_value.signal)
+        elif isinstance(lost.exc_value, KeyboardInterrupt):
+            _send_again(signal.SIGINT)
+        else:
+            hook(lost)
+
+    hook, sys.unraisablehook = sys.unraisablehook, thrown_away
+    heed()
     try:
         yield
     finally:
-        for each in before:
+        sys.unraisablehook = hook
+        for each in heeded:
             if signal.getsignal(each) is end:
                 signal.signal(each, signal.SIG_DFL)
+
+
+def _send_again(number: signal.Signals) -> None:
+    """To the main thread, when it has left what it was in."""
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def send() -> None:
+        time.sleep(AGAIN_S)
+        signal.pthread_kill(main, number)
+
+    threading.Thread(target=send, name="signal", daemon=True).start()

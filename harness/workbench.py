@@ -14,7 +14,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Self, get_args
 
 import msgspec
 
@@ -143,6 +143,8 @@ class Workbench:
         lab: LabKind = "netns",
         images: Mapping[str, str] | None = None,
     ) -> None:
+        if lab not in get_args(LabKind):
+            raise UsageError(f"lab: expected {' or '.join(get_args(LabKind))}, found {lab!r}")
         self._kind, self._images = lab, images
         self.topology = checked(
             Scenario(name="workbench", topology=Topology(kind=kind, family=family)), "Workbench"

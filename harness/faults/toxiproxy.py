@@ -45,7 +45,7 @@ class _OfProxy(Fault, frozen=True, kw_only=True):
 
     def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
         if layout.proxied_by != "toxiproxy":
-            yield Misplaced("kind", self.kind, 'a topology with a toxiproxy: kind = "proxied"')
+            yield Misplaced("kind", self.kind, 'a topology with a toxiproxy: kind = "proxied", proxy = "toxiproxy"')
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset() if layout.proxy is None else frozenset({layout.proxy})

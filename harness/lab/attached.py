@@ -33,6 +33,10 @@ from harness.lab.topology import Family, HostSpec, Interface, Layout
 IT, REST = "server", "client"
 
 
+class NoContainer(UsageError):
+    """There is none of that name."""
+
+
 class Paused(msgspec.Struct, frozen=True, tag=True):
     """Its processes stand still."""
 
@@ -119,6 +123,10 @@ class AttachedLab:
     def host(self, name: str) -> Host:
         """The container, or the stand-in for the rest. Raises KeyError."""
         return {IT: self._host, REST: self._outside}[name]
+
+    def networks(self) -> list[str]:
+        """Docker's networks that the container is on, by name. Raises FaultError."""
+        return self._host.networks()
 
     def reboot(self, name: str, mac: str | None = None) -> None:
         """Raise FaultError: a container that is not ours is restarted by docker, or not at all."""
@@ -229,17 +237,17 @@ def _to_loopback(rule: Sequence[Any]) -> list[Any]:
 
 
 def _find(client: containers.Client, name: str) -> Any:
-    """The running container of that name or ID. Raises UsageError, LabError."""
+    """The running container of that name or ID. Raises NoContainer, UsageError, LabError."""
     import docker.errors
 
     with containers.words(LabError, f"expected to look for container {name}"):
         try:
             container = client.containers.get(name)
-        except docker.errors.NotFound:
+        except (docker.errors.NotFound, docker.errors.NullResource):
             running = ", ".join(sorted(each.name for each in client.containers.list(ignore_removed=True))) or "none"
-            raise UsageError(f"--container: expected a running container ({running}), found no {name}") from None
+            raise NoContainer(f"expected a running container ({running}), found no {name or 'name'}") from None
     if container.status not in ("running", "paused"):
-        raise UsageError(f"--container: expected a running container, found {name} {container.status}; docker start it")
+        raise UsageError(f"expected a running container, found {name} {container.status}; docker start it")
     return container
 
 
@@ -322,14 +330,14 @@ def _restored(container: Any, done: Done) -> Iterator[str]:
     """Undo, a line for each thing: what is in order, or gone with the container's network, is left alone."""
     if container.status == "restarting":
         raise LabError(f"expected to look at container {done.name}, found it restarting; try again")
+    networks = container.attrs["NetworkSettings"]["Networks"]
     for change in reversed(done.changes):
         if isinstance(change, Paused) and container.status == "paused":
             container.unpause()
             yield f"unpaused container {done.name}"
-        elif isinstance(change, Disconnected):
-            if change.network not in container.attrs["NetworkSettings"]["Networks"]:
-                containers.reconnect(container, change.network, change.endpoint)
-                yield f"connected container {done.name} to network {change.network}"
+        elif isinstance(change, Disconnected) and change.network not in networks:
+            containers.reconnect(container, change.network, change.endpoint)
+            yield f"connected container {done.name} to network {change.network}"
     container.reload()
     if container.status not in ("running", "paused"):
         return

@@ -54,7 +54,11 @@ def place() -> str:
 
 def reach() -> tuple[str, str]:
     """Whether a daemon answers there: what was found, and the mend, "" where it does."""
+    from harness.capabilities import clock
+
     where = place()
+    if clock() == "virtual":
+        return "none in a guest: containers' time is this machine's", "leave out --clock virtual"
     try:
         _connect(where)
     except PermissionError as error:
@@ -226,19 +230,19 @@ def pid_of(container: Any) -> int:
     return pid
 
 
-def of_service(project: str, service: str) -> str:
-    """The ID of the first running container of a compose project's service, "" where there is none.
-
-    Raises CapabilityError, LabError.
-    """
-    wanted = [f"com.docker.compose.project={project}", f"com.docker.compose.service={service}"]
+def services(project: str) -> dict[str, str]:
+    """The first container's ID of each service of a compose project that runs. Raises CapabilityError, LabError."""
+    label = "com.docker.compose"
     client = connect()
     try:
-        with words(LabError, f"expected to look for service {service} of compose project {project}"):
-            found = client.containers.list(filters={"label": wanted}, ignore_removed=True)
+        with words(LabError, f"expected to look for the services of compose project {project}"):
+            found = client.containers.list(filters={"label": f"{label}.project={project}"}, ignore_removed=True)
     finally:
         client.close()
-    return str(min(found, key=lambda container: container.name).id) if found else ""
+    by_service: dict[str, str] = {}
+    for container in sorted(found, key=lambda container: str(container.name)):
+        by_service.setdefault(str(container.labels.get(f"{label}.service")), str(container.id))
+    return by_service
 
 
 # --- networks of containers ----------------------------------------------------------------------------

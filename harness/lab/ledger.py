@@ -151,6 +151,8 @@ class Ledger:
         while self._making and time.monotonic() < deadline:
             time.sleep(_SHOWS_S)
         with self._lock:
+            if any(entry.kind in _UNDOERS for entry in self._open_entries.values()):
+                sys.stderr.write("harness: taking down what docker has for it takes a few seconds\n")
             _kill(_programs(self._open_entries.values()))
             _, kept = _undo(self._open_entries.values())
             _remove_folders(self._open_entries.values())
@@ -191,7 +193,12 @@ LEDGER = Ledger()
 
 
 def end() -> None:
-    """Remove what this process has made and what is still open, at its end: runs that see it record nothing of that."""
+    """Remove what this process has made and what is still open, at its end: runs that see it record nothing of that.
+
+    An interrupt of that would leave what it is there to remove.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     timeline.stop_recording()
     LEDGER.finish()
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from harness.errors import CapabilityError, SubjectError
+from harness.capabilities import clock
+from harness.errors import CapabilityError, SubjectError, UsageError
 from harness.lab import toxiproxy
 from harness.lab.ledger import LEDGER, MARK_VARIABLE
 
@@ -19,11 +20,11 @@ POLL_S = 0.01
 
 
 @contextmanager
-def speaking_to(address: tuple[str, int] | None) -> Iterator[Any]:
+def speaking_to(address: tuple[str, int] | str | None) -> Iterator[Any]:
     """toxiproxy-python's Toxiproxy for the server at an address, or for one that is started for the block.
 
-    The library keeps the address in an attribute of a class; it has its own again afterwards. Raises CapabilityError,
-    SubjectError.
+    The library keeps the address in an attribute of a class; it has its own again afterwards. Raises UsageError,
+    CapabilityError, SubjectError.
     """
     toxiproxy.check_library()
     from toxiproxy import Toxiproxy
@@ -31,14 +32,43 @@ def speaking_to(address: tuple[str, int] | None) -> Iterator[Any]:
 
     before = APIConsumer.host, APIConsumer.port
     with ExitStack() as stack:
-        host, port = address or stack.enter_context(_started())
+        host, port = _parsed(address) if address else stack.enter_context(_started())
         client = Toxiproxy()
         client.update_api_consumer(host, port)
         stack.callback(client.update_api_consumer, *before)
-        if not client.running():
+        found = _said(client)
+        if found:
             mend = "start it before the tests, or leave toxiproxy_address as it is"
-            raise CapabilityError(toxiproxy.NAME, f"no answer at {host}:{port}", mend)
+            if clock() == "virtual":
+                mend = "leave toxiproxy_address as it is with --clock virtual: a guest has a network of its own"
+            raise CapabilityError(toxiproxy.NAME, f"{found} at {host}:{port}", mend)
         yield client
+
+
+def _parsed(address: tuple[str, int] | str) -> tuple[str, int]:
+    """Raises UsageError."""
+    try:
+        host, port = address.rsplit(":", 1) if isinstance(address, str) else address
+        if host and 0 < int(port) < 1 << 16:
+            return host, int(port)
+    except (TypeError, ValueError):
+        pass
+    raise UsageError(f'toxiproxy_address: expected a host and a port, as ("localhost", 8474), found {address!r}')
+
+
+def _said(client: Any) -> str:
+    """What is there in place of a toxiproxy-server, "" where that is."""
+    from toxiproxy.exceptions import NotFound
+
+    try:
+        if not client.running():
+            return "no answer"
+        client.proxies()
+    except (NotFound, ValueError):
+        return "another server"
+    except OSError as error:  # requests' own among them
+        return str(error)
+    return ""
 
 
 @contextmanager

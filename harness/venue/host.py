@@ -15,7 +15,6 @@ from harness import timeline
 from harness.descriptors import raise_limit
 from harness.errors import UsageError
 from harness.lab.namespace import ensure_privileges
-from harness.lab.topology import SIDES
 from harness.plan import Plan
 from harness.plan import save as save_plan
 from harness.run import Status, execute
@@ -47,7 +46,7 @@ def run_all(
     Plan and timeline of each are kept below `out`. Raises CapabilityError where no lab can be built.
     """
     in_containers = any(plan.machine.lab == "docker" for plan in plans)
-    _prepare(plans, in_containers=in_containers)
+    _prepare(in_containers=in_containers)
 
     waiting: queue.SimpleQueue[Plan] = queue.SimpleQueue()
     ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]]] = queue.SimpleQueue()
@@ -73,7 +72,7 @@ def run_all(
         yield from _collect(plans, out, ended, workers)
 
 
-def _prepare(plans: Sequence[Plan], *, in_containers: bool) -> None:
+def _prepare(*, in_containers: bool) -> None:
     """See to what labs need, and load it once, not by every thread at the same moment. Raises CapabilityError."""
     ensure_privileges()
     import harness.lab.netns  # noqa: F401 - so that threads find it
@@ -82,12 +81,8 @@ def _prepare(plans: Sequence[Plan], *, in_containers: bool) -> None:
         from harness.lab import containers, docker
 
         docker.ensure_root()
-        images = {containers.HOST_TREE, *(plan.scenario.endpoint(side).image for plan in plans for side in SIDES)} - {
-            ""
-        }
         with closing(containers.connect()) as client:
-            for image in sorted(images):
-                containers.ensure_image(client, image)
+            containers.ensure_image(client, containers.HOST_TREE)
 
 
 @contextmanager

@@ -238,7 +238,7 @@ def test_what_is_so_already_cannot_be_done(project: Project) -> None:
         Attachment(project.name) as first,
         first.inject(LinkDown(on="server")),
         Attachment(project.name) as second,
-        pytest.raises(FaultError, match="eth0 of .* down already"),
+        pytest.raises(FaultError, match=r"eth0 of .* down already"),
     ):
         second.begin(LinkDown(on="server"))
 
@@ -292,6 +292,13 @@ def test_what_does_not_fit_is_refused(project: Project, fault: AnyFault, expecte
     """Before anything is done."""
     with Attachment(project.name) as attached, pytest.raises(UsageError, match=expected):
         attached.begin(fault)
+
+
+def test_an_unknown_network_is_named_with_those_there_are(project: Project) -> None:
+    """Before anything is done."""
+    expected = rf"network: expected one of the container's networks \({project.name.removesuffix('-db')}\), found mine"
+    with Attachment(project.name) as attached, pytest.raises(UsageError, match=expected):
+        attached.begin(NetworkDisconnect(network="mine"))
 
 
 def test_an_unknown_container_is_named_with_those_that_run(project: Project) -> None:

@@ -138,6 +138,17 @@ def test_a_bad_file_is_a_collection_error(pytester: pytest.Pytester) -> None:
     assert not (pytester.path / "state").exists()
 
 
+def test_scenarios_of_containers_are_left_out(pytester: pytest.Pytester) -> None:
+    """With the option that would not; with virtual time there are none."""
+    write(pytester, paused='[[faults]]\nkind = "container-pause"\n', mine='[server]\nimage = "redis:7"\n' + PROVEN)
+    pytester.makepyfile(test_a="def test_it(): pass")
+    result = pytester.runpytest_subprocess("-rs")
+    result.assert_outcomes(passed=1, skipped=2)
+    result.stdout.fnmatch_lines(["*it needs containers: pytest --lab docker"])
+    result = pytester.runpytest_subprocess("--lab", "docker", "--clock", "virtual")
+    result.stderr.fnmatch_lines(["*--lab docker: expected --clock real with it*"])
+
+
 def test_what_cannot_be_planned_is_a_collection_error(pytester: pytest.Pytester) -> None:
     """A claim that nobody could judge is refused before anything runs."""
     misplaced = PROVEN.replace('kind = "blackhole"', 'kind = "link-down"\non = "bridge"')

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -16,7 +18,9 @@ from typing import Any
 
 import pytest
 
+from harness.errors import CapabilityError, UsageError
 from harness.lab import containers, toxiproxy
+from harness.subjects import toxiproxy_session
 from harness.subjects.command import libraries_folder
 from tests.live.command import CHECKOUT
 
@@ -139,6 +143,38 @@ import pytest
 def toxiproxy_address():
     return ("127.0.0.1", 1)
 """
+
+
+@pytest.mark.parametrize("address", ["localhost", "localhost:toxi", "localhost:80000", ("localhost",), 8474])
+def test_what_is_no_address_is_refused(address: Any) -> None:
+    """With what would be one."""
+    with (
+        pytest.raises(UsageError, match=r'toxiproxy_address: expected a host and a port, as \("localhost", 8474\)'),
+        toxiproxy_session.speaking_to(address),
+    ):
+        pass
+
+
+def test_another_server_is_not_taken_for_it() -> None:
+    """One that speaks HTTP, too; the address may be written as one word."""
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as other:
+        threading.Thread(target=other.handle_request, daemon=True).start()
+        threading.Thread(target=other.handle_request, daemon=True).start()
+        with (
+            pytest.raises(CapabilityError, match=rf"another server at 127.0.0.1:{other.server_port}"),
+            toxiproxy_session.speaking_to(f"127.0.0.1:{other.server_port}"),
+        ):
+            pass
+
+
+@pytest.mark.needs("docker")
+def test_a_service_that_does_not_run_is_said_so(tmp_path: Path) -> None:
+    """With those of the project that do."""
+    (tmp_path / "test_it.py").write_text("def test_it(attach):\n    attach('dbb')\n")
+    status, printed = session(tmp_path, COMPOSE_PROJECT_NAME="shop")
+    assert status == 1
+    assert "expected a service of compose project 'shop' (none runs; fixture compose_project), or a running" in printed
+    assert "found no dbb" in printed
 
 
 def test_a_server_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:

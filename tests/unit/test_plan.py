@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from harness import plan
 from harness.errors import ScenarioError, UsageError
-from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot, ProcessFreeze, ProcessKill
+from harness.faults import (
+    Blackhole,
+    ContainerPause,
+    FirewallIdle,
+    LinkDown,
+    NetworkDisconnect,
+    PeerReboot,
+    ProcessFreeze,
+    ProcessKill,
+)
 from harness.lab.topology import Topology
 from harness.plan import MachineFacts
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario, _problems
@@ -46,6 +55,14 @@ def test_virtual_time_leaves_nothing_open_but_the_kernels_own_waiting() -> None:
     oracle = VIRTUAL.oracle
     assert (oracle.hz, oracle.late_jiffies, oracle.arming_lag_ns) == (1000, 0, 0)
     assert oracle.injection_ns == plan.VIRTUAL_INJECTION_NS
+
+
+def test_what_a_lab_does_not_have_is_refused() -> None:
+    """Containers where there are none; networks by name anywhere."""
+    with pytest.raises(ScenarioError, match="expected a lab of containers, by --lab docker, found 'container-pause'"):
+        planned(ContainerPause())
+    with pytest.raises(ScenarioError, match="network: expected no such key: a lab's networks have names of their own"):
+        planned(NetworkDisconnect(network="shop_default"), on=machine(lab="docker"))
 
 
 def test_real_time_has_a_declared_allowance() -> None:
