@@ -47,7 +47,7 @@ def attach(compose_project: str) -> Iterator[Callable[..., Attachment]]:
             try:
                 return stack.enter_context(Attachment(services.get(name, name), **options))
             except NoContainer as error:
-                running = f"({', '.join(services) or 'none runs'}; fixture compose_project)"
+                running = f"{compose_project!r} ({', '.join(services) or 'none runs'}; fixture compose_project)"
                 found = str(error).removeprefix("expected ")
                 raise UsageError(f"expected a service of compose project {running}, or {found}") from None
 
