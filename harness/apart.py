@@ -26,7 +26,7 @@ from harness.plan import Plan
 from harness.venue import host
 
 _CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from harness.apart import main; sys.exit(main(sys.argv[2]))"
-GRACE_S = 30.0
+GRACE_S = 60.0
 """How long the child may take to end when it is told to: docker takes its time with containers."""
 
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
+from pyroute2.netlink.exceptions import NetlinkError
 
 from harness import faults, loader
 from harness.errors import FaultError, HarnessError, UsageError
@@ -38,7 +39,7 @@ FITTING = (
 
 
 class Attachment:
-    """A running container, which has what it had again when it is left. Use as a context manager, as root.
+    """A running container; what is done to it is undone when it is left. Use as a context manager, as root.
 
     In faults the container is "server", and all that it talks to "client": a blackhole with direction "to-server"
     swallows what comes to it, one with "to-client" what leaves it.
@@ -51,7 +52,7 @@ class Attachment:
         self._injections: list[Injection] = []
 
     def __enter__(self) -> Self:
-        """Raises UsageError, CapabilityError, LabError; the container is as it was then."""
+        """Raises UsageError, CapabilityError, LabError; nothing has been done then."""
         self._lab.__enter__()
         return self
 
@@ -60,7 +61,7 @@ class Attachment:
     ) -> None:
         """What is not healed is healed; what cannot be, the lab undoes. Raises LabError."""
         for injection in reversed(self._injections):
-            with suppress(HarnessError):
+            with suppress(HarnessError, NetlinkError, OSError):
                 injection.heal()
         self._lab.__exit__(kind, error, trace)
 

@@ -285,7 +285,7 @@ class ScenarioFile(pytest.File):
     def collect(self) -> Iterator[pytest.Item]:
         """One item; a file that cannot be loaded or planned is a collection error with the loader's message.
 
-        What needs containers is left out, with the reason, where there are to be none.
+        What needs containers is left out, with the reason, where there are to be none, unless its file is named.
         """
         import msgspec
 
@@ -299,13 +299,19 @@ class ScenarioFile(pytest.File):
             # Run directories are told apart by name, so within a session a scenario is named after its path.
             scenario = msgspec.structs.replace(scenario, name=_name_of(self.path, self.config.rootpath))
             loader.check_claim(scenario)
-            if scenario.of_containers and kind != "docker":
-                yield LeftOut.from_parent(self, name=leaf)
-                return
-            made = plan.make(scenario, capabilities.machine(kind))
+            left_out = scenario.of_containers and kind != "docker" and not self._is_named()
+            made = plan.make(scenario, capabilities.machine("docker" if left_out else kind))
         except UsageError as error:
             raise self.CollectError(str(error)) from error
+        if left_out:
+            yield LeftOut.from_parent(self, name=leaf)
+            return
         yield ScenarioItem.from_parent(self, name=leaf, plan=made)
+
+    def _is_named(self) -> bool:
+        """Whether the file itself is among pytest's arguments."""
+        here = self.config.invocation_params.dir
+        return any(here / argument.partition("::")[0] == self.path for argument in self.config.args)
 
 
 def _name_of(path: Path, root: Path) -> str:

@@ -44,9 +44,9 @@ def told_to_end() -> Iterator[None]:
         raise Terminated(number)
 
     def thrown_away(lost: sys.UnraisableHookArgs) -> None:
-        if isinstance(lost.exc_value, Terminated):
-            heed()
+        if isinstance(lost.exc_value, Terminated) and lost.exc_value.signal in heeded:
             _send_again(lost.exc_value.signal)
+            heed()
         elif isinstance(lost.exc_value, KeyboardInterrupt):
             _send_again(signal.SIGINT)
         else:
@@ -61,6 +61,20 @@ def told_to_end() -> Iterator[None]:
         for each in heeded:
             if signal.getsignal(each) is end:
                 signal.signal(each, signal.SIG_DFL)
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Leave what tells this process to end unheard for the length of the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, signal.SIG_DFL if handler is None else handler)
 
 
 def _send_again(number: signal.Signals) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness import batch
+from harness.findings import BUSY
 from harness.plan import Plan
 from harness.venue import host
 
@@ -24,12 +25,15 @@ class Silent:
         """Nobody looks."""
 
 
-def undisturbed(plans: Sequence[Plan], out: Path, jobs: int) -> list[batch.Result]:
-    """In real time, so many at once; what a busy machine came too late for is run again, a few at a time."""
-    results = batch.run(plans, out, Silent(), functools.partial(host.run_all, jobs=jobs))
-    disturbed = [r.plan for r in results if r.verdict.verdict == "inconclusive" and "busy" in r.verdict.reason]
-    again = {}
-    if disturbed:
-        few_at_once = functools.partial(host.run_all, jobs=FEW)
-        again = {r.plan.name: r for r in batch.run(disturbed, out.with_name("again"), Silent(), few_at_once)}
-    return [again.get(result.plan.name, result) for result in results]
+def undisturbed(plans: Sequence[Plan], out: Path, jobs: int | None = None) -> list[batch.Result]:
+    """In real time, so many at once; what a busy machine came too late for is run again, by few, then alone."""
+    results: dict[str, batch.Result] = {}
+    left = list(plans)
+    for at_once in (jobs, FEW, 1):
+        ran = batch.run(left, out, Silent(), functools.partial(host.run_all, jobs=at_once))
+        results |= {result.plan.name: result for result in ran}
+        left = [r.plan for r in ran if r.verdict.verdict == "inconclusive" and r.verdict.reason.endswith(BUSY)]
+        if not left:
+            break
+        out /= "again"
+    return [results[plan.name] for plan in plans]

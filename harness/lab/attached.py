@@ -2,16 +2,16 @@
 
 Nothing is made but what a fault needs, and before a fault changes something, what that was goes into the ledger: when
 its lab is left, or by `harness clean` after this process was killed, it is so again. What others change meanwhile is
-theirs. What arrives at the rest of the network is
-what leaves the container; it is caught at its interface's egress (netfilter, Linux 5.16) and sent to loopback, which
-drops it: to TCP it has been sent (see KERNEL: a drop would be a local error).
+theirs. What arrives at the rest of the network is what leaves the container; it is caught at its interface's egress
+(netfilter, Linux 5.16) and sent to loopback, which drops it: to TCP it has been sent (see KERNEL: a drop would be a
+local error).
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -64,7 +64,7 @@ class Changed(msgspec.Struct, frozen=True, tag=True):
 Change = Paused | Disconnected | Changed
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True):
+class Done(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is done to a container at the moment. `at`: the daemon; `prefix`: of the names of tables in its network."""
 
     at: str
@@ -75,7 +75,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttachedLab:
-    """One running container. Use as a context manager; leaving it gives the container back what it had."""
+    """One running container. Use as a context manager; leaving it undoes what was done to the container."""
 
     def __init__(self, name: str, family: Family = "ipv4", device: str = "") -> None:
         """`device`: its interface that is meant, by default the one by which its default route leads."""
@@ -84,7 +84,7 @@ class AttachedLab:
         self._retired: list[Namespace] = []
 
     def __enter__(self) -> Self:
-        """Look at the container and write down what it has. Raises UsageError, CapabilityError, LabError."""
+        """Look at the container, and announce it. Raises UsageError, CapabilityError, LabError."""
         ensure_root()
         self._client = containers.connect()
         try:
@@ -185,17 +185,22 @@ class _Given(ContainerHost):
             yield addresses
 
     def _changed(self, device: str) -> AbstractContextManager[None]:
+        expected = f"expected {device} of container {self.container.name} up"
         with self.entered():
+            index = _indices().get(device)
+            if index is None:
+                raise FaultError(f"{expected}, found none: docker has made its network anew; attach to it again")
             if "UP" not in links.flags(device):
-                raise FaultError(f"expected {device} of container {self.container.name} up, found it down already")
-            return self._noted(Changed(self.identity, device, socket.if_nametoindex(device), links.saved(device)))
+                raise FaultError(f"{expected}, found it down already")
+            return self._noted(Changed(self.identity, device, index, links.saved(device)))
 
     @contextmanager
     def _noted(self, change: Change) -> Iterator[None]:
         """Around a change and its undoing; where that fails, it stays to be done."""
         self._note(*self.done.changes, change)
         yield
-        self._note(*(other for other in self.done.changes if other is not change))
+        with suppress(LabError):  # what is over already stays written down, and is found in order
+            self._note(*(other for other in self.done.changes if other is not change))
 
     def _note(self, *changes: Change) -> None:
         self.done = msgspec.structs.replace(self.done, changes=changes)
@@ -313,7 +318,10 @@ def undo(entry: Entry) -> list[str]:
     """Undo what was done to a container, after a harness was killed; a line for each thing. Raises HarnessError."""
     if not entry.data:
         return []
-    done = msgspec.convert(entry.data, Done)
+    try:
+        done = msgspec.convert(entry.data, Done)
+    except msgspec.ValidationError as error:
+        raise LabError(f"expected what this version writes down, found {error}; clean with the one that did") from error
     if containers.is_gone(done.at):
         return [f"removed what is said of container {done.name}, whose daemon at {done.at} is gone"]
     import docker.errors
@@ -334,9 +342,11 @@ def _restored(container: Any, done: Done) -> Iterator[str]:
     for change in reversed(done.changes):
         if isinstance(change, Paused) and container.status == "paused":
             container.unpause()
+            container.reload()
             yield f"unpaused container {done.name}"
         elif isinstance(change, Disconnected) and change.network not in networks:
             containers.reconnect(container, change.network, change.endpoint)
+            networks = {**networks, change.network: {}}
             yield f"connected container {done.name} to network {change.network}"
     container.reload()
     if container.status not in ("running", "paused"):
@@ -365,12 +375,20 @@ def _tables_removed(prefix: str) -> Iterator[str]:
 
 
 def _interface_restored(change: Changed) -> Iterator[str]:
+    """Routes may be gone of one that is up and has its addresses: all of it is given back, whatever is said."""
     device = change.device
-    if {name: index for index, name in socket.if_nameindex()}.get(device) != change.index:
+    if _indices().get(device) != change.index:
         return
     if "UP" not in links.flags(device):
         links.bring_up(device, change.saved)
         yield f"set up again {device}"
-    elif {address for address, *_ in change.saved.addresses} - links.addresses(device):
-        links.give_back(device, change.saved)
-        yield f"gave back the addresses of {device}"
+        return
+    lost = change.saved != links.saved(device)
+    links.give_back(device, change.saved)
+    if lost:
+        yield f"gave back addresses and routes to {device}"
+
+
+def _indices() -> dict[str, int]:
+    """Of the interfaces here, by name."""
+    return {name: index for index, name in socket.if_nameindex()}

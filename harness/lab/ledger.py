@@ -21,7 +21,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -31,6 +31,7 @@ from harness import timeline
 from harness.errors import HarnessError, LabError
 from harness.lab import family
 from harness.lab.places import state_folder
+from harness.signals import deaf
 
 RUN_MARK = ".keepalive-harness-run"
 """In a folder of run directories that is ours to remove; holds process ID and boot of the harness that made it."""
@@ -112,13 +113,14 @@ class Ledger:
         return entry.token
 
     def note(self, token: str, data: dict[str, Any]) -> None:
-        """Write down what undoing it takes now."""
+        """Write down what undoing it takes now. Raises LabError where it is over, or this harness is ending."""
         with self._lock:
             entry = self._open_entries.get(token)
-            if entry is not None:
-                entry = msgspec.structs.replace(entry, data=data)
-                self._append(entry)
-                self._open_entries[token] = entry
+            if entry is None or self._finished:
+                raise LabError("expected to go on, found that this harness is ending, or has let go of it")
+            entry = msgspec.structs.replace(entry, data=data)
+            self._append(entry)
+            self._open_entries[token] = entry
 
     def started(self, token: str, pid: int) -> None:
         """Write down which process has become of it, the first of a session of its own."""
@@ -152,12 +154,13 @@ class Ledger:
             time.sleep(_SHOWS_S)
         with self._lock:
             if any(entry.kind in _UNDOERS for entry in self._open_entries.values()):
-                sys.stderr.write("harness: taking down what docker has for it takes a few seconds\n")
+                _say("clearing up takes a few seconds")
             _kill(_programs(self._open_entries.values()))
             _, kept = _undo(self._open_entries.values())
             _remove_folders(self._open_entries.values())
             if kept:
-                sys.stderr.write("".join(f"harness: {reason}; `harness clean` tries again\n" for reason in kept))
+                for reason in kept:
+                    _say(f"{reason}; `harness clean` tries again")
                 return
             self._open_entries.clear()
             self._remove()
@@ -173,6 +176,11 @@ class Ledger:
             self._path.unlink(missing_ok=True)
             self._file.close()
             self._file = self._path = None
+
+
+def _say(words: str) -> None:
+    with suppress(OSError, ValueError):  # nobody may be there to hear it
+        sys.stderr.write(f"harness: {words}\n")
 
 
 def _new_file(folder: Path) -> tuple[BinaryIO, Path]:
@@ -195,12 +203,11 @@ LEDGER = Ledger()
 def end() -> None:
     """Remove what this process has made and what is still open, at its end: runs that see it record nothing of that.
 
-    An interrupt of that would leave what it is there to remove.
+    Whatever would end it earlier is not heeded: it would leave what this is there to remove.
     """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
     timeline.stop_recording()
-    LEDGER.finish()
+    with deaf():
+        LEDGER.finish()
 
 
 atexit.register(end)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPException
 from typing import Any
 
 from harness.capabilities import clock
@@ -17,6 +21,8 @@ from harness.lab.ledger import LEDGER, MARK_VARIABLE
 
 _LOOPBACK = "127.0.0.1"
 POLL_S = 0.01
+ANSWER_S = 5.0
+_VERSION = re.compile(rb'(\{"version": *")?(git|[0-9]+\.[0-9]+\.[0-9]+[^"]*)("\})?')
 
 
 @contextmanager
@@ -32,11 +38,11 @@ def speaking_to(address: tuple[str, int] | str | None) -> Iterator[Any]:
 
     before = APIConsumer.host, APIConsumer.port
     with ExitStack() as stack:
-        host, port = _parsed(address) if address else stack.enter_context(_started())
+        host, port = _parsed(address) if address is not None else stack.enter_context(_started())
         client = Toxiproxy()
         client.update_api_consumer(host, port)
         stack.callback(client.update_api_consumer, *before)
-        found = _said(client)
+        found = _said(host, port)
         if found:
             mend = "start it before the tests, or leave toxiproxy_address as it is"
             if clock() == "virtual":
@@ -56,19 +62,19 @@ def _parsed(address: tuple[str, int] | str) -> tuple[str, int]:
     raise UsageError(f'toxiproxy_address: expected a host and a port, as ("localhost", 8474), found {address!r}')
 
 
-def _said(client: Any) -> str:
-    """What is there in place of a toxiproxy-server, "" where that is."""
-    from toxiproxy.exceptions import NotFound
-
+def _said(host: str, port: int) -> str:
+    """What is there in place of a toxiproxy-server, "" where that is; it tells its version as text, or as JSON."""
+    request = f"http://{host}:{port}/version"
     try:
-        if not client.running():
-            return "no answer"
-        client.proxies()
-    except (NotFound, ValueError):
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=ANSWER_S) as answer:
+            return "" if _VERSION.fullmatch(answer.read(100).strip()) else "another server"
+    except urllib.error.HTTPError as error:
+        error.close()
         return "another server"
-    except OSError as error:  # requests' own among them
-        return str(error)
-    return ""
+    except urllib.error.URLError as error:
+        return f"no answer ({error.reason})"
+    except (OSError, HTTPException) as error:
+        return f"no answer of HTTP ({error})"
 
 
 @contextmanager

@@ -13,10 +13,12 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from pyroute2 import IPRoute
 
 from harness.attachment import Attachment
-from harness.errors import FaultError, UsageError
+from harness.errors import FaultError, LabError, UsageError
 from harness.faults import (
     AddressRemoved,
     AnyFault,
@@ -31,8 +33,10 @@ from harness.faults import (
     SynDrop,
 )
 from harness.lab import containers
+from harness.lab.attached import undo
 from harness.lab.container import ContainerHost
 from harness.lab.host import Host
+from harness.lab.ledger import Entry
 from harness.lab.namespace import Namespace
 from harness.lab.topology import HostSpec
 from tests.conformance.traces import network
@@ -243,6 +247,38 @@ def test_what_is_so_already_cannot_be_done(project: Project) -> None:
         second.begin(LinkDown(on="server"))
 
 
+def test_an_interface_that_has_gone_is_named(project: Project) -> None:
+    """As where somebody has taken the container off its network meanwhile."""
+    network = project.name.removesuffix("-db")
+    with Attachment(project.name) as attached:
+        project.client.networks.get(network).disconnect(project.name)
+        with pytest.raises(FaultError, match=r"expected eth0 of container .* up, found none: docker has made"):
+            attached.begin(LinkDown(on="server"))
+    assert project.client.containers.get(project.name).attrs["NetworkSettings"]["Networks"] == {}
+
+
+def test_healing_that_was_cut_off_is_done_again(project: Project) -> None:
+    """The interface is up, and its routes are still gone."""
+    before = project.network()
+    with Attachment(project.name) as attached:
+        attached.begin(LinkDown(on="server"))
+        entry = Entry("attached", "x", data=msgspec.to_builtins(attached._lab._host.done))
+        host = project.inside(project.name)
+        with closing(host), host.entered(), IPRoute() as ipr:
+            ipr.link("set", index=ipr.link_lookup(ifname="eth0")[0], state="up")
+        assert project.network() != before
+        assert undo(entry) == [f"gave back addresses and routes to eth0 of container {project.name}"]
+        assert project.network() == before
+
+
+def test_what_another_version_wrote_is_left(project: Project) -> None:
+    """And not taken for nothing."""
+    with Attachment(project.name) as attached:
+        data = {**msgspec.to_builtins(attached._lab._host.done), "paused": True}
+        with pytest.raises(LabError, match=r"expected what this version writes down, found .*paused"):
+            undo(Entry("attached", "x", data=data))
+
+
 def test_two_faults_of_one_thing_are_not_on_at_once(project: Project) -> None:
     """Healing one would heal the other."""
     down = LinkDown(on="server")
@@ -348,7 +384,7 @@ def test_an_interrupt_heals(project: Project, harness: Callable[..., subprocess.
 SAID = {
     "blackhole": "removed packet filter harness_",
     "link-down": "set up again eth0 of container",
-    "address-removed": "gave back the addresses of eth0 of container",
+    "address-removed": "gave back addresses and routes to eth0 of container",
     "container-pause": "unpaused container",
     "network-disconnect": "connected container",
 }

@@ -27,6 +27,7 @@ from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.workbench import Workbench
 from tests.conformance.traces import network_untouched, nothing_held, process
 from tests.live.command import started
+from tests.running import undisturbed
 
 pytestmark = pytest.mark.live
 
@@ -38,20 +39,10 @@ SETTINGS = ((1, 1, 1), (1, 1, 3), (1, 2, 1), (2, 1, 2), (2, 2, 1), (3, 1, 1))
 """Idle and interval in seconds, and count: all is over within eight seconds."""
 
 
-class Silent:
-    """Watches a batch and says nothing."""
-
-    def status(self, name: str, what: str, until_ns: int | None) -> None:
-        """Not shown."""
-
-    def done(self, result: batch.Result) -> None:
-        """Not shown."""
-
-
 def _run(plans: Sequence[Plan], out: Path) -> list[batch.Result]:
     """All at once; the process and the network around it are as before at the end."""
     with nothing_held(), network_untouched():
-        return batch.run(plans, out, Silent())
+        return undisturbed(plans, out)
 
 
 def _not_passed(results: Sequence[batch.Result]) -> dict[str, str]:

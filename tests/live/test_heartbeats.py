@@ -18,6 +18,7 @@ from harness.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separat
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.timeline import Event
 from tests.conformance.traces import network_untouched, nothing_held
+from tests.running import undisturbed
 
 pytestmark = pytest.mark.live
 
@@ -63,15 +64,6 @@ BETWEEN_BEATS_S = {
 """When nothing is under way that a program could leave unread, and not all at once: a process takes its time to end."""
 ALLOWANCE_S = 0.1
 """Twice what a program may be late: when it reads the last data, and when it gives up."""
-ATTEMPTS = 3
-
-
-class _Silent:
-    def status(self, name: str, what: str, until_ns: int | None) -> None:
-        """Nobody looks on."""
-
-    def done(self, result: batch.Result) -> None:
-        """Nobody waits for one."""
 
 
 def scenario(name: str, design: str, expect: Expect, *faults: object, **keys: object) -> Scenario:
@@ -90,14 +82,8 @@ def scenario(name: str, design: str, expect: Expect, *faults: object, **keys: ob
 def proven(scenarios: Sequence[Scenario], folder: Path) -> dict[str, batch.Result]:
     """Run all at once, and again what this machine was too busy for; each must hold, and nothing be left behind."""
     here = capabilities.machine()
-    left = [make(each, here) for each in scenarios]
-    results: dict[str, batch.Result] = {}
-    for _ in range(ATTEMPTS):
-        with nothing_held(), network_untouched():
-            results |= {result.plan.name: result for result in batch.run(left, folder, _Silent())}
-        left = [plan for plan in left if results[plan.name].verdict.reason.endswith("this machine is too busy")]
-        if not left:
-            break
+    with nothing_held(), network_untouched():
+        results = {result.plan.name: result for result in undisturbed([make(each, here) for each in scenarios], folder)}
     assert [(r.plan.name, r.verdict.reason) for r in results.values() if r.verdict.verdict != "pass"] == []
     return results
 

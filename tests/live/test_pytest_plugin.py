@@ -145,6 +145,8 @@ def test_scenarios_of_containers_are_left_out(pytester: pytest.Pytester) -> None
     result = pytester.runpytest_subprocess("-rs")
     result.assert_outcomes(passed=1, skipped=2)
     result.stdout.fnmatch_lines(["*it needs containers: pytest --lab docker"])
+    result = pytester.runpytest_subprocess("paused.scenario.toml")
+    result.stdout.fnmatch_lines(["*faults[[]0[]].kind: expected a lab of containers, by --lab docker, found*"])
     result = pytester.runpytest_subprocess("--lab", "docker", "--clock", "virtual")
     result.stderr.fnmatch_lines(["*--lab docker: expected --clock real with it*"])
 

@@ -145,7 +145,7 @@ def toxiproxy_address():
 """
 
 
-@pytest.mark.parametrize("address", ["localhost", "localhost:toxi", "localhost:80000", ("localhost",), 8474])
+@pytest.mark.parametrize("address", ["", "localhost", "localhost:toxi", "localhost:80000", ("localhost",), 8474])
 def test_what_is_no_address_is_refused(address: Any) -> None:
     """With what would be one."""
     with (
@@ -159,10 +159,21 @@ def test_another_server_is_not_taken_for_it() -> None:
     """One that speaks HTTP, too; the address may be written as one word."""
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as other:
         threading.Thread(target=other.handle_request, daemon=True).start()
-        threading.Thread(target=other.handle_request, daemon=True).start()
         with (
             pytest.raises(CapabilityError, match=rf"another server at 127.0.0.1:{other.server_port}"),
             toxiproxy_session.speaking_to(f"127.0.0.1:{other.server_port}"),
+        ):
+            pass
+
+
+def test_a_silent_server_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes the connection and says nothing, as in a paused container."""
+    monkeypatch.setattr(toxiproxy_session, "ANSWER_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = silent.getsockname()
+        with (
+            pytest.raises(CapabilityError, match=rf"no answer .*timed out.* at 127.0.0.1:{address[1]}"),
+            toxiproxy_session.speaking_to(address),
         ):
             pass
 
@@ -183,4 +194,4 @@ def test_a_server_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(ELSEWHERE)
     status, printed = session(tmp_path)
     assert status == 1
-    assert "no answer at 127.0.0.1:1" in printed
+    assert "no answer ([Errno 111] Connection refused) at 127.0.0.1:1" in printed

@@ -24,7 +24,7 @@ from harness.timeline import Event, Timeline
 from harness.venue import uml
 from harness.venue.kernel import Kernel
 from tests.conformance.traces import network_untouched, nothing_held
-from tests.running import Silent
+from tests.running import Silent, undisturbed
 
 pytestmark = pytest.mark.live
 
@@ -95,7 +95,7 @@ def test_quick_ones_on_this_kernel(tmp_path: Path) -> None:
     ]
     here = capabilities.machine()
     with nothing_held(), network_untouched():
-        results = batch.run([make(scenario, here) for scenario in scenarios], tmp_path, Silent())
+        results = undisturbed([make(scenario, here) for scenario in scenarios], tmp_path)
     verdicts = [(r.plan.scenario.summary, r.verdict.verdict, r.verdict.reason) for r in results]
     assert [v for v in verdicts if v[1] != "pass"] == []
     for result in results:

@@ -130,6 +130,30 @@ def test_what_is_open_at_the_end_is_removed(state: Path, programs: list[subproce
     own.finish()
 
 
+def test_what_is_open_is_removed_unheard(
+    state: Path, programs: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also where nobody is left to be told of it, as when the terminal is gone."""
+    own = Ledger()
+    own.announce("docker", "a lab", data={"at": "unix:///nowhere/docker.sock"})
+    programs += [sleeper(own.announce("program", "mine"))]
+    with (tmp_path / "gone").open("w") as gone:
+        monkeypatch.setattr(sys, "stderr", gone)
+    own.finish()
+    assert programs[0].wait(5) == -signal.SIGKILL
+    assert files(state) == []
+
+
+def test_what_is_over_is_not_noted(state: Path) -> None:
+    """Nothing is done of which no ledger would know."""
+    own = Ledger()
+    token = own.announce("attached", "a container")
+    own.settle(token)
+    with pytest.raises(LabError, match="found that this harness is ending, or has let go of it"):
+        own.note(token, {})
+    assert files(state) == []
+
+
 def test_a_fork_owns_nothing(state: Path) -> None:
     """A child process that exits leaves its parent's programs alone."""
     own = Ledger()

@@ -6,10 +6,11 @@ import signal
 import sys
 import time
 import weakref
+from collections.abc import Iterator
 
 import pytest
 
-from harness.signals import Terminated, told_to_end
+from harness.signals import Terminated, deaf, told_to_end
 
 PATIENCE_S = 10.0
 
@@ -29,18 +30,39 @@ def _arrive_where_nobody_hears(number: signal.Signals) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def _heard() -> Iterator[None]:
+    """Signals do here what they do by default: whoever starts the tests with nohup has some of them ignored."""
+    before = {each: signal.getsignal(each) for each in NUMBERS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_DFL)
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
 def test_none_is_lost(number: signal.Signals) -> None:
-    """It is raised a moment later, and afterwards all is as it was."""
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    """It is raised a moment later, and afterwards nothing is changed."""
     hook = sys.unraisablehook
     with pytest.raises((KeyboardInterrupt, Terminated)) as ended, told_to_end():
         _arrive_where_nobody_hears(number)
     found = ended.value.signal if isinstance(ended.value, Terminated) else signal.SIGINT
     assert found is number
     assert sys.unraisablehook is hook
-    signal.signal(signal.SIGTERM, before[signal.SIGTERM])
-    signal.signal(signal.SIGHUP, before[signal.SIGHUP])
+
+
+def test_none_is_heard_while_clearing_up() -> None:
+    """And each is heard again afterwards."""
+    with deaf():
+        for number in NUMBERS:
+            signal.raise_signal(number)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_other_exceptions_are_told_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
