@@ -7,9 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,16 @@ class Project:
             listener = stack.enter_context(server.socket(socket.AF_INET))
             listener.bind(("0.0.0.0", 0))  # noqa: S104 - in a container of the test's own
             listener.listen()
-            connection = stack.enter_context(caller.socket(socket.AF_INET))
-            connection.settimeout(timeout_s)
-            with suppress(OSError):
-                connection.connect((self.address, listener.getsockname()[1]))
-                return True
+            deadline = time.monotonic() + timeout_s
+            while (left_s := deadline - time.monotonic()) > 0:
+                with caller.socket(socket.AF_INET) as connection:
+                    connection.settimeout(left_s)
+                    try:
+                        connection.connect((self.address, listener.getsockname()[1]))
+                    except OSError:  # EHOSTUNREACH where it was asked for by ARP while it was away
+                        time.sleep(0.01)
+                    else:
+                        return True
         return False
 
     def network(self) -> dict[str, list[Any]]:
