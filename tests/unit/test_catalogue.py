@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -74,13 +74,16 @@ def is_sweep(scenario: Scenario) -> bool:
     return late_s > LONG_S or (bool(late_s) and not any(scenario.endpoint(side).user_timeout_s for side in SIDES))
 
 
-def cases() -> Iterator[tuple[str, int, Clock]]:
-    """Every scenario on every kernel; those that take the oracle seconds on one, in virtual time."""
+def cases() -> Iterator[Any]:
+    """Every scenario on every kernel, at first on that of guests; those that take the oracle seconds on it alone."""
     for scenario in catalogue():
-        yield scenario.name, 1000, "virtual"
-        if not is_sweep(scenario):
-            yield scenario.name, 250, "real"
-            yield from ((scenario.name, hz, "virtual") for hz in HZS if hz != 1000)
+        sweep = is_sweep(scenario)
+        yield pytest.param(scenario.name, 1000, "virtual", marks=pytest.mark.slow if sweep else ())
+        if not sweep:
+            yield pytest.param(scenario.name, 250, "real", marks=pytest.mark.slow)
+            for hz in HZS:
+                if hz != 1000:
+                    yield pytest.param(scenario.name, hz, "virtual", marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize(("name", "hz", "clock"), list(cases()))

@@ -81,6 +81,7 @@ def wrong_where(disagrees: Callable[[Scenario], bool]) -> fuzz.Carry:
 # --- drawing -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same() -> None:
     """And another one others."""
     first, _ = drawn(20)
@@ -89,6 +90,7 @@ def test_the_same_seed_draws_the_same() -> None:
     assert first != drawn(20, SEED + 1)[0]
 
 
+@pytest.mark.slow
 def test_no_case_is_drawn_twice_and_each_has_a_prediction() -> None:
     """All of the exact window, which is that of one phase."""
     plans, tally = drawn()
@@ -197,6 +199,7 @@ def test_the_verdict_on_all_cases(counts: dict[fuzz.Comes, int], verdict: Verdic
     assert fuzz.Tally(seed=1, machine=MACHINE, covered={"idle": Counter(counts)}).verdict == verdict
 
 
+@pytest.mark.slow
 def test_all_that_is_told(tmp_path: Path) -> None:
     """Counts, refusals, and each disagreement as it was saved, in words and as JSON."""
     watcher = Silent()
@@ -230,6 +233,7 @@ def smallest(disagrees: Callable[[Scenario], bool], folder: Path) -> list[Scenar
     return found
 
 
+@pytest.mark.slow
 def test_what_fails_is_made_as_small_as_it_gets(tmp_path: Path) -> None:
     """What makes no difference is gone: faults, writes, options, the topology, the phase, digits."""
 
@@ -253,6 +257,7 @@ def test_what_fails_is_made_as_small_as_it_gets(tmp_path: Path) -> None:
         assert scenario.expect.phase_ns == 0
 
 
+@pytest.mark.slow
 def test_what_matters_is_kept(tmp_path: Path) -> None:
     """Where two things must come together for a failure, both of them stay."""
 

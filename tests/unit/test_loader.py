@@ -356,6 +356,7 @@ def _without_nothing(value: Any) -> Any:
     return [_without_nothing(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
+@pytest.mark.slow
 @strategies.PATIENT
 @given(strategies.scenarios())
 def test_every_sound_scenario_survives_the_way_to_plain_data_and_back(scenario: Scenario) -> None:
@@ -380,6 +381,7 @@ def _assert_refused_or_sound(raw: Any) -> None:
         assert refusal.expected != "a scenario"
 
 
+@pytest.mark.slow
 @strategies.PATIENT
 @given(strategies.garbage)
 def test_garbage_raises_nothing_but_a_scenario_error(raw: Any) -> None:
@@ -387,6 +389,7 @@ def test_garbage_raises_nothing_but_a_scenario_error(raw: Any) -> None:
     _assert_refused_or_sound(raw)
 
 
+@pytest.mark.slow
 @settings(strategies.PATIENT, max_examples=300)
 @given(strategies.scenarios(), st.data())
 def test_one_wrong_value_in_a_sound_scenario_is_found(scenario: Scenario, data: st.DataObject) -> None:

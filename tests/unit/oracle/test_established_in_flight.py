@@ -113,6 +113,7 @@ def test_a_clock_in_milliseconds_that_jiffies_do_not_divide_into_stays_inside(hz
             assert (expiries[-1] - written) * tick <= window[1]
 
 
+@pytest.mark.slow
 def test_what_is_not_known_widens_the_window_to_later_only() -> None:
     """A longer round trip, a late write and a late handler."""
     exact = _predict(SILENT, Machine(hz=1000), written_s=1).outcomes[0].window_ns

@@ -82,6 +82,7 @@ def _assert_exact(case: Case) -> str:
     return f"{len(prediction.outcomes)} outcomes"
 
 
+@pytest.mark.slow
 @hypothesis_settings(PATIENT, max_examples=300)
 @given(strategies.cases(highest_level=2))
 def test_a_prediction_is_exactly_what_replaying_every_arming_instant_gives(case: Case) -> None:
@@ -89,6 +90,7 @@ def test_a_prediction_is_exactly_what_replaying_every_arming_instant_gives(case:
     event(_assert_exact(case))
 
 
+@pytest.mark.slow
 @hypothesis_settings(PATIENT, max_examples=300)
 @given(strategies.blips(highest_level=2))
 def test_a_prediction_is_exact_where_an_outage_ends_near_the_last_probe(case: Case) -> None:
@@ -96,6 +98,7 @@ def test_a_prediction_is_exact_where_an_outage_ends_near_the_last_probe(case: Ca
     event(_assert_exact(case))
 
 
+@pytest.mark.slow
 @hypothesis_settings(PATIENT, max_examples=20)
 @given(strategies.cases(hzs=(25, 100), highest_level=3))
 def test_a_prediction_is_exact_where_buckets_are_wide(case: Case) -> None:
@@ -136,6 +139,7 @@ def test_a_prediction_is_exact_at_the_boundaries(
     _assert_exact(Case(question, hz, tuple(effects), 1000 * SECOND_NS))
 
 
+@pytest.mark.slow
 @hypothesis_settings(PATIENT, max_examples=60)
 @given(strategies.blips(highest_level=2), st.sampled_from((1, 50_000_000, 900_000_000)))
 def test_a_prediction_is_exactly_what_the_extremes_of_a_faults_delay_give(case: Case, delay_ns: int) -> None:
@@ -150,6 +154,7 @@ def test_a_prediction_is_exactly_what_the_extremes_of_a_faults_delay_give(case: 
     assert _hull_predicted(predict(case.settings, machine, case.effects, case.horizon_ns)) == _hull_of_replays(ends)
 
 
+@pytest.mark.slow
 @PATIENT
 @given(
     case=strategies.cases(hzs=strategies.KERNEL_HZS, highest_level=5) | strategies.blips(hzs=strategies.KERNEL_HZS),

@@ -77,6 +77,7 @@ def test_a_rebooted_peer_resets_at_the_next_probe() -> None:
     assert outcome.window_ns[1] < 210e9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase_ns", [0, 1_234_567_890, 98_765_432_109])
 def test_what_happens_in_one_phase_is_foreseen_for_all(phase_ns: int) -> None:
     """The windows of a known phase lie in those of every phase."""
