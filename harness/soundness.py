@@ -118,7 +118,7 @@ def _check_moment(plan: Plan, story: Story, fault: AnyFault, change: Fact[Change
     """Whether a fault set in or wore off at its time, or so that it made no difference to anybody.
 
     The oracle leaves room for some delay. What is later than that is harmless unless a segment passed, or would have
-    passed, in the meantime.
+    passed, in the meantime, or the fault has a clock of its own.
     """
     assert story.armed is not None
     effects = fault.effects(layout(plan.scenario.topology), plan.scenario.expect.side)
@@ -128,7 +128,9 @@ def _check_moment(plan: Plan, story: Story, fault: AnyFault, change: Fact[Change
     allowed_ns = planned_ns + max(plan.machine.oracle.injection_ns, round(fault.takes_s * 1e9)) + unsettled_ns
     done_ns = since_ns + change.what.took_ns
     early = since_ns < planned_ns and story.crossed(change.t_ns, story.armed.t_ns + planned_ns)
-    late = done_ns > allowed_ns and story.crossed(story.armed.t_ns + allowed_ns, change.t_ns + change.what.took_ns)
+    late = done_ns > allowed_ns and (
+        fault.has_clock or story.crossed(story.armed.t_ns + allowed_ns, change.t_ns + change.what.took_ns)
+    )
     if any(effect.mechanism == "lost-locally" for effect in effects) and plan.prediction is not None:
         # Such a probe is not on the wire for anybody to see.
         unseen = any(lo < done_ns and hi > allowed_ns for lo, hi in plan.prediction.probe_windows_ns)

@@ -55,6 +55,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Done in a moment and never undone, such as a reboot; `for_s` does not apply."""
     takes_s: ClassVar[float] = 0.0
     """How long it may take to carry out, where that is more than the machine's allowance for any fault."""
+    has_clock: ClassVar[bool] = False
+    """Counts time from when it is in place: where that is late, all that it does is."""
     of_containers: ClassVar[bool] = False
     """Something that docker does, to hosts that are containers."""
 

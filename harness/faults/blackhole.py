@@ -8,7 +8,7 @@ multicast: hosts announce their IPv6 groups at times of their own, whatever the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,7 +19,7 @@ from harness.lab.topology import SIDES, Layout, Side
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
-    from harness.lab.host import Lab
+    from harness.lab.host import Lab, Rules
 
 Direction = Literal["both", "to-server", "to-client"]
 
@@ -76,21 +76,39 @@ class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
-        with ExitStack() as stack:
-            counters = []
-            for host_name, device in self.places(lab.layout):
-                host = lab.host(host_name)
-                rules = [_drop(lab.layout.family)] if self.port is None else _drop_port(self.port)
-                if lab.layout.family == "ipv6" and self.port is None:
-                    rules = [_PASS_NEIGHBOUR_DISCOVERY, _DROP_MULTICAST, *rules]
-                counters.append(stack.enter_context(host.ruleset(f"ingress:{device}", {"drop": rules})))
+        rules = [_drop(lab.layout.family)] if self.port is None else _drop_port(self.port)
+        if lab.layout.family == "ipv6" and self.port is None:
+            rules = [_PASS_NEIGHBOUR_DISCOVERY, _DROP_MULTICAST, *rules]
+        with on_arrival(lab, self.places(lab.layout), {"drop": rules}) as counted:
 
             def evidence() -> Evidence:
-                packets = sum(counter()["drop"] for counter in counters)
+                packets = counted()["drop"]
                 level: Literal["bit", "in-place"] = "bit" if packets else "in-place"
                 return Evidence(level=level, found=f"{count(packets, 'packet')} dropped")
 
             yield evidence
+
+
+@contextmanager
+def on_arrival(lab: Lab, places: Iterable[tuple[str, str]], rules: Rules) -> Iterator[Callable[[], dict[str, int]]]:
+    """Rules for what arrives at (host, device) pairs; yields a reader of their counters, all places together, by label.
+
+    In force, and gone, on all of a host's devices at once.
+    """
+    devices: dict[str, list[str]] = {}
+    for host, device in places:
+        devices.setdefault(host, []).append(device)
+    with ExitStack() as stack:
+        readers = [
+            stack.enter_context(lab.host(host).ruleset(f"ingress:{','.join(names)}", rules))
+            for host, names in devices.items()
+        ]
+
+        def counted() -> dict[str, int]:
+            counts = [reader() for reader in readers]
+            return {label: sum(each[label] for each in counts) for label in rules}
+
+        yield counted
 
 
 def _drop(family: str) -> list[dict[str, object]]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.errors import FaultError
 from harness.faults.base import PROGRAM, Evidence, Fault, Misplaced, count, unproxied
+from harness.faults.blackhole import on_arrival
 from harness.faults.link import CARRIER_SETTLES_S
 from harness.lab.topology import Layout, ProgramHost, Side
 from harness.oracle.effects import Effect, Mechanism
@@ -157,15 +158,11 @@ class HostSuspend(Fault, frozen=True, kw_only=True, tag="host-suspend"):
         own = lab.layout.host(self.on).interfaces[0]
         far = _device(lab.layout, own.toward, self.on)
         program = lab.host(self.on).program
-        with ExitStack() as stack:
-            counters = [
-                stack.enter_context(lab.host(name).ruleset(f"ingress:{device}", {"segment": [_TCP], "rest": [_REST]}))
-                for name, device in ((self.on, own.name), (own.toward, far))
-            ]
-            stack.enter_context(program.frozen())
+        places = ((self.on, own.name), (own.toward, far))
+        with on_arrival(lab, places, {"segment": [_TCP], "rest": [_REST]}) as counted, program.frozen():
 
             def evidence() -> Evidence:
-                state, dropped = program.state(), sum(counter()["segment"] for counter in counters)
+                state, dropped = program.state(), counted()["segment"]
                 level: Literal["none", "in-place", "bit"] = "in-place" if state == "T" else "none"
                 if state == "T" and dropped:
                     level = "bit"

@@ -16,7 +16,7 @@ import msgspec
 
 from harness.errors import CapabilityError
 from harness.faults.base import Evidence, Fault, Misplaced, count
-from harness.faults.blackhole import Blackhole, Direction
+from harness.faults.blackhole import Blackhole, Direction, on_arrival
 from harness.lab.topology import SIDES, Layout, Side
 from harness.oracle.effects import Effect
 
@@ -72,11 +72,9 @@ class _Quality(Fault, frozen=True, kw_only=True):
 
     def _arrivals(self, lab: Lab, stack: ExitStack) -> Callable[[], int]:
         """A reader of how many TCP segments have come to the queues, counted where they arrive."""
-        counters = [
-            stack.enter_context(lab.host(host).ruleset(f"ingress:{device}", {"seen": [[_IS_TCP, {"counter": None}]]}))
-            for host, device in Blackhole(direction=self.direction).places(lab.layout)
-        ]
-        return lambda: sum(counter()["seen"] for counter in counters)
+        places = Blackhole(direction=self.direction).places(lab.layout)
+        counted = stack.enter_context(on_arrival(lab, places, {"seen": [[_IS_TCP, {"counter": None}]]}))
+        return lambda: counted()["seen"]
 
     def _evidence(self, counted: list[Counters], arrived: int) -> Evidence:
         number = self._bitten(counted, arrived)
@@ -137,16 +135,12 @@ class Loss(_Random, frozen=True, kw_only=True, tag="loss"):
         struck = {"match": {"op": "<", "left": chance, "right": max(1, round(self.percent / 100 * _PARTS))}}
         drop = [_IS_TCP, *([struck] if self.percent < 100 else []), {"counter": None}, {"drop": None}]
         rules = {"seen": [[_IS_TCP, {"counter": None}]], "drop": [drop]}
-        with ExitStack() as stack:
-            counters = [
-                stack.enter_context(lab.host(host).ruleset(f"ingress:{device}", rules))
-                for host, device in Blackhole(direction=self.direction).places(lab.layout)
-            ]
+        with on_arrival(lab, Blackhole(direction=self.direction).places(lab.layout), rules) as counted:
 
             def evidence() -> Evidence:
-                counted = [counter() for counter in counters]
-                number = sum(each["drop"] for each in counted)
-                found = self._found(number, sum(each["seen"] for each in counted))
+                counts = counted()
+                number = counts["drop"]
+                found = self._found(number, counts["seen"])
                 found += "; by nftables and without a seed, since this kernel has no netem"
                 return Evidence(level="bit" if number else "in-place", found=found)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.errors import FaultError
 from harness.faults.base import Evidence, Fault, Misplaced, count
-from harness.faults.blackhole import Blackhole, Direction
+from harness.faults.blackhole import Blackhole, Direction, on_arrival
 from harness.lab.links import FAMILIES
 from harness.lab.topology import Family, Layout, Side
 from harness.oracle.effects import Effect
@@ -180,12 +180,8 @@ class _Swallowed(Fault, frozen=True, kw_only=True):
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         rule = [_flags(self.mask, self.flags), {"counter": None}, {"drop": None}]
-        with ExitStack() as stack:
-            counters = [
-                stack.enter_context(lab.host(host).ruleset(f"ingress:{device}", {"drop": [rule]}))
-                for host, device in self.places(lab.layout)
-            ]
-            yield lambda: self._evidence(lab, lambda: sum(counter()["drop"] for counter in counters))
+        with on_arrival(lab, self.places(lab.layout), {"drop": [rule]}) as counted:
+            yield lambda: self._evidence(lab, lambda: counted()["drop"])
 
     def _evidence(self, lab: Lab, dropped: Callable[[], int]) -> Evidence:
         number = dropped()

@@ -188,6 +188,7 @@ class ToxicTimeout(Toxic, frozen=True, kw_only=True, tag="toxic-timeout"):
 
     timeout_ms: Milliseconds
 
+    has_clock: ClassVar[bool] = True
     toxic: ClassVar[str] = "timeout"
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:

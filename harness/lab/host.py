@@ -181,29 +181,28 @@ class Host:
 
     @contextmanager
     def ruleset(self, hook: str, rules: Rules) -> Iterator[Callable[[], dict[str, int]]]:
-        """A table of our own with rules in one chain, for the length of the block; yields a reader of its counters.
+        """A table of our own with rules at one hook, for the length of the block; yields a reader of its counters.
 
-        `hook`: "ingress:DEVICE", "egress:DEVICE", "input", "output", "forward", "prerouting" (before a packet's way is
-        chosen, behind connection tracking) or "translation" (source addresses, before the lab's own). The reader gives
-        packets by label. Raises LabError.
+        `hook`: "ingress:DEVICE", "egress:DEVICE", each also for "DEVICE,DEVICE…", "input", "output", "forward",
+        "prerouting" (before a packet's way is chosen, behind connection tracking) or "translation" (source addresses,
+        before the lab's own). The reader gives packets by label. Raises LabError.
         """
         table = f"{self.table_prefix}_{next(_table_numbers)}"
-        name, _, device = hook.partition(":")
-        family = "netdev" if device else "inet"
+        name, _, devices = hook.partition(":")
+        family = "netdev" if devices else "inet"
         where = {"family": family, "table": table}
-        chain = {**where, "name": "chain", "type": "filter", "hook": name, "prio": 0, "policy": "accept"}
-        if device:
-            chain["dev"] = device
+        base = {**where, "type": "filter", "hook": name, "prio": 0, "policy": "accept"}
         if name == "translation":
-            chain |= {"type": "nat", "hook": "postrouting", "prio": TRANSLATION_PRIORITY - 1}
-        commands: list[dict[str, Any]] = [
-            {"add": {"table": {"family": family, "name": table}}},
-            {"add": {"chain": chain}},
-        ]
-        for label, group in rules.items():
-            for expressions in group:
-                rule = {**where, "chain": "chain", "comment": label, "expr": list(expressions)}
-                commands.append({"add": {"rule": rule}})
+            base |= {"type": "nat", "hook": "postrouting", "prio": TRANSLATION_PRIORITY - 1}
+        commands: list[dict[str, Any]] = [{"add": {"table": {"family": family, "name": table}}}]
+        # libnftables 1.0.6 takes no list of devices, so each has a chain of its own.
+        for number, device in enumerate(devices.split(",")):
+            at = {"dev": device} if device else {}
+            commands.append({"add": {"chain": {**base, **at, "name": f"chain{number}"}}})
+            for label, group in rules.items():
+                for expressions in group:
+                    rule = {**where, "chain": f"chain{number}", "comment": label, "expr": list(expressions)}
+                    commands.append({"add": {"rule": rule}})
         namespace = self.namespace
         with namespace.entered():
             nftables.run(*commands)

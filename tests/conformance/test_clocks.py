@@ -94,12 +94,16 @@ def test_both_clocks_tell_the_same_story(tmp_path: Path, kernel: Kernel) -> None
     assert len(short) > 20
     real = undisturbed([make(s, here) for s in short], tmp_path / "real", AT_ONCE)
     virtual = _virtual([make(s, uml.machine(kernel)) for s in short], tmp_path / "virtual", kernel)
-    differing = [one.plan for one, other in zip(real, virtual, strict=True) if _story(one) != _story(other)]
-    # On a busy machine a retransmission may come in between, or an answer after something else: once more, in quiet.
-    again = {r.plan.name: r for r in undisturbed(differing, tmp_path / "quiet", FEW)} if differing else {}
-    both = [(again.get(one.plan.name, one), other) for one, other in zip(real, virtual, strict=True)]
-    assert not [(one.plan.name, _story(one), _story(other)) for one, other in both if _story(one) != _story(other)]
-    assert not [(one.plan.name, one.verdict.reason) for one, _ in both if one.verdict.verdict != "pass"]
+    both = {one.plan.name: (one, other) for one, other in zip(real, virtual, strict=True)}
+    # On a busy machine a retransmission may come in between, or an answer after something else: again, in quiet.
+    for attempt in range(3):
+        if differing := [one.plan for one, other in both.values() if _story(one) != _story(other)]:
+            quiet = undisturbed(differing, tmp_path / f"quiet{attempt}", FEW)
+            both |= {one.plan.name: (one, both[one.plan.name][1]) for one in quiet}
+    assert not [
+        (name, _story(one), _story(other)) for name, (one, other) in both.items() if _story(one) != _story(other)
+    ]
+    assert not [(name, one.verdict.reason) for name, (one, _) in both.items() if one.verdict.verdict != "pass"]
 
 
 def _story(result: batch.Result) -> tuple[object, ...]:

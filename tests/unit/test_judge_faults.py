@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot, ProcessKill
+from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot, ProcessKill, ToxicTimeout
 from tests.unit import timelines
 from tests.unit.judging import MS, QUICK, noticed_at, verdict
 from tests.unit.timelines import SECOND, as_foreseen, at, changed, flap, moved, planned, unreachable, without
@@ -141,3 +141,13 @@ def test_a_fin_that_came_late_with_its_fault_is_not_blamed() -> None:
     fin = at(800 * MS + 500_000, "segment", way="in", role="fin", flags="FA")
     events = [fin if event.data.get("role") == "fin" else event for event in moved(events, "run.ended", SECOND)]
     verdict(plan, events, "inconclusive", "fault 0 (process-kill) was injected 0.800 s", "too busy")
+
+
+def test_a_fault_with_a_clock_of_its_own_is_never_late_without_harm() -> None:
+    """A toxic counts from when it is in place: nothing passes meanwhile, and yet all that it does is late."""
+    toxic = ToxicTimeout(at_s=0.5, timeout_ms=2000)
+    plan = planned(toxic, kind="proxied", client=QUICK, outcome="eof")
+    events = as_foreseen(plan)
+    verdict(plan, events, "pass")
+    late = "fault 0 (toxic-timeout) was injected 0.500 s to 0.600 s after arming"
+    verdict(plan, changed(events, "fault.injected", took_ns=100 * MS), "inconclusive", late, "too busy")

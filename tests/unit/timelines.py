@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from harness.faults import AnyFault, Blackhole, LinkDown
-from harness.lab.topology import SIDES
+from harness.lab.topology import SIDES, Kind, Topology
 from harness.plan import MachineFacts, Plan, make
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.timeline import Event
@@ -27,10 +27,12 @@ def planned(
     client: Endpoint = ALIVE,
     server: Endpoint = SILENT,
     machine: MachineFacts = MACHINE,
+    kind: Kind = "routed",
     **expect: Any,
 ) -> Plan:
     """A plan for a client with keepalive 2/1/3, unless said otherwise."""
-    scenario = Scenario(name="by/hand", client=client, server=server, faults=faults, expect=Expect(**expect))
+    topology, claim = Topology(kind=kind), Expect(**expect)
+    scenario = Scenario(name="by/hand", topology=topology, client=client, server=server, faults=faults, expect=claim)
     return make(scenario, machine)
 
 
