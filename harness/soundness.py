@@ -60,7 +60,7 @@ def check_in_place(plan: Plan, story: Story, index: int, fault: AnyFault) -> Non
         raise Inconclusive(f"{name} left no evidence that it bit: {proof.what.found}")
     if fault.standing:
         return
-    _check_moment(plan, story, fault, injected, fault.at_s, f"{name} was injected")
+    _check_moment(plan, story, fault, injected, fault.at_s, f"{name} was injected", sets_clock=fault.has_clock)
     if fault.until_s is not None:
         healed = story.healed.get(index)
         until_ns = round(fault.until_s * 1e9)
@@ -114,11 +114,20 @@ def _check_round_trip(plan: Plan, story: Story) -> None:
         raise Inconclusive(f"the handshake's round trip took {secs(measured_ns)}, allowed are {secs(allowed_ns)}{BUSY}")
 
 
-def _check_moment(plan: Plan, story: Story, fault: AnyFault, change: Fact[Change], planned_s: float, what: str) -> None:
+def _check_moment(
+    plan: Plan,
+    story: Story,
+    fault: AnyFault,
+    change: Fact[Change],
+    planned_s: float,
+    what: str,
+    *,
+    sets_clock: bool = False,
+) -> None:
     """Whether a fault set in or wore off at its time, or so that it made no difference to anybody.
 
     The oracle leaves room for some delay. What is later than that is harmless unless a segment passed, or would have
-    passed, in the meantime, or the fault has a clock of its own.
+    passed, in the meantime, or it sets a clock of the fault's own.
     """
     assert story.armed is not None
     effects = fault.effects(layout(plan.scenario.topology), plan.scenario.expect.side)
@@ -129,7 +138,7 @@ def _check_moment(plan: Plan, story: Story, fault: AnyFault, change: Fact[Change
     done_ns = since_ns + change.what.took_ns
     early = since_ns < planned_ns and story.crossed(change.t_ns, story.armed.t_ns + planned_ns)
     late = done_ns > allowed_ns and (
-        fault.has_clock or story.crossed(story.armed.t_ns + allowed_ns, change.t_ns + change.what.took_ns)
+        sets_clock or story.crossed(story.armed.t_ns + allowed_ns, change.t_ns + change.what.took_ns)
     )
     if any(effect.mechanism == "lost-locally" for effect in effects) and plan.prediction is not None:
         # Such a probe is not on the wire for anybody to see.

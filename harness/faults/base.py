@@ -55,8 +55,6 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Done in a moment and never undone, such as a reboot; `for_s` does not apply."""
     takes_s: ClassVar[float] = 0.0
     """How long it may take to carry out, where that is more than the machine's allowance for any fault."""
-    has_clock: ClassVar[bool] = False
-    """Counts time from when it is in place: where that is late, all that it does is."""
     of_containers: ClassVar[bool] = False
     """Something that docker does, to hosts that are containers."""
 
@@ -68,6 +66,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @property
     def standing(self) -> bool:
         """In place before the connection is made, such as a firewall; `at_s` and `for_s` do not apply."""
+        return False
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether it counts time from its onset: where that is late, what it does when the time is up is late, too."""
         return False
 
     @property

@@ -129,6 +129,10 @@ class ContainerRestart(_OfContainer, frozen=True, kw_only=True, tag="container-r
     lasting: ClassVar[bool] = True
     takes_s: ClassVar[float] = DOCKER_S
 
+    @property
+    def has_clock(self) -> bool:
+        return self.grace_s > 0
+
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:
             return ()

@@ -3,7 +3,8 @@
 netem does it, at the device of the middle's first host toward the receiver, so that no sender's own queue takes part;
 ARP, neighbour discovery and ICMP pass as ever. What is random is seeded: netem takes the seed from Linux 6.6 on, and
 with it virtual time does the same thing every time, while in real time the order of segments may still differ. Where
-the kernel has no netem, loss alone is left to nftables, without a seed. Evidence: the counters of queue or rule.
+the kernel has no netem, loss alone is left to nftables, without a seed; so is the loss of all, which sets in on both
+ways at once then. Evidence: the counters of queue or rule.
 """
 
 from __future__ import annotations
@@ -122,14 +123,17 @@ class Loss(_Random, frozen=True, kw_only=True, tag="loss"):
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         with ExitStack() as stack:
-            try:
-                evidence = stack.enter_context(super().inject(lab))
-            except CapabilityError:
-                evidence = stack.enter_context(self._without_netem(lab))
+            if self.percent == 100:
+                evidence = stack.enter_context(self._filtered(lab, "nothing is left to chance"))
+            else:
+                try:
+                    evidence = stack.enter_context(super().inject(lab))
+                except CapabilityError:
+                    evidence = stack.enter_context(self._filtered(lab, "without a seed, as this kernel has no netem"))
             yield evidence
 
     @contextmanager
-    def _without_netem(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
+    def _filtered(self, lab: Lab, words: str) -> Iterator[Callable[[], Evidence]]:
         """By a packet filter, where the segments arrive."""
         chance = {"numgen": {"mode": "random", "mod": _PARTS, "offset": 0}}
         struck = {"match": {"op": "<", "left": chance, "right": max(1, round(self.percent / 100 * _PARTS))}}
@@ -140,8 +144,7 @@ class Loss(_Random, frozen=True, kw_only=True, tag="loss"):
             def evidence() -> Evidence:
                 counts = counted()
                 number = counts["drop"]
-                found = self._found(number, counts["seen"])
-                found += "; by nftables and without a seed, since this kernel has no netem"
+                found = f"{self._found(number, counts['seen'])}; by nftables, {words}"
                 return Evidence(level="bit" if number else "in-place", found=found)
 
             yield evidence

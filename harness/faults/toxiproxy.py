@@ -188,8 +188,11 @@ class ToxicTimeout(Toxic, frozen=True, kw_only=True, tag="toxic-timeout"):
 
     timeout_ms: Milliseconds
 
-    has_clock: ClassVar[bool] = True
     toxic: ClassVar[str] = "timeout"
+
+    @property
+    def has_clock(self) -> bool:
+        return self.timeout_ms > 0
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.from_start:

@@ -4,7 +4,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import pytest
 from pyroute2 import IPRoute
@@ -51,7 +51,8 @@ from harness.faults.base import other
 from harness.faults.icmp import Code
 from harness.faults.route import Becomes
 from harness.faults.toxiproxy import Stream
-from harness.lab import links
+from harness.lab import links, nftables
+from harness.lab.netns import NetnsLab
 from harness.lab.topology import SIDES, Family, Kind, Side, Topology, layout
 from harness.subjects import endpoint
 from harness.workbench import Workbench
@@ -200,6 +201,23 @@ def test_blackhole_bites_and_heals(bench: Workbench, case: Case) -> None:
         assert not link.echo(LOST_S)
         assert evidence().level == "bit"
     assert link.echo()
+
+
+def test_both_ways_are_cut_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one host in the middle, and opened at once: nothing passes one way while its answer is lost."""
+    transactions: list[tuple[dict[str, Any], ...]] = []
+
+    def run(*commands: dict[str, Any]) -> list[dict[str, Any]]:
+        transactions.append(commands)
+        return kept(*commands)
+
+    kept = nftables.run
+    with NetnsLab(Topology(kind="routed")) as lab:
+        monkeypatch.setattr(nftables, "run", run)
+        with Blackhole().inject(lab):
+            (added,) = transactions
+        assert len(transactions) == 2
+    assert sum("chain" in command["add"] for command in added) == 2
 
 
 @of(LinkDown)

@@ -151,3 +151,14 @@ def test_a_fault_with_a_clock_of_its_own_is_never_late_without_harm() -> None:
     verdict(plan, events, "pass")
     late = "fault 0 (toxic-timeout) was injected 0.500 s to 0.600 s after arming"
     verdict(plan, changed(events, "fault.injected", took_ns=100 * MS), "inconclusive", late, "too busy")
+
+
+def test_what_is_late_in_silence_does_no_harm_without_a_clock() -> None:
+    """A toxic that never closes sets no clock; nor does the end of one that does, after all is over."""
+    endless = planned(ToxicTimeout(at_s=0.5, timeout_ms=0), kind="proxied", client=QUICK, outcome="never", bound_s=4)
+    verdict(endless, changed(as_foreseen(endless), "fault.injected", took_ns=100 * MS), "pass")
+    timed = ToxicTimeout(at_s=0.5, timeout_ms=60_000, for_s=2)
+    plan = planned(timed, kind="proxied", client=QUICK, outcome="eof")
+    events = as_foreseen(plan)
+    verdict(plan, events, "pass")
+    verdict(plan, changed(events, "fault.healed", took_ns=100 * MS), "pass")
