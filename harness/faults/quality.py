@@ -124,17 +124,18 @@ class Loss(_Random, frozen=True, kw_only=True, tag="loss"):
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         with ExitStack() as stack:
             if self.percent == 100:
-                evidence = stack.enter_context(self._filtered(lab, "nothing is left to chance"))
+                evidence = stack.enter_context(self._filtered(lab))
             else:
                 try:
                     evidence = stack.enter_context(super().inject(lab))
                 except CapabilityError:
-                    evidence = stack.enter_context(self._filtered(lab, "without a seed, as this kernel has no netem"))
+                    evidence = stack.enter_context(self._filtered(lab))
             yield evidence
 
     @contextmanager
-    def _filtered(self, lab: Lab, words: str) -> Iterator[Callable[[], Evidence]]:
+    def _filtered(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         """By a packet filter, where the segments arrive."""
+        words = "without a seed, as this kernel has no netem" if self.percent < 100 else "nothing is left to chance"
         chance = {"numgen": {"mode": "random", "mod": _PARTS, "offset": 0}}
         struck = {"match": {"op": "<", "left": chance, "right": max(1, round(self.percent / 100 * _PARTS))}}
         drop = [_IS_TCP, *([struck] if self.percent < 100 else []), {"counter": None}, {"drop": None}]

@@ -198,11 +198,13 @@ class Host:
         # libnftables 1.0.6 takes no list of devices, so each has a chain of its own.
         for number, device in enumerate(devices.split(",")):
             at = {"dev": device} if device else {}
-            commands.append({"add": {"chain": {**base, **at, "name": f"chain{number}"}}})
-            for label, group in rules.items():
-                for expressions in group:
-                    rule = {**where, "chain": f"chain{number}", "comment": label, "expr": list(expressions)}
-                    commands.append({"add": {"rule": rule}})
+            chain = f"chain{number}"
+            commands.append({"add": {"chain": {**base, **at, "name": chain}}})
+            commands += [
+                {"add": {"rule": {**where, "chain": chain, "comment": label, "expr": list(expressions)}}}
+                for label, group in rules.items()
+                for expressions in group
+            ]
         namespace = self.namespace
         with namespace.entered():
             nftables.run(*commands)

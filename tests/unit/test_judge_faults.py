@@ -154,7 +154,7 @@ def test_a_fault_with_a_clock_of_its_own_is_never_late_without_harm() -> None:
 
 
 def test_what_is_late_in_silence_does_no_harm_without_a_clock() -> None:
-    """A toxic that never closes sets no clock; nor does the end of one that does, after all is over."""
+    """A toxic that never closes sets no clock; nor does the healing of one that does."""
     endless = planned(ToxicTimeout(at_s=0.5, timeout_ms=0), kind="proxied", client=QUICK, outcome="never", bound_s=4)
     verdict(endless, changed(as_foreseen(endless), "fault.injected", took_ns=100 * MS), "pass")
     timed = ToxicTimeout(at_s=0.5, timeout_ms=60_000, for_s=2)
