@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from harness.findings import (
-    BUSY,
+    Difference,
     Inconclusive,
     Refuted,
-    Unkept,
+    TooBusy,
+    Unforeseen,
     in_range,
     oracle_says,
     reconnected_ns,
@@ -26,7 +27,8 @@ def check_false_alarm(plan: Plan, story: Story) -> None:
     if story.end is None or not faults or any(fault.standing for fault in faults):
         return
     if not any(story.before_end(injected.t_ns) for injected in story.injected.values()):
-        raise Refuted(f"a false alarm: {seen(story)}, before any fault was injected{oracle_says(plan)}")
+        words = f"a false alarm: {seen(story)}, before any fault was injected{oracle_says(plan)}"
+        raise Refuted("false-alarm", words)
 
 
 def check_kind(plan: Plan, story: Story) -> None:
@@ -36,18 +38,23 @@ def check_kind(plan: Plan, story: Story) -> None:
     if expect.outcome != "as-predicted":
         wanted = (KIND_OF[expect.outcome],)
     if story.kind not in wanted:
-        only_time = story.kind == "quiet" or (expect.outcome == "never" and story.kind == "noticed")
-        refuted = Unkept if only_time else Refuted
-        raise refuted(f"expected {said(plan)}, found {seen(story)}{oracle_says(plan)}")
+        cause: Difference = "never-noticed" if story.kind == "quiet" else "claim-refuted"
+        if expect.outcome == "never" and story.kind == "noticed":
+            cause = "noticed-unexpectedly"
+        raise Refuted(cause, f"expected {said(plan)}, found {seen(story)}{oracle_says(plan)}")
     if expect.errno is not None and story.errno != expect.errno:
-        raise Refuted(f"expected errno {expect.errno}, found {seen(story)}{oracle_says(plan)}")
+        words = f"expected errno {expect.errno}, found {seen(story)}{oracle_says(plan)}"
+        raise Refuted("claim-refuted", words)
     if expect.reports is not None and (story.given_up is None or story.given_up.reports != expect.reports):
-        raise Refuted(f"expected a report of {expect.reports!r}, found {seen(story)}")
+        words = f"expected a report of {expect.reports!r}, found {seen(story)}"
+        raise Refuted("claim-refuted", words)
     if story.kind == "quiet" and must_echo(plan):
         if story.alive is None:
-            raise Inconclusive("nothing was noticed, but no data was sent to show that the connection lives")
+            words = "nothing was noticed, but no data was sent to show that the connection lives"
+            raise Inconclusive("liveness-not-shown", words)
         if not story.alive.what.echo:
-            raise Refuted("nothing was noticed, yet the connection is dead: data sent at the end did not come back")
+            words = "nothing was noticed, yet the connection is dead: data sent at the end did not come back"
+            raise Refuted("connection-dead", words)
 
 
 def check_claimed_window(plan: Plan, story: Story) -> None:
@@ -56,18 +63,21 @@ def check_claimed_window(plan: Plan, story: Story) -> None:
     if expect.window_s is None:
         return
     if story.end is None:
-        raise Unkept(f"nothing was noticed, the claim is from {expect.window_s[0]:g} to {expect.window_s[1]:g} s")
+        words = f"nothing was noticed, the claim is from {expect.window_s[0]:g} to {expect.window_s[1]:g} s"
+        raise Refuted("never-noticed", words)
     if story.origin is None or story.detected_ns is None:
-        raise Inconclusive(f"the origin of expect.window_s ({expect.origin}) never came")
+        raise Inconclusive("origin-missing", f"the origin of expect.window_s ({expect.origin}) never came")
     measured, vague_ns = story.detected_ns, story.origin[1]
     lo, hi = round(expect.window_s[0] * 1e9), round(expect.window_s[1] * 1e9)
     noticed = f"noticed {secs(measured)} after {expect.origin}"
     where = f"expect.window_s [{expect.window_s[0]:g}, {expect.window_s[1]:g}] s after {expect.origin}"
     if measured < lo:
-        raise Unkept(f"{noticed}, {secs(lo - measured)} before {where}{oracle_says(plan)}")
+        words = f"{noticed}, {secs(lo - measured)} before {where}{oracle_says(plan)}"
+        raise Refuted("noticed-too-early", words)
     if measured - vague_ns > hi + plan.allowance_ns:
         _blame_late_wake_up(plan, story, story.since_armed(story.origin[0]) + hi)
-        raise Unkept(f"{noticed}, {secs(measured - hi)} after {where} ended{oracle_says(plan)}")
+        words = f"{noticed}, {secs(measured - hi)} after {where} ended{oracle_says(plan)}"
+        raise Refuted("noticed-too-late", words)
 
 
 def check_reconnection(plan: Plan, story: Story, claim_s: tuple[float, float] | None) -> None:
@@ -76,9 +86,12 @@ def check_reconnection(plan: Plan, story: Story, claim_s: tuple[float, float] | 
         return
     found_ns, said = reconnected_ns(story), f"{claim_s[0]:g} to {claim_s[1]:g} s"
     if found_ns is None:
-        raise Refuted(f"{seen(story)}, and no other connection was made, expected {said} after that")
+        raise Refuted(
+            "reconnection-refuted", f"{seen(story)}, and no other connection was made, expected {said} after that"
+        )
     if not round(claim_s[0] * 1e9) <= found_ns <= round(claim_s[1] * 1e9) + plan.allowance_ns:
-        raise Refuted(f"another connection stood {secs(found_ns)} after being noticed, expected {said}")
+        words = f"another connection stood {secs(found_ns)} after being noticed, expected {said}"
+        raise Refuted("reconnection-refuted", words)
 
 
 def check_prediction(plan: Plan, story: Story) -> None:
@@ -87,7 +100,7 @@ def check_prediction(plan: Plan, story: Story) -> None:
         return
     same = [o for o in plan.prediction.outcomes if o.kind == story.kind and o.errno == story.errno]
     if not same:
-        raise Refuted(f"the claim holds but the oracle is wrong: {seen(story)}{oracle_says(plan)}")
+        raise Unforeseen(f"the claim holds but the oracle is wrong: {seen(story)}{oracle_says(plan)}")
     # Outcomes of one kind and errno differ by the RST; it tells which of them this is.
     same = [o for o in same if o.rst == story.sent_rst] or same
     if story.end is not None:
@@ -96,12 +109,14 @@ def check_prediction(plan: Plan, story: Story) -> None:
         lo, hi = min(w[0] for w in windows), max(w[1] for w in windows)
         if measured < lo - story.late_count_ns:
             raise Refuted(
-                f"noticed {secs(measured)} after arming, {secs(lo - measured)} before the oracle's window opens"
+                "oracle-refuted",
+                f"noticed {secs(measured)} after arming, {secs(lo - measured)} before the oracle's window opens",
             )
         if measured - story.took_ns > hi + plan.allowance_ns:
             _blame_late_wake_up(plan, story, hi)
             raise Refuted(
-                f"noticed {secs(measured)} after arming, {secs(measured - hi)} after the oracle's window closed"
+                "oracle-refuted",
+                f"noticed {secs(measured)} after arming, {secs(measured - hi)} after the oracle's window closed",
             )
     _check_since_read(plan, story, same)
     again = [outcome.reconnects_ns for outcome in same if outcome.reconnects_ns is not None]
@@ -116,7 +131,10 @@ def _check_since_read(plan: Plan, story: Story, same: list[Outcome]) -> None:
         return
     measured, (lo, hi) = story.end.t_ns - story.last_read, hull(windows)
     if not lo <= measured <= hi + plan.allowance_ns:
-        raise Refuted(f"noticed {secs(measured)} after the last data came, the oracle says {secs(lo)} to {secs(hi)}")
+        raise Refuted(
+            "oracle-refuted",
+            f"noticed {secs(measured)} after the last data came, the oracle says {secs(lo)} to {secs(hi)}",
+        )
 
 
 def _check_segments(plan: Plan, story: Story, same: list[Outcome]) -> None:
@@ -127,13 +145,13 @@ def _check_segments(plan: Plan, story: Story, same: list[Outcome]) -> None:
     possible = {number for outcome in same for number in outcome.window_by_probes}
     if possible and len(probes) not in possible:
         foreseen = in_range((min(possible), max(possible)))
-        raise Refuted(f"{len(probes)} {noun}s on the wire, the oracle says {foreseen}")
+        raise Unforeseen(f"{len(probes)} {noun}s on the wire, the oracle says {foreseen}")
     late_ns = 0 if plan.machine.clock == "virtual" else TIMER_ALLOWANCE_MS * 1_000_000
     for number, (probe, window) in enumerate(zip(probes, plan.prediction.probe_windows_ns, strict=False), start=1):
         at = story.since_armed(probe.t_ns)
         if at < window[0] - story.late_count_ns or at - story.took_ns > window[1] + late_ns:
             foreseen = f"the oracle says {secs(window[0])} to {secs(window[1])}"
-            raise Refuted(f"{noun} {number} was sent {secs(at)} after arming, {foreseen}")
+            raise Unforeseen(f"{noun} {number} was sent {secs(at)} after arming, {foreseen}")
     slack_ns = late_ns + plan.machine.oracle.late_jiffies * tick_ns(plan.machine.hz)
     # As many as there are: predictions list the first few gaps, runs may have fewer.
     gaps = zip(probes, probes[1:], plan.prediction.probe_gaps_ns, strict=False)
@@ -141,7 +159,7 @@ def _check_segments(plan: Plan, story: Story, same: list[Outcome]) -> None:
         measured = later.t_ns - probe.t_ns
         if not gap[0] - slack_ns <= measured <= gap[1] + slack_ns:
             foreseen = f"the oracle says {secs(gap[0])} to {secs(gap[1])}"
-            raise Refuted(f"{noun} {number + 1} came {secs(measured)} after {noun} {number}, {foreseen}")
+            raise Unforeseen(f"{noun} {number + 1} came {secs(measured)} after {noun} {number}, {foreseen}")
     if plan.prediction.asking == "probe":
         _check_answers(plan, story)
     _check_rst(story, same)
@@ -158,7 +176,7 @@ def _check_answers(plan: Plan, story: Story) -> None:
         answered = any(probe.t_ns <= answer <= later.t_ns for answer in answers)
         streak = 0 if answered else streak + 1
         if streak >= settings.count:
-            raise Refuted(f"nothing was noticed, yet {streak} probes in a row went unanswered")
+            raise Unforeseen(f"nothing was noticed, yet {streak} probes in a row went unanswered")
 
 
 def _check_rst(story: Story, same: list[Outcome]) -> None:
@@ -167,16 +185,17 @@ def _check_rst(story: Story, same: list[Outcome]) -> None:
         return
     if story.errno == "ECONNRESET":
         if not story.resets("in"):
-            raise Refuted("the connection was reset, yet no RST was captured on the observer's host")
+            raise Unforeseen("the connection was reset, yet no RST was captured on the observer's host")
         return
     left = story.resets("out")
     if bool(left) not in {outcome.rst for outcome in same}:
-        raise Refuted(f"{'an' if left else 'no'} RST left at the abort, the oracle says otherwise")
+        raise Unforeseen(f"{'an' if left else 'no'} RST left at the abort, the oracle says otherwise")
     opens_ns = min((outcome.window_ns[0] for outcome in same if outcome.window_ns is not None), default=0)
     opens_ns -= story.late_count_ns
     if left and (story.since_armed(left[0]) < opens_ns or not story.before_end(left[0])):
         raise Refuted(
-            f"an RST left {secs(story.since_armed(left[0]))} after arming, which is not the moment of the abort"
+            "oracle-refuted",
+            f"an RST left {secs(story.since_armed(left[0]))} after arming, which is not the moment of the abort",
         )
 
 
@@ -191,7 +210,7 @@ def _blame_late_wake_up(plan: Plan, story: Story, hi_ns: int) -> None:
     decided_ns = story.since_armed(moment_ns)
     if decided_ns - story.took_ns > hi_ns + plan.allowance_ns:
         return
-    raise Inconclusive(
+    raise TooBusy(
         f"the kernel decided in time ({secs(decided_ns)} after arming) but the program ran "
-        f"{secs(story.end.t_ns - moment_ns)} later; the allowance is {secs(plan.allowance_ns)}{BUSY}"
+        f"{secs(story.end.t_ns - moment_ns)} later; the allowance is {secs(plan.allowance_ns)}"
     )

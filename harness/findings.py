@@ -2,24 +2,88 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 from harness.faults import AnyFault
 from harness.plan import Plan, spell_outcomes
 from harness.scenario import Expect
 from harness.story import Story
 
-BUSY = ": this machine is too busy"
+Doubt: TypeAlias = Literal[
+    "timeline-nonsense",
+    "run-broken",
+    "never-armed",
+    "run-cut-short",
+    "capture-incomplete",
+    "machine-too-busy",
+    "fault-never-injected",
+    "fault-left-no-evidence",
+    "fault-met-nothing",
+    "fault-mistimed",
+    "action-failed",
+    "liveness-not-shown",
+    "origin-missing",
+]
+"""Why a run cannot be judged.
+
+`fault-left-no-evidence`: not even that it was in place. `fault-met-nothing`: it was in place, but nothing that it acts
+on came. `fault-mistimed`: too early, or never healed. `action-failed`: a write or a shutdown of the scenario.
+`liveness-not-shown`: nothing was noticed, and no data was sent to tell a live connection from a dead one.
+`origin-missing`: what the claim counts from never came. `machine-too-busy`: a retry in quiet may succeed.
+"""
+Difference: TypeAlias = Literal[
+    "false-alarm",
+    "never-noticed",
+    "noticed-too-early",
+    "noticed-too-late",
+    "noticed-unexpectedly",
+    "claim-refuted",
+    "connection-dead",
+    "reconnection-refuted",
+    "oracle-refuted",
+    "known-failure-gone",
+]
+"""What differs from the claim or the prediction.
+
+`noticed-too-early`, `noticed-too-late`: outside the claimed window. `noticed-unexpectedly`: a program gave its peer up
+though the claim is "never". `claim-refuted`: another outcome, errno or report. `connection-dead`: nothing was noticed,
+but data does not pass. `oracle-refuted`: the claim holds, the prediction does not. `known-failure-gone`: the claim
+holds although it is marked with `known_failure`.
+"""
+Cause: TypeAlias = Literal["confirmed", "known-failure"] | Doubt | Difference
+"""What a verdict rests on. Code branches on this and never on the sentence."""
+UNKEPT: frozenset[Cause] = frozenset({"never-noticed", "noticed-too-early", "noticed-too-late", "noticed-unexpectedly"})
+"""The claim's time was not kept: what `known_failure` may be said of."""
 
 
 class Inconclusive(Exception):
     """The run cannot be judged; the text says why."""
 
+    def __init__(self, cause: Doubt, text: str) -> None:
+        super().__init__(text)
+        self.cause: Doubt = cause
+
+
+class TooBusy(Inconclusive):
+    """This machine was too slow for the run to be judged; the text says what was late."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("machine-too-busy", f"{text}: this machine is too busy")
+
 
 class Refuted(Exception):
     """The run was judged and something differs; the text says what."""
 
+    def __init__(self, cause: Difference, text: str) -> None:
+        super().__init__(text)
+        self.cause: Difference = cause
 
-class Unkept(Refuted):
-    """The peer was not noticed in the time that is claimed, or not at all: what a claim may be known for."""
+
+class Unforeseen(Refuted):
+    """The oracle predicted something else; the text says what differs."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("oracle-refuted", text)
 
 
 def fault_name(index: int, fault: AnyFault) -> str:

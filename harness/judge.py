@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from harness.claims import check_claimed_window, check_false_alarm, check_kind, check_prediction, check_reconnection
-from harness.findings import Inconclusive, Refuted, Unkept, reconnected_ns, said
+from harness.findings import UNKEPT, Cause, Inconclusive, Refuted, reconnected_ns, said
 from harness.oracle.prediction import Asking, Outcome
 from harness.plan import Plan, spell_outcomes
 from harness.soundness import check_bite, check_deeds, check_in_place, check_run
@@ -32,6 +32,7 @@ EXIT_STATUS: dict[VerdictName, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The answer, with what it rests on.
 
+    `cause`: what the verdict rests on, for programs; `reason`: the same for people, with figures.
     `outcome`: what was measured ("detected", "noticed", "eof", "quiet", or None when inconclusive before that).
     `reports`: what a command said of it, or how it showed it (heartbeat, output, exit, close, reconnect).
     `reconnected_ns`: from being noticed to the connection that took the place of the lost one. `known_failure`: what is
@@ -46,6 +47,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     verdict: VerdictName
+    cause: Cause
     reason: str
     clock: str
     kernel: str
@@ -80,10 +82,11 @@ def judge(plan: Plan, events: Sequence[Event]) -> Verdict:
     verdict, unkept = _judge(plan, events)
     known = plan.scenario.known_failure
     if unkept and known:
-        return msgspec.structs.replace(verdict, verdict="pass", reason=f"a known failure ({known}): {verdict.reason}")
+        reason = f"a known failure ({known}): {verdict.reason}"
+        return msgspec.structs.replace(verdict, verdict="pass", cause="known-failure", reason=reason)
     if verdict.verdict == "pass" and known:
         reason = f"the claim holds, though it is said to fail ({known}): take known_failure away; {verdict.reason}"
-        return msgspec.structs.replace(verdict, verdict="fail", reason=reason)
+        return msgspec.structs.replace(verdict, verdict="fail", cause="known-failure-gone", reason=reason)
     return verdict
 
 
@@ -92,28 +95,31 @@ def _judge(plan: Plan, events: Sequence[Event]) -> tuple[Verdict, bool]:
     try:
         story = Story(plan, events)
     except Nonsense as nonsense:
-        return _verdict(plan, Story(plan, ()), "inconclusive", f"the timeline makes no sense: {nonsense}"), False
+        reason = f"the timeline makes no sense: {nonsense}"
+        return _verdict(plan, Story(plan, ()), "inconclusive", "timeline-nonsense", reason), False
     try:
         _check_course(plan, story)
     except Inconclusive as doubt:
-        return _verdict(plan, story, "inconclusive", str(doubt)), False
+        return _verdict(plan, story, "inconclusive", doubt.cause, str(doubt)), False
     except Refuted as refutation:
-        unkept = isinstance(refutation, Unkept) and not _unbitten(plan, story)
-        return _verdict(plan, story, "fail", str(refutation)), unkept
-    as_foreseen, doubts = plan.prediction is not None, _unbitten(plan, story)
-    if doubts:
-        return _verdict(plan, story, "inconclusive", doubts, as_foreseen=as_foreseen), False
-    return _verdict(plan, story, "pass", _confirmation(plan, story), as_foreseen=as_foreseen), False
+        unkept = refutation.cause in UNKEPT and _unbitten(plan, story) is None
+        return _verdict(plan, story, "fail", refutation.cause, str(refutation)), unkept
+    as_foreseen, unproven = plan.prediction is not None, _unbitten(plan, story)
+    if unproven is not None:
+        found = _verdict(plan, story, "inconclusive", unproven.cause, str(unproven))
+    else:
+        found = _verdict(plan, story, "pass", "confirmed", _confirmation(plan, story))
+    return msgspec.structs.replace(found, as_foreseen=as_foreseen), False
 
 
-def _unbitten(plan: Plan, story: Story) -> str:
-    """Why a fault proves nothing, for the first such; "" where all have bitten."""
+def _unbitten(plan: Plan, story: Story) -> Inconclusive | None:
+    """The first fault that proves nothing; None where all have bitten."""
     try:
         for index, fault in enumerate(plan.scenario.faults):
             check_bite(plan, story, index, fault)
     except Inconclusive as doubt:
-        return str(doubt)
-    return ""
+        return doubt
+    return None
 
 
 def worst(verdicts: Sequence[Verdict]) -> VerdictName:
@@ -121,10 +127,11 @@ def worst(verdicts: Sequence[Verdict]) -> VerdictName:
     return max((v.verdict for v in verdicts), key=lambda name: SEVERITY[name], default="inconclusive")
 
 
-def _verdict(plan: Plan, story: Story, verdict: VerdictName, reason: str, *, as_foreseen: bool = False) -> Verdict:
+def _verdict(plan: Plan, story: Story, verdict: VerdictName, cause: Cause, reason: str) -> Verdict:
     return Verdict(
         name=plan.name,
         verdict=verdict,
+        cause=cause,
         reason=reason,
         clock=plan.machine.clock,
         kernel=plan.machine.kernel,
@@ -147,7 +154,6 @@ def _verdict(plan: Plan, story: Story, verdict: VerdictName, reason: str, *, as_
         claimed=said(plan),
         predicted="" if plan.prediction is None else spell_outcomes(_foreseen(plan)),
         cites=story.cites,
-        as_foreseen=as_foreseen,
     )
 
 

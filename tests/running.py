@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness import batch
-from harness.findings import BUSY
 from harness.plan import Plan
 from harness.venue import host
 
@@ -32,7 +31,7 @@ def undisturbed(plans: Sequence[Plan], out: Path, jobs: int | None = None) -> li
     for at_once in (jobs, FEW, 1):
         ran = batch.run(left, out, Silent(), functools.partial(host.run_all, jobs=at_once))
         results |= {result.plan.name: result for result in ran}
-        left = [r.plan for r in ran if r.verdict.verdict == "inconclusive" and r.verdict.reason.endswith(BUSY)]
+        left = [r.plan for r in ran if r.verdict.cause == "machine-too-busy"]
         if not left:
             break
         out /= "again"

@@ -22,6 +22,7 @@ def as_mapping(verdict: Verdict) -> dict[str, Any]:
     return {
         "name": verdict.name,
         "verdict": verdict.verdict,
+        "cause": verdict.cause,
         "reason": verdict.reason,
         "clock": verdict.clock,
         "lab": verdict.lab,

@@ -1,4 +1,7 @@
-"""Verdicts as JUnit XML, the dialect that CI servers read: a fail is a failure, an inconclusive run an error."""
+"""Verdicts as JUnit XML, the dialect that CI servers read: a fail is a failure, an inconclusive run an error.
+
+Their `type` is the verdict's cause.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ def render(verdicts: Sequence[Verdict], took_s: Mapping[str, float], wall_s: flo
         reason = _NOT_XML.sub("\ufffd", verdict.reason)
         element = _ELEMENT.get(verdict.verdict)
         if element is not None:
-            ET.SubElement(case, element, message=reason, type=verdict.verdict).text = reason
+            ET.SubElement(case, element, message=reason, type=verdict.cause).text = reason
         else:
             ET.SubElement(case, "system-out").text = reason
     root = ET.Element("testsuites")

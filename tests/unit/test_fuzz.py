@@ -20,6 +20,7 @@ from rich.console import Console
 from harness import batch, cli, drawing, fuzz, loader
 from harness.errors import CapabilityError
 from harness.faults import AnyFault, Blackhole
+from harness.findings import Cause
 from harness.judge import Verdict, VerdictName
 from harness.lab.topology import Family, Kind, Topology, layout
 from harness.plan import MachineFacts, Plan
@@ -30,6 +31,7 @@ MACHINE = MachineFacts(kernel="7.2.13", hz=1000, hz_source="by hand", cpus=1, cl
 SEED = 5
 CASES = 120
 """As many as it takes to see all kinds of them."""
+CAUSES: dict[VerdictName, Cause] = {"pass": "confirmed", "inconclusive": "fault-met-nothing", "fail": "oracle-refuted"}
 
 
 class Silent:
@@ -59,6 +61,7 @@ def judged(plan: Plan, name: VerdictName, *, as_foreseen: bool = False) -> batch
     verdict = Verdict(
         name=plan.name,
         verdict=name,
+        cause=CAUSES[name],
         reason="as the test has it",
         clock="virtual",
         kernel=MACHINE.kernel,

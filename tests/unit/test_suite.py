@@ -127,7 +127,8 @@ def test_a_library_that_is_not_there(folder: Path) -> None:
 
 def verdict(name: str, **facts: Any) -> Verdict:
     """Of one cell."""
-    common = {"verdict": name, "reason": "because", "clock": "virtual", "kernel": "7", "hz": 1000, "side": "client"}
+    common: dict[str, Any] = {"verdict": name, "cause": "confirmed", "reason": "because", "clock": "virtual"}
+    common |= {"kernel": "7", "hz": 1000, "side": "client"}
     return Verdict(name="cell", **{**common, **facts})
 
 

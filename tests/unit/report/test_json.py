@@ -19,6 +19,7 @@ def test_fields_of_a_detection() -> None:
     assert found == {
         "name": "by/hand",
         "verdict": "pass",
+        "cause": "confirmed",
         "reason": "3 probes unanswered (traces)",
         "clock": "real",
         "lab": "netns",

@@ -20,8 +20,12 @@ def verdicts() -> list[Verdict]:
     good = judge(plan, as_foreseen(plan))
     return [
         msgspec.structs.replace(good, name="outcomes/peer-down"),
-        msgspec.structs.replace(good, name="outcomes/deep/er", verdict="fail", reason='expected <this> & "that"'),
-        msgspec.structs.replace(good, name="link/own", verdict="inconclusive", reason="the lab broke"),
+        msgspec.structs.replace(
+            good, name="outcomes/deep/er", verdict="fail", cause="claim-refuted", reason='expected <this> & "that"'
+        ),
+        msgspec.structs.replace(
+            good, name="link/own", verdict="inconclusive", cause="run-broken", reason="the lab broke"
+        ),
         msgspec.structs.replace(good, name="alone"),
     ]
 
@@ -56,13 +60,13 @@ def test_cases_are_named_after_their_place() -> None:
 
 
 def test_an_inconclusive_run_is_an_error_and_never_skipped() -> None:
-    """A fail is a failure with its reason, an inconclusive run an error, a pass says why in its output."""
+    """A fail is a failure with its cause and reason, an inconclusive run an error, a pass says why in its output."""
     good, bad, unclear, _ = parsed(junit.render(verdicts(), {}, 0.0))
     assert [child.tag for child in good] == ["system-out"]
     (failure,), (error,) = bad, unclear
-    assert (failure.tag, failure.get("type")) == ("failure", "fail")
+    assert (failure.tag, failure.get("type")) == ("failure", "claim-refuted")
     assert failure.get("message") == failure.text == 'expected <this> & "that"'
-    assert (error.tag, error.get("type"), error.text) == ("error", "inconclusive", "the lab broke")
+    assert (error.tag, error.get("type"), error.text) == ("error", "run-broken", "the lab broke")
 
 
 def test_nothing_run_is_an_empty_suite() -> None:
