@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
@@ -15,22 +16,34 @@ pytest.register_assert_rewrite("tests.conformance.traces")
 
 
 ASKED_FOR = frozenset([*os.environ.get("REQUIRE", "").split(), *(["toxiproxy-server"] if os.environ.get("CI") else [])])
-"""What must be there: "docker", "toxiproxy-server"; on a CI machine the latter always. Tests that need what is missing
-fail then, or else say so."""
+"""What must be there: "docker", "toxiproxy-server", a program; toxiproxy-server always on a CI machine. Tests that need
+what is missing fail then, or else say so."""
+
+collect_ignore = ["cases"]
+"""Its scenario files are no tests of their own: tests/live/test_cases.py runs them."""
 
 
 @pytest.fixture(autouse=True)
 def _needs(request: pytest.FixtureRequest) -> None:
     """Leave out, with the reason, what needs something that this machine lacks; fail where it was asked for."""
     for mark in request.node.iter_markers("needs"):
-        found = next(each for each in (capabilities.docker(), capabilities.toxiproxy()) if each.name == mark.args[0])
-        reason = "" if found.available else f"{found.name}: {found.found}. Mend: {found.mend}"
-        if capabilities.clock() == "virtual" and found.name == "docker":
+        (name,) = mark.args
+        if capabilities.clock() == "virtual" and name == "docker":
             pytest.skip("there are no containers in a guest")
-        if reason and found.name in ASKED_FOR:
+        reason = _missing(name)
+        if reason and name in ASKED_FOR:
             pytest.fail(f"asked for by REQUIRE, and missing: {reason}", pytrace=False)
         if reason:
             pytest.skip(reason)
+
+
+def _missing(name: str) -> str:
+    """Why a test cannot have what it needs, and the mend; "" where it is there."""
+    known = {"docker": capabilities.docker, "toxiproxy-server": capabilities.toxiproxy}
+    if name in known:
+        found = known[name]()
+        return "" if found.available else f"{name}: {found.found}. Mend: {found.mend}"
+    return "" if shutil.which(name) else f"{name}: no such program on PATH. Mend: install it"
 
 
 @pytest.fixture(scope="session")

@@ -140,6 +140,7 @@ class CommandEnd:
         self._flows: list[Flow] = []
         self._printed: list[str] = []
         self._is_ready, self._hears = not command.ready.prints, True
+        self._has_listened = not command.ready.listens
         self._began_again: set[Flow] = set()
         self.commands: list[CommandEnd] = notices.commands
         self.commands.append(self)
@@ -197,7 +198,8 @@ class CommandEnd:
         ready = self.command.ready
         if not self._is_ready:
             return f"a line that matches {ready.prints!r}"
-        if ready.listens and not any(port == PORT for port, _, _ in self._sockets(_LISTEN)):
+        self._has_listened = self._has_listened or any(port == PORT for port, _, _ in self._sockets(_LISTEN))
+        if not self._has_listened:
             return f"it to listen at port {PORT}"
         if connects and self._established() is None:
             return f"connection {self.command.connection} to port {PORT}"
