@@ -24,7 +24,6 @@ from harness.timeline import Event
 from harness.venue import host
 
 VERDICT_FILE = "verdict.json"
-CAPTURE_FILE = "capture.pcapng"
 
 
 Venue = Callable[[Sequence[Plan], Path, Status], Generator[tuple[Plan, tuple[Event, ...]]]]
@@ -56,7 +55,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 def run(plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue = host.run_all) -> list[Result]:
     """Run all plans at a venue; results in the order of the plans.
 
-    Each run's folder below `out` gets plan, timeline, capture and verdict. Raises CapabilityError.
+    Each run's folder below `out` gets plan, timeline, verdict and a capture for each end. Raises CapabilityError.
     """
     started = time.monotonic()
     results: dict[str, Result] = {}
@@ -67,7 +66,7 @@ def run(plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue = host.
             results[plan.name] = result
             folder = host.folder_of(out, plan)
             if any(event.kind == "opened" for event in events):  # it relates the frames' times to the wall clock
-                pcapng.write(folder / CAPTURE_FILE, events)
+                pcapng.write(folder, events, observer=plan.scenario.expect.side)
             (folder / VERDICT_FILE).write_bytes(msgspec.json.encode(json.as_mapping(verdict)) + b"\n")
             watcher.done(result)
     return [results[plan.name] for plan in plans]

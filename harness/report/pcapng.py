@@ -1,80 +1,110 @@
-"""A run's captured frames as a pcapng file, for Wireshark, tshark or tcpdump.
+"""A run's captured frames as pcapng files, one for each end, for Wireshark, tshark or tcpdump.
 
-Each device of each host is an interface of the file, "host/device"; times are those of the wall clock,
-in nanoseconds. What else happened (faults, detections) is a comment on the first frame after it.
+Both ends see the same segments. In one file Wireshark would take every second frame for a retransmission, as it does
+not tell interfaces apart when it follows a connection. Within an end's file each device is an interface, "host/device".
+Times are those of the wall clock, in nanoseconds.
+
+What else happened (faults, healing, detection) is a comment on the frame that is nearest in time; the comment says how
+far away the frame is. Wireshark lists them under Statistics > Capture File Properties, and `frame.comment` filters.
 Format: draft-ietf-opsawg-pcapng, whose option and block numbers are used here.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.lab.topology import SIDES, Side
 from harness.timeline import Event
 
+FILES = {side: f"{side}.pcapng" for side in SIDES}
+"""The name of each end's file."""
 _SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
 _BYTE_ORDER = 0x1A2B3C4D
 _LINKTYPE_ETHERNET = 1
 _COMMENT, _APPLICATION, _NAME, _FLAGS, _RESOLUTION = 1, 4, 2, 2, 9
 _WAYS = {"in": 1, "out": 2}
 _COMMENTED = ("fault.", "subject.", "run.")
+_DONE = {"fault.injected": "injected", "fault.healed": "healed"}
 
 _Option = tuple[int, bytes]
 
 
-def write(path: Path, events: Iterable[Event]) -> int:
-    """Write the timeline's "segment" events to `path`; return how many frames that made.
+def write(folder: Path, events: Iterable[Event], *, observer: Side = "client") -> dict[Side, int]:
+    """Write each end's captured frames to its file in `folder`; return how many frames each has.
 
-    Frames are sorted by time, as a timeline lists them in the order in which they were read. Raises
-    UsageError if the timeline lacks the "opened" event, which relates its times to the wall clock.
+    Frames are sorted by time, as a timeline lists them in the order in which they were read. Times in comments count
+    from the arming of `observer`. Raises UsageError if the timeline lacks the "opened" event, which relates its times
+    to the wall clock.
     """
     ordered = sorted(events, key=lambda event: event.t_ns)
     opened = next((event for event in ordered if event.kind == "opened"), None)
     if opened is None:
-        raise UsageError(f'{path}: expected a timeline with an "opened" event, found none')
-    origin = int(opened.data["realtime_ns"])
-    frames = list(_commented(ordered))
+        raise UsageError(f'{folder}: expected a timeline with an "opened" event, found none')
+    realtime_ns = int(opened.data["realtime_ns"])
+    happened = [event for event in ordered if event.kind.startswith(_COMMENTED)]
+    armed = [e.t_ns for e in ordered if e.kind == "subject.armed" and e.data.get("side") == observer]
+    remarks = [(event.t_ns, _remark(event, armed[-1] if armed else None)) for event in happened]
+    counts = {}
+    for side, name in FILES.items():
+        frames = [event for event in ordered if event.kind == "segment" and event.data["host"] == side]
+        (folder / name).write_bytes(b"".join(_blocks(frames, remarks, realtime_ns)))
+        counts[side] = len(frames)
+    return counts
+
+
+def _blocks(frames: Sequence[Event], remarks: Sequence[tuple[int, str]], realtime_ns: int) -> list[bytes]:
+    """One end's file. Without a frame that could have them, the section has the comments."""
     if not frames:
-        remarks = [_remark(event) for event in ordered if _is_commented(event)]
-        path.write_bytes(_section(remarks))
-        return 0
-    interfaces: dict[str, int] = {}
-    for frame, _ in frames:
-        interfaces.setdefault(_interface_name(frame), len(interfaces))
-    with path.open("wb") as file:
-        file.write(_section([]))
-        file.writelines(map(_interface, interfaces))
-        for frame, remarks in frames:
-            number = interfaces[_interface_name(frame)]
-            file.write(_packet(frame, number, origin + frame.t_ns, remarks))
-    return len(frames)
+        return [_section([remark for _, remark in remarks])]
+    comments = _commented([frame.t_ns for frame in frames], remarks)
+    numbers: dict[str, int] = {}
+    for frame in frames:
+        numbers.setdefault(_interface_name(frame), len(numbers))
+    packets = [
+        _packet(frame, numbers[_interface_name(frame)], realtime_ns + frame.t_ns, some)
+        for frame, some in zip(frames, comments, strict=True)
+    ]
+    return [_section([]), *map(_interface, numbers), *packets]
 
 
-def _commented(ordered: list[Event]) -> Iterator[tuple[Event, list[str]]]:
-    """Each frame with the remarks on it; what happened after the last frame is remarked there."""
-    last = max((at for at, event in enumerate(ordered) if event.kind == "segment"), default=-1)
-    remarks: list[str] = []
-    for event in ordered[:last]:
-        if event.kind == "segment":
-            yield event, remarks
-            remarks = []
-        elif _is_commented(event):
-            remarks.append(_remark(event))
-    if last >= 0:
-        remarks.extend(_remark(event) for event in ordered[last:] if _is_commented(event))
-        yield ordered[last], remarks
+def _commented(times_ns: Sequence[int], remarks: Sequence[tuple[int, str]]) -> list[list[str]]:
+    """The comments of each frame: what happened nearer to it than to any other."""
+    comments: list[list[str]] = [[] for _ in times_ns]
+    for t_ns, remark in remarks:
+        after = bisect_left(times_ns, t_ns)
+        around = range(max(after - 1, 0), min(after + 1, len(times_ns)))
+        nearest = min(around, key=lambda at: abs(times_ns[at] - t_ns))
+        apart_ns = t_ns - times_ns[nearest]
+        place = f"{abs(apart_ns) / 1e9:.6f} s {'before' if apart_ns < 0 else 'after'} this frame"
+        comments[nearest].append(f"{remark} ({place if apart_ns else 'with this frame'})")
+    return comments
 
 
-def _is_commented(event: Event) -> bool:
-    return event.kind.startswith(_COMMENTED)
+def _remark(event: Event, armed_ns: int | None) -> str:
+    """An event as text, with its time in seconds: after arming, or where nothing was armed since the run began."""
+    since_ns, origin = (event.t_ns, "the run began") if armed_ns is None else (event.t_ns - armed_ns, "arming")
+    when = f"{abs(since_ns) / 1e9:.6f} s {'before' if since_ns < 0 else 'after'} {origin}"
+    return f"{_words(event)}, {when}"
 
 
-def _remark(event: Event) -> str:
-    """An event as text; its time is in seconds since the timeline was opened."""
-    details = "".join(f" {key}={value}" for key, value in event.data.items())
-    return f"{event.t_ns / 1e9:.6f} s: {event.kind} {event.source}{details}"
+def _words(event: Event) -> str:
+    data = dict(event.data)
+    if event.kind in _DONE:
+        return f"fault {data.get('index')} ({data.get('fault')}) {_DONE[event.kind]}"
+    if event.kind == "fault.evidence":
+        return f"fault {data.get('index')} ({data.get('fault')}) evidence: {data.get('level')}, {data.get('found')}"
+    if event.kind == "subject.detected":
+        return f"{event.source} noticed: {data.get('errno')}"
+    if event.kind == "subject.eof":
+        return f"{event.source} noticed: end of file"
+    if event.kind == "subject.noticed":
+        return f"{event.source} noticed: {data.get('how')}, {data.get('found')}"
+    details = "".join(f" {key}={value}" for key, value in data.items())
+    return f"{event.kind} {event.source}{details}"
 
 
 def _interface_name(frame: Event) -> str:

@@ -23,7 +23,7 @@ OUTCOMES = sorted(scenario.name for scenario in loader.find(["outcomes"]))
 UNASKED = {"outcomes/peer-closes", "outcomes/rst-injected-ipv4", "outcomes/rst-injected-ipv6"}
 """What is noticed without a probe."""
 CATALOGUE = CHECKOUT / "scenarios"
-RUN_FILES = {"plan.json", "timeline.jsonl", "capture.pcapng", "verdict.json"}
+RUN_FILES = {"plan.json", "timeline.jsonl", "client.pcapng", "server.pcapng", "verdict.json"}
 PEER_UNREACHABLE = (CATALOGUE / "outcomes" / "peer-unreachable.scenario.toml").read_text()
 BEYOND_S = 6.0
 """What a command may take beyond its longest scenario: start, building, healing, reports, on a busy machine."""
@@ -334,7 +334,7 @@ def test_junit_has_a_case_for_each(runs: Runs) -> None:
 
 
 def test_run_directories_are_complete(runs: Runs) -> None:
-    """Each run leaves its plan, its timeline, its capture and its verdict, readable without the harness."""
+    """Each run leaves its plan, its timeline, both ends' captures and its verdict, readable without the harness."""
     results = _results(runs.outcomes.wait())
     for name in OUTCOMES:
         folder = runs.outcomes.out / name
@@ -343,7 +343,8 @@ def test_run_directories_are_complete(runs: Runs) -> None:
         kinds = [json.loads(line)["kind"] for line in (folder / "timeline.jsonl").read_text().splitlines()]
         assert kinds[0] == "opened"
         assert {"lab.ready", "subject.armed", "run.ended"} < set(kinds)
-        assert (folder / "capture.pcapng").read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"  # a section header block
+        for end in ("client.pcapng", "server.pcapng"):
+            assert (folder / end).read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"  # a section header block
         assert json.loads((folder / "verdict.json").read_text()) == results[name]
 
 
