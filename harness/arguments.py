@@ -3,26 +3,55 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from harness import __version__
+from harness import __version__, durations
 from harness.venue import WALL_LIMIT_S, wall_limit
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that suggests the choice that a misspelled word is nearest to."""
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            expected = f"expected one of: {', '.join(known)}{_did_you_mean(value, known)}, found {value}"
+            raise argparse.ArgumentError(action, expected)
+
+
+def _did_you_mean(word: object, known: Sequence[str]) -> str:
+    from harness.complaints import did_you_mean  # on an error only: `harness --help` does without
+
+    return did_you_mean(word, known)
+
+
+def parse(
+    arguments: Sequence[str] | None, carry_out: Mapping[str, Callable[[argparse.Namespace], int]]
+) -> argparse.Namespace:
+    """The options of a command line; ends the program with the subcommand's usage where they are wrong."""
+    options, unknown = parser(carry_out).parse_known_args(arguments)
+    if unknown:
+        command: argparse.ArgumentParser = options.parser
+        known = [option for action in command._actions for option in action.option_strings]  # noqa: SLF001 - no other way
+        hint = _did_you_mean(unknown[0].partition("=")[0], known)
+        command.error(f"expected arguments that `{command.prog} --help` lists, found {' '.join(unknown)}{hint}")
+    return options
 
 
 def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argparse.ArgumentParser:
     """The whole command line; `carry_out` has the function of each command by its name, which goes to `command`."""
-    whole = argparse.ArgumentParser(
+    whole = _Parser(
         prog="harness",
         description="Prove when, and with which error, a TCP peer's death is noticed.",
-        epilog="example: harness run outcomes",
+        epilog="example: harness run outcomes. Options that take seconds (S) also take durations: 90s, 1m30s, 2h.",
     )
     whole.add_argument("--version", action="version", version=f"keepalive-harness {__version__}")
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
 
     def add(name: str, text: str, example: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=f"{text}.", epilog=f"example: {example}")
-        sub.set_defaults(command=carry_out[name])
+        sub.set_defaults(command=carry_out[name], parser=sub)
         return sub
 
     words = {"nargs": "*", "metavar": "NAME|PATH", "help": "scenario, folder of the catalogue, or file (default: all)"}
@@ -88,9 +117,11 @@ def _add_virtual(add: Callable[..., argparse.ArgumentParser]) -> None:
     build.add_argument(
         "--if-missing", action="store_true", help="only where none with this HZ has been built this way, of any release"
     )
-    verbs.add_parser("list", help="those that are built, newest first", epilog="example: harness kernel list")
+    listing = verbs.add_parser("list", help="those that are built, newest first", epilog="example: harness kernel list")
     path = verbs.add_parser("path", help="where the executable is", epilog="example: harness kernel path")
     path.add_argument("name", nargs="?", metavar="NAME", help="which one (default: the newest)")
+    for verb in (build, listing, path):
+        verb.set_defaults(parser=verb)
     vtime = add("vtime", "Run any command in virtual time", "harness vtime -- sh -c 'date; sleep 7200; date'")
     vtime.add_argument("--kernel", metavar="NAME", help="the guest's kernel, see `harness kernel list`")
     vtime.add_argument(
@@ -144,14 +175,14 @@ def _add_predict(add: Callable[..., argparse.ArgumentParser]) -> None:
     predict.add_argument(
         "--idle",
         metavar="S",
-        type=float,
+        type=_duration,
         help="TCP_KEEPIDLE in whole seconds, 1 to 32767, default 7200; with --system in multiples of its unit "
         "(example: --idle 60)",
     )
     predict.add_argument(
         "--interval",
         metavar="S",
-        type=float,
+        type=_duration,
         help="TCP_KEEPINTVL, as --idle, default 75; AIX counts in 0.5 s, Windows in 0.001 s (example: --interval 10)",
     )
     predict.add_argument("--count", metavar="N", type=int, help="TCP_KEEPCNT, 1 to 127, default 9 (example: --count 3)")
@@ -164,14 +195,14 @@ def _add_predict(add: Callable[..., argparse.ArgumentParser]) -> None:
     predict.add_argument(
         "--user-timeout",
         metavar="S",
-        type=float,
+        type=_duration,
         default=0.0,
         help="TCP_USER_TIMEOUT in seconds (example: --user-timeout 2.5)",
     )
     predict.add_argument(
         "--rtt",
         metavar="MS",
-        type=float,
+        type=_milliseconds,
         default=0.0,
         help="the longest round trip, in ms, while data or a FIN waits (example: --rtt 30)",
     )
@@ -251,14 +282,29 @@ def _add_matrix(add: Callable[..., argparse.ArgumentParser]) -> None:
     _add_clock(matrix)
 
 
-def _seconds(text: str) -> float:
+def _duration(text: str) -> float:
+    """Seconds, with or without a unit."""
     try:
-        seconds = float(text)
+        return durations.seconds(text)
     except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
+        expected = f"expected seconds, or a duration such as {durations.EXAMPLES}, found {text}"
+        raise argparse.ArgumentTypeError(expected) from None
+
+
+def _milliseconds(text: str) -> float:
+    """Milliseconds, with or without a unit."""
+    try:
+        return durations.milliseconds(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected milliseconds, or a duration such as 30ms, found {text}") from None
+
+
+def _seconds(text: str) -> float:
+    """More than none of them."""
+    found = _duration(text)
+    if found <= 0:
         raise argparse.ArgumentTypeError(f"expected seconds, more than 0, found {text}")
-    return seconds
+    return found
 
 
 def _positive(text: str) -> int:

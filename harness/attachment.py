@@ -14,7 +14,8 @@ from typing import Self
 import msgspec
 from pyroute2.netlink.exceptions import NetlinkError
 
-from harness import faults, loader
+from harness import durations, faults, loader
+from harness.complaints import did_you_mean
 from harness.errors import FaultError, HarnessError, UsageError
 from harness.faults import AnyFault
 from harness.injection import Injection
@@ -109,7 +110,8 @@ def fault_of(kind: str, settings: Sequence[str]) -> AnyFault:
     """The fault of a kind, with settings such as "direction=to-server"; `on` is the container. Raises UsageError."""
     fitting = {str(each.__struct_config__.tag): each for each in FITTING}
     if kind not in fitting:
-        raise UsageError(f"expected a fault that works on one container ({', '.join(sorted(fitting))}), found {kind}")
+        expected = f"a fault that works on one container ({', '.join(sorted(fitting))})"
+        raise UsageError(f"expected {expected}, found {kind}{did_you_mean(kind, fitting)}")
     keys = [key for key in fitting[kind].__struct_fields__ if key not in ("at_s", "for_s", "every_s", "times", "on")]
     values: dict[str, object] = {"kind": kind}
     if any(field.name == "on" and field.required for field in msgspec.structs.fields(fitting[kind])):
@@ -117,8 +119,9 @@ def fault_of(kind: str, settings: Sequence[str]) -> AnyFault:
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or key not in keys:
-            raise UsageError(f"--set: expected KEY=VALUE with one of {', '.join(keys) or 'none'}, found {setting}")
-        values[key] = value
+            expected = f"KEY=VALUE with one of {', '.join(keys) or 'none'}"
+            raise UsageError(f"--set: expected {expected}, found {setting}{did_you_mean(key, keys)}")
+        values[key] = durations.number_in(value) if durations.is_seconds(key) else value
     try:
         made: AnyFault = msgspec.convert(values, AnyFault, strict=False)
     except msgspec.ValidationError as error:

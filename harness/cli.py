@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.arguments import parser
+from harness.arguments import parse
 from harness.errors import HarnessError, UsageError
 from harness.signals import Terminated, told_to_end
 
@@ -33,7 +33,7 @@ PATIENCE_S = 60
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status, 128 + n where signal n ended it."""
-    options = parser(COMMANDS).parse_args(arguments)
+    options = parse(arguments, COMMANDS)
     command: Command = options.command
     kept = "; what was recorded is kept" if command is _run else ""
     try:
@@ -292,7 +292,7 @@ def _whole(option: str, seconds: float | None, default: int) -> int:
     """What Linux takes. Raises UsageError."""
     if seconds is None:
         return default
-    if not seconds.is_integer():
+    if seconds % 1:
         raise UsageError(f"{option}: expected whole seconds, as Linux takes them, found {seconds:g}")
     return int(seconds)
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 import msgspec.inspect as types
 
+from harness import durations
 from harness.errors import MISSING
 
 LONGEST = 80
@@ -71,9 +72,19 @@ def _walk(value: object, kind: types.Type, key: str) -> Iterator[Complaint]:
     elif isinstance(kind, types.DictType) and isinstance(value, Mapping):
         for name, found in value.items():
             yield from _walk(found, kind.value_type, _join(key, str(name)))
-    elif not _is_sound(value, kind):
-        choices = [str(v) for v in kind.values] if isinstance(kind, types.LiteralType) else []
-        yield Complaint(key, shown(value), in_words(kind, key) + did_you_mean(value, choices))
+    elif not _is_sound(durations.number_in(value) if durations.is_seconds(key) else value, kind):
+        yield Complaint(key, shown(value), in_words(kind, key) + _hint(value, kind, key))
+
+
+def _hint(value: object, kind: types.Type, key: str) -> str:
+    """What may have been meant."""
+    if isinstance(kind, types.LiteralType):
+        return did_you_mean(value, [str(choice) for choice in kind.values])
+    if isinstance(kind, types.IntType | types.FloatType) and durations.is_seconds(key):
+        if isinstance(value, str) and durations.number_in(value) == value:
+            return f", or a duration such as {durations.EXAMPLES}"
+        return durations.meant_milliseconds(value, kind.le)
+    return ""
 
 
 _CONTAINERS = types.StructType | types.TupleType | types.VarTupleType | types.DictType
@@ -117,7 +128,8 @@ def _alternatives(value: object, kind: types.UnionType, key: str) -> Iterator[Co
         if table or array:
             yield from _walk(value, each, key)
             return
-    yield Complaint(key, shown(value), in_words(kind, key))
+    hints = (_hint(value, each, key) for each in kind.types)
+    yield Complaint(key, shown(value), in_words(kind, key) + next(filter(None, hints), ""))
 
 
 def _tagged(value: Mapping[object, object], tables: Sequence[types.StructType], key: str) -> Iterator[Complaint]:
@@ -226,4 +238,4 @@ def _spell(number: float) -> str:
 
 
 def _unit(key: str) -> str:
-    return " (seconds)" if key.rpartition(".")[2].partition("[")[0].endswith("_s") else ""
+    return " (seconds)" if durations.is_seconds(key) else ""

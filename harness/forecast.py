@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from harness import capabilities
+from harness import capabilities, durations
+from harness.complaints import did_you_mean
 from harness.errors import UsageError
 from harness.lab.topology import Side
 from harness.oracle import closing, established, handshake, heartbeat, zerowindow
@@ -44,7 +45,9 @@ def of_options(idle_s: int, interval_s: int, count: int, user_timeout_s: float, 
     """Predict for plain numbers. Raises UsageError for what the kernel would refuse."""
     for name, value, most in (("--idle", idle_s, 32767), ("--interval", interval_s, 32767), ("--count", count, 127)):
         if not 1 <= value <= most:
-            raise UsageError(f"{name}: expected a whole number from 1 to {most} (the kernel's limits), found {value}")
+            hint = "" if name == "--count" else durations.meant_milliseconds(value, most)
+            limits = f"a whole number from 1 to {most} (the kernel's limits)"
+            raise UsageError(f"{name}: expected {limits}, found {value}{hint}")
     check_user_timeout(user_timeout_s)
     check_hz(hz)
     machine = capabilities.machine()
@@ -65,7 +68,8 @@ def of_options(idle_s: int, interval_s: int, count: int, user_timeout_s: float, 
 def check_user_timeout(seconds: float) -> None:
     """Raises UsageError."""
     if not 0 <= seconds <= 2_147_483:
-        raise UsageError(f"--user-timeout: expected 0 to 2147483 seconds, found {seconds:g}")
+        hint = durations.meant_milliseconds(seconds, 2_147_483)
+        raise UsageError(f"--user-timeout: expected 0 to 2147483 seconds, found {seconds:g}{hint}")
     if round(seconds * 1000, 6) % 1:
         raise UsageError(f"--user-timeout: expected seconds in whole milliseconds, found {seconds}")
 
@@ -276,14 +280,16 @@ def of_heartbeat(design: str, side: Side, settings: Sequence[str]) -> Beating:
     if design not in PARTNERS:
         expected = f"a client's design ({', '.join(PARTNERS)})"
         hint = ", whose servers are reapers: --side server" if design in PARTNERS.values() else ""
-        raise UsageError(f"--heartbeat: expected {expected}{hint}, found {design}")
+        meant = did_you_mean(design, PARTNERS)
+        raise UsageError(f"--heartbeat: expected {expected}{hint}, found {design}{meant}")
     defaults = [_heartbeat(design, {}), _heartbeat(PARTNERS[design], {})]
     chosen: dict[str, object] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         known = dict.fromkeys(key for each in defaults for key in each.__struct_fields__ if key != "servers")
         if not equals or key not in known:
-            raise UsageError(f"--set: expected KEY=VALUE with one of {', '.join(known)}, found {setting}")
+            hint = did_you_mean(key, known)
+            raise UsageError(f"--set: expected KEY=VALUE with one of {', '.join(known)}, found {setting}{hint}")
         chosen[key] = _number(setting, value)
     client, server = (
         _heartbeat(each.design, {key: value for key, value in chosen.items() if key in each.__struct_fields__})
@@ -300,10 +306,11 @@ def _heartbeat(design: str, values: dict[str, object]) -> AnyHeartbeat:
     return made
 
 
-def _number(setting: str, value: str) -> float | int | bool:
+def _number(setting: str, value: str) -> float | bool:
     if value in ("true", "false"):
         return value == "true"
     try:
-        return int(value) if value.isdecimal() else float(value)
+        return durations.seconds(value)
     except ValueError:
-        raise UsageError(f"--set: expected a number, found {setting}") from None
+        expected = f"a number, or a duration such as {durations.EXAMPLES}"
+        raise UsageError(f"--set: expected {expected}, found {setting}") from None

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from harness import durations
 from harness.errors import MISSING, ScenarioError, UsageError
 from harness.lab.topology import SIDES
 from harness.scenario import Expect, Scenario, check
@@ -97,7 +98,7 @@ def from_mapping(raw: Mapping[str, object], source: str = "<python>") -> Scenari
     A fault that comes again and again becomes as many faults.
     """
     try:
-        scenario = msgspec.convert(raw, Scenario)
+        scenario = msgspec.convert(durations.in_seconds(raw), Scenario)
     except msgspec.ValidationError as error:
         raise explanation(raw, Scenario, source, str(error)) from error
     if scenario.name:

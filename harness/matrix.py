@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from harness import suite
+from harness.complaints import did_you_mean
 from harness.errors import CapabilityError, UsageError
 from harness.judge import Verdict
 from harness.loader import SUITES
@@ -42,8 +43,10 @@ def find(words: Sequence[str]) -> Found:
     """What words name. Raises ScenarioError, UsageError (nothing there), CapabilityError (a library is missing)."""
     for word in words:
         if not suite.scenarios([word]):
-            known = ", ".join(found.name for found in suite.find([SUITES]))
-            raise UsageError(f"expected libraries, or one of {known}, found {word}")
+            known = [found.name for found in suite.find([SUITES])]
+            raise UsageError(
+                f"expected {SUITES}, or one of {', '.join(known)}, found {word}{did_you_mean(word, known)}"
+            )
     wanted = suite.scenarios(words)
     names = {scenario.name for scenario in wanted}
     suites = suite.find(words)

@@ -386,7 +386,10 @@ def _late_problems(scenario: Scenario) -> Iterator[Misplaced]:
 def _expectation_problems(expect: Expect, *, has_fault: bool) -> Iterator[Misplaced]:
     if expect.errno is not None:
         if expect.errno not in errno_numbers.errorcode.values():
-            yield Misplaced("expect.errno", expect.errno, "an errno's name, such as ETIMEDOUT or ECONNRESET")
+            from harness.complaints import did_you_mean  # on an error only
+
+            hint = did_you_mean(expect.errno, errno_numbers.errorcode.values())
+            yield Misplaced("expect.errno", expect.errno, f"an errno's name, such as ETIMEDOUT or ECONNRESET{hint}")
         if expect.outcome not in ("detected", "as-predicted"):
             yield Misplaced("expect.errno", expect.errno, f"no errno with outcome {expect.outcome!r}")
     yield from _program_expectation_problems(expect)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from harness import durations
 from harness.errors import CapabilityError, ScenarioError
 from harness.faults.base import Duration, Seconds
 from harness.loader import SUITES, catalogue, explanation, from_mapping, placed, read_tables, shown
@@ -81,7 +82,7 @@ def load(path: Path) -> Suite:
     source = shown(path)
     raw = read_tables(path, source)
     try:
-        suite = msgspec.convert(raw, Suite)
+        suite = msgspec.convert(durations.in_seconds(raw), Suite)
     except msgspec.ValidationError as error:
         raise explanation(raw, Suite, source, str(error)) from error
     for key in suite.scenario.keys() - SHARED:

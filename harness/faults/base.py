@@ -146,7 +146,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def unknown_host(key: str, name: str, layout: Layout) -> Misplaced:
     """The complaint about a host that the topology does not have."""
-    return Misplaced(key, name, f"a host of this topology ({', '.join(layout.host_names)})")
+    from harness.complaints import did_you_mean  # on an error only
+
+    hosts = f"a host of this topology ({', '.join(layout.host_names)})"
+    return Misplaced(key, name, hosts + did_you_mean(name, layout.host_names))
 
 
 def unproxied(on: str, layout: Layout) -> Iterator[Misplaced]:

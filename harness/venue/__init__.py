@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 
 WALL_LIMIT_S = 600.0
 """After so many seconds here a command in a guest is given up, unless told otherwise."""
@@ -11,10 +10,13 @@ WALL_LIMIT_S = 600.0
 
 def wall_limit(text: str) -> float:
     """A limit in seconds of wall time from the command line, 0 for none. Raises ArgumentTypeError."""
+    from harness import durations  # every pytest session loads this package
+
     try:
-        limit_s = float(text)
+        limit_s = durations.seconds(text)
     except ValueError:
-        limit_s = math.nan
-    if not (math.isfinite(limit_s) and limit_s >= 0):
-        raise argparse.ArgumentTypeError(f"expected seconds from 0 on (0: no limit), found {text}")
+        limit_s = -1.0
+    if limit_s < 0:
+        expected = f"seconds from 0 on (0: no limit), or a duration such as {durations.EXAMPLES}"
+        raise argparse.ArgumentTypeError(f"expected {expected}, found {text}")
     return limit_s

@@ -167,8 +167,11 @@ def find(name: str | None) -> Kernel:
     for kernel in known:
         if name in (kernel.name, kernel.path.parent.name):
             return kernel
-    names = ", ".join(kernel.name for kernel in known)
-    raise UsageError(f"--kernel: expected {names}, or the path of a kernel, found {name!r}")
+    from harness.complaints import did_you_mean
+
+    names = [kernel.name for kernel in known]
+    expected = f"{', '.join(names)}, or the path of a kernel"
+    raise UsageError(f"--kernel: expected {expected}, found {name!r}{did_you_mean(name, names)}")
 
 
 def current(hz: int) -> Kernel | None:

@@ -56,19 +56,38 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "words"),
     [
         ([], "required: COMMAND"),
-        (["dance"], "invalid choice: 'dance'"),
+        (["dance"], "expected one of: run, list, "),
+        (["paln"], "(did you mean plan?), found paln"),
+        (["kernel", "biuld"], "expected one of: build, list, path (did you mean build?), found biuld"),
+        (["run", "--clock", "virtul"], "--clock: expected one of: real, virtual (did you mean virtual?), found virtul"),
         (["run", "--jobs", "0"], "--jobs: expected a whole number from 1 on, found 0"),
         (["run", "--jobs", "many"], "--jobs: expected a whole number from 1 on, found many"),
-        (["run", "--frobnicate"], "--frobnicate"),
+        (["run", "--frobnicate"], "expected arguments that `harness run --help` lists, found --frobnicate"),
+        (["run", "--jnuit=x.xml"], "found --jnuit=x.xml (did you mean --junit?)"),
+        (
+            ["kernel", "list", "--hz", "100"],
+            "expected arguments that `harness kernel list --help` lists, found --hz 100",
+        ),
         (["plan"], "required: NAME"),
         (["predict", "--idle", "0.5"], "--idle: expected whole seconds, as Linux takes them, found 0.5"),
         (["predict", "--rtt", "5"], "--rtt: expected none with --state idle"),
-        (["predict", "--idle", "x", "--interval", "1", "--count", "1"], "--idle: invalid float value: 'x'"),
+        (
+            ["predict", "--idle", "x", "--interval", "1", "--count", "1"],
+            "--idle: expected seconds, or a duration such as 90s",
+        ),
         (["predict", "--idle", "0", "--interval", "1", "--count", "1"], "--idle: expected a whole number from 1"),
         (["list", "outcomes/peer-dwon"], "did you mean outcomes/peer-down"),
         (["run", "no-such-thing"], "expected a scenario's name, folder or file"),
         (["judge", "/nonexistent"], "expected run directories"),
         (["judge"], "required: DIR"),
+        (["predict", "--idle", "60000"], "found 60000 (did you mean 60 s, which are 60000 ms?)"),
+        (["predict", "--idle", "500ms"], "--idle: expected whole seconds, as Linux takes them, found 0.5"),
+        (["predict", "--rtt", "fast"], "--rtt: expected milliseconds, or a duration such as 30ms, found fast"),
+        (["predict", "--heartbeat", "simpel"], "found simpel (did you mean simple?)"),
+        (["inject", "balckhole", "--container", "x"], "found balckhole (did you mean blackhole?)"),
+        (["matrix", "libraries/redis-pi"], "found libraries/redis-pi (did you mean libraries/redis-py?)"),
+        (["vtime", "--wall-limit", "soon"], "or a duration such as 90s, 1m30s or 500ms, found soon"),
+        (["inject", "blackhole", "--container", "x", "--for", "0s"], "--for: expected seconds, more than 0, found 0s"),
     ],
 )
 def test_bad_usage_ends_with_2(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,6 +96,40 @@ def test_bad_usage_ends_with_2(arguments: list[str], words: str, capsys: pytest.
     out, err = capsys.readouterr()
     assert words in err
     assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage"),
+    [
+        (["run", "--frobnicate"], "usage: harness run "),
+        (["predict", "--frobnicate"], "usage: harness predict "),
+        (["kernel", "build", "--frobnicate"], "usage: harness kernel build "),
+    ],
+)
+def test_an_unknown_option_shows_the_commands_own_usage(
+    arguments: list[str], usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And not that of the whole program, which has none of the command's options."""
+    assert ended(*arguments) == 2
+    assert capsys.readouterr().err.startswith(usage)
+
+
+def test_durations_are_taken_wherever_seconds_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same prediction in either spelling, and milliseconds for a round trip."""
+    said = []
+    for options in (
+        ("--idle", "7200", "--interval", "75", "--user-timeout", "0.5"),
+        ("--idle", "2h", "--interval", "1m15s", "--user-timeout", "500ms"),
+    ):
+        assert ended("predict", *options, "--hz", "250") == 0
+        said.append(capsys.readouterr().out)
+    for rtt in ("30", "30ms", "0.03s"):
+        assert ended("predict", "--state", "in-flight", "--hz", "250", "--rtt", rtt) == 0
+        said.append(capsys.readouterr().out)
+    for idle_s in ("idle_s=90", "idle_s=1m30s"):
+        assert ended("predict", "--heartbeat", "simple", "--set", idle_s) == 0
+        said.append(capsys.readouterr().out)
+    assert [said[1], said[3], said[4], said[6]] == [said[0], said[2], said[2], said[5]]
 
 
 def test_a_report_into_no_folder_is_refused_before_anything_runs(

@@ -126,7 +126,7 @@ def test_predict_warns_of_false_alarms(capsys: pytest.CaptureFixture[str]) -> No
     [
         (["--heartbeat", "reaper"], "whose servers are reapers: --side server, found reaper"),
         (["--heartbeat", "simple", "--set", "tries=3"], "--set: expected KEY=VALUE with one of idle_s, wait_s"),
-        (["--heartbeat", "simple", "--set", "idle_s=x"], "--set: expected a number, found idle_s=x"),
+        (["--heartbeat", "simple", "--set", "idle_s=x"], "--set: expected a number, or a duration such as 90s"),
         (["--heartbeat", "simple", "--set", "idle_s=-1"], "--set: Expected `float` > 0.0: idle_s"),
         (["--heartbeat", "simple", "--idle", "5"], "--idle: expected none with --heartbeat"),
         (["--side", "server"], "--side: expected --heartbeat with it"),

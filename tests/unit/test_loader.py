@@ -19,6 +19,7 @@ from harness import loader
 from harness.complaints import complaints
 from harness.errors import ScenarioError
 from harness.faults import AnyFault, Blackhole, FirewallIdle, LinkDown
+from harness.faults.presets import PRESETS
 from harness.lab.topology import Topology
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from tests.unit import strategies
@@ -88,8 +89,11 @@ REFUSED = {
         "faults[0].at_s: expected a number from 0 to 10000000 (seconds), found -1",
     ),
     "time-as-text": (
-        '[[faults]]\nkind = "blackhole"\nat_s = "2s"',
-        "faults[0].at_s: expected a number from 0 to 10000000 (seconds), found '2s'",
+        '[[faults]]\nkind = "blackhole"\nat_s = "2"',
+        (
+            "faults[0].at_s: expected a number from 0 to 10000000 (seconds), or a duration such as "
+            "90s, 1m30s or 500ms, found '2'"
+        ),
     ),
     "time-as-boolean": (
         '[[faults]]\nkind = "blackhole"\nat_s = true',
@@ -220,7 +224,19 @@ REFUSED = {
         '[[faults]]\nkind = "process-kill"\non = "client"',
         "faults[0].on: expected the other side: a stopped program cannot notice anything, found 'client'",
     ),
-    "errno-unknown": ('expect.errno = "ETIMEOUT"', "expect.errno: expected an errno's name"),
+    "errno-unknown": ('expect.errno = "ENONSENSE"', "expect.errno: expected an errno's name"),
+    "misspelled-errno": (
+        'expect.errno = "ETIMEOUT"',
+        "expect.errno: expected an errno's name, such as ETIMEDOUT or ECONNRESET (did you mean ETIMEDOUT?), found",
+    ),
+    "misspelled-preset": (
+        '[[faults]]\nkind = "firewall-idle"\npreset = "aws-nbl"',
+        f"faults[0].preset: expected one of: {', '.join(sorted(PRESETS))} (did you mean aws-nlb?), found 'aws-nbl'",
+    ),
+    "misspelled-host": (
+        '[[faults]]\nkind = "link-down"\non = "sever"',
+        "faults[0].on: expected a host of this topology (client, router, server) (did you mean server?), found 'sever'",
+    ),
     "errno-not-a-name": ("expect.errno = 110", "expect.errno: expected a string, found 110"),
     "errno-where-nothing-fails": (
         'expect = { outcome = "survives", errno = "ETIMEDOUT" }',
