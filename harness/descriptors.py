@@ -44,8 +44,14 @@ def raised_pipe(end: IO[bytes]) -> IO[bytes]:
 def raise_limit(wanted: int) -> int:
     """Raise the soft limit of open files to `wanted` where the hard one allows; returns what it is then."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = reachable_limit(wanted)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit
+
+
+def reachable_limit(wanted: int) -> int:
+    """What the limit of open files is once it has been raised to `wanted`; nothing is changed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     reachable = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < reachable:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
-        return reachable
-    return max(soft, wanted) if soft == resource.RLIM_INFINITY else soft
+    return reachable if soft == resource.RLIM_INFINITY else max(soft, reachable)

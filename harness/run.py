@@ -34,6 +34,7 @@ from harness.lab.realise import realised
 from harness.lab.topology import SIDES
 from harness.loop import Loop
 from harness.plan import Plan, must_echo
+from harness.subjects import tcp
 from harness.subjects.ends import ENDS, Connection
 from harness.subjects.pair import connected
 from harness.timeline import Event, Timeline
@@ -44,8 +45,31 @@ ECHO_TIMEOUT_S = 2.0
 SETTLE_NS = 20_000_000
 """How long to go on after the end, so that what the end set off (an RST, the other side's error) is seen too."""
 
+STARTING_STEPS = 2
+"""How often an end is awaited before it is armed: until it listens or connects, and until the connection stands."""
+
 Status = Callable[[str, str, int | None], None]
 """Told (scenario, what is awaited, until when in CLOCK_MONOTONIC ns) whenever that changes."""
+
+
+def longest_ns(plan: Plan) -> int:
+    """How long `execute` may wait, in nanoseconds of the clock that the plan runs in, before it ends by itself.
+
+    It counts what the plan's watch does not: the wait for the phase of the timer wheel, which virtual time alone has;
+    the start of both ends and of a proxy; the connection that takes the place of the lost one, or the last data.
+    """
+    phase_ns = plan.period_ns if plan.machine.clock == "virtual" else 0
+    afterwards_ns = max(plan.reconnects_within_ns + SETTLE_NS, round(ECHO_TIMEOUT_S * 1e9))
+    return phase_ns + _starting_ns(plan) + plan.watch_ns + afterwards_ns
+
+
+def _starting_ns(plan: Plan) -> int:
+    """How long a lab's proxy and both ends may take to get ready, before they are given up."""
+    seconds = tcp.READY_TIMEOUT_S if plan.scenario.topology.kind == "proxied" else 0.0
+    for side in SIDES:
+        command = plan.scenario.endpoint(side).command
+        seconds += STARTING_STEPS * (tcp.READY_TIMEOUT_S if command is None else command.ready.within_s)
+    return round(seconds * 1e9)
 
 
 def execute(plan: Plan, folder: Path | None, status: Status) -> tuple[Event, ...]:

@@ -14,13 +14,26 @@ from harness.venue.kernel import Kernel, find
 
 pytest.register_assert_rewrite("tests.conformance.traces")
 
+LIMIT_S = 60.0
+"""Of each test in real time. A test that must wait longer says so with a timeout mark of its own.
 
+It is no ini option, as that would also limit the scenarios that are run from this checkout by `pytest --clock=virtual`.
+"""
 ASKED_FOR = frozenset([*os.environ.get("REQUIRE", "").split(), *(["toxiproxy-server"] if os.environ.get("CI") else [])])
 """What must be there: "docker", "toxiproxy-server", a program; toxiproxy-server always on a CI machine. Tests that need
 what is missing fail then, or else say so."""
 
 collect_ignore = ["cases"]
 """Its scenario files are no tests of their own: tests/live/test_cases.py runs them."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Limit the time of each test, as the ini option `timeout` would: what else sets a limit goes before it."""
+    if config.getoption("timeout", None) is not None or "PYTEST_TIMEOUT" in os.environ:
+        return
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LIMIT_S))
 
 
 @pytest.fixture(autouse=True)

@@ -12,18 +12,18 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from harness import timeline
-from harness.descriptors import raise_limit
+from harness.descriptors import raise_limit, reachable_limit
 from harness.errors import UsageError
 from harness.lab.namespace import ensure_privileges
 from harness.plan import Plan
 from harness.plan import save as save_plan
-from harness.run import Status, execute
+from harness.run import Status, execute, longest_ns
 from harness.timeline import Event
 
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread may keep the interpreter while another one has been woken (Python's default is 5 ms)."""
 OVERTIME_NS = 60_000_000_000
-"""How long after its last moment a run may take to build, heal and end before it is given up."""
+"""How much longer than `harness.run.longest_ns` runs may take to build, heal and end before they are given up."""
 DEFAULT_JOBS = 1000
 CONTAINER_JOBS = 20
 """How many labs of containers there are at a time, where nobody says: a daemon starts one container after the other."""
@@ -31,6 +31,7 @@ CONTAINERS_NS = 5_000_000_000
 """How much longer each lab of containers may take to build and to take down."""
 DESCRIPTORS_PER_RUN = 24
 """Namespaces, sockets, captures, pipes and files that one run may hold open, with room to spare."""
+_DESCRIPTORS = DEFAULT_JOBS * DESCRIPTORS_PER_RUN
 
 
 def folder_of(out: Path, plan: Plan) -> Path:
@@ -45,8 +46,7 @@ def run_all(
 
     Plan and timeline of each are kept below `out`. Raises CapabilityError where no lab can be built.
     """
-    in_containers = any(plan.machine.lab == "docker" for plan in plans)
-    _prepare(in_containers=in_containers)
+    _prepare(in_containers=_in_containers(plans))
 
     waiting: queue.SimpleQueue[Plan] = queue.SimpleQueue()
     ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]]] = queue.SimpleQueue()
@@ -63,13 +63,31 @@ def run_all(
                 return
             ended.put((plan, execute(plan, folder_of(out, plan), status)))
 
-    descriptors = raise_limit(DEFAULT_JOBS * DESCRIPTORS_PER_RUN)
-    most = jobs or (CONTAINER_JOBS if in_containers else DEFAULT_JOBS)
-    workers = min(len(plans), most, descriptors // DESCRIPTORS_PER_RUN)
+    limit_ns = gives_up_after_ns(plans, jobs)
+    raise_limit(_DESCRIPTORS)
     with _responsive():
-        for number in range(workers):
+        for number in range(_workers(plans, jobs)):
             threading.Thread(target=work, name=f"run-{number}", daemon=True).start()
-        yield from _collect(plans, out, ended, workers)
+        yield from _collect(plans, out, ended, limit_ns)
+
+
+def gives_up_after_ns(plans: Sequence[Plan], jobs: int | None = None) -> int:
+    """How long `run_all` takes with these plans at most, in nanoseconds of their clock; then it gives up the rest."""
+    if not plans:
+        return OVERTIME_NS
+    rounds = -(-len(plans) // _workers(plans, jobs))
+    containers = sum(plan.machine.lab == "docker" for plan in plans)
+    return rounds * max(map(longest_ns, plans)) + OVERTIME_NS + containers * CONTAINERS_NS
+
+
+def _workers(plans: Sequence[Plan], jobs: int | None) -> int:
+    """How many plans are carried out at the same time."""
+    most = jobs or (CONTAINER_JOBS if _in_containers(plans) else DEFAULT_JOBS)
+    return min(len(plans), most, max(1, reachable_limit(_DESCRIPTORS) // DESCRIPTORS_PER_RUN))
+
+
+def _in_containers(plans: Sequence[Plan]) -> bool:
+    return any(plan.machine.lab == "docker" for plan in plans)
 
 
 def _prepare(*, in_containers: bool) -> None:
@@ -103,13 +121,10 @@ def _responsive() -> Iterator[None]:
 
 
 def _collect(
-    plans: Sequence[Plan], out: Path, ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]]], workers: int
+    plans: Sequence[Plan], out: Path, ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]]], limit_ns: int
 ) -> Generator[tuple[Plan, tuple[Event, ...]]]:
     """Each plan as it ends; what has not ended when it must have is given up, with what it recorded."""
-    longest_ns = max((plan.watch_ns for plan in plans), default=0)
-    rounds = -(-len(plans) // workers) if workers else 0
-    containers = sum(plan.machine.lab == "docker" for plan in plans)
-    deadline = time.monotonic_ns() + rounds * longest_ns + OVERTIME_NS + containers * CONTAINERS_NS
+    deadline = time.monotonic_ns() + limit_ns
     missing = {plan.name: plan for plan in plans}
     while missing:
         try:

@@ -1,41 +1,29 @@
-"""The pytest plugin: scenario files as test items, run all at once, and the `lab` fixture for hand-written tests.
+"""Scenario files as test items: run at the same time, in a process of their own, and awaited one by one.
 
-Every file named `*.scenario.toml` below the collected paths is one test item. The session's scenarios stand together,
-where the first of them was collected, and start together when it is due; each item then waits for its own verdict, and
-fails when that is fail or inconclusive. Its time limit comes from its plan, unless it has a timeout mark already.
-
-They run in a process of their own (`harness.apart`): the tests keep their network and their interpreter. Labs live in
-pytest's process, so where that is not root's it is moved into namespaces of its own before the first test, when a test
-uses `lab` and never otherwise; it has no network but its own loopback then.
-
-The module is loaded by every pytest run in an environment that has the package, so it imports nothing at the top.
+Every file named `*.scenario.toml` below the collected paths is one item. The session's scenarios stand together, where
+the first of them was collected, and start together when it is due. Each item then waits for its own verdict, and fails
+when that is fail or inconclusive. They run in another process (`harness.apart`), so that the tests keep their network
+and their interpreter.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.venue import WALL_LIMIT_S, wall_limit
+from harness.pytest_plugin import limits
+from harness.pytest_plugin.history import last_events
 
 if TYPE_CHECKING:
     from harness.apart import Batch
     from harness.batch import Result
-    from harness.lab.topology import Family, Kind
     from harness.plan import Plan
-    from harness.workbench import Workbench
 
-pytest_plugins = ("harness.pytest_services",)
 SUFFIX = ".scenario.toml"
-OVERTIME_S = 30.0
-"""Added to a plan's own length for building, healing and the other scenarios of the session."""
-EVENTS_SHOWN = 60
 
 
 class ScenarioFailed(Exception):
@@ -121,89 +109,19 @@ class _Runs:
 
 
 _RUNS = pytest.StashKey[_Runs]()
-_BENCHES: pytest.StashKey[list[Workbench]] = pytest.StashKey()
 
 
 # --- hooks -----------------------------------------------------------------------------------------------
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--harness-out`, `--lab`, `--clock` and what goes with it."""
-    group = parser.getgroup("keepalive-harness")
-    group.addoption(
-        "--harness-out",
-        metavar="DIR",
-        type=Path,
-        help="keep plans, timelines and captures of scenario files here (default: a state folder)",
-    )
-    group.addoption(
-        "--clock",
-        choices=("real", "virtual"),
-        default="real",
-        help="virtual: the whole session in a User-Mode Linux guest whose clock jumps (default: real)",
-    )
-    group.addoption(
-        "--lab",
-        choices=("netns", "docker"),
-        default="netns",
-        help="what hosts are, of scenarios and of the `lab` fixture: namespaces or containers (default: netns)",
-    )
-    group.addoption("--harness-kernel", metavar="NAME", help="the guest's kernel, see `harness kernel list`")
-    group.addoption(
-        "--harness-wall-limit",
-        metavar="S",
-        type=wall_limit,
-        default=WALL_LIMIT_S,
-        help="end the guest after S seconds here (default: 600; 0: never)",
-    )
-    group.addoption(
-        "--harness-write",
-        metavar="DIR",
-        type=Path,
-        action="append",
-        default=[],
-        help="a folder outside of the project that tests may write, with --clock=virtual (repeat)",
-    )
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """With --clock=virtual: the session happens in a guest, where this hook finds nothing left to do."""
-    if config.getoption("clock") != "virtual" or config.getoption("help") or config.getoption("version"):
-        return None
-    if config.getoption("lab") != "netns":
-        raise pytest.UsageError("--lab docker: expected --clock real with it, as containers' time is this machine's")
-    from harness import capabilities
-    from harness.errors import CapabilityError, HarnessError, UsageError
-
-    if capabilities.clock() == "virtual":
-        return None
-    from harness.signals import Terminated, told_to_end
-    from harness.venue import session
-
-    try:
-        with told_to_end():
-            ended = session.run(config)
-    except (UsageError, CapabilityError) as error:
-        raise pytest.UsageError(str(error)) from error
-    except HarnessError as error:
-        sys.stderr.write(f"harness: {error}\n")
-        return pytest.ExitCode.INTERNAL_ERROR
-    except KeyboardInterrupt:
-        sys.stderr.write("harness: interrupted\n")
-        return pytest.ExitCode.INTERRUPTED
-    except Terminated as end:
-        sys.stderr.write(f"harness: ended by {end.signal.name}\n")
-        return 128 + end.signal
-    sys.stderr.write(f"harness: {ended.virtual_s:.2f} s of virtual time in {ended.wall_s:.2f} s\n")
-    return ended.status
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Make room for the session's scenarios."""
     config.stash[_RUNS] = _Runs(config.getoption("--harness-out"))
-    if not config.pluginmanager.has_plugin("timeout"):
-        config.addinivalue_line("markers", "timeout(seconds): without effect, because pytest-timeout is switched off")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what still runs, as after -x."""
+    config.stash[_RUNS].close()
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -215,68 +133,23 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put scenarios side by side, so that no other test competes with those that still run; limit their time."""
+    """Put scenarios side by side, so that no other test competes with those that still run."""
     scenarios = [item for item in items if isinstance(item, ScenarioItem)]
     if not scenarios:
         return
     first = items.index(scenarios[0])
     items[:] = [*items[:first], *scenarios, *(item for item in items[first:] if not isinstance(item, ScenarioItem))]
-    for item in scenarios:
-        if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(item.limit_s))
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> None:
-    """Before the first test, while there is one thread: get the right to build labs, if any test asks for one."""
-    if any(_uses_lab(item) for item in session.items) and not session.config.getoption("collectonly"):
-        from harness.errors import CapabilityError
-        from harness.lab.namespace import ensure_privileges
-
-        with suppress(CapabilityError):  # told when the lab is built
-            ensure_privileges()
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Limit the scenarios' time, now that it is known which of them run together."""
+    for item in session.items:
+        if isinstance(item, ScenarioItem):
+            limits.apply(item, item.together)
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """End what still runs, as after -x."""
-    config.stash[_RUNS].close()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test that used `lab` shows what happened in its labs."""
-    report = yield
-    if call.when == "call" and report.failed:
-        for number, bench in enumerate(_benches(item), start=1):
-            title = f"lab {number} ({bench.topology.kind}, {bench.topology.family})"
-            report.sections.append((title, "\n".join(_shown(bench.timeline.events))))
-    return report
-
-
-def _uses_lab(item: pytest.Item) -> bool:
-    """Whether a test's `lab` is the fixture below, and not one of the same name."""
-    found = getattr(item, "_fixtureinfo", None)
-    definitions = [] if found is None else found.name2fixturedefs.get("lab", [])
-    return any(definition.func.__module__ == __name__ for definition in definitions[-1:])
-
-
-def _benches(item: pytest.Item) -> list[Workbench]:
-    """The labs that a test has built."""
-    return item.stash.setdefault(_BENCHES, [])
-
-
-def _shown(events: Sequence[Any]) -> list[str]:
-    """The last events as lines of text."""
-    from harness.report import picture
-
-    lines = picture.chronicle(events)
-    left_out = len(lines) - EVENTS_SHOWN
-    return lines if left_out <= 0 else [f"({left_out} earlier events left out)", *lines[-EVENTS_SHOWN:]]
-
-
-# --- scenario files --------------------------------------------------------------------------------------
+# --- items -----------------------------------------------------------------------------------------------
 
 
 class ScenarioFile(pytest.File):
@@ -341,16 +214,16 @@ class ScenarioItem(pytest.Item):
         self.plan = plan
 
     @property
-    def limit_s(self) -> float:
-        """How long the item may take, in seconds: what its plan says and ample time for the rest."""
-        return (self.plan.watch_ns + self.plan.allowance_ns) / 1e9 + OVERTIME_S
-
-    def runtest(self) -> None:
-        """Wait for the verdict."""
+    def together(self) -> list[Plan]:
+        """The plans that start when this item is the first of the session's scenarios to be due."""
         # A worker of pytest-xdist has collected all items and cannot know which of them it will be given.
         shared = hasattr(self.config, "workerinput")
         items = [self] if shared else [item for item in self.session.items if isinstance(item, ScenarioItem)]
-        result = self.config.stash[_RUNS].result(self.plan, [item.plan for item in items])
+        return [item.plan for item in items]
+
+    def runtest(self) -> None:
+        """Wait for the verdict."""
+        result = self.config.stash[_RUNS].result(self.plan, self.together)
         if result.verdict.verdict != "pass":
             raise ScenarioFailed(result)
 
@@ -363,15 +236,15 @@ class ScenarioItem(pytest.Item):
         error = excinfo.value
         if isinstance(error, ScenarioFailed):
             found = error.result
-            return self._report(str(error), picture.draw(found.plan, found.events) or _shown(found.events))
+            return self._report(str(error), picture.draw(found.plan, found.events) or last_events(found.events))
         if isinstance(error, HarnessError):
             return str(error)
         what = str(error) if isinstance(error, pytest.fail.Exception) else str(super().repr_failure(excinfo, style))
         try:
-            events = _shown(timeline.load(self._folder()))
+            events = last_events(timeline.load(self._folder()))
         except HarnessError as missing:
             events = [str(missing)]
-        return self._report(what, ["timeline so far:", *events])
+        return self._report(what, [limits.explain(self, self.plan), "timeline so far:", *events])
 
     def _report(self, what: str, lines: list[str]) -> str:
         summary = self.plan.scenario.summary
@@ -384,27 +257,3 @@ class ScenarioItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, None, str]:
         """Where pytest says the item is."""
         return self.path, None, f"scenario {self.plan.name}"
-
-
-# --- hand-written tests ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def lab(request: pytest.FixtureRequest) -> Iterator[Callable[..., Workbench]]:
-    """Build labs on demand, torn down at the test's end; call it with a topology and a family.
-
-    With lab="docker", or the option --lab docker, its hosts are containers; images={"server": "redis:7"} names one.
-    See `harness.workbench.Workbench` for what can be done with one.
-    """
-    from harness.workbench import Workbench
-
-    benches = _benches(request.node)
-    with ExitStack() as stack:
-
-        def build(kind: Kind = "routed", family: Family = "ipv4", **options: Any) -> Workbench:
-            __tracebackhide__ = True
-            options.setdefault("lab", request.config.getoption("lab"))
-            benches.append(stack.enter_context(Workbench(kind, family, **options)))
-            return benches[-1]
-
-        yield build

@@ -1,0 +1,121 @@
+"""The time limit of a scenario as a test: it counts what it limits, and a limit of the user's goes before it."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_timeout
+
+from harness import loader
+from harness.plan import MachineFacts, Plan, make
+from harness.pytest_plugin import limits
+from harness.pytest_plugin.scenarios import ScenarioItem
+from harness.run import ECHO_TIMEOUT_S, longest_ns
+from harness.scenario import Scenario
+from harness.venue import host
+from tests.live.sessions import RESET
+
+pytest_plugins = ["pytester"]
+
+TOO_LATE_NS = 1
+"""So long after the phase that is asked for the wait for the next one is the longest."""
+
+
+@functools.cache
+def catalogue() -> tuple[Scenario, ...]:
+    """All of it, but for what needs containers, which have no virtual time."""
+    return tuple(loader.find([]))
+
+
+def planned(scenario: Scenario, hz: int) -> Plan:
+    """For one phase of the timer wheel, which takes the oracle little time; the rest of the plan is as ever."""
+    machine = MachineFacts(kernel="6.18.0", hz=hz, hz_source="given", cpus=1, clock="virtual")
+    exact = msgspec.structs.replace(scenario.expect, window="exact")
+    return make(msgspec.structs.replace(scenario, expect=exact), machine)
+
+
+def takes_ns(plan: Plan) -> int:
+    """How long the run takes at most once its lab stands, added up from what `harness.run` does."""
+    waits_ns = 0
+    if plan.machine.clock == "virtual":
+        moment_ns = plan.arming_ns(0) + TOO_LATE_NS
+        waits_ns = plan.arming_ns(moment_ns) - moment_ns
+    return waits_ns + plan.watch_ns + max(plan.reconnects_within_ns, round(ECHO_TIMEOUT_S * 1e9))
+
+
+@pytest.mark.parametrize("hz", [100, 1000])
+def test_every_scenario_of_the_catalogue_fits_into_its_limit(hz: int) -> None:
+    """Alone in a session: the batch gives up after the run's longest length, and the test's limit is later still."""
+    for scenario in catalogue():
+        plan = planned(scenario, hz)
+        gives_up_ns = host.gives_up_after_ns([plan])
+        assert gives_up_ns >= takes_ns(plan) + host.OVERTIME_NS, plan.name
+        assert limits.of_plans_s([plan]) * 1e9 >= gives_up_ns, plan.name
+
+
+def test_real_time_has_no_phase_to_wait_for() -> None:
+    """Nobody can choose it there, so that it is not in the limit of a run that hangs."""
+    virtual = planned(catalogue()[0], 250)
+    real = msgspec.structs.replace(virtual, machine=msgspec.structs.replace(virtual.machine, clock="real"))
+    assert longest_ns(virtual) - longest_ns(real) == virtual.period_ns
+
+
+# --- whose limit it is -----------------------------------------------------------------------------------
+
+MARKED = """
+    import pytest
+
+    def pytest_collection_modifyitems(items):
+        for item in items:
+            item.add_marker(pytest.mark.timeout({}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("mark", "option", "environment", "ini", "effective_s", "source"),
+    [
+        ("1", "2", "3", "4", 1, "timeout marker"),
+        ("func_only=True", "2", "3", "4", 2, "option --timeout"),
+        (None, "0", "3", "4", 0, "option --timeout"),
+        (None, None, "3", "4", 3, "environment variable PYTEST_TIMEOUT"),
+        (None, None, None, "4", 4, "ini option timeout in "),
+        (None, None, None, None, None, None),
+        ("func_only=True", None, None, None, None, None),
+    ],
+)
+def test_a_limit_of_the_users_goes_before_the_plans(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    mark: str | None,
+    option: str | None,
+    environment: str | None,
+    ini: str | None,
+    effective_s: float | None,
+    source: str | None,
+) -> None:
+    """In the order of pytest-timeout, which is asked what holds in the end."""
+    if mark is not None:
+        pytester.makeconftest(MARKED.format(mark))
+    if environment is None:
+        monkeypatch.delenv("PYTEST_TIMEOUT", raising=False)
+    else:
+        monkeypatch.setenv("PYTEST_TIMEOUT", environment)
+    pytester.makeini("[pytest]\n" + (f"timeout = {ini}\n" if ini else ""))
+    file = pytester.path / "quick.scenario.toml"
+    file.write_text(RESET)
+    (item,), _ = pytester.inline_genitems(file, *([f"--timeout={option}"] if option else []))
+    assert isinstance(item, ScenarioItem)
+    settings: Any = pytest_timeout._get_item_settings(item)
+    assert settings.func_only is (mark == "func_only=True")
+    if source is None:
+        assert settings.timeout == limits.of_plans_s([item.plan])
+        return
+    assert settings.timeout == effective_s
+    limit = limits.of_user(item)
+    assert limit is not None
+    assert limit.source.startswith(source)
+    assert source in limits.explain(item, item.plan)
