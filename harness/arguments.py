@@ -72,6 +72,21 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     listing = add("list", "List the scenarios with what they claim", "harness list outcomes")
     listing.add_argument("words", **words)  # type: ignore[arg-type]
 
+    show = add("show", "Print a scenario's file", "harness show outcomes/peer-down")
+    show.add_argument("word", metavar="NAME|PATH", help="scenario of the catalogue, or file")
+
+    new = add(
+        "new", "Write a new scenario file: a commented starter, or a copy", "harness new --from link/own-ipv6 mine"
+    )
+    new.add_argument("--from", dest="origin", metavar="NAME", help="the scenario to copy, as `harness list` names it")
+    new.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        type=Path,
+        help="the file to write, which must not be there yet; .scenario.toml is added (default: the original's name)",
+    )
+
     plan = add("plan", "Show what is predicted for scenarios, without running them", "harness plan outcomes")
     plan.add_argument("words", nargs="+", metavar="NAME|PATH", help="scenario, folder of the catalogue, or file")
     _add_clock(plan)

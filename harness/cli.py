@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -62,13 +63,11 @@ def _plans(options: argparse.Namespace, kernel: Kernel | None, *, patience_s: in
     from harness import loader, plan
 
     machine = _machine(options, kernel)
-    scenarios = loader.find(options.words, containers=options.lab == "docker")
+    scenarios = loader.find(options.words, containers=options.lab == "docker", claimed=True)
     if not options.words:
         scenarios = _possible(scenarios)
-    for scenario in scenarios:
-        loader.check_claim(scenario)
     if patience_s is None:
-        return [plan.make(scenario, machine) for scenario in scenarios]
+        return loader.for_each(scenarios, lambda scenario: plan.make(scenario, machine))
     limit_ns = patience_s * 1_000_000_000
     plans = [plan.make(each, machine) for each in scenarios if not plan.lasts_longer(each, machine, limit_ns)]
     fitting = [each for each in plans if each.watch_ns <= limit_ns]
@@ -207,6 +206,21 @@ def _list(options: argparse.Namespace) -> int:
     from harness.report import text
 
     text.console(sys.stdout).print(text.listing(loader.find(options.words, containers=True), loader.abouts()))
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from harness import show
+
+    sys.stdout.write(show.source_of(options.word).read_text(encoding="utf-8"))
+    return 0
+
+
+def _new(options: argparse.Namespace) -> int:
+    from harness import show
+
+    file = show.create(options.file, options.origin)
+    print(f"wrote {file}; next: harness plan {shlex.quote(str(file))}")
     return 0
 
 
@@ -463,6 +477,8 @@ def _clean(options: argparse.Namespace) -> int:
 COMMANDS: dict[str, Command] = {
     "run": _run,
     "list": _list,
+    "show": _show,
+    "new": _new,
     "plan": _plan,
     "judge": _judge,
     "predict": _predict,

@@ -2,7 +2,8 @@
 
 HarnessError                  says what was expected, found, where, and what to do
 ├─ UsageError                bad command line, scenario file or Python value; nothing was built  (exit 2)
-│   └─ ScenarioError         names file, key, value and what was expected
+│   ├─ ScenarioError         names file, key, value and what was expected
+│   └─ ScenarioErrors        several of them, a line each
 ├─ CapabilityError           this machine or kernel cannot do what was asked for                (exit 3)
 ├─ LabError                  the lab could not be built or broke while in use                   (exit 3)
 ├─ FaultError                a fault could not be injected or healed                            (exit 3)
@@ -13,6 +14,8 @@ Beside the tree: oracle.effects.Unpredictable, which a plan turns into words, an
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class HarnessError(Exception):
@@ -39,6 +42,15 @@ class ScenarioError(UsageError):
         found = "nothing" if value is MISSING else repr(value)
         at = f" {key}:" if key else ""
         super().__init__(f"{source}:{at} expected {expected}, found {found}")
+
+
+class ScenarioErrors(UsageError):
+    """Several scenarios are not acceptable; `errors` has what is wrong with each."""
+
+    def __init__(self, errors: Sequence[ScenarioError]) -> None:
+        self.errors = tuple(errors)
+        lines = "".join(f"\n  {error}" for error in self.errors)
+        super().__init__(f"expected sound scenarios, found {len(self.errors)} that are not:{lines}")
 
 
 class _Missing:

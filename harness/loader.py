@@ -11,16 +11,21 @@ import errno
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from harness import durations
-from harness.errors import MISSING, ScenarioError, UsageError
+from harness.errors import MISSING, ScenarioError, ScenarioErrors, UsageError
 from harness.lab.topology import SIDES
 from harness.scenario import Expect, Scenario, check
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 SUFFIX = ".scenario.toml"
 SUITES = "libraries"
@@ -61,13 +66,23 @@ RUN_FILES = frozenset({"plan.json", "timeline.jsonl", "client.pcapng", "server.p
 
 def load_file(path: Path, name: str | None = None) -> Scenario:
     """Read one scenario file; `name` is for one that gives itself none. Raises ScenarioError."""
+    scenario = _read(path)
+    return scenario if scenario.name else _named(scenario, _bare_name(path) if name is None else name, path)
+
+
+def _read(path: Path) -> Scenario:
+    """The scenario in a file, without a name where the file gives it none. Raises ScenarioError."""
     source = shown(path)
-    scenario = placed(from_mapping(read_tables(path, source), source), path.resolve().parent)
-    if not scenario.name:
-        default = name if name is not None else path.name.removesuffix(".toml").removesuffix(".scenario")
-        _check_name(default, source)
-        scenario = msgspec.structs.replace(scenario, name=default)
-    return scenario
+    return placed(from_mapping(read_tables(path, source), source), path.resolve().parent)
+
+
+def _bare_name(path: Path) -> str:
+    return path.name.removesuffix(".toml").removesuffix(".scenario")
+
+
+def _named(scenario: Scenario, name: str, path: Path) -> Scenario:
+    _check_name(name, shown(path))
+    return msgspec.structs.replace(scenario, name=name)
 
 
 def placed(scenario: Scenario, folder: Path) -> Scenario:
@@ -104,8 +119,17 @@ def from_mapping(raw: Mapping[str, object], source: str = "<python>") -> Scenari
     if scenario.name:
         _check_name(scenario.name, source)
     check(scenario, source)
+    _check_onsets(raw, scenario, source)
     outages = tuple(outage for fault in scenario.faults for outage in fault.outages())
     return msgspec.structs.replace(scenario, faults=outages)
+
+
+def _check_onsets(raw: Mapping[str, Any], scenario: Scenario, source: str) -> None:
+    """Raise ScenarioError for a fault whose time was forgotten: 0 is a time like any other, and is said."""
+    for index, fault in enumerate(scenario.faults):
+        if not fault.standing and "at_s" not in raw["faults"][index]:
+            expected = f"when {fault.kind} sets in, in seconds after arming (0: at once)"
+            raise ScenarioError(source, f"faults[{index}].at_s", MISSING, expected)
 
 
 def checked(scenario: Scenario, source: str = "<python>") -> Scenario:
@@ -171,12 +195,13 @@ def explanation(raw: object, wanted: type[msgspec.Struct], source: str, technica
 # --- names -------------------------------------------------------------------------------------------
 
 
-def find(words: Sequence[str], *, containers: bool = False) -> list[Scenario]:
+def find(words: Sequence[str], *, containers: bool = False, claimed: bool = False) -> list[Scenario]:
     """The scenarios that names, folders of the catalogue and paths ask for, in order, each once.
 
     A word that begins with "." or "/" or ends in ".toml" is a path; any other is looked up in the catalogue first.
     No words at all: the whole catalogue but for the suites of libraries, which are found by their names alone, and,
-    unless `containers` are to be had, for what needs them. Raises ScenarioError (two scenarios of one name, bad files)
+    unless `containers` are to be had, for what needs them. Files of one bare name are told apart by their folders.
+    `claimed`: each must claim something. Raises ScenarioError or ScenarioErrors (two scenarios of one name, bad files)
     and UsageError (nothing found under a word).
     """
     root = catalogue()
@@ -191,17 +216,88 @@ def find(words: Sequence[str], *, containers: bool = False) -> list[Scenario]:
             continue
         for path, name in _files(word, root):
             files.setdefault(path, name)
-    owners: dict[str, Path] = {}
-    loaded = []
-    for path, name in files.items():
-        scenario = load_file(path, name)
+    loaded = _load(files, claimed=claimed)
+    kept = [scenario for scenario in loaded if words or containers or not scenario.of_containers]
+    return [*kept, *from_suites.values()]
+
+
+def files_of(word: str) -> list[Path]:
+    """The files behind a name, folder or path; of a library's cell that of its suite. Raises UsageError."""
+    if _cells(word):
+        from harness import suite
+
+        return [Path(found.folder) / (Path(found.name).name + suite.SUFFIX) for found in suite.find([word])]
+    return [path for path, _ in _files(word, catalogue())]
+
+
+def _load(files: Mapping[Path, str | None], *, claimed: bool) -> list[Scenario]:
+    """Read files that are given with their names. Raises all that is wrong with any of them."""
+    read: dict[Path, Scenario] = {}
+
+    def add(path: Path) -> None:
+        read[path] = _read(path)
+
+    def finish(path: Path) -> Scenario:
+        scenario = read[path] if read[path].name else _named(read[path], names[path], path)
         owner = owners.setdefault(scenario.name, path)
         if owner != path:
             expected = f"a name of its own, as {shown(owner)} has that one"
             raise ScenarioError(shown(path), "name", scenario.name, expected)
-        if words or containers or not scenario.of_containers:
-            loaded.append(scenario)
-    return [*loaded, *from_suites.values()]
+        if claimed:
+            check_claim(scenario)
+        return scenario
+
+    bad = _complaints_of(files, add)[1]
+    defaults = {path: files[path] or _bare_name(path) for path, scenario in read.items() if not scenario.name}
+    names = _told_apart(defaults, {scenario.name for scenario in read.values()} - {""})
+    owners: dict[str, Path] = {}
+    finished, unfinished = _complaints_of(read, finish)
+    _refuse([*bad, *unfinished])
+    return finished
+
+
+def for_each(items: Iterable[T], do: Callable[[T], R]) -> list[R]:
+    """What `do` makes of each item. Raises ScenarioError or ScenarioErrors with all that it raised."""
+    done, bad = _complaints_of(items, do)
+    _refuse(bad)
+    return done
+
+
+def _complaints_of(items: Iterable[T], do: Callable[[T], R]) -> tuple[list[R], list[ScenarioError]]:
+    done: list[R] = []
+    bad: list[ScenarioError] = []
+    for item in items:
+        try:
+            done.append(do(item))
+        except ScenarioError as error:
+            bad.append(error)
+    return done, bad
+
+
+def _refuse(bad: Sequence[ScenarioError]) -> None:
+    if len(bad) == 1:
+        raise bad[0]
+    if bad:
+        raise ScenarioErrors(bad)
+
+
+def _told_apart(defaults: Mapping[Path, str], taken: AbstractSet[str]) -> dict[Path, str]:
+    """Names for files by their defaults; those that are not alone in one get as many folders before it as it takes.
+
+    Files of the catalogue keep theirs.
+    """
+    root = catalogue().resolve()
+    names = dict(defaults)
+    for name, number in Counter([*defaults.values(), *taken]).items():
+        alike = [path for path in defaults if defaults[path] == name and not path.is_relative_to(root)]
+        others = {*taken, *(names[path] for path in names if path not in alike)}
+        deepest = min((len(path.parts) - 1 for path in alike), default=0)
+        for length in range(name.count("/") + 2, deepest + 1 if number > 1 else 0):
+            tails = {path: "/".join([*path.parts[-length:-1], _bare_name(path)]) for path in alike}
+            if len(set(tails.values())) == len(alike) and not others & set(tails.values()):
+                names |= tails
+                break
+    return names
 
 
 def _cells(word: str) -> list[Scenario]:

@@ -281,7 +281,7 @@ def test_bad_arguments_are_refused(place: Path, what: str) -> None:
 def test_one_name_for_two_scenarios_is_refused(place: Path) -> None:
     """Run directories are told apart by name, so two scenarios of one name do not run together."""
     for folder in ("a", "b"):
-        _scenario_file(place / folder, "same", 'name = "same"')
+        _scenario_file(place / folder, "same", 'name = "same"\nexpect = { outcome = "never", bound_s = 1 }')
     said = _refused(place, "run", "./a", "./b")
     assert said.count("\n") == 1
     assert "same" in said

@@ -16,7 +16,22 @@ from harness.errors import CapabilityError, HarnessError, LabError, ScenarioErro
 from harness.timeline import Event
 from tests.unit.timelines import as_foreseen, changed, unreachable, without
 
-COMMANDS = ("run", "list", "plan", "judge", "predict", "doctor", "clean", "kernel", "vtime", "fuzz", "inject", "matrix")
+COMMANDS = (
+    "run",
+    "list",
+    "show",
+    "new",
+    "plan",
+    "judge",
+    "predict",
+    "doctor",
+    "clean",
+    "kernel",
+    "vtime",
+    "fuzz",
+    "inject",
+    "matrix",
+)
 
 
 def ended(*arguments: str) -> int:

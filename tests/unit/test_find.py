@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import loader
-from harness.errors import ScenarioError, UsageError
+from harness.errors import ScenarioError, ScenarioErrors, UsageError
 
 Write = Callable[[str, str | bytes], Path]
 
@@ -69,6 +69,43 @@ def test_two_scenarios_of_one_name_are_refused_with_both_files(shelf: Write, wri
     assert str(caught.value) == (
         "other.scenario.toml: name: expected a name of its own, as catalogue/a.scenario.toml has that one, found 'a'"
     )
+
+
+def test_files_of_one_bare_name_are_told_apart_by_their_folders(shelf: Write, write: Write) -> None:
+    """By as many folders as it takes; the catalogue's keep their names."""
+    shelf("x/same.scenario.toml", "")
+    for place in ("mine/a", "mine/b", "x", "deep/mine/b"):
+        write(f"{place}/same.scenario.toml", "")
+    write("mine/a/other.scenario.toml", "")
+    assert _names("./mine/a", "./mine/b") == ["other", "a/same", "b/same"]
+    assert _names("mine/a/same.scenario.toml", "mine/b/same.scenario.toml") == ["a/same", "b/same"]
+    assert _names("mine/b/same.scenario.toml", "deep") == ["same", "mine/b/same"]
+    assert _names("mine/b", "deep/mine/b")[0].endswith("/mine/b/same")
+    found = _names("x/same", "./x/same.scenario.toml")
+    assert found == ["x/same", "same"]
+    assert _names("./mine", "x/same") == ["a/other", "a/same", "b/same", "x/same"]
+
+
+def test_every_bad_file_is_reported(shelf: Write, write: Write) -> None:
+    """Not the first alone: one line each, and a scenario that claims nothing is one of them where claims count."""
+    shelf("a/z.scenario.toml", "")
+    write("mine/a.scenario.toml", "x = 1")
+    write("mine/b.scenario.toml", "topology = 3")
+    write("mine/c.scenario.toml", "")
+    write("mine/d.scenario.toml", "not TOML")
+    with pytest.raises(ScenarioErrors) as caught:
+        loader.find(["./mine"], claimed=True)
+    assert [error.source for error in caught.value.errors] == [
+        "mine/a.scenario.toml",
+        "mine/b.scenario.toml",
+        "mine/d.scenario.toml",
+        "scenario c",
+    ]
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "expected sound scenarios, found 4 that are not:"
+    assert lines[1:] == [f"  {error}" for error in caught.value.errors]
+    with pytest.raises(ScenarioErrors, match="found 3 that are not"):
+        loader.find(["./mine"])
 
 
 def test_an_unknown_word_is_answered_with_names_like_it(shelf: Write) -> None:

@@ -204,6 +204,14 @@ REFUSED = {
         '[[faults]]\nkind = "firewall-idle"',
         "faults[0].timeout_s: expected seconds, or a preset (aws-ec2-conntrack, ",
     ),
+    "fault-without-a-time": (
+        '[[faults]]\nkind = "blackhole"\nfor_s = 3',
+        "faults[0].at_s: expected when blackhole sets in, in seconds after arming (0: at once), found nothing",
+    ),
+    "second-fault-without-a-time-while-connecting": (
+        'state = "connecting"\n[[faults]]\nkind = "blackhole"\nat_s = 0\n[[faults]]\nkind = "syn-drop"',
+        "faults[1].at_s: expected when syn-drop sets in, in seconds after arming (0: at once), found nothing",
+    ),
     "unknown-host": (
         '[[faults]]\nkind = "link-down"\non = "mars"',
         "faults[0].on: expected a host of this topology (client, router, server), found 'mars'",
@@ -346,6 +354,7 @@ def test_a_full_file_becomes_the_value_it_describes(write: Write) -> None:
         at_s = 0.5
         [[faults]]
         kind = "blackhole"
+        at_s = 0
         for_s = 3
         """,
     )
@@ -358,6 +367,16 @@ def test_a_full_file_becomes_the_value_it_describes(write: Write) -> None:
         faults=(LinkDown(on="client", at_s=0.5), Blackhole(for_s=3.0)),
         expect=Expect(side="server", outcome="detected", errno="ETIMEDOUT", window_s=(1.0, 2.5), origin="fault"),
     )
+
+
+def test_what_stands_from_the_beginning_needs_no_time(write: Write) -> None:
+    """A firewall is there before the connection, and so is a toxic `from_start`."""
+    firewall = write("f.toml", '[[faults]]\nkind = "firewall-idle"\npreset = "aws-nlb"')
+    assert loader.load_file(firewall).faults[0].standing
+    toxic = write(
+        "t.toml", 'topology.kind = "proxied"\n[[faults]]\nkind = "toxic-timeout"\ntimeout_ms = 9\nfrom_start = true'
+    )
+    assert loader.load_file(toxic).faults[0].standing
 
 
 def test_a_byte_order_mark_is_no_mistake(write: Write) -> None:
