@@ -154,8 +154,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     the run's own that goes with it, {libraries} the folder of what `ci/libraries` installed, {scenario} the folder of
     the scenario's file. The environment also has them, as HARNESS_SERVER and so on, but for the last one. `folder`: the
     working directory, {scratch} by default. The scenario's times count from when both ends are ready.
-    A command that ends by itself, or on the side that is not observed with another status than 0, before anything is
-    noticed leaves the run inconclusive, unless it says so by `detects.exits`.
+    A command on the observed side that ends before it has shown that it noticed, and not as `detects.exits` says,
+    leaves the run inconclusive. So does one on the other side that ends with another status than 0 before a fault was
+    injected; after that it may end.
     `connection`: which of its connections to the other end's port is watched, counted from 1 in the order in which
     they were begun, -1 the last one.
     `load`: what the program is told to keep up: it is the program that does, and the captures that show it.

@@ -48,6 +48,9 @@ SETTLE_NS = 20_000_000
 STARTING_STEPS = 2
 """How often an end is awaited before it is armed: until it listens or connects, and until the connection stands."""
 
+LEAVING_NS = 1_000_000_000
+"""How long a command may take to end that closed the connection before any fault: its end breaks the run."""
+
 Status = Callable[[str, str, int | None], None]
 """Told (scenario, what is awaited, until when in CLOCK_MONOTONIC ns) whenever that changes."""
 
@@ -122,6 +125,7 @@ class _Run:
         if self._noticed():
             self._await_reconnection()
             self.loop.wait(time.monotonic_ns() + SETTLE_NS)
+            self.loop.wait(time.monotonic_ns() + LEAVING_NS, lambda: not connection.is_left)
         elif must_echo(self.plan):
             self._echo(connection)
         self._finish()

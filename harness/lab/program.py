@@ -81,10 +81,11 @@ class Program:
         poller.register(self.stdout.fileno(), select.POLLIN)
         return bool(poller.poll(timeout_s * 1000))
 
-    def lines(self) -> list[bytes]:
+    def lines(self, *, has_ended: bool = False) -> list[bytes]:
         """The lines printed since the last call, of a megabyte at most; never blocks.
 
-        What ends without a newline, or has none for very long, is a line as well.
+        What has no newline is a line as well at the end of the output, when it is very long, and where the program
+        `has_ended`: what it has started may keep its output open.
         """
         for _ in range(MOST_READS):
             if not self._readable(0):
@@ -95,7 +96,7 @@ class Program:
                 break
             self._pending += chunk
         *complete, self._pending = self._pending.split(b"\n")
-        if self._pending and (self.is_silent or len(self._pending) > LONGEST_LINE):
+        if self._pending and (self.is_silent or has_ended or len(self._pending) > LONGEST_LINE):
             complete.append(self._pending)
             self._pending = b""
         return complete

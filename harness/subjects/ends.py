@@ -51,8 +51,13 @@ class End(Watched, Protocol):
 class Connection:
     """Both ends of a connection, what is to be polled, and by side how it was noticed that it ended."""
 
-    def __init__(self, ends: dict[Side, End], noticed: dict[Side, Event]) -> None:
-        self.ends, self.noticed = ends, noticed
+    def __init__(self, ends: dict[Side, End], notices: Notices) -> None:
+        self.ends, self.noticed, self._commands = ends, notices.noticed, notices.commands
+
+    @property
+    def is_left(self) -> bool:
+        """Whether a command closed the connection before there was a fault, and has not ended yet."""
+        return any(command.leaves for command in self._commands)
 
     @property
     def echoed(self) -> bool:
@@ -72,6 +77,22 @@ class Notices:
         self.timeline = timeline
         self.noticed: dict[Side, Event] = {}
         self.commands: list[CommandEnd] = []
+        self.ready_ns = 0
+        """When the last end so far got ready, or was armed (CLOCK_MONOTONIC)."""
+
+    def is_ready(self, at_ns: int) -> None:
+        """An end got ready at that moment (CLOCK_MONOTONIC)."""
+        self.ready_ns = max(self.ready_ns, at_ns)
+
+    def noticed_ns(self, side: Side) -> int | None:
+        """When that side noticed the end of the connection (CLOCK_MONOTONIC), None where it has not."""
+        event = self.noticed.get(side)
+        return None if event is None else event.t_ns + self.timeline.opened_ns
+
+    @property
+    def injected(self) -> bool:
+        """Whether a fault has been injected."""
+        return any(event.kind == "fault.injected" for event in self.timeline.events)
 
     def emitter(self, side: Side) -> Emit:
         """For the end of that side."""
@@ -80,6 +101,8 @@ class Notices:
             event = self.timeline.add(kind, side, at_ns=at_ns, side=side, **data)
             if kind in ENDS:
                 self.noticed.setdefault(side, event)
+            elif kind == "subject.armed":
+                self.is_ready(event.t_ns + self.timeline.opened_ns)
 
         return emit
 

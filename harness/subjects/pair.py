@@ -85,7 +85,7 @@ def connected(
         for end in ends.values():
             if not isinstance(end, endpoint.Endpoint):
                 end.woken(0, time.monotonic_ns())  # what was printed along with what was awaited is in no pipe any more
-        yield Connection(ends, notices.noticed)
+        yield Connection(ends, notices)
 
 
 def set_sysctls(scenario: Scenario, lab: Lab) -> None:

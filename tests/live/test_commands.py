@@ -65,6 +65,20 @@ def echo(sock):
 while True:
     threading.Thread(target=echo, args=(listener.accept()[0],), daemon=True).start()
 """
+WATCHFUL = """
+import os, socket
+listener = socket.create_server(("", int(os.environ["HARNESS_PORT"])))
+connection = listener.accept()[0]
+listener.close()
+connection.settimeout(1.5)
+try:
+    while data := connection.recv(100):
+        connection.send(data)
+    found = "EOF"
+except OSError as error:
+    found = type(error).__name__
+print("lost", found, flush=True)
+"""
 LOST = Detects(prints="^lost (\\w+)")
 
 
@@ -75,6 +89,10 @@ def client(way: str = "tells", patience_s: float = 1.0, **settings: Any) -> Endp
 
 
 ECHO = Endpoint(command=Command(argv=("{python}", "-c", SERVER), ready=Ready(listens=True, within_s=20.0)))
+WATCHER = Endpoint(
+    command=Command(argv=("{python}", "-c", WATCHFUL), ready=Ready(listens=True, within_s=20.0), detects=LOST)
+)
+"""A server that listens until it has its one connection, and gives that up 1.5 s after the last data."""
 HOLE = (Blackhole(at_s=1.1),)
 SOON = (0.9, 1.3)
 """Seconds from the fault: a ping is under way at most 0.2 s before it, and a second is waited for an answer."""
@@ -128,6 +146,18 @@ JUDGED: dict[str, dict[str, Any]] = {
         "server": ECHO,
         "faults": (Blackhole(at_s=0.2),),
         "expect": Expect(outcome="detected", errno="ETIMEDOUT", window_s=(2.0, 2.2)),
+    },
+    "outlives a client that has ended": {
+        "client": client("exits", 0.5, detects=Detects(prints="never said")),
+        "server": WATCHER,
+        "faults": HOLE,
+        "expect": noticed((1.2, 1.7), side="server", reports="TimeoutError"),
+    },
+    "outlives a client that has noticed": {
+        "client": client("exits", 0.5, detects=Detects(exits=True, status=7)),
+        "server": WATCHER,
+        "faults": HOLE,
+        "expect": noticed((1.2, 1.7), side="server", reports="TimeoutError"),
     },
     "known not to hold": {
         "client": client(),
@@ -211,6 +241,10 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "dies too early": (
         {"client": client("dies")},
         "its last lines: connected | of its own accord",
+    ),
+    "loses the other end too early": (
+        {"client": client("dies"), "server": WATCHER, "expect": noticed(side="server")},
+        "ended with status 1 before any fault was injected; its last lines: connected | of its own accord",
     ),
     "ends with another status": (
         {"client": client("exits", detects=Detects(exits=True, status=8))},

@@ -1,0 +1,48 @@
+"""What a command prints: taken line by line with the moment it came, counted, and its last lines kept for messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.errors import SubjectError
+from harness.lab.program import Program
+from harness.subjects.endpoint import Emit
+
+MOST_LINES = 5000
+"""Of a command's output in one run; a program that prints more floods it."""
+LAST_LINES = 5
+LONGEST_LINE = 500
+"""Characters of a line that are kept."""
+
+
+class Output:
+    """Reads a program's output and writes it into the timeline."""
+
+    def __init__(self, program: Program, emit: Emit) -> None:
+        self.program, self.emit = program, emit
+        self._printed: list[str] = []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the program will print no more."""
+        return self.program.is_silent
+
+    def read(self, at_ns: int, *, has_ended: bool = False) -> Iterator[str]:
+        """The lines printed since the last call. `has_ended`: what comes after the last newline is a line as well.
+
+        Raises SubjectError where the program floods its output.
+        """
+        for raw in self.program.lines(has_ended=has_ended):
+            line = raw.decode(errors="replace").rstrip("\r")
+            self._printed.append(line[:LONGEST_LINE])
+            if len(self._printed) > MOST_LINES:
+                flood = f"floods its output, {MOST_LINES} lines so far; {self.last_words()}"
+                raise SubjectError(f"{self.program.name}: {flood}")
+            self.emit("subject.printed", at_ns=at_ns, line=line[:LONGEST_LINE])
+            yield line
+
+    def last_words(self) -> str:
+        """The last lines, for messages."""
+        if not self._printed:
+            return "it has printed nothing"
+        return "its last lines: " + " | ".join(self._printed[-LAST_LINES:])
