@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Generator
 
 import pytest
 
@@ -11,11 +12,12 @@ from harness import capabilities
 from harness.errors import CapabilityError
 from harness.lab.namespace import ensure_privileges
 from harness.venue.kernel import Kernel, find
+from tests.running import RETRIED
 
 pytest.register_assert_rewrite("tests.conformance.traces")
 
-LIMIT_S = 60.0
-"""Of each test in real time. A test that must wait longer says so with a timeout mark of its own.
+LIMIT_S = 300.0
+"""Of each test in real time: who takes longer hangs, on however busy a machine. It is no bound on what is tested.
 
 It is no ini option, as that would also limit the scenarios that are run from this checkout by `pytest --clock=virtual`.
 """
@@ -77,3 +79,30 @@ def kernel() -> Kernel:
         return find(None)
     except CapabilityError as reason:
         pytest.skip(f"virtual time is left out: {reason}")
+
+
+# --- what was run again ----------------------------------------------------------------------------------
+
+RETRY = "retry"
+"""The property of a test's report that names what the test has run again."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Move what was noted as run again to the report, which also comes from a worker of pytest-xdist."""
+    report = yield
+    report.user_properties.extend((RETRY, retried) for retried in RETRIED)
+    RETRIED.clear()
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much was run again, and what: a test that passes only at the second attempt must be seen."""
+    reports = [each for some in terminalreporter.stats.values() for each in some if isinstance(each, pytest.TestReport)]
+    lines = sorted(
+        f"{report.nodeid}: {value}" for report in reports for name, value in report.user_properties if name == RETRY
+    )
+    if lines:
+        terminalreporter.section(f"run again: {len(lines)}")
+        for line in lines:
+            terminalreporter.line(line)

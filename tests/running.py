@@ -1,9 +1,9 @@
-"""Batches as tests run them: unseen, and once more what a busy machine came too late for."""
+"""Batches as tests run them: unseen, and run again where the machine was too busy. What is run again is reported."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness import batch
@@ -12,6 +12,8 @@ from harness.venue import host
 
 FEW = 4
 """So many scenarios at once leave even a busy machine time to inject each fault when it is due."""
+RETRIED: list[str] = []
+"""What the running test has run again. tests/conftest.py moves it to the test's report and prints it at the end."""
 
 
 class Silent:
@@ -24,15 +26,22 @@ class Silent:
         """Nobody looks."""
 
 
+def note_retry(names: Iterable[str], why: str) -> None:
+    """Have the session's summary say that the running test runs these again."""
+    RETRIED.extend(f"{name} ({why})" for name in names)
+
+
 def undisturbed(plans: Sequence[Plan], out: Path, jobs: int | None = None) -> list[batch.Result]:
-    """In real time, so many at once; what a busy machine came too late for is run again, by few, then alone."""
+    """In real time, `jobs` at once; where the machine was too busy for that again, at most four at once, then alone."""
     results: dict[str, batch.Result] = {}
     left = list(plans)
-    for at_once in (jobs, FEW, 1):
+    for at_once in (jobs, min(jobs or FEW, FEW), 1):
+        if results:
+            note_retry((plan.name for plan in left), f"this machine was too busy; now at most {at_once} at once")
+            out /= "again"
         ran = batch.run(left, out, Silent(), functools.partial(host.run_all, jobs=at_once))
         results |= {result.plan.name: result for result in ran}
         left = [r.plan for r in ran if r.verdict.cause == "machine-too-busy"]
         if not left:
             break
-        out /= "again"
     return [results[plan.name] for plan in plans]

@@ -10,7 +10,8 @@ from harness.lab.host import Host, Lab
 from harness.lab.links import FAMILIES
 from harness.lab.topology import SIDES, Side
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
+"""The longest that a working connection may take on however busy a machine."""
 
 
 class Call(NamedTuple):
@@ -48,9 +49,15 @@ def call(lab: Lab, caller: Side, timeout_s: float = PATIENCE_S) -> Call:
             connection.sendall(b"hello")
             accepted.sendall(accepted.recv(5))
             reply = connection.recv(5)
-        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
-    (again,) = struct.unpack_from("I", info, 100)  # tcpi_total_retrans
+        again = retransmissions(connection)
     return Call(reply, again)
+
+
+def retransmissions(connection: socket.socket) -> int:
+    """How many segments a socket has sent again so far."""
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    (again,) = struct.unpack_from("I", info, 100)  # tcpi_total_retrans
+    return int(again)
 
 
 def reaches(lab: Lab, caller: Side) -> bool:

@@ -23,7 +23,7 @@ from harness.workbench import Workbench
 from tests.conformance.test_faults import CASES, LOST_S, Case, configuration
 from tests.conformance.traces import nothing_held
 
-pytestmark = [pytest.mark.conformance, pytest.mark.needs("docker"), pytest.mark.containers, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.conformance, pytest.mark.needs("docker"), pytest.mark.containers]
 WIRED = (
     Topology(kind="direct", family="ipv4"),
     Topology(kind="switched", family="ipv6"),

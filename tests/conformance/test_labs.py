@@ -87,7 +87,7 @@ def _marks(lab: str, test: str) -> list[pytest.MarkDecorator]:
     if lab != "docker":
         return []
     apart = pytest.mark.alone if test in LOOK_AROUND else pytest.mark.containers
-    return [pytest.mark.needs("docker"), apart, pytest.mark.timeout(120)]
+    return [pytest.mark.needs("docker"), apart]
 
 
 @pytest.fixture(params=FAMILIES_OF_LABS)

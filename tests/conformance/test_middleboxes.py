@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, get_args
 
 import pytest
 
 from harness.faults import FirewallFlush, FirewallIdle, NatRebinding
+from harness.faults.base import Evidence
 from harness.lab import conntrack
 from harness.lab.topology import Family, Kind, Side
 from harness.subjects import endpoint
 from harness.workbench import Link, Workbench
+from tests.conformance.calls import retransmissions
 from tests.conformance.traces import nothing_held
 
 pytestmark = pytest.mark.conformance
@@ -54,9 +58,20 @@ def nat(family: Family) -> Iterator[Workbench]:
 
 
 def _write(link: Link, side: Side) -> None:
+    _socket(link, side).send(b"still there?")
+
+
+def _socket(link: Link, side: Side) -> socket.socket:
     end = link._connection.ends[side]
     assert isinstance(end, endpoint.Endpoint)
-    end.sock.send(b"still there?")
+    return end.sock
+
+
+def _met(evidence: Callable[[], Evidence], words: str, link: Link, side: Side) -> bool:
+    """Whether the one segment that a side has written was met; on a busy machine TCP has sent it again meanwhile."""
+    found = re.search(rf"(\d+) packets? {words}", evidence().found)
+    assert found is not None, evidence().found
+    return 1 <= int(found[1]) <= 1 + retransmissions(_socket(link, side))
 
 
 @pytest.mark.alone
@@ -87,10 +102,13 @@ def test_loose_pickup_makes_a_flow_known_anew(bench: Workbench, place: tuple[Kin
         time.sleep(1 + LOST_S)
         assert evidence().level == "in-place"
         assert outbound.echo()
-        assert "1 packet made a flow known anew" in evidence().found
+        assert _met(evidence, "made a flow known anew", outbound, "client")
         assert evidence().level == "bit"
         _write(inbound, "server")
-        assert inbound.wait(within_s=LOST_S).errno == ("ECONNRESET" if place[0] == "nat" else None)
+        if place[0] == "nat":
+            assert inbound.wait(within_s=2).errno == "ECONNRESET"
+        else:
+            assert inbound.wait(within_s=LOST_S).kind == "quiet"
 
 
 def test_outbound_pickup_keeps_the_server_out(bench: Workbench, place: tuple[Kind, str]) -> None:
@@ -100,7 +118,7 @@ def test_outbound_pickup_keeps_the_server_out(bench: Workbench, place: tuple[Kin
         time.sleep(1 + LOST_S)
         _write(link, "server")
         assert link.wait(within_s=LOST_S).kind == "quiet"
-        assert "1 packet met expired state" in evidence().found
+        assert _met(evidence, "met expired state", link, "server")
         assert bench.connect().echo()
 
 
@@ -142,8 +160,11 @@ def test_rebinding_as_the_server_sees_it(nat: Workbench, then: Literal["drop", "
     link = nat.connect(observe="server")
     with NatRebinding(then=then).inject(nat.lab) as evidence:
         _write(link, "server")
-        assert link.wait(within_s=LOST_S).errno == ("ECONNRESET" if then == "reset" else None)
-        assert "1 packet to a port that leads nowhere" in evidence().found
+        if then == "reset":
+            assert link.wait(within_s=2).errno == "ECONNRESET"
+        else:
+            assert link.wait(within_s=LOST_S).kind == "quiet"
+        assert _met(evidence, "to a port that leads nowhere", link, "server")
         other = nat.connect()
         assert other.echo()
 

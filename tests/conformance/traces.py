@@ -16,7 +16,7 @@ from pyroute2 import IPRoute
 from harness.errors import HarnessError
 from harness.lab import nftables
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 _PERMANENT = 0x80
 _OUR_MACS = "02:77:00:00:"
 _VOLATILE = frozenset(

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 COMMAND = (sys.executable, "-m", "harness")
 CHECKOUT = Path(__file__).parents[2]
+PATIENCE_S = 50.0
+"""The longest that anything may take on however busy a machine: what takes longer hangs."""
 
 
 class Ended(NamedTuple):
-    """A command that has ended. `wall_s`: real time from its start to its last words, in seconds."""
+    """A command that has ended."""
 
     status: int
     out: str
     err: str
-    wall_s: float
 
 
 class Command:
@@ -33,7 +35,6 @@ class Command:
         """Start it; it goes on in the background until `wait`."""
         self.folder, self.state, self.out = folder, state or folder / "state", folder / "out"
         self._stdout, self._stderr = folder / "stdout", folder / "stderr"
-        self._started = time.time()
         with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [*command, *arguments],
@@ -47,8 +48,7 @@ class Command:
     def wait(self) -> Ended:
         """Wait for its end; pytest's timeout is the limit."""
         status = self.process.wait()
-        last_words = max(file.stat().st_mtime for file in (self._stdout, self._stderr))
-        return Ended(status, self._stdout.read_text(), self._stderr.read_text(), last_words - self._started)
+        return Ended(status, self._stdout.read_text(), self._stderr.read_text())
 
 
 @contextmanager
@@ -63,6 +63,26 @@ def started(
     finally:
         running.process.kill()
         running.process.wait()
+
+
+def send(process: subprocess.Popen[Any], number: signal.Signals) -> None:
+    """Send a signal and wait until the process has handled it: the kernel merges two that are pending together."""
+    process.send_signal(number)
+    deadline = time.monotonic() + PATIENCE_S
+    while process.poll() is None and not _has_handled(process.pid, number):
+        assert time.monotonic() < deadline, f"{number.name} was not handled within {PATIENCE_S:g} s"
+        time.sleep(0.01)
+
+
+def _has_handled(pid: int, number: signal.Signals) -> bool:
+    """Whether the main thread sleeps again and the signal is not pending any more."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:  # it has ended
+        return True
+    fields = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    pending = int(fields["SigPnd"], 16) | int(fields["ShdPnd"], 16)
+    return not pending >> (number - 1) & 1 and fields["State"][0] in "SZ"
 
 
 def harness(folder: Path, *arguments: str, state: Path | None = None) -> Ended:

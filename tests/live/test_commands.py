@@ -21,7 +21,7 @@ from harness.venue.kernel import Kernel
 from tests.conformance.traces import network_untouched
 from tests.running import Silent, undisturbed
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.live]
 
 CLIENT = """
 import os, socket, sys, time

@@ -68,7 +68,6 @@ def _run(client: Any, argv: list[str], places: set[Path]) -> tuple[int, str]:
 
 
 @pytest.mark.live
-@pytest.mark.timeout(120)
 @pytest.mark.virtual
 def test_virtual_time_needs_no_privileges(client: Any, kernel: Kernel) -> None:
     """Linux's default keepalive and the outcomes of a probe, with docker's own seccomp profile."""

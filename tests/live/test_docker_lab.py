@@ -24,8 +24,9 @@ from harness.lab.docker import DockerLab
 from harness.lab.topology import Family, Topology
 from harness.venue.kernel import Kernel
 from tests.live.command import harness, started
+from tests.running import note_retry
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.live]
 docker = pytest.mark.needs("docker")
 IMAGE = "keepalive-harness-test/sleeper:1"
 CLAIM = '[client]\nimage = "{image}"\n[[faults]]\nkind = "blackhole"\n'
@@ -86,7 +87,8 @@ def test_scenarios_hold_in_containers(tmp_path: Path, ours: Callable[[], list[st
     busy = [each["name"] for each in said if each["cause"] == "machine-too-busy"]
     assert done.status == (3 if busy else 0), done.out
     assert len(said) > len(outcomes)
-    if busy:  # what could not be judged is asked once more, in quiet
+    if busy:
+        note_retry(busy, "this machine was too busy; now one at a time")
         again = harness(tmp_path / "again", "run", "--lab", "docker", "--jobs", "1", *busy)
         assert again.status == 0, again.out
     assert [each for each in said if each["verdict"] != "pass" and each["name"] not in busy] == []

@@ -38,7 +38,6 @@ def test_oracle_and_kernel_agree(kernel: Kernel, memory: Path, tmp_path: Path) -
     assert f"harness fuzz --seed {SEED} --cases {CASES}" in ended.out
 
 
-@pytest.mark.timeout(120)
 def test_a_wrong_oracle_is_found_out(
     kernel: Kernel,
     memory: Path,

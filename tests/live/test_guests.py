@@ -25,7 +25,7 @@ from harness.venue import guest, uml, vtime
 from harness.venue import kernel as kernels
 from harness.venue.kernel import Kernel
 from tests.live import test_unprivileged
-from tests.live.command import CHECKOUT, COMMAND, Command, environment, harness, started
+from tests.live.command import CHECKOUT, COMMAND, PATIENCE_S, Command, environment, harness, started
 from tests.live.test_unprivileged import User
 from tests.running import Silent
 
@@ -33,7 +33,6 @@ pytestmark = [pytest.mark.live, pytest.mark.virtual]
 
 user = test_unprivileged.user
 
-PATIENCE_S = 30.0
 SPIN = ("vtime", "--", "sh", "-c", "while :; do :; done")
 MANY = ("run", "firewall", "--clock", "virtual", "--out", "out")
 HEEDFUL = ("env", "--default-signal=HUP,INT,TERM", *COMMAND)

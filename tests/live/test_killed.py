@@ -18,11 +18,10 @@ from harness import plan, timeline
 from harness.lab.ledger import MARK_VARIABLE
 from harness.subjects import endpoint
 from tests.conformance.traces import network_untouched
-from tests.live.command import Command, harness, started
+from tests.live.command import PATIENCE_S, Command, harness, started
 
 pytestmark = pytest.mark.live
 
-PATIENCE_S = 10.0
 FROZEN = """
 [client.keepalive]
 idle_s = 1

@@ -20,12 +20,12 @@ from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.venue import uml
 from harness.venue.kernel import Kernel
 from tests.conformance.traces import nothing_held
-from tests.live.command import harness, started
+from tests.live.command import PATIENCE_S, harness, started
 from tests.running import Silent, undisturbed
 
 pytestmark = [pytest.mark.live, pytest.mark.needs("toxiproxy-server")]
 
-AT_ONCE, PATIENCE_S = 20, 10.0
+AT_ONCE = 20
 AT_S = 0.5
 ALIVE = Keepalive(idle_s=2, interval_s=1, count=2)
 

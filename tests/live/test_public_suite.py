@@ -32,7 +32,6 @@ def prepare_metadata_for_build_wheel(folder, settings=None):
 
 
 @pytest.mark.live
-@pytest.mark.timeout(180)
 @pytest.mark.usefixtures("kernel")
 def test_a_public_projects_tests_pass_in_virtual_time() -> None:
     """As `ci/public-suite` prints them."""

@@ -14,7 +14,7 @@ from harness import timeline
 from tests.live.sessions import HEAD, PROVEN, REFUTED, RESET
 
 pytest_plugins = ["pytester"]
-pytestmark = [pytest.mark.live, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.live]
 
 UNCLEAR = """
 [client.keepalive]
@@ -178,7 +178,7 @@ def test_the_first_failure_can_end_the_session(pytester: pytest.Pytester, state:
     write(pytester, a=REFUTED, b=frozen)
     result = pytester.runpytest_subprocess("-x", "--harness-out", "kept")
     result.assert_outcomes(failed=1)
-    assert float(result.duration) < 30
+    assert "run.ended" not in {event.kind for event in timeline.load(pytester.path / "kept" / "b")}
     assert list((state / "keepalive-harness" / "ledger").iterdir()) == []
     assert not processes_with(str(pytester.path))
 

@@ -17,7 +17,7 @@ import pytest
 import harness
 from tests.live.sessions import HEAD, REFUTED, RESET
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.live]
 
 NOBODY = 65534
 PATH = os.pathsep.join((str(Path(harness.__file__).parent.parent), sysconfig.get_path("purelib")))

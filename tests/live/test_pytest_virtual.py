@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -14,12 +13,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness.venue.kernel import Kernel
-from tests.live.command import Command, environment, started
+from tests.live.command import Command, environment, send, started
 
 pytestmark = [
     pytest.mark.live,
     pytest.mark.virtual,
-    pytest.mark.timeout(120),
     pytest.mark.usefixtures("kernel"),
 ]
 
@@ -283,8 +281,7 @@ def test_told_to_end(
         _await_file(project / "begun", running)
         assert list(memory.iterdir())
         for number in signals:
-            os.kill(running.process.pid, number)
-            time.sleep(1)  # two at the same moment are one
+            send(running.process, number)
         ended = running.wait()
     assert ended.status == status, ended.err
     assert ended.err.splitlines()[-1] == f"harness: {words}"

@@ -24,7 +24,7 @@ from harness.subjects import toxiproxy_session
 from harness.subjects.command import libraries_folder
 from tests.live.command import CHECKOUT
 
-pytestmark = [pytest.mark.live, pytest.mark.needs("toxiproxy-server"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.live, pytest.mark.needs("toxiproxy-server")]
 EXAMPLE = CHECKOUT / "ci" / "examples" / "compose"
 READY_S = 10.0
 

@@ -19,12 +19,10 @@ import pytest
 
 from harness.lab.ledger import RUN_MARK
 from harness.venue.kernel import Kernel
-from tests.live.command import CHECKOUT, COMMAND, environment
+from tests.live.command import CHECKOUT, COMMAND, PATIENCE_S, environment, send
 
 pytestmark = [pytest.mark.live, pytest.mark.virtual]
 
-PATIENCE_S = 50.0
-"""The longest that a guest may take in a test, in seconds of wall time, on however busy a machine."""
 SPIN = "while :; do :; done"
 MEGABYTE = 1_000_000
 MEMORY = ("/dev/shm", "/tmp", "/var/tmp")  # noqa: S108 - covered by a mount, not written
@@ -424,10 +422,8 @@ def test_interrupts(memory: Path, tmp_path: Path, script: str, interrupts: int, 
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"begun\n"
-        process.send_signal(signal.SIGINT)
-        if interrupts == 2:
-            time.sleep(1)  # two at the same moment are one
-            process.send_signal(signal.SIGINT)
+        for _ in range(interrupts):
+            send(process, signal.SIGINT)
         process.wait(PATIENCE_S)
         out, words = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (status, answer), words

@@ -157,12 +157,12 @@ def test_after_an_answered_probe_detection_counts_from_it(hz: int, data: st.Data
 @pytest.mark.parametrize("given", [(7200, 75, 9), (1, 32767, 127), (32767, 1, 127), (1, 1, 127), (300, 32767, 3)])
 @pytest.mark.parametrize("machine", [Machine(hz=1000), SMP])
 def test_a_prediction_takes_less_than_20_ms(given: tuple[int, int, int], machine: Machine) -> None:
-    """However long the wheel's period, up to 2,097,152 jiffies, and however many the probes."""
+    """Of CPU time, however long the wheel's period, up to 2,097,152 jiffies, and however many the probes."""
     took = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = time.thread_time()
         foretell(given, Effect(mechanism="lost", from_s=0.5), machine=machine, horizon_s=1e7)
-        took.append(time.perf_counter() - began)
+        took.append(time.thread_time() - began)
     assert min(took) < 0.020
 
 
