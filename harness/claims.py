@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.expectations import KIND_OF
 from harness.findings import (
     Difference,
     Inconclusive,
@@ -17,14 +18,13 @@ from harness.findings import (
 )
 from harness.oracle.prediction import NOUNS, Outcome, hull
 from harness.oracle.timerwheel import tick_ns
-from harness.plan import KIND_OF, TIMER_ALLOWANCE_MS, Plan, must_echo, settings_of
+from harness.plan import TIMER_ALLOWANCE_MS, Plan, settings_of
 from harness.story import Fact, Segment, Story
 
 
 def check_false_alarm(plan: Plan, story: Story) -> None:
     """Whether something was noticed before there was anything to notice."""
-    faults = plan.scenario.faults
-    if story.end is None or not faults or any(fault.standing for fault in faults):
+    if story.end is None or not plan.faults or any(fault.standing for fault in plan.faults):
         return
     if not any(story.before_end(injected.t_ns) for injected in story.injected.values()):
         words = f"a false alarm: {seen(story)}, before any fault was injected{oracle_says(plan)}"
@@ -48,7 +48,7 @@ def check_kind(plan: Plan, story: Story) -> None:
     if expect.reports is not None and (story.given_up is None or story.given_up.reports != expect.reports):
         words = f"expected a report of {expect.reports!r}, found {seen(story)}"
         raise Refuted("claim-refuted", words)
-    if story.kind == "quiet" and must_echo(plan):
+    if story.kind == "quiet" and plan.must_echo:
         if story.alive is None:
             words = "nothing was noticed, but no data was sent to show that the connection lives"
             raise Inconclusive("liveness-not-shown", words)

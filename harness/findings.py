@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from harness.faults import AnyFault
 from harness.plan import Plan, spell_outcomes
 from harness.scenario import Expect
 from harness.story import Story
@@ -86,9 +85,9 @@ class Unforeseen(Refuted):
         super().__init__("oracle-refuted", text)
 
 
-def fault_name(index: int, fault: AnyFault) -> str:
+def fault_name(plan: Plan, index: int) -> str:
     """What a reader finds a fault by."""
-    return f"fault {index} ({fault.kind})"
+    return f"fault {index} ({plan.faults[index].kind})"
 
 
 def seen(story: Story) -> str:

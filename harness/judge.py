@@ -1,9 +1,10 @@
 """(Plan, Timeline) -> Verdict: pure, and the only place that decides.
 
-To refute a claim, every fault must have been there in time; to prove it, every fault must also have bitten. So a run
+To refute a claim, every fault must have been in place in time; to prove it, every fault must also have left the
+evidence that the plan demands. So a run
 
     passes            when what was noticed is what the scenario claims and the oracle foresaw, in both their windows,
-                      and every fault left evidence that it bit (a standing fault with nothing noticed: that it stood)
+                      and every fault left the evidence that the plan demands: that it acted, or that it was in place
     fails             when something else was noticed, or nothing, or at another time; also when something was noticed
                       before any fault was injected: a false alarm
     is inconclusive   when it broke, was cut short, when a fault was missing or late, when this machine was too slow
@@ -113,10 +114,10 @@ def _judge(plan: Plan, events: Sequence[Event]) -> tuple[Verdict, bool]:
 
 
 def _unbitten(plan: Plan, story: Story) -> Inconclusive | None:
-    """The first fault that proves nothing; None where all have bitten."""
+    """Of the first fault that lacks the evidence that the plan demands of it; None where there is no such."""
     try:
-        for index, fault in enumerate(plan.scenario.faults):
-            check_bite(plan, story, index, fault)
+        for index in range(len(plan.faults)):
+            check_bite(plan, story, index)
     except Inconclusive as doubt:
         return doubt
     return None
@@ -182,8 +183,8 @@ def _check_course(plan: Plan, story: Story) -> None:
     """Whether all went as claimed and foreseen, whatever the faults left behind; raises for anything else."""
     check_run(plan, story)
     check_false_alarm(plan, story)
-    for index, fault in enumerate(plan.scenario.faults):
-        check_in_place(plan, story, index, fault)
+    for index in range(len(plan.faults)):
+        check_in_place(plan, story, index)
     check_deeds(plan, story)
     check_kind(plan, story)
     check_claimed_window(plan, story)

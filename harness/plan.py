@@ -7,13 +7,14 @@ from typing import Literal
 
 import msgspec
 
-from harness import heartbeats
+from harness import expectations, heartbeats
 from harness.errors import MISSING, ScenarioError, UsageError
+from harness.expectations import KIND_OF, Expectation
 from harness.faults import AnyFault, NetworkDisconnect
 from harness.faults.base import other
 from harness.lab.topology import SIDES, Side
 from harness.loader import checked
-from harness.meaning import ESTABLISHED_S, effects_on, fills, refuse_uncovered
+from harness.meaning import effects_on, fills, refuse_uncovered
 from harness.oracle import established, handshake, zerowindow
 from harness.oracle.case import longest_ns
 from harness.oracle.effects import Effect, Unpredictable
@@ -51,7 +52,7 @@ GRACE_NS = 2_000_000_000
 
 Clock = Literal["real", "virtual"]
 LabKind = Literal["netns", "docker"]
-FORMAT = 1
+FORMAT = 2
 
 
 class MachineFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +88,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `prediction` is None, and `unpredictable` says why, where the oracle has no model; the scenario's own expectation
     then decides alone. `allowance_ns` is added to the upper end of windows (0 in virtual time). `watch_ns` is how
-    long the subject is watched before "nothing happened" is the answer.
+    long the subject is watched before "nothing happened" is the answer. `faults`: what is expected of each of the
+    scenario's faults, by index. `must_echo`: whether data must still pass where nothing was noticed.
     """
 
     scenario: Scenario
@@ -97,6 +99,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     expected: tuple[Outcome, ...]
     allowance_ns: int
     watch_ns: int
+    faults: tuple[Expectation, ...]
+    must_echo: bool
     notes: tuple[str, ...] = ()
     format: int = FORMAT
 
@@ -177,6 +181,15 @@ def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
     except Unpredictable as reason:
         unpredictable = str(reason)
     expected, notes = _expected(scenario, prediction, unpredictable)
+    allowed = None if prediction is None else expected or prediction.outcomes
+
+    def foresee(changed: Scenario) -> tuple[Outcome, ...] | None:
+        try:
+            refuse_uncovered(changed)
+            return _predict(changed, settings, kernel, effects_on(changed, side), horizon_ns).outcomes
+        except Unpredictable:
+            return None
+
     return Plan(
         scenario=scenario,
         machine=machine,
@@ -185,6 +198,8 @@ def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
         expected=expected,
         allowance_ns=0 if machine.clock == "virtual" else ALLOWANCE_MS * 1_000_000,
         watch_ns=_watch_ns(scenario, expected, horizon_ns),
+        faults=expectations.of_faults(scenario, machine.oracle, allowed, foresee),
+        must_echo=expectations.must_echo(scenario),
         notes=notes,
     )
 
@@ -300,10 +315,6 @@ def _longest_detection_ns(settings: Settings, machine: MachineFacts) -> int:
     return jiffies * tick + settings.user_timeout_ms * 1_000_000 + machine.oracle.injection_ns
 
 
-KIND_OF = {"detected": "detected", "noticed": "noticed", "eof": "eof", "survives": "quiet", "never": "quiet"}
-"""The kind of outcome that satisfies each claim but "as-predicted"."""
-
-
 def _expected(
     scenario: Scenario, prediction: Prediction | None, unpredictable: str | None
 ) -> tuple[tuple[Outcome, ...], tuple[str, ...]]:
@@ -363,24 +374,6 @@ def _watch_ns(scenario: Scenario, expected: tuple[Outcome, ...], horizon_ns: int
     return latest
 
 
-def must_echo(plan: Plan) -> bool:
-    """Whether data must still pass when nothing was noticed: claimed by name, or nothing can stand in its way."""
-    scenario = plan.scenario
-    if scenario.expect.outcome != "as-predicted":
-        return scenario.expect.outcome == "survives"
-    if not scenario.can_echo:
-        return False
-    side = scenario.expect.side
-    effects = (*effects_on(scenario, side), *effects_on(scenario, other(side)))
-    # A middlebox that nothing is noticed of knows the flow, where keepalive's probes have asked it.
-    asked = scenario.endpoint(side).keepalive_settings is not None
-    harmless = {"syn-lost", "challenged", *(["expires"] if asked else [])}
-    return all(
-        effect.until_s is not None or effect.mechanism in harmless or effect.timeout_s == ESTABLISHED_S
-        for effect in effects
-    )
-
-
 def save(plan: Plan, folder: Path) -> None:
     """Write the plan into a run's folder: all of it or, where the harness is killed meanwhile, nothing."""
     unfinished = folder / f"{FILE_NAME}.new"
@@ -392,8 +385,19 @@ def load(folder: Path) -> Plan:
     """Read a saved plan. Raises UsageError."""
     path = folder / FILE_NAME
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Plan)
+        data = path.read_bytes()
+        found = msgspec.json.decode(data, type=_Format).format
+        if found != FORMAT:
+            mend = "judge it with the version of keepalive-harness that wrote it, or run the scenario again"
+            raise UsageError(f"{path}: expected a plan of format {FORMAT}, found format {found}; {mend}")
+        return msgspec.json.decode(data, type=Plan)
     except OSError as error:
         raise UsageError(f"expected a run's plan, found {error.strerror} at {path}") from error
     except msgspec.DecodeError as error:
         raise UsageError(f"{path}: expected a plan of format {FORMAT}, found {error}") from error
+
+
+class _Format(msgspec.Struct):
+    """The one field that plans of all formats have."""
+
+    format: int

@@ -33,7 +33,7 @@ from harness.lab.host import Lab
 from harness.lab.realise import realised
 from harness.lab.topology import SIDES
 from harness.loop import Loop
-from harness.plan import Plan, must_echo
+from harness.plan import Plan
 from harness.subjects import tcp
 from harness.subjects.ends import ENDS, Connection
 from harness.subjects.pair import connected
@@ -126,7 +126,7 @@ class _Run:
             self._await_reconnection()
             self.loop.wait(time.monotonic_ns() + SETTLE_NS)
             self.loop.wait(time.monotonic_ns() + LEAVING_NS, lambda: not connection.is_left)
-        elif must_echo(self.plan):
+        elif self.plan.must_echo:
             self._echo(connection)
         self._finish()
 

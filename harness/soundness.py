@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from harness.faults import AnyFault
+from harness.expectations import Expectation
 from harness.findings import Inconclusive, TooBusy, fault_name, secs, seen
-from harness.lab.topology import SIDES, layout
+from harness.lab.topology import SIDES
 from harness.plan import Plan
 from harness.story import Change, Fact, Shut, Story, Wrote
 
@@ -49,9 +49,9 @@ def _check_arming(plan: Plan, story: Story, armed_ns: int) -> None:
             raise TooBusy(f"armed {secs(lag_ns)} after the handshake, allowed are {secs(allowed_ns)}")
 
 
-def check_in_place(plan: Plan, story: Story, index: int, fault: AnyFault) -> None:
+def check_in_place(plan: Plan, story: Story, index: int) -> None:
     """Whether a fault was there, and in time: without that nothing is refuted either."""
-    name = fault_name(index, fault)
+    name, expected = fault_name(plan, index), plan.faults[index]
     injected, proof = story.injected.get(index), story.proofs.get(index)
     if injected is None or not story.before_end(injected.t_ns):
         if story.end is None:
@@ -60,18 +60,19 @@ def check_in_place(plan: Plan, story: Story, index: int, fault: AnyFault) -> Non
     if proof is None:
         raise Inconclusive("fault-left-no-evidence", f"{name} left no evidence: none was gathered")
     if proof.what.level == "none":
-        raise Inconclusive("fault-left-no-evidence", f"{name} left no evidence that it bit: {proof.what.found}")
-    if fault.standing:
+        raise Inconclusive("fault-left-no-evidence", f"{name} left no evidence: {proof.what.found}")
+    if expected.standing:
         return
-    _check_moment(plan, story, fault, injected, fault.at_s, f"{name} was injected", sets_clock=fault.has_clock)
-    if fault.until_s is not None:
+    _check_moment(
+        plan, story, expected, injected, expected.at_ns, f"{name} was injected", sets_clock=expected.sets_clock
+    )
+    if expected.until_ns is not None:
         healed = story.healed.get(index)
-        until_ns = round(fault.until_s * 1e9)
         last = story.end or story.ended
         if healed is not None:
-            _check_moment(plan, story, fault, healed, fault.until_s, f"{name} was healed")
-        elif last is not None and story.since_armed(last.t_ns) > until_ns:
-            planned = f"planned for {secs(until_ns)} after arming"
+            _check_moment(plan, story, expected, healed, expected.until_ns, f"{name} was healed")
+        elif last is not None and story.since_armed(last.t_ns) > expected.until_ns:
+            planned = f"planned for {secs(expected.until_ns)} after arming"
             raise Inconclusive("fault-mistimed", f"{name} was never healed, {planned}")
 
 
@@ -123,9 +124,9 @@ def _check_round_trip(plan: Plan, story: Story) -> None:
 def _check_moment(
     plan: Plan,
     story: Story,
-    fault: AnyFault,
+    expected: Expectation,
     change: Fact[Change],
-    planned_s: float,
+    planned_ns: int,
     what: str,
     *,
     sets_clock: bool = False,
@@ -136,17 +137,14 @@ def _check_moment(
     passed, in the meantime, or it sets a clock of the fault's own.
     """
     assert story.armed is not None
-    effects = fault.effects(layout(plan.scenario.topology), plan.scenario.expect.side)
-    planned_ns = round(planned_s * 1e9)
     since_ns = story.since_armed(change.t_ns)
-    unsettled_ns = round(max((effect.unsettled_s for effect in effects), default=0.0) * 1e9)
-    allowed_ns = planned_ns + max(plan.machine.oracle.injection_ns, round(fault.takes_s * 1e9)) + unsettled_ns
+    allowed_ns = planned_ns + expected.late_ns
     done_ns = since_ns + change.what.took_ns
     early = since_ns < planned_ns and story.crossed(change.t_ns, story.armed.t_ns + planned_ns)
     late = done_ns > allowed_ns and (
         sets_clock or story.crossed(story.armed.t_ns + allowed_ns, change.t_ns + change.what.took_ns)
     )
-    if any(effect.mechanism == "lost-locally" for effect in effects) and plan.prediction is not None:
+    if expected.hides_probes and plan.prediction is not None:
         # Such a probe is not on the wire for anybody to see.
         unseen = any(lo < done_ns and hi > allowed_ns for lo, hi in plan.prediction.probe_windows_ns)
         late = late or (done_ns > allowed_ns and unseen)
@@ -156,16 +154,31 @@ def _check_moment(
         raise Inconclusive("fault-mistimed", words) if early else TooBusy(words)
 
 
-def check_bite(plan: Plan, story: Story, index: int, fault: AnyFault) -> None:
-    """Whether a fault bit: without that nothing is proven.
-
-    What stands from the beginning has bitten when nothing was noticed, and need not where another of its kind did.
-    """
-    name, proof = fault_name(index, fault), story.proofs.get(index)
+def check_bite(plan: Plan, story: Story, index: int) -> None:
+    """Whether a fault left the evidence that the plan demands of it: without that nothing is proven."""
+    expected, proof = plan.faults[index], story.proofs.get(index)
     injected = story.injected.get(index)
     if injected is None or proof is None or not story.before_end(injected.t_ns):
-        raise Inconclusive("fault-never-injected", f"{name} was never injected: {seen(story)} came first")
-    bitten = {plan.scenario.faults[place].kind for place, each in story.proofs.items() if each.what.level == "bit"}
-    stands = fault.standing and (story.kind == "quiet" or fault.kind in bitten)
-    if proof.what.level != "bit" and not stands:
-        raise Inconclusive("fault-met-nothing", f"{name} left no evidence that it bit: {proof.what.found}")
+        words = f"{fault_name(plan, index)} was never injected: {seen(story)} came first"
+        raise Inconclusive("fault-never-injected", words)
+    ended_so = (story.kind, story.errno) in {(each.kind, each.errno) for each in expected.decides}
+    acted = any(_bit(story, each) for each in (index, *expected.instead))
+    if (expected.demand == "must-act" or ended_so) and not acted:
+        raise Inconclusive("fault-met-nothing", _nothing_met(plan, story, index, proof.what.found))
+
+
+def _bit(story: Story, index: int) -> bool:
+    return index in story.proofs and story.proofs[index].what.level == "bit"
+
+
+def _nothing_met(plan: Plan, story: Story, index: int, found: str) -> str:
+    """That nothing came for a fault to act on, and how to have something sent."""
+    expected, injected, healed = plan.faults[index], story.injected[index], story.healed.get(index)
+    since = "from the beginning" if expected.standing else f"from {secs(story.since_armed(injected.t_ns))}"
+    heals = expected.until_ns is not None and healed is not None
+    until = f"until {secs(story.since_armed(healed.t_ns))} after arming" if heals and healed else "to the end"
+    send = "keepalive, or writes_at_s, in that time" if not expected.standing else "keepalive, or writes_at_s"
+    return (
+        f"{fault_name(plan, index)} left no evidence that it acted: {found}; nothing that it acts on was sent while it "
+        f"was on ({since} {until}); have something sent ({send}), move the fault (at_s), or watch longer (bound_s)"
+    )

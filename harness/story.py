@@ -12,6 +12,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import msgspec
 
 from harness.lab.topology import Side
+from harness.oracle.prediction import OutcomeKind
 from harness.oracle.timerwheel import tick_ns
 from harness.plan import Plan
 from harness.timeline import Event
@@ -209,10 +210,10 @@ class Story:
             raise Nonsense(f"event {self.end.place} ({events[self.end.place].kind}) is older than arming")
 
     @property
-    def kind(self) -> str | None:
+    def kind(self) -> OutcomeKind | None:
         """What was measured: detected, eof, quiet; None when the run says nothing."""
         if self.end is not None:
-            kinds = {Detected: "detected", GivenUp: "noticed", Eof: "eof"}
+            kinds: dict[type[Noticed], OutcomeKind] = {Detected: "detected", GivenUp: "noticed", Eof: "eof"}
             return kinds[type(self.end.what)]
         return "quiet" if self.armed is not None and self.ended is not None else None
 
@@ -257,7 +258,7 @@ class Story:
         if origin == "armed":
             return self.armed.t_ns, self.armed.what.took_ns
         if origin == "fault":
-            timed = [f for index, f in self.injected.items() if not self.plan.scenario.faults[index].standing]
+            timed = [f for index, f in self.injected.items() if not self.plan.faults[index].standing]
             first = min(timed, key=lambda fact: fact.t_ns, default=None)
             return None if first is None else (first.t_ns, first.what.took_ns)
         received = [s.t_ns for s in self.segments if _from_living_peer(s.what) and self.before_end(s.t_ns)]
@@ -376,7 +377,7 @@ def _checked(plan: Plan, event: Event, place: int) -> Fact[Any]:
         what = msgspec.convert(event.data, _KINDS[event.kind])
     except msgspec.ValidationError as error:
         raise Nonsense(f"event {place} ({event.kind}): {error}") from error
-    if isinstance(what, OfFault) and what.index >= len(plan.scenario.faults):
+    if isinstance(what, OfFault) and what.index >= len(plan.faults):
         raise Nonsense(f"event {place} ({event.kind}): the scenario has no fault {what.index}")
     return Fact(place, event.t_ns, what)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from harness.expectations import Demand
 from harness.forecast import Forecast
 from harness.lab.topology import SIDES
 from harness.oracle.prediction import NOUNS, Outcome, Prediction
@@ -113,7 +114,8 @@ def describe_plan(plan: Plan) -> str:
     for side in SIDES:
         chosen = _endpoint(scenario.endpoint(side))
         lines += [f"  {side:<11} {chosen}"] if chosen else []
-    lines += [f"  fault       {_fault(fault)}" for fault in scenario.faults]
+    for fault, expectation in zip(scenario.faults, plan.faults, strict=True):
+        lines += [f"  fault       {_fault(fault)}", f"  evidence    {_DEMANDS[expectation.demand]}: {expectation.why}"]
     lines.append(f"  claim       {_claim(plan)}")
     for outcome in plan.prediction.outcomes if plan.prediction is not None else ():
         what = outcome.errno or _KINDS[outcome.kind]
@@ -126,6 +128,11 @@ def describe_plan(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+_DEMANDS: dict[Demand, str] = {
+    "must-act": "it must act",
+    "must-stand": "it must be in place",
+    "may-act": "it must be in place, and may act",
+}
 _KINDS = {"eof": "end of file", "quiet": "nothing noticed", "noticed": "given up"}
 """Outcomes that are no errors."""
 

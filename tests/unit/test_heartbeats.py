@@ -9,7 +9,7 @@ import pytest
 from harness.cli import main
 from harness.faults import AnyFault, Blackhole, LinkDown, PeerReboot
 from harness.lab.topology import Topology
-from harness.plan import Clock, MachineFacts, Plan, make, must_echo
+from harness.plan import Clock, MachineFacts, Plan, make
 from harness.programs import AnyHeartbeat, IdleState, Reaper, Separate, Simple
 from harness.report.prediction import describe_plan
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
@@ -99,7 +99,7 @@ def test_keepalive_is_first_where_it_has_the_time() -> None:
 @pytest.mark.parametrize("faults", [(), (Blackhole(at_s=119, for_s=3),)])
 def test_data_passes_at_the_end_of_what_is_survived(faults: tuple[AnyFault, ...]) -> None:
     """An outage that ended leaves a connection that works."""
-    assert must_echo(planned(*faults, expect=Expect(bound_s=250)))
+    assert planned(*faults, expect=Expect(bound_s=250)).must_echo
 
 
 def test_predict_prints_both_bounds(capsys: pytest.CaptureFixture[str]) -> None:

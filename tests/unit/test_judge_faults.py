@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot, ProcessKill, ToxicTimeout
+from harness.plan import Clock
+from harness.timeline import Event
 from tests.unit import timelines
 from tests.unit.judging import MS, QUICK, noticed_at, verdict
 from tests.unit.timelines import SECOND, as_foreseen, at, changed, flap, moved, planned, unreachable, without
@@ -32,7 +35,7 @@ def test_a_fault_without_evidence_proves_and_refutes_nothing() -> None:
     quiet = moved(without(events, "subject.detected"), "run.ended", plan.watch_ns)
     for run in (events, quiet, changed(events, "subject.detected", errno="EPIPE")):
         none = changed(run, "fault.evidence", level="none")
-        verdict(plan, none, "inconclusive", "fault 0 (blackhole) left no evidence that it bit: traces")
+        verdict(plan, none, "inconclusive", "fault 0 (blackhole) left no evidence: traces")
         verdict(plan, without(run, "fault.evidence"), "inconclusive", "fault 0 (blackhole)", "none was gathered")
 
 
@@ -40,13 +43,13 @@ def test_a_fault_that_met_nothing_can_refute_but_not_prove() -> None:
     """A blackhole in place that no packet met is no pass; but what it did not cause refutes the claim."""
     plan = unreachable()
     events = changed(as_foreseen(plan), "fault.evidence", level="in-place")
-    verdict(plan, events, "inconclusive", "fault 0 (blackhole) left no evidence that it bit")
+    verdict(plan, events, "inconclusive", "fault 0 (blackhole) left no evidence that it acted")
     verdict(plan, changed(events, "subject.detected", errno="EPIPE"), "fail", "expected errno ETIMEDOUT, found EPIPE")
     quiet = moved(without(events, "subject.detected"), "run.ended", plan.watch_ns)
     verdict(plan, quiet, "fail", "expected ETIMEDOUT, found nothing noticed")
 
 
-def test_a_standing_fault_need_not_bite_where_nothing_is_noticed() -> None:
+def test_a_standing_fault_must_act_only_where_it_decides() -> None:
     """A firewall whose state never expired is what the survival is about; a detection needs more than that."""
     kept = planned(FirewallIdle(timeout_s=5, then="reset"), client=QUICK, outcome="survives", bound_s=6)
     verdict(kept, changed(as_foreseen(kept), "fault.evidence", level="in-place"), "pass")
@@ -54,6 +57,46 @@ def test_a_standing_fault_need_not_bite_where_nothing_is_noticed() -> None:
     expired = planned(FirewallIdle(timeout_s=1), errno="ETIMEDOUT")
     verdict(expired, as_foreseen(expired), "pass")
     verdict(expired, changed(as_foreseen(expired), "fault.evidence", level="in-place"), "inconclusive", "no evidence")
+
+
+@pytest.mark.parametrize("clock", ["real", "virtual"])
+def test_a_firewall_that_keepalive_keeps_open_need_not_act(clock: Clock) -> None:
+    """The peer dies later: that fault must act, and the firewall must have been in place."""
+    machine = msgspec.structs.replace(timelines.MACHINE, clock=clock)
+    plan = planned(FirewallIdle(timeout_s=5), LinkDown(on="server", at_s=9), machine=machine)
+    events = as_foreseen(plan) if clock == "real" else unhurried(as_foreseen(plan))
+    levels = [e.data["level"] for e in events if e.kind == "fault.evidence"]
+    assert sorted(levels) == ["bit", "in-place"]
+    verdict(plan, events, "pass", "3 probes unanswered")
+    gone = [changed([e], "fault.evidence", level="none")[0] if e.data.get("index") == 0 else e for e in events]
+    verdict(plan, gone, "inconclusive", "fault 0 (firewall-idle) left no evidence")
+    unmet = changed(events, "fault.evidence", level="in-place")
+    verdict(plan, unmet, "inconclusive", "fault 1 (link-down) left no evidence that it acted")
+
+
+def unhurried(events: list[Event]) -> list[Event]:
+    """The events in virtual time, where no call takes any."""
+    return [msgspec.structs.replace(e, data={**e.data, "took_ns": 0}) if "took_ns" in e.data else e for e in events]
+
+
+def test_either_of_two_that_do_the_same_is_evidence() -> None:
+    """Of two firewalls with one timeout the nearer one acts, and the farther one meets nothing."""
+    firewalls = FirewallIdle(timeout_s=1, on="firewall-a"), FirewallIdle(timeout_s=1, on="firewall-b")
+    plan = planned(*firewalls, kind="firewalls", errno="ETIMEDOUT")
+    events = as_foreseen(plan)
+    one = [changed([e], "fault.evidence", level="in-place")[0] if e.data.get("index") == 1 else e for e in events]
+    verdict(plan, one, "pass")
+    neither = changed(events, "fault.evidence", level="in-place")
+    verdict(plan, neither, "inconclusive", "fault 0 (firewall-idle) left no evidence that it acted")
+
+
+def test_a_fault_that_met_nothing_says_how_to_send() -> None:
+    """When it was on, that nothing was sent, and the keys that change that."""
+    plan = planned(Blackhole(at_s=0.5, for_s=1), outcome="survives", bound_s=8)
+    unmet = changed(as_foreseen(plan), "fault.evidence", level="in-place", found="0 packets dropped")
+    words = "it acted: 0 packets dropped; nothing that it acts on was sent while it was on"
+    when = "(from 0.500 s until 1.500 s after arming)"
+    verdict(plan, unmet, "inconclusive", words, when, "keepalive", "writes_at_s", "at_s", "bound_s")
 
 
 def test_a_fault_that_never_came_is_told() -> None:
@@ -100,8 +143,8 @@ def test_what_went_as_foreseen_is_told_from_what_was_not_compared() -> None:
     plan = unreachable()
     events = as_foreseen(plan)
     assert verdict(plan, events, "pass").as_foreseen
-    assert verdict(plan, changed(events, "fault.evidence", level="in-place"), "inconclusive", "bit").as_foreseen
-    assert not verdict(plan, changed(events, "fault.evidence", level="none"), "inconclusive", "bit").as_foreseen
+    assert verdict(plan, changed(events, "fault.evidence", level="in-place"), "inconclusive", "acted").as_foreseen
+    assert not verdict(plan, changed(events, "fault.evidence", level="none"), "inconclusive", "evidence").as_foreseen
     assert not verdict(plan, changed(events, "subject.detected", errno="EPIPE"), "fail").as_foreseen
     assert not verdict(plan, without(events, "run.ended"), "inconclusive", "cut short").as_foreseen
     forestalled = planned(Blackhole(at_s=0.5), PeerReboot(at_s=6.0))

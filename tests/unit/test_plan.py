@@ -249,12 +249,12 @@ def test_data_must_pass_where_that_is_claimed_or_nothing_stands_in_its_way(
     faults: tuple[Any, ...], expectation: dict[str, Any], *, echo: bool
 ) -> None:
     """A fault that lasts stands in its way, one that heals does not."""
-    assert plan.must_echo(planned(*faults, **expectation)) is echo
+    assert planned(*faults, **expectation).must_echo is echo
 
 
 def test_nobody_asks_a_firewall_where_keepalive_is_off() -> None:
     """It may have forgotten the flow, and nothing tells."""
-    assert not plan.must_echo(planned(FirewallIdle(timeout_s=60), client=Endpoint()))
+    assert not planned(FirewallIdle(timeout_s=60), client=Endpoint()).must_echo
 
 
 # --- on disk -----------------------------------------------------------------------------------------
@@ -289,8 +289,19 @@ def test_a_plan_that_is_something_else_is_a_usage_error(tmp_path: Path) -> None:
     """Not JSON, or JSON of another shape."""
     for content in (b"", b"{", b"[]", b"{}", msgspec.json.encode({"scenario": 3})):
         (tmp_path / plan.FILE_NAME).write_bytes(content)
-        with pytest.raises(UsageError, match="expected a plan of format 1"):
+        with pytest.raises(UsageError, match=f"expected a plan of format {plan.FORMAT}"):
             plan.load(tmp_path)
+
+
+def test_a_plan_of_another_format_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    """What another version wrote lacks what this one judges by; the way out is named."""
+    plan.save(planned(outcome="survives"), tmp_path)
+    path = tmp_path / plan.FILE_NAME
+    path.write_bytes(msgspec.json.encode({**msgspec.json.decode(path.read_bytes()), "format": 1}))
+    with pytest.raises(UsageError) as caught:
+        plan.load(tmp_path)
+    assert f"{path}: expected a plan of format {plan.FORMAT}, found format 1; judge it with the" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @strategies.PATIENT

@@ -115,7 +115,7 @@ def _faults(plan: Plan, end_ns: int) -> list[Event]:
         injected_ns = -50_000_000 if fault.standing else round(fault.at_s * 1e9) + 100_000
         healed_ns = end_ns + 30_000_000 if fault.until_s is None else round(fault.until_s * 1e9) + 100_000
         common = {"index": index, "fault": fault.kind}
-        level = "in-place" if fault.standing and plan.expected[0].kind == "quiet" else "bit"
+        level = "in-place" if plan.faults[index].demand == "must-stand" else "bit"
         events += [
             at(injected_ns, "fault.injected", "fault", took_ns=2_000_000, **common),
             at(healed_ns - 5000, "fault.evidence", "fault", level=level, found="traces", **common),

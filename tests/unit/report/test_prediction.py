@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness import forecast
 from harness.errors import UsageError
-from harness.faults import Blackhole, ProcessKill
+from harness.faults import Blackhole, FirewallIdle, LinkDown, ProcessKill
 from harness.plan import make
 from harness.report import prediction
 from harness.scenario import Endpoint, Expect, Scenario
@@ -123,10 +123,20 @@ def test_a_plan_in_words() -> None:
         "  topology    routed, ipv4; the client observes",
         "  client      keepalive idle_s=2 interval_s=1 count=3",
         "  fault       blackhole at_s=0.5, direction=both",
+        "  evidence    it must act: what is injected during a run must act",
         "  claim       detected ETIMEDOUT 5 to 5.4 s after armed",
         "  prediction  ETIMEDOUT 5.072 to 5.108 s after arming; 3 probes on the wire; 3 probes unanswered",
         "  watched for 7.400 s at most, allowance 50 ms; predicted with a jiffy (4 ms) that timers may run late on SMP",
     ]
+
+
+def test_a_plan_says_what_evidence_a_standing_fault_must_leave() -> None:
+    """A firewall that keepalive keeps open must be in place; one that forgets the flow must act."""
+    for timeout_s, words in ((5, "it must be in place: the oracle predicts the same without it"), (1, "it must act")):
+        plan = planned(FirewallIdle(timeout_s=timeout_s, then="reset"), LinkDown(on="server", at_s=9))
+        lines = prediction.describe_plan(plan).splitlines()
+        at = next(number for number, line in enumerate(lines) if "firewall-idle" in line)
+        assert lines[at + 1].startswith(f"  evidence    {words}")
 
 
 def test_a_plan_of_survival_in_words() -> None:

@@ -1,0 +1,207 @@
+"""What a plan expects of each fault as evidence, and of the connection at the end: told before anything runs. Pure.
+
+A fault in a run is there to change what is noticed. So the oracle is asked twice: with the fault and without it. Where
+the answers differ, the fault decides, and the run must show that it acted. Where they are the same, such as with a
+firewall that keepalive keeps open, it is enough that the fault was in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+
+from harness.faults import AnyFault
+from harness.faults.base import other
+from harness.lab.topology import layout
+from harness.meaning import ESTABLISHED_S, effects_on
+from harness.oracle.prediction import Machine, Outcome, OutcomeKind
+from harness.scenario import Scenario
+
+Demand = Literal["must-act", "must-stand", "may-act"]
+Foresee = Callable[[Scenario], tuple[Outcome, ...] | None]
+"""The oracle's answer to a scenario; None where it has none."""
+KIND_OF: dict[str, OutcomeKind] = {
+    "detected": "detected",
+    "noticed": "noticed",
+    "eof": "eof",
+    "survives": "quiet",
+    "never": "quiet",
+}
+"""The kind of outcome that satisfies each claim but "as-predicted"."""
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """An outcome by its name."""
+
+    kind: OutcomeKind
+    errno: str | None
+
+
+class Expectation(msgspec.Struct, frozen=True, kw_only=True):
+    """What the judge must know of one fault. Times are nanoseconds after arming.
+
+    `demand`: "must-act": its evidence must be "bit", or that of a fault in `instead` (by index), which would do the
+    same. "must-stand": "in-place" is enough. "may-act": "in-place" is enough unless the run ends in one of `decides`.
+    `why`: the reason for the demand, in words.
+    `late_ns`: how much later than planned it may set in or wear off. `sets_clock`: it counts time from its onset.
+    `hides_probes`: probes that it swallows are not on the wire.
+    """
+
+    kind: str
+    standing: bool
+    at_ns: int
+    until_ns: int | None
+    late_ns: int
+    sets_clock: bool
+    hides_probes: bool
+    demand: Demand
+    why: str
+    decides: tuple[Ending, ...] = ()
+    instead: tuple[int, ...] = ()
+
+
+class _Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fault must show."""
+
+    demand: Demand
+    why: str
+    decides: tuple[Ending, ...] = ()
+    instead: tuple[int, ...] = ()
+
+
+def of_faults(
+    scenario: Scenario, machine: Machine, outcomes: tuple[Outcome, ...] | None, foresee: Foresee
+) -> tuple[Expectation, ...]:
+    """An expectation for each fault. `outcomes`: those predicted that the claim allows; None: the oracle has no model.
+
+    `machine`: with the allowance for any injection.
+    """
+    where, side = layout(scenario.topology), scenario.expect.side
+    evidence = _of_standing(scenario, outcomes, foresee)
+    found = []
+    for index, fault in enumerate(scenario.faults):
+        effects = fault.effects(where, side)
+        unsettled_s = max((effect.unsettled_s for effect in effects), default=0.0)
+        wanted = evidence.get(index) or _Evidence(demand="must-act", why="what is injected during a run must act")
+        expectation = Expectation(
+            kind=fault.kind,
+            standing=fault.standing,
+            at_ns=round(fault.at_s * 1e9),
+            until_ns=None if fault.until_s is None else round(fault.until_s * 1e9),
+            late_ns=max(machine.injection_ns, round(fault.takes_s * 1e9)) + round(unsettled_s * 1e9),
+            sets_clock=fault.has_clock,
+            hides_probes=any(effect.mechanism == "lost-locally" for effect in effects),
+            demand=wanted.demand,
+            why=wanted.why,
+            decides=wanted.decides,
+            instead=wanted.instead,
+        )
+        found.append(expectation)
+    return tuple(found)
+
+
+def _of_standing(scenario: Scenario, outcomes: tuple[Outcome, ...] | None, foresee: Foresee) -> dict[int, _Evidence]:
+    """What each fault that stands from the beginning must show, by its index."""
+    standing = [index for index, fault in enumerate(scenario.faults) if fault.standing]
+    found: dict[int, _Evidence] = {}
+    idle: list[int] = []
+    for index in standing:
+        gone = None if outcomes is None else _gone_without(scenario, outcomes, [index], foresee)
+        if gone is None:
+            found[index] = _untold(scenario, outcomes, index)
+        elif gone:
+            found[index] = _decisive(outcomes or (), gone, "without it")
+        else:
+            idle.append(index)
+            found[index] = _Evidence(demand="must-stand", why="the oracle predicts the same without it")
+    together = _gone_without(scenario, outcomes, idle, foresee) if outcomes and len(idle) > 1 else ()
+    if together:  # each of them makes up for the other
+        for index in idle:
+            rest = tuple(each for each in idle if each != index)
+            alike = _decisive(outcomes or (), together, f"without it and {_names(scenario.faults, rest)}")
+            found[index] = msgspec.structs.replace(alike, instead=rest)
+    return {index: _excused(scenario, outcomes, wanted) for index, wanted in found.items()}
+
+
+def _gone_without(
+    scenario: Scenario, outcomes: Sequence[Outcome], left_out: Sequence[int], foresee: Foresee
+) -> tuple[Ending, ...] | None:
+    """The outcomes that do not come, or come at another time, without some faults; None where that is not known."""
+    kept = tuple(fault for index, fault in enumerate(scenario.faults) if index not in left_out)
+    others = foresee(msgspec.structs.replace(scenario, faults=kept))
+    if others is None:
+        return None
+    known = {_identity(outcome) for outcome in others}
+    gone = [Ending(outcome.kind, outcome.errno) for outcome in outcomes if _identity(outcome) not in known]
+    return tuple(dict.fromkeys(gone))
+
+
+def _identity(outcome: Outcome) -> tuple[object, ...]:
+    """What makes two outcomes the same to a judge."""
+    return outcome.kind, outcome.errno, outcome.window_ns, outcome.probes_seen, outcome.rst
+
+
+def _decisive(outcomes: Sequence[Outcome], gone: tuple[Ending, ...], without: str) -> _Evidence:
+    why = f"{without} the oracle predicts something else"
+    if {Ending(outcome.kind, outcome.errno) for outcome in outcomes} <= set(gone):
+        return _Evidence(demand="must-act", why=why)
+    words = " or ".join(ending.errno or ending.kind for ending in gone)
+    return _Evidence(demand="may-act", why=f"{why} than {words}", decides=gone)
+
+
+def _untold(scenario: Scenario, outcomes: tuple[Outcome, ...] | None, index: int) -> _Evidence:
+    """Where the oracle cannot tell what would come of it without the fault: by what is claimed.
+
+    Where something is to be noticed, the fault counts as its cause; of several of one kind any may be that. But a claim
+    that counts from another fault names that one as the cause.
+    """
+    endings = _claimed(scenario, outcomes)
+    noticed = tuple(ending for ending in endings if ending.kind != "quiet")
+    if not noticed:
+        return _Evidence(demand="must-stand", why="nothing is to be noticed")
+    timed = any(not fault.standing for fault in scenario.faults)
+    if outcomes is None and timed and scenario.expect.origin == "fault":
+        return _Evidence(demand="may-act", why="the claim counts from another fault")
+    kind = scenario.faults[index].kind
+    alike = tuple(n for n, fault in enumerate(scenario.faults) if fault.kind == kind and n != index)
+    demand: Demand = "must-act" if len(noticed) == len(endings) else "may-act"
+    why = "the oracle cannot tell what would be noticed without it"
+    return _Evidence(demand=demand, why=why, decides=noticed if demand == "may-act" else (), instead=alike)
+
+
+def _excused(scenario: Scenario, outcomes: tuple[Outcome, ...] | None, wanted: _Evidence) -> _Evidence:
+    """A claim that is known not to be kept is refuted by silence, which no standing fault need have caused."""
+    if not scenario.known_failure or wanted.demand != "must-act":
+        return wanted
+    return msgspec.structs.replace(wanted, demand="may-act", decides=_claimed(scenario, outcomes))
+
+
+def _claimed(scenario: Scenario, outcomes: tuple[Outcome, ...] | None) -> tuple[Ending, ...]:
+    """The outcomes that the claim allows."""
+    if outcomes is not None:
+        return tuple(dict.fromkeys(Ending(outcome.kind, outcome.errno) for outcome in outcomes))
+    expect = scenario.expect
+    return (Ending(KIND_OF[expect.outcome], expect.errno),)
+
+
+def _names(faults: Sequence[AnyFault], indices: Sequence[int]) -> str:
+    return " and ".join(f"fault {index} ({faults[index].kind})" for index in indices)
+
+
+def must_echo(scenario: Scenario) -> bool:
+    """Whether data must still pass when nothing was noticed: claimed by name, or nothing can stand in its way."""
+    if scenario.expect.outcome != "as-predicted":
+        return scenario.expect.outcome == "survives"
+    if not scenario.can_echo:
+        return False
+    side = scenario.expect.side
+    effects = (*effects_on(scenario, side), *effects_on(scenario, other(side)))
+    # A middlebox that nothing is noticed of knows the flow, where keepalive's probes have asked it.
+    asked = scenario.endpoint(side).keepalive_settings is not None
+    harmless = {"syn-lost", "challenged", *(["expires"] if asked else [])}
+    return all(
+        effect.until_s is not None or effect.mechanism in harmless or effect.timeout_s == ESTABLISHED_S
+        for effect in effects
+    )
