@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -44,7 +43,6 @@ class Batch:
         """Start it. Raises HarnessError."""
         self._plans = {plan.name: plan for plan in plans}
         self._out = out
-        self._started = time.monotonic()
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the results
         package = str(Path(__file__).resolve().parent.parent)
         try:
@@ -81,8 +79,7 @@ class Batch:
 
     def _result(self, plan: Plan) -> batch.Result:
         events = timeline.load(host.folder_of(self._out, plan))
-        took_s = time.monotonic() - self._started
-        return batch.Result(plan=plan, events=events, verdict=judge(plan, events), took_s=took_s)
+        return batch.Result(plan=plan, events=events, verdict=judge(plan, events))
 
     def close(self) -> None:
         """End the child, whether it is done or not, and wait until it is gone."""

@@ -59,14 +59,11 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     run.add_argument("words", **words)  # type: ignore[arg-type]
     run.add_argument("--json", metavar="FILE", help="write the results as JSON; - for standard output")
     run.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML")
-    run.add_argument(
-        "--out",
-        metavar="DIR",
-        help="keep plans, timelines and captures in this new folder (default: a state folder)",
-    )
+    _add_out(run)
     run.add_argument(
         "--jobs", metavar="N", type=_positive, help="at most N scenarios, or with --clock virtual N guests, at once"
     )
+    _add_repetition(run)
     _add_clock(run)
 
     listing = add("list", "List the scenarios with what they claim", "harness list outcomes")
@@ -104,6 +101,37 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     clean.add_argument("--runs", action="store_true", help="also remove the run directories in the state folder")
     clean.add_argument("--images", action="store_true", help="also remove the empty image of --lab docker")
     return whole
+
+
+def _add_out(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--out",
+        metavar="DIR",
+        help="keep plans, timelines and captures in this new folder (default: a state folder)",
+    )
+    _add_keep(command)
+
+
+def _add_keep(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--keep",
+        metavar="N",
+        type=_positive,
+        default=20,
+        help="without --out: keep the newest N runs in the state folder, this one included (default: 20)",
+    )
+
+
+def _add_repetition(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--retries",
+        metavar="N",
+        type=_from_zero,
+        help="run again, up to N times, what this machine was too busy for (default: 1; with --clock virtual 0)",
+    )
+    command.add_argument(
+        "--yes", action="store_true", help="do not ask before a run that takes more than a minute of real time"
+    )
 
 
 def _add_clock(command: argparse.ArgumentParser) -> None:
@@ -238,6 +266,7 @@ def _add_fuzz(add: Callable[..., argparse.ArgumentParser]) -> None:
     fuzz.add_argument("--kernel", metavar="NAME", help="the guests' kernel, see `harness kernel list`")
     fuzz.add_argument("--jobs", metavar="N", type=_positive, help="at most N guests at once (default: one a core)")
     fuzz.add_argument("--out", metavar="DIR", help="write disagreements as scenarios here (default: a state folder)")
+    _add_keep(fuzz)
     fuzz.add_argument("--json", metavar="FILE", help="write the results as JSON; - for standard output")
 
 
@@ -288,12 +317,9 @@ def _add_matrix(add: Callable[..., argparse.ArgumentParser]) -> None:
     matrix.add_argument("words", nargs="+", metavar="NAME", help="libraries, or one of them: libraries/redis-py")
     matrix.add_argument("--markdown", metavar="FILE", help="write the table as Markdown")
     matrix.add_argument("--json", metavar="FILE", help="write the results as JSON; - for standard output")
-    matrix.add_argument(
-        "--out",
-        metavar="DIR",
-        help="keep plans, timelines and captures in this new folder (default: a state folder)",
-    )
+    _add_out(matrix)
     matrix.add_argument("--jobs", metavar="N", type=_positive, help="at most N scenarios or guests at once")
+    _add_repetition(matrix)
     _add_clock(matrix)
 
 
@@ -320,6 +346,12 @@ def _seconds(text: str) -> float:
     if found <= 0:
         raise argparse.ArgumentTypeError(f"expected seconds, more than 0, found {text}")
     return found
+
+
+def _from_zero(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, found {text}")
+    return int(text)
 
 
 def _positive(text: str) -> int:

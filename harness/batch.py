@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +15,7 @@ from harness import plan as plans_module
 from harness import timeline
 from harness.errors import UsageError
 from harness.judge import Verdict, judge
-from harness.lab.ledger import new_run_folder
+from harness.lab.ledger import new_run_folder, trim_runs
 from harness.lab.places import state_folder
 from harness.plan import Plan
 from harness.report import json, pcapng
@@ -24,6 +24,12 @@ from harness.timeline import Event
 from harness.venue import host
 
 VERDICT_FILE = "verdict.json"
+ATTEMPTS_FOLDER = "attempts"
+"""In a run directory: one folder for each earlier attempt, "1" for the first."""
+FEW = 4
+"""So many scenarios at once leave even a busy machine time to inject each fault when it is due."""
+KEPT_RUNS = 20
+"""How many folders of run directories stay in the state folder unless told otherwise."""
 
 
 Venue = Callable[[Sequence[Plan], Path, Status], Generator[tuple[Plan, tuple[Event, ...]]]]
@@ -44,55 +50,101 @@ class Watcher(Protocol):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, judged; `took_s` is its wall time in seconds since the batch began."""
+    """One run, judged. `attempts`: how often it was run, as this machine was too busy before the last time."""
 
     plan: Plan
     events: tuple[Event, ...]
     verdict: Verdict
-    took_s: float
+    attempts: int = 1
 
 
-def run(plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue = host.run_all) -> list[Result]:
+def run(
+    plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue = host.run_all, *, retries: int = 0
+) -> list[Result]:
     """Run all plans at a venue; results in the order of the plans.
 
-    Each run's folder below `out` gets plan, timeline, verdict and a capture for each end. Raises CapabilityError.
+    Each run's folder below `out` gets plan, timeline, verdict and a capture for each end. What cannot be judged because
+    this machine was too busy is run again after the others, at most `retries` times: first by few at once, then alone.
+    The files of an earlier attempt go to `attempts/N` in the run's folder. Raises CapabilityError.
     """
-    started = time.monotonic()
     results: dict[str, Result] = {}
-    with closing(venue(plans, out, watcher.status)) as running:
-        for plan, events in running:
-            verdict = judge(plan, events)
-            result = Result(plan=plan, events=events, verdict=verdict, took_s=time.monotonic() - started)
-            results[plan.name] = result
-            folder = host.folder_of(out, plan)
-            if any(event.kind == "opened" for event in events):  # it relates the frames' times to the wall clock
-                pcapng.write(folder, events, observer=plan.scenario.expect.side)
-            (folder / VERDICT_FILE).write_bytes(msgspec.json.encode(json.as_mapping(verdict)) + b"\n")
-            watcher.done(result)
+    left = list(plans)
+    for attempt in range(1, retries + 2):
+        busy: list[Plan] = []
+        for some in _at_once(left, attempt):
+            for result in _judged(some, out, watcher, venue, attempt):
+                results[result.plan.name] = result
+                if attempt <= retries and result.verdict.cause == "machine-too-busy":
+                    watcher.status(result.plan.name, "another attempt, as this machine was too busy", None)
+                    busy.append(result.plan)
+                else:
+                    watcher.done(result)
+        left = busy
+        for plan in left:
+            _set_aside(host.folder_of(out, plan), attempt)
     return [results[plan.name] for plan in plans]
 
 
-def new_folder() -> Path:
-    """Make a run folder of our own, where the user named none: below the state folder, by date. Raises UsageError."""
+def _at_once(plans: Sequence[Plan], attempt: int) -> Sequence[Sequence[Plan]]:
+    """What is run at the same time: all at the first attempt, then few that take about as long, then each alone."""
+    if attempt == 1:
+        return [plans]
+    by_length = sorted(plans, key=lambda plan: plan.watch_ns)
+    size = FEW if attempt == 2 else 1
+    return [by_length[start : start + size] for start in range(0, len(by_length), size)]
+
+
+def _judged(plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue, attempt: int) -> Iterator[Result]:
+    """Each plan's result as it ends, with its folder complete."""
+    with closing(venue(plans, out, watcher.status)) as running:
+        for plan, events in running:
+            verdict = judge(plan, events)
+            folder = host.folder_of(out, plan)
+            if any(event.kind == "opened" for event in events):  # it relates the frames' times to the wall clock
+                pcapng.write(folder, events, observer=plan.scenario.expect.side)
+            document = json.as_mapping(verdict, attempt)
+            (folder / VERDICT_FILE).write_bytes(msgspec.json.encode(document) + b"\n")
+            yield Result(plan=plan, events=events, verdict=verdict, attempts=attempt)
+
+
+def _set_aside(folder: Path, attempt: int) -> None:
+    """Make room for the next attempt; the folders in a run's folder are those of scenarios below its name."""
+    place = folder / ATTEMPTS_FOLDER / str(attempt)
+    place.mkdir(parents=True)
+    for path in list(folder.iterdir()):
+        if not path.is_dir():
+            path.rename(place / path.name)
+
+
+def new_folder(keep: int = KEPT_RUNS) -> Path:
+    """Make a run folder of our own, where the user named none: below the state folder, by date. Raises UsageError.
+
+    Of the earlier ones the newest stay, so that there are `keep` of them with the new one.
+    """
     try:
-        return new_run_folder(f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
+        folder = new_run_folder(f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
     except OSError as error:
         raise UsageError(
             f"expected room for run directories in {state_folder()}, found {error.strerror}; name a folder for them"
         ) from error
+    trim_runs(keep)
+    return folder
 
 
 def judge_again(folder: Path) -> list[Result]:
     """Judge every saved run at or below `folder`, from its plan and timeline alone. Raises UsageError.
 
-    A plan without a timeline is of a run that was killed before it began: nothing happened in it.
+    A plan without a timeline is of a run that was killed before it began: nothing happened in it. Attempts that were
+    made again are left out.
     """
     found = sorted(path.parent for path in folder.rglob(plans_module.FILE_NAME))
+    found = [place for place in found if ATTEMPTS_FOLDER not in place.relative_to(folder).parts]
     if not found:
         raise UsageError(f"expected run directories (with {plans_module.FILE_NAME}) at {folder}, found none")
     results = []
     for place in found:
         plan = plans_module.load(place)
         events = timeline.load(place) if (place / timeline.FILE_NAME).exists() else ()
-        results.append(Result(plan=plan, events=events, verdict=judge(plan, events), took_s=0.0))
+        attempts = 1 + sum(1 for _ in place.glob(f"{ATTEMPTS_FOLDER}/*"))
+        results.append(Result(plan=plan, events=events, verdict=judge(plan, events), attempts=attempts))
     return results

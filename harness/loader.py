@@ -60,7 +60,7 @@ def abouts() -> dict[str, str]:
 
 
 LONGEST_NAME = 200
-RUN_FILES = frozenset({"plan.json", "timeline.jsonl", "client.pcapng", "server.pcapng", "verdict.json"})
+RUN_FILES = frozenset({"plan.json", "timeline.jsonl", "client.pcapng", "server.pcapng", "verdict.json", "attempts"})
 """What lies in a run directory, which is named after its scenario."""
 
 

@@ -10,8 +10,6 @@ from harness import batch
 from harness.plan import Plan
 from harness.venue import host
 
-FEW = 4
-"""So many scenarios at once leave even a busy machine time to inject each fault when it is due."""
 RETRIED: list[str] = []
 """What the running test has run again. tests/conftest.py moves it to the test's report and prints it at the end."""
 
@@ -33,15 +31,7 @@ def note_retry(names: Iterable[str], why: str) -> None:
 
 def undisturbed(plans: Sequence[Plan], out: Path, jobs: int | None = None) -> list[batch.Result]:
     """In real time, `jobs` at once; where the machine was too busy for that again, at most four at once, then alone."""
-    results: dict[str, batch.Result] = {}
-    left = list(plans)
-    for at_once in (jobs, min(jobs or FEW, FEW), 1):
-        if results:
-            note_retry((plan.name for plan in left), f"this machine was too busy; now at most {at_once} at once")
-            out /= "again"
-        ran = batch.run(left, out, Silent(), functools.partial(host.run_all, jobs=at_once))
-        results |= {result.plan.name: result for result in ran}
-        left = [r.plan for r in ran if r.verdict.cause == "machine-too-busy"]
-        if not left:
-            break
-    return [results[plan.name] for plan in plans]
+    results = batch.run(plans, out, Silent(), functools.partial(host.run_all, jobs=jobs), retries=2)
+    again = [result for result in results if result.attempts > 1]
+    note_retry((f"{r.plan.name}, {r.attempts - 1} times" for r in again), "this machine was too busy; then few at once")
+    return results

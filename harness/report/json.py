@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,10 +13,11 @@ from harness.oracle.prediction import NOUNS
 FORMAT = 1
 
 
-def as_mapping(verdict: Verdict) -> dict[str, Any]:
+def as_mapping(verdict: Verdict, attempts: int = 1) -> dict[str, Any]:
     """One scenario's result. Times in seconds from `origin`; windows as [earliest, latest], without the allowance.
 
-    Of an idle connection "probes" are counted, "retransmissions" where data was in flight.
+    "attempts": how often it was run, as this machine was too busy before the last time. Of an idle connection "probes"
+    are counted, "retransmissions" where data was in flight.
     """
     noun = NOUNS[verdict.asking]
     return {
@@ -24,6 +25,7 @@ def as_mapping(verdict: Verdict) -> dict[str, Any]:
         "verdict": verdict.verdict,
         "cause": verdict.cause,
         "reason": verdict.reason,
+        "attempts": attempts,
         "clock": verdict.clock,
         "lab": verdict.lab,
         "side": verdict.side,
@@ -48,11 +50,13 @@ def _seconds(window_ns: tuple[int, int] | None) -> list[float] | None:
     return None if window_ns is None else [window_ns[0] / 1e9, window_ns[1] / 1e9]
 
 
-def render(verdicts: Sequence[Verdict]) -> bytes:
-    """All results of one command: {"format", "verdict", "scenarios": [...]}."""
+def render(verdicts: Sequence[Verdict], attempts: Mapping[str, int] | None = None) -> bytes:
+    """All results of one command: {"format", "verdict", "retried", "scenarios": [...]}; `attempts` by name."""
+    numbers = attempts or {}
     document = {
         "format": FORMAT,
         "verdict": worst(verdicts),
-        "scenarios": [as_mapping(verdict) for verdict in verdicts],
+        "retried": sum(number > 1 for number in numbers.values()),
+        "scenarios": [as_mapping(verdict, numbers.get(verdict.name, 1)) for verdict in verdicts],
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import itertools
+import os
 import sys
 import threading
 import time
@@ -30,11 +32,19 @@ _GAP = 2
 _HEADER = ("verdict", "scenario", "measured", "predicted", "probes")
 
 
+class _Console(Console):
+    """A console that leaves a closed pipe to the command line; rich's own ends the program with exit status 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Say so."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def console(stream: TextIO) -> Console:
     """A console on a stream: as wide as the terminal, or 140 columns where the output is a file."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")  # an encoding without the picture's characters is no reason to stop
-    return Console(file=stream, width=None if stream.isatty() else WIDTH_OF_FILES, highlight=False, soft_wrap=False)
+    return _Console(file=stream, width=None if stream.isatty() else WIDTH_OF_FILES, highlight=False, soft_wrap=False)
 
 
 class VerdictTable:
@@ -99,14 +109,28 @@ def _reason(verdict: Verdict) -> str:
     return verdict.reason if origin is None else f"{verdict.reason}; {origin}"
 
 
-def summary(verdicts: Sequence[Verdict], wall_s: float) -> Text:
-    """The last lines: how many of each, the wall time, the clock and the machine."""
+def summary(verdicts: Sequence[Verdict], wall_s: float, attempts: Mapping[str, int] | None = None) -> Text:
+    """The last lines: how many of each, the wall time, what was run again, the clock and the machine."""
     counts = [f"{sum(v.verdict == name for v in verdicts)} {name}" for name in ("pass", "fail", "inconclusive")]
     machines = dict.fromkeys(circumstances(verdict) for verdict in verdicts)
+    lines = [*filter(None, [retried(verdicts, attempts or {})]), *(f"times are {machine}" for machine in machines)]
     return Text.assemble(
         (f"{', '.join(counts)} in {wall_s:.1f} s", STYLES[worst(verdicts)]),
-        *(f"\ntimes are {machine}" for machine in machines),
+        *(f"\n{line}" for line in lines),
     )
+
+
+def retried(verdicts: Sequence[Verdict], attempts: Mapping[str, int]) -> str:
+    """What was run again because this machine was too busy, and what to do where it still was; "" where nothing was."""
+    again = [name for name, number in attempts.items() if number > 1]
+    lines = [f"{len(again)} retried, as this machine was too busy: {', '.join(again)}"] if again else []
+    busy = [verdict for verdict in verdicts if verdict.cause == "machine-too-busy"]
+    if busy:
+        virtual = any(verdict.clock == "real" and verdict.lab == "netns" for verdict in busy)
+        fewer = "run fewer at once with --jobs 4"
+        mend = f"{fewer}, or use --clock virtual, where load makes no difference" if virtual else fewer
+        lines.append(f"{len(busy)} inconclusive, as this machine was too busy: {mend}")
+    return "\n".join(lines)
 
 
 def circumstances(verdict: Verdict) -> str:
@@ -165,6 +189,12 @@ class Progress:
                 self._running.pop(name, None)
             else:
                 self._running[name] = (what, until_ns)
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Those that have come so far."""
+        with self._lock:
+            return list(self._done)
 
     def done(self, result: Result) -> None:
         """Called with each result as it comes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import heapq
 import queue
 import sys
 import threading
@@ -78,6 +79,14 @@ def gives_up_after_ns(plans: Sequence[Plan], jobs: int | None = None) -> int:
     rounds = -(-len(plans) // _workers(plans, jobs))
     containers = sum(plan.machine.lab == "docker" for plan in plans)
     return rounds * max(map(longest_ns, plans)) + OVERTIME_NS + containers * CONTAINERS_NS
+
+
+def watches_ns(plans: Sequence[Plan], jobs: int | None = None) -> int:
+    """How long `run_all` watches these plans, in nanoseconds: until the last worker is done with its last one."""
+    ends_ns = [0] * _workers(plans, jobs)
+    for plan in plans:
+        heapq.heapreplace(ends_ns, ends_ns[0] + plan.watch_ns)
+    return max(ends_ns, default=0)
 
 
 def _workers(plans: Sequence[Plan], jobs: int | None) -> int:

@@ -84,14 +84,10 @@ def test_scenarios_hold_in_containers(tmp_path: Path, ours: Callable[[], list[st
     done = harness(tmp_path, "run", "--lab", "docker", "containers", *outcomes, "--json", "said.json")
     assert ", in containers" in done.out
     said = json.loads((tmp_path / "said.json").read_text())["scenarios"]
-    busy = [each["name"] for each in said if each["cause"] == "machine-too-busy"]
-    assert done.status == (3 if busy else 0), done.out
+    assert done.status == 0, done.out
     assert len(said) > len(outcomes)
-    if busy:
-        note_retry(busy, "this machine was too busy; now one at a time")
-        again = harness(tmp_path / "again", "run", "--lab", "docker", "--jobs", "1", *busy)
-        assert again.status == 0, again.out
-    assert [each for each in said if each["verdict"] != "pass" and each["name"] not in busy] == []
+    note_retry((each["name"] for each in said if each["attempts"] > 1), "this machine was too busy; then few at once")
+    assert [each for each in said if each["verdict"] != "pass"] == []
     assert ours() == []
 
 
@@ -169,7 +165,7 @@ def test_an_image_that_is_not_there(tmp_path: Path) -> None:
     """It is not fetched behind one's back, and what needs no such image is run."""
     file = tmp_path / "mine.scenario.toml"
     file.write_text(CLAIM.format(image="nobody/nothing:7"))
-    done = harness(tmp_path, "run", "--lab", "docker", str(file), "outcomes/peer-closes")
+    done = harness(tmp_path, "run", "--lab", "docker", "--yes", str(file), "outcomes/peer-closes")
     assert done.status == 3
     assert "1 pass, 0 fail, 1 inconclusive" in done.out
     said = " ".join(done.out.split())

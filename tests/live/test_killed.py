@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness import plan, timeline
-from harness.lab.processes import MARK_VARIABLE
+from harness.lab.ledger import MARK_VARIABLE
 from harness.subjects import endpoint
 from tests.conformance.traces import network_untouched
 from tests.live.command import PATIENCE_S, Command, harness, started
@@ -43,7 +43,7 @@ def test_killed_at_any_moment(tmp_path: Path, seed: int) -> None:
     """Whenever the harness is killed, only processes in its ledger stay, and `clean` removes those and nothing else."""
     moment_s = random.Random(seed).uniform(0.1, 3.0)
     with network_untouched():
-        with started(tmp_path, "run", "host", "link", "--out", "out") as running:
+        with started(tmp_path, "run", "host", "link", "--yes", "--out", "out") as running:
             time.sleep(moment_s)
             running.process.kill()
         left, frozen = _marked(running.state), _marked(running.state, "T")
@@ -71,7 +71,7 @@ def _check_recorded(running: Command) -> None:
 
 def test_interrupted(tmp_path: Path) -> None:
     """Ctrl-C ends a run at once with its own exit status; nothing stays, and what was recorded is inconclusive."""
-    arguments = ("run", "host", "--out", "out")
+    arguments = ("run", "host", "--yes", "--out", "out")
     with network_untouched(), started(tmp_path, *arguments, command=_INTERRUPTIBLE) as running:
         _await(lambda: bool(_marked(running.state, "T")))
         running.process.send_signal(signal.SIGINT)

@@ -115,7 +115,7 @@ def test_what_is_missing_is_said(missing: str, tmp_path: Path, monkeypatch: pyte
 
 def test_killed_with_a_proxy_at_work(tmp_path: Path) -> None:
     """The server does not end with the harness that is killed; it is in the ledger, and `clean` removes it."""
-    with started(tmp_path, "run", "proxied/server-frozen-defaults", "--out", "out") as running:
+    with started(tmp_path, "run", "proxied/server-frozen-defaults", "--yes", "--out", "out") as running:
         ledger, deadline = running.state / "keepalive-harness" / "ledger", time.monotonic() + PATIENCE_S
         while not any(toxiproxy.NAME in file.read_text() for file in ledger.glob("*.jsonl")):
             assert time.monotonic() < deadline

@@ -69,7 +69,7 @@ def judged(plan: Plan, name: VerdictName, *, as_foreseen: bool = False) -> batch
         side=plan.scenario.expect.side,
         as_foreseen=as_foreseen,
     )
-    return batch.Result(plan=plan, events=(), verdict=verdict, took_s=0.0)
+    return batch.Result(plan=plan, events=(), verdict=verdict)
 
 
 def wrong_where(disagrees: Callable[[Scenario], bool]) -> fuzz.Carry:

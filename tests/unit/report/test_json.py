@@ -21,6 +21,7 @@ def test_fields_of_a_detection() -> None:
         "verdict": "pass",
         "cause": "confirmed",
         "reason": "3 probes unanswered (traces)",
+        "attempts": 1,
         "clock": "real",
         "lab": "netns",
         "side": "client",
@@ -60,12 +61,13 @@ def test_a_document_holds_the_worst_verdict_and_all_scenarios() -> None:
     plan = unreachable()
     events = as_foreseen(plan)
     good, bad = judge(plan, events), judge(plan, changed(events, "subject.detected", errno="EPIPE"))
-    data = json.render([good, bad])
+    data = json.render([good, bad], {good.name: 2})
     assert data.endswith(b"}\n")
     document = standard.loads(data)
     assert (document["format"], document["verdict"]) == (1, "fail")
     assert [entry["verdict"] for entry in document["scenarios"]] == ["pass", "fail"]
     assert document["scenarios"][0]["probes_expected"] == [3, 3]
+    assert (document["retried"], document["scenarios"][0]["attempts"]) == (1, 2)
 
 
 def test_nothing_run_is_inconclusive() -> None:

@@ -1,0 +1,107 @@
+"""What a command line asks for: plans, a kernel, folders and reports, checked before anything runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.plan import MachineFacts, Plan
+    from harness.scenario import Scenario
+    from harness.venue.kernel import Kernel
+
+
+def plans(options: argparse.Namespace, kernel: Kernel | None, *, patience_s: int | None = None) -> list[Plan]:
+    """The plans of what the words name, without those that surely take longer than `patience_s`."""
+    from harness import loader, plan
+
+    machine_facts = machine(options, kernel)
+    scenarios = loader.find(options.words, containers=options.lab == "docker", claimed=True)
+    if not options.words:
+        scenarios = _possible(scenarios)
+    if patience_s is None:
+        return loader.for_each(scenarios, lambda scenario: plan.make(scenario, machine_facts))
+    limit_ns = patience_s * 1_000_000_000
+    made = [
+        plan.make(each, machine_facts) for each in scenarios if not plan.lasts_longer(each, machine_facts, limit_ns)
+    ]
+    fitting = [each for each in made if each.watch_ns <= limit_ns]
+    if len(fitting) < len(scenarios):
+        print(
+            f"harness: left out {len(scenarios) - len(fitting)} scenarios that take more than {patience_s} s of real "
+            "time: name them, or use --clock virtual",
+            file=sys.stderr,
+        )
+    return fitting
+
+
+def _possible(scenarios: list[Scenario]) -> list[Scenario]:
+    """Those that nobody asked for by name, without what this machine lacks a program for, which is said."""
+    from harness import capabilities
+
+    behind = [each for each in scenarios if each.topology.proxied_by == "toxiproxy"]
+    server = capabilities.toxiproxy() if behind else None
+    if server is None or server.available:
+        return scenarios
+    print(
+        f"harness: left out {len(behind)} scenarios behind a toxiproxy: {server.found}; mend: {server.mend}",
+        file=sys.stderr,
+    )
+    return [each for each in scenarios if each not in behind]
+
+
+def machine(options: argparse.Namespace, kernel: Kernel | None) -> MachineFacts:
+    """Where scenarios are to run. Raises UsageError."""
+    if kernel is None:
+        from harness import capabilities
+
+        return capabilities.machine(options.lab)
+    if options.lab != "netns":
+        raise UsageError(f"--lab {options.lab}: expected --clock real with it, as containers' time is this machine's")
+    from harness.venue import uml
+
+    return uml.machine(kernel)
+
+
+def kernel(options: argparse.Namespace) -> Kernel:
+    """The guests' kernel. Raises CapabilityError where none is built."""
+    from harness.venue import kernel as kernels
+
+    return kernels.find(options.kernel)
+
+
+def check_reports(options: argparse.Namespace) -> None:
+    """Raise UsageError for reports that could not be written after the run."""
+    junit = getattr(options, "junit", None)
+    given = {"--json": options.json, "--junit": junit, "--markdown": getattr(options, "markdown", None)}
+    for flag, file in given.items():
+        if file is None or (flag, file) == ("--json", "-"):
+            continue
+        path = Path(file)
+        target = path if path.exists() else path.resolve().parent
+        if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
+            raise UsageError(f"{flag}: expected a file that can be written, found {file}")
+    if options.json is not None and options.json == junit:
+        raise UsageError(f"--junit: expected another file than --json's, found {junit}")
+
+
+def out_folder(options: argparse.Namespace) -> Path:
+    """An empty folder for the run's results. Raises UsageError."""
+    if options.out is None:
+        from harness.batch import new_folder
+
+        return new_folder(options.keep)
+    folder = Path(options.out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        used = any(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"--out: expected a folder that can be made, found {error.strerror} at {folder}") from error
+    if used or not os.access(folder, os.W_OK):
+        raise UsageError(f"--out: expected an empty or new folder that can be written, found {folder} in use")
+    return folder

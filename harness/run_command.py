@@ -1,0 +1,162 @@
+"""The commands that carry out plans and report on them: `run`, `matrix` and `fuzz`."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from harness import batch, patience, plan, request
+from harness import fuzz as fuzzing
+from harness import matrix as matrices
+from harness.judge import EXIT_STATUS, Verdict, worst
+from harness.plan import Plan
+from harness.report import fuzz as fuzz_report
+from harness.report import json, junit, picture, text
+from harness.report import matrix as matrix_report
+from harness.signals import Terminated
+from harness.venue import host, uml
+from harness.venue.kernel import Kernel
+
+RETRIES = {"real": 1, "virtual": 0}
+"""How often what a busy machine came too late for is run again by default, by the clock."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run scenarios and judge them."""
+    started = time.monotonic()
+    kernel = request.kernel(options) if options.clock == "virtual" else None
+    unasked = not options.words and kernel is None
+    plans = request.plans(options, kernel, patience_s=patience.PATIENCE_S if unasked else None)
+    request.check_reports(options)
+    console = _console(options)
+    results, out = _carried_out(options, plans, kernel, console)
+    wall_s = time.monotonic() - started
+    verdicts = [result.verdict for result in results]
+    attempts = {result.plan.name: result.attempts for result in results}
+    as_json = json.render(verdicts, attempts)
+    if options.json not in (None, "-"):
+        Path(options.json).write_bytes(as_json)
+    if options.junit:
+        took_s = {r.plan.name: max(event.t_ns for event in r.events) / 1e9 for r in results}
+        Path(options.junit).write_bytes(junit.render(verdicts, took_s, wall_s))
+    console.print(text.VerdictTable(verdicts))
+    console.print()
+    for result in results:
+        if result.verdict.verdict != "pass":
+            draw(console, result)
+    console.print(text.summary(verdicts, wall_s, attempts))
+    _say_place(console, out)
+    if options.json == "-":
+        sys.stdout.buffer.write(as_json)
+    return status(verdicts)
+
+
+def matrix(options: argparse.Namespace) -> int:
+    """Run the suites of client libraries and compare with what they document."""
+    found = matrices.find(options.words)
+    kernel = request.kernel(options) if options.clock == "virtual" else None
+    machine = request.machine(options, kernel)
+    plans = [plan.make(scenario, machine) for scenario in found.scenarios]
+    request.check_reports(options)
+    console = _console(options)
+    results, out = _carried_out(options, plans, kernel, console)
+    verdicts = [result.verdict for result in results]
+    rows, circumstances = found.rows(verdicts), text.circumstances(verdicts[0])
+    as_json = matrix_report.as_json(rows, circumstances)
+    if options.markdown:
+        Path(options.markdown).write_text(matrix_report.markdown(rows, circumstances))
+    if options.json not in (None, "-"):
+        Path(options.json).write_bytes(as_json)
+    console.print(matrix_report.table(rows))
+    retried = text.retried(verdicts, {result.plan.name: result.attempts for result in results})
+    if retried:
+        console.print(retried)
+    _say_place(console, out)
+    if options.json == "-":
+        sys.stdout.buffer.write(as_json)
+    return status(verdicts)
+
+
+def fuzz(options: argparse.Namespace) -> int:
+    """Hold the oracle against scenarios that are drawn at random."""
+    fuzzing.check_capable()
+    kernel = request.kernel(options)
+    seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
+    request.check_reports(options)
+    out = request.out_folder(options)
+    started = time.monotonic()
+    with fuzz_report.Progress() as progress:
+        carry = functools.partial(batch.run, watcher=progress, venue=_venue(kernel, options))
+        tally = fuzzing.run(options.cases, seed, uml.machine(kernel), carry, out, progress)
+    as_json = fuzz_report.as_json(tally)
+    if options.json not in (None, "-"):
+        Path(options.json).write_bytes(as_json)
+    console = _console(options)
+    console.print(*fuzz_report.describe(tally, time.monotonic() - started), sep="\n")
+    if tally.count("unjudged", "disagreed"):
+        console.print(f"files and runs that leave a question: {out}", soft_wrap=True, markup=False)
+    if options.json == "-":
+        sys.stdout.buffer.write(as_json)
+    return EXIT_STATUS[tally.verdict]
+
+
+def draw(console: Console, result: batch.Result) -> None:
+    """A picture of a run, where there is something to draw."""
+    lines = picture.draw(result.plan, result.events)
+    if lines:
+        console.print(Text("\n".join([result.plan.name, *(f"  {line}" for line in lines), ""])))
+
+
+def status(verdicts: Sequence[Verdict]) -> int:
+    """The exit status: that of the worst verdict."""
+    return EXIT_STATUS[worst(verdicts)]
+
+
+def _carried_out(
+    options: argparse.Namespace, plans: Sequence[Plan], kernel: Kernel | None, console: Console
+) -> tuple[list[batch.Result], Path]:
+    """The results, and the folder with the run directories. An interrupt shows what is done so far."""
+    if kernel is None:
+        patience.check(options, plans)
+    out = request.out_folder(options)
+    longest_s = max(each.watch_ns for each in plans) / 1e9
+    retries = RETRIES[options.clock] if options.retries is None else options.retries
+    progress = text.Progress(len(plans), longest_s)
+    try:
+        with progress:
+            results = batch.run(plans, out, progress, _venue(kernel, options), retries=retries)
+    except (KeyboardInterrupt, Terminated):
+        _show_interrupted(console, progress.verdicts, len(plans), out)
+        raise
+    return results, out
+
+
+def _show_interrupted(console: Console, done: Sequence[Verdict], total: int, out: Path) -> None:
+    if done:
+        console.print(text.VerdictTable(done))
+        console.print()
+    console.print(f"interrupted: {len(done)} of {total} scenarios are done", highlight=False)
+    _say_place(console, out)
+
+
+def _console(options: argparse.Namespace) -> Console:
+    """Where people look: not where JSON goes."""
+    return text.console(sys.stderr if options.json == "-" else sys.stdout)
+
+
+def _say_place(console: Console, out: Path) -> None:
+    console.print(f"plans, timelines and captures: {out}", soft_wrap=True, markup=False)
+
+
+def _venue(kernel: Kernel | None, options: argparse.Namespace) -> batch.Venue:
+    if kernel is None:
+        return functools.partial(host.run_all, jobs=options.jobs)
+    return functools.partial(uml.run_all, kernel=kernel, jobs=options.jobs)
