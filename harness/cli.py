@@ -101,8 +101,12 @@ def _plan(options: argparse.Namespace) -> int:
     from harness.report.prediction import describe_plan
 
     kernel = request.kernel(options) if options.clock == "virtual" else None
-    print("\n\n".join(describe_plan(plan) for plan in request.plans(options, kernel)))
-    return 0
+    plans = request.plans(options, kernel)
+    print("\n\n".join(describe_plan(plan) for plan in plans))
+    wrong = [plan.name for plan in plans if plan.contradicts and not plan.scenario.known_failure]
+    if wrong:
+        print(f"harness: expected claims that can hold, found contradictions in {', '.join(wrong)}", file=sys.stderr)
+    return 1 if wrong else 0
 
 
 def _judge(options: argparse.Namespace) -> int:
@@ -119,66 +123,15 @@ def _judge(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from harness import forecast
-    from harness.report import prediction, states
+    from harness import predict
 
-    if options.heartbeat is not None:
-        return _predict_heartbeat(options)
-    if options.side is not None or options.set:
-        raise UsageError(f"{'--set' if options.set else '--side'}: expected --heartbeat with it")
-    if options.system != "linux":
-        others = options.user_timeout, options.hz, options.rtt, options.answered is not None
-        if options.state != "idle" or any(others):
-            raise UsageError(f"--system {options.system}: expected --idle, --interval and --count only")
-        system = forecast.of_system(options.system, options.idle, options.interval, options.count)
-        return _print(options, states.system_as_json(system), states.describe_system(system))
-    if options.answered is not None and options.state != "zero-window":
-        raise UsageError(f"--answered: expected --state zero-window with it, found --state {options.state}")
-    given = [name for name in ("idle", "interval", "count") if getattr(options, name) is not None]
-    if options.state != "idle":
-        if given:
-            raise UsageError(f"--{given[0]}: expected --state idle with it, keepalive has no say while {options.state}")
-        if options.state in ("accepting", "closing"):
-            kept = forecast.of_left(options.state, options.user_timeout, options.rtt, options.hz)
-            return _print(options, states.kept_as_json(kept), states.describe_kept(kept))
-        giving = forecast.of_state(options.state, options.user_timeout, options.rtt, options.hz, options.answered or 0)
-        return _print(options, states.as_json(giving), states.describe(giving))
-    if options.rtt:
-        raise UsageError("--rtt: expected none with --state idle, where no round trip is waited for")
-    idle_s, interval_s = _whole("--idle", options.idle, 7200), _whole("--interval", options.interval, 75)
-    count = 9 if options.count is None else options.count
-    found = forecast.of_options(idle_s, interval_s, count, options.user_timeout, options.hz)
-    return _print(options, prediction.as_json(found), prediction.describe(found))
-
-
-def _predict_heartbeat(options: argparse.Namespace) -> int:
-    """Bounds that hold on any kernel. Raises UsageError."""
-    from harness import forecast
-    from harness.report import heartbeat
-
-    usual = {"state": "idle", "system": "linux", "user_timeout": 0.0, "rtt": 0.0}
-    for name in ("state", "system", "idle", "interval", "count", "answered", "user_timeout", "rtt", "hz"):
-        if getattr(options, name) != usual.get(name):
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option}: expected none with --heartbeat, whose times are set with --set KEY=VALUE")
-    beating = forecast.of_heartbeat(options.heartbeat, options.side or "client", options.set)
-    return _print(options, heartbeat.as_json(beating), heartbeat.describe(beating))
-
-
-def _whole(option: str, seconds: float | None, default: int) -> int:
-    """What Linux takes. Raises UsageError."""
-    if seconds is None:
-        return default
-    if seconds % 1:
-        raise UsageError(f"{option}: expected whole seconds, as Linux takes them, found {seconds:g}")
-    return int(seconds)
-
-
-def _print(options: argparse.Namespace, json: bytes, text: str) -> int:
+    answer = predict.answer(options)
+    for hint in answer.hints:
+        print(f"harness: {hint}", file=sys.stderr)
     if options.json:
-        sys.stdout.buffer.write(json)
+        sys.stdout.buffer.write(answer.json)
     else:
-        print(text)
+        print(answer.text)
     return 0
 
 

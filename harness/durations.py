@@ -99,3 +99,24 @@ def meant_milliseconds(value: object, most: float | None) -> str:
     if value <= most or value % 1000 or value / 1000 > most:
         return ""
     return f" (did you mean {value / 1000:g} s, which are {value:.0f} ms?)"
+
+
+LONG_IDLE_S = 10_000
+LONG_S = 1_000
+"""From so many seconds on, a round number of them for a keepalive idle time, or for an interval or a user timeout, is
+suspected to be milliseconds."""
+
+
+def suspicion(value: float, least: float) -> str:
+    """What a sound number of seconds means, and what may have been meant, or nothing where it is no suspect."""
+    if value < least or value % 500:
+        return ""
+    return f"= {value:g} means {value:g} s ({spelled(value)}); did you mean {value / 1000:g} s?"
+
+
+def spelled(seconds: float) -> str:
+    """As hours, minutes and seconds: "2 h 11 min 15 s"."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    parts = [(hours, f"{hours} h"), (minutes, f"{minutes} min"), (rest, f"{rest:g} s")]
+    return " ".join(text for number, text in parts if number) or "0 s"

@@ -43,11 +43,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
 
 def of_options(idle_s: int, interval_s: int, count: int, user_timeout_s: float, hz: int | None) -> Forecast:
     """Predict for plain numbers. Raises UsageError for what the kernel would refuse."""
-    for name, value, most in (("--idle", idle_s, 32767), ("--interval", interval_s, 32767), ("--count", count, 127)):
-        if not 1 <= value <= most:
-            hint = "" if name == "--count" else durations.meant_milliseconds(value, most)
-            limits = f"a whole number from 1 to {most} (the kernel's limits)"
-            raise UsageError(f"{name}: expected {limits}, found {value}{hint}")
+    check_keepalive(idle_s, interval_s, count)
     check_user_timeout(user_timeout_s)
     check_hz(hz)
     machine = capabilities.machine()
@@ -63,6 +59,15 @@ def of_options(idle_s: int, interval_s: int, count: int, user_timeout_s: float, 
         kernel=machine.kernel,
         prediction=prediction,
     )
+
+
+def check_keepalive(idle_s: int, interval_s: int, count: int) -> None:
+    """Raises UsageError."""
+    for name, value, most in (("--idle", idle_s, 32767), ("--interval", interval_s, 32767), ("--count", count, 127)):
+        if not 1 <= value <= most:
+            hint = "" if name == "--count" else durations.meant_milliseconds(value, most)
+            limits = f"a whole number from 1 to {most} (the kernel's limits)"
+            raise UsageError(f"{name}: expected {limits}, found {value}{hint}")
 
 
 def check_user_timeout(seconds: float) -> None:

@@ -19,6 +19,7 @@ import msgspec
 from harness import batch, plan
 from harness.errors import CapabilityError, ScenarioError
 from harness.faults import Blackhole
+from harness.faults.base import Fault
 from harness.judge import Verdict, VerdictName
 from harness.lab.topology import SIDES, Topology
 from harness.loader import SUFFIX, checked
@@ -376,7 +377,8 @@ def _changed(value: msgspec.Struct) -> dict[str, Any]:
     table: dict[str, Any] = {config.tag_field: config.tag} if config.tag_field else {}
     for field in msgspec.structs.fields(type(value)):
         found = getattr(value, field.name)
-        if found == field.default:
+        timed = field.name == "at_s" and isinstance(value, Fault) and not value.standing
+        if found == field.default and not timed:  # a file says when a fault sets in
             continue
         if isinstance(found, msgspec.Struct):
             found = _changed(found)

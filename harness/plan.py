@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from harness import expectations, heartbeats
+from harness.doubts import never_in_time, suspicions
 from harness.errors import MISSING, ScenarioError, UsageError
 from harness.expectations import KIND_OF, Expectation
 from harness.faults import AnyFault, NetworkDisconnect
@@ -89,7 +90,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     `prediction` is None, and `unpredictable` says why, where the oracle has no model; the scenario's own expectation
     then decides alone. `allowance_ns` is added to the upper end of windows (0 in virtual time). `watch_ns` is how
     long the subject is watched before "nothing happened" is the answer. `faults`: what is expected of each of the
-    scenario's faults, by index. `must_echo`: whether data must still pass where nothing was noticed.
+    scenario's faults, by index. `must_echo`: whether data must still pass where nothing was noticed. `contradicts`: no
+    outcome that the oracle predicts, in time or in kind, can satisfy the claim.
     """
 
     scenario: Scenario
@@ -102,6 +104,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[Expectation, ...]
     must_echo: bool
     notes: tuple[str, ...] = ()
+    contradicts: bool = False
     format: int = FORMAT
 
     @property
@@ -190,17 +193,20 @@ def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
         except Unpredictable:
             return None
 
+    allowance_ns = 0 if machine.clock == "virtual" else ALLOWANCE_MS * 1_000_000
+    apart = never_in_time(scenario, expected, allowance_ns)
     return Plan(
         scenario=scenario,
         machine=machine,
         prediction=prediction,
         unpredictable=unpredictable,
         expected=expected,
-        allowance_ns=0 if machine.clock == "virtual" else ALLOWANCE_MS * 1_000_000,
+        allowance_ns=allowance_ns,
         watch_ns=_watch_ns(scenario, expected, horizon_ns),
         faults=expectations.of_faults(scenario, machine.oracle, allowed, foresee),
         must_echo=expectations.must_echo(scenario),
-        notes=notes,
+        notes=(*notes, *apart, *suspicions(scenario)),
+        contradicts=bool(apart) or (prediction is not None and not expected),
     )
 
 

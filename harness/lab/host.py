@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from harness.descriptors import raised_socket
 from harness.errors import FaultError
 from harness.lab import nftables
-from harness.lab.ledger import LEDGER, MARK_VARIABLE
+from harness.lab.ledger import LEDGER
 from harness.lab.namespace import Namespace, read_sysctl, write_sysctl
+from harness.lab.processes import MARK_VARIABLE
 from harness.lab.program import Program
 from harness.lab.topology import HostSpec, Layout
 from harness.lab.tracking import TRANSLATION_PRIORITY
@@ -121,7 +122,8 @@ class Host:
 
         `env`: on top of the host's own environment. `scratch`: a folder that goes with the program and is made for it.
         """
-        token = LEDGER.announce("program", f"{name} on {self.name}: {' '.join(argv)}", scratch)
+        what = f"{name} on {self.name}: {' '.join(argv)}"
+        token = LEDGER.announce("program", what, scratch, network=self.namespace.network)
         try:
             if scratch is not None:
                 scratch.mkdir(mode=0o755)
@@ -292,11 +294,16 @@ class Host:
                 netem.detach(device)
 
     def kill_programs(self) -> None:
-        """Kill every program on the host; what they printed, and their end, can still be read."""
+        """Kill every program on the host, with all that it left behind; what they printed can still be read."""
+        tokens = []
         while self._programs:
             program, token = self._programs.pop()
             self._killed.append(program)
             program.kill()
+            tokens.append(token)
+        if tokens:
+            LEDGER.end_leftovers(tokens)
+        for token in tokens:
             if token in self._scratches:
                 shutil.rmtree(self._scratches.pop(token), ignore_errors=True)
             LEDGER.settle(token)

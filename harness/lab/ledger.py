@@ -13,14 +13,12 @@ import atexit
 import fcntl
 import importlib
 import os
-import select
 import shutil
-import signal
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -29,19 +27,17 @@ import msgspec
 
 from harness import timeline
 from harness.errors import HarnessError, LabError
-from harness.lab import family
+from harness.lab import family, processes
+from harness.lab.namespace import Network, boot_id
 from harness.lab.places import state_folder
+from harness.lab.processes import Owned
 from harness.signals import deaf
 
 RUN_MARK = ".keepalive-harness-run"
 """In a folder of run directories that is ours to remove; holds process ID and boot of the harness that made it."""
-MARK_VARIABLE = "KEEPALIVE_HARNESS_MARK"
-_SHOWS_S = 0.01
+_LOOK_S = 0.01
 _MAKING_S = 30.0
 """How long what is being made may take until it can be undone."""
-_DYING_S = 5.0
-"""How long processes that were killed may take to be gone; one in the middle of a write to a disk needs a moment."""
-
 
 _UNDOERS = {"docker": "harness.lab.containers", "attached": "harness.lab.attached"}
 """The module whose `undo` takes an entry of each kind that is no process, and returns a line for each thing undone."""
@@ -55,7 +51,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `folder`: the absolute path of the folder that goes with the program, with all that is in it. `session`: the ID of
     the session that the program began, once it was started, and when that was (see `harness.lab.family`): a program may
-    write over its environment, as redis-server does.
+    write over its environment, as redis-server does. `network`: of its host, where that was made for the run.
     """
 
     kind: str
@@ -64,6 +60,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     folder: str = ""
     session: int = 0
     born: int = 0
+    network: Network | None = None
     data: dict[str, Any] = {}
 
 
@@ -99,12 +96,21 @@ class Ledger:
             with self._lock:
                 self._making -= 1
 
-    def announce(self, kind: str, what: str, folder: Path | None = None, data: dict[str, Any] | None = None) -> str:
+    def announce(
+        self,
+        kind: str,
+        what: str,
+        folder: Path | None = None,
+        data: dict[str, Any] | None = None,
+        network: Network | None = None,
+    ) -> str:
         """Write down that something is about to be made; returns its token. Raises LabError.
 
         `folder`: what is about to be made for it, and nothing that was there before. `data`: what undoing it takes.
+        `network`: in which a program will run, and nothing that is not the run's.
         """
-        entry = Entry(kind, uuid.uuid4().hex, what, str(folder.absolute()) if folder else "", data=data or {})
+        place = str(folder.absolute()) if folder else ""
+        entry = Entry(kind, uuid.uuid4().hex, what, place, network=network, data=data or {})
         with self._lock:
             if self._finished and self._owner == os.getpid():
                 raise LabError(f"expected to go on, found that this harness is ending: {what} is not started")
@@ -131,6 +137,12 @@ class Ledger:
                 self._append(entry)
                 self._open_entries[token] = entry
 
+    def end_leftovers(self, tokens: Collection[str]) -> None:
+        """End what programs that are to be settled left behind, while their networks are held open. Raises LabError."""
+        with self._lock:
+            owned = [owned_by(self._open_entries[token]) for token in tokens if token in self._open_entries]
+        processes.end(owned, held=True)
+
     def settle(self, token: str) -> None:
         """Write down that it is gone; the file goes when everything in it is."""
         with self._lock:
@@ -151,11 +163,11 @@ class Ledger:
             self._finished = True
         deadline = time.monotonic() + _MAKING_S
         while self._making and time.monotonic() < deadline:
-            time.sleep(_SHOWS_S)
+            time.sleep(_LOOK_S)
         with self._lock:
             if any(entry.kind in _UNDOERS for entry in self._open_entries.values()):
                 _say("clearing up takes a few seconds")
-            _kill(_programs(self._open_entries.values()))
+            _kill(self._open_entries.values())
             _, kept = _undo(self._open_entries.values())
             _remove_folders(self._open_entries.values())
             if kept:
@@ -234,7 +246,7 @@ def clean() -> Cleaned:
     """Undo what earlier runs left, as far as it goes. Raises LabError."""
     cleaned = Cleaned([], [])
     for path, entries in leftovers():
-        cleaned.done.extend(_kill(_programs(entries)))
+        cleaned.done.extend(_kill(entries))
         undone, kept = _undo(entries)
         cleaned.done.extend(undone)
         cleaned.done.extend(_remove_folders(entries))
@@ -250,7 +262,7 @@ def new_run_folder(name: str) -> Path:
     """Make a folder for run directories where the user named none, marked as ours. Raises OSError."""
     folder = state_folder() / "runs" / name
     folder.mkdir(parents=True)
-    (folder / RUN_MARK).write_text(f"{os.getpid()} {_boot()}\n")
+    (folder / RUN_MARK).write_text(f"{os.getpid()} {boot_id()}\n")
     return folder
 
 
@@ -291,12 +303,7 @@ def _in_use(folder: Path) -> bool:
     A process ID of another boot, as of a guest, says nothing here: that harness counts as gone.
     """
     pid, _, boot = (folder / RUN_MARK).read_text().strip().partition(" ")
-    return boot == _boot() and Path("/proc", pid).is_dir()
-
-
-def _boot() -> str:
-    """What tells one boot of a machine or guest from every other."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return boot == boot_id() and Path("/proc", pid).is_dir()
 
 
 def _open_entries(text: bytes) -> list[Entry]:
@@ -313,10 +320,6 @@ def _open_entries(text: bytes) -> list[Entry]:
     return list(entries.values())
 
 
-def _programs(entries: Iterable[Entry]) -> dict[str, Entry]:
-    return {entry.token: entry for entry in entries if entry.kind == "program"}
-
-
 def _undo(entries: Iterable[Entry]) -> tuple[list[str], list[str]]:
     """Undo what is neither a process nor a folder, the latest first: a line for each thing, and why others are left."""
     undone: list[str] = []
@@ -330,55 +333,14 @@ def _undo(entries: Iterable[Entry]) -> tuple[list[str], list[str]]:
     return undone, kept
 
 
-def _kill(entries: Mapping[str, Entry]) -> list[str]:
-    """SIGKILL to every process with one of the tokens in its environment, or of one of their sessions.
-
-    Returns a line for each, now gone. Where a token is nowhere to be seen they are looked at once more: the environment
-    of a program shows a moment after it was started (fs/binfmt_elf.c:create_elf_tables).
-    """
-    killed, seen = _kill_once(entries)
-    if seen < entries.keys():
-        time.sleep(_SHOWS_S)
-        killed += _kill_once(entries)[0]
-    return killed
+def _kill(entries: Iterable[Entry]) -> list[str]:
+    """End every process of the programs among the entries; a line for each, now gone. Raises LabError."""
+    return processes.end([owned_by(entry) for entry in entries if entry.kind == "program"])
 
 
-def _kill_once(entries: Mapping[str, Entry]) -> tuple[list[str], set[str]]:
-    killed, dying, seen = [], [], set()
-    members = {pid: entry for entry in entries.values() for pid in family.members(entry.session, entry.born)}
-    for folder in Path("/proc").iterdir() if entries else ():
-        if not folder.name.isdigit() or int(folder.name) == os.getpid():
-            continue
-        try:
-            # The descriptor pins the process, so that the one killed is the one looked at.
-            process = os.pidfd_open(int(folder.name))
-        except OSError:
-            continue
-        try:
-            entry = entries.get(_mark(folder)) or members.get(int(folder.name))
-            if entry is not None:
-                signal.pidfd_send_signal(process, signal.SIGKILL)
-                seen.add(entry.token)
-                killed.append(f"removed process {folder.name} ({entry.what})")
-                dying.append(os.dup(process))
-        except ProcessLookupError:
-            continue
-        except PermissionError as error:
-            raise LabError(f"expected to end process {folder.name}, found {error.strerror}; run as its user") from error
-        finally:
-            os.close(process)
-    _await_ends(dying)
-    return killed, seen
-
-
-def _await_ends(dying: Iterable[int]) -> None:
-    """Wait until processes, by descriptors that are closed here, have ended; `_DYING_S` is the limit."""
-    deadline = time.monotonic() + _DYING_S
-    for process in dying:
-        poller = select.poll()
-        poller.register(process, select.POLLIN)
-        poller.poll(max(0.0, deadline - time.monotonic()) * 1000)
-        os.close(process)
+def owned_by(entry: Entry) -> Owned:
+    """What tells the processes of a program."""
+    return Owned(entry.what, entry.token, entry.session, entry.born, entry.network)
 
 
 def _remove_folders(entries: Iterable[Entry]) -> list[str]:
@@ -396,14 +358,3 @@ def _remove_folders(entries: Iterable[Entry]) -> list[str]:
             raise LabError(f"expected to remove folder {folder}, found {error.strerror}; run as its owner") from error
         removed.append(f"removed folder {folder} ({entry.what})")
     return removed
-
-
-def _mark(folder: Path) -> str:
-    """The token in the environment of a process, by its folder in /proc; "" where there is none to be seen."""
-    marker = f"{MARK_VARIABLE}=".encode()
-    try:
-        environment = (folder / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return ""
-    found = (variable.removeprefix(marker) for variable in environment if variable.startswith(marker))
-    return next(found, b"").decode(errors="replace")

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import functools
 import os
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import msgspec
 
 from harness.descriptors import raised
 from harness.errors import CapabilityError, LabError
@@ -25,6 +29,55 @@ _SIOCSIFFLAGS = 0x8914
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _libc = ctypes.CDLL(None, use_errno=True)
 _HERE = "/proc/thread-self/ns/net"
+_SO_NETNS_COOKIE = 71
+"""asm-generic/socket.h, since 5.14."""
+
+
+class Network(msgspec.Struct, frozen=True):
+    """What tells a network namespace from all others, also those that are made when it is gone.
+
+    The inode number, as in /proc/PID/ns/net, is given to another one then; the cookie (socket(7), SO_NETNS_COOKIE) is
+    not until the machine boots again, and is 0 where the kernel has none.
+    """
+
+    inode: int
+    cookie: int
+    boot: str
+
+
+@functools.cache
+def boot_id() -> str:
+    """What tells one boot of a machine or guest from every other."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def network_of(pid: int) -> Network | None:
+    """The network of a process; None where it has no cookie, or may not be entered."""
+    try:
+        door = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    before = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        call("setns", door, CLONE_NEWNET)
+        try:
+            found = _network_here(door)
+        finally:
+            call("setns", before, CLONE_NEWNET)
+    except OSError:
+        return None
+    finally:
+        os.close(door)
+        os.close(before)
+    return found if found.cookie else None
+
+
+def _network_here(door: int) -> Network:
+    """That of the calling thread, of which a descriptor is given."""
+    cookie = 0
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as any_socket:
+        cookie = int.from_bytes(any_socket.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)
+    return Network(os.fstat(door).st_ino, cookie, boot_id())
 
 
 def call(name: str, *arguments: int) -> None:
@@ -34,7 +87,7 @@ def call(name: str, *arguments: int) -> None:
         raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
-def _made() -> int:
+def _made() -> tuple[int, Network]:
     before = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
     try:
         call("unshare", CLONE_NEWNET)
@@ -42,7 +95,8 @@ def _made() -> int:
         os.close(before)
         raise LabError(f"expected to make a network namespace, found {error}; see `harness doctor`") from error
     try:
-        return raised(os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC))
+        door = raised(os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC))
+        return door, _network_here(door)
     finally:
         call("setns", before, CLONE_NEWNET)
         os.close(before)
@@ -60,7 +114,12 @@ class Namespace:
 
     def __init__(self, pid: int | None = None) -> None:
         """Make an empty namespace, or hold that of a process; the calling thread stays where it is. Raises LabError."""
-        self.fd = _made() if pid is None else _of(pid)
+        self.network: Network | None = None
+        """What tells it from all others, where it was made here; in another one are other people's processes."""
+        if pid is None:
+            self.fd, self.network = _made()
+        else:
+            self.fd = _of(pid)
         self.identity = os.fstat(self.fd).st_ino
 
     @contextmanager

@@ -14,9 +14,10 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.errors import LabError
-from harness.lab import links, tracking
+from harness.lab import links, processes, tracking
 from harness.lab.host import Host
 from harness.lab.namespace import Namespace, write_sysctl
+from harness.lab.processes import Owned
 from harness.lab.topology import HostSpec, Interface, Layout, Topology, layout
 
 OPERATION_WAIT_S = 2.0
@@ -52,7 +53,12 @@ class WiredLab:
         self.close()
 
     def close(self) -> None:
-        """Take everything down; harmless when it is down already."""
+        """Take everything down, with every process that is still in it; harmless when it is down already."""
+        namespaces = [*(host.namespace for host in self._hosts.values()), *self._retired]
+        for host in self._hosts.values():
+            host.kill_programs()
+        what = f"left in {topology_name(self.layout)}"
+        processes.end([Owned(what, network=each.network) for each in namespaces if each.network], held=True)
         for host in self._hosts.values():
             host.close()
         self._hosts.clear()

@@ -17,7 +17,8 @@ from typing import Any
 from harness.capabilities import clock
 from harness.errors import CapabilityError, SubjectError, UsageError
 from harness.lab import toxiproxy
-from harness.lab.ledger import LEDGER, MARK_VARIABLE
+from harness.lab.ledger import LEDGER
+from harness.lab.processes import MARK_VARIABLE
 
 _LOOPBACK = "127.0.0.1"
 POLL_S = 0.01

@@ -32,8 +32,9 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import CapabilityError, UsageError
-from harness.lab.ledger import LEDGER, MARK_VARIABLE
+from harness.lab.ledger import LEDGER
 from harness.lab.places import cache_folder
+from harness.lab.processes import MARK_VARIABLE
 from harness.venue import kernel_patch, kernel_source
 from harness.venue.kernel_source import Progress, Source
 

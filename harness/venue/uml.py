@@ -26,7 +26,8 @@ from typing import Any, NamedTuple
 
 from harness import timeline
 from harness.errors import CapabilityError, GuestError
-from harness.lab.ledger import LEDGER, MARK_VARIABLE
+from harness.lab.ledger import LEDGER
+from harness.lab.processes import MARK_VARIABLE
 from harness.plan import MachineFacts, Plan
 from harness.plan import save as save_plan
 from harness.run import Status

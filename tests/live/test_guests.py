@@ -19,7 +19,7 @@ import pytest
 
 from harness import batch, capabilities, loader, plan, timeline
 from harness.errors import CapabilityError, GuestError
-from harness.lab.ledger import MARK_VARIABLE
+from harness.lab.processes import MARK_VARIABLE
 from harness.plan import Plan
 from harness.venue import guest, uml, vtime
 from harness.venue import kernel as kernels

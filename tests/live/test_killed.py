@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness import plan, timeline
-from harness.lab.ledger import MARK_VARIABLE
+from harness.lab.processes import MARK_VARIABLE
 from harness.subjects import endpoint
 from tests.conformance.traces import network_untouched
 from tests.live.command import PATIENCE_S, Command, harness, started

@@ -287,7 +287,7 @@ def test_other_states_and_systems_are_predicted(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--state", "in-flight", "--idle", "3"), "--idle: expected --state idle with it"),
+        (("--state", "in-flight", "--idle", "0"), "--idle: expected a whole number from 1 to 32767"),
         (("--state", "closing", "--rtt", "-1"), "--rtt: expected 0 to 10000"),
         (("--state", "accepting", "--rtt", "5"), "--rtt: expected none with --state accepting"),
         (("--state", "accepting", "--user-timeout", "5"), "--user-timeout: expected none with --state accepting"),
@@ -308,6 +308,69 @@ def test_what_does_not_belong_together_is_refused(
     """Rather than passed over."""
     assert cli.main(["predict", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("state", "decides"),
+    [
+        ("in-flight", "retransmissions decide: until --user-timeout"),
+        ("zero-window", "window probes decide"),
+        ("connecting", "net.ipv4.tcp_syn_retries"),
+        ("accepting", "net.ipv4.tcp_synack_retries"),
+        ("closing", "net.ipv4.tcp_orphan_retries"),
+    ],
+)
+def test_keepalive_in_another_state_is_told_what_decides_instead(
+    state: str, decides: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The prediction is the same with it as without, and a hint says why."""
+    assert ended("predict", "--state", state, "--hz", "1000") == 0
+    without_it = capsys.readouterr()
+    assert without_it.err == ""
+    assert ended("predict", "--state", state, "--hz", "1000", "--idle", "60", "--count", "3") == 0
+    with_it = capsys.readouterr()
+    assert with_it.out == without_it.out
+    assert with_it.err.startswith(f"harness: --idle, --count: keepalive changes nothing in state {state}: ")
+    assert decides in with_it.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("--user-timeout", "30000"), "--user-timeout = 30000 means 30000 s (8 h 20 min); did you mean 30 s?"),
+        (("--idle", "30000"), "--idle = 30000 means 30000 s (8 h 20 min); did you mean 30 s?"),
+        (("--interval", "1500"), "--interval = 1500 means 1500 s (25 min); did you mean 1.5 s?"),
+        (("--idle", "7200", "--interval", "75", "--user-timeout", "1800"), ""),
+    ],
+)
+def test_milliseconds_in_place_of_seconds_are_suspected(
+    arguments: tuple[str, ...], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the kernel takes them, too, the prediction comes with a hint."""
+    assert ended("predict", *arguments, "--hz", "250") == 0
+    out, err = capsys.readouterr()
+    assert "a silent peer is noticed" in out
+    assert err == (f"harness: {hint}\n" if hint else "")
+
+
+def test_plan_ends_with_1_where_a_claim_contradicts_the_oracle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After printing every plan, and with the names of those; a claim that is known to fail is none of them."""
+    monkeypatch.chdir(tmp_path)
+    text = (loader.catalogue() / "outcomes/peer-unreachable.scenario.toml").read_text()
+    wrong = text.replace("window_s = [5.0, 5.4]", "window_s = [6.0, 6.4]")
+    assert wrong != text
+    (tmp_path / "wrong.scenario.toml").write_text(wrong)
+    (tmp_path / "other.scenario.toml").write_text(text.replace("ETIMEDOUT", "EPIPE"))
+    (tmp_path / "known.scenario.toml").write_text('known_failure = "5.1 s"\n' + wrong)
+    (tmp_path / "right.scenario.toml").write_text(text)
+    assert ended("plan", ".") == 1
+    out, err = capsys.readouterr()
+    assert [part.split(":")[0] for part in out.split("\n\n")] == ["known", "other", "right", "wrong"]
+    assert err == "harness: expected claims that can hold, found contradictions in other, wrong\n"
+    assert ended("plan", "known.scenario.toml", "right.scenario.toml") == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_what_nobody_named_is_left_out_where_its_proxy_is_missing(

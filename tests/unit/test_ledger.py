@@ -15,7 +15,8 @@ import pytest
 
 from harness.errors import LabError
 from harness.lab import ledger, places
-from harness.lab.ledger import MARK_VARIABLE, Entry, Ledger
+from harness.lab.ledger import Entry, Ledger
+from harness.lab.processes import MARK_VARIABLE
 
 SLEEP = [sys.executable, "-I", "-S", "-c", "import sys; print(flush=True); sys.stdin.read()"]
 
@@ -169,7 +170,8 @@ def test_an_interrupted_process_leaves_nothing(state: Path, ending: str) -> None
     """However an interpreter comes to its end by itself, the programs in its ledger end with it."""
     script = f"""
         import os, signal, subprocess, sys
-        from harness.lab.ledger import LEDGER, MARK_VARIABLE
+        from harness.lab.ledger import LEDGER
+        from harness.lab.processes import MARK_VARIABLE
         mark = {{**os.environ, MARK_VARIABLE: LEDGER.announce("program", "a")}}
         program = subprocess.Popen(["sleep", "60"], env=mark, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         print(program.pid, flush=True)

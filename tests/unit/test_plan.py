@@ -161,6 +161,43 @@ def test_a_claim_against_the_oracle_is_kept_and_noted() -> None:
     assert made.watch_ns > 10 * SECOND_NS
 
 
+@pytest.mark.parametrize(
+    ("window_s", "origin", "contradicts"),
+    [
+        ((16, 20), "armed", False),
+        ((1, 16.3), "armed", False),
+        ((17, 20), "armed", True),
+        ((1, 16.1), "armed", True),
+        ((13.0, 13.5), "fault", False),
+        ((16, 16.5), "fault", True),
+        ((16, 16.5), "last-received", False),
+    ],
+)
+def test_a_window_apart_from_the_oracles_is_a_contradiction(
+    window_s: tuple[float, float], origin: Any, *, contradicts: bool
+) -> None:
+    """Counted from the claim's own origin; one that has a moment in common with it is none."""
+    made = planned(Blackhole(at_s=3), on=VIRTUAL, outcome="detected", window_s=window_s, origin=origin)
+    (outcome,) = made.expected
+    assert outcome.window_ns is not None
+    assert made.contradicts is contradicts, outcome.window_ns
+    assert bool(made.notes) is contradicts
+    assert all(note.startswith("the claim contradicts the oracle, which predicts ") for note in made.notes)
+
+
+def test_seconds_that_look_like_milliseconds_are_noted() -> None:
+    """Beside the plan, which is made for what is written."""
+    machine = VIRTUAL
+    scenario = Scenario(
+        client=Endpoint(keepalive=Keepalive(idle_s=30000, interval_s=75), user_timeout_s=30000),
+        faults=(Blackhole(at_s=3),),
+    )
+    assert plan.make(scenario, machine).notes == (
+        "client.user_timeout_s = 30000 means 30000 s (8 h 20 min); did you mean 30 s?",
+        "client.keepalive.idle_s = 30000 means 30000 s (8 h 20 min); did you mean 30 s?",
+    )
+
+
 def test_a_claim_that_only_some_phases_fulfil_is_noted() -> None:
     """An outage that ends at the last probe may or may not be survived."""
     made = planned(Blackhole(for_s=14.2), on=VIRTUAL, outcome="survives")

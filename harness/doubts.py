@@ -1,0 +1,38 @@
+"""What a plan notes about a claim before anything runs: that it cannot hold, or may not be what was meant."""
+
+from __future__ import annotations
+
+from harness import durations
+from harness.lab.topology import SIDES
+from harness.oracle.prediction import Outcome
+from harness.scenario import Scenario
+
+
+def never_in_time(scenario: Scenario, expected: tuple[Outcome, ...], allowance_ns: int) -> tuple[str, ...]:
+    """A note where the claimed window and the predicted ones have no moment in common."""
+    claim, origin = scenario.expect.window_s, scenario.expect.origin
+    windows = [outcome.window_ns for outcome in expected if outcome.window_ns is not None]
+    if claim is None or not windows or origin == "last-received":
+        return ()
+    onsets = [fault.at_s for fault in scenario.faults if not fault.standing]
+    shift_ns = round(min(onsets, default=0.0) * 1e9) if origin == "fault" else 0
+    least_ns, most_ns = (round(end_s * 1e9) + shift_ns for end_s in claim)
+    if any(least_ns <= hi + allowance_ns and lo <= most_ns + allowance_ns for lo, hi in windows):
+        return ()
+    foreseen = " or ".join(f"{(lo - shift_ns) / 1e9:.3f} to {(hi - shift_ns) / 1e9:.3f} s" for lo, hi in windows)
+    after = {"armed": "arming", "fault": "the fault"}[origin]
+    return (f"the claim contradicts the oracle, which predicts {foreseen} after {after}",)
+
+
+def suspicions(scenario: Scenario) -> tuple[str, ...]:
+    """Notes on seconds that look like milliseconds."""
+    found = []
+    for side in SIDES:
+        end = scenario.endpoint(side)
+        alive = end.keepalive_settings
+        suspects = [("user_timeout_s", end.user_timeout_s, durations.LONG_S)]
+        if alive is not None:
+            suspects.append(("keepalive.idle_s", alive.idle_s, durations.LONG_IDLE_S))
+            suspects.append(("keepalive.interval_s", alive.interval_s, durations.LONG_S))
+        found += [(f"{side}.{key}", durations.suspicion(value_s, least_s)) for key, value_s, least_s in suspects]
+    return tuple(f"{key} {suspicion}" for key, suspicion in found if suspicion)

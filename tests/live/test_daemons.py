@@ -1,0 +1,98 @@
+"""Programs that leave daemons behind: these end with the run, and `harness clean` finds them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.lab.namespace import Namespace, network_of
+from tests.live.command import CHECKOUT, harness, started
+
+pytestmark = pytest.mark.live
+
+ECHO = CHECKOUT / "tests" / "cases" / "daemon" / "echo.py"
+PATIENCE_S = 60.0
+SCENARIO = """
+[server.command]
+argv = ["sh", "-c", "{daemons}; exec {{python}} {echo} {{port}}"]
+ready = {{ listens = true }}
+
+[expect]
+outcome = "never"
+bound_s = {bound_s}
+"""
+MARKED, BARE = "setsid -f sleep 3601.25", "setsid -f env -i {sleep} 3602.25"
+"""The second one has cleared its environment, so that its network alone says whose it is."""
+
+
+def _scenario(folder: Path, bound_s: float) -> str:
+    sleep = next(str(path) for path in map(Path, ("/usr/bin/sleep", "/bin/sleep")) if path.exists())
+    daemons = f"{MARKED}; {BARE.format(sleep=sleep)}"
+    text = SCENARIO.format(daemons=daemons, echo=ECHO, bound_s=bound_s)
+    (folder / "daemons.scenario.toml").write_text(text)
+    return str(folder / "daemons.scenario.toml")
+
+
+def _sleeping() -> set[str]:
+    """How long the daemons that there are sleep."""
+    found = set()
+    for path in Path("/proc").glob("[1-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:  # it has ended
+            continue
+        found |= {word.decode() for word in words if word in (b"3601.25", b"3602.25") and b"sh" not in words}
+    return found
+
+
+def _await(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.xdist_group("daemons")
+def test_they_end_with_the_run(tmp_path: Path) -> None:
+    """One that kept its mark and one that cleared it; then there is nothing to clean."""
+    with started(tmp_path, "run", _scenario(tmp_path, 1.0)) as running:
+        _await(lambda: len(_sleeping()) == 2)
+        ended = running.wait()
+    assert ended.status == 0, ended
+    assert _sleeping() == set()
+    assert harness(tmp_path, "clean").out == "nothing to remove\n"
+
+
+@pytest.mark.xdist_group("daemons")
+def test_clean_finds_them(tmp_path: Path) -> None:
+    """What was left by a harness that was killed is in its ledger, with the network that it is in."""
+    with started(tmp_path, "run", _scenario(tmp_path, 60.0)) as running:
+        _await(lambda: len(_sleeping()) == 2)
+        running.process.kill()
+        running.process.wait()
+    assert len(_sleeping()) == 2
+    cleaned = harness(tmp_path, "clean")
+    assert _sleeping() == set(), cleaned
+    assert cleaned.out.count("removed process") >= 2
+    assert harness(tmp_path, "clean").out == "nothing to remove\n"
+
+
+def test_a_network_is_told_from_all_others() -> None:
+    """By a number that no other network ever gets, which shows from outside, through any process in it."""
+    first, second = Namespace(), Namespace()
+    try:
+        with first.entered():
+            inside = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        try:
+            assert network_of(inside.pid) == first.network != second.network
+        finally:
+            inside.kill()
+            inside.wait()
+    finally:
+        first.close()
+        second.close()

@@ -1,0 +1,90 @@
+"""What a program leaves behind is found by its mark or its network, and ends; nothing else does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from harness.lab import processes
+from harness.lab.namespace import Network, boot_id
+from harness.lab.processes import MARK_VARIABLE, Owned
+
+DAEMON = """
+import os, sys, time
+if os.fork():
+    sys.exit()
+os.setsid()
+if os.fork():
+    sys.exit()
+print(os.getpid(), flush=True)
+time.sleep(1000)
+"""
+BREEDER = """
+import os, sys, time
+os.setsid()
+print(os.getpid(), flush=True)
+while True:
+    if not os.fork():
+        time.sleep(0.01)
+        os._exit(0)
+    time.sleep(0.002)
+"""
+"""When its processes are looked at there are others a moment later."""
+
+
+@pytest.fixture(params=[DAEMON, BREEDER], ids=["daemon", "breeder"])
+def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[int, str]]:
+    """The ID of a process that has left its parent and session, and the mark that it was started with."""
+    token = os.urandom(16).hex()
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", request.param],
+        stdout=subprocess.PIPE,
+        env={MARK_VARIABLE: token},
+        cwd=tmp_path,
+    ) as parent:
+        assert parent.stdout is not None
+        started = int(parent.stdout.readline())
+        yield started, token
+        for pid in _in(tmp_path):
+            with suppress(ProcessLookupError):
+                os.kill(pid, 9)
+
+
+def _in(folder: Path) -> list[int]:
+    """The processes that work in a folder."""
+    found = []
+    for path in Path("/proc").glob("[1-9]*"):
+        with suppress(OSError):
+            if (path / "cwd").samefile(folder):
+                found.append(int(path.name))
+    return found
+
+
+def test_a_mark_is_enough(daemon: tuple[int, str], tmp_path: Path) -> None:
+    """A daemon has nobody's session and nobody for a parent, and ends with the program that it came from."""
+    _, token = daemon
+    lines = processes.end([Owned("echo on server", token)])
+    assert lines
+    assert all("(echo on server)" in line for line in lines)
+    assert _in(tmp_path) == []
+    assert processes.end([Owned("echo on server", token)], held=True) == []
+
+
+@pytest.mark.parametrize("daemon", [DAEMON], indirect=True)
+def test_nothing_else_ends(daemon: tuple[int, str], tmp_path: Path) -> None:
+    """Neither by another's mark, nor by the number of a network that is another one by now."""
+    inode = Path("/proc/self/ns/net").stat().st_ino
+    other = Network(inode, cookie=2**63, boot=boot_id())
+    assert (
+        processes.end(
+            [Owned("other", "0123456789abcdef0123456789abcdef"), Owned("other", network=other), Owned("nothing")]
+        )
+        == []
+    )
+    assert _in(tmp_path) == [daemon[0]]
