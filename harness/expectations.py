@@ -191,11 +191,14 @@ def _names(faults: Sequence[AnyFault], indices: Sequence[int]) -> str:
 
 
 def must_echo(scenario: Scenario) -> bool:
-    """Whether data must still pass when nothing was noticed: claimed by name, or nothing can stand in its way."""
-    if scenario.expect.outcome != "as-predicted":
-        return scenario.expect.outcome == "survives"
+    """Whether data must still pass when nothing was noticed: claimed by name, or nothing can stand in its way.
+
+    No data of ours passes where a side is a command: see `Command.alive`.
+    """
     if not scenario.can_echo:
         return False
+    if scenario.expect.outcome != "as-predicted":
+        return scenario.expect.outcome == "survives"
     side = scenario.expect.side
     effects = (*effects_on(scenario, side), *effects_on(scenario, other(side)))
     # A middlebox that nothing is noticed of knows the flow, where keepalive's probes have asked it.

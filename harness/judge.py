@@ -19,6 +19,7 @@ import msgspec
 
 from harness.claims import check_claimed_window, check_false_alarm, check_kind, check_prediction, check_reconnection
 from harness.findings import UNKEPT, Cause, Inconclusive, Refuted, reconnected_ns, said
+from harness.liveness import check_liveness
 from harness.oracle.prediction import Asking, Outcome
 from harness.plan import Plan, spell_outcomes
 from harness.soundness import check_bite, check_deeds, check_in_place, check_run
@@ -187,6 +188,7 @@ def _check_course(plan: Plan, story: Story) -> None:
         check_in_place(plan, story, index)
     check_deeds(plan, story)
     check_kind(plan, story)
+    check_liveness(plan, story)
     check_claimed_window(plan, story)
     check_reconnection(plan, story, plan.scenario.expect.reconnects_s)
     check_prediction(plan, story)

@@ -120,10 +120,11 @@ PARTNERS: dict[str, str] = {
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a command counts as ready: when all that is said here is so, at most `within_s` seconds after its start.
+    """When a command counts as ready: when all that is said here was so once, in the first `within_s` seconds.
 
     `listens`: its host listens at the port. `prints`: a line of its output matches this regular expression. A client
-    must also have made the connection that is watched.
+    must also have made the connection that is watched. A server may stop listening after that. In the state
+    "connecting" a client's first SYN is awaited, `within_s` seconds at most.
     """
 
     listens: bool = False
@@ -146,6 +147,17 @@ class Detects(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reconnects: bool = False
 
 
+class Alive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a command shows that it still works: a line of its output matches the regular expression `prints`.
+
+    Where nothing is noticed, the last such line must have come in the last `within_s` seconds of the watch, and after
+    the last change: a fault's injection or its removal.
+    """
+
+    prints: Annotated[str, msgspec.Meta(min_length=1)]
+    within_s: Duration = 60.0
+
+
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Any program, in any language, started on its host.
 
@@ -157,6 +169,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     A command on the observed side that ends before it has shown that it noticed, and not as `detects.exits` says,
     leaves the run inconclusive. So does one on the other side that ends with another status than 0 before a fault was
     injected; after that it may end.
+    `alive`: how the observed command shows that it still works, which "survives" needs and "never" may have.
     `connection`: which of its connections to the other end's port is watched, counted from 1 in the order in which
     they were begun, -1 the last one.
     `load`: what the program is told to keep up: it is the program that does, and the captures that show it.
@@ -167,12 +180,15 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     folder: str = "{scratch}"
     ready: Ready = Ready()
     detects: Detects = Detects()
+    alive: Alive | None = None
     connection: Annotated[int, msgspec.Meta(ge=-1, le=1000)] = 1
     load: Load = "idle"
 
     def problems(self) -> Iterator[Misplaced]:
         """What is wrong with it that its types cannot rule out."""
-        for key, pattern in (("ready.prints", self.ready.prints), ("detects.prints", self.detects.prints)):
+        patterns = [("ready.prints", self.ready.prints), ("detects.prints", self.detects.prints)]
+        patterns += [] if self.alive is None else [("alive.prints", self.alive.prints)]
+        for key, pattern in patterns:
             try:
                 re.compile(pattern)
             except re.error as error:

@@ -122,6 +122,7 @@ class _Run:
             self.loop.watch(end)
         self._schedule(lab, connection, first)
         self._wait(self._armed_ns() + self.plan.watch_ns)
+        connection.look()
         if self._noticed():
             self._await_reconnection()
             self.loop.wait(time.monotonic_ns() + SETTLE_NS)

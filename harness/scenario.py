@@ -27,7 +27,7 @@ from harness.faults import (
     PeerReboot,
     ProcessFreeze,
 )
-from harness.faults.base import Duration, Misplaced, Seconds, unknown_host
+from harness.faults.base import Duration, Misplaced, Seconds, other, unknown_host
 from harness.lab.topology import SIDES, Layout, Side, Topology, layout
 from harness.programs import PARTNERS, AnyHeartbeat, Command, IdleState
 
@@ -125,7 +125,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `state`: what is observed. "established": a connection that stands, idle or with what the endpoints write. In
     "connecting" it is the client's connect(2): arming is its call, without waiting and with all options set before;
-    faults with `at_s` = 0 are in place by then. It ends with connect's error or, once connected, as ever.
+    faults with `at_s` = 0 are in place by then. It ends with connect's error or, once connected, as ever. Of a command
+    arming is the first SYN captured on its host, or its start where it ends or notices without one.
     `known_failure`: what was measured instead, where the claim is known not to hold: refuted it passes, and confirmed
     it fails, so that a mended program shows.
     """
@@ -213,13 +214,21 @@ def _endpoint_problems(side: Side, endpoint: Endpoint) -> Iterator[Misplaced]:
 def _unseen_problems(scenario: Scenario) -> Iterator[Misplaced]:
     """What an observed command can show, and nothing else, can be claimed of it."""
     side, expect = scenario.expect.side, scenario.expect
+    unseen = scenario.endpoint(other(side)).command
+    if unseen is not None and unseen.alive is not None:
+        expected = f"no such key: it is the {side} that is judged"
+        yield Misplaced(f"{other(side)}.command.alive", unseen.alive.prints, expected)
     command = scenario.endpoint(side).command
     if command is None:
         return
-    if not command.shows:
+    if expect.outcome == "survives" and command.alive is None:
+        expected = 'alive = { prints = "pattern", within_s = 60 }: a line that it prints while its connection works'
+        yield Misplaced(f"{side}.command.alive", MISSING, expected)
+    if not command.shows and (command.alive is None or expect.outcome == "noticed"):
         yield Misplaced(f"{side}.command.detects", MISSING, "how the command shows that it has noticed")
-    if expect.outcome not in ("noticed", "never", "as-predicted"):  # of which the plan says that nothing is predicted
-        yield Misplaced("expect.outcome", expect.outcome, '"noticed" or "never" of a command')
+    # Of "as-predicted" the plan says that nothing is predicted.
+    if expect.outcome not in ("noticed", "never", "survives", "as-predicted"):
+        yield Misplaced("expect.outcome", expect.outcome, '"noticed", "never" or "survives" of a command')
     if expect.reports is not None and not (command.detects.prints or command.detects.exits):
         yield Misplaced("expect.reports", expect.reports, f"{side}.command.detects.prints with it")
 
@@ -272,16 +281,27 @@ def _state_problems(scenario: Scenario) -> Iterator[Misplaced]:
             yield Misplaced("expect.side", scenario.expect.side, '"client", which connects')
         for side in SIDES:
             endpoint = scenario.endpoint(side)
-            if endpoint.command is not None:
-                yield Misplaced(f"{side}.command", endpoint.command.argv[0], 'state = "established" with it')
             for key, value in (("writes_at_s", list(endpoint.writes_at_s)), ("shuts_at_s", endpoint.shuts_at_s)):
                 if value not in ([], None):
                     yield Misplaced(f"{side}.{key}", value, 'state = "established" with it')
-    if scenario.expect.outcome == "survives" and not scenario.can_echo:
+        if scenario.client.command is not None:
+            yield from _attempt_problems(scenario.client.command)
+    observed = scenario.endpoint(scenario.expect.side)
+    if scenario.expect.outcome == "survives" and not scenario.can_echo and observed.command is None:
         expected = "never: where a side does not read, shuts or is a command, no data of ours can show that it survives"
         yield Misplaced("expect.outcome", "survives", expected)
     if scenario.expect.outcome == "eof" and not scenario.endpoint(scenario.expect.side).reads:
         yield Misplaced("expect.outcome", "eof", "another: who does not read does not see the end of the stream")
+
+
+def _attempt_problems(command: Command) -> Iterator[Misplaced]:
+    """What cannot be said of a client that is observed while it connects."""
+    why = 'with state = "connecting", where times count from the first SYN'
+    if command.ready.prints or command.ready.listens:
+        key = "prints" if command.ready.prints else "listens"
+        yield Misplaced(f"client.command.ready.{key}", getattr(command.ready, key), f"no such key {why}")
+    if command.connection != 1:
+        yield Misplaced("client.command.connection", command.connection, f"1 {why}")
 
 
 def _host_problems(scenario: Scenario) -> Iterator[Misplaced]:

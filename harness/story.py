@@ -71,6 +71,12 @@ class Alive(msgspec.Struct, frozen=True):
     echo: bool
 
 
+class SignOfLife(msgspec.Struct, frozen=True):
+    """A side's command printed a line that shows that it works."""
+
+    side: Side
+
+
 class Wrote(msgspec.Struct, frozen=True):
     """A side wrote data, or could not; the call took `took_ns`."""
 
@@ -149,6 +155,7 @@ _KINDS: dict[str, type[msgspec.Struct]] = {
     "subject.noticed": GivenUp,
     "subject.reconnected": Reconnected,
     "subject.alive": Alive,
+    "subject.lives": SignOfLife,
     "subject.wrote": Wrote,
     "subject.shut": Shut,
     "fault.injected": Injected,
@@ -179,7 +186,8 @@ class Story:
 
     `injected`, `healed`, `proofs`: by the fault's index. `segments`: captured on the observer's host; `lost`: how many
     frames more passed there, None where its capture did not come to an end. `last_read`: when the last data came to
-    that host; `segments` are those of the watched connection. Raises Nonsense.
+    that host; `segments` are those of the watched connection. `signs_of_life`: when the command showed that it works.
+    Raises Nonsense.
     """
 
     def __init__(self, plan: Plan, events: Sequence[Event]) -> None:
@@ -192,6 +200,7 @@ class Story:
         self.armed = next(_of(mine, Armed), None)
         self.end = next(_of(mine, Noticed), None)
         self.alive = next(_of(facts, Alive), None)
+        self.signs_of_life = [fact.t_ns for fact in _of(mine, SignOfLife)]
         self.writes = list(_of(facts, Wrote))
         self.shuts = list(_of(facts, Shut))
         self.ended = next(_of(facts, Ended), None)

@@ -35,6 +35,7 @@ class Event(msgspec.Struct, frozen=True):
       subject.reconnected    side, remote: a connection that takes the place of the lost one stands; server: its host
       subject.beatless       side, errno, remote: the server of the design "separate" could not connect back
       subject.printed        side, line (of a command's output)
+      subject.lives          side, line (a command's sign of life)
       subject.eof            side, poll
       subject.connected      side (a connection that was being made stands)
       subject.wrote          side, written (whether the socket took any of the data), octets (how many), took_ns,

@@ -74,6 +74,19 @@ class Maker:
         """Watch the connection from here on."""
         self.end.arm()
 
+    def open_listener(self) -> CommandEnd:
+        """Start a server that has no connection yet, and wait until it is ready."""
+        self.listen()
+        self.end.arm_unconnected()
+        return self.end
+
+    def open_connecting(self) -> CommandEnd:
+        """Start a client, and wait until it has begun to connect, or has given up before that."""
+        started_ns = time.monotonic_ns()
+        self._start()
+        self.end.await_attempt(started_ns)
+        return self.end
+
     @property
     def end(self) -> CommandEnd:
         assert self._end is not None
@@ -132,6 +145,7 @@ class CommandEnd:
         self.received = self.written = 0
         self.flows = Flows(side, host, loop, self.emit, command.detects, lambda *seen: self._notice(Sign(*seen)))
         self._armed_ns: int | None = None
+        self._status: tuple[int, int] | None = None
         self._early: list[Sign] = []
         self._ready_ns: dict[Condition, int] = {}
         notices.commands.append(self)
@@ -236,12 +250,32 @@ class CommandEnd:
             raise SubjectError(f"{self._name}: expected connection {self.command.connection} to stand, found none")
         self._arm(flow, max(self.notices.ready_ns, self.flows.stood_ns(flow)))
 
-    def _arm(self, flow: Flow, at_ns: int) -> None:
+    def arm_unconnected(self) -> None:
+        """Count time from when it was ready; it has no connection yet."""
+        self._arm(None, self.notices.ready_ns)
+
+    def await_attempt(self, started_ns: int) -> None:
+        """Count time from its first SYN; from its start where it notices or ends before, or sends none for too long."""
+        deadline_ns = started_ns + round(self.command.ready.within_s * 1e9)
+
+        def is_known() -> bool:
+            return self.flows.begun(1) is not None or bool(self._early) or not self.watching
+
+        self.loop.wait(deadline_ns, is_known)
+        self.loop.drain()
+        flow = self.flows.begun(1)
+        self._arm(flow, started_ns if flow is None else self.flows.begun_ns(flow))
+
+    def _arm(self, flow: Flow | None, at_ns: int) -> None:
         self._armed_ns = at_ns
-        self.emit("subject.armed", at_ns=at_ns, took_ns=0, local=list(flow.near), remote=list(flow.far))
-        self.flows.watch(flow, time.monotonic_ns())
+        places = {} if flow is None else {"local": list(flow.near), "remote": list(flow.far)}
+        self.emit("subject.armed", at_ns=at_ns, took_ns=0, **places)
+        if flow is not None:
+            self.flows.watch(flow, time.monotonic_ns())
         for sign in self._early:
             self._notice(sign)
+        if self._status is not None:
+            self._weigh_end(*self._status)
 
     # --- watching --------------------------------------------------------------------------------------
 
@@ -264,7 +298,9 @@ class CommandEnd:
 
     def _take(self, line: str, at_ns: int) -> None:
         """A line of output: it may say that the program is ready, or what it has noticed."""
-        ready, detects = self.command.ready.prints, self.command.detects.prints
+        ready, detects, alive = self.command.ready.prints, self.command.detects.prints, self.command.alive
+        if alive is not None and re.search(alive.prints, line):
+            self.emit("subject.lives", at_ns=at_ns, line=line[:LONGEST_LINE])
         if ready and "prints" not in self._ready_ns:
             if re.search(ready, line):
                 self._ready_ns["prints"] = at_ns
@@ -280,7 +316,14 @@ class CommandEnd:
         self.emit("subject.ended", at_ns=at_ns, status=status)
         self.loop.drain()  # its connection was closed before
         self.flows.close()
-        if self._armed_ns is None or self._follows_from_the_other() or (self.notices.injected and not self.is_judged):
+        if self._armed_ns is None:
+            self._status = (status, at_ns)
+        else:
+            self._weigh_end(status, at_ns)
+
+    def _weigh_end(self, status: int, at_ns: int) -> None:
+        """What its end means while time counts. Raises SubjectError where that leaves nothing to be judged."""
+        if self._follows_from_the_other() or (self.notices.injected and not self.is_judged):
             return
         wanted = self.command.detects
         if self.is_judged and wanted.exits and wanted.status in (None, status):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from harness.faults.base import other
@@ -53,6 +54,11 @@ class Connection:
 
     def __init__(self, ends: dict[Side, End], notices: Notices) -> None:
         self.ends, self.noticed, self._commands = ends, notices.noticed, notices.commands
+
+    def look(self) -> None:
+        """See to it that the commands' last lines, and their ends, are known by now. Raises SubjectError."""
+        for command in self._commands:
+            command.woken(0, time.monotonic_ns())
 
     @property
     def is_left(self) -> bool:

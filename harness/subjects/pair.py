@@ -55,6 +55,16 @@ class Maker(Protocol):
         """What has been made."""
 
 
+class EarlyMaker(Protocol):
+    """Makes one end of a connection that is observed while it is being made. Each raises OSError or SubjectError."""
+
+    def open_listener(self) -> End:
+        """As a server: an end that listens, and accepts by itself."""
+
+    def open_connecting(self) -> End:
+        """As a client: an end that has begun to connect and no more; the scenario's times count from there."""
+
+
 @contextmanager
 def connected(
     scenario: Scenario,
@@ -76,7 +86,7 @@ def connected(
         try:
             if scenario.state == "connecting":
                 _start_proxy(lab)
-                ends = _connecting(scenario, lab, notices, apart, stack, listening)
+                ends = _connecting(scenario, lab, notices, apart, stack, loop, listening)
             else:
                 ends = _open(scenario, lab, notices, apart, stack, loop)
         except OSError as error:
@@ -157,10 +167,27 @@ def _connecting(
     notices: Notices,
     apart: frozenset[Side],
     stack: ExitStack,
+    loop: Loop,
     listening: Callable[[], None],
 ) -> dict[Side, End]:
-    """A server that listens and a client that has called connect(2)."""
-    makers = {side: tcp.Maker(scenario, lab, side, notices.emitter(side), stack, apart=side in apart) for side in SIDES}
+    """A server that listens and a client that has begun to connect."""
+    makers = {side: _early_maker(scenario, lab, side, notices, apart, stack, loop) for side in SIDES}
     server = makers["server"].open_listener()
     listening()
     return {"client": makers["client"].open_connecting(), "server": server}
+
+
+def _early_maker(
+    scenario: Scenario,
+    lab: Lab,
+    side: Side,
+    notices: Notices,
+    apart: frozenset[Side],
+    stack: ExitStack,
+    loop: Loop,
+) -> EarlyMaker:
+    if scenario.endpoint(side).command is not None:
+        from harness.subjects import command
+
+        return command.Maker(scenario, lab, side, notices, loop, stack)
+    return tcp.Maker(scenario, lab, side, notices.emitter(side), stack, apart=side in apart)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from harness import batch, capabilities
-from harness.faults import Blackhole, LinkDown, PeerReboot, ProcessFreeze, ProcessKill
+from harness.faults import Blackhole, LinkDown, PeerReboot, ProcessFreeze, ProcessKill, Route
 from harness.lab.topology import Topology
 from harness.plan import make
-from harness.programs import Command, Detects, Ready
+from harness.programs import Alive, Command, Detects, Ready
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.venue import uml
 from harness.venue.kernel import Kernel
@@ -29,17 +29,23 @@ way, patience_s = sys.argv[1], float(sys.argv[2])
 address = os.environ["HARNESS_SERVER"], int(os.environ["HARNESS_PORT"])
 if way == "second":
     first = socket.create_connection(address)
-sock = socket.create_connection(address)
+try:
+    sock = socket.create_connection(address, patience_s)
+except OSError as error:
+    print("lost", type(error).__name__, flush=True)
+    time.sleep(1000)
 sock.settimeout(patience_s)
 print("connected", flush=True)
 if way == "flood":
     while True:
         print("and so on")
-if way == "dies":
+if way in ("dies", "dies silently"):
     time.sleep(0.3)
-    sys.exit("of its own accord")
+    sys.exit("of its own accord" if way == "dies" else 0)
 try:
     while sock.send(b"ping") and sock.recv(100):
+        if way == "talks":
+            print("pong", flush=True)
         time.sleep(0.2)
     found = "EOF"
 except OSError as error:
@@ -159,6 +165,35 @@ JUDGED: dict[str, dict[str, Any]] = {
         "faults": HOLE,
         "expect": noticed((1.2, 1.7), side="server", reports="TimeoutError"),
     },
+    "gets no answer while connecting": {
+        "state": "connecting",
+        "client": client(ready=Ready(within_s=20.0)),
+        "faults": (Blackhole(at_s=0),),
+        "expect": Expect(outcome="noticed", window_s=(0.9, 1.2), reports="TimeoutError"),
+    },
+    "has no route while connecting": {
+        "state": "connecting",
+        "client": client(ready=Ready(within_s=20.0)),
+        "server": ECHO,
+        "faults": (Route(on="client", becomes="unreachable", at_s=0),),
+        "expect": Expect(outcome="noticed", window_s=(0.0, 2.0), reports="OSError"),
+    },
+    "ends while connecting": {
+        "state": "connecting",
+        "client": Endpoint(
+            command=Command(
+                argv=("{python}", "-c", "import socket; socket.create_connection(('{server}', int('{port}')), 0.5)"),
+                detects=Detects(exits=True, status=1),
+            )
+        ),
+        "faults": (Blackhole(at_s=0),),
+        "expect": Expect(outcome="noticed", window_s=(0.4, 0.8)),
+    },
+    "survives an outage": {
+        "client": client("talks", 5.0, alive=Alive(prints="^pong", within_s=1.0)),
+        "faults": (Blackhole(at_s=0.5, for_s=0.5),),
+        "expect": Expect(outcome="survives", bound_s=3.5),
+    },
     "known not to hold": {
         "client": client(),
         "faults": HOLE,
@@ -200,6 +235,14 @@ REFUTED: dict[str, tuple[dict[str, Any], str]] = {
         {"client": client(detects=Detects(prints="never said")), "faults": HOLE, "expect": noticed()},
         "expected the program to give its peer up, found nothing noticed",
     ),
+    "hung": (
+        {
+            "client": client("talks", 100.0, alive=Alive(prints="^pong", within_s=1.0)),
+            "faults": HOLE,
+            "expect": Expect(outcome="survives", bound_s=3.0),
+        },
+        "nothing was noticed, yet the command shows no life: expected a line that matches '^pong' from 2.",
+    ),
     "for good": (
         {"client": client(), "faults": HOLE, "expect": noticed(reconnects_s=(0.0, 1.0))},
         "no other connection was made",
@@ -237,6 +280,10 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "dies before": (
         {"client": client("dies", ready=Ready(prints="^ready"))},
         "ended with status 1 before it was ready; still awaited: a line that matches '^ready'; its last",
+    ),
+    "dies silently": (
+        {"client": client("dies silently"), "faults": (), "expect": Expect(outcome="never", bound_s=1.0)},
+        "ended with status 0, never having printed what matches '^lost",
     ),
     "dies too early": (
         {"client": client("dies")},

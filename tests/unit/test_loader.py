@@ -165,7 +165,7 @@ REFUSED = {
     ),
     "command-with-an-errno": (
         'client.command = { argv = ["x"], detects = { closes = true } }\nexpect.outcome = "detected"',
-        'expect.outcome: expected "noticed" or "never" of a command, found \'detected\'',
+        'expect.outcome: expected "noticed", "never" or "survives" of a command, found \'detected\'',
     ),
     "heartbeat-without-a-design": (
         "client.heartbeat.idle_s = 3.0",
