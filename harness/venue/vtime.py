@@ -51,12 +51,14 @@ def run(
     wall_limit_s: float = WALL_LIMIT_S,
     with_input: bool = True,
     flag: str = "--",
+    words: Sequence[str] = (),
 ) -> Ended:
     """Run a command as if here: its terminal or pipes, environment, working directory and exit status.
 
     `write`: folders it may write. `bring`: files that are copied out at its end, as absolute patterns of glob. All else
     it writes is gone afterwards. `wall_limit_s`: 0 for none. `with_input`: whether it gets our standard input, or else
-    an empty one. `flag`: what the options of the caller begin with, for messages.
+    an empty one. `flag`: what the options of the caller begin with, for messages. `words`: for the kernel's
+    command line.
     Raises UsageError for a command or folder that is not there, GuestError for a guest that got stuck or died.
     """
     _check(argv, write, flag)
@@ -72,7 +74,11 @@ def run(
         "bring": list(bring),
     }
     with boot(
-        kernel, job, [path.resolve() for path in write], prepare=_fill_input if with_input else _no_input
+        kernel,
+        job,
+        [path.resolve() for path in write],
+        prepare=_fill_input if with_input else _no_input,
+        words=words,
     ) as guest:
         with _Relay(guest, raw=terminal is not None) as relay:
             in_time = relay.serve(started + wall_limit_s if wall_limit_s else float("inf"))
