@@ -12,6 +12,7 @@ from harness.findings import (
     in_range,
     oracle_says,
     reconnected_ns,
+    restored_ns,
     said,
     secs,
     seen,
@@ -58,6 +59,9 @@ def check_claimed_window(plan: Plan, story: Story) -> None:
     if story.end is None:
         words = f"nothing was noticed, the claim is from {expect.window_s[0]:g} to {expect.window_s[1]:g} s"
         raise Refuted("never-noticed", words)
+    if expect.origin == "healed" and (story.origin is None or story.end.t_ns < story.origin[0]):
+        words = f"noticed before the last fault was healed: {seen(story)}{oracle_says(plan)}"
+        raise Refuted("noticed-too-early", words)
     if story.origin is None or story.detected_ns is None:
         raise Inconclusive("origin-missing", f"the origin of expect.window_s ({expect.origin}) never came")
     measured, vague_ns = story.detected_ns, story.origin[1]
@@ -84,6 +88,21 @@ def check_reconnection(plan: Plan, story: Story, claim_s: tuple[float, float] | 
         )
     if not round(claim_s[0] * 1e9) <= found_ns <= round(claim_s[1] * 1e9) + plan.allowance_ns:
         words = f"another connection stood {secs(found_ns)} after being noticed, expected {said}"
+        raise Refuted("reconnection-refuted", words)
+
+
+def check_claimed_reconnection(plan: Plan, story: Story) -> None:
+    """Whether the lost connection was replaced in the window that the scenario claims."""
+    expect = plan.scenario.expect
+    if expect.origin != "healed" or expect.reconnects_s is None or story.end is None:
+        check_reconnection(plan, story, expect.reconnects_s)
+        return
+    (lo_s, hi_s), found_ns = expect.reconnects_s, restored_ns(story)
+    window = f"{lo_s:g} to {hi_s:g} s after the last fault was healed"
+    if found_ns is None:
+        raise Refuted("reconnection-refuted", f"expected another connection {window}, found none; {seen(story)}")
+    if not round(lo_s * 1e9) <= found_ns <= round(hi_s * 1e9) + plan.allowance_ns:
+        words = f"expected another connection {window}, found it {secs(found_ns)} after that"
         raise Refuted("reconnection-refuted", words)
 
 

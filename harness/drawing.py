@@ -322,7 +322,7 @@ def _faults(draw: st.DrawFn, case: _Case) -> AnyFault:
     if fault.standing:
         return fault
     at_s = draw(_onsets(case))
-    if fault.lasting:
+    if fault.is_final:
         return msgspec.structs.replace(fault, at_s=at_s)
     for_s = draw(_lengths(case, at_s))
     if for_s is not None and case.chance.random() < 0.25:

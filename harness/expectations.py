@@ -44,7 +44,8 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
 
     `demand`: "must-act": its evidence must be "bit", or that of a fault in `instead` (by index), which would do the
     same. "must-stand": "in-place" is enough. "may-act": "in-place" is enough unless the run ends in one of `decides`.
-    `why`: the reason for the demand, in words.
+    `why`: the reason for the demand, in words. `restored_ns`: when what it took away is there again. That is when it
+    wears off or, for a reboot after which the program is started again, when it sets in.
     `late_ns`: how much later than planned it may set in or wear off. `sets_clock`: it counts time from its onset.
     `hides_probes`: probes that it swallows are not on the wire.
     """
@@ -53,6 +54,7 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     standing: bool
     at_ns: int
     until_ns: int | None
+    restored_ns: int | None
     late_ns: int
     sets_clock: bool
     hides_probes: bool
@@ -90,6 +92,7 @@ def of_faults(
             standing=fault.standing,
             at_ns=round(fault.at_s * 1e9),
             until_ns=None if fault.until_s is None else round(fault.until_s * 1e9),
+            restored_ns=None if fault.restored_s is None else round(fault.restored_s * 1e9),
             late_ns=max(machine.injection_ns, round(fault.takes_s * 1e9)) + round(unsettled_s * 1e9),
             sets_clock=fault.has_clock,
             hides_probes=any(effect.mechanism == "lost-locally" for effect in effects),

@@ -139,3 +139,8 @@ def secs(nanoseconds: int) -> str:
 def reconnected_ns(story: Story) -> int | None:
     """From being noticed to the connection that took the place of the lost one."""
     return None if story.end is None or story.reconnected is None else story.reconnected.t_ns - story.end.t_ns
+
+
+def restored_ns(story: Story) -> int | None:
+    """From the healing to the first connection after it, where the scenario counts from that."""
+    return None if story.origin is None or story.restored is None else story.restored.t_ns - story.origin[0]

@@ -17,8 +17,14 @@ from typing import Literal
 
 import msgspec
 
-from harness.claims import check_claimed_window, check_false_alarm, check_kind, check_prediction, check_reconnection
-from harness.findings import UNKEPT, Cause, Inconclusive, Refuted, reconnected_ns, said
+from harness.claims import (
+    check_claimed_reconnection,
+    check_claimed_window,
+    check_false_alarm,
+    check_kind,
+    check_prediction,
+)
+from harness.findings import UNKEPT, Cause, Inconclusive, Refuted, reconnected_ns, restored_ns, said
 from harness.liveness import check_liveness
 from harness.oracle.prediction import Asking, Outcome
 from harness.plan import Plan, spell_outcomes
@@ -37,8 +43,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     `cause`: what the verdict rests on, for programs; `reason`: the same for people, with figures.
     `outcome`: what was measured ("detected", "noticed", "eof", "quiet", or None when inconclusive before that).
     `reports`: what a command said of it, or how it showed it (heartbeat, output, exit, close, reconnect).
-    `reconnected_ns`: from being noticed to the connection that took the place of the lost one. `known_failure`: what is
-    known of a claim that does not hold.
+    `reconnected_ns`: from being noticed to the connection that took the place of the lost one; with origin "healed"
+    from the healing to the first connection after it. `known_failure`: what is known of a claim that does not hold.
     `detected_ns`: from `origin` to the wake-up of the observing program. From the same origin, allowance not included:
     `window_ns`, what the oracle predicted, and `claimed_ns`, what the scenario claims where it names a window.
     `claimed` and `predicted` say what, in words. `probes`: on the wire before the end, as captured on the observer's
@@ -143,7 +149,7 @@ def _verdict(plan: Plan, story: Story, verdict: VerdictName, cause: Cause, reaso
         outcome=story.kind,
         errno=story.errno,
         reports=None if story.given_up is None else story.given_up.reports or story.given_up.how,
-        reconnected_ns=reconnected_ns(story),
+        reconnected_ns=restored_ns(story) if plan.scenario.expect.origin == "healed" else reconnected_ns(story),
         known_failure=plan.scenario.known_failure,
         detected_ns=story.detected_ns,
         window_ns=_predicted_window(plan, story),
@@ -190,7 +196,7 @@ def _check_course(plan: Plan, story: Story) -> None:
     check_kind(plan, story)
     check_liveness(plan, story)
     check_claimed_window(plan, story)
-    check_reconnection(plan, story, plan.scenario.expect.reconnects_s)
+    check_claimed_reconnection(plan, story)
     check_prediction(plan, story)
 
 

@@ -122,7 +122,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def reconnects_within_ns(self) -> int:
         """How long after being noticed to wait for the connection that takes the lost one's place; 0: not at all."""
         claim = self.scenario.expect.reconnects_s
-        latest = [] if claim is None else [round(claim[1] * 1e9)]
+        healed_s = last_restored_s(self.scenario) if self.scenario.expect.origin == "healed" else 0.0
+        latest = [] if claim is None else [round((healed_s + claim[1]) * 1e9)]
         latest += [outcome.reconnects_ns[1] for outcome in self.expected if outcome.reconnects_ns is not None]
         return max(latest) + GRACE_NS if latest else 0
 
@@ -334,7 +335,8 @@ def _expected(
             key = "expect.errno" if expect.errno is None else "expect.window_s"
             expected = f"a claim of your own, since the oracle has none ({unpredictable})"
             raise ScenarioError(f"scenario {scenario.name}", key, MISSING, expected)
-        if expect.outcome == "noticed" and expect.window_s is None:
+        reconnects = expect.origin == "healed" and expect.reconnects_s is not None
+        if expect.outcome == "noticed" and expect.window_s is None and not reconnects:
             expected = f"a claim of your own, since the oracle has none ({unpredictable})"
             raise ScenarioError(f"scenario {scenario.name}", "expect.window_s", MISSING, expected)
         return (), (f"not predicted: {unpredictable}",)
@@ -374,10 +376,19 @@ def _watch_ns(scenario: Scenario, expected: tuple[Outcome, ...], horizon_ns: int
         # Data may come until the last of the faults, and windows from the last segment received count from there.
         first_or_last = {"fault": min, "last-received": max}.get(scenario.expect.origin)
         shift = 0.0 if first_or_last is None else first_or_last(onsets, default=0.0)
+        if scenario.expect.origin == "healed":
+            shift = last_restored_s(scenario)
         latest = max(latest, round((scenario.expect.window_s[1] + shift) * 1e9) + GRACE_NS)
+    elif scenario.expect.origin == "healed" and scenario.expect.reconnects_s is not None:
+        latest = max(latest, round((last_restored_s(scenario) + scenario.expect.reconnects_s[1]) * 1e9) + GRACE_NS)
     if scenario.expect.outcome == "noticed" and scenario.expect.bound_s is not None:
         latest = max(latest, round(scenario.expect.bound_s * 1e9))
     return latest
+
+
+def last_restored_s(scenario: Scenario) -> float:
+    """When the last fault that ends is undone, in seconds after arming; 0 where none ends."""
+    return max((fault.restored_s for fault in scenario.faults if fault.restored_s is not None), default=0.0)
 
 
 def save(plan: Plan, folder: Path) -> None:

@@ -33,7 +33,7 @@ from harness.lab.host import Lab
 from harness.lab.realise import realised
 from harness.lab.topology import SIDES
 from harness.loop import Loop
-from harness.plan import Plan
+from harness.plan import Plan, last_restored_s
 from harness.subjects import tcp
 from harness.subjects.ends import ENDS, Connection
 from harness.subjects.pair import connected
@@ -106,6 +106,13 @@ class _Run:
 
     def go(self) -> None:
         lab = self._build()
+        try:
+            self._carry_out(lab)
+        finally:
+            for name in lab.layout.host_names:
+                lab.host(name).restarts = False  # healing what is still on starts nothing any more
+
+    def _carry_out(self, lab: Lab) -> None:
         for index, fault in enumerate(self.scenario.faults):
             if fault.standing:
                 self._inject(index, fault, lab)
@@ -204,10 +211,14 @@ class _Run:
 
     def _await_reconnection(self) -> None:
         """Where another connection is to take the lost one's place, wait for it."""
-        within_ns = self.plan.reconnects_within_ns
+        within_ns, since_ns = self.plan.reconnects_within_ns, 0
+        if self.scenario.expect.origin == "healed":
+            since_ns = self._armed_ns() - self.timeline.opened_ns + round(last_restored_s(self.scenario) * 1e9)
 
         def enough() -> bool:
-            return any(event.kind == "subject.reconnected" for event in self.timeline.events)
+            again = (event for event in self.timeline.events if event.kind == "subject.reconnected")
+            side = self.scenario.expect.side
+            return any(event.data["side"] == side and event.t_ns >= since_ns for event in again)
 
         if within_ns:
             self.tell("reconnection", time.monotonic_ns() + within_ns)

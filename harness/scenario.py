@@ -43,7 +43,7 @@ Buffer = Annotated[int, msgspec.Meta(ge=0, le=1 << 30)]
 
 State = Literal["established", "connecting"]
 OutcomeName = Literal["as-predicted", "detected", "noticed", "eof", "survives", "never"]
-Origin = Literal["armed", "fault", "last-received"]
+Origin = Literal["armed", "fault", "healed", "last-received"]
 
 
 class Keepalive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,12 +99,15 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     at the end), `never` (nothing is noticed until `bound_s`), `as-predicted` (whichever the oracle says).
     `reports`: what a command must report, the first group of its `detects.prints`.
     `window_s`: [earliest, latest] in seconds from `origin`: `armed` (keepalive switched on or, where it is off,
-    the connection made), `fault` (the first fault's injection) or `last-received` (the last segment from the peer).
+    the connection made), `fault` (the first fault's injection), `healed` (the moment when the last fault that ends was
+    undone: where it ended a program, the moment when that was started again, so that its start-up is in the window) or
+    `last-received` (the last segment from the peer).
     `bound_s`: how long after arming to watch for `survives` and `never`, and at least for `noticed`.
     `window`: "exact": in virtual time the connection is armed `phase_ns` after a multiple of the timer wheel's period,
     and what is predicted for it is exact to the jiffy; else the prediction holds whatever the phase.
     `reconnects_s`: [earliest, latest] in seconds from being noticed to the connection that takes the place of the lost
-    one. `source`: where the claim comes from, as a reader would look it up.
+    one; with origin "healed" from the healing to the first connection after it. `source`: where the claim comes from,
+    as a reader would look it up.
     """
 
     side: Side = "client"
@@ -145,6 +148,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """The endpoint of a side."""
         return self.client if side == "client" else self.server
 
+    def command_on(self, host: str) -> Command | None:
+        """The command that is the program of a host, or None where that is a built-in one, or there is none."""
+        return next((self.endpoint(side).command for side in SIDES if side == host), None)
+
     @property
     def can_echo(self) -> bool:
         """Whether data that the client sends at the end can come back at all."""
@@ -184,7 +191,7 @@ def _problems(scenario: Scenario) -> Iterator[Misplaced]:
             )
     if not any(problem for fault in scenario.faults for problem in (*fault.mistimed(), *fault.misplaced(where))):
         yield from _contradictions(scenario, where)
-    yield from _expectation_problems(scenario.expect, has_fault=any(not fault.standing for fault in scenario.faults))
+    yield from _expectation_problems(scenario.expect, scenario.faults)
     yield from _late_problems(scenario)
     yield from _state_problems(scenario)
     yield from _host_problems(scenario)
@@ -318,9 +325,11 @@ def _host_problems(scenario: Scenario) -> Iterator[Misplaced]:
 
 def _program_problems(scenario: Scenario) -> Iterator[Misplaced]:
     """A fault of a program needs one that is there, and that runs when it is to write."""
-    renewed: dict[str, float] = {fault.on: fault.at_s for fault in scenario.faults if isinstance(fault, NEW_HOSTS)}
+    bare = [fault for fault in scenario.faults if isinstance(fault, NEW_HOSTS) and not fault.starts_program]
+    renewed: dict[str, float] = {fault.on: fault.at_s for fault in bare}
     where = layout(scenario.topology)
     for index, fault in enumerate(scenario.faults):
+        yield from _restart_problems(scenario, index, fault)
         if (
             fault.proxy_must(where)
             and where.proxy is not None
@@ -337,6 +346,16 @@ def _program_problems(scenario: Scenario) -> Iterator[Misplaced]:
                 if any(fault.at_s <= at_s < ends_s for at_s in scenario.endpoint(side).writes_at_s):
                     writes = list(scenario.endpoint(side).writes_at_s)
                     yield Misplaced(f"{side}.writes_at_s", writes, "no moment at which the program stands still")
+
+
+def _restart_problems(scenario: Scenario, index: int, fault: AnyFault) -> Iterator[Misplaced]:
+    """Only a command can be started again: the built-in programs have one connection, which ends with them."""
+    on = fault.starts
+    if on is None or scenario.command_on(on) is not None:
+        return
+    key, value = ("for_s", fault.for_s) if fault.for_s is not None else ("starts_program", True)
+    expected = f"no such key without [{on}.command]: the built-in {on} is not started again"
+    yield Misplaced(f"faults[{index}].{key}", value, expected)
 
 
 def _at_once(one: AnyFault, other: AnyFault) -> bool:
@@ -403,7 +422,7 @@ def _late_problems(scenario: Scenario) -> Iterator[Misplaced]:
             yield Misplaced(f"{side}.shuts_at_s", end.shuts_at_s, expected)
 
 
-def _expectation_problems(expect: Expect, *, has_fault: bool) -> Iterator[Misplaced]:
+def _expectation_problems(expect: Expect, faults: tuple[AnyFault, ...]) -> Iterator[Misplaced]:
     if expect.errno is not None:
         if expect.errno not in errno_numbers.errorcode.values():
             from harness.complaints import did_you_mean  # on an error only
@@ -422,8 +441,11 @@ def _expectation_problems(expect: Expect, *, has_fault: bool) -> Iterator[Mispla
         yield Misplaced("expect.phase_ns", expect.phase_ns, 'window = "exact" with it')
     if expect.bound_s is not None and expect.outcome in ("detected", "eof"):
         yield Misplaced("expect.bound_s", expect.bound_s, f"window_s with outcome {expect.outcome!r}")
-    if expect.origin == "fault" and not has_fault:
+    if expect.origin == "fault" and all(fault.standing for fault in faults):
         yield Misplaced("expect.origin", expect.origin, '"armed" in a scenario without timed faults')
+    if expect.origin == "healed" and all(fault.restored_s is None for fault in faults):
+        expected = '"armed" or "fault" where no fault ends: give one of them for_s, or starts_program = true'
+        yield Misplaced("expect.origin", expect.origin, expected)
 
 
 def _program_expectation_problems(expect: Expect) -> Iterator[Misplaced]:

@@ -212,9 +212,12 @@ class Story:
         captured = [fact for fact in captured if not _is_of_closing(fact, self.ended)]
         self.segments = [fact for fact in captured if _is_watched(fact.what, self.armed)]
         self.last_read = _last_read(captured, self.end)
-        self.reconnected = _after(self.end, _of(mine, Reconnected))
+        again = list(_of(mine, Reconnected))
+        self.reconnected = None if self.end is None else _since(self.end.t_ns, again)
         ends = [fact for fact in _of(facts, CaptureEnded) if events[fact.place].source == side]
         self.lost = sum(fact.what.dropped for fact in ends) if ends else None
+        healing = self.origin if plan.scenario.expect.origin == "healed" else None
+        self.restored = None if healing is None else _since(healing[0], again)
         if self.armed is not None and self.end is not None and self.end.t_ns < self.armed.t_ns:
             raise Nonsense(f"event {self.end.place} ({events[self.end.place].kind}) is older than arming")
 
@@ -270,8 +273,23 @@ class Story:
             timed = [f for index, f in self.injected.items() if not self.plan.faults[index].standing]
             first = min(timed, key=lambda fact: fact.t_ns, default=None)
             return None if first is None else (first.t_ns, first.what.took_ns)
+        if origin == "healed":
+            return self._healing
         received = [s.t_ns for s in self.segments if _from_living_peer(s.what) and self.before_end(s.t_ns)]
         return (received[-1], 0) if received else None
+
+    @property
+    def _healing(self) -> tuple[int, int] | None:
+        """When the last fault that ends was undone; None where the run was over before all were."""
+        undone = []
+        for index, fault in enumerate(self.plan.faults):
+            if fault.restored_ns is None:
+                continue
+            change = (self.injected if fault.until_ns is None else self.healed).get(index)
+            if change is None or (self.ended is not None and change.t_ns > self.ended.t_ns):
+                return None
+            undone.append((change.t_ns, change.what.took_ns))
+        return max(undone, default=None)
 
     @property
     def detected_ns(self) -> int | None:
@@ -371,9 +389,9 @@ def _last_read(captured: list[Fact[Segment]], end: Fact[Noticed] | None) -> int 
     return moments[-1] if moments else None
 
 
-def _after(end: Fact[Noticed] | None, facts: Iterator[Fact[R]]) -> Fact[R] | None:
-    """The first of them that is not before the end."""
-    return next((fact for fact in facts if end is not None and fact.t_ns >= end.t_ns), None)
+def _since(t_ns: int, facts: Sequence[Fact[R]]) -> Fact[R] | None:
+    """The first of them that is not before a moment."""
+    return next((fact for fact in facts if fact.t_ns >= t_ns), None)
 
 
 def _from_living_peer(segment: Segment) -> bool:

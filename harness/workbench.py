@@ -267,12 +267,12 @@ def _as_happened(injection: Injection, armed_ns: int) -> AnyFault | None:
     In virtual time both may happen in the same nanosecond: what lasts is then taken to have come later.
     """
     fault, healed_ns = injection.fault, injection.healed_ns
-    if (healed_ns is not None and healed_ns <= armed_ns) or (fault.lasting and injection.injected_ns < armed_ns):
+    if (healed_ns is not None and healed_ns <= armed_ns) or (fault.is_final and injection.injected_ns < armed_ns):
         return None
     if fault.standing:
         return fault
     began_ns = max(injection.injected_ns, armed_ns)
-    for_s = None if healed_ns is None or fault.lasting else (healed_ns - began_ns) / 1e9
+    for_s = None if healed_ns is None or fault.is_final else (healed_ns - began_ns) / 1e9
     happened: AnyFault = msgspec.structs.replace(
         fault, at_s=(began_ns - armed_ns) / 1e9, for_s=for_s, every_s=None, times=1
     )

@@ -74,6 +74,21 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return False
 
     @property
+    def is_final(self) -> bool:
+        """Whether it is never undone: it is `lasting`, or a program that is killed and not started again."""
+        return self.lasting
+
+    @property
+    def restored_s(self) -> float | None:
+        """When what it took away is there again, in seconds after arming, or None where it stays away."""
+        return self.until_s
+
+    @property
+    def starts(self) -> ProgramHost | None:
+        """The host on which it starts a program again that it has ended, or None."""
+        return None
+
+    @property
     def until_s(self) -> float | None:
         """When it heals, in seconds after arming, or None."""
         return None if self.for_s is None else self.at_s + self.for_s

@@ -31,11 +31,13 @@ class PeerReboot(Fault, frozen=True, kw_only=True, tag="peer-reboot"):
     """The host comes back with the same addresses and no memory; neither FIN nor RST leaves it as it goes.
 
     It is that of a side, or of the proxy. A fresh namespace takes over its links, with their MACs; the old one keeps
-    the sockets and has no way out.
+    the sockets and has no way out. `starts_program`: the host's program, which must be a command, is started again on
+    the fresh host, and finds its scratch folder as it left it. Without that no program runs there.
     Evidence: the namespace's identity before and after.
     """
 
     on: ProgramHost = "server"
+    starts_program: bool = False
 
     lasting: ClassVar[bool] = True
 
@@ -43,6 +45,14 @@ class PeerReboot(Fault, frozen=True, kw_only=True, tag="peer-reboot"):
         yield from unproxied(self.on, layout)
         if self.for_s is not None:
             yield Misplaced("for_s", self.for_s, "no such key: a reboot cannot be undone")
+
+    @property
+    def restored_s(self) -> float | None:
+        return self.at_s if self.starts_program else None
+
+    @property
+    def starts(self) -> ProgramHost | None:
+        return self.on if self.starts_program else None
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
@@ -54,8 +64,12 @@ class PeerReboot(Fault, frozen=True, kw_only=True, tag="peer-reboot"):
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
-        before = lab.host(self.on).identity
+        host = lab.host(self.on)
+        before = host.identity
+        program = host.program if self.starts_program else None
         lab.reboot(self.on)
+        if program is not None:
+            host.start_again(program)
 
         def evidence() -> Evidence:
             after = lab.host(self.on).identity
@@ -72,18 +86,27 @@ class Failover(Fault, frozen=True, kw_only=True, tag="failover"):
 
     `announced`: by gratuitous ARP or an unsolicited neighbour advertisement, so that the neighbours send to it and it
     answers with RST. Without that they send to the old MAC address for as long as they believe in it: for ever in a
-    lab, whose neighbours are pinned. Evidence: the namespace's identity before and after, and where the neighbours
-    send to.
+    lab, whose neighbours are pinned. `starts_program`: the same command runs on the new host, with an empty scratch
+    folder. Evidence: the namespace's identity before and after, and where the neighbours send to.
     """
 
     on: Side = "server"
     announced: bool = True
+    starts_program: bool = False
 
     lasting: ClassVar[bool] = True
 
     def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
         if self.for_s is not None:
             yield Misplaced("for_s", self.for_s, "no such key: what has been taken over stays so")
+
+    @property
+    def restored_s(self) -> float | None:
+        return self.at_s if self.starts_program else None
+
+    @property
+    def starts(self) -> ProgramHost | None:
+        return self.on if self.starts_program else None
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
@@ -103,6 +126,7 @@ class Failover(Fault, frozen=True, kw_only=True, tag="failover"):
         mac = f"{interface.mac[:-2]}{_SECOND_MACHINE:02x}"
         before = lab.host(self.on).identity
         neighbours = [name for name, known, _ in layout.neighbours if known == address]
+        program = lab.host(self.on).program if self.starts_program else None
         lab.reboot(self.on, mac)
         if self.announced:
             for name in neighbours:
@@ -111,6 +135,8 @@ class Failover(Fault, frozen=True, kw_only=True, tag="failover"):
             lab.host(self.on).transmit(interface.name, announcement.frame(layout.family, address, mac))
             for name in neighbours:
                 _await_belief(lab, name, self.on, mac)
+        if program is not None:
+            lab.host(self.on).start_again(program, keeps_scratch=False)
 
         def evidence() -> Evidence:
             after = lab.host(self.on).identity

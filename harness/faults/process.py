@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness.errors import FaultError
 from harness.faults.base import PROGRAM, Evidence, Fault, Misplaced, count, unproxied
@@ -30,6 +30,8 @@ OBEDIENCE_S = 2.0
 class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
     """SIGKILL to the program of a side, or the proxy; its kernel closes the connection. Evidence: the wait status.
 
+    `for_s`: so long after that a command is started again, with the same arguments, environment and folders.
+
     `unread`: the program has not read all that has come, so that its kernel says RST instead of FIN (RFC 1122 section
     4.2.2.13; net/ipv4/tcp.c:__tcp_close). Evidence then: also the octets in its receive queue just before.
     """
@@ -37,12 +39,19 @@ class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
     on: ProgramHost = "server"
     unread: bool = False
 
-    lasting: ClassVar[bool] = True
+    @property
+    def is_final(self) -> bool:
+        return self.for_s is None
+
+    @property
+    def starts(self) -> ProgramHost | None:
+        return None if self.for_s is None else self.on
 
     def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
-        yield from unproxied(self.on, layout)
-        if self.for_s is not None:
-            yield Misplaced("for_s", self.for_s, "no such key: a killed process stays dead")
+        return unproxied(self.on, layout)
+
+    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
+        return frozenset({(self.on, self.kind if self.for_s is None else PROGRAM)})
 
     def processes(self) -> frozenset[Side]:
         return frozenset(side for side in SIDES if side == self.on)
@@ -74,6 +83,8 @@ class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
             )
 
         yield evidence
+        if self.for_s is not None:
+            host.start_again(program)
 
 
 class ProcessFreeze(Fault, frozen=True, kw_only=True, tag="process-freeze"):

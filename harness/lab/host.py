@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from harness.descriptors import raised_socket
 from harness.errors import FaultError
@@ -52,6 +52,16 @@ class Lab(Protocol):
         """
 
 
+class Launch(NamedTuple):
+    """How a program was started: the arguments of `Host.start`."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str] | None
+    folder: str | None
+    scratch: Path | None
+
+
 class Host:
     """One machine of a lab."""
 
@@ -60,7 +70,12 @@ class Host:
         self.namespace = namespace
         self._programs: list[tuple[Program, str]] = []
         self._killed: list[Program] = []
+        self._launches: dict[Program, Launch] = {}
         self._scratches: dict[str, Path] = {}
+        self.restarts = True
+        """Whether `start_again` starts anything: a run that is over switches that off."""
+        self.restarted: Callable[[Program], None] = lambda _: None
+        """Called with each program that `start_again` has started."""
         self.table_prefix = "harness"
         """What the names of nftables tables made here begin with."""
         self.overhear: Callable[[], FlowTracker] | None = None
@@ -126,7 +141,7 @@ class Host:
         token = LEDGER.announce("program", what, scratch, network=self.namespace.network)
         try:
             if scratch is not None:
-                scratch.mkdir(mode=0o755)
+                scratch.mkdir(mode=0o755, exist_ok=scratch in self._scratches.values())
             marked = {**self._environment(), **(env or {}), MARK_VARIABLE: token}
             program = Program(name, argv, marked, folder, breeds=scratch is not None, popen=self._popen)
         except BaseException:
@@ -137,9 +152,32 @@ class Host:
         if scratch is not None:  # only programs that are none of ours write over their environment
             LEDGER.started(token, program.pid)
         self._programs.append((program, token))
+        self._launches[program] = Launch(name, argv, env, folder, scratch)
         if scratch is not None:
             self._scratches[token] = scratch
         return program
+
+    def start_again(self, ended: Program, *, keeps_scratch: bool = True) -> None:
+        """Start a program once more that has ended, with the same arguments and in its place.
+
+        `keeps_scratch`: its scratch folder is as the ended program left it; otherwise the folder is empty. Does nothing
+        where `restarts` is false. Raises SubjectError.
+        """
+        if not self.restarts:
+            return
+        launch = self._launches[ended]
+        place = next((number for number, (each, _) in enumerate(self._programs) if each is ended), 0)
+        for entry in [entry for entry in self._programs if entry[0] is ended]:
+            self._programs.remove(entry)
+            self._killed.append(ended)
+            ended.kill()
+            if entry[1] not in self._scratches:
+                LEDGER.settle(entry[1])
+        if launch.scratch is not None and not keeps_scratch:
+            shutil.rmtree(launch.scratch, ignore_errors=True)
+        program = self.start(*launch)
+        self._programs.insert(place, self._programs.pop())
+        self.restarted(program)
 
     @property
     def scratch_folder(self) -> Path:
@@ -294,25 +332,29 @@ class Host:
                 netem.detach(device)
 
     def kill_programs(self) -> None:
-        """Kill every program on the host, with all that it left behind; what they printed can still be read."""
-        tokens = []
-        while self._programs:
-            program, token = self._programs.pop()
+        """Kill every program on the host, with all that it left behind; what they printed can still be read.
+
+        Their folders stay: the programs may be started again.
+        """
+        entries, self._programs = self._programs, []
+        for program, _ in reversed(entries):
             self._killed.append(program)
             program.kill()
-            tokens.append(token)
+        tokens = {*self._scratches, *(token for _, token in entries)}
         if tokens:
             LEDGER.end_leftovers(tokens)
-        for token in tokens:
-            if token in self._scratches:
-                shutil.rmtree(self._scratches.pop(token), ignore_errors=True)
+        for token in tokens - self._scratches.keys():
             LEDGER.settle(token)
 
     def close(self) -> None:
-        """End its programs and let go of its namespace."""
+        """End its programs, remove their folders and let go of its namespace."""
         self.kill_programs()
         while self._killed:
             self._killed.pop().close()
+        while self._scratches:
+            token, scratch = self._scratches.popitem()
+            shutil.rmtree(scratch, ignore_errors=True)
+            LEDGER.settle(token)
         self.namespace.close()
 
 

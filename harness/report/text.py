@@ -100,6 +100,8 @@ def _measured(verdict: Verdict) -> str:
     if verdict.detected_ns is None:
         return "nothing" if verdict.outcome == "quiet" else "-"
     what = {"eof": "EOF", "noticed": verdict.reports or "noticed"}.get(verdict.outcome or "", verdict.errno)
+    if verdict.detected_ns < 0 and verdict.reconnected_ns is not None:  # before the healing, as it may
+        return f"connected {verdict.reconnected_ns / 1e9:.3f} s"
     return f"{what} {verdict.detected_ns / 1e9:.3f} s"
 
 

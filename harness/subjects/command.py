@@ -6,6 +6,7 @@ prints by `harness.subjects.output`; here is when it is ready, and what its line
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import select
@@ -151,6 +152,7 @@ class CommandEnd:
         notices.commands.append(self)
         self._poller = select.epoll()
         self._follow(program)
+        host.restarted = self.start_over
 
     def _follow(self, program: Program) -> None:
         """Be woken by what this program prints, and by its end."""
@@ -240,6 +242,38 @@ class CommandEnd:
             if flow is not None:
                 self._ready_ns["stands"] = self.flows.stood_ns(flow)
         return "stands" in self._ready_ns
+
+    def start_over(self, program: Program) -> None:
+        """Follow the program that was started in place of one that a fault has ended. Raises SubjectError."""
+        at_ns = time.monotonic_ns()
+        self._listen(at_ns, has_ended=True)
+        if self.watching:
+            self.emit("subject.ended", at_ns=at_ns, status=self.program.poll() or 0)
+        if self._hears:
+            self._poller.unregister(self.program.fileno())
+        os.close(self._process)
+        self._ready_ns.clear()
+        self.flows.forget()
+        self.watching = True
+        self.emit("subject.restarted", at_ns=at_ns)
+        self._follow(program)
+        self._await_again(program, at_ns)
+
+    def _await_again(self, program: Program, started_ns: int) -> None:
+        """Look again and again until it is ready, in the time that it had at first. Raises SubjectError."""
+        now_ns = time.monotonic_ns()
+        self.woken(0, now_ns)
+        if program is not self.program or program.poll() == -signal.SIGKILL:
+            return  # a fault has ended it in the meantime
+        self.check_alive()
+        lacks, within_s = self._lacks(connects=self.side == "client"), self.command.ready.within_s
+        if not lacks:
+            self.emit("subject.ready", at_ns=now_ns, took_ns=now_ns - started_ns)
+        elif now_ns - started_ns > within_s * 1e9:
+            expected = f"expected {lacks} within {within_s:g} s of being started again"
+            raise SubjectError(f"{self._name}: {expected}, found {self.output.last_words()}")
+        else:
+            self.loop.at(now_ns + LOOK_NS, functools.partial(self._await_again, program, started_ns))
 
     def arm(self) -> None:
         """Count time from when both ends were ready. Raises SubjectError where there is no connection to watch."""

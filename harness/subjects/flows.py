@@ -45,6 +45,11 @@ class Flows:
         """Watch no longer."""
         self._is_over = True
 
+    def forget(self) -> None:
+        """Another program takes over: its connections are counted from 1 again."""
+        self._begun.clear()
+        self._stood.clear()
+
     def begun(self, number: int) -> Flow | None:
         """The connection to or from the port of that number, counted from 1 in their order; -1: the last one."""
         flows = [flow for flow in self._begun if (flow.far if self.side == "client" else flow.near)[1] == PORT]
@@ -84,7 +89,7 @@ class Flows:
                 self._begins(flow, at_ns)
         elif is_clients and "A" in flags and not flags & set("SR"):
             self._stood.setdefault(flow, at_ns)
-        if flow in self._began_again and goes and "S" not in flags:
+        if flow in self._began_again and goes and not flags & set("SR"):
             self._began_again.discard(flow)
             self.emit("subject.reconnected", at_ns=at_ns, remote=[seen["dst"], seen["dport"]])
         elif flow == self.watched and goes and flags & set("FR"):

@@ -5,6 +5,7 @@ import resource
 import select
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from harness.lab.host import Host, Lab
 from harness.lab.links import FAMILIES
 from harness.lab.netns import NetnsLab
 from harness.lab.places import state_folder
+from harness.lab.program import Program
 from harness.lab.topology import SIDES, Family, Kind, Side, Topology, layout
 from harness.probes.capture import Capture
 from harness.probes.packets import Segment, parse
@@ -247,6 +249,43 @@ def test_a_programs_last_words_survive_its_reboot(lab: Lab) -> None:
     assert doomed.lines() == [b"ready"]
     with pytest.raises(FaultError, match="expected a program on host server, found none"):
         _ = lab.host("server").program
+
+
+_COUNTER = """
+import os, pathlib, sys, time
+counted = pathlib.Path(os.environ["COUNTED"])
+before = len(counted.read_text()) if counted.exists() else 0
+counted.write_text("x" * (before + 1))
+print(before, os.getcwd(), *sys.argv[1:], flush=True)
+time.sleep(1000)
+"""
+
+
+def test_a_program_is_started_again(lab: Lab) -> None:
+    """On a host that was rebooted or not: in its place, with its arguments, environment and folders."""
+    host = lab.host("server")
+    scratch = host.scratch_folder / f"keepalive-test-{uuid.uuid4().hex}"
+    told: list[Program] = []
+    argv, env = [sys.executable, "-c", _COUNTER, "word"], {"COUNTED": str(scratch / "counted")}
+    first = host.start("counter", argv, env, str(scratch), scratch)
+    other = host.start("other", _SLEEPER)
+    host.restarted = told.append
+    words = [first.read_line(PATIENCE_S)]
+    first.kill()
+    host.start_again(first)
+    words.append(host.program.read_line(PATIENCE_S))
+    assert (host.programs[1], told) == (other, [host.program])
+    lab.reboot("server")
+    host.start_again(told[0])
+    words.append(host.program.read_line(PATIENCE_S))
+    host.start_again(told[1], keeps_scratch=False)
+    words.append(host.program.read_line(PATIENCE_S))
+    assert [line.decode() for line in words] == [f"{number} {scratch} word" for number in (0, 1, 2, 0)]
+    host.restarts = False
+    host.start_again(told[2])
+    assert len(told) == 3
+    host.kill_programs()
+    assert scratch.exists()
 
 
 def test_reboot_behind_a_dead_link(lab: Lab) -> None:

@@ -58,6 +58,14 @@ if way == "reconnects":
     sock.close()
     time.sleep(0.5)
     socket.create_connection(address, 1)
+while way == "returns":
+    sock.close()
+    time.sleep(0.2)
+    try:
+        sock = socket.create_connection(address, 1)
+        break
+    except OSError:
+        pass
 print("lost", found, flush=True)
 time.sleep(1000)
 """
@@ -85,6 +93,12 @@ except OSError as error:
     found = type(error).__name__
 print("lost", found, flush=True)
 """
+ONCE = f"""
+import os, time
+if os.path.exists("been"):
+    time.sleep(1000)
+open("been", "w").close()
+{SERVER}"""
 LOST = Detects(prints="^lost (\\w+)")
 
 
@@ -128,6 +142,12 @@ JUDGED: dict[str, dict[str, Any]] = {
         "server": ECHO,
         "faults": (ProcessKill(at_s=1.1),),
         "expect": noticed((0.0, 0.3)),
+    },
+    "sees its server started again": {
+        "client": client("returns", detects=Detects(reconnects=True)),
+        "server": ECHO,
+        "faults": (ProcessKill(at_s=0.5, for_s=0.6),),
+        "expect": Expect(outcome="noticed", origin="healed", reconnects_s=(0.0, 1.0)),
     },
     "sees a new host in its place": {
         "client": client(),
@@ -296,6 +316,29 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "ends with another status": (
         {"client": client("exits", detects=Detects(exits=True, status=8))},
         "ended with status 7; its last lines: connected",
+    ),
+    "is started again and never listens": (
+        {
+            "client": client(detects=Detects(prints="never said")),
+            "server": Endpoint(command=Command(argv=("{python}", "-c", ONCE), ready=Ready(listens=True, within_s=2.0))),
+            "faults": (ProcessKill(at_s=0.5, for_s=0.1),),
+            "expect": Expect(outcome="never", bound_s=4.0),
+        },
+        "expected it to listen at port 7000 within 2 s of being started again, found it has printed nothing",
+    ),
+    "is started again and ends": (
+        {
+            "client": client(detects=Detects(prints="never said")),
+            "server": Endpoint(
+                command=Command(
+                    argv=("{python}", "-c", ONCE.replace("time.sleep(1000)", "raise SystemExit(3)")),
+                    ready=Ready(listens=True),
+                )
+            ),
+            "faults": (ProcessKill(at_s=0.5, for_s=0.1),),
+            "expect": Expect(outcome="never", bound_s=4.0),
+        },
+        "ended with status 3",
     ),
     "floods": ({"client": client("flood")}, "floods its output, 5000 lines so far; its last lines: and so on"),
 }

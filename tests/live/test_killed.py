@@ -106,6 +106,39 @@ def test_clean_leaves_live_runs_alone(tmp_path: Path) -> None:
     assert harness(tmp_path, "clean", state=state).out == "nothing to remove\n"
 
 
+RESTARTED = """
+[client.command]
+argv = ["{python}", "-c", "import socket, time; c = socket.create_connection(('{server}', 7000)); time.sleep(99)"]
+detects = { prints = "a word" }
+
+[server.command]
+argv = ["{python}", "-c", "import socket, time; s = socket.create_server(('', 7000)); c = s.accept(); time.sleep(99)"]
+ready = { listens = true }
+
+[[faults]]
+kind = "process-kill"
+at_s = 0.1
+for_s = 0.1
+
+[expect]
+outcome = "never"
+bound_s = 60
+"""
+
+
+def test_killed_with_a_program_that_was_started_again(tmp_path: Path) -> None:
+    """The ledger holds the new process as it held the old one, and `clean` removes it with the folder they share."""
+    (tmp_path / "restarted.scenario.toml").write_text(RESTARTED)
+    with started(tmp_path, "run", "restarted.scenario.toml", "--out", "out") as running:
+        _await(lambda: any('"subject.ready"' in file.read_text() for file in running.out.rglob(timeline.FILE_NAME)))
+        running.process.kill()
+    cleaned = harness(tmp_path, "clean")
+    assert re.search(r"^removed process \d+ \(server's python", cleaned.out, re.MULTILINE), cleaned
+    assert len(re.findall(r"^removed folder .* \(server's python", cleaned.out, re.MULTILINE)) == 1
+    assert not _marked(running.state)
+    assert harness(tmp_path, "clean").out == "nothing to remove\n"
+
+
 # A shell starts what runs in its background with SIGINT ignored, and so would pytest's children be.
 _MAIN = "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
 _INTERRUPTIBLE = (sys.executable, "-c", f"import signal, sys; from harness.cli import main; {_MAIN}")

@@ -14,7 +14,7 @@ from harness.programs import Command, Detects
 from harness.scenario import Endpoint, Expect, Scenario
 from harness.timeline import Event
 from tests.unit.judging import MS, TOOK_NS, bitten, verdict
-from tests.unit.timelines import MACHINE, SECOND, at
+from tests.unit.timelines import MACHINE, SECOND, at, moved
 
 COMMAND = Endpoint(command=Command(argv=("client",), detects=Detects(prints="lost")))
 NEAR, FAR = 41000, 7000
@@ -83,6 +83,49 @@ def test_who_reconnects_is_held_to_that() -> None:
     verdict(plan, run(2 * SECOND, earlier), "fail", "no other connection was made")
     assert plan.reconnects_within_ns == 3_500_000_000
     assert planned().reconnects_within_ns == 0
+
+
+def healed(**expect: Any) -> Plan:
+    """An outage from half a second to 2 s after arming, after which the program must say something."""
+    claim = Expect(**{"outcome": "noticed", "origin": "healed", **expect})
+    return make(
+        Scenario(name="by/hand", client=COMMAND, faults=(Blackhole(at_s=0.5, for_s=1.5),), expect=claim), MACHINE
+    )
+
+
+def healed_run(noticed_ns: int, *more: Event, over_ns: int = 0) -> list[Event]:
+    """The program says it at that time after arming; the outage wears off after 2.001 s, or when the run is over."""
+    ended_ns = over_ns or noticed_ns + 20 * MS
+    events = moved(run(noticed_ns, *more), "run.ended", ended_ns)
+    events = moved(events, "fault.healed", 2001 * MS if ended_ns > 2001 * MS else ended_ns + MS)
+    return moved(events, "capture.ended", ended_ns + 2 * MS)
+
+
+def test_what_counts_from_the_healing() -> None:
+    """The window's origin is the moment when the last fault is healed; what comes before that is too early."""
+    plan = healed(window_s=(1.0, 2.0))
+    assert verdict(plan, healed_run(3500 * MS), "pass").detected_ns == 1499 * MS
+    verdict(plan, healed_run(2900 * MS), "fail", "noticed 0.899 s after healed, 0.101 s before expect.window_s")
+    verdict(plan, healed_run(4100 * MS), "fail", "after expect.window_s [1, 2] s after healed ended")
+    assert verdict(plan, healed_run(SECOND), "fail", "noticed before the last").cause == "noticed-too-early"
+    assert plan.watch_ns == 6 * SECOND
+
+
+def test_who_reconnects_after_the_healing() -> None:
+    """It is held to that alone, whenever it was noticed that the connection was lost."""
+    plan = healed(reconnects_s=(0.5, 1.0))
+
+    def again(at_ns: int) -> Event:
+        return at(at_ns, "subject.reconnected", side="client", remote=["10.77.1.254", FAR])
+
+    for after_ns, name in ((500 * MS, "pass"), (1050 * MS, "pass"), (499 * MS, "fail"), (1051 * MS, "fail")):
+        found = verdict(
+            plan, healed_run(SECOND, again(1900 * MS), again(2001 * MS + after_ns), over_ns=4 * SECOND), name
+        )
+        assert found.reconnected_ns == after_ns
+    words = "expected another connection 0.5 to 1 s after the last fault was healed, found none"
+    verdict(plan, healed_run(SECOND, again(1900 * MS), over_ns=5 * SECOND), "fail", words)
+    assert (plan.reconnects_within_ns, plan.watch_ns) == (5 * SECOND, 5 * SECOND)
 
 
 @pytest.mark.parametrize(("noticed_s", "plain", "known"), [(2, "pass", "fail"), (3, "fail", "pass")])

@@ -5,16 +5,23 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import ScenarioError
-from harness.faults import Failover, HostSuspend, PeerReboot, ProcessFreeze
-from harness.lab.topology import SIDES, Side
+from harness.faults import Failover, HostSuspend, PeerReboot, ProcessFreeze, ProcessKill
+from harness.lab.topology import SIDES, Side, Topology
 from harness.loader import checked
+from harness.programs import Command
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 
 WRITER = Endpoint(writes_at_s=(1.0,), write_bytes=5_000_000)
 DEAF = Endpoint(reads=False, receive_buffer_bytes=4096)
 SHUTTER = Endpoint(writes_at_s=(1.0,), shuts_at_s=2.0)
 
+COMMAND = Endpoint(command=Command(argv=("server",)))
+
 SOUND = {
+    "a command on a host that has come back": Scenario(
+        server=COMMAND, faults=(PeerReboot(at_s=1, starts_program=True), ProcessFreeze(at_s=2))
+    ),
+    "killed again and again": Scenario(server=COMMAND, faults=(ProcessKill(at_s=1, for_s=1),)),
     "connecting": Scenario(state="connecting"),
     "connecting, deaf": Scenario(state="connecting", server=DEAF),
     "connecting, alive": Scenario(state="connecting", client=Endpoint(keepalive=True, user_timeout_s=6.0)),
@@ -25,6 +32,22 @@ SOUND = {
 }
 
 REFUSED = {
+    "a built-in program started again": (
+        Scenario(faults=(ProcessKill(for_s=2),)),
+        r"faults\[0\].for_s: expected no such key without \[server.command\]: the built-in server is not .*, found 2",
+    ),
+    "a built-in program on a fresh host": (
+        Scenario(faults=(PeerReboot(starts_program=True),)),
+        r"faults\[0\].starts_program: expected no such key without \[server.command\]",
+    ),
+    "a proxy started again": (
+        Scenario(topology=Topology(kind="proxied"), faults=(ProcessKill(on="proxy", for_s=2),)),
+        r"faults\[0\].for_s: expected no such key without \[proxy.command\]: the built-in proxy is not started again",
+    ),
+    "counting from a healing that never comes": (
+        Scenario(faults=(ProcessKill(),), expect=Expect(origin="healed")),
+        r"expect.origin: expected \"armed\" or \"fault\" where no fault ends: .*, found 'healed'",
+    ),
     "a program on a host that forgot it": (
         Scenario(faults=(PeerReboot(at_s=1), ProcessFreeze(at_s=2))),
         r"faults\[1\].at_s: expected a time before 1, when the server becomes a host that runs no program, found 2",

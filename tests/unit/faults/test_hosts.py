@@ -41,7 +41,31 @@ def test_whose_program_it_needs(
     assert fault.effects(WHERE, other(side))
 
 
-@pytest.mark.parametrize("fault", [Failover(for_s=1), PeerReboot(for_s=1), ProcessKill(for_s=1)])
+@pytest.mark.parametrize(
+    ("fault", "starts", "restored_s"),
+    [
+        (ProcessKill(at_s=2), None, None),
+        (ProcessKill(at_s=2, for_s=3, on="client"), "client", 5.0),
+        (PeerReboot(at_s=2), None, None),
+        (PeerReboot(at_s=2, starts_program=True), "server", 2.0),
+        (Failover(at_s=2, starts_program=True), "server", 2.0),
+        (ProcessFreeze(at_s=2, for_s=3), None, 5.0),
+    ],
+)
+def test_what_comes_back(fault: AnyFault, starts: str | None, restored_s: float | None) -> None:
+    """A killed program after `for_s`, and what runs on a new host at once, where that is said."""
+    assert (fault.starts, fault.restored_s) == (starts, restored_s)
+    assert not list(fault.misplaced(WHERE))
+
+
+def test_who_is_killed_for_a_time_is_not_frozen_meanwhile() -> None:
+    """Both act on the program, which is not there."""
+    frozen, killed = ProcessFreeze(at_s=2, for_s=3), ProcessKill(at_s=3, for_s=3)
+    assert frozen.touches(WHERE) & killed.touches(WHERE)
+    assert not frozen.touches(WHERE) & ProcessKill(at_s=3).touches(WHERE)
+
+
+@pytest.mark.parametrize("fault", [Failover(for_s=1), PeerReboot(for_s=1)])
 def test_what_lasts_does_not_heal(fault: AnyFault) -> None:
     """It has no end."""
     assert [problem.key for problem in fault.misplaced(WHERE)] == ["for_s"]
