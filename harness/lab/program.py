@@ -9,11 +9,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from io import FileIO
 from typing import IO
 
 from harness.descriptors import raised_pipe
 from harness.errors import FaultError, SubjectError
-from harness.lab import family
+from harness.lab import dated, family
 
 READ_OCTETS, MOST_READS = 65536, 16
 """How much of a program's output is taken at a time, and how often in a row."""
@@ -40,30 +41,40 @@ class Program:
     ) -> None:
         """Start `argv` in the calling thread's namespace, in a working directory. Raises SubjectError.
 
-        `breeds`: it may start processes in sessions of their own, as PostgreSQL does, which go and stop with it.
+        `breeds`: it may start processes in sessions of their own, as PostgreSQL does, which go and stop with it; and
+        what it prints has a date, see `written_ns`.
         `popen`: what starts it, with subprocess.Popen's arguments.
         """
         self.name, self.breeds = name, breeds
         self.is_silent = False
         """Whether it will print no more."""
+        self._output = dated.make() if breeds else None
         try:
             self._process = popen(
                 argv,
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdout=subprocess.PIPE if self._output is None else self._output.writing,
                 stderr=subprocess.STDOUT,
                 env=None if env is None else dict(env),
                 cwd=folder,
                 start_new_session=True,
             )
         except OSError as error:
+            if self._output is not None:
+                os.close(self._output.reading)
             where = f" in {folder}" if folder else ""
             raise SubjectError(f"expected to start {argv[0]!r}{where}, found {error.strerror}") from error
+        finally:
+            if self._output is not None:
+                os.close(self._output.writing)
         self.born = family.born(self._process.pid)
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._stdin: IO[bytes] = raised_pipe(self._process.stdin)
-        self.stdout: IO[bytes] = raised_pipe(self._process.stdout)
+        if self._output is None:
+            assert self._process.stdout is not None
+            self.stdout: IO[bytes] = raised_pipe(self._process.stdout)
+        else:
+            self.stdout = FileIO(self._output.reading, "rb")
         self._pending = b""
 
     @property
@@ -74,6 +85,10 @@ class Program:
     def fileno(self) -> int:
         """Readable when the program has printed something or ended."""
         return self.stdout.fileno()
+
+    def written_ns(self) -> int | None:
+        """When it printed something last, at the latest (CLOCK_MONOTONIC in ns); None where nothing tells of it."""
+        return None if self._output is None else dated.written_ns(self._output)
 
     def _readable(self, timeout_s: float) -> bool:
         """Whether output (or its end) is there, waiting at most so long. Not select(2): descriptors pass 1024."""

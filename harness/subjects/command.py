@@ -324,8 +324,8 @@ class CommandEnd:
     def _listen(self, at_ns: int, *, has_ended: bool = False) -> None:
         if not self._hears:
             return
-        for line in self.output.read(at_ns, has_ended=has_ended):
-            self._take(line, at_ns)
+        for line, moment_ns in self.output.read(at_ns, has_ended=has_ended):
+            self._take(line, moment_ns)
         if self.output.is_over:
             self._hears = False
             self._poller.unregister(self.program.fileno())

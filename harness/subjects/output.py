@@ -1,4 +1,4 @@
-"""What a command prints: taken line by line with the moment it came, counted, and its last lines kept for messages."""
+"""What a command prints: taken line by line with the moment it was printed, and the last lines kept for messages."""
 
 from __future__ import annotations
 
@@ -21,25 +21,31 @@ class Output:
     def __init__(self, program: Program, emit: Emit) -> None:
         self.program, self.emit = program, emit
         self._printed: list[str] = []
+        self._read_ns = 0
 
     @property
     def is_over(self) -> bool:
         """Whether the program will print no more."""
         return self.program.is_silent
 
-    def read(self, at_ns: int, *, has_ended: bool = False) -> Iterator[str]:
-        """The lines printed since the last call. `has_ended`: what comes after the last newline is a line as well.
+    def read(self, at_ns: int, *, has_ended: bool = False) -> Iterator[tuple[str, int]]:
+        """The lines printed since the last call, with the moment of each, which is not after `at_ns`.
 
-        Raises SubjectError where the program floods its output.
+        Lines that are read together have the moment of the last one. `has_ended`: what comes after the last newline is
+        a line as well. Raises SubjectError where the program floods its output.
         """
-        for raw in self.program.lines(has_ended=has_ended):
+        lines = self.program.lines(has_ended=has_ended)
+        written_ns = self.program.written_ns()
+        moment_ns = at_ns if written_ns is None else max(min(at_ns, written_ns), self._read_ns)
+        self._read_ns = at_ns
+        for raw in lines:
             line = raw.decode(errors="replace").rstrip("\r")
             self._printed.append(line[:LONGEST_LINE])
             if len(self._printed) > MOST_LINES:
                 flood = f"floods its output, {MOST_LINES} lines so far; {self.last_words()}"
                 raise SubjectError(f"{self.program.name}: {flood}")
-            self.emit("subject.printed", at_ns=at_ns, line=line[:LONGEST_LINE])
-            yield line
+            self.emit("subject.printed", at_ns=moment_ns, line=line[:LONGEST_LINE])
+            yield line, moment_ns
 
     def last_words(self) -> str:
         """The last lines, for messages."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness.errors import SubjectError
+from harness.lab import dated
 from harness.lab.program import Program
 from harness.subjects.output import MOST_LINES, Output
 
@@ -41,16 +43,18 @@ if os.fork() == 0:
 print("connected\\nconnection dead", end="", flush=True)
 """
     with printing(script) as (output, events):
-        assert list(output.read(5)) == ["connected"]
+        assert list(output.read(5)) == [("connected", 5)]
         assert not output.is_over
-        assert list(output.read(5, has_ended=True)) == ["connection dead"] == events[1:]
+        assert list(output.read(5, has_ended=True)) == [("connection dead", 5)]
+        assert events == ["connected", "connection dead"]
         assert output.last_words() == "its last lines: connected | connection dead"
 
 
 def test_silence() -> None:
     """A program that printed nothing has no last lines."""
     with printing("") as (output, events):
-        assert list(output.read(5)) == events == []
+        assert list(output.read(5)) == []
+        assert events == []
         assert output.is_over
         assert output.last_words() == "it has printed nothing"
 
@@ -63,3 +67,35 @@ def test_floods_are_told_with_their_last_lines() -> None:
         pytest.raises(SubjectError, match=flood),
     ):
         list(output.read(5))
+
+
+def test_a_line_counts_from_when_it_was_printed() -> None:
+    """Not from when a busy harness comes to read it: from the write at the earliest, a tick later at the latest."""
+    script = """
+import time
+time.sleep(0.05)
+before = time.monotonic_ns()
+print(before, flush=True)
+print(time.monotonic_ns(), flush=True)
+time.sleep(0.05)
+"""
+    moments: list[int] = []
+
+    def emit(kind: str, at_ns: int | None = None, **data: Any) -> None:
+        assert (kind, list(data)) == ("subject.printed", ["line"])
+        assert at_ns is not None
+        moments.append(at_ns)
+
+    program = Program("it", [sys.executable, "-I", "-S", "-c", script], breeds=True)
+    try:
+        if program.written_ns() is None and not dated.FOLDER.is_mount():
+            pytest.skip(f"output has no date where {dated.FOLDER} is no tmpfs")
+        program.wait(20.0)
+        ended_ns = time.monotonic_ns()
+        time.sleep(0.1)
+        output = Output(program, emit)
+        (_, first_ns), (second, second_ns) = output.read(time.monotonic_ns())
+    finally:
+        program.close()
+    assert moments == [first_ns, second_ns]
+    assert int(second) <= second_ns < ended_ns

@@ -1,0 +1,64 @@
+"""A pipe whose last write has a date, so that a line counts from when it was printed, however late it is read.
+
+The kernel keeps that date for a named pipe (fifo(7)) as the modification time of the file, by the clock of its last
+tick; for pipe(2) it keeps none since Linux 6.15. The pipe loses its name at once. It is made in memory alone: on a disk
+a write may wait for the file system, which stores the date.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.descriptors import raised
+
+FOLDER = Path("/dev/shm")  # noqa: S108 - the file has a random name, and loses it at once
+"""A tmpfs, as in shm_overview(7)."""
+_CLOCK_REALTIME_COARSE = 5
+"""The clock of the last tick (linux/time.h), whose resolution is the tick."""
+
+
+class DatedPipe(NamedTuple):
+    """Both ends as descriptors, and the date that the pipe was made with (CLOCK_REALTIME in ns)."""
+
+    reading: int
+    writing: int
+    made_ns: int
+
+
+def make() -> DatedPipe | None:
+    """A pipe, None where there is no tmpfs to make it in."""
+    path = FOLDER / f"keepalive-output-{uuid.uuid4().hex}"
+    if not path.parent.is_mount():
+        return None
+    try:
+        os.mkfifo(path, 0o600)
+    except OSError:
+        return None
+    try:
+        both = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # an end waits for the other one
+        reading = raised(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        writing = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    finally:
+        path.unlink()
+    os.close(both)
+    return DatedPipe(reading, writing, os.fstat(reading).st_mtime_ns)
+
+
+def tick_ns() -> int:
+    """How much older than the write its date may be."""
+    return round(time.clock_getres(_CLOCK_REALTIME_COARSE) * 1e9)
+
+
+def written_ns(pipe: DatedPipe) -> int | None:
+    """When the last write into the pipe was over at the latest (CLOCK_MONOTONIC), a tick after it at most.
+
+    None where the pipe was never written to, or in the tick in which it was made.
+    """
+    written_ns = os.fstat(pipe.reading).st_mtime_ns
+    if written_ns == pipe.made_ns:
+        return None
+    return written_ns + tick_ns() - (time.time_ns() - time.monotonic_ns())
