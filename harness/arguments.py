@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness import __version__, durations
-from harness.venue import WALL_LIMIT_S, wall_limit
+from harness.venue import PLAN_LIMIT_S, WALL_LIMIT_S, wall_limit
 
 
 class _Parser(argparse.ArgumentParser):
@@ -65,6 +65,7 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     )
     _add_repetition(run)
     _add_clock(run)
+    _add_wall_limit(run, "with --clock virtual: ")
 
     listing = add("list", "List the scenarios with what they claim", "harness list outcomes")
     listing.add_argument("words", **words)  # type: ignore[arg-type]
@@ -147,6 +148,16 @@ def _add_clock(command: argparse.ArgumentParser) -> None:
         choices=("netns", "docker"),
         default="netns",
         help="what hosts are: network namespaces, or containers of the docker daemon here (default: netns)",
+    )
+
+
+def _add_wall_limit(command: argparse.ArgumentParser, condition: str = "") -> None:
+    command.add_argument(
+        "--wall-limit",
+        metavar="S",
+        type=wall_limit,
+        help=f"{condition}give up a scenario after S seconds of its guest's CPU time, or S seconds without any "
+        f"(default: {PLAN_LIMIT_S:g}; 0: never)",
     )
 
 
@@ -265,6 +276,7 @@ def _add_fuzz(add: Callable[..., argparse.ArgumentParser]) -> None:
     fuzz.add_argument("--seed", metavar="S", type=int, help="of what is drawn (default: drawn, and printed)")
     fuzz.add_argument("--kernel", metavar="NAME", help="the guests' kernel, see `harness kernel list`")
     fuzz.add_argument("--jobs", metavar="N", type=_positive, help="at most N guests at once (default: one a core)")
+    _add_wall_limit(fuzz)
     fuzz.add_argument("--out", metavar="DIR", help="write disagreements as scenarios here (default: a state folder)")
     _add_keep(fuzz)
     fuzz.add_argument("--json", metavar="FILE", help="write the results as JSON; - for standard output")
@@ -321,6 +333,7 @@ def _add_matrix(add: Callable[..., argparse.ArgumentParser]) -> None:
     matrix.add_argument("--jobs", metavar="N", type=_positive, help="at most N scenarios or guests at once")
     _add_repetition(matrix)
     _add_clock(matrix)
+    _add_wall_limit(matrix, "with --clock virtual: ")
 
 
 def _duration(text: str) -> float:

@@ -68,6 +68,12 @@ def machine(options: argparse.Namespace, kernel: Kernel | None) -> MachineFacts:
     return uml.machine(kernel)
 
 
+def check_clock(options: argparse.Namespace) -> None:
+    """Raise UsageError for an option that is for guests alone, where none is wanted."""
+    if options.clock == "real" and options.wall_limit is not None:
+        raise UsageError("--wall-limit: expected --clock virtual with it, as it is for guests")
+
+
 def kernel(options: argparse.Namespace) -> Kernel:
     """The guests' kernel. Raises CapabilityError where none is built."""
     from harness.venue import kernel as kernels

@@ -75,9 +75,14 @@ def _starting_ns(plan: Plan) -> int:
     return round(seconds * 1e9)
 
 
-def execute(plan: Plan, folder: Path | None, status: Status) -> tuple[Event, ...]:
-    """Carry the plan out on this kernel; returns the timeline's events. Raises nothing on purpose."""
-    timeline = Timeline(folder)
+def execute(
+    plan: Plan, folder: Path | None, status: Status, secure: Callable[[int], None] = lambda _: None
+) -> tuple[Event, ...]:
+    """Carry the plan out on this kernel; returns the timeline's events. Raises nothing on purpose.
+
+    `secure`: see `Timeline`.
+    """
+    timeline = Timeline(folder, secure)
     try:
         with ExitStack() as stack:
             _Run(plan, timeline, status, stack).go()

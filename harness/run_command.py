@@ -22,7 +22,7 @@ from harness.report import fuzz as fuzz_report
 from harness.report import json, junit, picture, text
 from harness.report import matrix as matrix_report
 from harness.signals import Terminated
-from harness.venue import host, uml
+from harness.venue import PLAN_LIMIT_S, host, uml
 from harness.venue.kernel import Kernel
 
 RETRIES = {"real": 1, "virtual": 0}
@@ -32,6 +32,7 @@ RETRIES = {"real": 1, "virtual": 0}
 def run(options: argparse.Namespace) -> int:
     """Run scenarios and judge them."""
     started = time.monotonic()
+    request.check_clock(options)
     kernel = request.kernel(options) if options.clock == "virtual" else None
     unasked = not options.words and kernel is None
     plans = request.plans(options, kernel, patience_s=patience.PATIENCE_S if unasked else None)
@@ -61,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
 
 def matrix(options: argparse.Namespace) -> int:
     """Run the suites of client libraries and compare with what they document."""
+    request.check_clock(options)
     found = matrices.find(options.words)
     kernel = request.kernel(options) if options.clock == "virtual" else None
     machine = request.machine(options, kernel)
@@ -159,4 +161,5 @@ def _say_place(console: Console, out: Path) -> None:
 def _venue(kernel: Kernel | None, options: argparse.Namespace) -> batch.Venue:
     if kernel is None:
         return functools.partial(host.run_all, jobs=options.jobs)
-    return functools.partial(uml.run_all, kernel=kernel, jobs=options.jobs)
+    limit_s = PLAN_LIMIT_S if options.wall_limit is None else options.wall_limit
+    return functools.partial(uml.run_all, kernel=kernel, jobs=options.jobs, wall_limit_s=limit_s)

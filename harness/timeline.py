@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -60,6 +61,8 @@ class Event(msgspec.Struct, frozen=True):
     data: dict[str, Any] = {}
 
 
+URGENT = frozenset({"subject.printed"})
+"""What a program under test said last is wanted most where it computes for ever and nobody else gets a turn."""
 _recording = True
 
 
@@ -72,8 +75,13 @@ def stop_recording() -> None:
 class Timeline:
     """An append-only list of events, written through to a file where there is one."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, secure: Callable[[int], None] = lambda _: None) -> None:
+        """Open `folder`'s file, where there is one; `secure`: makes sure that what was written to a descriptor stays.
+
+        It is called for each event of `URGENT`, where whoever writes the timeline may not come to write more.
+        """
         self.events: list[Event] = []
+        self._secure = secure
         self._file: BinaryIO | None = None
         if folder is not None:
             opened = os.open(
@@ -98,6 +106,8 @@ class Timeline:
         self.events.append(event)
         if self._file is not None and _recording:
             self._file.write(self._encoder.encode(event) + b"\n")
+            if kind in URGENT:
+                self._secure(self._file.fileno())
         return event
 
     def close(self) -> None:

@@ -185,6 +185,8 @@ def unknown_interface(on: str, toward: str | None, layout: Layout) -> Iterator[M
         yield Misplaced("toward", toward, f"a neighbour of {on} ({', '.join(names)})")
 
 
+LOOK_S = 0.0001
+"""How often what is about to happen is looked for. Not sched_yield(2), which gives way to equals alone."""
 PROGRAM = "program"
 """An endpoint's, as a thing that faults touch."""
 

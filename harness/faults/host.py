@@ -6,14 +6,13 @@ taken its place if its neighbours know of it; one that stood still knows its con
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.errors import FaultError
-from harness.faults.base import PROGRAM, Evidence, Fault, Misplaced, count, unproxied
+from harness.faults.base import LOOK_S, PROGRAM, Evidence, Fault, Misplaced, count, unproxied
 from harness.faults.blackhole import on_arrival
 from harness.faults.link import CARRIER_SETTLES_S
 from harness.lab.topology import Layout, ProgramHost, Side
@@ -228,7 +227,7 @@ def _await_belief(lab: Lab, host: str, side: Side, mac: str) -> None:
     while (found := _believed(lab, host, side)) != mac:
         if time.monotonic() > deadline:
             raise FaultError(f"expected {host} to take {side}'s announcement of {mac}, found it sending to {found}")
-        os.sched_yield()
+        time.sleep(LOOK_S)
     entry = (links.FAMILIES[lab.layout.family], lab.layout.address(side), mac)
     with lab.host(host).entered():
         links.pin(_device(lab.layout, host, side), (entry,))

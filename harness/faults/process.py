@@ -6,14 +6,13 @@ unread; a frozen program's kernel goes on answering probes for ever, and so does
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from harness.errors import FaultError
-from harness.faults.base import PROGRAM, Evidence, Fault, Misplaced, count, unproxied
+from harness.faults.base import LOOK_S, PROGRAM, Evidence, Fault, Misplaced, count, unproxied
 from harness.lab.topology import SIDES, Layout, ProgramHost, Side
 from harness.oracle.effects import Effect
 from harness.subjects.endpoint import NOT_READING, READING
@@ -198,4 +197,4 @@ def _order(program: Program, order: bytes, name: str) -> None:
     while program.shown_name() != name:
         if time.monotonic() > deadline:
             raise FaultError(f"expected {program.name} to be {name}, found it {program.shown_name()}")
-        os.sched_yield()
+        time.sleep(LOOK_S)

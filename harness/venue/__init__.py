@@ -8,6 +8,10 @@ WALL_LIMIT_S = 600.0
 """After so many seconds here a command in a guest is given up, unless told otherwise."""
 
 
+PLAN_LIMIT_S = 60.0
+"""After so many seconds of a guest's CPU time a plan in it is given up, unless told otherwise."""
+
+
 def wall_limit(text: str) -> float:
     """A limit in seconds of wall time from the command line, 0 for none. Raises ArgumentTypeError."""
     from harness import durations  # every pytest session loads this package

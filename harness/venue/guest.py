@@ -16,6 +16,7 @@ from harness import capabilities
 from harness import plan as plans
 from harness.alarm import sleep_until
 from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot
+from harness.lab.processes import end_everything_else
 from harness.plan import Plan
 from harness.run import execute
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
@@ -30,8 +31,13 @@ BEGIN, END = "\x1ebegin ", "\x1eend "
 
 
 def main(job: dict[str, Any]) -> int:
-    """Carry out the plans in the job's folders; called by init."""
+    """Carry out the plans in the job's folders; called by init.
+
+    It goes before the programs that it starts. No time passes while one of them computes, so the scheduler would never
+    take the CPU from it, and what it has printed would be read when it is done.
+    """
     _libc.prctl(_PR_SET_TIMERSLACK, 1)
+    os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
     os.environ.update(job["env"])
     _warm_up()
     for number, folder in enumerate(job["folders"]):
@@ -73,9 +79,10 @@ def _carry_out(plan: Plan, folder: Path) -> None:
     recorded = os.open(folder / FILE_NAME, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         # Before anything is awaited, as a guest that gets stuck then is killed.
-        execute(plan, folder, lambda *_: hand_over(recorded))
+        execute(plan, folder, lambda *_: hand_over(recorded), hand_over)
     finally:
         os.close(recorded)
+        end_everything_else()  # so that no plan meets what another one's programs have left
 
 
 def _unwatched(name: str, what: str, until_ns: int | None) -> None:

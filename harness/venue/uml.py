@@ -1,7 +1,7 @@
 """Guests: User-Mode Linux kernels whose clock jumps whenever everything in them sleeps.
 
 A `Guest` is one boot with one job. It sees the host's file tree and writes only into the folders it was given. Time
-in it has nothing to do with time here, so the watchdog sits out here and counts wall time.
+in it has nothing to do with time here, so the watchdog sits out here (`harness.venue.watchdog`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,16 +31,15 @@ from harness.plan import MachineFacts, Plan
 from harness.plan import save as save_plan
 from harness.run import Status
 from harness.timeline import Event
-from harness.venue import guest, init
+from harness.venue import PLAN_LIMIT_S, guest, init
 from harness.venue.host import folder_of, given_up
 from harness.venue.kernel import Kernel
 from harness.venue.kernel_patch import FREE_READINGS
+from harness.venue.watchdog import Watchdog, last_lines
 
 MEMORY_MB = 512
 LEAST_MEMORY_MB = 256
 """Where no folder has room for more, a guest makes do with so much."""
-WALL_LIMIT_S = 60.0
-"""How long a plan may take on the wall before its guest counts as stuck."""
 FOLDER_PREFIX = "keepalive-guest-"
 """A guest's folder lies in memory: its job, what it leaves, and for a moment the file that is its memory."""
 LAST_WORDS = 12
@@ -81,10 +79,10 @@ class Guest:
         return None if not chunk and not found else found
 
     def last_words(self) -> str:
-        """The end of what the guest printed, for messages."""
+        """The end of what the guest printed on its console, for messages; with the words before it."""
         error = self.folder / init.ERROR_FILE
         words = [*self.console, *(error.read_text().splitlines() if error.exists() else [])]
-        return "\n".join(words[-LAST_WORDS:]) or "(it printed nothing)"
+        return "\n".join(["its last words:", *words[-LAST_WORDS:]]) if words else "nothing on its console"
 
     def kill(self) -> None:
         """End it at once, with all host processes that belong to it."""
@@ -98,7 +96,7 @@ class Guest:
         try:
             return int((self.folder / init.STATUS_FILE).read_text())
         except (OSError, ValueError):
-            raise GuestError(f"the guest {self.ending()}; its last words:\n{self.last_words()}") from None
+            raise GuestError(f"the guest {self.ending()}; {self.last_words()}") from None
 
     def ending(self) -> str:
         """How a guest came to its end that left no result."""
@@ -321,17 +319,22 @@ def machine(kernel: Kernel) -> MachineFacts:
 
 
 def run_all(
-    plans: Sequence[Plan], out: Path, status: Status, kernel: Kernel, jobs: int | None = None
+    plans: Sequence[Plan],
+    out: Path,
+    status: Status,
+    kernel: Kernel,
+    jobs: int | None = None,
+    wall_limit_s: float = PLAN_LIMIT_S,
 ) -> Generator[tuple[Plan, tuple[Event, ...]]]:
     """Carry out plans in guests, one guest a core, each plan on its own; yields each as it ends.
 
-    A plan whose guest gets stuck or dies is inconclusive, and the next plans go on in a fresh guest. Whatever ends this
-    early, an interrupt too, ends the guests.
+    A plan whose guest gets stuck (see `Watchdog`) or dies is inconclusive, and the next plans go on in a fresh guest.
+    Whatever ends this early, an interrupt too, ends the guests. `wall_limit_s`: 0 for none.
     """
     for plan in plans:
         folder_of(out, plan).mkdir(parents=True, exist_ok=True)
         save_plan(plan, folder_of(out, plan))
-    crew = _Crew(out.resolve(), status, kernel)
+    crew = _Crew(out.resolve(), status, kernel, wall_limit_s)
     crews = min(len(plans), jobs or len(os.sched_getaffinity(0)))
     shares = [list(plans[n::crews]) for n in range(crews)]
     workers = [threading.Thread(target=crew.work, args=(share,), daemon=True) for share in shares]
@@ -353,8 +356,8 @@ def run_all(
 class _Crew:
     """What the threads that look after guests have in common."""
 
-    def __init__(self, out: Path, status: Status, kernel: Kernel) -> None:
-        self.out, self.status, self.kernel = out, status, kernel
+    def __init__(self, out: Path, status: Status, kernel: Kernel, wall_limit_s: float) -> None:
+        self.out, self.status, self.kernel, self.wall_limit_s = out, status, kernel, wall_limit_s
         self.ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]] | BaseException] = queue.SimpleQueue()
         self.over = threading.Event()
         """Set when nobody waits for results any more."""
@@ -381,20 +384,18 @@ class _Crew:
         job = {"module": guest.__name__, "folders": [str(folder) for folder in folders], "env": dict(os.environ)}
         with boot(self.kernel, job, [self.out], words=_REPEATABLE) as running:
             done, ending = 0, None
-            deadline = time.monotonic() + WALL_LIMIT_S
+            watchdog = Watchdog(running.process.pid, max(self.wall_limit_s, PLAN_LIMIT_S if self.wall_limit_s else 0))
             while ending is None and not self.over.is_set():
                 for line in running.read(LOOK_S) or ():
                     if line.startswith(guest.BEGIN):
                         self.status(share[done].name, "its verdict in virtual time", None)
+                        watchdog = Watchdog(running.process.pid, self.wall_limit_s)
                     elif line.startswith(guest.END):
                         yield share[done], timeline.load(folders[done])
                         done += 1
-                        deadline = time.monotonic() + WALL_LIMIT_S
-                if running.over:
-                    ending = running.ending()
-                elif time.monotonic() >= deadline:
-                    ending = f"got stuck for {WALL_LIMIT_S:g} s of wall time"
+                ending = running.ending() if running.over else watchdog.look()
             if done < len(share) and ending is not None:
-                error = f"the guest {ending}; its last words:\n{running.last_words()}"
                 running.kill()  # before the end of the timeline is written here
+                said = last_lines(folders[done])
+                error = "; ".join(filter(None, (f"the guest {ending}", said, running.last_words())))
                 yield share[done], given_up(folders[done], error)

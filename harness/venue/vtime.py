@@ -85,7 +85,7 @@ def run(
         if not in_time:
             raise GuestError(
                 f"{argv[0]} did not end in {wall_limit_s:g} s of wall time ({flag}wall-limit); "
-                f"{_state(guest, relay)}; the guest's last words:\n{guest.last_words()}"
+                f"{_state(guest, relay)}; {guest.last_words()}"
             )
         if (guest.folder / command.STUCK_FILE).exists():
             raise GuestError(

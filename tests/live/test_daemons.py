@@ -1,4 +1,4 @@
-"""Programs that leave daemons behind: these end with the run, and `harness clean` finds them."""
+"""Programs that leave daemons behind: these end with the run, in real time and in a guest, and `clean` finds them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from harness.lab.namespace import Namespace, network_of
+from harness.venue.kernel import Kernel
 from tests.live.command import CHECKOUT, harness, started
 
 pytestmark = pytest.mark.live
 
-ECHO = CHECKOUT / "tests" / "cases" / "daemon" / "echo.py"
+CASES = CHECKOUT / "tests" / "cases" / "daemon"
 PATIENCE_S = 60.0
 SCENARIO = """
 [server.command]
@@ -33,7 +34,7 @@ MARKED, BARE = "setsid -f sleep 3601.25", "setsid -f env -i {sleep} 3602.25"
 def _scenario(folder: Path, bound_s: float) -> str:
     sleep = next(str(path) for path in map(Path, ("/usr/bin/sleep", "/bin/sleep")) if path.exists())
     daemons = f"{MARKED}; {BARE.format(sleep=sleep)}"
-    text = SCENARIO.format(daemons=daemons, echo=ECHO, bound_s=bound_s)
+    text = SCENARIO.format(daemons=daemons, echo=CASES / "echo.py", bound_s=bound_s)
     (folder / "daemons.scenario.toml").write_text(text)
     return str(folder / "daemons.scenario.toml")
 
@@ -80,6 +81,15 @@ def test_clean_finds_them(tmp_path: Path) -> None:
     assert _sleeping() == set(), cleaned
     assert cleaned.out.count("removed process") >= 2
     assert harness(tmp_path, "clean").out == "nothing to remove\n"
+
+
+@pytest.mark.virtual
+def test_the_next_scenario_in_a_guest_does_not_meet_them(kernel: Kernel, tmp_path: Path) -> None:
+    """A program that wakes up every 10 ms would keep the guest busy for two hours of the next scenario."""
+    del kernel
+    files = [str(CASES / f"{name}.scenario.toml") for name in ("a-hog", "b-later")]
+    ended = harness(tmp_path, "run", "--clock", "virtual", "--jobs", "1", "--wall-limit", "15", *files)
+    assert ended.status == 0, ended
 
 
 def test_a_network_is_told_from_all_others() -> None:

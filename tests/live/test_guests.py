@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shlex
 import shutil
@@ -37,6 +38,22 @@ SPIN = ("vtime", "--", "sh", "-c", "while :; do :; done")
 MANY = ("run", "firewall", "--clock", "virtual", "--out", "out")
 HEEDFUL = ("env", "--default-signal=HUP,INT,TERM", *COMMAND)
 """Whoever starts the tests with nohup, or in a shell's background, has them and their children ignore signals."""
+SLOW = """
+[server.command]
+argv = ["{python}", "{scenario}/slow.py", "{port}"]
+ready = { listens = true, within_s = 600 }
+
+[expect]
+outcome = "never"
+bound_s = 2
+"""
+SLOW_SERVER = """
+import socket, sys
+print("starting\\nstill starting", flush=True)
+for _ in range(60_000_000): pass
+s = socket.create_server(("", int(sys.argv[1])))
+s.accept()[0].recv(1)
+"""
 MAKEFILE = "VERSION = 7\nPATCHLEVEL = 2\nSUBLEVEL = 13\nEXTRAVERSION =\n%:\n\t@sleep 600\n"
 HANG = """
 import ctypes
@@ -45,18 +62,22 @@ from harness.venue import guest
 real = guest.execute
 
 
-def execute(plan, folder, status):
+def execute(plan, folder, status, *more):
     def hang(name, what, until_ns):
         status(name, what, until_ns)
         if until_ns is not None:
             {hang}
-    return real(plan, folder, hang if plan.name == {name!r} else status)
+    return real(plan, folder, hang if plan.name == {name!r} else status, *more)
 
 
 guest.execute = execute
 main = guest.main
 """
-STOPS = {"got stuck for": "while True: pass", "ended without a result": "ctypes.CDLL(None).reboot(0x4321FEDC)"}
+STOPS = {
+    "it was at work": "while True: pass",
+    "it was idle: no program in it ran": "ctypes.CDLL(None).pause()",
+    "ended without a result": "ctypes.CDLL(None).reboot(0x4321FEDC)",
+}
 
 
 @pytest.mark.parametrize("arguments", [SPIN, MANY], ids=["vtime", "run"])
@@ -142,16 +163,31 @@ def test_a_plan_that_takes_its_guest_with_it(
     (tmp_path / "hanging.py").write_text(HANG.format(hang=STOPS[ending], name=bad))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(guest, "__name__", "hanging")
-    monkeypatch.setattr(uml, "WALL_LIMIT_S", 8.0)
     plans = [plan.make(scenario, uml.machine(kernel)) for scenario in scenarios]
-    results = _run(plans, tmp_path / "out", kernel)
+    results = _run(plans, tmp_path / "out", kernel, wall_limit_s=4.0)
     assert [result.verdict.verdict for result in results] == ["pass", "inconclusive", "pass"]
-    assert f"the guest {ending}" in results[1].verdict.reason
+    assert ending in results[1].verdict.reason
     for events in (results[1].events, timeline.load(tmp_path / "out" / bad)):
         kinds = [event.kind for event in events]
         assert {"opened", "lab.ready", "subject.armed"} <= set(kinds)
         assert kinds[-1] == "run.broken"
-        assert "its last words:" in events[-1].data["error"]
+        assert "its last words:" in events[-1].data["error"] or "nothing on its console" in events[-1].data["error"]
+
+
+def test_a_program_that_computes_for_too_long(kernel: Kernel, tmp_path: Path) -> None:
+    """It is said to be at work, with what it printed last; with a higher limit, or none, the same scenario passes."""
+    del kernel
+    (tmp_path / "slow.scenario.toml").write_text(SLOW)
+    (tmp_path / "slow.py").write_text(SLOW_SERVER)
+    command = ("run", "--clock", "virtual", "slow.scenario.toml", "--json", "-")
+    ended = harness(tmp_path, *command, "--wall-limit", "1.5")
+    assert ended.status == 3, ended
+    (told,) = json.loads(ended.out)["scenarios"]
+    assert "(--wall-limit 1.5); it was at work" in told["reason"]
+    assert "server's last lines: starting | still starting" in told["reason"]
+    assert "printed nothing" not in told["reason"]
+    ended = harness(tmp_path, *command, "--wall-limit", "0")
+    assert ended.status == 0, ended
 
 
 def test_an_ordinary_user(user: User, kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,9 +348,9 @@ def _boot(kernel: Kernel, prepare: Callable[[Path], Mapping[str, Any]] = lambda 
     return uml.boot(kernel, {"module": guest.__name__, "folders": []}, [], prepare=prepare)
 
 
-def _run(plans: Sequence[Plan], out: Path, kernel: Kernel) -> list[batch.Result]:
+def _run(plans: Sequence[Plan], out: Path, kernel: Kernel, wall_limit_s: float) -> list[batch.Result]:
     def venue(some: Sequence[Plan], folder: Path, status: Any) -> Any:
-        return uml.run_all(some, folder, status, kernel, jobs=1)
+        return uml.run_all(some, folder, status, kernel, jobs=1, wall_limit_s=wall_limit_s)
 
     return batch.run(plans, out, Silent(), venue)
 

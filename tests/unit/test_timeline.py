@@ -109,3 +109,13 @@ def test_a_new_run_replaces_an_old_timeline(tmp_path: Path) -> None:
     (tmp_path / timeline.FILE_NAME).write_text("what was there before\n" * 100)
     Timeline(tmp_path).close()
     assert len(timeline.load(tmp_path)) == 1
+
+
+def test_what_a_program_prints_is_made_sure_of_at_once(tmp_path: Path) -> None:
+    """Whoever writes the timeline in a guest may not get another turn; everything else can wait."""
+    secured: list[bytes] = []
+    line = Timeline(tmp_path, lambda _: secured.append((tmp_path / timeline.FILE_NAME).read_bytes()))
+    line.add("subject.armed", "client", side="client")
+    line.add("subject.printed", "server", side="server", line="starting")
+    line.close()
+    assert [text.splitlines()[-1].count(b"starting") for text in secured] == [1]
