@@ -30,7 +30,16 @@ collect_ignore = ["cases"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Limit the time of each test, as the ini option `timeout` would: what else sets a limit goes before it."""
+    """Leave `timed` tests to guests, and limit the time of each test."""
+    if capabilities.clock() != "virtual":
+        timed = [item for item in items if item.get_closest_marker("timed")]
+        items[:] = [item for item in items if not item.get_closest_marker("timed")]
+        config.hook.pytest_deselected(items=timed)
+    _limit(config, items)
+
+
+def _limit(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """As the ini option `timeout` would: what else sets a limit goes before it."""
     if config.getoption("timeout", None) is not None or "PYTEST_TIMEOUT" in os.environ:
         return
     for item in items:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness import batch
 from harness.plan import Plan
-from harness.venue import host
+from harness.venue import host, uml
+from harness.venue.kernel import Kernel
 
+EXHAUSTIVE = bool(os.environ.get("EXHAUSTIVE"))
+"""Whether to try all that there is time for: for a nightly run (EXHAUSTIVE=1 ci/test)."""
 RETRIED: list[str] = []
 """What the running test has run again. tests/conftest.py moves it to the test's report and prints it at the end."""
 
@@ -27,6 +31,11 @@ class Silent:
 def note_retry(names: Iterable[str], why: str) -> None:
     """Have the session's summary say that the running test runs these again."""
     RETRIED.extend(f"{name} ({why})" for name in names)
+
+
+def in_guests(plans: Sequence[Plan], out: Path, kernel: Kernel) -> list[batch.Result]:
+    """In virtual time, which no load disturbs; as many guests at once as there are CPUs."""
+    return batch.run(plans, out, Silent(), functools.partial(uml.run_all, kernel=kernel))
 
 
 def undisturbed(plans: Sequence[Plan], out: Path, jobs: int | None = None) -> list[batch.Result]:

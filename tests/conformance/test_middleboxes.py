@@ -26,7 +26,7 @@ LOST_S = 0.05
 SPARED_S = 0.5
 """So much later than others a connection in use is reset: at the latest then the others must have been."""
 EARLY_S = 0.05
-"""Real time: how much later than its last packet a connection may be armed."""
+"""How much later than its last packet a connection may be armed."""
 
 
 @pytest.fixture(params=get_args(Family))
@@ -74,7 +74,7 @@ def _met(evidence: Callable[[], Evidence], words: str, link: Link, side: Side) -
     return 1 <= int(found[1]) <= 1 + retransmissions(_socket(link, side))
 
 
-@pytest.mark.alone
+@pytest.mark.timed
 def test_both_ends_are_reset_when_the_timeout_is_over(bench: Workbench, place: tuple[Kind, str]) -> None:
     """Neither has to send anything, and a connection in use is spared until it is idle, too."""
     with FirewallIdle(timeout_s=1, then="reset-both", on=place[1]).inject(bench.lab) as evidence:

@@ -4,10 +4,10 @@ import json
 import platform
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -15,10 +15,9 @@ import pytest
 from harness import batch, capabilities, loader, plan, timeline
 from harness.judge import worst
 from harness.report.json import as_mapping
-from tests.live.command import CHECKOUT, Command, Ended, harness, started
+from tests.live.command import CHECKOUT, Command, Ended, harness, inside, started
 
-pytestmark = pytest.mark.live
-
+T = TypeVar("T", bound=Callable[..., object])
 OUTCOMES = sorted(scenario.name for scenario in loader.find(["outcomes"]))
 UNASKED = {"outcomes/peer-closes", "outcomes/rst-injected-ipv4", "outcomes/rst-injected-ipv6"}
 """What is noticed without a probe."""
@@ -75,6 +74,13 @@ window_s = [1.0, 1.3]
 """Scenarios in which a fault leaves no trace."""
 
 
+def of_runs(test: T) -> T:
+    """Mark a test that looks at the runs: they take real time, so one worker of pytest-xdist shares them."""
+    for mark in (pytest.mark.live, pytest.mark.xdist_group("runs")):
+        mark(test)
+    return test
+
+
 class Runs(NamedTuple):
     """Three `harness run` commands at work at the same time."""
 
@@ -83,9 +89,9 @@ class Runs(NamedTuple):
     unbitten: Command
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    """The runs that the tests here look at. They go on while the commands that run nothing are tested."""
+    """The runs that several tests look at, in one worker."""
     top = tmp_path_factory.mktemp("runs")
     for name, (old, new) in REFUTED.items():
         assert old in PEER_UNREACHABLE
@@ -241,7 +247,7 @@ def _contents(folder: Path) -> dict[str, bytes | None]:
 def _refused(place: Path, *arguments: str) -> str:
     """What a command says that must be refused: exit status 2, nothing on standard output, nothing made."""
     before = _contents(place)
-    ended = harness(place, *arguments)
+    ended = inside(place, *arguments)
     assert (ended.status, ended.out) == (2, ""), ended.err
     assert _contents(place) == before
     return ended.err
@@ -288,6 +294,7 @@ def test_one_name_for_two_scenarios_is_refused(place: Path) -> None:
 # --- run ---------------------------------------------------------------------------------------------
 
 
+@of_runs
 def test_outcomes_pass(runs: Runs) -> None:
     """The main claim: every scenario of `outcomes` passes on this machine, and the exit status says so."""
     ended = runs.outcomes.wait()
@@ -299,6 +306,7 @@ def test_outcomes_pass(runs: Runs) -> None:
     assert f"{len(OUTCOMES)} pass" in ended.err
 
 
+@of_runs
 def test_json_says_what_was_measured_and_where(runs: Runs) -> None:
     """Each result carries clock, kernel, HZ, origin, errno, probes, and a time inside of its window."""
     for name, found in _results(runs.outcomes.wait()).items():
@@ -315,6 +323,7 @@ def test_json_says_what_was_measured_and_where(runs: Runs) -> None:
             assert (found["outcome"], found["detected_s"], found["errno"]) == ("quiet", None, None)
 
 
+@of_runs
 def test_junit_has_a_case_for_each(runs: Runs) -> None:
     """JUnit counts as the exit status does: failures for refuted claims, errors for what could not be judged."""
     counts = {}
@@ -331,6 +340,7 @@ def test_junit_has_a_case_for_each(runs: Runs) -> None:
     }
 
 
+@of_runs
 def test_run_directories_are_complete(runs: Runs) -> None:
     """Each run leaves its plan, its timeline, both ends' captures and its verdict, readable without the harness."""
     results = _results(runs.outcomes.wait())
@@ -346,6 +356,7 @@ def test_run_directories_are_complete(runs: Runs) -> None:
         assert json.loads((folder / "verdict.json").read_text()) == results[name]
 
 
+@of_runs
 def test_scenarios_run_at_the_same_time(runs: Runs) -> None:
     """None waits for another: each begins before the longest one ends."""
     runs.outcomes.wait()
@@ -363,6 +374,7 @@ def _span_ns(folder: Path) -> tuple[int, int]:
     return opened, opened + max(event.t_ns for event in events)
 
 
+@of_runs
 @pytest.mark.parametrize("name", REFUTED)
 def test_a_claim_that_does_not_hold_fails(runs: Runs, name: str) -> None:
     """A window moved by a second or another errno is refuted, and the reason names both expected and measured."""
@@ -382,6 +394,7 @@ def test_a_claim_that_does_not_hold_fails(runs: Runs, name: str) -> None:
     assert f"{len(REFUTED)} fail" in ended.err
 
 
+@of_runs
 @pytest.mark.parametrize("name", UNBITTEN)
 def test_a_fault_without_a_trace_is_inconclusive(runs: Runs, name: str) -> None:
     """What was seen may be as claimed: without evidence that each fault bit it is not a pass."""
@@ -393,6 +406,7 @@ def test_a_fault_without_a_trace_is_inconclusive(runs: Runs, name: str) -> None:
     assert re.search(reason[name], found["reason"])
 
 
+@pytest.mark.live
 def test_without_out_a_folder_below_the_state_folder_is_kept(tmp_path: Path) -> None:
     """Runs are kept below XDG_STATE_HOME, where `harness clean` leaves them and `harness clean --runs` does not."""
     ended = harness(tmp_path, "run", "host/killed")
@@ -409,6 +423,7 @@ def test_without_out_a_folder_below_the_state_folder_is_kept(tmp_path: Path) -> 
 # --- judge -------------------------------------------------------------------------------------------
 
 
+@of_runs
 @pytest.mark.parametrize("which", Runs._fields)
 def test_judging_again_gives_the_same(runs: Runs, which: str, tmp_path: Path) -> None:
     """A saved run, moved elsewhere, is judged as it was: the same verdicts, reasons, times and exit status."""
@@ -426,6 +441,7 @@ def test_judging_again_gives_the_same(runs: Runs, which: str, tmp_path: Path) ->
         assert any(name in line and result["verdict"] in line for line in again.out.splitlines())
 
 
+@of_runs
 def test_judging_many_runs_gives_the_worst(runs: Runs, tmp_path: Path) -> None:
     """A folder of runs is as good as its worst one: fail before inconclusive before pass."""
     for running in runs:
@@ -435,6 +451,7 @@ def test_judging_many_runs_gives_the_worst(runs: Runs, tmp_path: Path) -> None:
     assert worst([result.verdict for result in batch.judge_again(top)]) == "fail"
 
 
+@of_runs
 def test_a_timeline_cut_short_is_inconclusive(runs: Runs, tmp_path: Path) -> None:
     """Wherever a timeline ends before the run did, even within a line, or if there is none, nothing has passed."""
     runs.outcomes.wait()

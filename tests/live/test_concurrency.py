@@ -29,7 +29,7 @@ from tests.conformance.traces import network_untouched, nothing_held, process
 from tests.live.command import started
 from tests.running import undisturbed
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 MIXED, FIREWALLS = 60, 40
 DRAWN = {Blackhole, LinkDown, PeerReboot, ProcessKill, ProcessFreeze, FirewallIdle}

@@ -26,7 +26,7 @@ from harness.venue.kernel import Kernel
 from tests.live.command import harness, started
 from tests.running import note_retry
 
-pytestmark = [pytest.mark.live]
+pytestmark = [pytest.mark.live, pytest.mark.alone]
 docker = pytest.mark.needs("docker")
 IMAGE = "keepalive-harness-test/sleeper:1"
 CLAIM = '[client]\nimage = "{image}"\n[[faults]]\nkind = "blackhole"\n'

@@ -1,23 +1,22 @@
-"""The worked examples of commands as subjects: they are built, and their scenarios hold on both clocks."""
+"""The worked examples of commands as subjects: they are built, and their scenarios hold in virtual time."""
 
 from __future__ import annotations
 
 import json
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness import loader
+from harness.venue.kernel import Kernel
 from tests.live.command import CHECKOUT, environment, harness
-
-pytestmark = pytest.mark.live
 
 FOLDER = CHECKOUT / "ci/examples/commands"
 EXAMPLES = ("asyncio", "c", "go", "netty")
-REAL_S = 10.0
-"""What is watched for longer is left to virtual time."""
 
 
 @pytest.fixture(scope="session")
@@ -35,20 +34,28 @@ def left_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return dict(re.findall(r"^build: (\w+): left out, (.+)$", ended.stderr, re.MULTILINE))
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_its_scenarios_hold_in_real_time(example: str, left_out: dict[str, str], tmp_path: Path) -> None:
-    """Those of a few seconds, all at the same time."""
-    _run(example, left_out, tmp_path, [path for path in _scenarios(example) if _lasts_s(path) <= REAL_S])
+@pytest.fixture(scope="session")
+def verdicts(
+    left_out: dict[str, str], kernel: Kernel, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Mapping[str, Any]]:
+    """The verdict of each scenario of the examples that could be built, by name, from one command."""
+    del kernel
+    folder = tmp_path_factory.mktemp("examples")
+    paths = [str(path) for example in EXAMPLES if example not in left_out for path in _scenarios(example)]
+    ended = harness(folder, "run", "--json", "-", "--out", str(folder / "out"), "--clock", "virtual", *paths)
+    assert ended.out.startswith("{"), ended
+    return {each["name"]: each for each in json.loads(ended.out)["scenarios"]}
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.usefixtures("kernel")
 @pytest.mark.virtual
+@pytest.mark.xdist_group("examples")
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_its_scenarios_hold_in_virtual_time(example: str, left_out: dict[str, str], tmp_path: Path) -> None:
+def test_its_scenarios_hold(example: str, left_out: dict[str, str], verdicts: Mapping[str, Mapping[str, Any]]) -> None:
     """All of them, at full size."""
-    _run(example, left_out, tmp_path, _scenarios(example), "--clock", "virtual")
+    if example in left_out:
+        pytest.skip(f"the example {example} could not be built: {left_out[example]}")
+    names = [f"{example}/{path.name.removesuffix(loader.SUFFIX)}" for path in _scenarios(example)]
+    assert {name: verdicts[name]["reason"] for name in names if verdicts[name]["verdict"] != "pass"} == {}
 
 
 def test_they_show_every_way_to_notice_and_what_must_not_be_noticed() -> None:
@@ -68,18 +75,3 @@ def test_they_show_every_way_to_notice_and_what_must_not_be_noticed() -> None:
 
 def _scenarios(example: str) -> list[Path]:
     return sorted((FOLDER / example).glob(f"*{loader.SUFFIX}"))
-
-
-def _lasts_s(path: Path) -> float:
-    expect = loader.load_file(path).expect
-    return expect.bound_s or (expect.window_s[1] if expect.window_s else 0.0)
-
-
-def _run(example: str, left_out: dict[str, str], folder: Path, paths: list[Path], *options: str) -> None:
-    """Run scenarios, of which each must pass, and be there."""
-    if example in left_out:
-        pytest.skip(f"the example {example} could not be built: {left_out[example]}")
-    ended = harness(folder, "run", "--json", "-", "--out", str(folder / "out"), *options, *map(str, paths))
-    assert ended.status == 0, ended.out + ended.err
-    verdicts = {scenario["name"]: scenario["verdict"] for scenario in json.loads(ended.out)["scenarios"]}
-    assert verdicts == {f"{example}/{path.name.removesuffix(loader.SUFFIX)}": "pass" for path in paths}

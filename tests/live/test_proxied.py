@@ -11,17 +11,16 @@ from typing import get_args
 
 import pytest
 
-from harness import batch, capabilities, loader
+from harness import batch, capabilities
 from harness.faults import AnyFault, ProxyDown, ToxicLatency, ToxicTimeout
 from harness.lab import toxiproxy
 from harness.lab.topology import Family, Topology
-from harness.plan import Plan, make
+from harness.plan import make
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.venue import uml
 from harness.venue.kernel import Kernel
-from tests.conformance.traces import nothing_held
 from tests.live.command import PATIENCE_S, harness, started
-from tests.running import Silent, undisturbed
+from tests.running import in_guests, undisturbed
 
 pytestmark = [pytest.mark.live, pytest.mark.needs("toxiproxy-server")]
 
@@ -65,30 +64,11 @@ def _check(results: Sequence[batch.Result]) -> None:
             assert re.match(rf"toxic timeout_downstream \(timeout {_timeout_ms(number)}\) ", proof)
 
 
-def test_twenty_at_once(tmp_path: Path) -> None:
-    """In real time they do not mix, and leave nothing behind."""
-    plans = [make(_scenario(number), capabilities.machine()) for number in range(AT_ONCE)]
-    with nothing_held():
-        results = undisturbed(plans, tmp_path / "runs", AT_ONCE)
-    _check(results)
-
-
 @pytest.mark.virtual
-def test_twenty_at_once_in_virtual_time(tmp_path: Path, kernel: Kernel) -> None:
+def test_twenty_toxics(tmp_path: Path, kernel: Kernel) -> None:
     """In guests each ends at its own millisecond: predicted to 5 ms after its toxic's time."""
     plans = [make(_scenario(number), uml.machine(kernel)) for number in range(AT_ONCE)]
-    results = batch.run(plans, tmp_path, Silent(), lambda some, out, status: uml.run_all(some, out, status, kernel))
-    _check(results)
-
-
-def test_twenty_of_the_catalogue_at_once(tmp_path: Path) -> None:
-    """Different toxics, the proxy's own death and that of the server."""
-    here = capabilities.machine()
-    plans: list[Plan] = [plan for plan in (make(s, here) for s in loader.find(["proxied"])) if plan.watch_ns < 7e9]
-    chosen = plans[:: max(1, len(plans) // AT_ONCE)][:AT_ONCE]
-    assert len(chosen) == AT_ONCE
-    results = undisturbed(chosen, tmp_path / "runs", AT_ONCE)
-    assert {r.plan.name: r.verdict.reason for r in results if r.verdict.verdict != "pass"} == {}
+    _check(in_guests(plans, tmp_path, kernel))
 
 
 @pytest.mark.parametrize("missing", ["server", "library"])

@@ -31,7 +31,7 @@ def prepare_metadata_for_build_wheel(folder, settings=None):
 """A package of the same name and version."""
 
 
-@pytest.mark.live
+@pytest.mark.virtual
 @pytest.mark.usefixtures("kernel")
 def test_a_public_projects_tests_pass_in_virtual_time() -> None:
     """As `ci/public-suite` prints them."""
@@ -42,7 +42,6 @@ def test_a_public_projects_tests_pass_in_virtual_time() -> None:
     assert "108 passed" in ended.stdout
 
 
-@pytest.mark.live
 @pytest.mark.parametrize("found", [{}, ANOTHER], ids=["nothing", "another package"])
 def test_what_is_not_there_and_what_is_not_right_are_told_apart(tmp_path: Path, found: dict[str, str]) -> None:
     """A package that cannot be fetched has a status of its own; one that is not the pinned one is an error."""

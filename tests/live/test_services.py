@@ -93,6 +93,7 @@ def running_toxiproxy() -> Iterator[None]:
             it.kill()
 
 
+@pytest.mark.alone
 @pytest.mark.needs("docker")
 def test_the_example_project_passes(redis_project: str, running_toxiproxy: None) -> None:
     """All three tests of it, without a change."""
@@ -178,6 +179,7 @@ def test_a_silent_server_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> N
             pass
 
 
+@pytest.mark.alone
 @pytest.mark.needs("docker")
 def test_a_service_that_does_not_run_is_said_so(tmp_path: Path) -> None:
     """With those of the project that do."""

@@ -1,4 +1,4 @@
-"""Connections that are being made, that are being closed, and whose window is full, on both clocks."""
+"""Connections that are being made, that are being closed, and whose window is full."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from typing import Any
 
 import pytest
 
-from harness import batch, capabilities
 from harness.faults import Blackhole, PeerReboot, ProcessFreeze, ProcessKill, StopsReading
 from harness.lab.netns import NetnsLab
 from harness.lab.topology import SIDES, Family, Side, Topology
 from harness.loop import Loop
-from harness.plan import Plan, make
+from harness.plan import make
 from harness.probes.packets import Segment, parse
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.subjects.pair import connected
 from harness.timeline import Event, Timeline
 from harness.venue import uml
 from harness.venue.kernel import Kernel
-from tests.conformance.traces import network_untouched, nothing_held
-from tests.running import Silent, undisturbed
+from tests.conformance.traces import nothing_held
+from tests.running import in_guests
 
 pytestmark = pytest.mark.live
 
@@ -86,16 +85,16 @@ def sent(events: Sequence[Event], role: str, flags: str) -> list[float]:
     return sorted((e.t_ns - armed) / 1e9 for e in found)
 
 
-def test_quick_ones_on_this_kernel(tmp_path: Path) -> None:
+@pytest.mark.virtual
+def test_quick_ones(tmp_path: Path, kernel: Kernel) -> None:
     """Each as claimed, over both families, with its events."""
     scenarios = [
         Scenario(name=f"{family}/{number}", summary=name, topology=Topology(family=family), **keys)
         for family in FAMILIES
         for number, (name, keys) in enumerate(QUICK.items())
     ]
-    here = capabilities.machine()
-    with nothing_held(), network_untouched():
-        results = undisturbed([make(scenario, here) for scenario in scenarios], tmp_path)
+    machine = uml.machine(kernel)
+    results = in_guests([make(scenario, machine) for scenario in scenarios], tmp_path, kernel)
     verdicts = [(r.plan.scenario.summary, r.verdict.verdict, r.verdict.reason) for r in results]
     assert [v for v in verdicts if v[1] != "pass"] == []
     for result in results:
@@ -151,12 +150,8 @@ def _slow(family: Family) -> list[Scenario]:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_slow_ones_in_virtual_time(tmp_path: Path, kernel: Kernel, family: Family) -> None:
     """SYNs, FINs and probes of a closed window are repeated as often as the kernel's defaults say, and no more."""
-
-    def venue(plans: Sequence[Plan], folder: Path, status: Any) -> Any:
-        return uml.run_all(plans, folder, status, kernel)
-
     machine = uml.machine(kernel)
-    results = batch.run([make(scenario, machine) for scenario in _slow(family)], tmp_path, Silent(), venue)
+    results = in_guests([make(scenario, machine) for scenario in _slow(family)], tmp_path, kernel)
     assert [(r.plan.name, r.verdict.reason) for r in results if r.verdict.verdict != "pass"] == []
     events = {result.plan.name: result.events for result in results}
     assert len(sent(events["connecting"], "syn", "S")) >= 7  # tcp_syn_retries 6, and linear ones since Linux 6.5

@@ -12,7 +12,7 @@ from harness.scenario import Endpoint, Keepalive
 from harness.workbench import Workbench
 from tests.conformance.traces import network_untouched, nothing_held
 
-pytestmark = pytest.mark.live
+pytestmark = pytest.mark.timed
 
 QUICK = Endpoint(keepalive=Keepalive(idle_s=1, interval_s=1, count=1))
 

@@ -27,9 +27,16 @@ from harness.oracle.effects import Effect, Mechanism
 from harness.oracle.established import phases
 from harness.oracle.prediction import Settings
 from harness.scenario import Endpoint, Expect, Keepalive, OutcomeName, Scenario, _problems
+from tests.running import EXHAUSTIVE
 
 PATIENT = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For every property: how long an example takes says more about the machine than about the code."""
+
+
+def sweep(examples: int, *, exhaustively: int) -> hypothesis_settings:
+    """For a property that takes long: so many examples as reach each branch of what is tested, or many more."""
+    return hypothesis_settings(PATIENT, max_examples=exhaustively if EXHAUSTIVE else examples)
+
 
 KERNEL_HZS = (100, 250, 300, 1000)
 """CONFIG_HZ, jiffies a second."""

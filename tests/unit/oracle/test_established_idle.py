@@ -366,6 +366,11 @@ def test_a_firewall_that_drops_is_noticed_like_silence() -> None:
     assert only(foretell((20, 1, 3), firewall(10, "drop"))) == only(foretell((20, 1, 3), SILENCE))
 
 
+def test_silence_before_or_beyond_an_expired_firewall_that_drops_is_silence() -> None:
+    """Whichever of them swallows a probe."""
+    assert only(foretell((20, 1, 3), firewall(10, "drop"), SILENCE)) == only(foretell((20, 1, 3), SILENCE))
+
+
 def test_a_firewalls_timeout_counts_from_the_last_probe_that_passed() -> None:
     """One that outlives the idle time but not the step from probe to probe lets the first probe pass, no other."""
     outcome = only(foretell((10, 60, 3), firewall(40, "reset"), horizon_s=600))
@@ -386,6 +391,7 @@ def test_a_firewalls_timeout_counts_from_the_last_probe_that_passed() -> None:
         ([firewall(10, "reset"), SILENCE], "before or beyond"),
         ([firewall(10, "reset"), Effect(mechanism="answers-lost")], "answers are lost"),
         ([firewall(70, "drop"), Effect(mechanism="lost", until_s=80)], "saw the probes that were lost"),
+        ([Effect(mechanism="lost-locally", errno=errno) for errno in ("ENETUNREACH", None)], "which error it is"),
     ],
 )
 def test_what_the_model_does_not_cover_is_refused(effects: list[Effect], why: str) -> None:

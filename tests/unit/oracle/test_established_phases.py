@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import event, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from harness.oracle import established, timerwheel
@@ -17,7 +16,7 @@ from harness.oracle.established import predict
 from harness.oracle.prediction import MAX_PROBE_WINDOWS, Machine, Outcome, Prediction, Settings
 from tests.unit import strategies
 from tests.unit.oracle.reference import End, World, firewall, instants, replay, replays
-from tests.unit.strategies import PATIENT, Case
+from tests.unit.strategies import Case, sweep
 
 SECOND_NS = 1_000_000_000
 SILENCE = Effect(mechanism="lost")
@@ -83,7 +82,7 @@ def _assert_exact(case: Case) -> str:
 
 
 @pytest.mark.slow
-@hypothesis_settings(PATIENT, max_examples=300)
+@sweep(60, exhaustively=300)
 @given(strategies.cases(highest_level=2))
 def test_a_prediction_is_exactly_what_replaying_every_arming_instant_gives(case: Case) -> None:
     """Outcomes, windows, numbers of probes and windows of probes: none too many, none missing, to the nanosecond."""
@@ -91,7 +90,7 @@ def test_a_prediction_is_exactly_what_replaying_every_arming_instant_gives(case:
 
 
 @pytest.mark.slow
-@hypothesis_settings(PATIENT, max_examples=300)
+@sweep(60, exhaustively=300)
 @given(strategies.blips(highest_level=2))
 def test_a_prediction_is_exact_where_an_outage_ends_near_the_last_probe(case: Case) -> None:
     """There the phase decides between an error and nothing at all, and neither end of the period need show it."""
@@ -99,7 +98,7 @@ def test_a_prediction_is_exact_where_an_outage_ends_near_the_last_probe(case: Ca
 
 
 @pytest.mark.slow
-@hypothesis_settings(PATIENT, max_examples=20)
+@sweep(6, exhaustively=20)
 @given(strategies.cases(hzs=(25, 100), highest_level=3))
 def test_a_prediction_is_exact_where_buckets_are_wide(case: Case) -> None:
     """The same with periods of 512 jiffies."""
@@ -140,7 +139,7 @@ def test_a_prediction_is_exact_at_the_boundaries(
 
 
 @pytest.mark.slow
-@hypothesis_settings(PATIENT, max_examples=60)
+@sweep(20, exhaustively=60)
 @given(strategies.blips(highest_level=2), st.sampled_from((1, 50_000_000, 900_000_000)))
 def test_a_prediction_is_exactly_what_the_extremes_of_a_faults_delay_give(case: Case, delay_ns: int) -> None:
     """Both ends of an outage may come late, each by itself; nothing between the extremes adds anything."""
@@ -155,7 +154,7 @@ def test_a_prediction_is_exactly_what_the_extremes_of_a_faults_delay_give(case: 
 
 
 @pytest.mark.slow
-@PATIENT
+@sweep(40, exhaustively=300)
 @given(
     case=strategies.cases(hzs=strategies.KERNEL_HZS, highest_level=5) | strategies.blips(hzs=strategies.KERNEL_HZS),
     late=st.sampled_from((0, 1)),
