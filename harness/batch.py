@@ -22,6 +22,7 @@ from harness.report import json, pcapng
 from harness.run import Status
 from harness.timeline import Event
 from harness.venue import host
+from harness.venue.host import Carried
 
 VERDICT_FILE = "verdict.json"
 ATTEMPTS_FOLDER = "attempts"
@@ -32,7 +33,7 @@ KEPT_RUNS = 20
 """How many folders of run directories stay in the state folder unless told otherwise."""
 
 
-Venue = Callable[[Sequence[Plan], Path, Status], Generator[tuple[Plan, tuple[Event, ...]]]]
+Venue = Callable[[Sequence[Plan], Path, Status], Generator[Carried]]
 """Where plans are carried out: `venue.host.run_all`, or `venue.uml.run_all` with a kernel bound to it.
 
 Closed before its end, as after an interrupt, it takes down what it had made.
@@ -50,12 +51,16 @@ class Watcher(Protocol):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, judged. `attempts`: how often it was run, as this machine was too busy before the last time."""
+    """One run, judged. `attempts`: how often it was run, as this machine was too busy before the last time.
+
+    `wall_s`: how long the last attempt took here, whatever its clock; None where that is not known any more.
+    """
 
     plan: Plan
     events: tuple[Event, ...]
     verdict: Verdict
     attempts: int = 1
+    wall_s: float | None = None
 
 
 def run(
@@ -97,14 +102,14 @@ def _at_once(plans: Sequence[Plan], attempt: int) -> Sequence[Sequence[Plan]]:
 def _judged(plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue, attempt: int) -> Iterator[Result]:
     """Each plan's result as it ends, with its folder complete."""
     with closing(venue(plans, out, watcher.status)) as running:
-        for plan, events in running:
+        for plan, events, wall_s in running:
             verdict = judge(plan, events)
             folder = host.folder_of(out, plan)
             if any(event.kind == "opened" for event in events):  # it relates the frames' times to the wall clock
                 pcapng.write(folder, events, observer=plan.scenario.expect.side)
             document = json.as_mapping(verdict, attempt)
             (folder / VERDICT_FILE).write_bytes(msgspec.json.encode(document) + b"\n")
-            yield Result(plan=plan, events=events, verdict=verdict, attempts=attempt)
+            yield Result(plan=plan, events=events, verdict=verdict, attempts=attempt, wall_s=wall_s)
 
 
 def _set_aside(folder: Path, attempt: int) -> None:

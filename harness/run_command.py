@@ -46,8 +46,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json not in (None, "-"):
         Path(options.json).write_bytes(as_json)
     if options.junit:
-        took_s = {r.plan.name: max(event.t_ns for event in r.events) / 1e9 for r in results}
-        Path(options.junit).write_bytes(junit.render(verdicts, took_s, wall_s))
+        cases = [junit.Case(verdict=r.verdict, wall_s=r.wall_s or 0.0, attempts=r.attempts) for r in results]
+        Path(options.junit).write_bytes(junit.render(cases, wall_s))
     console.print(text.VerdictTable(verdicts))
     console.print()
     for result in results:

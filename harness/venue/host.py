@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from harness import timeline
 from harness.descriptors import raise_limit, reachable_limit
@@ -35,14 +36,20 @@ DESCRIPTORS_PER_RUN = 24
 _DESCRIPTORS = DEFAULT_JOBS * DESCRIPTORS_PER_RUN
 
 
+class Carried(NamedTuple):
+    """A plan that was carried out, with what was recorded. `wall_s`: how long that took here, whatever its clock."""
+
+    plan: Plan
+    events: tuple[Event, ...]
+    wall_s: float
+
+
 def folder_of(out: Path, plan: Plan) -> Path:
     """The run directory of one plan."""
     return out / plan.name
 
 
-def run_all(
-    plans: Sequence[Plan], out: Path, status: Status, jobs: int | None = None
-) -> Generator[tuple[Plan, tuple[Event, ...]]]:
+def run_all(plans: Sequence[Plan], out: Path, status: Status, jobs: int | None = None) -> Generator[Carried]:
     """Carry out all plans at the same time, at most `jobs` at once; yields each as it ends.
 
     Plan and timeline of each are kept below `out`. Raises CapabilityError where no lab can be built.
@@ -50,7 +57,7 @@ def run_all(
     _prepare(in_containers=_in_containers(plans))
 
     waiting: queue.SimpleQueue[Plan] = queue.SimpleQueue()
-    ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]]] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[Carried] = queue.SimpleQueue()
     for plan in plans:
         folder_of(out, plan).mkdir(parents=True, exist_ok=True)
         save_plan(plan, folder_of(out, plan))
@@ -62,7 +69,9 @@ def run_all(
                 plan = waiting.get_nowait()
             except queue.Empty:
                 return
-            ended.put((plan, execute(plan, folder_of(out, plan), status)))
+            began = time.monotonic()
+            events = execute(plan, folder_of(out, plan), status)
+            ended.put(Carried(plan, events, time.monotonic() - began))
 
     limit_ns = gives_up_after_ns(plans, jobs)
     raise_limit(_DESCRIPTORS)
@@ -129,21 +138,21 @@ def _responsive() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def _collect(
-    plans: Sequence[Plan], out: Path, ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]]], limit_ns: int
-) -> Generator[tuple[Plan, tuple[Event, ...]]]:
+def _collect(plans: Sequence[Plan], out: Path, ended: queue.SimpleQueue[Carried], limit_ns: int) -> Generator[Carried]:
     """Each plan as it ends; what has not ended when it must have is given up, with what it recorded."""
-    deadline = time.monotonic_ns() + limit_ns
+    began = time.monotonic()
+    deadline = began + limit_ns / 1e9
     missing = {plan.name: plan for plan in plans}
     while missing:
         try:
-            plan, events = ended.get(timeout=max(0.0, (deadline - time.monotonic_ns()) / 1e9))
+            carried = ended.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             break
-        del missing[plan.name]
-        yield plan, events
+        del missing[carried.plan.name]
+        yield carried
     for plan in missing.values():
-        yield plan, given_up(folder_of(out, plan), "the run did not end in time and was given up")
+        events = given_up(folder_of(out, plan), "the run did not end in time and was given up")
+        yield Carried(plan, events, time.monotonic() - began)
 
 
 def given_up(folder: Path, error: str) -> tuple[Event, ...]:

@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,9 +31,8 @@ from harness.lab.processes import MARK_VARIABLE
 from harness.plan import MachineFacts, Plan
 from harness.plan import save as save_plan
 from harness.run import Status
-from harness.timeline import Event
 from harness.venue import PLAN_LIMIT_S, guest, init
-from harness.venue.host import folder_of, given_up
+from harness.venue.host import Carried, folder_of, given_up
 from harness.venue.kernel import Kernel
 from harness.venue.kernel_patch import FREE_READINGS
 from harness.venue.watchdog import Watchdog, last_lines
@@ -325,7 +325,7 @@ def run_all(
     kernel: Kernel,
     jobs: int | None = None,
     wall_limit_s: float = PLAN_LIMIT_S,
-) -> Generator[tuple[Plan, tuple[Event, ...]]]:
+) -> Generator[Carried]:
     """Carry out plans in guests, one guest a core, each plan on its own; yields each as it ends.
 
     A plan whose guest gets stuck (see `Watchdog`) or dies is inconclusive, and the next plans go on in a fresh guest.
@@ -358,7 +358,7 @@ class _Crew:
 
     def __init__(self, out: Path, status: Status, kernel: Kernel, wall_limit_s: float) -> None:
         self.out, self.status, self.kernel, self.wall_limit_s = out, status, kernel, wall_limit_s
-        self.ended: queue.SimpleQueue[tuple[Plan, tuple[Event, ...]] | BaseException] = queue.SimpleQueue()
+        self.ended: queue.SimpleQueue[Carried | BaseException] = queue.SimpleQueue()
         self.over = threading.Event()
         """Set when nobody waits for results any more."""
 
@@ -367,15 +367,15 @@ class _Crew:
         try:
             while share and not self.over.is_set():
                 done = 0
-                for plan, events in self._one_guest(share):
-                    self.ended.put((plan, events))
-                    self.status(plan.name, "done", None)
+                for carried in self._one_guest(share):
+                    self.ended.put(carried)
+                    self.status(carried.plan.name, "done", None)
                     done += 1
                 share = share[done:]
         except BaseException as error:  # noqa: BLE001 - it is raised again where the results are collected
             self.ended.put(error)
 
-    def _one_guest(self, share: list[Plan]) -> Generator[tuple[Plan, tuple[Event, ...]]]:
+    def _one_guest(self, share: list[Plan]) -> Generator[Carried]:
         """Boot a guest and yield its results in order; the last one is of the plan that broke it, if one did."""
         folders = [folder_of(self.out, plan) for plan in share]
         for plan in share:
@@ -383,19 +383,20 @@ class _Crew:
         # Commands under test want the PATH and the HOME that they would have here.
         job = {"module": guest.__name__, "folders": [str(folder) for folder in folders], "env": dict(os.environ)}
         with boot(self.kernel, job, [self.out], words=_REPEATABLE) as running:
-            done, ending = 0, None
+            done, ending, began = 0, None, time.monotonic()
             watchdog = Watchdog(running.process.pid, max(self.wall_limit_s, PLAN_LIMIT_S if self.wall_limit_s else 0))
             while ending is None and not self.over.is_set():
                 for line in running.read(LOOK_S) or ():
                     if line.startswith(guest.BEGIN):
+                        began = time.monotonic()
                         self.status(share[done].name, "its verdict in virtual time", None)
                         watchdog = Watchdog(running.process.pid, self.wall_limit_s)
                     elif line.startswith(guest.END):
-                        yield share[done], timeline.load(folders[done])
+                        yield Carried(share[done], timeline.load(folders[done]), time.monotonic() - began)
                         done += 1
                 ending = running.ending() if running.over else watchdog.look()
             if done < len(share) and ending is not None:
                 running.kill()  # before the end of the timeline is written here
                 said = last_lines(folders[done])
                 error = "; ".join(filter(None, (f"the guest {ending}", said, running.last_words())))
-                yield share[done], given_up(folders[done], error)
+                yield Carried(share[done], given_up(folders[done], error), time.monotonic() - began)

@@ -333,6 +333,9 @@ def test_junit_has_a_case_for_each(runs: Runs) -> None:
         assert suite is not None
         counts[running.folder.name] = tuple(int(suite.attrib[key]) for key in ("tests", "failures", "errors"))
         assert len(suite.findall("testcase")) == int(suite.attrib["tests"])
+        for case in suite.findall("testcase"):  # real time: the wall's time is the run's, and more
+            assert float(case.attrib["time"]) > 0
+            assert case.find("properties/property[@name='clock']") is not None
     assert counts == {
         "outcomes": (len(OUTCOMES), 0, 0),
         "refuted": (len(REFUTED), len(REFUTED), 0),

@@ -9,10 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.live.command import COMMAND, environment, started
+from harness import timeline
+from harness.lab.topology import SIDES
+from harness.venue.kernel import Kernel
+from tests.live.command import COMMAND, environment, harness, started
 
 pytestmark = pytest.mark.live
 
@@ -107,3 +111,23 @@ def test_an_interrupt_shows_what_is_done(tmp_path: Path, number: signal.Signals,
     assert verdict.split()[:2] == ["pass", "outcomes/peer-closes"]
     assert count == "interrupted: 1 of 3 scenarios are done"
     assert place == "plans, timelines and captures: out"
+
+
+@pytest.mark.virtual
+def test_junit_has_the_walls_time_and_is_not_asked_for(tmp_path: Path, kernel: Kernel) -> None:
+    """Two hours of virtual time are agreed to without a word, and took as long as they took here."""
+    arguments = ("run", "defaults/linux", "--clock", "virtual", "--kernel", kernel.name, "--junit", "said.xml")
+    ended = harness(tmp_path, *arguments, "--out", "out")
+    assert ended.status == 0, ended.out
+    (suite,) = ET.parse(tmp_path / "said.xml").getroot()  # noqa: S314 - written by ourselves
+    (case,) = suite
+    assert 0 < float(case.attrib["time"]) <= float(suite.attrib["time"])
+    found = {each.get("name"): each.get("value") for each in case.iter("property")}
+    assert float(found["detected_s"] or 0) > 7200
+    assert (found["clock"], found["claimed"]) == ("virtual", "ETIMEDOUT")
+    events = timeline.load(tmp_path / "out" / "defaults" / "linux")
+    for side in SIDES:
+        frames = (tmp_path / "out" / "defaults" / "linux" / f"{side}.pcapng").read_bytes()
+        seen = [event for event in events if event.kind == "segment" and event.source == side]
+        assert [bytes.fromhex(event.data["frame"]) in frames for event in seen] == [True] * len(seen)
+        assert frames.count(f"{side}/eth0".encode()) == 1

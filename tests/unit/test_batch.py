@@ -15,7 +15,7 @@ from harness.lab import ledger
 from harness.plan import Plan
 from harness.run import Status
 from harness.timeline import Event
-from harness.venue.host import folder_of
+from harness.venue.host import Carried, folder_of
 from tests.running import Silent
 from tests.unit.timelines import as_foreseen, changed, unreachable
 
@@ -39,7 +39,7 @@ class Venue:
         self.timelines = timelines
         self.asked: list[list[str]] = []
 
-    def __call__(self, some: Sequence[Plan], out: Path, status: Status) -> Generator[tuple[Plan, tuple[Event, ...]]]:
+    def __call__(self, some: Sequence[Plan], out: Path, status: Status) -> Generator[Carried]:
         """Yield the next timeline of each."""
         del status
         self.asked.append([plan.name for plan in some])
@@ -50,7 +50,7 @@ class Venue:
             events = self.timelines[plan.name.replace("/", "_")].pop(0)
             encoded = b"".join(msgspec.json.encode(event) + b"\n" for event in events)
             (folder / timeline.FILE_NAME).write_bytes(encoded)
-            yield plan, tuple(events)
+            yield Carried(plan, tuple(events), 0.25)
 
 
 class Heard(Silent):
@@ -112,6 +112,7 @@ def test_without_retries_nothing_is_run_again(tmp_path: Path) -> None:
     venue = Venue(a=[BUSY, GOOD])
     (result,) = batch.run(named("a"), tmp_path, Silent(), venue)
     assert (result.verdict.cause, result.attempts, len(venue.asked)) == ("machine-too-busy", 1, 1)
+    assert result.wall_s == 0.25
 
 
 def test_old_run_folders_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

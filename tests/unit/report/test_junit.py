@@ -30,6 +30,11 @@ def verdicts() -> list[Verdict]:
     ]
 
 
+def cases(*verdicts: Verdict, **wall_s: float) -> list[junit.Case]:
+    """A case for each; wall times by the leaves of their names."""
+    return [junit.Case(verdict=each, wall_s=wall_s.get(each.name.rpartition("/")[2], 0.0)) for each in verdicts]
+
+
 def parsed(data: bytes) -> ET.Element:
     """The one test suite of a document."""
     root = ET.fromstring(data)  # noqa: S314 - our own
@@ -41,15 +46,15 @@ def parsed(data: bytes) -> ET.Element:
 
 def test_counts_and_times() -> None:
     """The suite counts tests, failures and errors, and has the wall time of all; cases have their own."""
-    suite = parsed(junit.render(verdicts(), {"outcomes/peer-down": 5.1, "link/own": 0.25}, 7.5))
+    suite = parsed(junit.render(cases(*verdicts(), alone=5.1, own=0.25), 7.5))
     counts = {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped", "time")}
     assert counts == {"tests": "4", "failures": "1", "errors": "1", "skipped": "0", "time": "7.500"}
-    assert [case.get("time") for case in suite] == ["5.100", "0.000", "0.250", "0.000"]
+    assert [case.get("time") for case in suite] == ["0.000", "0.000", "0.250", "5.100"]
 
 
 def test_cases_are_named_after_their_place() -> None:
     """The folder is the class, in dots, so that CI servers make a tree of it."""
-    suite = parsed(junit.render(verdicts(), {}, 0.0))
+    suite = parsed(junit.render(cases(*verdicts()), 0.0))
     found = [(case.tag, case.get("classname"), case.get("name")) for case in suite]
     assert found == [
         ("testcase", "outcomes", "peer-down"),
@@ -61,17 +66,48 @@ def test_cases_are_named_after_their_place() -> None:
 
 def test_an_inconclusive_run_is_an_error_and_never_skipped() -> None:
     """A fail is a failure with its cause and reason, an inconclusive run an error, a pass says why in its output."""
-    good, bad, unclear, _ = parsed(junit.render(verdicts(), {}, 0.0))
-    assert [child.tag for child in good] == ["system-out"]
-    (failure,), (error,) = bad, unclear
+    good, bad, unclear, _ = parsed(junit.render(cases(*verdicts()), 0.0))
+    assert [child.tag for child in good] == ["properties", "system-out"]
+    (_, failure), (_, error) = bad, unclear
     assert (failure.tag, failure.get("type")) == ("failure", "claim-refuted")
     assert failure.get("message") == failure.text == 'expected <this> & "that"'
     assert (error.tag, error.get("type"), error.text) == ("error", "run-broken", "the lab broke")
 
 
+def test_a_case_says_what_was_claimed_and_where() -> None:
+    """As properties: the clock and the machine, claim, window, what was measured, and how often it was run."""
+    plan = unreachable(window_s=(5.0, 5.4))
+    verdict = judge(plan, as_foreseen(plan))
+    suite = parsed(junit.render([junit.Case(verdict=verdict, wall_s=0.1, attempts=2)], 0.2))
+    found = {each.get("name"): each.get("value") for each in suite.iter("property")}
+    assert found == {
+        "clock": "real",
+        "kernel": "6.18.0",
+        "hz": "250",
+        "lab": "netns",
+        "cause": "confirmed",
+        "claimed": "ETIMEDOUT",
+        "claimed_window_s": "5.000 to 5.400",
+        "predicted": "ETIMEDOUT",
+        "predicted_window_s": "5.072 to 5.108",
+        "allowance_s": "0.05",
+        "origin": "armed",
+        "detected_s": "5.090000",
+        "attempts": "2",
+    }
+
+
+def test_what_is_not_known_is_no_property() -> None:
+    """Of a run that was never armed nothing was measured; what was run once has no number of attempts."""
+    plan = unreachable()
+    found = junit.properties_of(judge(plan, []))
+    assert not {"detected_s", "claimed_window_s", "attempts"} & found.keys()
+    assert found["cause"] == "never-armed"
+
+
 def test_nothing_run_is_an_empty_suite() -> None:
     """No scenarios, no cases."""
-    suite = parsed(junit.render([], {}, 0.0))
+    suite = parsed(junit.render([], 0.0))
     assert (suite.get("tests"), len(suite)) == ("0", 0)
 
 
@@ -79,13 +115,13 @@ def test_nothing_run_is_an_empty_suite() -> None:
 def test_what_xml_cannot_hold_is_replaced(words: str) -> None:
     """A program's last words may hold characters that no XML document can."""
     broken = msgspec.structs.replace(verdicts()[2], reason=words)
-    (case,) = parsed(junit.render([broken], {}, 0.0))
-    assert "\ufffd" in str(case[0].text)
+    (case,) = parsed(junit.render(cases(broken), 0.0))
+    assert "\ufffd" in str(case[1].text)
 
 
 @settings(deadline=None)
 @given(st.text(st.characters(), max_size=30))
 def test_any_reason_makes_a_document(words: str) -> None:
     """Whatever the reason, the document can be read again."""
-    (case,) = parsed(junit.render([msgspec.structs.replace(verdicts()[1], reason=words)], {}, 0.0))
-    assert case[0].tag == "failure"
+    (case,) = parsed(junit.render(cases(msgspec.structs.replace(verdicts()[1], reason=words)), 0.0))
+    assert case[1].tag == "failure"
