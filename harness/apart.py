@@ -33,6 +33,8 @@ class Message(msgspec.Struct, omit_defaults=True):
     """What the child says: the name of a scenario whose run directory is complete, or why it gave up."""
 
     done: str = ""
+    attempts: int = 1
+    wall_s: float | None = None
     error: str = ""
 
 
@@ -70,16 +72,18 @@ class Batch:
                 if message.error:
                     raise HarnessError(message.error)
                 missing.discard(message.done)
-                yield self._result(self._plans[message.done])
+                yield self._result(message)
             if missing:
                 status = self._process.wait()
                 self._words.seek(0)
                 words = self._words.read().decode(errors="replace").strip() or "without a word"
                 raise HarnessError(f"the process that ran the scenarios ended with status {status}: {words}")
 
-    def _result(self, plan: Plan) -> batch.Result:
-        events = timeline.load(host.folder_of(self._out, plan))
-        return batch.Result(plan=plan, events=events, verdict=judge(plan, events))
+    def _result(self, message: Message) -> batch.Result:
+        plan = self._plans[message.done]
+        events, attempts = timeline.load(host.folder_of(self._out, plan)), message.attempts
+        verdict = judge(plan, events)
+        return batch.Result(plan=plan, events=events, verdict=verdict, attempts=attempts, wall_s=message.wall_s)
 
     def close(self) -> None:
         """End the child, whether it is done or not, and wait until it is gone."""
@@ -100,7 +104,7 @@ class _Teller:
         """The caller does not ask."""
 
     def done(self, result: batch.Result) -> None:
-        _tell(Message(done=result.plan.name))
+        _tell(Message(done=result.plan.name, attempts=result.attempts, wall_s=result.wall_s))
 
 
 def _tell(message: Message) -> None:
@@ -124,7 +128,7 @@ def main(out: str) -> int:
     try:
         ensure_privileges()  # while there is one thread
         threading.Thread(target=_end_with_caller, daemon=True).start()
-        batch.run(plans, Path(out), _Teller())
+        batch.run(plans, Path(out), _Teller(), retries=batch.default_retries(plans))
     except HarnessError as error:
         _tell(Message(error=str(error)))
         return error.exit_status

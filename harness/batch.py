@@ -90,6 +90,17 @@ def run(
     return [results[plan.name] for plan in plans]
 
 
+def default_retries(plans: Sequence[Plan]) -> int:
+    """One in real time. In virtual time load makes no difference."""
+    return int(any(plan.machine.clock == "real" for plan in plans))
+
+
+def gives_up_after_ns(plans: Sequence[Plan], retries: int) -> int:
+    """How long `run` may take on this kernel, in nanoseconds of the plans' clock, if all of them are run again."""
+    attempts = range(1, retries + 2)
+    return sum(host.gives_up_after_ns(some) for attempt in attempts for some in _at_once(plans, attempt))
+
+
 def _at_once(plans: Sequence[Plan], attempt: int) -> Sequence[Sequence[Plan]]:
     """What is run at the same time: all at the first attempt, then few that take about as long, then each alone."""
     if attempt == 1:

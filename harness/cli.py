@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _carried_out(arguments: Sequence[str] | None) -> int:
     options = parse(arguments, COMMANDS)
     command: Command = options.command
-    kept = "; what was recorded is kept" if command in (_run, _matrix) else ""
+    kept = "; what was recorded is kept" if command in (_run, _matrix, _fuzz) else ""
     try:
         with told_to_end():
             status = command(options)

@@ -25,9 +25,6 @@ from harness.signals import Terminated
 from harness.venue import PLAN_LIMIT_S, host, uml
 from harness.venue.kernel import Kernel
 
-RETRIES = {"real": 1, "virtual": 0}
-"""How often what a busy machine came too late for is run again by default, by the clock."""
-
 
 def run(options: argparse.Namespace) -> int:
     """Run scenarios and judge them."""
@@ -93,15 +90,20 @@ def fuzz(options: argparse.Namespace) -> int:
     kernel = request.kernel(options)
     seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
     request.check_reports(options)
+    console = _console(options)
     out = request.out_folder(options)
     started = time.monotonic()
-    with fuzz_report.Progress() as progress:
-        carry = functools.partial(batch.run, watcher=progress, venue=_venue(kernel, options))
-        tally = fuzzing.run(options.cases, seed, uml.machine(kernel), carry, out, progress)
+    try:
+        with fuzz_report.Progress() as progress:
+            carry = functools.partial(batch.run, watcher=progress, venue=_venue(kernel, options))
+            tally = fuzzing.run(options.cases, seed, uml.machine(kernel), carry, out, progress)
+    except (KeyboardInterrupt, Terminated):
+        console.print(f"interrupted; again: harness fuzz --seed {seed} --cases {options.cases}", highlight=False)
+        _say_place(console, out)
+        raise
     as_json = fuzz_report.as_json(tally)
     if options.json not in (None, "-"):
         Path(options.json).write_bytes(as_json)
-    console = _console(options)
     console.print(*fuzz_report.describe(tally, time.monotonic() - started), sep="\n")
     if tally.count("unjudged", "disagreed"):
         console.print(f"files and runs that leave a question: {out}", soft_wrap=True, markup=False)
@@ -130,7 +132,7 @@ def _carried_out(
         patience.check(options, plans)
     out = request.out_folder(options)
     longest_s = max(each.watch_ns for each in plans) / 1e9
-    retries = RETRIES[options.clock] if options.retries is None else options.retries
+    retries = batch.default_retries(plans) if options.retries is None else options.retries
     progress = text.Progress(len(plans), longest_s)
     try:
         with progress:

@@ -46,9 +46,9 @@ def apply(item: pytest.Item, together: Sequence[Plan]) -> None:
 
 def of_plans_s(together: Sequence[Plan]) -> float:
     """How long an item may take whose plan is run together with these, in seconds of their clock."""
-    from harness.venue import host
+    from harness import batch
 
-    return host.gives_up_after_ns(together) / 1e9 + OVERTIME_S
+    return batch.gives_up_after_ns(together, batch.default_retries(together)) / 1e9 + OVERTIME_S
 
 
 def of_user(item: pytest.Item) -> Limit | None:

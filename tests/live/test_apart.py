@@ -53,6 +53,7 @@ def test_results_come_as_if_run_here(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for made in plans:
         result = results[made.name]
         assert (result.plan, result.verdict.verdict) == (made, "pass")
+        assert result.wall_s is not None
         assert result.events[-1].kind == "capture.ended"
         assert (tmp_path / "out" / made.name / "verdict.json").exists()
 

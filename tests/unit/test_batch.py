@@ -15,6 +15,7 @@ from harness.lab import ledger
 from harness.plan import Plan
 from harness.run import Status
 from harness.timeline import Event
+from harness.venue import host
 from harness.venue.host import Carried, folder_of
 from tests.running import Silent
 from tests.unit.timelines import as_foreseen, changed, unreachable
@@ -113,6 +114,17 @@ def test_without_retries_nothing_is_run_again(tmp_path: Path) -> None:
     (result,) = batch.run(named("a"), tmp_path, Silent(), venue)
     assert (result.verdict.cause, result.attempts, len(venue.asked)) == ("machine-too-busy", 1, 1)
     assert result.wall_s == 0.25
+
+
+def test_how_long_all_attempts_may_take() -> None:
+    """By default real time has one more, of few at once; virtual time has none."""
+    real = named("a", "b", "c", "d", "e")
+    virtual = [msgspec.structs.replace(p, machine=msgspec.structs.replace(p.machine, clock="virtual")) for p in real]
+    assert (batch.default_retries(real), batch.default_retries(virtual)) == (1, 0)
+    once, few, last = (host.gives_up_after_ns(some) for some in (real, real[:4], real[4:]))
+    assert batch.gives_up_after_ns(real, 0) == once
+    assert batch.gives_up_after_ns(real, 1) == once + few + last
+    assert batch.gives_up_after_ns(real, 2) == once + few + last + sum(host.gives_up_after_ns([p]) for p in real)
 
 
 def test_old_run_folders_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

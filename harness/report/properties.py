@@ -1,0 +1,40 @@
+"""Properties of a verdict for JUnit reports: the same names and values from `harness run` and from pytest."""
+
+from __future__ import annotations
+
+from harness.judge import Verdict
+
+
+def of(verdict: Verdict, attempts: int = 1) -> dict[str, str]:
+    """By name: `clock`, `hz`, `kernel`, `lab`, `cause`, `claim`, and others where there are such.
+
+    `claimed_window` and `window`, the predicted one, are without the allowance for this machine, which is `allowance`.
+    `measured`: when it was noticed. `attempts`: how often it was run, if more than once.
+    """
+    measured_ns = verdict.detected_ns
+    found = {
+        "clock": verdict.clock,
+        "hz": str(verdict.hz),
+        "kernel": verdict.kernel,
+        "lab": verdict.lab,
+        "cause": verdict.cause,
+        "claim": verdict.claimed,
+        "claimed_window": _window(verdict, verdict.claimed_ns),
+        "prediction": verdict.predicted,
+        "window": _window(verdict, verdict.window_ns),
+        "allowance": f"{verdict.allowance_ns / 1e9:g} s" if verdict.allowance_ns else "",
+        "measured": "" if measured_ns is None else _after(verdict, f"{measured_ns / 1e9:.6f}"),
+        "attempts": str(attempts) if attempts > 1 else "",
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _window(verdict: Verdict, window_ns: tuple[int, int] | None) -> str:
+    if window_ns is None:
+        return ""
+    return _after(verdict, f"{window_ns[0] / 1e9:.3f} to {window_ns[1] / 1e9:.3f}")
+
+
+def _after(verdict: Verdict, seconds: str) -> str:
+    """With unit and origin, as the scenario's file has its name."""
+    return f"{seconds} s after {verdict.origin}"
