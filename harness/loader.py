@@ -21,7 +21,6 @@ import msgspec
 
 from harness import durations
 from harness.errors import MISSING, ScenarioError, ScenarioErrors, UsageError
-from harness.lab.topology import SIDES
 from harness.scenario import Expect, Scenario, check
 
 T = TypeVar("T")
@@ -87,16 +86,14 @@ def _named(scenario: Scenario, name: str, path: Path) -> Scenario:
 
 def placed(scenario: Scenario, folder: Path) -> Scenario:
     """The same scenario with the folder of its file where its commands have {scenario}."""
-    for side in SIDES:
-        command = scenario.endpoint(side).command
-        if command is not None:
-            here = {
-                "argv": tuple(word.replace("{scenario}", str(folder)) for word in command.argv),
-                "env": {name: value.replace("{scenario}", str(folder)) for name, value in command.env.items()},
-                "folder": command.folder.replace("{scenario}", str(folder)),
-            }
-            end = msgspec.structs.replace(scenario.endpoint(side), command=msgspec.structs.replace(command, **here))
-            scenario = msgspec.structs.replace(scenario, **{side: end})
+    for key, _, command in scenario.commands:
+        here = {
+            "argv": tuple(word.replace("{scenario}", str(folder)) for word in command.argv),
+            "env": {name: value.replace("{scenario}", str(folder)) for name, value in command.env.items()},
+            "folder": command.folder.replace("{scenario}", str(folder)),
+        }
+        table = msgspec.structs.replace(getattr(scenario, key), command=msgspec.structs.replace(command, **here))
+        scenario = msgspec.structs.replace(scenario, **{key: table})
     return scenario
 
 
@@ -118,6 +115,10 @@ def from_mapping(raw: Mapping[str, object], source: str = "<python>") -> Scenari
         raise explanation(raw, Scenario, source, str(error)) from error
     if scenario.name:
         _check_name(scenario.name, source)
+    topology = scenario.topology
+    if scenario.proxy.command is not None and topology.kind == "proxied" and topology.proxy is None:
+        topology = msgspec.structs.replace(topology, proxy="command")
+        scenario = msgspec.structs.replace(scenario, topology=topology)
     check(scenario, source)
     _check_onsets(raw, scenario, source)
     outages = tuple(outage for fault in scenario.faults for outage in fault.outages())

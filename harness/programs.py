@@ -162,10 +162,12 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Any program, in any language, started on its host.
 
     In `argv`, in the values of `env` and in `folder` stand for themselves: {server} the server's address as the client
-    reaches it, {port} its port, {load} the load, {python} the harness's own interpreter, {scratch} an empty folder of
-    the run's own that goes with it, {libraries} the folder of what `ci/libraries` installed, {scenario} the folder of
-    the scenario's file. The environment also has them, as HARNESS_SERVER and so on, but for the last one. `folder`: the
-    working directory, {scratch} by default. The scenario's times count from when both ends are ready.
+    reaches it, which is the proxy's where there is one, and in any other command the server's own; {client}, {proxy},
+    {router} and so on the address of each host of the topology as the command's host reaches it; {port} the port,
+    {load} the load, {python} the harness's own interpreter, {scratch} an empty folder of the run's own that goes with
+    it, {libraries} the folder of what `ci/libraries` installed, {scenario} the folder of the scenario's file. The
+    environment also has them, as HARNESS_SERVER and so on, but for the last one. `folder`: the working directory,
+    {scratch} by default. The scenario's times count from when both ends are ready.
     A command on the observed side that ends before it has shown that it noticed, and not as `detects.exits` says,
     leaves the run inconclusive. So does one on the other side that ends with another status than 0 before a fault was
     injected; after that it may end.
@@ -198,7 +200,30 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         if self.connection == 0:
             yield Misplaced("connection", 0, "1 for the first connection, or -1 for the last one")
 
+    def problems_in_the_middle(self) -> Iterator[Misplaced]:
+        """What is wrong with it where it is neither end of the connection, so that nothing of it is judged."""
+        yield from self.problems()
+        if self.detects != Detects():
+            yield Misplaced("detects", self.detects, "no such key: only an end of the connection is judged")
+        if self.alive is not None:
+            yield Misplaced("alive", self.alive.prints, "no such key: only an end of the connection is judged")
+        if self.connection != 1:
+            yield Misplaced("connection", self.connection, "no such key: only an end of the connection is watched")
+
     @property
     def shows(self) -> bool:
         """Whether anything is said about how it shows that it has noticed."""
         return self.detects != Detects()
+
+
+class OwnProxy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A command as the proxy of the topology "proxied": it listens at {proxy} and {port}, and connects to {server}."""
+
+    command: Command | None = None
+
+
+class Standby(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A second server, `on` a host between client and server, for clients that turn to another."""
+
+    on: str
+    command: Command

@@ -29,7 +29,7 @@ from harness.faults import (
 )
 from harness.faults.base import Duration, Misplaced, Seconds, other, unknown_host
 from harness.lab.topology import SIDES, Layout, Side, Topology, layout
-from harness.programs import PARTNERS, AnyHeartbeat, Command, IdleState
+from harness.programs import PARTNERS, AnyHeartbeat, Command, IdleState, OwnProxy, Standby
 
 NEW_HOSTS = (PeerReboot, Failover)
 """Faults after which the host is another one, which knows nothing."""
@@ -130,6 +130,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     "connecting" it is the client's connect(2): arming is its call, without waiting and with all options set before;
     faults with `at_s` = 0 are in place by then. It ends with connect's error or, once connected, as ever. Of a command
     arming is the first SYN captured on its host, or its start where it ends or notices without one.
+    `proxy`: the command that is the proxy of the topology "proxied". `standby`: a second server between the two ends.
     `known_failure`: what was measured instead, where the claim is known not to hold: refuted it passes, and confirmed
     it fails, so that a mended program shows.
     """
@@ -140,6 +141,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     state: State = "established"
     client: Endpoint = Endpoint()
     server: Endpoint = Endpoint()
+    proxy: OwnProxy = OwnProxy()
+    standby: Standby | None = None
     faults: tuple[AnyFault, ...] = ()
     expect: Expect = Expect()
     known_failure: str = ""
@@ -150,7 +153,16 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def command_on(self, host: str) -> Command | None:
         """The command that is the program of a host, or None where that is a built-in one, or there is none."""
-        return next((self.endpoint(side).command for side in SIDES if side == host), None)
+        return next((command for _, on, command in self.commands if on == host), None)
+
+    @property
+    def commands(self) -> tuple[tuple[str, str, Command], ...]:
+        """Each command, with the key of its table and the host on which it runs."""
+        tables = (("client", self.client.command), ("server", self.server.command), ("proxy", self.proxy.command))
+        placed = [(key, key, command) for key, command in tables if command is not None]
+        if self.standby is not None:
+            placed.append(("standby", self.standby.on, self.standby.command))
+        return tuple(placed)
 
     @property
     def can_echo(self) -> bool:
@@ -179,9 +191,8 @@ def check(scenario: Scenario, source: str) -> None:
 
 
 def _problems(scenario: Scenario) -> Iterator[Misplaced]:
-    if scenario.topology.proxy is not None and scenario.topology.kind != "proxied":
-        yield Misplaced("topology.proxy", scenario.topology.proxy, 'no such key but with kind = "proxied"')
     where = layout(scenario.topology)
+    yield from _middle_problems(scenario, where)
     for index, fault in enumerate(scenario.faults):
         for problem in (*fault.mistimed(), *fault.misplaced(where)):
             yield Misplaced(f"faults[{index}].{problem.key}", problem.value, problem.expected)
@@ -200,6 +211,27 @@ def _problems(scenario: Scenario) -> Iterator[Misplaced]:
     yield from _unseen_problems(scenario)
     for side in SIDES:
         yield from _endpoint_problems(side, scenario.endpoint(side))
+
+
+def _middle_problems(scenario: Scenario, where: Layout) -> Iterator[Misplaced]:
+    """What is wrong with what runs between the ends: a proxy, and a standby server."""
+    by, proxied = scenario.topology.proxy, scenario.topology.kind == "proxied"
+    command, standby = scenario.proxy.command, scenario.standby
+    if by is not None and not proxied:
+        yield Misplaced("topology.proxy", by, 'no such key but with kind = "proxied"')
+    elif command is not None and not proxied:
+        yield Misplaced("proxy.command", command.argv[0], 'no such table but with topology.kind = "proxied"')
+    elif command is not None and by not in (None, "command"):
+        yield Misplaced("topology.proxy", by, "no such key with [proxy.command], which is the proxy")
+    elif command is None and by == "command":
+        yield Misplaced("proxy.command", MISSING, 'the command that topology.proxy = "command" means')
+    for key, in_middle in (("proxy", command), ("standby", None if standby is None else standby.command)):
+        for problem in () if in_middle is None else in_middle.problems_in_the_middle():
+            yield Misplaced(f"{key}.command.{problem.key}", problem.value, problem.expected)
+    free = [name for name in where.middle if name != where.proxy and where.host(name).interfaces[0].address]
+    if standby is not None and standby.on not in free:
+        hosts = f"a host in the middle that has an address ({', '.join(free) or 'this topology has none'})"
+        yield Misplaced("standby.on", standby.on, hosts)
 
 
 def _endpoint_problems(side: Side, endpoint: Endpoint) -> Iterator[Misplaced]:
@@ -351,7 +383,8 @@ def _program_problems(scenario: Scenario) -> Iterator[Misplaced]:
 def _restart_problems(scenario: Scenario, index: int, fault: AnyFault) -> Iterator[Misplaced]:
     """Only a command can be started again: the built-in programs have one connection, which ends with them."""
     on = fault.starts
-    if on is None or scenario.command_on(on) is not None:
+    relayed = on == "proxy" and scenario.topology.proxied_by == "relay"
+    if on is None or relayed or scenario.command_on(on) is not None:
         return
     key, value = ("for_s", fault.for_s) if fault.for_s is not None else ("starts_program", True)
     expected = f"no such key without [{on}.command]: the built-in {on} is not started again"

@@ -13,13 +13,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from harness import durations, mends
+from harness import durations
 from harness.errors import CapabilityError, ScenarioError
 from harness.faults.base import Duration, Seconds
 from harness.loader import SUITES, catalogue, explanation, from_mapping, placed, read_tables, shown
 from harness.programs import Load
 from harness.scenario import Scenario
-from harness.subjects.command import libraries_folder
+from harness.subjects.running import libraries_folder
 
 SUFFIX = ".suite.toml"
 FAULT_AT_S = 109.3
@@ -153,4 +153,4 @@ def version(suite: Suite) -> str:
         name, _, number = info.name.removesuffix(".dist-info").partition("-")
         if name.lower() == stem:
             return number
-    raise CapabilityError(f"library {suite.library}", f"no {suite.package} below {site}", mends.libraries())
+    raise CapabilityError(f"library {suite.library}", f"no {suite.package} below {site}", "run ci/libraries")

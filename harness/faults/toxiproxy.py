@@ -44,7 +44,10 @@ class _OfProxy(Fault, frozen=True, kw_only=True):
     """A fault that the proxy itself is told to be."""
 
     def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
-        if layout.proxied_by != "toxiproxy":
+        if layout.proxied_by == "command":
+            expected = "another fault: only a toxiproxy-server carries this one out, and [proxy.command] is the proxy"
+            yield Misplaced("kind", self.kind, expected)
+        elif layout.proxied_by != "toxiproxy":
             yield Misplaced("kind", self.kind, 'a topology with a toxiproxy: kind = "proxied", proxy = "toxiproxy"')
 
     def hosts(self, layout: Layout) -> frozenset[str]:

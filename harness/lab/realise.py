@@ -45,9 +45,8 @@ def built(
 def _folders(scenario: Scenario) -> set[Path]:
     """Where the files are that a scenario's commands name, and the folders in which they run."""
     found = set()
-    for side in SIDES:
-        command = scenario.endpoint(side).command
-        for word in () if command is None else (*command.argv, *command.env.values(), command.folder):
+    for _, _, command in scenario.commands:
+        for word in (*command.argv, *command.env.values(), command.folder):
             path = Path(word)
             if path.is_absolute() and path.exists():
                 found.add(path if path.is_dir() else path.parent)

@@ -22,7 +22,7 @@ from typing import Literal
 import msgspec
 
 Kind = Literal["direct", "switched", "routed", "nat", "firewalls", "proxied"]
-Proxy = Literal["toxiproxy", "relay"]
+Proxy = Literal["toxiproxy", "relay", "command"]
 Family = Literal["ipv4", "ipv6"]
 Side = Literal["client", "server"]
 SIDES: tuple[Side, Side] = ("client", "server")
@@ -56,7 +56,8 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `proxy`: of `proxied` alone, the program that takes the client's connections and makes one of its own for each:
     "toxiproxy" (what is left out means that) is a toxiproxy-server, whose toxics are faults; "relay" is the harness's
-    own, needs nothing, and passes on what comes, and no more.
+    own, needs nothing, and passes on what comes, and no more; "command" is the scenario's [proxy.command], and what is
+    left out means that where there is one.
     """
 
     kind: Kind = "routed"
@@ -144,6 +145,16 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         address = self.host(self.proxy).facing("client").address
         assert address is not None
         return address
+
+    def addresses_from(self, viewer: str) -> dict[str, str]:
+        """Each host's address by its name, as `viewer` reaches it. For the client, the server's is `entrance`."""
+        place = self.host_names.index(viewer)
+        found = {}
+        for number, host in enumerate(self.hosts):
+            address = host.interfaces[0 if place <= number else -1].address
+            if address is not None:
+                found[host.name] = address
+        return found if viewer != "client" else found | {"server": self.entrance}
 
     def address(self, side: Side) -> str:
         """The IP address of an endpoint."""

@@ -1,50 +1,30 @@
-"""Any command as an end of the connection: started on its host, ready as it says, watched for what shows its verdict.
+"""Any command as an end of the connection: watched for what shows that it has noticed.
 
-The connection is the program's own. What it does with its connections is told by `harness.subjects.flows`, what it
-prints by `harness.subjects.output`; here is when it is ready, and what its lines and its end mean.
+The connection is the program's own. `harness.subjects.running` starts the command and tells when it is ready,
+`harness.subjects.flows` tells what it does with its connections; here is what its lines and its end mean.
 """
 
 from __future__ import annotations
 
-import functools
-import os
 import re
-import select
-import signal
-import sys
 import time
-import uuid
-from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.errors import SubjectError
 from harness.lab.host import Host, Lab
-from harness.lab.places import cache_folder
 from harness.lab.topology import Side
+from harness.programs import Command
 from harness.scenario import Scenario
-from harness.subjects import sockets
 from harness.subjects.ends import Notices
 from harness.subjects.flows import Flows
-from harness.subjects.output import LONGEST_LINE, Output
+from harness.subjects.output import LONGEST_LINE
+from harness.subjects.running import RunningCommand, in_words, start
 from harness.subjects.sockets import Flow
-from harness.subjects.tcp import PORT
 
 if TYPE_CHECKING:
     from harness.lab.program import Program
     from harness.loop import Loop
-
-LOOK_NS = 10_000_000
-"""How often the host's sockets are looked at for a command that is not ready yet. Lines and segments wake at once."""
-
-Condition = Literal["prints", "listens", "stands"]
-"""What makes a command ready. Each was so once; it need not be so any more."""
-
-
-def libraries_folder() -> Path:
-    """Where `ci/libraries` puts what it installs: $XDG_CACHE_HOME/keepalive-harness/libraries."""
-    return cache_folder() / "libraries"
 
 
 class Maker:
@@ -94,31 +74,11 @@ class Maker:
         return self._end
 
     def _start(self) -> None:
-        command = self.scenario.endpoint(self.side).command
+        command, host = self.scenario.endpoint(self.side).command, self.lab.host(self.side)
         assert command is not None
-        scratch = self.lab.host(self.side).scratch_folder / f"keepalive-scratch-{uuid.uuid4().hex}"
-        places = {
-            "server": self.lab.layout.entrance if self.side == "client" else self.lab.layout.address("server"),
-            "port": str(PORT),
-            "load": command.load,
-            "python": sys.executable,
-            "scratch": str(scratch),
-            "libraries": str(libraries_folder()),
-        }
-        env = {f"HARNESS_{name.upper()}": value for name, value in places.items()}
-        env |= {name: _filled(value, places) for name, value in command.env.items()}
-        argv = [_filled(word, places) for word in command.argv]
-        host = self.lab.host(self.side)
-        folder = _filled(command.folder, places)
-        program = host.start(f"{self.side}'s {Path(argv[0]).name}", argv, env, folder, scratch)
-        self._end = CommandEnd(self.scenario, self.side, host, program, self.notices, self.loop)
+        program = start(command, self.lab, host, self.side)
+        self._end = CommandEnd(self.scenario, self.side, command, host, program, self.notices, self.loop)
         self.stack.callback(self._end.close)
-
-
-def _filled(text: str, places: Mapping[str, str]) -> str:
-    for name, value in places.items():
-        text = text.replace(f"{{{name}}}", value)
-    return text
 
 
 class Sign(NamedTuple):
@@ -130,47 +90,33 @@ class Sign(NamedTuple):
     reports: str | None = None
 
 
-class CommandEnd:
+class CommandEnd(RunningCommand):
     """A running command, as the other end and the run see it."""
 
     def __init__(
-        self, scenario: Scenario, side: Side, host: Host, program: Program, notices: Notices, loop: Loop
+        self,
+        scenario: Scenario,
+        side: Side,
+        command: Command,
+        host: Host,
+        program: Program,
+        notices: Notices,
+        loop: Loop,
     ) -> None:
-        command = scenario.endpoint(side).command
-        assert command is not None
-        self.command, self.side, self.host, self.loop, self.notices = command, side, host, loop, notices
-        self.emit = notices.emitter(side)
-        self.is_judged = side == scenario.expect.side
-        self.observer = scenario.expect.side
-        self.watching, self.mask = True, select.POLLIN
+        self.side, self.observer = side, scenario.expect.side
+        self.is_judged, self.connects = side == self.observer, side == "client"
         self.received = self.written = 0
-        self.flows = Flows(side, host, loop, self.emit, command.detects, lambda *seen: self._notice(Sign(*seen)))
         self._armed_ns: int | None = None
         self._status: tuple[int, int] | None = None
         self._early: list[Sign] = []
-        self._ready_ns: dict[Condition, int] = {}
-        notices.commands.append(self)
-        self._poller = select.epoll()
-        self._follow(program)
-        host.restarted = self.start_over
-
-    def _follow(self, program: Program) -> None:
-        """Be woken by what this program prints, and by its end."""
-        self.program, self.output, self._hears = program, Output(program, self.emit), True
-        self._process = os.pidfd_open(program.pid)
-        self._poller.register(program.fileno(), select.EPOLLIN)
-        self._poller.register(self._process, select.EPOLLIN)
-        self.loop.watch(self)
-
-    def fileno(self) -> int:
-        """Readable when the program has printed something or has ended."""
-        return self._poller.fileno()
+        emit = notices.emitter(side)
+        self.flows = Flows(side, host, loop, emit, command.detects, lambda *seen: self._notice(Sign(*seen)))
+        super().__init__(command, host, program, emit, notices, loop)
 
     def close(self) -> None:
         """Give the descriptors back; the program is its host's to end."""
         self.flows.close()
-        self._poller.close()
-        os.close(self._process)
+        super().close()
 
     def write(self, size: int) -> None:
         """Nobody writes on a command's connection but itself."""
@@ -184,96 +130,26 @@ class CommandEnd:
 
     # --- getting ready ---------------------------------------------------------------------------------
 
-    def await_ready(self, *, connects: bool) -> None:
-        """Wait until it is ready, with a connection where it `connects`. Raises SubjectError."""
-        within_s = self.command.ready.within_s
-        deadline_ns = time.monotonic_ns() + round(within_s * 1e9)
-
-        def is_ready() -> bool:
-            for end in self.notices.commands:
-                end.check_alive()
-            return not self._lacks(connects=connects)
-
-        while not is_ready():
-            now_ns = time.monotonic_ns()
-            if now_ns > deadline_ns:
-                lacks = self._lacks(connects=connects)
-                raise SubjectError(
-                    f"{self._name}: expected {lacks} within {within_s:g} s, found {self.output.last_words()}"
-                )
-            self.loop.wait(now_ns + LOOK_NS, is_ready)
-        self.notices.is_ready(max(self._ready_ns.values(), default=0))
-
-    def check_alive(self) -> None:
-        """Raise SubjectError where it has ended."""
-        if not self.watching:
-            lacks = self._lacks(connects=self.side == "client")
-            waited = f"; still awaited: {lacks}" if lacks else ""
-            status = _in_words(self.program.poll() or 0)
-            raise SubjectError(
-                f"{self._name}: ended with {status} before it was ready{waited}; {self.output.last_words()}"
-            )
-
-    def _lacks(self, *, connects: bool) -> str:
-        """What it still lacks to be ready, in words; "" when it is. What is there is remembered, with its moment."""
-        ready = self.command.ready
-        if ready.prints and "prints" not in self._ready_ns:
-            return f"a line that matches {ready.prints!r}"
-        if ready.listens and not self._has_listened():
-            return f"it to listen at port {PORT}"
-        if connects and not self._has_stood():
-            return f"connection {self.command.connection} to port {PORT}"
-        return ""
-
     def _has_listened(self) -> bool:
         """Whether it listens, or has done so: a connection to it that stands is a proof of that."""
-        if "listens" not in self._ready_ns:
-            stands = self.flows.standing(1) if self.side == "server" else None
+        if "listens" not in self.ready_ns and self.side == "server":
+            stands = self.flows.standing(1)
             if stands is not None:
-                self._ready_ns["listens"] = self.flows.begun_ns(stands)
-            elif sockets.listens(self.host, PORT):
-                self._ready_ns["listens"] = time.monotonic_ns()
-        return "listens" in self._ready_ns
+                self.ready_ns["listens"] = self.flows.begun_ns(stands)
+        return super()._has_listened()
 
     def _has_stood(self) -> bool:
         """Whether the connection to be watched stands, or has stood."""
-        if "stands" not in self._ready_ns:
+        if "stands" not in self.ready_ns:
             flow = self.flows.standing(self.command.connection)
             if flow is not None:
-                self._ready_ns["stands"] = self.flows.stood_ns(flow)
-        return "stands" in self._ready_ns
+                self.ready_ns["stands"] = self.flows.stood_ns(flow)
+        return "stands" in self.ready_ns
 
     def start_over(self, program: Program) -> None:
         """Follow the program that was started in place of one that a fault has ended. Raises SubjectError."""
-        at_ns = time.monotonic_ns()
-        self._listen(at_ns, has_ended=True)
-        if self.watching:
-            self.emit("subject.ended", at_ns=at_ns, status=self.program.poll() or 0)
-        if self._hears:
-            self._poller.unregister(self.program.fileno())
-        os.close(self._process)
-        self._ready_ns.clear()
         self.flows.forget()
-        self.watching = True
-        self.emit("subject.restarted", at_ns=at_ns)
-        self._follow(program)
-        self._await_again(program, at_ns)
-
-    def _await_again(self, program: Program, started_ns: int) -> None:
-        """Look again and again until it is ready, in the time that it had at first. Raises SubjectError."""
-        now_ns = time.monotonic_ns()
-        self.woken(0, now_ns)
-        if program is not self.program or program.poll() == -signal.SIGKILL:
-            return  # a fault has ended it in the meantime
-        self.check_alive()
-        lacks, within_s = self._lacks(connects=self.side == "client"), self.command.ready.within_s
-        if not lacks:
-            self.emit("subject.ready", at_ns=now_ns, took_ns=now_ns - started_ns)
-        elif now_ns - started_ns > within_s * 1e9:
-            expected = f"expected {lacks} within {within_s:g} s of being started again"
-            raise SubjectError(f"{self._name}: {expected}, found {self.output.last_words()}")
-        else:
-            self.loop.at(now_ns + LOOK_NS, functools.partial(self._await_again, program, started_ns))
+        super().start_over(program)
 
     def arm(self) -> None:
         """Count time from when both ends were ready. Raises SubjectError where there is no connection to watch."""
@@ -281,7 +157,7 @@ class CommandEnd:
         self.check_alive()
         flow = self.flows.standing(self.command.connection)
         if flow is None:
-            raise SubjectError(f"{self._name}: expected connection {self.command.connection} to stand, found none")
+            raise SubjectError(f"{self.name}: expected connection {self.command.connection} to stand, found none")
         self._arm(flow, max(self.notices.ready_ns, self.flows.stood_ns(flow)))
 
     def arm_unconnected(self) -> None:
@@ -313,41 +189,24 @@ class CommandEnd:
 
     # --- watching --------------------------------------------------------------------------------------
 
-    def woken(self, revents: int, at_ns: int) -> None:
-        """Read what was printed; see whether the program has ended. Raises SubjectError."""
-        self._listen(at_ns)
-        if self.watching and self.program.poll() is not None:
-            self._listen(at_ns, has_ended=True)  # what it said between the two
-            self.watching = False
-            self._ended(self.program.poll() or 0, at_ns)
-
-    def _listen(self, at_ns: int, *, has_ended: bool = False) -> None:
-        if not self._hears:
-            return
-        for line, moment_ns in self.output.read(at_ns, has_ended=has_ended):
-            self._take(line, moment_ns)
-        if self.output.is_over:
-            self._hears = False
-            self._poller.unregister(self.program.fileno())
-
-    def _take(self, line: str, at_ns: int) -> None:
+    def _take(self, line: str, at_ns: int) -> bool:
         """A line of output: it may say that the program is ready, or what it has noticed."""
-        ready, detects, alive = self.command.ready.prints, self.command.detects.prints, self.command.alive
+        detects, alive = self.command.detects.prints, self.command.alive
         if alive is not None and re.search(alive.prints, line):
             self.emit("subject.lives", at_ns=at_ns, line=line[:LONGEST_LINE])
-        if ready and "prints" not in self._ready_ns:
-            if re.search(ready, line):
-                self._ready_ns["prints"] = at_ns
-        elif detects and (match := re.search(detects, line)):
+        if super()._take(line, at_ns):
+            return True
+        if detects and (match := re.search(detects, line)):
             reports = match.group(1) if match.re.groups else None
             self._notice(Sign("output", line[:LONGEST_LINE], at_ns, reports))
+        return False
 
     def _ended(self, status: int, at_ns: int) -> None:
         """It has ended: as a sign that it has noticed, or because a fault killed it, or for no known reason.
 
         An end that is not judged may end once a fault was injected: it noticed the fault, or the fault killed it.
         """
-        self.emit("subject.ended", at_ns=at_ns, status=status)
+        super()._ended(status, at_ns)
         self.loop.drain()  # its connection was closed before
         self.flows.close()
         if self._armed_ns is None:
@@ -364,7 +223,7 @@ class CommandEnd:
             self._notice(Sign("exit", f"status {status}", at_ns, f"status {status}"))
         elif self.is_judged or status:
             raise SubjectError(
-                f"{self._name}: ended with {_in_words(status)}{self._why_not()}; {self.output.last_words()}"
+                f"{self.name}: ended with {in_words(status)}{self._why_not()}; {self.output.last_words()}"
             )
 
     @property
@@ -394,11 +253,3 @@ class CommandEnd:
         elif self.side not in self.notices.noticed and sign.at_ns >= self._armed_ns:
             self.flows.close()
             self.emit("subject.noticed", at_ns=sign.at_ns, how=sign.how, found=sign.found, reports=sign.reports)
-
-    @property
-    def _name(self) -> str:
-        return self.program.name
-
-
-def _in_words(status: int) -> str:
-    return f"status {status}" if status >= 0 else f"signal {-status} ({signal.Signals(-status).name})"

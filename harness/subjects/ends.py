@@ -11,7 +11,7 @@ from harness.subjects.endpoint import Emit
 from harness.timeline import Event, Timeline
 
 if TYPE_CHECKING:
-    from harness.subjects.command import CommandEnd
+    from harness.subjects.running import RunningCommand
 
 ENDS = ("subject.detected", "subject.noticed", "subject.eof")
 """Kinds of events that say that a side has noticed the end of the connection."""
@@ -82,7 +82,7 @@ class Notices:
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
         self.noticed: dict[Side, Event] = {}
-        self.commands: list[CommandEnd] = []
+        self.commands: list[RunningCommand] = []
         self.ready_ns = 0
         """When the last end so far got ready, or was armed (CLOCK_MONOTONIC)."""
 
@@ -109,6 +109,14 @@ class Notices:
                 self.noticed.setdefault(side, event)
             elif kind == "subject.armed":
                 self.is_ready(event.t_ns + self.timeline.opened_ns)
+
+        return emit
+
+    def teller(self, who: str) -> Emit:
+        """For a command that is neither end."""
+
+        def emit(kind: str, at_ns: int | None = None, **data: object) -> None:
+            self.timeline.add(kind, who, at_ns=at_ns, side=who, **data)
 
         return emit
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from harness.errors import SubjectError
 from harness.lab.host import Lab
-from harness.lab.topology import SIDES, Side
+from harness.lab.topology import SIDES, Layout, Side
+from harness.programs import Command, Ready
 from harness.scenario import Scenario
 from harness.subjects import endpoint, relay, tcp
 from harness.subjects.ends import Connection, End, Notices, observed_last
@@ -85,7 +86,7 @@ def connected(
     with ExitStack() as stack:
         try:
             if scenario.state == "connecting":
-                _start_proxy(lab)
+                _start_between(scenario, lab, notices, stack, loop)
                 ends = _connecting(scenario, lab, notices, apart, stack, loop, listening)
             else:
                 ends = _open(scenario, lab, notices, apart, stack, loop)
@@ -114,7 +115,7 @@ def _open(
     """An established connection, each end armed."""
     makers: dict[Side, Maker] = {side: _maker(scenario, lab, side, notices, apart, stack, loop) for side in SIDES}
     makers["server"].listen()
-    _start_proxy(lab)
+    _start_between(scenario, lab, notices, stack, loop)
     makers["client"].connect()
     makers["server"].accept()
     for side in observed_last(scenario.expect.side):
@@ -122,23 +123,34 @@ def _open(
     return {side: maker.end for side, maker in makers.items()}
 
 
-def _start_proxy(lab: Lab) -> None:
-    """Where the topology has a proxy, start it and wait until it listens.
+def _start_between(scenario: Scenario, lab: Lab, notices: Notices, stack: ExitStack, loop: Loop) -> None:
+    """Start what the scenario has between the ends, a proxy and a standby server, and wait until it is ready.
 
-    Raises SubjectError, and CapabilityError where there is none.
+    Raises SubjectError, and CapabilityError where there is no such proxy.
     """
     where = lab.layout
-    if where.proxy is None:
-        return
     if where.proxied_by == "toxiproxy":
         from harness.lab import toxiproxy
 
         toxiproxy.start(lab)
         return
-    script = str(Path(relay.__file__))
-    addresses = [where.entrance, where.address("server"), str(tcp.PORT)]
-    program = lab.host(where.proxy).start("relay", [sys.executable, "-I", "-S", script, *addresses])
-    program.read_line(tcp.READY_TIMEOUT_S)
+    placed = [(key, host, command, "") for key, host, command in scenario.commands if key in ("proxy", "standby")]
+    if where.proxied_by == "relay":
+        placed.append(("proxy", "proxy", relay_command(where), "relay"))
+    for key, host, command, name in placed:
+        from harness.subjects import running
+
+        program = running.start(command, lab, lab.host(host), key, name)
+        between = running.Between(command, lab.host(host), program, notices.teller(key), notices, loop)
+        stack.callback(between.close)
+        between.await_ready(connects=False)
+
+
+def relay_command(where: Layout) -> Command:
+    """The harness's own relay, for a layout with a proxy."""
+    addresses = (where.entrance, where.address("server"), str(tcp.PORT))
+    argv = (sys.executable, "-I", "-S", str(Path(relay.__file__)), *addresses)
+    return Command(argv=argv, ready=Ready(prints="^ready$", within_s=tcp.READY_TIMEOUT_S))
 
 
 def _maker(

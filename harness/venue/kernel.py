@@ -31,7 +31,6 @@ from pathlib import Path
 
 import msgspec
 
-from harness import mends
 from harness.errors import CapabilityError, UsageError
 from harness.lab.ledger import LEDGER
 from harness.lab.places import cache_folder
@@ -40,7 +39,7 @@ from harness.venue import kernel_patch, kernel_source
 from harness.venue.kernel_source import Progress, Source
 
 CONFIG = Path(__file__).with_name("kernel.config")
-COMMAND = mends.KERNEL_BUILD
+COMMAND = "harness kernel build"
 MANIFEST_FILE = "manifest.json"
 EXECUTABLE_FILE = "linux"
 DEFAULT_HZ = 1000
@@ -163,9 +162,7 @@ def find(name: str | None) -> Kernel:
         return Kernel(_name(manifest.release, manifest.hz), path, manifest)
     known = installed()
     if not known:
-        raise CapabilityError(
-            "virtual time", f"no kernel for it in {kernels_folder()}", f"{COMMAND} (once, {mends.KERNEL_BUILD_TIME})"
-        )
+        raise CapabilityError("virtual time", f"no kernel for it in {kernels_folder()}", COMMAND)
     if name is None:
         return known[0]
     for kernel in known:

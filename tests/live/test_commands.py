@@ -13,8 +13,9 @@ from harness import batch, capabilities
 from harness.faults import Blackhole, LinkDown, PeerReboot, ProcessFreeze, ProcessKill, Route
 from harness.lab.topology import Topology
 from harness.plan import make
-from harness.programs import Alive, Command, Detects, Ready
+from harness.programs import Alive, Command, Detects, OwnProxy, Ready, Standby
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
+from harness.subjects import relay
 from harness.venue import uml
 from harness.venue.kernel import Kernel
 from tests.conformance.traces import network_untouched
@@ -57,6 +58,9 @@ if way == "reconnects":
     sock.close()
     time.sleep(0.5)
     socket.create_connection(address, 1)
+if way == "turns":
+    other = socket.create_connection((os.environ["HARNESS_ROUTER"], address[1]))
+    print("turned to", other.getpeername()[0], flush=True)
 while way == "returns":
     sock.close()
     time.sleep(0.2)
@@ -112,6 +116,15 @@ WATCHER = Endpoint(
     command=Command(argv=("{python}", "-c", WATCHFUL), ready=Ready(listens=True, within_s=20.0), detects=LOST)
 )
 """A server that listens until it has its one connection, and gives that up 1.5 s after the last data."""
+assert ECHO.command is not None
+
+
+def own_proxy(*words: str, **settings: Any) -> OwnProxy:
+    """The harness's relay as a command, or another in its place."""
+    argv = words or ("{python}", str(relay.__file__), "{proxy}", "{server}", "{port}")
+    return OwnProxy(command=Command(argv=argv, **settings))
+
+
 HOLE = (Blackhole(at_s=1.1),)
 SOON = (0.9, 1.3)
 """Seconds from the fault: a ping is under way at most 0.2 s before it, and a second is waited for an answer."""
@@ -233,6 +246,29 @@ JUDGED: dict[str, dict[str, Any]] = {
         "faults": (LinkDown(on="server", at_s=1.1),),
         "expect": noticed(reports="TimeoutError"),
     },
+    "is asked through a command as proxy": {
+        "topology": Topology(kind="proxied"),
+        "client": client(),
+        "server": ECHO,
+        "proxy": own_proxy(),
+        "faults": (LinkDown(on="server", at_s=1.1),),
+        "expect": noticed(reports="TimeoutError"),
+    },
+    "loses a command as proxy": {
+        "topology": Topology(kind="proxied"),
+        "client": client(),
+        "server": ECHO,
+        "proxy": own_proxy(),
+        "faults": (ProcessKill(on="proxy", at_s=1.1),),
+        "expect": noticed((0.0, 0.3)),
+    },
+    "turns to a second server": {
+        "client": client("turns", detects=Detects(prints="^turned to (.*)")),
+        "server": ECHO,
+        "standby": Standby(on="router", command=ECHO.command),
+        "faults": (ProcessKill(at_s=1.1),),
+        "expect": noticed((0.0, 0.3), reports="10.77.1.254"),
+    },
     "ends behind a proxy": {
         "topology": Topology(kind="proxied", proxy="relay", family="ipv6"),
         "faults": (ProcessKill(at_s=0.3),),
@@ -338,6 +374,24 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
             "expect": Expect(outcome="never", bound_s=4.0),
         },
         "ended with status 3",
+    ),
+    "has a proxy that never listens": (
+        {
+            "topology": Topology(kind="proxied"),
+            "client": client(),
+            "proxy": own_proxy("{python}", "-c", "input()", ready=Ready(within_s=0.5)),
+            "faults": (LinkDown(on="server", at_s=1.1),),
+        },
+        "expected it to listen at port 7000 within 0.5 s, found it has printed nothing",
+    ),
+    "has a proxy that ends": (
+        {
+            "topology": Topology(kind="proxied"),
+            "client": client(),
+            "proxy": own_proxy("{python}", "-c", "raise SystemExit('no such file')"),
+            "faults": (LinkDown(on="server", at_s=1.1),),
+        },
+        "ended with status 1 before any fault was injected; its last lines: no such file",
     ),
     "floods": ({"client": client("flood")}, "floods its output, 5000 lines so far; its last lines: and so on"),
 }

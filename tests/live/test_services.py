@@ -21,7 +21,7 @@ import pytest
 from harness.errors import CapabilityError, UsageError
 from harness.lab import containers, toxiproxy
 from harness.subjects import toxiproxy_session
-from harness.subjects.command import libraries_folder
+from harness.subjects.running import libraries_folder
 from tests.live.command import CHECKOUT
 
 pytestmark = [pytest.mark.live, pytest.mark.needs("toxiproxy-server")]

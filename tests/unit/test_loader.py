@@ -36,7 +36,7 @@ ENDPOINT_KEYS = (
 # --- refused -----------------------------------------------------------------------------------------
 
 FAULT_KINDS = ", ".join(sorted(str(fault.__struct_config__.tag) for fault in AnyFault.__args__))
-TOP_KEYS = "name, summary, topology, state, client, server, faults, expect, known_failure"
+TOP_KEYS = "name, summary, topology, state, client, server, proxy, standby, faults, expect, known_failure"
 
 REFUSED = {
     "unknown-key": ("retries = 3", f"retries: expected another key, one of {TOP_KEYS}, found 3"),

@@ -8,7 +8,7 @@ from harness.errors import ScenarioError
 from harness.faults import Failover, HostSuspend, PeerReboot, ProcessFreeze, ProcessKill
 from harness.lab.topology import SIDES, Side, Topology
 from harness.loader import checked
-from harness.programs import Command
+from harness.programs import Command, Detects, OwnProxy, Standby
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 
 WRITER = Endpoint(writes_at_s=(1.0,), write_bytes=5_000_000)
@@ -17,7 +17,16 @@ SHUTTER = Endpoint(writes_at_s=(1.0,), shuts_at_s=2.0)
 
 COMMAND = Endpoint(command=Command(argv=("server",)))
 
+OWN = OwnProxy(command=Command(argv=("haproxy",)))
+
 SOUND = {
+    "a proxy of one's own that comes back": Scenario(
+        topology=Topology(kind="proxied", proxy="command"), proxy=OWN, faults=(ProcessKill(on="proxy", for_s=2),)
+    ),
+    "a relay that comes back": Scenario(
+        topology=Topology(kind="proxied", proxy="relay"), faults=(ProcessKill(on="proxy", for_s=2),)
+    ),
+    "a standby": Scenario(standby=Standby(on="router", command=Command(argv=("server",)))),
     "a command on a host that has come back": Scenario(
         server=COMMAND, faults=(PeerReboot(at_s=1, starts_program=True), ProcessFreeze(at_s=2))
     ),
@@ -43,6 +52,33 @@ REFUSED = {
     "a proxy started again": (
         Scenario(topology=Topology(kind="proxied"), faults=(ProcessKill(on="proxy", for_s=2),)),
         r"faults\[0\].for_s: expected no such key without \[proxy.command\]: the built-in proxy is not started again",
+    ),
+    "a proxy of one's own on a router": (
+        Scenario(proxy=OWN),
+        r'proxy.command: expected no such table but with topology.kind = "proxied", found .haproxy.',
+    ),
+    "a proxy of one's own beside another": (
+        Scenario(topology=Topology(kind="proxied", proxy="relay"), proxy=OWN),
+        r"topology.proxy: expected no such key with \[proxy.command\], which is the proxy, found 'relay'",
+    ),
+    "a proxy of one's own that is not there": (
+        Scenario(topology=Topology(kind="proxied", proxy="command")),
+        r"proxy.command: expected the command that topology.proxy = .command. means",
+    ),
+    "a proxy that notices": (
+        Scenario(
+            topology=Topology(kind="proxied"),
+            proxy=OwnProxy(command=Command(argv=("haproxy",), detects=Detects(exits=True))),
+        ),
+        r"proxy.command.detects: expected no such key: only an end of the connection is judged",
+    ),
+    "a standby beside the router": (
+        Scenario(topology=Topology(kind="firewalls"), standby=Standby(on="router", command=Command(argv=("server",)))),
+        r"standby.on: expected a host in the middle that has an address \(firewall-a, firewall-b\), found 'router'",
+    ),
+    "a standby on a switch": (
+        Scenario(topology=Topology(kind="switched"), standby=Standby(on="switch", command=Command(argv=("server",)))),
+        r"standby.on: expected a host in the middle that has an address \(this topology has none\), found 'switch'",
     ),
     "counting from a healing that never comes": (
         Scenario(faults=(ProcessKill(),), expect=Expect(origin="healed")),
@@ -126,6 +162,12 @@ def test_what_does_not(scenario: Scenario, words: str) -> None:
     """Is refused with the key, what was found there, and what is expected."""
     with pytest.raises(ScenarioError, match=words):
         checked(scenario)
+
+
+def test_a_command_is_the_proxy_where_none_is_named() -> None:
+    """The topology says so afterwards."""
+    given = Scenario(topology=Topology(kind="proxied", family="ipv6"), proxy=OWN)
+    assert checked(given).topology == Topology(kind="proxied", family="ipv6", proxy="command")
 
 
 def test_a_host_may_be_replaced_and_reboot() -> None:

@@ -57,6 +57,20 @@ def test_interfaces_face_the_ends_of_the_row(topology: Topology) -> None:
 
 
 @every_topology
+def test_addresses_are_those_on_the_way(topology: Topology) -> None:
+    """Each host that has an address is known by the one of its interface on the viewer's side of it."""
+    where = layout(topology)
+    for place, viewer in enumerate(where.host_names):
+        found = where.addresses_from(viewer)
+        for number, host in enumerate(where.hosts):
+            near = host.interfaces[0] if place <= number else host.interfaces[-1]
+            if host.name != "server" or viewer != "client":
+                assert found.get(host.name) == near.address
+    assert where.addresses_from("client")["server"] == where.entrance
+    assert where.addresses_from(where.host_names[-2])["server"] == where.address("server")
+
+
+@every_topology
 def test_mac_addresses_are_unique_unicast_and_locally_administered(topology: Topology) -> None:
     """No two interfaces alike, and none that a vendor could have made."""
     macs = [interface.mac for host in layout(topology).hosts for interface in host.interfaces]
