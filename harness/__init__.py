@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from harness.attachment import Attachment
     from harness.errors import HarnessError
     from harness.faults import (
         AddressRemoved,
@@ -50,7 +51,10 @@ if TYPE_CHECKING:
         ToxicSlowClose,
         ToxicTimeout,
     )
+    from harness.injection import Injection
     from harness.judge import Verdict
+    from harness.lab.host import Host
+    from harness.lab.program import Program
     from harness.lab.topology import Topology
     from harness.plan import Plan
     from harness.programs import (
@@ -64,12 +68,16 @@ if TYPE_CHECKING:
         Simple,
         Urgent,
     )
+    from harness.pytest_plugin.fixtures import AttachFixture, LabFixture
     from harness.scenario import Endpoint, Expect, Keepalive, Scenario
+    from harness.workbench import Detection, Expected, Link, Workbench
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "AddressRemoved": "harness.faults",
+    "AttachFixture": "harness.pytest_plugin.fixtures",
+    "Attachment": "harness.attachment",
     "Blackhole": "harness.faults",
     "CarrierLoss": "harness.faults",
     "Command": "harness.programs",
@@ -77,20 +85,26 @@ _HOMES = {
     "ContainerPause": "harness.faults",
     "ContainerRestart": "harness.faults",
     "Delay": "harness.faults",
+    "Detection": "harness.workbench",
     "Detects": "harness.programs",
     "Duplicate": "harness.faults",
     "Endpoint": "harness.scenario",
     "Expect": "harness.scenario",
+    "Expected": "harness.workbench",
     "Failover": "harness.faults",
     "FinSwallowed": "harness.faults",
     "FirewallFlush": "harness.faults",
     "FirewallIdle": "harness.faults",
     "HarnessError": "harness.errors",
+    "Host": "harness.lab.host",
     "HostSuspend": "harness.faults",
     "IcmpReject": "harness.faults",
     "IdleState": "harness.programs",
     "IdleTimer": "harness.programs",
+    "Injection": "harness.injection",
     "Keepalive": "harness.scenario",
+    "LabFixture": "harness.pytest_plugin.fixtures",
+    "Link": "harness.workbench",
     "LinkDown": "harness.faults",
     "Loss": "harness.faults",
     "NatRebinding": "harness.faults",
@@ -101,6 +115,7 @@ _HOMES = {
     "PmtuBlackhole": "harness.faults",
     "ProcessFreeze": "harness.faults",
     "ProcessKill": "harness.faults",
+    "Program": "harness.lab.program",
     "ProxyDown": "harness.faults",
     "Rate": "harness.faults",
     "Ready": "harness.programs",
@@ -124,10 +139,13 @@ _HOMES = {
     "ToxicTimeout": "harness.faults",
     "Urgent": "harness.programs",
     "Verdict": "harness.judge",
+    "Workbench": "harness.workbench",
 }
 
 __all__ = [
     "AddressRemoved",
+    "AttachFixture",
+    "Attachment",
     "Blackhole",
     "CarrierLoss",
     "Command",
@@ -135,20 +153,26 @@ __all__ = [
     "ContainerPause",
     "ContainerRestart",
     "Delay",
+    "Detection",
     "Detects",
     "Duplicate",
     "Endpoint",
     "Expect",
+    "Expected",
     "Failover",
     "FinSwallowed",
     "FirewallFlush",
     "FirewallIdle",
     "HarnessError",
+    "Host",
     "HostSuspend",
     "IcmpReject",
     "IdleState",
     "IdleTimer",
+    "Injection",
     "Keepalive",
+    "LabFixture",
+    "Link",
     "LinkDown",
     "Loss",
     "NatRebinding",
@@ -159,6 +183,7 @@ __all__ = [
     "PmtuBlackhole",
     "ProcessFreeze",
     "ProcessKill",
+    "Program",
     "ProxyDown",
     "Rate",
     "Ready",
@@ -182,6 +207,7 @@ __all__ = [
     "ToxicTimeout",
     "Urgent",
     "Verdict",
+    "Workbench",
 ]
 
 

@@ -19,6 +19,7 @@ from typing import Self, get_args
 import msgspec
 
 from harness import capabilities
+from harness.complaints import did_you_mean
 from harness.errors import FaultError, LabError, UsageError
 from harness.faults import AnyFault
 from harness.injection import Injection
@@ -144,7 +145,8 @@ class Workbench:
         images: Mapping[str, str] | None = None,
     ) -> None:
         if lab not in get_args(LabKind):
-            raise UsageError(f"lab: expected {' or '.join(get_args(LabKind))}, found {lab!r}")
+            kinds = get_args(LabKind)
+            raise UsageError(f"lab: expected {' or '.join(kinds)}{did_you_mean(lab, kinds)}, found {lab!r}")
         self._kind, self._images = lab, images
         self.topology = checked(
             Scenario(name="workbench", topology=Topology(kind=kind, family=family)), "Workbench"
@@ -180,7 +182,8 @@ class Workbench:
     def host(self, name: str) -> Host:
         """A host by its name in the topology: client, server, and switch or router in between."""
         if name not in self.lab.layout.host_names:
-            raise UsageError(f"expected a host of {', '.join(self.lab.layout.host_names)}, found {name!r}")
+            names = self.lab.layout.host_names
+            raise UsageError(f"expected a host of {', '.join(names)}{did_you_mean(name, names)}, found {name!r}")
         return self.lab.host(name)
 
     def address(self, side: Side) -> str:

@@ -1,7 +1,8 @@
 """The pytest plugin: scenario files as test items, fixtures for hand-written tests, and whole sessions in virtual time.
 
-Here are its options and what --clock=virtual does. `scenarios` has the test items, `limits` how long they may take,
-`labs` the `lab` fixture, and `services` the fixtures for what runs elsewhere.
+`options` has the command-line and ini options, `session` what --clock=virtual does and `progress` how such a session
+says what it is doing. `scenarios` has the test items, `limits` how long these may take, `labs` the `lab` fixture, and
+`services` the fixtures for what runs elsewhere.
 
 The modules are loaded by every pytest run in an environment that has the package, so they import nothing at the top.
 """
@@ -9,72 +10,48 @@ The modules are loaded by every pytest run in an environment that has the packag
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytest
 
-from harness.venue import WALL_LIMIT_S, wall_limit
+from harness.pytest_plugin import options
 
-pytest_plugins = ("harness.pytest_plugin.labs", "harness.pytest_plugin.scenarios", "harness.pytest_plugin.services")
+pytest_plugins = (
+    "harness.pytest_plugin.labs",
+    "harness.pytest_plugin.progress",
+    "harness.pytest_plugin.scenarios",
+    "harness.pytest_plugin.services",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--harness-out`, `--lab`, `--clock` and what goes with it."""
-    group = parser.getgroup("keepalive-harness")
-    group.addoption(
-        "--harness-out",
-        metavar="DIR",
-        type=Path,
-        help="keep plans, timelines and captures of scenario files here (default: a state folder)",
-    )
-    group.addoption(
-        "--clock",
-        choices=("real", "virtual"),
-        default="real",
-        help="virtual: the whole session in a User-Mode Linux guest whose clock jumps (default: real)",
-    )
-    group.addoption(
-        "--lab",
-        choices=("netns", "docker"),
-        default="netns",
-        help="what hosts are, of scenarios and of the `lab` fixture: namespaces or containers (default: netns)",
-    )
-    group.addoption("--harness-kernel", metavar="NAME", help="the guest's kernel, see `harness kernel list`")
-    group.addoption(
-        "--harness-wall-limit",
-        metavar="S",
-        type=wall_limit,
-        default=WALL_LIMIT_S,
-        help="end the guest after S seconds here (default: 600; 0: never)",
-    )
-    group.addoption(
-        "--harness-write",
-        metavar="DIR",
-        type=Path,
-        action="append",
-        default=[],
-        help="a folder outside of the project that tests may write, with --clock=virtual (repeat)",
-    )
+    """`--clock`, `--lab`, `--harness-out` and what goes with them, each with an ini option."""
+    options.add(parser)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """With --clock=virtual: the session happens in a guest, where this hook finds nothing left to do."""
-    if config.getoption("clock") != "virtual" or config.getoption("help") or config.getoption("version"):
+    if config.getoption("help") or config.getoption("version"):
         return None
-    if config.getoption("lab") != "netns":
+    given = options.of(config)
+    if given.clock != "virtual":
+        return None
+    if given.lab != "netns":
         raise pytest.UsageError("--lab docker: expected --clock real with it, as containers' time is this machine's")
     from harness import capabilities
-    from harness.errors import CapabilityError, HarnessError, UsageError
 
-    if capabilities.clock() == "virtual":
-        return None
+    return None if capabilities.clock() == "virtual" else _in_a_guest(config, given)
+
+
+def _in_a_guest(config: pytest.Config, given: options.Options) -> int:
+    """Run the session there; its exit status. Raises pytest.UsageError."""
+    from harness.errors import CapabilityError, HarnessError, UsageError
+    from harness.pytest_plugin import session
     from harness.signals import Terminated, told_to_end
-    from harness.venue import session
 
     try:
         with told_to_end():
-            ended = session.run(config)
+            ended = session.run(config, given)
     except (UsageError, CapabilityError) as error:
         raise pytest.UsageError(str(error)) from error
     except HarnessError as error:

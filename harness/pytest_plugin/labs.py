@@ -6,16 +6,20 @@ when a test uses `lab` and never otherwise; it has no network but its own loopba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+import sys
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.pytest_plugin import options
 from harness.pytest_plugin.history import last_events
 
 if TYPE_CHECKING:
     from harness.lab.topology import Family, Kind
+    from harness.plan import LabKind
+    from harness.pytest_plugin.fixtures import LabFixture
     from harness.workbench import Workbench
 
 _BENCHES: pytest.StashKey[list[Workbench]] = pytest.StashKey()
@@ -36,13 +40,39 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test that used `lab` shows what happened in its labs."""
+    """A failed test that used `lab` shows what happened in its labs, and a mistake shows where the test made it."""
+    if call.excinfo is not None and not item.config.getoption("fulltrace", default=False):
+        _cut(call.excinfo)
     report = yield
     if call.when == "call" and report.failed:
         for number, bench in enumerate(_benches(item), start=1):
             title = f"lab {number} ({bench.topology.kind}, {bench.topology.family})"
             report.sections.append((title, "\n".join(last_events(bench.timeline.events))))
     return report
+
+
+def _cut(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    """Leave the harness's own code out of the traceback of a mistake, whose message says everything."""
+    if "harness.errors" not in sys.modules:
+        return
+    from harness.errors import CapabilityError, UsageError
+
+    if not isinstance(excinfo.value, UsageError | CapabilityError):
+        return
+    entry, last = excinfo.value.__traceback__, None
+    while entry is not None:
+        if not _is_ours(entry.tb_frame.f_globals.get("__name__", "")):
+            last = entry
+        entry = entry.tb_next
+    if last is not None:
+        last.tb_next = None
+        excinfo.value.__cause__, excinfo.value.__suppress_context__ = None, True
+
+
+def _is_ours(module: str) -> bool:
+    """Whether a module is of the harness or of the standard library, through which the harness calls itself."""
+    package = module.partition(".")[0]
+    return package == "harness" or package in sys.stdlib_module_names
 
 
 def _uses_lab(item: pytest.Item) -> bool:
@@ -58,21 +88,26 @@ def _benches(item: pytest.Item) -> list[Workbench]:
 
 
 @pytest.fixture
-def lab(request: pytest.FixtureRequest) -> Iterator[Callable[..., Workbench]]:
-    """Build labs on demand, torn down at the test's end; call it with a topology and a family.
+def lab(request: pytest.FixtureRequest) -> Iterator[LabFixture]:
+    """Build a lab for each call, with a topology and a family; all are taken down at the end of the test.
 
-    With lab="docker", or the option --lab docker, its hosts are containers; images={"server": "redis:7"} names one.
-    See `harness.workbench.Workbench` for what can be done with one.
+    `harness.Workbench` says what can be done with one.
     """
     from harness.workbench import Workbench
 
     benches = _benches(request.node)
     with ExitStack() as stack:
 
-        def build(kind: Kind = "routed", family: Family = "ipv4", **options: Any) -> Workbench:
-            __tracebackhide__ = True
-            options.setdefault("lab", request.config.getoption("lab"))
-            benches.append(stack.enter_context(Workbench(kind, family, **options)))
-            return benches[-1]
+        def build(
+            kind: Kind = "routed",
+            family: Family = "ipv4",
+            *,
+            lab: LabKind | None = None,
+            images: Mapping[str, str] | None = None,
+        ) -> Workbench:
+            chosen = options.of(request.config).lab if lab is None else lab
+            bench = stack.enter_context(Workbench(kind, family, lab=chosen, images=images))
+            benches.append(bench)
+            return bench
 
         yield build

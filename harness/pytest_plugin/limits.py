@@ -41,7 +41,9 @@ def apply(item: pytest.Item, together: Sequence[Plan]) -> None:
         item.stash[_OF_PLANS] = of_plans_s(together)
         mark = item.get_closest_marker("timeout")
         others = {} if mark is None else mark.kwargs
-        item.add_marker(pytest.mark.timeout(item.stash[_OF_PLANS], **others), append=False)
+        # A scenario is awaited while it is set up, so that a limit of the call alone would limit nothing.
+        limit = pytest.mark.timeout(item.stash[_OF_PLANS], **{**others, "func_only": False})
+        item.add_marker(limit, append=False)
 
 
 def of_plans_s(together: Sequence[Plan]) -> float:

@@ -1,32 +1,35 @@
 """Scenario files as test items: run at the same time, in a process of their own, and awaited one by one.
 
 Every file named `*.scenario.toml` below the collected paths is one item. The session's scenarios stand together, where
-the first of them was collected, and start together when it is due. Each item then waits for its own verdict, and fails
-when that is fail or inconclusive. They run in another process (`harness.apart`), so that the tests keep their network
-and their interpreter.
+the first of them was collected, and start together when it is due. They run in another process (`harness.apart`), so
+that the tests keep their network and their interpreter.
+
+An item waits for its verdict while it is set up, and fails in its call when the claim is refuted. A run that could not
+be judged is an error of the set-up, as pytest and its JUnit report tell the two apart.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.pytest_plugin import limits
+from harness.pytest_plugin import limits, options
 from harness.pytest_plugin.history import last_events
 
 if TYPE_CHECKING:
     from harness.apart import Batch
     from harness.batch import Result
     from harness.plan import Plan
+    from harness.scenario import Scenario
 
 SUFFIX = ".scenario.toml"
 
 
-class ScenarioFailed(Exception):
+class NotPassed(Exception):
     """The verdict of a scenario is not "pass"."""
 
     def __init__(self, result: Result) -> None:
@@ -114,9 +117,16 @@ _RUNS = pytest.StashKey[_Runs]()
 # --- hooks -----------------------------------------------------------------------------------------------
 
 
+MARKER = (
+    "scenario(fault, topology, family, state, side, outcome): set on every scenario file, once for each of its faults; "
+    "the values are strings as in the file, for -m 'scenario(fault=\"blackhole\")'"
+)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make room for the session's scenarios."""
-    config.stash[_RUNS] = _Runs(config.getoption("--harness-out"))
+    config.addinivalue_line("markers", MARKER)
+    config.stash[_RUNS] = _Runs(options.of(config).out)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -149,6 +159,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             limits.apply(item, item.together)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A scenario's error is told as its failure is: pytest asks an item for its own words in its call alone."""
+    report = yield
+    if isinstance(item, ScenarioItem) and call.when == "setup" and call.excinfo is not None and report.failed:
+        report.longrepr = item.repr_failure(call.excinfo)
+    return report
+
+
 # --- items -----------------------------------------------------------------------------------------------
 
 
@@ -165,7 +186,7 @@ class ScenarioFile(pytest.File):
         from harness import capabilities, loader, plan
         from harness.errors import UsageError
 
-        kind = self.config.getoption("lab")
+        kind = options.of(self.config).lab
         try:
             scenario = loader.load_file(self.path)
             leaf = scenario.name.rpartition("/")[2]
@@ -176,15 +197,31 @@ class ScenarioFile(pytest.File):
             made = plan.make(scenario, capabilities.machine("docker" if left_out else kind))
         except UsageError as error:
             raise self.CollectError(str(error)) from error
-        if left_out:
-            yield LeftOut.from_parent(self, name=leaf)
-            return
-        yield ScenarioItem.from_parent(self, name=leaf, plan=made)
+        item: pytest.Item = (
+            LeftOut.from_parent(self, name=leaf) if left_out else ScenarioItem.from_parent(self, name=leaf, plan=made)
+        )
+        for mark in _marks(scenario):
+            item.add_marker(mark)
+        yield item
 
     def _is_named(self) -> bool:
         """Whether the file itself is among pytest's arguments."""
         here = self.config.invocation_params.dir
         return any(here / argument.partition("::")[0] == self.path for argument in self.config.args)
+
+
+def _marks(scenario: Scenario) -> Iterator[pytest.MarkDecorator]:
+    """The marker `scenario`, once for each fault, so that an expression of -m finds any of them."""
+    facts = {
+        "topology": scenario.topology.kind,
+        "family": scenario.topology.family,
+        "state": scenario.state,
+        "side": scenario.expect.side,
+        "outcome": scenario.expect.outcome,
+    }
+    kinds: dict[str | None, None] = dict.fromkeys(fault.kind for fault in scenario.faults)
+    for kind in kinds or (None,):
+        yield pytest.mark.scenario(fault=kind, **facts)
 
 
 def _name_of(path: Path, root: Path) -> str:
@@ -212,6 +249,7 @@ class ScenarioItem(pytest.Item):
     def __init__(self, *, plan: Plan, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.plan = plan
+        self._result: Result | None = None
 
     @property
     def together(self) -> list[Plan]:
@@ -221,11 +259,22 @@ class ScenarioItem(pytest.Item):
         items = [self] if shared else [item for item in self.session.items if isinstance(item, ScenarioItem)]
         return [item.plan for item in items]
 
+    def setup(self) -> None:
+        """Wait for the verdict. What could not be judged is an error: a run that broke, hung or proves nothing."""
+        from harness.report import properties
+
+        self._result = None
+        found = self.config.stash[_RUNS].result(self.plan, self.together)
+        self.user_properties[:] = properties.of(found.verdict).items()
+        if found.verdict.verdict == "inconclusive":
+            raise NotPassed(found)
+        self._result = found
+
     def runtest(self) -> None:
-        """Wait for the verdict."""
-        result = self.config.stash[_RUNS].result(self.plan, self.together)
-        if result.verdict.verdict != "pass":
-            raise ScenarioFailed(result)
+        """Hold the verdict."""
+        assert self._result is not None
+        if self._result.verdict.verdict != "pass":
+            raise NotPassed(self._result)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The verdict with its picture; for a scenario that hung, its timeline so far."""
@@ -234,7 +283,7 @@ class ScenarioItem(pytest.Item):
         from harness.report import picture
 
         error = excinfo.value
-        if isinstance(error, ScenarioFailed):
+        if isinstance(error, NotPassed):
             found = error.result
             return self._report(str(error), picture.draw(found.plan, found.events) or last_events(found.events))
         if isinstance(error, HarnessError):

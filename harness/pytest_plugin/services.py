@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ import pytest
 
 if TYPE_CHECKING:
     from harness.attachment import Attachment
+    from harness.lab.topology import Family
+    from harness.pytest_plugin.fixtures import AttachFixture
 
 
 @pytest.fixture(scope="session")
@@ -29,10 +31,10 @@ def compose_project(pytestconfig: pytest.Config) -> str:
 
 
 @pytest.fixture
-def attach(compose_project: str) -> Iterator[Callable[..., Attachment]]:
-    """Attach to a running container, by its name or by its service in `compose_project`; over at the test's end.
+def attach(compose_project: str) -> Iterator[AttachFixture]:
+    """Attach to a running container, by name or service; what was injected is healed at the end of the test.
 
-    What is injected into it is healed then, and proven: `with attach("db").inject(Blackhole()): …`. Needs root.
+    `harness.Attachment` says what can be done with one. Needs root.
     """
     from harness.attachment import Attachment
     from harness.errors import UsageError
@@ -41,11 +43,10 @@ def attach(compose_project: str) -> Iterator[Callable[..., Attachment]]:
 
     with ExitStack() as stack:
 
-        def to(name: str, **options: Any) -> Attachment:
-            __tracebackhide__ = True
+        def to(name: str, *, family: Family = "ipv4", device: str = "") -> Attachment:
             services = containers.services(compose_project)
             try:
-                return stack.enter_context(Attachment(services.get(name, name), **options))
+                return stack.enter_context(Attachment(services.get(name, name), family=family, device=device))
             except NoContainer as error:
                 running = f"{compose_project!r} ({', '.join(services) or 'none runs'}; fixture compose_project)"
                 found = str(error).removeprefix("expected ")

@@ -6,6 +6,8 @@ import argparse
 
 WALL_LIMIT_S = 600.0
 """After so many seconds here a command in a guest is given up, unless told otherwise."""
+DOING_VARIABLE = "KEEPALIVE_HARNESS_DOING"
+"""In a guest: names a file in which a command may say what it does, for messages about a guest that is stuck."""
 
 
 PLAN_LIMIT_S = 60.0

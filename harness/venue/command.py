@@ -18,6 +18,7 @@ import termios
 import time
 from typing import Any, NoReturn
 
+from harness.venue import DOING_VARIABLE
 from harness.venue.handover import hand_over, say
 
 READY, MORE, HEARD = "\x1eready", "\x1emore", "\x1eheard"
@@ -29,6 +30,7 @@ INPUT_FILES, CLOCK_FILE, IDLE_FILE = "stdin.{}", "clock", "idle"
 """In the last: for how many days of virtual time no process has run."""
 STUCK_FILE = "stuck"
 """Is there when the command was ended because nothing was left to wait for."""
+DOING_FILE = "doing"
 BROUGHT = "brought"
 DAY_S = 86400
 IDLE_DAYS = 30
@@ -153,7 +155,8 @@ class _Command:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         try:
             os.chdir(self.job["cwd"])
-            os.execvpe(self.job["argv"][0], self.job["argv"], self.job["env"])  # noqa: S606 - no shell wanted
+            env = {**self.job["env"], DOING_VARIABLE: f"{self.folder}/{DOING_FILE}"}
+            os.execvpe(self.job["argv"][0], self.job["argv"], env)  # noqa: S606 - no shell wanted
         except OSError as error:
             os.write(2, f"harness vtime: {self.job['argv'][0]}: {error.strerror}\n".encode())
             os._exit(127 if isinstance(error, FileNotFoundError) else 126)

@@ -19,6 +19,7 @@ from typing import Any, Self
 import msgspec
 
 from harness.errors import GuestError, UsageError
+from harness.signals import Terminated
 from harness.venue import WALL_LIMIT_S, command
 from harness.venue.kernel import Kernel
 from harness.venue.uml import LOOK_S, Guest, boot
@@ -42,6 +43,20 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float
 
 
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who runs a command. `flag`: what the options of the caller begin with, for messages.
+
+    `grace_s`: how long the command may go on after an interrupt, in seconds of wall time; None: until the second
+    interrupt. Then the guest is ended.
+    """
+
+    flag: str = "--"
+    grace_s: float | None = None
+
+
+COMMAND_LINE = Caller()
+
+
 def run(
     kernel: Kernel,
     argv: Sequence[str],
@@ -50,18 +65,17 @@ def run(
     bring: Sequence[str] = (),
     wall_limit_s: float = WALL_LIMIT_S,
     with_input: bool = True,
-    flag: str = "--",
+    caller: Caller = COMMAND_LINE,
     words: Sequence[str] = (),
 ) -> Ended:
     """Run a command as if here: its terminal or pipes, environment, working directory and exit status.
 
     `write`: folders it may write. `bring`: files that are copied out at its end, as absolute patterns of glob. All else
     it writes is gone afterwards. `wall_limit_s`: 0 for none. `with_input`: whether it gets our standard input, or else
-    an empty one. `flag`: what the options of the caller begin with, for messages. `words`: for the kernel's
-    command line.
+    an empty one. `words`: for the kernel's command line.
     Raises UsageError for a command or folder that is not there, GuestError for a guest that got stuck or died.
     """
-    _check(argv, write, flag)
+    _check(argv, write, caller.flag)
     started = time.monotonic()
     with_input = with_input and sys.__stdin__ is not None  # None: it was closed when this process began
     terminal = _terminal() if with_input else None
@@ -80,21 +94,37 @@ def run(
         prepare=_fill_input if with_input else _no_input,
         words=words,
     ) as guest:
-        with _Relay(guest, raw=terminal is not None) as relay:
-            in_time = relay.serve(started + wall_limit_s if wall_limit_s else float("inf"))
+        try:
+            with _Relay(guest, raw=terminal is not None, grace_s=caller.grace_s) as relay:
+                in_time = relay.serve(started + wall_limit_s if wall_limit_s else float("inf"))
+        except (KeyboardInterrupt, Terminated):
+            if doing := _doing(guest):
+                sys.stderr.write(f"harness: the guest was ended during {doing}\n")
+            raise
         if not in_time:
             raise GuestError(
-                f"{argv[0]} did not end in {wall_limit_s:g} s of wall time ({flag}wall-limit); "
-                f"{_state(guest, relay)}; {guest.last_words()}"
+                f"{argv[0]} did not end in {wall_limit_s:g} s of wall time ({caller.flag}wall-limit); "
+                f"{_state(guest, relay)}{_during(guest)}; {guest.last_words()}"
             )
         if (guest.folder / command.STUCK_FILE).exists():
             raise GuestError(
-                f"{argv[0]} has nothing left to wait for: for {command.IDLE_DAYS} days of virtual time no process ran"
+                f"{argv[0]} has nothing left to wait for: "
+                f"for {command.IDLE_DAYS} days of virtual time no process ran{_during(guest)}"
             )
         status = guest.status()
         virtual_s = float((guest.folder / command.CLOCK_FILE).read_text())
         _take(guest.folder / command.BROUGHT)
     return Ended(status=status, virtual_s=virtual_s, wall_s=time.monotonic() - started)
+
+
+def _doing(guest: Guest) -> str:
+    """What the command says that it does, "" where it says nothing; one file for each process that says something."""
+    return ", ".join(path.read_text(errors="replace") for path in sorted(guest.folder.glob(f"{command.DOING_FILE}*")))
+
+
+def _during(guest: Guest) -> str:
+    doing = _doing(guest)
+    return f", during {doing}" if doing else ""
 
 
 def _state(guest: Guest, relay: _Relay) -> str:
@@ -171,8 +201,8 @@ def _is_main_thread() -> bool:
 class _Relay:
     """Copies the command's output here as it comes, and input there."""
 
-    def __init__(self, guest: Guest, *, raw: bool) -> None:
-        self.guest, self.raw = guest, raw
+    def __init__(self, guest: Guest, *, raw: bool, grace_s: float | None) -> None:
+        self.guest, self.raw, self.grace_s = guest, raw, grace_s
         self.pieces = 0
         self.ahead: list[Path] = []
         """Pieces that the guest may not have taken yet."""
@@ -182,6 +212,8 @@ class _Relay:
         self.interrupts = 0
         self.unheard = 0
         """Interrupts typed at a terminal that the guest has not taken: it takes none while a program in it spins."""
+        self.gives_up = float("inf")
+        """When the guest is ended (time.monotonic), because an interrupt has not ended its command."""
         self.replaced: Any = None
         self.input_over = bool(guest.job.get("input_over"))
 
@@ -202,10 +234,15 @@ class _Relay:
     def _interrupted(self, *_: object) -> None:
         """The first interrupt is the command's, in `serve`; who asks again wants the guest to end."""
         self.interrupts += 1
-        if self.interrupts == 1:
-            os.write(2, b"harness: passed on to the command; once more ends the guest\n")
-        else:
+        if self.interrupts > 1:
             raise KeyboardInterrupt
+        self._begin_grace()
+        until = "" if self.grace_s is None else f", and so do {self.grace_s:g} s"
+        os.write(2, f"harness: passed on to the command; once more ends the guest{until}\n".encode())
+
+    def _begin_grace(self) -> None:
+        if self.grace_s is not None:
+            self.gives_up = time.monotonic() + self.grace_s
 
     def serve(self, deadline: float) -> bool:
         """Until the guest ends; False when `deadline` (time.monotonic) came first."""
@@ -214,6 +251,8 @@ class _Relay:
             if self._serve_once(min(deadline, time.monotonic() + LOOK_S)):
                 self._copy()
                 return True
+            if time.monotonic() > self.gives_up:
+                raise KeyboardInterrupt
             if self.ready and self.interrupts > passed_on:
                 passed_on = self.interrupts
                 self._tell(f"{command.SIGNAL} {int(signal.SIGINT)}")
@@ -233,10 +272,16 @@ class _Relay:
             lines = self.guest.read(0)
             self.ready |= command.READY in (lines or ())
             if command.HEARD in (lines or ()):
-                self.unheard = 0
+                self._heard()
             self._copy()
             return lines is None
         return False
+
+    def _heard(self) -> None:
+        """The guest takes words. From then on an interrupt typed at a terminal is the command's business."""
+        self.unheard = 0
+        if not self.interrupts:
+            self.gives_up = float("inf")
 
     def _has_room(self) -> bool:
         """Whether there may be more input before the guest; always from a terminal, where an interrupt may come."""
@@ -254,6 +299,7 @@ class _Relay:
             self.unheard += 1
             if self.unheard > 1:
                 raise KeyboardInterrupt
+            self._begin_grace()
         self.pieces += 1
         path = self.guest.folder / command.INPUT_FILES.format(self.pieces)
         path.write_bytes(data)

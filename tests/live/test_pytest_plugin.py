@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import textwrap
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness import timeline
+from harness import capabilities, timeline
 from tests.live.sessions import HEAD, PROVEN, REFUTED, RESET
 
 pytest_plugins = ["pytester"]
@@ -114,14 +116,25 @@ def test_a_refuted_claim_fails_with_its_picture(pytester: pytest.Pytester) -> No
     assert json.loads((folder / "plan.json").read_text())["scenario"]["name"] == "nets/refuted"
 
 
-def test_what_cannot_be_judged_fails(pytester: pytest.Pytester) -> None:
-    """An inconclusive run is no pass and no skip."""
-    write(pytester, unclear=UNCLEAR)
-    result = pytester.runpytest_subprocess()
-    result.assert_outcomes(failed=1)
+def test_what_cannot_be_judged_is_an_error(pytester: pytest.Pytester) -> None:
+    """An inconclusive run is no pass and no skip; also in the JUnit report, where a refuted claim is a failure."""
+    write(pytester, unclear=UNCLEAR, refuted=REFUTED)
+    result = pytester.runpytest_subprocess("--junit-xml=report.xml")
+    result.assert_outcomes(failed=1, errors=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         ["inconclusive: fault 0 (blackhole) left no evidence that it acted: 0 packets dropped; nothing*"]
     )
+    assert "Traceback" not in result.stdout.str()
+    (suite,) = ET.parse(pytester.path / "report.xml").getroot()  # noqa: S314 - pytest wrote it
+    assert (suite.get("failures"), suite.get("errors")) == ("1", "1")
+    cases = {case.get("name"): case for case in suite}
+    assert [child.tag for child in cases["unclear"]] == ["properties", "error"]
+    assert [child.tag for child in cases["refuted"]] == ["properties", "failure"]
+    said = {each.get("name"): each.get("value") for each in cases["refuted"].iter("property")}
+    assert {"clock", "hz", "claim", "window"} <= set(said)
+    assert (said["clock"], said["hz"]) == ("real", str(capabilities.hz()[0]))
+    assert re.fullmatch(r"1\.000 to 1\.\d\d\d s after armed", said["window"] or "")
 
 
 def test_a_bad_file_is_a_collection_error(pytester: pytest.Pytester) -> None:
@@ -204,7 +217,7 @@ def test_a_folder_that_cannot_be_made_is_told_once_for_each(pytester: pytest.Pyt
     write(pytester, a=PROVEN, b=PROVEN)
     (pytester.path / "file").touch()
     result = pytester.runpytest_subprocess("--harness-out", "file/kept")
-    result.assert_outcomes(failed=2)
+    result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(
         ["expected a folder for the run directories, found *; name another one with --harness-out"] * 2
     )
@@ -221,7 +234,7 @@ def test_files_of_one_name_are_told_apart(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess(
         "--rootdir", inner, inner / "a", pytester.path / "b", outside, "--harness-out", "kept"
     )
-    result.assert_outcomes(failed=3)
+    result.assert_outcomes(failed=1, errors=2)
     assert len(list((pytester.path / "kept").rglob("verdict.json"))) == 3
 
 
@@ -262,7 +275,7 @@ def test_a_scenario_that_hangs_ends_with_its_timeline(pytester: pytest.Pytester)
     write(pytester, slow=UNCLEAR.replace("bound_s = 1.5", "bound_s = 60"))
     pytester.makeconftest(SHORT_LIMIT)
     result = pytester.runpytest_subprocess()
-    result.assert_outcomes(failed=1)
+    result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
         [
             "Timeout (>4.0s) from pytest-timeout.",
@@ -391,7 +404,7 @@ def test_a_failing_test_shows_what_happened_in_its_labs(pytester: pytest.Pyteste
 
 
 def test_mistakes_in_hand_written_tests_are_told(pytester: pytest.Pytester) -> None:
-    """A fault out of place, one that did not bite and an unknown host end in one clear line each."""
+    """Each ends in one clear line, below the test's own line that is wrong; --full-trace shows the rest."""
     pytester.makepyfile(
         textwrap.dedent(HEAD)
         + textwrap.dedent(
@@ -406,18 +419,27 @@ def test_mistakes_in_hand_written_tests_are_told(pytester: pytest.Pytester) -> N
 
             def test_unknown_host(lab):
                 lab("direct").host("router")
+
+            def test_unknown_topology(lab):
+                lab("rooted")
             """
         )
     )
-    result = pytester.runpytest_subprocess("--tb=line")
-    result.assert_outcomes(failed=3)
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(failed=4)
     result.stdout.fnmatch_lines(
         [
             "*inject: faults[[]0[]].on: expected a host of this topology (client, server), found 'router'",
-            "*expected evidence that blackhole bit, found: 0 packets dropped",
+            "*expected evidence that blackhole bit, found: 0 packets dropped*",
             "*expected a host of client, server, found 'router'",
+            '>*lab("rooted")',
+            "E *topology.kind: expected one of: * (did you mean routed?), found 'rooted'",
+            "",
+            "test_mistakes_in_hand_written_tests_are_told.py:*: ScenarioError",
         ]
     )
+    result = pytester.runpytest_subprocess("--full-trace", "-k", "topology")
+    result.stdout.fnmatch_lines(["*harness/workbench.py:*"])
 
 
 # --- sessions that have nothing to do with it ------------------------------------------------------------

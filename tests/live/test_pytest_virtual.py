@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from harness import loader
 from harness.venue.kernel import Kernel
 from tests.live.command import Command, environment, send, started
 
@@ -66,6 +67,16 @@ errno = "ETIMEDOUT"
 BY_MODULE = (sys.executable, "-m", "pytest")
 OPTIONS = ("--clock=virtual", "-p", "no:cacheprovider")
 SPIN = "import pathlib\n\ndef test_it():\n    pathlib.Path('begun').touch()\n    while True:\n        pass\n"
+ALONE = 10
+"""So many scenarios of a topic are run alone."""
+SESSIONS = """
+import pytest
+
+@pytest.mark.parametrize("file", {files})
+def test_alone(file):
+    options = ["--rootdir=/", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:xdist"]
+    assert pytest.main([*options, file]) == 0
+"""
 WALL_S = 60.0
 """The longest that a guest may take to begin, in seconds of wall time, on however busy a machine."""
 
@@ -103,6 +114,21 @@ def test_a_session_of_hours_takes_seconds(project: Path) -> None:
     assert "s of virtual time in" in ended.stderr
     (runs,) = (project.parent / "state" / "keepalive-harness" / "runs").iterdir()
     assert {"plan.json", "timeline.jsonl", "verdict.json"} <= {path.name for path in (runs / "linux").iterdir()}
+
+
+def test_scenarios_that_run_alone_pass(project: Path) -> None:
+    """Twenty sessions of one scenario each, in one guest; their limits count the wait for the timer wheel's phase."""
+    folders = [loader.catalogue() / topic for topic in ("defaults", "heartbeat")]
+    files = [file for folder in folders for file in _spread(sorted(folder.glob(f"*{loader.SUFFIX}")), ALONE)]
+    (project / "test_alone.py").write_text(SESSIONS.format(files=[str(file) for file in files]))
+    ended = session(project)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert f"{2 * ALONE} passed in " in ended.stdout
+
+
+def _spread(files: Sequence[Path], number: int) -> list[Path]:
+    """So many, from all over."""
+    return [files[place * len(files) // number] for place in range(number)]
 
 
 def test_failures_choice_and_stop_work_as_ever(project: Path) -> None:
@@ -199,6 +225,7 @@ def test_a_session_that_gets_stuck_is_ended_from_outside(project: Path, kernel: 
     ended = session(project, "--harness-wall-limit=15", f"--harness-kernel={kernel.path}", "-v")
     assert ended.returncode == pytest.ExitCode.INTERNAL_ERROR
     assert "did not end in 15 s of wall time (--harness-wall-limit); it was at work" in ended.stderr
+    assert ", during test_it.py::test_it" in ended.stderr
     assert "test_it.py::test_it" in ended.stdout
 
 
@@ -213,7 +240,9 @@ def test_a_deadlock_is_found_while_our_input_is_open(project: Path) -> None:
         quiet, cwd=project, env=environ, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as process:
         assert process.stderr is not None
-        assert b"has nothing left to wait for" in process.stderr.read()
+        said = process.stderr.read()
+    assert b"has nothing left to wait for" in said
+    assert b", during test_it.py::test_it" in said
     assert process.returncode == pytest.ExitCode.INTERNAL_ERROR
     ended = subprocess.run(
         [*command, "-s", "test_input.py"], cwd=project, env=environ, input=b"words\n", capture_output=True, check=False
@@ -273,12 +302,16 @@ def test_a_report_that_did_not_come_out_is_told(project: Path, tmp_path: Path) -
         ((signal.SIGHUP,), False, 129, "ended by SIGHUP"),
         ((signal.SIGHUP, signal.SIGTERM), True, 143, "ended by SIGTERM"),
         ((signal.SIGINT, signal.SIGINT), False, pytest.ExitCode.INTERRUPTED, "interrupted"),
+        ((signal.SIGINT,), False, pytest.ExitCode.INTERRUPTED, "interrupted"),
     ],
 )
 def test_told_to_end(
     project: Path, memory: Path, signals: Sequence[signal.Signals], *, ignored: bool, status: int, words: str
 ) -> None:
-    """Its guest ends with it, also where a test spins; SIGHUP that is ignored, as under nohup, stays so."""
+    """Its guest ends with it, also where a test spins, which is named; SIGHUP that is ignored stays so.
+
+    One interrupt is enough.
+    """
     (project / "test_it.py").write_text(SPIN)
     ways = ["--default-signal=HUP,TERM,INT", *(["--ignore-signal=HUP"] if ignored else [])]
     with started(project, command=["env", *ways, *BY_MODULE, *OPTIONS], state=project.parent / "state") as running:
@@ -288,7 +321,10 @@ def test_told_to_end(
             send(running.process, number)
         ended = running.wait()
     assert ended.status == status, ended.err
-    assert ended.err.splitlines()[-1] == f"harness: {words}"
+    assert ended.err.splitlines()[-2:] == [
+        "harness: the guest was ended during test_it.py::test_it",
+        f"harness: {words}",
+    ]
     assert not list(memory.iterdir())
 
 

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import harness
+from harness import pytest_plugin
 from harness.faults import AnyFault
 
 HEAVY = {"asyncio", "msgspec", "pyroute2", "pytest", "rich", "hypothesis", "docker"}
@@ -59,11 +60,16 @@ def test_the_command_line_loads_little() -> None:
 
 
 def test_the_plugin_loads_nothing_but_pytest() -> None:
-    """Every pytest session in the environment loads it."""
-    loaded = loaded_by("import harness.pytest_plugin")
+    """Every pytest session in the environment loads it, with the modules that it names as plugins."""
+    plugins = pytest_plugin.pytest_plugins
+    loaded = loaded_by(f"import {', '.join(plugins)}")
     assert not (HEAVY - {"pytest", "asyncio"}) & loaded
     assert {name for name in loaded if name.startswith("harness")} == {
         "harness",
         "harness.pytest_plugin",
+        "harness.pytest_plugin.history",
+        "harness.pytest_plugin.limits",
+        "harness.pytest_plugin.options",
         "harness.venue",
+        *plugins,
     }

@@ -16,37 +16,37 @@ import pytest
 from harness.batch import new_folder
 from harness.errors import GuestError, UsageError
 from harness.lab.ledger import RUN_MARK
+from harness.pytest_plugin.options import FLAG, Options
 from harness.venue import vtime
 from harness.venue.kernel import Kernel, find
 from harness.venue.kernel_patch import FREE_READINGS
 
-FLAG = "--harness-"
-"""What the options of the pytest plugin begin with."""
+GRACE_S = 3.0
+"""How long after an interrupt a session may still report and tear down, in seconds of wall time."""
 _REPORTING = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 """Of sessions that come to their end and so write their reports."""
 
 
-def run(config: pytest.Config) -> vtime.Ended:
+def run(config: pytest.Config, options: Options) -> vtime.Ended:
     """Run pytest there with the arguments that it was given here. Raises UsageError, CapabilityError, GuestError.
 
     What it writes below its root folder, the working directory, --harness-out and --harness-write is written here too;
     its JUnit file and coverage data are copied out at the end where they lie elsewhere.
     """
-    options = config.option
-    kernel = _kernel(options.harness_kernel)
+    kernel = _kernel(options.kernel)
     command = _python()
     report = _report(config)
     before = _stamp(report)
-    with _out(options.harness_out) as out:
+    with _out(options.out) as out:
         folders = _folders(config, out)
         ended = vtime.run(
             kernel,
             [*command, "-m", "pytest", f"--harness-out={out}", *_arguments(config)],
-            write=[*folders, *options.harness_write],
+            write=[*folders, *options.write],
             bring=_brought(report, folders),
-            wall_limit_s=options.harness_wall_limit,
+            wall_limit_s=options.wall_limit_s,
             with_input=_wants_input(config),
-            flag=FLAG,
+            caller=vtime.Caller(flag=FLAG, grace_s=None if _debugs(config) else GRACE_S),
             # Scenarios in it are judged to the microsecond. Without this each reading of the clock, by whatever else
             # runs in the session, makes programs 256 ns later than the oracle's windows have it.
             words=[FREE_READINGS],
@@ -86,12 +86,15 @@ def _arguments(config: pytest.Config) -> list[str]:
 
 def _wants_input(config: pytest.Config) -> bool:
     """Whether tests or a debugger may read the standard input; without it the guest can tell a deadlock."""
-    options = config.option
-    debugging = bool(getattr(options, "usepdb", False) or getattr(options, "trace", False))
     capture = config.pluginmanager.getplugin("capturemanager")
-    if debugging and capture is not None:
+    if _debugs(config) and capture is not None:
         capture.suspend_global_capture(in_=True)  # it has put /dev/null there
-    return debugging or getattr(options, "capture", "no") == "no"
+    return _debugs(config) or getattr(config.option, "capture", "no") == "no"
+
+
+def _debugs(config: pytest.Config) -> bool:
+    """Whether pytest may stop in a debugger, whose prompt an interrupt does not end."""
+    return bool(getattr(config.option, "usepdb", False) or getattr(config.option, "trace", False))
 
 
 @contextmanager
