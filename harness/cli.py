@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from harness import streams
 from harness.arguments import parse
@@ -43,8 +44,10 @@ def _carried_out(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         return streams.BROKEN_PIPE
     except OSError as error:
-        where = f" at {error.filename}" if error.filename else ""
-        print(f"harness: {error.strerror or error}{where}", file=sys.stderr)
+        from harness.oserrors import in_words
+
+        out = getattr(options, "out", None)
+        print(f"harness: {in_words(error, None if out is None else Path(out))}", file=sys.stderr)
         return UsageError.exit_status
     except KeyboardInterrupt:
         print(f"harness: interrupted{kept}", file=sys.stderr)

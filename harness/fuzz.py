@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from harness import batch, plan
+from harness import batch, mends, plan
 from harness.errors import CapabilityError, ScenarioError
 from harness.faults import Blackhole
 from harness.faults.base import Fault
@@ -211,7 +211,7 @@ def _hypothesis() -> Any:
         import tomli_w  # noqa: F401 - wanted at the end
     except ImportError as error:
         raise CapabilityError(
-            "differential testing", f"{error.name} is not installed", "pip install 'keepalive-harness[fuzz]'"
+            "differential testing", f"{error.name} is not installed", mends.install_extra("fuzz")
         ) from error
     return hypothesis
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from harness import suite
+from harness import mends, suite
 from harness.complaints import did_you_mean
 from harness.errors import CapabilityError, UsageError
 from harness.judge import Verdict
@@ -68,10 +68,10 @@ def _server(found: Suite) -> str:
             argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=PATIENCE_S
         )
     except OSError as error:
-        raise CapabilityError(f"server of {found.name}", f"{argv[0]}: {error.strerror}", "run ci/libraries") from error
+        raise CapabilityError(f"server of {found.name}", f"{argv[0]}: {error.strerror}", mends.libraries()) from error
     except subprocess.TimeoutExpired as error:
-        raise CapabilityError(f"server of {found.name}", f"{error}", "run ci/libraries") from error
+        raise CapabilityError(f"server of {found.name}", f"{error}", mends.libraries()) from error
     words = (said.stdout or said.stderr).strip().partition("\n")[0]
     if not words or said.returncode > LAST_OWN_STATUS:  # mosquitto -h tells its version and ends with 3
-        raise CapabilityError(f"server of {found.name}", f"{' '.join(argv)}: {words or 'nothing'}", "run ci/libraries")
+        raise CapabilityError(f"server of {found.name}", f"{' '.join(argv)}: {words or 'nothing'}", mends.libraries())
     return words

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from harness import durations
+from harness import durations, mends
 from harness.errors import CapabilityError, ScenarioError
 from harness.faults.base import Duration, Seconds
 from harness.loader import SUITES, catalogue, explanation, from_mapping, placed, read_tables, shown
@@ -153,4 +153,4 @@ def version(suite: Suite) -> str:
         name, _, number = info.name.removesuffix(".dist-info").partition("-")
         if name.lower() == stem:
             return number
-    raise CapabilityError(f"library {suite.library}", f"no {suite.package} below {site}", "run ci/libraries")
+    raise CapabilityError(f"library {suite.library}", f"no {suite.package} below {site}", mends.libraries())

@@ -83,10 +83,9 @@ class Timeline:
         self.events: list[Event] = []
         self._secure = secure
         self._file: BinaryIO | None = None
-        if folder is not None:
-            opened = os.open(
-                folder / FILE_NAME, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644
-            )
+        self._path = None if folder is None else folder / FILE_NAME
+        if self._path is not None:
+            opened = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
             self._file = os.fdopen(raised(opened), "wb", buffering=0)
         self._encoder = msgspec.json.Encoder()
         self.opened_ns = time.monotonic_ns()
@@ -105,10 +104,21 @@ class Timeline:
         event = Event(moment - self.opened_ns, kind, source, data)
         self.events.append(event)
         if self._file is not None and _recording:
-            self._file.write(self._encoder.encode(event) + b"\n")
-            if kind in URGENT:
-                self._secure(self._file.fileno())
+            self._write(self._file, self._encoder.encode(event) + b"\n", urgent=kind in URGENT)
         return event
+
+    def _write(self, file: BinaryIO, line: bytes, *, urgent: bool) -> None:
+        """Write a line; where it does not fit, as on a full disk, the run goes on unwritten and cannot be judged."""
+        left = memoryview(line)
+        try:
+            while left:
+                left = left[file.write(left) :]
+            if urgent:
+                self._secure(file.fileno())
+        except OSError as error:
+            self.close()
+            found = f"expected room for the timeline, found {error.strerror} at {self._path}"
+            self.add("run.broken", "harness", error=found)
 
     def close(self) -> None:
         """Close the file; the events stay."""

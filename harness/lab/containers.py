@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from harness import mends
 from harness.errors import CapabilityError, FaultError, HarnessError, LabError
 from harness.lab.places import cache_folder
 
@@ -77,7 +78,7 @@ def connect() -> Client:
     try:
         import docker
     except ImportError as error:
-        raise CapabilityError("docker", f"no package of that name ({error})", _PACKAGE) from error
+        raise CapabilityError("docker", f"no package of that name ({error})", mends.install_extra("docker")) from error
     with words(CapabilityError, "docker", f"see whether `docker version` answers at {place()}"):
         client = docker.from_env(timeout=TIMEOUT_S)
         try:
@@ -110,9 +111,6 @@ def words(kind: Callable[..., HarnessError], *before: str) -> Iterator[None]:
         if kind is CapabilityError:
             raise CapabilityError(before[0], said, before[1]) from error
         raise kind(f"{' '.join(before)}, found: {said}") from error
-
-
-_PACKAGE = "pip install 'keepalive-harness[docker]'"
 
 
 def _connect(where: str) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness import mends
 from harness.descriptors import raised
 from harness.errors import CapabilityError, LabError
 
@@ -177,7 +178,7 @@ def ensure_privileges() -> str:
         raise CapabilityError(
             "network namespaces",
             f"not root, and a process with {threads} threads cannot enter a user namespace",
-            "run as root, or let the harness start before other threads do",
+            f"run as root, or let the harness start before other threads do; or {mends.NO_RIGHTS}",
         )
     if not may_leave:
         _enter_user_namespace()
@@ -218,10 +219,11 @@ def user_namespace_mend() -> str:
         try:
             with open(path, encoding="ascii") as file:
                 if file.read().strip() != wanted:
-                    return f"run as root, or: sudo sysctl -w {command}"
+                    return f"run as root, or: sudo sysctl -w {command}; or {mends.NO_RIGHTS}"
         except OSError:
             continue
-    return "run as root, or raise user.max_user_namespaces and let the container's seccomp profile allow unshare(2)"
+    allowed = "raise user.max_user_namespaces and let the container's seccomp profile allow unshare(2)"
+    return f"run as root, or {allowed}; or {mends.NO_RIGHTS}"
 
 
 def _bring_up_loopback() -> None:

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from harness import mends
 from harness.errors import CapabilityError, FaultError, SubjectError
 from harness.lab.host import Host, Lab
 from harness.lab.places import cache_folder
@@ -53,11 +54,7 @@ def server() -> str:
     kept = folder() / NAME
     found = shutil.which(NAME) or shutil.which(str(kept))
     if found is None:
-        mend = (
-            "call ci/setup where there is Go or a docker daemon; or put a release of "
-            f"https://github.com/Shopify/toxiproxy on PATH as {NAME}"
-        )
-        raise CapabilityError(NAME, f"neither on PATH nor at {kept}", mend)
+        raise CapabilityError(NAME, f"neither on PATH nor at {kept}", mends.toxiproxy_server())
     return found
 
 
@@ -67,7 +64,8 @@ def version() -> str:
     try:
         said = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=ANSWER_S, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        raise CapabilityError(NAME, f"{path} does not run: {error}", "remove it, and call ci/setup") from error
+        mend = f"remove it; then {mends.toxiproxy_server()}"
+        raise CapabilityError(NAME, f"{path} does not run: {error}", mend) from error
     return said.strip().removeprefix(f"{NAME} version ")
 
 
@@ -75,8 +73,7 @@ def check_library() -> str:
     """Where toxiproxy-python is. Raises CapabilityError."""
     found = importlib.util.find_spec("toxiproxy")
     if found is None or found.origin is None:
-        mend = "pip install 'keepalive-harness[toxiproxy]'"
-        raise CapabilityError("toxiproxy-python", "it is not installed", mend)
+        raise CapabilityError("toxiproxy-python", "it is not installed", mends.install_extra("toxiproxy"))
     return found.origin
 
 

@@ -39,6 +39,10 @@ def _conclusion(found: Sequence[Capability]) -> str:
     missing = [item.name for item in found if item.essential and not item.available]
     without = [item.name for item in found if not item.essential and not item.available]
     if missing:
-        return f"This machine cannot run the scenarios: {', '.join(missing)} missing."
+        text = f"This machine cannot run the scenarios in real time: {', '.join(missing)} missing."
+        virtual = next((item for item in found if item.name == "virtual time"), None)
+        if virtual is None:
+            return text
+        return f"{text} With --clock virtual it can{'' if virtual.available else ', once it has what that needs'}."
     text = "This machine can run the scenarios"
     return f"{text}, all but those that need {' or '.join(without)}." if without else f"{text}."

@@ -31,6 +31,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness import mends
 from harness.errors import CapabilityError, UsageError
 from harness.lab.ledger import LEDGER
 from harness.lab.places import cache_folder
@@ -39,7 +40,7 @@ from harness.venue import kernel_patch, kernel_source
 from harness.venue.kernel_source import Progress, Source
 
 CONFIG = Path(__file__).with_name("kernel.config")
-COMMAND = "harness kernel build"
+COMMAND = mends.KERNEL_BUILD
 MANIFEST_FILE = "manifest.json"
 EXECUTABLE_FILE = "linux"
 DEFAULT_HZ = 1000
@@ -162,7 +163,9 @@ def find(name: str | None) -> Kernel:
         return Kernel(_name(manifest.release, manifest.hz), path, manifest)
     known = installed()
     if not known:
-        raise CapabilityError("virtual time", f"no kernel for it in {kernels_folder()}", COMMAND)
+        raise CapabilityError(
+            "virtual time", f"no kernel for it in {kernels_folder()}", f"{COMMAND} (once, {mends.KERNEL_BUILD_TIME})"
+        )
     if name is None:
         return known[0]
     for kernel in known:

@@ -134,7 +134,8 @@ finally:
     found = _run(user_with_namespaces.prefix, sys.executable, "-c", code, cwd=user_with_namespaces.folder)
     assert found.stdout == (
         "network namespaces: not root, and a process with 2 threads cannot enter a user namespace. "
-        "Mend: run as root, or let the harness start before other threads do\n"
+        "Mend: run as root, or let the harness start before other threads do; or run with --clock virtual, which "
+        "needs no rights\n"
     )
 
 
@@ -157,6 +158,7 @@ def test_without_any_right_the_reason_and_the_mend_are_told(
     assert found.returncode == 3
     assert "network namespaces: not root, and user namespaces are not allowed here" in found.stderr
     assert "Mend: run as root, or" in found.stderr
+    assert "or run with --clock virtual, which needs no rights" in found.stderr
     assert not list((tmp_path / "out").iterdir())
     doctor = refused("doctor")
     assert doctor.returncode == 3

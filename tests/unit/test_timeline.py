@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import tempfile
 import time
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import msgspec
 import pytest
@@ -37,6 +41,36 @@ def test_an_event_is_on_disk_before_the_next_thing_happens(tmp_path: Path) -> No
         assert timeline.load(tmp_path) == tuple(line.events)
     line.close()
     line.close()
+
+
+def test_a_full_disk_breaks_the_run_and_not_the_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no longer fits is kept in memory; the run cannot be judged, and the error names the file."""
+    line = Timeline(tmp_path)
+    assert line._file is not None
+    monkeypatch.setattr(line, "_file", _Full(line._file))
+    line.add("segment", "client", number=1)
+    line.add("run.ended", "harness")
+    assert [event.kind for event in line.events] == ["opened", "segment", "run.broken", "run.ended"]
+    assert line.events[2].data["error"] == (
+        f"expected room for the timeline, found No space left on device at {tmp_path / timeline.FILE_NAME}"
+    )
+    assert [event.kind for event in timeline.load(tmp_path)] == ["opened"]
+
+
+class _Full(io.RawIOBase):
+    """A file with room for half a line, as the kernel writes it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.writes = file, 0
+
+    def write(self, line: Any) -> int:
+        self.writes += 1
+        if self.writes > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self.file.write(line[: len(line) // 2])
+
+    def close(self) -> None:
+        self.file.close()
 
 
 def test_times_count_from_the_opening() -> None:

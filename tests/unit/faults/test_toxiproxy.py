@@ -218,7 +218,7 @@ def test_a_server_is_found_on_path_first(monkeypatch: pytest.MonkeyPatch, tmp_pa
     """Then in the cache; and where it is nowhere, the mend is told."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    with pytest.raises(CapabilityError, match=r"neither on PATH nor at .*call ci/setup"):
+    with pytest.raises(CapabilityError, match=r"neither on PATH nor at .*call .*ci/setup"):
         toxiproxy.server()
     on_path = tmp_path / "bin" / toxiproxy.NAME
     for program in (toxiproxy.folder() / toxiproxy.NAME, on_path):
@@ -235,7 +235,7 @@ def test_a_server_is_found_on_path_first(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_without_the_library_the_mend_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of it is imported before it is needed."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(CapabilityError, match=r"not installed. Mend: pip install 'keepalive-harness\[toxiproxy\]'"):
+    with pytest.raises(CapabilityError, match=r"not installed. Mend: (call .*ci/setup|.* -m pip install )"):
         toxiproxy.check_library()
 
 

@@ -40,7 +40,21 @@ def test_what_is_missing_has_its_mend_and_its_use() -> None:
     assert lines[1].startswith("MISSING  namespaces  not root, and user namespaces")
     assert "mend: run as root, or: sudo sysctl -w" in " ".join(line.strip() for line in lines)
     assert any(line.strip() == "needed for every scenario" for line in lines)
-    assert lines[-1] == "This machine cannot run the scenarios: namespaces missing."
+    assert lines[-1] == "This machine cannot run the scenarios in real time: namespaces missing."
+
+
+@pytest.mark.parametrize(
+    ("available", "conclusion"),
+    [
+        (True, "With --clock virtual it can."),
+        (False, "With --clock virtual it can, once it has what that needs."),
+    ],
+)
+def test_virtual_time_is_named_where_real_time_is_not_to_be_had(*, available: bool, conclusion: str) -> None:
+    """It needs no rights."""
+    virtual = Capability(name="virtual time", available=available, found="", mend="x", essential=False)
+    said = " ".join(survey.describe([KERNEL, NAMESPACES, virtual], 80)[-2:])
+    assert said.endswith(f"in real time: namespaces missing. {conclusion}")
 
 
 def test_what_can_be_done_without() -> None:

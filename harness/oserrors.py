@@ -1,0 +1,69 @@
+"""Errors of the operating system in words: what was wanted of which path, what was found, and what to name instead."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.lab.places import cache_folder, state_folder
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+LITTLE_BYTES = 1 << 20
+"""A file system with less room than that is taken to be the full one."""
+
+
+def in_words(error: OSError, out: Path | None = None) -> str:
+    """One sentence for people; `out`: the folder that --out names, where it does."""
+    reason = error.strerror or str(error)
+    path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+    if error.errno in _FULL:
+        return _without_room(reason, path, out)
+    if error.errno in _REFUSED and path is not None:
+        return f"expected a place that can be written, found {reason} at {path}; {_instead(path, out)}"
+    return f"{reason} at {path}" if path is not None else reason
+
+
+def _without_room(reason: str, path: Path | None, out: Path | None) -> str:
+    """The error of a write has no path: the full one is found among the folders that are written to."""
+    if path is not None:
+        return f"expected room to write, found {reason} at {path}; free some, or {_instead(path, out)}"
+    full = next((folder for folder in _written(out) if _free_bytes(folder) < LITTLE_BYTES), None)
+    if full is None:
+        return f"expected room to write, found {reason}; free some, or name another folder: {_variables()}"
+    return f"expected room to write, found {reason} in {full}; free some, or {_instead(full, out)}"
+
+
+def _written(out: Path | None) -> Iterator[Path]:
+    """The folders that the harness writes to."""
+    if out is not None:
+        yield out
+    yield from (state_folder(), cache_folder(), Path(tempfile.gettempdir()))
+
+
+def _free_bytes(folder: Path) -> int:
+    """Of the file system that a folder is, or would be, on; for who may not use what is kept for root."""
+    there = next((each for each in (folder, *folder.parents) if each.exists()), Path("/"))
+    found = os.statvfs(there)
+    return found.f_bavail * found.f_frsize
+
+
+def _instead(path: Path, out: Path | None) -> str:
+    """The option or variable that names another folder than the one that a path is in."""
+    path = path.absolute()
+    if out is not None and path.is_relative_to(out.absolute()):
+        return "name another folder with --out DIR"
+    if path.is_relative_to(state_folder()):
+        return "name another folder with --out DIR or the variable XDG_STATE_HOME"
+    if path.is_relative_to(cache_folder()):
+        return "name another folder with the variable XDG_CACHE_HOME"
+    if path.is_relative_to(tempfile.gettempdir()):
+        return "name another folder with the variable TMPDIR"
+    return "name another place"
+
+
+def _variables() -> str:
+    return "--out DIR or XDG_STATE_HOME for runs, XDG_CACHE_HOME for kernels, TMPDIR for guests"
