@@ -13,11 +13,13 @@ from harness.plan import MachineFacts, Plan
 from harness.scenario import Scenario
 from harness.venue.kernel import Kernel
 from tests.live.command import harness
+from tests.running import EXHAUSTIVE
 
 pytestmark = [pytest.mark.live, pytest.mark.virtual]
 
 SEED = 5
-CASES = 300
+CASES = 300 if EXHAUSTIVE else 120
+"""120 are as many as it takes to draw every state and most faults: see tests/unit/test_fuzz.py."""
 BITTEN = 0.6
 """So many of the cases at least must be of faults that met something: others prove little."""
 

@@ -118,6 +118,7 @@ def test_the_oracle_shares_the_claim(name: str, hz: int, clock: Clock) -> None:
     assert hi <= round(expect.window_s[1] * 1e9)
 
 
+@pytest.mark.slow
 def test_the_readme_counts_right() -> None:
     """How many scenarios there are, and how many of them the oracle has no model of."""
     said = re.search(r"holds (\d+) scenarios, all but (\d+) of", " ".join(README.read_text().split()))

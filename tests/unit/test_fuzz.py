@@ -104,6 +104,7 @@ def test_no_case_is_drawn_twice_and_each_has_a_prediction() -> None:
     assert not any(digit in reason for reason in tally.refused for digit in "0123456789")
 
 
+@pytest.mark.slow
 def test_what_is_drawn_is_varied() -> None:
     """Each topology and family, both sides, every state and most of the faults that have predictions."""
     plans, _ = drawn()
@@ -129,6 +130,7 @@ def test_every_fault_is_drawn_or_has_a_reason() -> None:
     assert all(drawing.UNDRAWN.values())
 
 
+@pytest.mark.slow
 def test_some_observers_shut_their_direction() -> None:
     """They write nothing, which is another matter."""
     plans, _ = drawn()
@@ -138,6 +140,7 @@ def test_some_observers_shut_their_direction() -> None:
     assert not any(end.writes_at_s for end in shut)
 
 
+@pytest.mark.slow
 def test_no_fault_comes_after_the_end() -> None:
     """Nothing could be learnt from it."""
     for plan in drawn()[0]:
@@ -146,6 +149,7 @@ def test_no_fault_comes_after_the_end() -> None:
         assert all(fault.at_s * 1e9 <= latest for fault in plan.scenario.faults), plan.scenario
 
 
+@pytest.mark.slow
 def test_a_scenario_as_a_file_is_the_scenario(tmp_path: Path) -> None:
     """What is written is read as it was."""
     for plan in drawn()[0]:
@@ -169,6 +173,7 @@ def test_what_is_missing_is_said_with_its_mend(
 # --- what comes of it --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "as_foreseen", "comes"),
     [
@@ -273,6 +278,7 @@ def test_what_matters_is_kept(tmp_path: Path) -> None:
         assert len(scenario.faults) == 1
 
 
+@pytest.mark.slow
 def test_what_does_not_fail_again_is_reported_as_it_was(tmp_path: Path) -> None:
     """A failure that came once is told, with that it did not come again."""
     done: list[str] = []
