@@ -14,9 +14,9 @@ from harness.findings import (
     reconnected_ns,
     restored_ns,
     said,
-    secs,
     seen,
 )
+from harness.moments import ORIGINS, Clock, plain, seconds
 from harness.oracle.prediction import NOUNS, Outcome, hull
 from harness.oracle.timerwheel import tick_ns
 from harness.plan import TIMER_ALLOWANCE_MS, Plan, settings_of
@@ -28,7 +28,7 @@ def check_false_alarm(plan: Plan, story: Story) -> None:
     if story.end is None or not plan.faults or any(fault.standing for fault in plan.faults):
         return
     if not any(story.before_end(injected.t_ns) for injected in story.injected.values()):
-        words = f"a false alarm: {seen(story)}, before any fault was injected{oracle_says(plan)}"
+        words = f"a false alarm: {seen(story)}, before any fault was injected{oracle_says(plan, story)}"
         raise Refuted("false-alarm", words)
 
 
@@ -42,9 +42,9 @@ def check_kind(plan: Plan, story: Story) -> None:
         cause: Difference = "never-noticed" if story.kind == "quiet" else "claim-refuted"
         if expect.outcome == "never" and story.kind == "noticed":
             cause = "noticed-unexpectedly"
-        raise Refuted(cause, f"expected {said(plan)}, found {seen(story)}{oracle_says(plan)}")
+        raise Refuted(cause, f"expected {said(plan)}, found {seen(story)}{oracle_says(plan, story)}")
     if expect.errno is not None and story.errno != expect.errno:
-        words = f"expected errno {expect.errno}, found {seen(story)}{oracle_says(plan)}"
+        words = f"expected errno {expect.errno}, found {seen(story)}{oracle_says(plan, story)}"
         raise Refuted("claim-refuted", words)
     if expect.reports is not None and (story.given_up is None or story.given_up.reports != expect.reports):
         words = f"expected a report of {expect.reports!r}, found {seen(story)}"
@@ -56,38 +56,39 @@ def check_claimed_window(plan: Plan, story: Story) -> None:
     expect = plan.scenario.expect
     if expect.window_s is None:
         return
+    window = f"{plain(expect.window_s[0])} to {plain(expect.window_s[1])} s after {ORIGINS[expect.origin]}"
     if story.end is None:
-        words = f"nothing was noticed, the claim is from {expect.window_s[0]:g} to {expect.window_s[1]:g} s"
-        raise Refuted("never-noticed", words)
+        raise Refuted("never-noticed", f"nothing was noticed, the claim is {window}")
     if expect.origin == "healed" and (story.origin is None or story.end.t_ns < story.origin[0]):
-        words = f"noticed before the last fault was healed: {seen(story)}{oracle_says(plan)}"
+        words = f"noticed before the last fault was healed: {seen(story)}{oracle_says(plan, story)}"
         raise Refuted("noticed-too-early", words)
     if story.origin is None or story.detected_ns is None:
         raise Inconclusive("origin-missing", f"the origin of expect.window_s ({expect.origin}) never came")
     measured, vague_ns = story.detected_ns, story.origin[1]
     lo, hi = round(expect.window_s[0] * 1e9), round(expect.window_s[1] * 1e9)
-    noticed = f"noticed {secs(measured)} after {expect.origin}"
-    where = f"expect.window_s [{expect.window_s[0]:g}, {expect.window_s[1]:g}] s after {expect.origin}"
     if measured < lo:
-        words = f"{noticed}, {secs(lo - measured)} before {where}{oracle_says(plan)}"
-        raise Refuted("noticed-too-early", words)
+        at, early = seconds(measured, lo)[0], seconds(lo - measured, 0)[0]
+        words = f"noticed {at} after {ORIGINS[expect.origin]}, {early} before expect.window_s ({window})"
+        raise Refuted("noticed-too-early", f"{words}{oracle_says(plan, story)}")
     if measured - vague_ns > hi + plan.allowance_ns:
         _blame_late_wake_up(plan, story, story.since_armed(story.origin[0]) + hi)
-        words = f"{noticed}, {secs(measured - hi)} after {where} ended{oracle_says(plan)}"
-        raise Refuted("noticed-too-late", words)
+        at, late = seconds(measured, hi)[0], seconds(measured - hi, 0)[0]
+        words = f"noticed {at} after {ORIGINS[expect.origin]}, {late} after expect.window_s ({window}) ended"
+        raise Refuted("noticed-too-late", f"{words}{oracle_says(plan, story)}")
 
 
 def check_reconnection(plan: Plan, story: Story, claim_s: tuple[float, float] | None) -> None:
     """Whether the lost connection was replaced in time, counted from being noticed."""
     if claim_s is None or story.end is None:
         return
-    found_ns, said = reconnected_ns(story), f"{claim_s[0]:g} to {claim_s[1]:g} s"
+    found_ns, said = reconnected_ns(story), f"{plain(claim_s[0])} to {plain(claim_s[1])} s"
     if found_ns is None:
         raise Refuted(
             "reconnection-refuted", f"{seen(story)}, and no other connection was made, expected {said} after that"
         )
     if not round(claim_s[0] * 1e9) <= found_ns <= round(claim_s[1] * 1e9) + plan.allowance_ns:
-        words = f"another connection stood {secs(found_ns)} after being noticed, expected {said}"
+        found, *_ = seconds(found_ns, *(round(end * 1e9) for end in claim_s))
+        words = f"another connection stood {found} after being noticed, expected {said}"
         raise Refuted("reconnection-refuted", words)
 
 
@@ -98,11 +99,12 @@ def check_claimed_reconnection(plan: Plan, story: Story) -> None:
         check_reconnection(plan, story, expect.reconnects_s)
         return
     (lo_s, hi_s), found_ns = expect.reconnects_s, restored_ns(story)
-    window = f"{lo_s:g} to {hi_s:g} s after the last fault was healed"
+    window = f"{plain(lo_s)} to {plain(hi_s)} s after the last fault was healed"
     if found_ns is None:
         raise Refuted("reconnection-refuted", f"expected another connection {window}, found none; {seen(story)}")
     if not round(lo_s * 1e9) <= found_ns <= round(hi_s * 1e9) + plan.allowance_ns:
-        words = f"expected another connection {window}, found it {secs(found_ns)} after that"
+        found, *_ = seconds(found_ns, round(lo_s * 1e9), round(hi_s * 1e9))
+        words = f"expected another connection {window}, found it {found} after that"
         raise Refuted("reconnection-refuted", words)
 
 
@@ -112,24 +114,23 @@ def check_prediction(plan: Plan, story: Story) -> None:
         return
     same = [o for o in plan.prediction.outcomes if o.kind == story.kind and o.errno == story.errno]
     if not same:
-        raise Unforeseen(f"the claim holds but the oracle is wrong: {seen(story)}{oracle_says(plan)}")
+        raise Unforeseen(f"the claim holds but the oracle is wrong: {seen(story)}{oracle_says(plan, story)}")
     # Outcomes of one kind and errno differ by the RST; it tells which of them this is.
     same = [o for o in same if o.rst == story.sent_rst] or same
     if story.end is not None:
         measured = story.since_armed(story.end.t_ns)
         windows = [w for o in same if (w := o.window_by_probes.get(len(story.probes), o.window_ns)) is not None]
         lo, hi = min(w[0] for w in windows), max(w[1] for w in windows)
+        clock = Clock(story)
+        at, low, high = clock.times(measured, lo, hi)
+        window = f"{low} to {high} after {clock.origin}"
         if measured < lo - story.late_count_ns:
-            raise Refuted(
-                "oracle-refuted",
-                f"noticed {secs(measured)} after arming, {secs(lo - measured)} before the oracle's window opens",
-            )
+            early = seconds(lo - measured, 0)[0]
+            raise Unforeseen(f"noticed {at}, {early} before the oracle's window opens ({window})")
         if measured - story.took_ns > hi + plan.allowance_ns:
             _blame_late_wake_up(plan, story, hi)
-            raise Refuted(
-                "oracle-refuted",
-                f"noticed {secs(measured)} after arming, {secs(measured - hi)} after the oracle's window closed",
-            )
+            late = seconds(measured - hi, 0)[0]
+            raise Unforeseen(f"noticed {at}, {late} after the oracle's window closed ({window})")
     _check_since_read(plan, story, same)
     again = [outcome.reconnects_ns for outcome in same if outcome.reconnects_ns is not None]
     check_reconnection(plan, story, (hull(again)[0] / 1e9, hull(again)[1] / 1e9) if again else None)
@@ -143,16 +144,15 @@ def _check_since_read(plan: Plan, story: Story, same: list[Outcome]) -> None:
         return
     measured, (lo, hi) = story.end.t_ns - story.last_read, hull(windows)
     if not lo <= measured <= hi + plan.allowance_ns:
-        raise Refuted(
-            "oracle-refuted",
-            f"noticed {secs(measured)} after the last data came, the oracle says {secs(lo)} to {secs(hi)}",
-        )
+        at, low, high = seconds(measured, lo, hi)
+        raise Unforeseen(f"noticed {at} after the last data came, the oracle says {low} to {high}")
 
 
 def _check_segments(plan: Plan, story: Story, same: list[Outcome]) -> None:
     """Number, times and spacing of the probes, the answers that survival rests on, and the RST at the end."""
     assert plan.prediction is not None
     probes: list[Fact[Segment]] = story.probes
+    clock = Clock(story)
     noun = NOUNS[plan.prediction.asking]
     possible = {number for outcome in same for number in outcome.window_by_probes}
     if possible and len(probes) not in possible:
@@ -162,16 +162,18 @@ def _check_segments(plan: Plan, story: Story, same: list[Outcome]) -> None:
     for number, (probe, window) in enumerate(zip(probes, plan.prediction.probe_windows_ns, strict=False), start=1):
         at = story.since_armed(probe.t_ns)
         if at < window[0] - story.late_count_ns or at - story.took_ns > window[1] + late_ns:
-            foreseen = f"the oracle says {secs(window[0])} to {secs(window[1])}"
-            raise Unforeseen(f"{noun} {number} was sent {secs(at)} after arming, {foreseen}")
+            sent, low, high = clock.times(at, *window)
+            words = f"{noun} {number} was sent {sent} after {clock.origin}"
+            raise Unforeseen(f"{words}, the oracle says {low} to {high}")
     slack_ns = late_ns + plan.machine.oracle.late_jiffies * tick_ns(plan.machine.hz)
     # As many as there are: predictions list the first few gaps, runs may have fewer.
     gaps = zip(probes, probes[1:], plan.prediction.probe_gaps_ns, strict=False)
     for number, (probe, later, gap) in enumerate(gaps, start=1):
         measured = later.t_ns - probe.t_ns
         if not gap[0] - slack_ns <= measured <= gap[1] + slack_ns:
-            foreseen = f"the oracle says {secs(gap[0])} to {secs(gap[1])}"
-            raise Unforeseen(f"{noun} {number + 1} came {secs(measured)} after {noun} {number}, {foreseen}")
+            came, low, high = seconds(measured, *gap)
+            words = f"{noun} {number + 1} came {came} after {noun} {number}"
+            raise Unforeseen(f"{words}, the oracle says {low} to {high}")
     if plan.prediction.asking == "probe":
         _check_answers(plan, story)
     _check_rst(story, same)
@@ -205,10 +207,8 @@ def _check_rst(story: Story, same: list[Outcome]) -> None:
     opens_ns = min((outcome.window_ns[0] for outcome in same if outcome.window_ns is not None), default=0)
     opens_ns -= story.late_count_ns
     if left and (story.since_armed(left[0]) < opens_ns or not story.before_end(left[0])):
-        raise Refuted(
-            "oracle-refuted",
-            f"an RST left {secs(story.since_armed(left[0]))} after arming, which is not the moment of the abort",
-        )
+        moment = Clock(story).moment(story.since_armed(left[0]))
+        raise Unforeseen(f"an RST left {moment}, which is not the moment of the abort")
 
 
 def _blame_late_wake_up(plan: Plan, story: Story, hi_ns: int) -> None:
@@ -222,7 +222,8 @@ def _blame_late_wake_up(plan: Plan, story: Story, hi_ns: int) -> None:
     decided_ns = story.since_armed(moment_ns)
     if decided_ns - story.took_ns > hi_ns + plan.allowance_ns:
         return
+    late, allowed = seconds(story.end.t_ns - moment_ns, plan.allowance_ns)
     raise TooBusy(
-        f"the kernel decided in time ({secs(decided_ns)} after arming) but the program ran "
-        f"{secs(story.end.t_ns - moment_ns)} later; the allowance is {secs(plan.allowance_ns)}"
+        f"the kernel decided in time ({Clock(story).moment(decided_ns)}) but the program ran {late} later; the "
+        f"allowance is {allowed}"
     )

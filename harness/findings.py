@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+from harness.moments import ORIGINS, Clock, plain
 from harness.plan import Plan, spell_outcomes
 from harness.scenario import Expect
 from harness.story import Story
@@ -55,6 +56,11 @@ UNKEPT: frozenset[Cause] = frozenset({"never-noticed", "noticed-too-early", "not
 """The claim's time was not kept: what `known_failure` may be said of."""
 
 
+WORDS_SHOWN = 200
+"""So many characters of what a program said stand in a sentence; all of them are in the timeline."""
+CUT = "..."
+
+
 class Inconclusive(Exception):
     """The run cannot be judged; the text says why."""
 
@@ -96,12 +102,12 @@ def seen(story: Story) -> str:
         return "nothing noticed"
     what = story.errno if story.kind == "detected" else "end of file"
     if story.given_up is not None:
-        what = f"{story.given_up.how}: {story.given_up.found}"
-    return f"{what} {secs(story.since_armed(story.end.t_ns))} after arming"
+        what = f"{story.given_up.how}: {clipped(story.given_up.found, WORDS_SHOWN)}"
+    return f"{what} {Clock(story).moment(story.since_armed(story.end.t_ns))}"
 
 
 def said(plan: Plan) -> str:
-    """What the scenario claims."""
+    """The outcome that the scenario claims."""
     expect: Expect = plan.scenario.expect
     words = {
         "detected": expect.errno or "an error",
@@ -113,27 +119,48 @@ def said(plan: Plan) -> str:
     return words.get(expect.outcome, "what the oracle predicts")
 
 
-def oracle_says(plan: Plan) -> str:
+def claim(plan: Plan) -> str:
+    """All that the scenario claims: outcome, report, window with its origin, reconnection."""
+    expect = plan.scenario.expect
+    parts = [said(plan)]
+    if expect.reports is not None:
+        parts.append(f"with the report {expect.reports!r}")
+    if expect.window_s is not None:
+        parts.append(f"{_span(expect.window_s)} after {ORIGINS[expect.origin]}")
+    elif expect.bound_s is not None:
+        parts.append(f"for {plain(expect.bound_s)} s after arming")
+    if expect.reconnects_s is not None:
+        later = f"after {ORIGINS['healed']}" if expect.origin == "healed" else "later"
+        parts.append(f"and another connection {_span(expect.reconnects_s)} {later}")
+    return " ".join(parts)
+
+
+def _span(window_s: tuple[float, float]) -> str:
+    return f"{plain(window_s[0])} to {plain(window_s[1])} s"
+
+
+def oracle_says(plan: Plan, story: Story) -> str:
     """What was predicted, for the end of a complaint."""
     if plan.prediction is None:
         return ""
-    said = []
+    said, clock = [], Clock(story)
     for outcome in plan.prediction.outcomes:
         text = spell_outcomes((outcome,))
         if outcome.window_ns is not None:
-            text += f" {secs(outcome.window_ns[0])} to {secs(outcome.window_ns[1])} after arming"
+            low, high = clock.times(*outcome.window_ns)
+            text += f" {low} to {high} after {clock.origin}"
         said.append(f"{text} ({outcome.why})")
     return f"; the oracle predicted {' or '.join(said)}"
+
+
+def clipped(words: str, most: int) -> str:
+    """A program's words, cut where they are longer than that."""
+    return words if len(words) <= most else f"{words[: most - len(CUT)]}{CUT}"
 
 
 def in_range(span: tuple[int, int]) -> str:
     """Least and most, or the number where they are one."""
     return str(span[0]) if span[0] == span[1] else f"{span[0]} to {span[1]}"
-
-
-def secs(nanoseconds: int) -> str:
-    """Nanoseconds, to the millisecond."""
-    return f"{nanoseconds / 1e9:.3f} s"
 
 
 def reconnected_ns(story: Story) -> int | None:

@@ -24,7 +24,7 @@ from harness.claims import (
     check_kind,
     check_prediction,
 )
-from harness.findings import UNKEPT, Cause, Inconclusive, Refuted, reconnected_ns, restored_ns, said
+from harness.findings import UNKEPT, Cause, Inconclusive, Refuted, claim, reconnected_ns, restored_ns
 from harness.liveness import check_liveness
 from harness.oracle.prediction import Asking, Outcome
 from harness.plan import Plan, spell_outcomes
@@ -47,10 +47,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     from the healing to the first connection after it. `known_failure`: what is known of a claim that does not hold.
     `detected_ns`: from `origin` to the wake-up of the observing program. From the same origin, allowance not included:
     `window_ns`, what the oracle predicted, and `claimed_ns`, what the scenario claims where it names a window.
-    `claimed` and `predicted` say what, in words. `probes`: on the wire before the end, as captured on the observer's
-    host; `probes_expected` as (least, most); `asking` says whether they are keepalive's, retransmissions or
-    repeated SYNs. `cites`: indices of the timeline's events. `as_foreseen`: outcome, errno, window and segments were
-    held against the oracle's prediction and agree with it, even where a fault proves nothing because it met nothing.
+    `claimed`: the whole claim in words, `predicted`: the predicted outcomes, `summary`: the scenario's. `probes`:
+    on the wire before the end, as captured on the observer's host; `probes_expected` as (least, most); `asking`
+    says whether they are keepalive's, retransmissions or repeated SYNs. `cites`: indices of the timeline's events.
+    `as_foreseen`: outcome, errno, window and segments were held against the oracle's prediction and agree with it,
+    even where a fault proves nothing because it met nothing.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str
     hz: int
     side: str
+    summary: str = ""
     lab: str = "netns"
     outcome: str | None = None
     errno: str | None = None
@@ -138,6 +140,7 @@ def worst(verdicts: Sequence[Verdict]) -> VerdictName:
 def _verdict(plan: Plan, story: Story, verdict: VerdictName, cause: Cause, reason: str) -> Verdict:
     return Verdict(
         name=plan.name,
+        summary=plan.scenario.summary,
         verdict=verdict,
         cause=cause,
         reason=reason,
@@ -159,7 +162,7 @@ def _verdict(plan: Plan, story: Story, verdict: VerdictName, cause: Cause, reaso
         asking="probe" if plan.prediction is None else plan.prediction.asking,
         probes=len(story.probes) if story.armed is not None else None,
         probes_expected=_span([o.probes_seen for o in _foreseen(plan)]),
-        claimed=said(plan),
+        claimed=claim(plan),
         predicted="" if plan.prediction is None else spell_outcomes(_foreseen(plan)),
         cites=story.cites,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.findings import Inconclusive, Refuted, secs
+from harness.findings import Inconclusive, Refuted
+from harness.moments import Clock
 from harness.plan import Plan
 from harness.programs import Alive
 from harness.story import Story
@@ -39,9 +40,11 @@ def _check_sign(story: Story, alive: Alive) -> None:
     signs = [t_ns for t_ns in story.signs_of_life if t_ns <= ended_ns]
     if signs and signs[-1] >= from_ns:
         return
-    found = f"the last one came {secs(story.since_armed(signs[-1]))} after arming" if signs else "none came"
+    clock = Clock(story)
+    begin, end = clock.times(story.since_armed(from_ns), story.since_armed(ended_ns))
+    found = f"the last one came {clock.moment(story.since_armed(signs[-1]))}" if signs else "none came"
     expected = (
-        f"expected a line that matches {alive.prints!r} from {secs(story.since_armed(from_ns))} to "
-        f"{secs(story.since_armed(ended_ns))} after arming: after the last change, and in the last {alive.within_s:g} s"
+        f"expected a line that matches {alive.prints!r} from {begin} to {end} after {clock.origin}: after the last "
+        f"change, and in the last {alive.within_s:g} s"
     )
     raise Refuted("connection-dead", f"nothing was noticed, yet the command shows no life: {expected}; {found}")

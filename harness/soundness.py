@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from harness.expectations import Expectation
-from harness.findings import Inconclusive, TooBusy, fault_name, secs, seen
+from harness.findings import Inconclusive, TooBusy, fault_name, seen
 from harness.lab.topology import SIDES
+from harness.moments import seconds, secs
 from harness.plan import Plan
 from harness.story import Change, Fact, Shut, Story, Wrote
 
@@ -25,8 +26,8 @@ def check_run(plan: Plan, story: Story) -> None:
         raise Inconclusive("run-cut-short", "the run was cut short: no run.ended event")
     watched_ns = story.since_armed(story.ended.t_ns)
     if story.end is None and watched_ns < plan.watch_ns:
-        watched = f"watched for {secs(watched_ns)} of {secs(plan.watch_ns)}"
-        raise Inconclusive("run-cut-short", f"the run was cut short: {watched}")
+        watched, planned = seconds(watched_ns, plan.watch_ns)
+        raise Inconclusive("run-cut-short", f"the run was cut short: watched for {watched} of {planned}")
     if story.lost is None:
         missing = "no capture.ended event of the observer's host"
         raise Inconclusive("run-cut-short", f"the run was cut short: {missing}")
@@ -40,13 +41,15 @@ def check_run(plan: Plan, story: Story) -> None:
 def _check_arming(plan: Plan, story: Story, armed_ns: int) -> None:
     allowed_ns = plan.machine.oracle.arming_lag_ns
     if story.took_ns > allowed_ns:
-        raise TooBusy(f"setting the options took {secs(story.took_ns)}, allowed are {secs(allowed_ns)}")
+        took, allowed = seconds(story.took_ns, allowed_ns)
+        raise TooBusy(f"setting the options took {took}, allowed are {allowed}")
     # TCP_USER_TIMEOUT counts from the last segment received, the handshake's; keepalive itself does not.
     shaken = [s.t_ns for s in story.segments if s.what.way == "in" and s.t_ns < armed_ns]
     if plan.scenario.endpoint(plan.scenario.expect.side).user_timeout_s and shaken:
         lag_ns = armed_ns + story.took_ns - max(shaken)
         if lag_ns > allowed_ns:
-            raise TooBusy(f"armed {secs(lag_ns)} after the handshake, allowed are {secs(allowed_ns)}")
+            lag, allowed = seconds(lag_ns, allowed_ns)
+            raise TooBusy(f"armed {lag} after the handshake, allowed are {allowed}")
 
 
 def check_in_place(plan: Plan, story: Story, index: int) -> None:
@@ -109,8 +112,8 @@ def _check_deed(plan: Plan, story: Story, found: Sequence[Fact[D]], at_s: float,
     done_ns = since_ns + found[0].what.took_ns
     allowed_ns = planned_ns + plan.machine.oracle.injection_ns
     if since_ns < planned_ns or done_ns - story.took_ns > allowed_ns:
-        planned = f"planned for {secs(planned_ns)} to {secs(allowed_ns)}"
-        raise TooBusy(f"{what} came {secs(since_ns)} after arming, {planned}")
+        since, planned, allowed = seconds(since_ns, planned_ns, allowed_ns)
+        raise TooBusy(f"{what} came {since} after arming, planned for {planned} to {allowed}")
     return found[0].what
 
 
@@ -118,7 +121,8 @@ def _check_round_trip(plan: Plan, story: Story) -> None:
     """The first retransmission's timeout comes from what the handshake measured."""
     measured_ns, allowed_ns = story.round_trip_ns, plan.machine.oracle.rtt_ns
     if plan.machine.clock == "real" and measured_ns is not None and measured_ns > allowed_ns:
-        raise TooBusy(f"the handshake's round trip took {secs(measured_ns)}, allowed are {secs(allowed_ns)}")
+        took, allowed = seconds(measured_ns, allowed_ns)
+        raise TooBusy(f"the handshake's round trip took {took}, allowed are {allowed}")
 
 
 def _check_moment(
@@ -149,8 +153,9 @@ def _check_moment(
         unseen = any(lo < done_ns and hi > allowed_ns for lo, hi in plan.prediction.probe_windows_ns)
         late = late or (done_ns > allowed_ns and unseen)
     if early or late:
-        planned = f"planned for {secs(planned_ns)} to {secs(allowed_ns)}"
-        words = f"{what} {secs(since_ns)} to {secs(done_ns)} after arming, {planned}"
+        since, planned = seconds(since_ns, planned_ns) if early else (secs(since_ns), secs(planned_ns))
+        done, allowed = (secs(done_ns), secs(allowed_ns)) if early else seconds(done_ns, allowed_ns)
+        words = f"{what} {since} to {done} after arming, planned for {planned} to {allowed}"
         raise Inconclusive("fault-mistimed", words) if early else TooBusy(words)
 
 

@@ -292,6 +292,13 @@ class Story:
         return max(undone, default=None)
 
     @property
+    def counts_from(self) -> tuple[str, int]:
+        """What the result's times count from, and when that was, after arming: arming where the origin never came."""
+        if self.origin is None or self.armed is None:
+            return "armed", 0
+        return self.plan.scenario.expect.origin, self.since_armed(self.origin[0])
+
+    @property
     def detected_ns(self) -> int | None:
         """From the origin to the wake-up of the observing program."""
         return None if self.end is None or self.origin is None else self.end.t_ns - self.origin[0]

@@ -296,8 +296,10 @@ class ScenarioItem(pytest.Item):
         return self._report(what, [limits.explain(self, self.plan), "timeline so far:", *events])
 
     def _report(self, what: str, lines: list[str]) -> str:
+        from harness.findings import claim
+
         summary = self.plan.scenario.summary
-        head = [what, "", *([f"claim: {summary}"] if summary else [])]
+        head = [what, "", *([f"scenario: {summary}"] if summary else []), f"claim: {claim(self.plan)}"]
         return "\n".join([*head, *lines, "", f"run directory: {self._folder()}"])
 
     def _folder(self) -> Path:

@@ -22,6 +22,7 @@ def as_mapping(verdict: Verdict, attempts: int = 1) -> dict[str, Any]:
     noun = NOUNS[verdict.asking]
     return {
         "name": verdict.name,
+        "summary": verdict.summary,
         "verdict": verdict.verdict,
         "cause": verdict.cause,
         "reason": verdict.reason,

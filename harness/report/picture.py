@@ -1,21 +1,26 @@
 """A run as a picture in text: time runs to the right, one lane each for faults, probes, windows and the end.
 
+All times count from the origin of the scenario's claim, which the last line names.
+
 seconds    0          1          2          3          4           5
 fault           ┣━ blackhole ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
 probes                           ●           ●          ●           ✕
 claimed                                           5.000 to 5.400 s █████
 predicted                               ETIMEDOUT 5.072 to 5.108 s ██
 noticed                                           ETIMEDOUT 5.090 s ▲
-           ● probe, ✕ RST
+           ● probe, ✕ RST; seconds after arming
 
 No line is wider than a terminal of 80 columns, also when indented a little.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from harness.faults import Fault
+from harness.expectations import Expectation
+from harness.findings import clipped
+from harness.moments import Clock
 from harness.plan import Plan
 from harness.story import Eof, Nonsense, Segment, Story
 from harness.timeline import Event
@@ -33,6 +38,10 @@ _LEGEND = {
 }
 _FIRST = "✕●■▪○"
 """Where several marks fall into one column the first of these shows."""
+_BEFORE, _BEYOND = "◀", "▶"
+"""Something lies off the scale, on that side."""
+WORDS_SHOWN = 32
+"""So many characters of what a program reports are shown; all of them are in the timeline."""
 _OUTGOING = {"probe": "●", "data": "■", "retransmit": "▪"}
 
 
@@ -44,18 +53,19 @@ def draw(plan: Plan, events: Sequence[Event]) -> list[str]:
         return []
     if story.armed is None:
         return []
-    scale = _Scale(story.armed.t_ns, _length_ns(plan, story))
+    clock = Clock(story)
+    scale = _Scale(story.armed.t_ns, _length_ns(plan, story), clock.shift_ns)
     lanes = [("seconds", scale.axis())]
-    lanes += [("fault", _fault_lane(index, fault, story, scale)) for index, fault in enumerate(plan.scenario.faults)]
+    for index, fault in enumerate(plan.faults):
+        lanes += _labelled("fault", _fault_lane(index, fault, story, scale))
     probes = _probe_lane(story, scale)
     in_flight = plan.prediction is not None and plan.prediction.asking in ("retransmit", "syn")
     lanes.append(("data" if in_flight else "probes", probes if probes.strip() else "none on the wire"))
     lanes += _claim_lanes(plan, story, scale)
-    lanes += [("predicted", lane) for lane in _prediction_lanes(plan, scale)]
-    lanes.append(("noticed", _end_lane(story, scale)))
+    lanes += _prediction_lanes(plan, scale)
+    lanes += _labelled("noticed", _end_lane(story, scale))
     legend = ", ".join(f"{mark} {meaning}" for mark, meaning in _LEGEND.items() if mark in probes)
-    if legend:
-        lanes.append(("", legend))
+    lanes.append(("", "; ".join(filter(None, [legend, f"seconds after {clock.origin}"]))))
     return [f"{label:<{LABEL_WIDTH}}{lane}".rstrip() for label, lane in lanes]
 
 
@@ -66,29 +76,35 @@ def chronicle(events: Sequence[Event]) -> list[str]:
 
 
 class _Scale:
-    """Nanoseconds of the timeline to columns."""
+    """Nanoseconds of the timeline to columns. `zero_ns`: what times count from, in nanoseconds after arming."""
 
-    def __init__(self, start_ns: int, length_ns: int) -> None:
-        self.start_ns, self.length_ns = start_ns, max(length_ns, 1)
+    def __init__(self, armed_ns: int, length_ns: int, zero_ns: int) -> None:
+        self.armed_ns, self.length_ns, self.zero_ns = armed_ns, max(length_ns, 1), zero_ns
 
     def column(self, t_ns: int) -> int:
-        at = (t_ns - self.start_ns) * (LANE_WIDTH - 1) // self.length_ns
+        at = (t_ns - self.armed_ns) * (LANE_WIDTH - 1) // self.length_ns
         return min(max(at, 0), LANE_WIDTH - 1)
 
     def holds(self, t_ns: int) -> bool:
-        return self.start_ns <= t_ns <= self.start_ns + self.length_ns
+        return self.armed_ns <= t_ns <= self.armed_ns + self.length_ns
+
+    def seconds(self, since_armed_ns: int) -> str:
+        """A moment after arming, as seconds after the origin."""
+        return f"{(since_armed_ns - self.zero_ns) / 1e9:z.3f}"
 
     def axis(self) -> str:
         """Round seconds, as many as fit."""
         total = self.length_ns / 1e9
         step = next((s * 10**p for p in range(-3, 8) for s in (1, 2, 5) if total / (s * 10**p) <= 9), total)
         cells = [" "] * (LANE_WIDTH + 3)
-        mark = 0
-        while mark * step <= total:
+        mark = math.ceil(-self.zero_ns / 1e9 / step)
+        free = 0
+        while mark * step <= (self.length_ns - self.zero_ns) / 1e9:
             text = f"{mark * step:g}"
-            at = self.column(self.start_ns + round(mark * step * 1e9))
-            if at + len(text) <= len(cells):
+            at = self.column(self.armed_ns + self.zero_ns + round(mark * step * 1e9))
+            if free <= at <= len(cells) - len(text):
                 cells[at : at + len(text)] = text
+                free = at + len(text) + 1
             mark += 1
         return "".join(cells)
 
@@ -112,26 +128,37 @@ def _heals(story: Story) -> dict[int, int]:
     return {index: fact.t_ns for index, fact in story.healed.items() if last is None or fact.t_ns <= last.t_ns}
 
 
-def _beside(first: int, bar: str, text: str) -> str:
-    """A bar from column `first` on, with a text to its left, or where there is no room, to its right or above it."""
+def _labelled(label: str, lines: list[str]) -> list[tuple[str, str]]:
+    """Lines of one lane: the first has the label."""
+    return [(label if number == 0 else "", line) for number, line in enumerate(lines)]
+
+
+def _beside(first: int, bar: str, text: str) -> list[str]:
+    """A bar from column `first` on, with a text to its left, to its right or in it; else the text has its own line."""
+    text = clipped(text, LANE_WIDTH)
     if len(text) < first:
-        return f"{text:>{first - 1}} {bar}"
+        return [f"{text:>{first - 1}} {bar}"]
     if first + len(bar) + 1 + len(text) <= LANE_WIDTH:
-        return " " * first + f"{bar} {text}"
-    return text
+        return [" " * first + f"{bar} {text}"]
+    if len(text) + 6 <= len(bar):
+        return [" " * first + f" {text} ".center(len(bar), "\0").replace("\0", bar[1])]
+    return [text, " " * first + bar]
 
 
-def _fault_lane(index: int, fault: Fault, story: Story, scale: _Scale) -> str:
+def _fault_lane(index: int, fault: Expectation, story: Story, scale: _Scale) -> list[str]:
     injected, healed_ns = story.injected.get(index), _heals(story).get(index)
-    if injected is None or not (fault.standing or scale.holds(injected.t_ns)):
-        return f"{fault.kind}: never injected"
+    if injected is None:
+        return [f"{fault.kind}: never injected"]
+    if not fault.standing and not scale.holds(injected.t_ns):
+        when = scale.seconds(injected.t_ns - scale.armed_ns)
+        return _beside(LANE_WIDTH - 1, _BEYOND, f"{fault.kind} {when} s")
     first = 0 if fault.standing else scale.column(injected.t_ns)
     last = LANE_WIDTH - 1 if healed_ns is None else scale.column(healed_ns)
     length = max(last - first, 0) + 1
     if length < len(fault.kind) + 6:
         return _beside(first, "┣" + "━" * (length - 1), fault.kind)
     bar = f"┣━ {fault.kind} ".ljust(length, "━")
-    return " " * first + (bar if healed_ns is None else bar[:-1] + "┫")
+    return [" " * first + (bar if healed_ns is None else bar[:-1] + "┫")]
 
 
 def _probe_lane(story: Story, scale: _Scale) -> str:
@@ -160,40 +187,45 @@ def _merge(marks: set[str]) -> str:
     return next((mark for mark in _FIRST if mark in marks), " ")
 
 
-def _window(lo_ns: int, hi_ns: int, origin_ns: int, text: str, scale: _Scale) -> str:
-    first, last = scale.column(origin_ns + lo_ns), scale.column(origin_ns + hi_ns)
-    return _beside(first, "█" * (last - first + 1), f"{text}{lo_ns / 1e9:.3f} to {hi_ns / 1e9:.3f} s")
+def _window(lo_ns: int, hi_ns: int, text: str, scale: _Scale) -> list[str]:
+    """A window in nanoseconds after arming; an arrow where an end of it lies off the scale."""
+    first, last = (scale.column(scale.armed_ns + end_ns) for end_ns in (lo_ns, hi_ns))
+    bar = "█" * (last - first + 1)
+    if hi_ns > scale.length_ns:
+        bar = bar[:-1] + _BEYOND
+    if lo_ns < 0:
+        bar = _BEFORE + bar[1:]
+    return _beside(first, bar, f"{text}{scale.seconds(lo_ns)} to {scale.seconds(hi_ns)} s")
 
 
 def _claim_lanes(plan: Plan, story: Story, scale: _Scale) -> list[tuple[str, str]]:
     expect = plan.scenario.expect
     if expect.window_s is None or story.origin is None:
         return []
-    lo, hi = (round(end * 1e9) for end in expect.window_s)
-    after = "" if expect.origin == "armed" else f"{expect.origin} + "
-    return [("claimed", _window(lo, hi, story.origin[0], after, scale))]
+    lo, hi = (scale.zero_ns + round(end * 1e9) for end in expect.window_s)
+    return _labelled("claimed", _window(lo, hi, "", scale))
 
 
-def _prediction_lanes(plan: Plan, scale: _Scale) -> list[str]:
+def _prediction_lanes(plan: Plan, scale: _Scale) -> list[tuple[str, str]]:
     if plan.prediction is None:
-        return ["nothing: the oracle has no model of this"]
+        return [("predicted", "nothing: the oracle has no model of this")]
     lanes = []
     for outcome in plan.prediction.outcomes:
         if outcome.window_ns is None:
-            lanes.append(f"nothing, until {plan.prediction.horizon_ns / 1e9:.3f} s")
+            lanes.append(("predicted", f"nothing, until {scale.seconds(plan.prediction.horizon_ns)} s"))
         else:
             what = outcome.errno or {"noticed": "given up"}.get(outcome.kind, "end of file")
-            lanes.append(_window(*outcome.window_ns, scale.start_ns, f"{what} ", scale))
+            lanes += _labelled("predicted", _window(*outcome.window_ns, f"{what} ", scale))
     return lanes
 
 
-def _end_lane(story: Story, scale: _Scale) -> str:
+def _end_lane(story: Story, scale: _Scale) -> list[str]:
     if story.end is None:
-        return "nothing, until the end of the watch" if story.ended is not None else "nothing, until the run stopped"
-    what = "end of file" if isinstance(story.end.what, Eof) else story.errno
+        return ["nothing, until the end of the watch" if story.ended is not None else "nothing, until the run stopped"]
+    what = "end of file" if isinstance(story.end.what, Eof) else story.errno or ""
     if story.given_up is not None:
-        what = story.given_up.reports or story.given_up.how
-    text = f"{what} {story.since_armed(story.end.t_ns) / 1e9:.3f} s"
+        what = clipped(story.given_up.reports or story.given_up.how, WORDS_SHOWN)
+    text = f"{what} {scale.seconds(story.since_armed(story.end.t_ns))} s"
     return _beside(scale.column(story.end.t_ns), "▲", text)
 
 

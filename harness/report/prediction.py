@@ -9,6 +9,7 @@ import msgspec
 from harness.expectations import Demand
 from harness.forecast import Forecast
 from harness.lab.topology import SIDES
+from harness.moments import ORIGINS, plain
 from harness.oracle.prediction import NOUNS, Outcome, Prediction
 from harness.oracle.timerwheel import granularity, tick_ns
 from harness.plan import MachineFacts, Plan
@@ -196,7 +197,7 @@ def _claim(plan: Plan) -> str:
     expect = plan.scenario.expect
     parts = [expect.outcome, expect.errno or ""]
     if expect.window_s is not None:
-        parts.append(f"{expect.window_s[0]:g} to {expect.window_s[1]:g} s after {expect.origin}")
+        parts.append(f"{plain(expect.window_s[0])} to {plain(expect.window_s[1])} s after {ORIGINS[expect.origin]}")
     if expect.bound_s is not None:
         parts.append(f"within {expect.bound_s:g} s")
     if expect.window == "exact":

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from harness.judge import Verdict
+from harness.moments import ORIGINS
 
 
 def of(verdict: Verdict, attempts: int = 1) -> dict[str, str]:
-    """By name: `clock`, `hz`, `kernel`, `lab`, `cause`, `claim`, and others where there are such.
+    """By name: `clock`, `hz`, `kernel`, `lab`, `cause`, `summary`, `claim`, and others where there are such.
 
     `claimed_window` and `window`, the predicted one, are without the allowance for this machine, which is `allowance`.
     `measured`: when it was noticed. `attempts`: how often it was run, if more than once.
@@ -18,6 +19,7 @@ def of(verdict: Verdict, attempts: int = 1) -> dict[str, str]:
         "kernel": verdict.kernel,
         "lab": verdict.lab,
         "cause": verdict.cause,
+        "summary": verdict.summary,
         "claim": verdict.claimed,
         "claimed_window": _window(verdict, verdict.claimed_ns),
         "prediction": verdict.predicted,
@@ -36,5 +38,5 @@ def _window(verdict: Verdict, window_ns: tuple[int, int] | None) -> str:
 
 
 def _after(verdict: Verdict, seconds: str) -> str:
-    """With unit and origin, as the scenario's file has its name."""
-    return f"{seconds} s after {verdict.origin}"
+    """With unit and origin."""
+    return f"{seconds} s after {ORIGINS[verdict.origin]}"

@@ -19,7 +19,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from harness.findings import clipped
 from harness.judge import SEVERITY, Verdict, worst
+from harness.moments import ORIGINS
 
 if TYPE_CHECKING:
     from harness.batch import Result
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "bold yellow"}
 WIDTH_OF_FILES = 140
 LINES_SHOWN = 12
+WORDS_SHOWN = 32
+"""So many characters of what a program reports stand in a row; all of them are in the timeline."""
 _GAP = 2
 _HEADER = ("verdict", "scenario", "measured", "predicted", "probes")
 
@@ -71,10 +75,11 @@ class VerdictTable:
             else:
                 yield Text.assemble(first, " " * _GAP, numbers)
             if verdict is not None:
-                reason = Text(_reason(verdict), "dim" if verdict.verdict == "pass" else "")
-                for line in reason.wrap(console, max(options.max_width - indent, 20)):
-                    line.rstrip()
-                    yield Text(" " * indent) + line
+                for text in _below(verdict):
+                    below = Text(text, "dim" if verdict.verdict == "pass" else "")
+                    for line in below.wrap(console, max(options.max_width - indent, 20)):
+                        line.rstrip()
+                        yield Text(" " * indent) + line
 
 
 def _cells(verdict: Verdict) -> tuple[str, str, str, str, str]:
@@ -99,22 +104,28 @@ def _window(verdict: Verdict) -> str:
 def _measured(verdict: Verdict) -> str:
     if verdict.detected_ns is None:
         return "nothing" if verdict.outcome == "quiet" else "-"
-    what = {"eof": "EOF", "noticed": verdict.reports or "noticed"}.get(verdict.outcome or "", verdict.errno)
+    given_up = clipped(verdict.reports or "noticed", WORDS_SHOWN)
+    what = {"eof": "EOF", "noticed": given_up}.get(verdict.outcome or "", verdict.errno)
     if verdict.detected_ns < 0 and verdict.reconnected_ns is not None:  # before the healing, as it may
         return f"connected {verdict.reconnected_ns / 1e9:.3f} s"
     return f"{what} {verdict.detected_ns / 1e9:.3f} s"
 
 
-def _reason(verdict: Verdict) -> str:
-    origins = {"fault": "times count from the fault", "last-received": "times count from the last segment received"}
-    origin = origins.get(verdict.origin)
-    return verdict.reason if origin is None else f"{verdict.reason}; {origin}"
+def _below(verdict: Verdict) -> list[str]:
+    """The reason and, unless the verdict is a pass, what the scenario is about and what it claims."""
+    origin = "" if verdict.origin == "armed" else f"; times count from {ORIGINS[verdict.origin]}"
+    lines = [f"{verdict.reason}{origin}"]
+    if verdict.verdict != "pass":
+        lines += [f"scenario: {verdict.summary}"] if verdict.summary else []
+        lines.append(f"claim: {verdict.claimed}")
+    return lines
 
 
 def summary(verdicts: Sequence[Verdict], wall_s: float, attempts: Mapping[str, int] | None = None) -> Text:
     """The last lines: how many of each, the wall time, what was run again, the clock and the machine."""
     counts = [f"{sum(v.verdict == name for v in verdicts)} {name}" for name in ("pass", "fail", "inconclusive")]
-    machines = dict.fromkeys(circumstances(verdict) for verdict in verdicts)
+    others = any(verdict.origin != "armed" for verdict in verdicts)
+    machines = dict.fromkeys(circumstances(verdict, elsewhere=others) for verdict in verdicts)
     lines = [*filter(None, [retried(verdicts, attempts or {})]), *(f"times are {machine}" for machine in machines)]
     return Text.assemble(
         (f"{', '.join(counts)} in {wall_s:.1f} s", STYLES[worst(verdicts)]),
@@ -135,11 +146,12 @@ def retried(verdicts: Sequence[Verdict], attempts: Mapping[str, int]) -> str:
     return "\n".join(lines)
 
 
-def circumstances(verdict: Verdict) -> str:
-    """What times are of, and on which kernel they were measured."""
+def circumstances(verdict: Verdict, *, elsewhere: bool = False) -> str:
+    """What times are of, and on which kernel they were measured; `elsewhere`: some results name another origin."""
     allowance = f" (allowance {verdict.allowance_ns / 1e6:g} ms)" if verdict.allowance_ns else ""
     where = ", in containers" if verdict.lab == "docker" else ""
-    return f"{verdict.clock} time after arming{allowance}; Linux {verdict.kernel}, HZ={verdict.hz}{where}"
+    origin = "after arming, unless a result names another origin" if elsewhere else "after arming"
+    return f"{verdict.clock} time {origin}{allowance}; Linux {verdict.kernel}, HZ={verdict.hz}{where}"
 
 
 def listing(scenarios: Sequence[Scenario], abouts: Mapping[str, str]) -> Group:

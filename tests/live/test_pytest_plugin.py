@@ -100,7 +100,8 @@ def test_a_refuted_claim_fails_with_its_picture(pytester: pytest.Pytester) -> No
         [
             "*_ scenario nets/refuted _*",
             "fail: expected errno ETIMEDOUT, found ECONNRESET 1.0?? s after arming; the oracle predicted ECONNRESET*",
-            "claim: A reboot is silence",
+            "scenario: A reboot is silence",
+            "claim: ETIMEDOUT*",
             "fault *┣━ peer-reboot ━*",
             "predicted *ECONNRESET 1.000 to 1.0?? s*█*",
             "noticed *ECONNRESET 1.0?? s*▲*",

@@ -77,11 +77,12 @@ def test_an_inconclusive_run_is_an_error_and_never_skipped() -> None:
 def test_a_case_says_what_was_claimed_and_where() -> None:
     """As properties: the clock and the machine, claim, window, what was measured, and how often it was run."""
     plan = unreachable(window_s=(5.0, 5.4))
-    verdict = judge(plan, as_foreseen(plan))
+    verdict = msgspec.structs.replace(judge(plan, as_foreseen(plan)), summary="A path that is cut")
     suite = parsed(junit.render([junit.Case(verdict=verdict, wall_s=0.1, attempts=2)], 0.2))
     found = {each.get("name"): each.get("value") for each in suite.iter("property")}
-    assert found["claim"] == "ETIMEDOUT"
-    assert found["window"] == "5.072 to 5.108 s after armed"
+    assert found["claim"] == "ETIMEDOUT 5 to 5.4 s after arming"
+    assert found["summary"] == "A path that is cut"
+    assert found["window"] == "5.072 to 5.108 s after arming"
     assert found["attempts"] == "2"
 
 

@@ -14,6 +14,7 @@ from harness.plan import Plan
 from harness.report import picture
 from harness.scenario import Endpoint, Keepalive
 from harness.timeline import Event
+from tests.unit.judging import window
 from tests.unit.timelines import ALIVE, SECOND, as_foreseen, at, flap, moved, planned, unreachable, without
 
 WIDEST = 78
@@ -55,16 +56,18 @@ def test_detection() -> None:
         "claimed                                           5.000 to 5.400 s █████",
         "predicted                               ETIMEDOUT 5.072 to 5.108 s ██",
         "noticed                                           ETIMEDOUT 5.090 s ▲",
-        "           ● probe, ✕ RST",
+        "           ● probe, ✕ RST; seconds after arming",
     ]
 
 
 def test_end_of_file() -> None:
     """The end of the stream is spelled out; a claimed window says what it counts from."""
     drawn = lanes(PLANS["eof"], as_foreseen(PLANS["eof"]))
-    assert drawn["noticed"].split() == ["end", "of", "file", "0.525", "s", "▲"]
-    assert "fault + 0.000 to 0.100 s ███" in drawn["claimed"]
-    assert "end of file 0.500 to 0.550 s ███" in drawn["predicted"]
+    assert drawn["noticed"].split() == ["end", "of", "file", "0.025", "s", "▲"]
+    assert "0.000 to 0.100 s ███" in drawn["claimed"]
+    assert "end of file 0.000 to 0.050 s ███" in drawn["predicted"]
+    assert drawn["seconds"].split()[:2] == ["-0.5", "-0.4"]
+    assert drawn[""] == "seconds after the fault"
     assert drawn["probes"] == "none on the wire"
 
 
@@ -78,10 +81,68 @@ def test_quiet() -> None:
 
 
 def test_no_probes() -> None:
-    """Where nothing left the host, the lane says so, and there is no legend."""
+    """Where nothing left the host, the lane says so, and the legend has no marks."""
     drawn = lanes(PLANS["no probes"], as_foreseen(PLANS["no probes"]))
     assert drawn["probes"] == "none on the wire"
-    assert "" not in drawn
+    assert drawn[""] == "seconds after arming"
+
+
+def test_one_origin_for_all_lanes() -> None:
+    """Axis, windows and what was noticed count from the fault, 70 s after arming, where the claim does."""
+    plan = planned(Blackhole(at_s=70), outcome="detected", errno="ETIMEDOUT", window_s=(0.0, 9.0), origin="fault")
+    drawn, (low, high) = lanes(plan, as_foreseen(plan)), window(plan)
+    assert drawn["seconds"].split()[-2:] == ["0", "10"]
+    assert drawn["fault"].index("┣") == drawn["seconds"].index(" 0") + 1
+    assert f"{low / 1e9 - 70:.3f} to {high / 1e9 - 70:.3f} s" in drawn["predicted"]
+    assert "0.000 to 9.000 s" in drawn["claimed"]
+    assert float(drawn["noticed"].split()[1]) == pytest.approx((low + high) / 2e9 - 70, abs=0.001)
+
+
+def test_a_claim_as_wide_as_the_watch_has_its_bar() -> None:
+    """With its figures in it."""
+    plan = unreachable(window_s=(0.6, 6.0))
+    claimed = lanes(plan, as_foreseen(plan))["claimed"]
+    assert claimed.count("█") > 30
+    assert " 0.600 to 6.000 s " in claimed
+
+
+def test_a_bar_with_no_room_for_its_words_has_them_above_it() -> None:
+    """No bar is left out."""
+    plan = unreachable(window_s=(0.8, 2.8))
+    drawn = picture.draw(plan, as_foreseen(plan))
+    at = next(number for number, line in enumerate(drawn) if line.startswith("claimed"))
+    assert "0.800 to 2.800 s" in drawn[at]
+    assert "█" in drawn[at] + drawn[at + 1]
+
+
+def test_what_lies_off_the_scale_has_a_mark() -> None:
+    """What was noticed far too early leaves windows and faults beyond the end of the picture."""
+    plan = planned(Blackhole(at_s=0.5), PeerReboot(at_s=30.0), outcome="detected")
+    (outcome,) = plan.expected
+    far = msgspec.structs.replace(outcome, errno="EPIPE", window_ns=(30 * SECOND, 40 * SECOND))
+    assert plan.prediction is not None
+    prediction = msgspec.structs.replace(plan.prediction, outcomes=(outcome, far))
+    plan = msgspec.structs.replace(plan, prediction=prediction)
+    drawn = picture.draw(plan, [e for e in as_foreseen(plan) if e.data.get("index") != 1])
+    (predicted,) = (line for line in drawn if "EPIPE" in line)
+    assert predicted.endswith("EPIPE 30.000 to 40.000 s ▶")
+    late = [*as_foreseen(plan), at(30 * SECOND, "fault.injected", "fault", index=1, took_ns=1)]
+    drawn = picture.draw(plan, [e for e in late if e.data.get("index") != 1 or e.t_ns > 20 * SECOND])
+    assert any(line.endswith("peer-reboot 30.000 s ▶") for line in drawn)
+
+
+def test_a_long_report_is_cut() -> None:
+    """What a program says fits its lane with the mark and the time."""
+    plan = planned(Blackhole(at_s=0.5), outcome="never", bound_s=5)
+    said = {"how": "output", "found": "lost", "reports": "the remote end has gone " * 40}
+    events = [
+        at(0, "subject.armed", side="client", took_ns=1),
+        at(SECOND, "subject.noticed", side="client", **said),
+        at(2 * SECOND, "run.ended", "harness"),
+    ]
+    drawn = picture.draw(plan, events)
+    assert max(len(line) for line in drawn) <= WIDEST
+    assert any("the remote end has" in line and "... 1.000 s" in line and "▲" in line for line in drawn)
 
 
 def test_a_firewall_stands_from_the_start() -> None:

@@ -124,7 +124,7 @@ def test_a_plan_in_words() -> None:
         "  client      keepalive idle_s=2 interval_s=1 count=3",
         "  fault       blackhole at_s=0.5, direction=both",
         "  evidence    it must act: what is injected during a run must act",
-        "  claim       detected ETIMEDOUT 5 to 5.4 s after armed",
+        "  claim       detected ETIMEDOUT 5 to 5.4 s after arming",
         "  prediction  ETIMEDOUT 5.072 to 5.108 s after arming; 3 probes on the wire; 3 probes unanswered",
         "  watched for 7.400 s at most, allowance 50 ms; predicted with a jiffy (4 ms) that timers may run late on SMP",
     ]

@@ -16,12 +16,12 @@ def test_what_was_claimed_and_where() -> None:
         "kernel": "6.18.0",
         "lab": "netns",
         "cause": "confirmed",
-        "claim": "ETIMEDOUT",
-        "claimed_window": "5.000 to 5.400 s after armed",
+        "claim": "ETIMEDOUT 5 to 5.4 s after arming",
+        "claimed_window": "5.000 to 5.400 s after arming",
         "prediction": "ETIMEDOUT",
-        "window": "5.072 to 5.108 s after armed",
+        "window": "5.072 to 5.108 s after arming",
         "allowance": "0.05 s",
-        "measured": "5.090000 s after armed",
+        "measured": "5.090000 s after arming",
         "attempts": "2",
     }
 

@@ -53,6 +53,37 @@ def test_every_verdict_is_shown_with_its_reason(width: int) -> None:
     assert width < 60 or all(line == line.rstrip() for line in lines)
 
 
+def test_claim_and_summary_stand_below_what_is_no_pass() -> None:
+    """With the window and its origin."""
+    plan = unreachable(origin="fault", window_s=(4.0, 4.5))
+    plan = msgspec.structs.replace(plan, scenario=msgspec.structs.replace(plan.scenario, summary="A path that is cut"))
+    bad = shown(text.VerdictTable([judge(plan, as_foreseen(plan))]), 140)
+    assert [line.strip() for line in bad[-2:]] == [
+        "scenario: A path that is cut",
+        "claim: ETIMEDOUT 4 to 4.5 s after the fault",
+    ]
+    assert "claim" not in joined(shown(text.VerdictTable(verdicts()[:1]), 140))
+
+
+def test_one_origin_in_a_row_and_its_reason() -> None:
+    """What was measured, what was predicted and every figure of the reason count from the fault."""
+    plan = unreachable(origin="fault", window_s=(4.0, 4.5))
+    lines = shown(text.VerdictTable([judge(plan, as_foreseen(plan))]), 200)
+    assert "ETIMEDOUT 4.590 s  4.572-4.608 s" in lines[1]
+    assert "noticed 4.590 s after the fault, 0.090 s after expect.window_s (4 to 4.5 s after the fault)" in lines[2]
+    assert "the oracle predicted ETIMEDOUT 4.572 s to 4.608 s after the fault" in lines[2]
+    assert "arming" not in joined(lines)
+
+
+def test_a_long_report_is_cut() -> None:
+    """A program's message does not push the columns apart."""
+    long = "it seems that the remote server has closed the connection, which often happens " * 9
+    good = msgspec.structs.replace(verdicts()[0], outcome="noticed", errno=None, reports=long)
+    row = shown(text.VerdictTable([good]), 140)[1]
+    assert "it seems that the remote serv... 5.090 s  5.072-5.108 s" in row
+    assert len(row) < 120
+
+
 def test_a_row_and_its_reason() -> None:
     """Verdict, name, what was measured, what was predicted, probes; below them the reason, indented."""
     lines = shown(text.VerdictTable(verdicts()[:2]), 80)
@@ -70,14 +101,14 @@ def test_a_narrow_terminal_gets_two_lines_a_row() -> None:
     lines = shown(text.VerdictTable(verdicts()), 60)
     at = lines.index("fail          link/bad")
     assert lines[at + 1].split() == ["ETIMEDOUT", "5.090", "s", "5.072-5.108", "s", "3"]
-    assert lines[at + 2].strip().startswith("noticed 5.090 s after armed")
+    assert lines[at + 2].strip().startswith("noticed 5.090 s after arming")
 
 
 def test_the_origin_is_named_where_it_is_not_arming() -> None:
     """Times that count from the fault say so."""
     plan = unreachable(origin="fault", window_s=(4.0, 5.0))
     lines = shown(text.VerdictTable([judge(plan, as_foreseen(plan))]), 140)
-    assert lines[-1].endswith("; times count from the fault")
+    assert lines[2].endswith("; times count from the fault")
 
 
 def test_end_of_file_and_nothing_measured() -> None:
@@ -116,6 +147,8 @@ def test_the_summary_counts_and_names_the_machine() -> None:
     assert shown(text.summary([*verdicts(), other], 1.0), 80)[2].startswith(
         "times are virtual time after arming; Linux"
     )
+    fault = msgspec.structs.replace(verdicts()[0], origin="fault")
+    assert "after arming, unless a result names another origin" in shown(text.summary([fault], 1.0), 140)[1]
     assert shown(text.summary([], 0.0), 80) == ["0 pass, 0 fail, 0 inconclusive in 0.0 s"]
 
 
