@@ -1,8 +1,8 @@
 """The pytest plugin: scenario files as test items, fixtures for hand-written tests, and whole sessions in virtual time.
 
-`options` has the command-line and ini options, `session` what --clock=virtual does and `progress` how such a session
-says what it is doing. `scenarios` has the test items, `limits` how long these may take, `labs` the `lab` fixture, and
-`services` the fixtures for what runs elsewhere.
+`options` has the command-line and ini options, `session` what --clock=virtual does, `progress` how such a session says
+what it is doing, and `durations` how long its tests took in real time. `scenarios` has the test items, `limits` how
+long these may take, `labs` the `lab` fixture, and `services` the fixtures for what runs elsewhere.
 
 The modules are loaded by every pytest run in an environment that has the package, so they import nothing at the top.
 """
@@ -16,8 +16,9 @@ import pytest
 from harness.pytest_plugin import options
 
 pytest_plugins = (
+    "harness.pytest_plugin.progress",  # before `durations`, which imports it: pytest wants to import plugins itself
+    "harness.pytest_plugin.durations",
     "harness.pytest_plugin.labs",
-    "harness.pytest_plugin.progress",
     "harness.pytest_plugin.scenarios",
     "harness.pytest_plugin.services",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Find the file. Sessions that a test starts have none, as they are part of that test."""
     from_controller = getattr(config, "workerinput", {})
     config.stash[_FILE] = from_controller.get(_WORKER_INPUT) or os.environ.pop(DOING_VARIABLE, "")
+
+
+def folder(config: pytest.Config) -> Path | None:
+    """The guest's folder on the host; None outside of guests."""
+    path = config.stash[_FILE]
+    return Path(path).parent if path else None
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -265,7 +265,7 @@ class ScenarioItem(pytest.Item):
 
         self._result = None
         found = self.config.stash[_RUNS].result(self.plan, self.together)
-        self.user_properties[:] = properties.of(found.verdict).items()
+        self.user_properties[:] = properties.of(found.verdict, found.attempts).items()
         if found.verdict.verdict == "inconclusive":
             raise NotPassed(found)
         self._result = found

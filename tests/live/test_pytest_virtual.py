@@ -67,6 +67,7 @@ errno = "ETIMEDOUT"
 BY_MODULE = (sys.executable, "-m", "pytest")
 OPTIONS = ("--clock=virtual", "-p", "no:cacheprovider")
 SPIN = "import pathlib\n\ndef test_it():\n    pathlib.Path('begun').touch()\n    while True:\n        pass\n"
+DAY_S = 86400
 ALONE = 10
 """So many scenarios of a topic are run alone."""
 SESSIONS = """
@@ -148,11 +149,14 @@ def test_failures_choice_and_stop_work_as_ever(project: Path) -> None:
 
 
 def test_reports_and_coverage_data_come_out(project: Path, tmp_path: Path) -> None:
-    """A JUnit file within the project or without, and the data of pytest-cov; nothing else outside of the project."""
+    """A JUnit file within the project or without, and the data of pytest-cov; nothing else outside of the project.
+
+    The times in the JUnit file are real: a test of a day did not take one.
+    """
     (project / "shop.py").write_text("def price(sale):\n    if sale:\n        return 1\n    return 2\n")
     (project / "test_shop.py").write_text(
-        "import pathlib, shop\n\n"
-        "def test_price():\n    assert shop.price(False) == 2\n"
+        "import pathlib, shop, time\n\n"
+        "def test_price():\n    assert shop.price(False) == 2\n    time.sleep(86400)\n"
         f"    pathlib.Path({str(tmp_path / 'stray')!r}).write_text('gone afterwards')\n"
     )
     outside, inside = tmp_path / "reports [1]/junit*.xml", project / "junit.xml"
@@ -162,6 +166,11 @@ def test_reports_and_coverage_data_come_out(project: Path, tmp_path: Path) -> No
         assert ended.returncode == 0, ended.stdout + ended.stderr
         (suite,) = ET.parse(report).getroot()  # noqa: S314 - pytest wrote it
         assert suite.get("tests") == "1"
+        assert {each.get("name"): each.get("value") for each in suite.iter("property")} == {
+            "virtual_time": "86400.000 s"
+        }
+        for element in suite.iter():
+            assert float(element.get("time", 0)) < DAY_S
     lines = ET.parse(project / "coverage.xml").iter("line")  # noqa: S314 - coverage wrote it
     assert {line.get("number"): line.get("hits") for line in lines} == {"1": "1", "2": "1", "3": "0", "4": "1"}
     command = [sys.executable, "-m", "coverage", "report", "--format=total"]
