@@ -128,7 +128,7 @@ def _carried_out(
     options: argparse.Namespace, plans: Sequence[Plan], kernel: Kernel | None, console: Console
 ) -> tuple[list[batch.Result], Path]:
     """The results, and the folder with the run directories. An interrupt shows what is done so far."""
-    if kernel is None:
+    if kernel is None and options.words:  # of what nobody named, nothing takes long
         patience.check(options, plans)
     out = request.out_folder(options)
     longest_s = max(each.watch_ns for each in plans) / 1e9

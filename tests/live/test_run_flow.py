@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -98,10 +99,7 @@ def test_an_interrupt_shows_what_is_done(tmp_path: Path, number: signal.Signals,
     """The verdicts so far, how many there are to come, and where everything is kept."""
     arguments = ("run", "outcomes/peer-closes", "outcomes/peer-alive", "defaults/linux", "--yes", "--out", "out")
     with started(tmp_path, *arguments, command=_INTERRUPTIBLE) as running:
-        done, deadline = tmp_path / "out" / "outcomes" / "peer-closes" / "verdict.json", time.monotonic() + PATIENCE_S
-        while not done.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        _await((tmp_path / "out" / "outcomes" / "peer-closes" / "verdict.json").exists)
         time.sleep(0.3)
         running.process.send_signal(number)
         ended = running.wait()
@@ -112,6 +110,47 @@ def test_an_interrupt_shows_what_is_done(tmp_path: Path, number: signal.Signals,
     assert verdict.split()[:2] == ["pass", "outcomes/peer-closes"]
     assert count == "interrupted: 1 of 3 scenarios are done"
     assert place == "plans, timelines and captures: out"
+
+
+QUICK = """
+[client.keepalive]
+idle_s = 1
+interval_s = 1
+count = 1
+
+[[faults]]
+kind = "peer-reboot"
+at_s = 0.2
+"""
+
+
+def test_a_run_that_a_busy_machine_was_too_late_for_is_run_again(tmp_path: Path) -> None:
+    """The process gets no CPU while the answer comes; the second attempt passes, and both are there to look at."""
+    (tmp_path / "quick.scenario.toml").write_text(QUICK)
+    arguments = ("run", "quick.scenario.toml", "--json", "said.json", "--retries", "5", "--out", "out")
+    with started(tmp_path, *arguments) as running:
+        _await(lambda: "fault.injected" in _text(tmp_path / "out" / "quick" / timeline.FILE_NAME))
+        running.process.send_signal(signal.SIGSTOP)
+        time.sleep(1.5)
+        running.process.send_signal(signal.SIGCONT)
+        ended = running.wait()
+    assert ended.status == 0, ended.out
+    assert "1 retried, as this machine was too busy: quick" in ended.out
+    said = json.loads((tmp_path / "said.json").read_text())
+    assert (said["retried"], said["scenarios"][0]["attempts"] > 1) == (1, True)
+    first = json.loads((tmp_path / "out" / "quick" / "attempts" / "1" / "verdict.json").read_text())
+    assert (first["verdict"], first["cause"]) == ("inconclusive", "machine-too-busy")
+
+
+def _text(file: Path) -> str:
+    return file.read_text() if file.exists() else ""
+
+
+def _await(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.virtual

@@ -85,6 +85,13 @@ def test_what_is_agreed_to_or_short_is_begun(monkeypatch: pytest.MonkeyPatch, ar
         ended(monkeypatch, *arguments, answer=None)
 
 
+def test_what_nobody_named_is_not_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of it takes long, however many there are at once."""
+    monkeypatch.setattr("harness.request.plans", lambda *_, **__: [unreachable()] * 100)
+    with pytest.raises(_Begun):
+        ended(monkeypatch, "run", "--jobs", "1", answer=None)
+
+
 def test_few_at_once_take_longer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """What counts is the time of all together."""
     assert ended(monkeypatch, "run", "outcomes", "--jobs", "1", answer=None) == 2
