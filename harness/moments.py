@@ -9,7 +9,7 @@ from harness.story import Story
 ORIGINS: dict[str, str] = {
     "armed": "arming",
     "fault": "the fault",
-    "healed": "the last fault was healed",
+    "healed": "the healing of the last fault",
     "last-received": "the last segment received",
 }
 """What times count from, in words, for "after ..."."""

@@ -109,6 +109,8 @@ def test_the_origin_is_named_where_it_is_not_arming() -> None:
     plan = unreachable(origin="fault", window_s=(4.0, 5.0))
     lines = shown(text.VerdictTable([judge(plan, as_foreseen(plan))]), 140)
     assert lines[2].endswith("; times count from the fault")
+    healed = msgspec.structs.replace(judge(plan, as_foreseen(plan)), origin="healed")
+    assert shown(text.VerdictTable([healed]), 200)[2].endswith("; times count from the healing of the last fault")
 
 
 def test_end_of_file_and_nothing_measured() -> None:
