@@ -106,9 +106,8 @@ def test_what_counts_from_the_healing() -> None:
     plan = healed(window_s=(1.0, 2.0))
     assert verdict(plan, healed_run(3500 * MS), "pass").detected_ns == 1499 * MS
     verdict(plan, healed_run(2900 * MS), "fail", "noticed 0.899 s after the healing of the last fault, 0.101 s before")
-    verdict(
-        plan, healed_run(4100 * MS), "fail", "after expect.window_s (1 to 2 s after the healing of the last fault) ended"
-    )
+    words = "after expect.window_s (1 to 2 s after the healing of the last fault) ended"
+    verdict(plan, healed_run(4100 * MS), "fail", words)
     assert verdict(plan, healed_run(SECOND), "fail", "noticed before the last").cause == "noticed-too-early"
     assert plan.watch_ns == 6 * SECOND
 
