@@ -64,6 +64,7 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
         "--jobs", metavar="N", type=_positive, help="at most N scenarios, or with --clock virtual N guests, at once"
     )
     _add_repetition(run)
+    run.add_argument("--quiet", action="store_true", help="print what did not pass and the summary, nothing else")
     _add_clock(run)
     _add_wall_limit(run, "with --clock virtual: ")
 

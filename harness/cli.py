@@ -14,6 +14,7 @@ from pathlib import Path
 from harness import streams
 from harness.arguments import parse
 from harness.errors import HarnessError, UsageError
+from harness.report import signs
 from harness.signals import Terminated, told_to_end
 
 Command = Callable[[argparse.Namespace], int]
@@ -22,6 +23,8 @@ Command = Callable[[argparse.Namespace], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status, 128 + n where signal n ended it or, for a pipe, would have."""
     streams.fill()
+    for stream in (sys.stdout, sys.stderr):
+        signs.tolerate(stream)
     try:
         return streams.flushed(_carried_out(arguments))
     except SystemExit as end:  # argparse has printed help, or what is wrong
@@ -80,7 +83,8 @@ def _list(options: argparse.Namespace) -> int:
     from harness import loader
     from harness.report import text
 
-    text.console(sys.stdout).print(text.listing(loader.find(options.words, containers=True), loader.abouts()))
+    scenarios = loader.find(options.words, containers=True)
+    text.console(sys.stdout).print(text.Listing(scenarios, loader.abouts()))
     return 0
 
 

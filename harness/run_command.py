@@ -45,13 +45,16 @@ def run(options: argparse.Namespace) -> int:
     if options.junit:
         cases = [junit.Case(verdict=r.verdict, wall_s=r.wall_s or 0.0, attempts=r.attempts) for r in results]
         Path(options.junit).write_bytes(junit.render(cases, wall_s))
-    console.print(text.VerdictTable(verdicts))
-    console.print()
-    for result in results:
+    shown = [result for result in results if not options.quiet or result.verdict.verdict != "pass"]
+    if shown:
+        console.print(text.VerdictTable([result.verdict for result in shown]))
+        console.print()
+    for result in shown:
         if result.verdict.verdict != "pass":
             draw(console, result)
-    console.print(text.summary(verdicts, wall_s, attempts))
-    _say_place(console, out)
+    console.print(text.summary(verdicts, wall_s, attempts, brief=options.quiet))
+    if shown:
+        _say_place(console, out)
     if options.json == "-":
         sys.stdout.buffer.write(as_json)
     return status(verdicts)
@@ -133,7 +136,7 @@ def _carried_out(
     out = request.out_folder(options)
     longest_s = max(each.watch_ns for each in plans) / 1e9
     retries = batch.default_retries(plans) if options.retries is None else options.retries
-    progress = text.Progress(len(plans), longest_s)
+    progress = text.Progress(len(plans), longest_s, quiet=getattr(options, "quiet", False))
     try:
         with progress:
             results = batch.run(plans, out, progress, _venue(kernel, options), retries=retries)

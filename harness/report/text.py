@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import itertools
 import os
 import sys
@@ -11,10 +10,10 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO, cast
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +21,7 @@ from rich.text import Text
 from harness.findings import clipped
 from harness.judge import SEVERITY, Verdict, worst
 from harness.moments import ORIGINS
+from harness.report import signs
 
 if TYPE_CHECKING:
     from harness.batch import Result
@@ -32,6 +32,8 @@ WIDTH_OF_FILES = 140
 LINES_SHOWN = 12
 WORDS_SHOWN = 32
 """So many characters of what a program reports stand in a row; all of them are in the timeline."""
+LEAST_SUMMARY = 20
+"""Columns for a summary or a reason, at least."""
 _GAP = 2
 _HEADER = ("verdict", "scenario", "measured", "predicted", "probes")
 
@@ -46,9 +48,10 @@ class _Console(Console):
 
 def console(stream: TextIO) -> Console:
     """A console on a stream: as wide as the terminal, or 140 columns where the output is a file."""
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="replace")  # an encoding without the picture's characters is no reason to stop
-    return _Console(file=stream, width=None if stream.isatty() else WIDTH_OF_FILES, highlight=False, soft_wrap=False)
+    signs.tolerate(stream)
+    if stream.isatty():
+        return _Console(file=stream, highlight=False, soft_wrap=False)
+    return _Console(file=cast("TextIO", signs.Tidy(stream)), width=WIDTH_OF_FILES, highlight=False, soft_wrap=False)
 
 
 class VerdictTable:
@@ -77,9 +80,7 @@ class VerdictTable:
             if verdict is not None:
                 for text in _below(verdict):
                     below = Text(text, "dim" if verdict.verdict == "pass" else "")
-                    for line in below.wrap(console, max(options.max_width - indent, 20)):
-                        line.rstrip()
-                        yield Text(" " * indent) + line
+                    yield from _indented(below, console, options.max_width, indent)
 
 
 def _cells(verdict: Verdict) -> tuple[str, str, str, str, str]:
@@ -121,11 +122,14 @@ def _below(verdict: Verdict) -> list[str]:
     return lines
 
 
-def summary(verdicts: Sequence[Verdict], wall_s: float, attempts: Mapping[str, int] | None = None) -> Text:
-    """The last lines: how many of each, the wall time, what was run again, the clock and the machine."""
+def summary(
+    verdicts: Sequence[Verdict], wall_s: float, attempts: Mapping[str, int] | None = None, *, brief: bool = False
+) -> Text:
+    """The last lines: how many of each, the wall time, what was run again and, unless brief, clock and machine."""
     counts = [f"{sum(v.verdict == name for v in verdicts)} {name}" for name in ("pass", "fail", "inconclusive")]
     others = any(verdict.origin != "armed" for verdict in verdicts)
-    machines = dict.fromkeys(circumstances(verdict, elsewhere=others) for verdict in verdicts)
+    told = [] if brief else [circumstances(verdict, elsewhere=others) for verdict in verdicts]
+    machines = dict.fromkeys(told)
     lines = [*filter(None, [retried(verdicts, attempts or {})]), *(f"times are {machine}" for machine in machines)]
     return Text.assemble(
         (f"{', '.join(counts)} in {wall_s:.1f} s", STYLES[worst(verdicts)]),
@@ -154,26 +158,55 @@ def circumstances(verdict: Verdict, *, elsewhere: bool = False) -> str:
     return f"{verdict.clock} time {origin}{allowance}; Linux {verdict.kernel}, HZ={verdict.hz}{where}"
 
 
-def listing(scenarios: Sequence[Scenario], abouts: Mapping[str, str]) -> Group:
+class Listing:
     """Each scenario's name and what it claims, like a table of contents; `abouts`: a line about each topic."""
-    parts: list[RenderableType] = []
-    for topic, some in itertools.groupby(scenarios, key=lambda scenario: scenario.name.rpartition("/")[0]):
-        grid = Table.grid(padding=(0, _GAP, 0, 0))
-        grid.add_column(no_wrap=True, style="cyan")
-        grid.add_column(overflow="fold")
-        for scenario in some:
-            grid.add_row(Text(scenario.name), Text(scenario.summary))
-        about = abouts.get(topic)
-        if about is not None:
-            parts.append(Text.assemble("\n" if parts else "", (f"{topic} ({grid.row_count})", "bold"), f"  {about}"))
-        parts.append(grid)
-    return Group(*parts)
+
+    def __init__(self, scenarios: Sequence[Scenario], abouts: Mapping[str, str]) -> None:
+        self.scenarios, self.abouts = scenarios, abouts
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Lay it out for the console's width; part of rich's protocol."""
+        first = True
+        for topic, group in itertools.groupby(self.scenarios, key=lambda scenario: scenario.name.rpartition("/")[0]):
+            some, about = list(group), self.abouts.get(topic)
+            if about is not None:
+                head = Text.assemble("" if first else "\n", (f"{topic} ({len(some)})", "bold"), f"  {about}")
+                yield from _wrapped(head, console, options.max_width)
+            first = False
+            indent = max(cell_len(scenario.name) for scenario in some) + _GAP
+            narrow = options.max_width - indent < LEAST_SUMMARY
+            for scenario in some:
+                name, summary = Text(scenario.name, "cyan"), Text(scenario.summary)
+                if narrow and scenario.summary:
+                    yield name
+                    yield from _indented(summary, console, options.max_width, _GAP)
+                else:
+                    beside, *below = _indented(summary, console, options.max_width, indent)
+                    yield Text.assemble(name, beside[len(scenario.name) :]) if scenario.summary else name
+                    yield from below
+
+
+def _indented(text: Text, console: Console, width: int, indent: int) -> list[Text]:
+    """Lines of a text, each after so many blanks."""
+    return [Text(" " * indent) + line for line in _wrapped(text, console, max(width - indent, LEAST_SUMMARY))]
+
+
+def _wrapped(text: Text, console: Console, width: int) -> list[Text]:
+    """Lines of a text without blanks at their ends."""
+    lines = list(text.wrap(console, width))
+    for line in lines:
+        line.rstrip()
+    return lines
 
 
 class Progress:
-    """What each running scenario waits for and until when; a live display on a terminal, else a line per verdict."""
+    """What each running scenario waits for and until when; a live display on a terminal, else a line per verdict.
 
-    def __init__(self, total: int, longest_s: float, stream: TextIO | None = None) -> None:
+    `quiet`: nothing at all.
+    """
+
+    def __init__(self, total: int, longest_s: float, stream: TextIO | None = None, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._console = console(stream if stream is not None else sys.stderr)
         self._total, self._longest_s = total, longest_s
         self._running: dict[str, tuple[str, int | None]] = {}
@@ -182,6 +215,8 @@ class Progress:
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
+        if self._quiet:
+            return self
         if self._console.is_terminal:
             self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=8, transient=True)
             self._live.start()
@@ -215,7 +250,7 @@ class Progress:
         verdict = result.verdict
         with self._lock:
             self._done.append(verdict)
-        if self._live is None:
+        if self._live is None and not self._quiet:
             line = f"{len(self._done)}/{self._total} {verdict.verdict:<12} {verdict.name}"
             self._console.print(Text(line), soft_wrap=True)
 

@@ -376,6 +376,27 @@ def test_plan_ends_with_1_where_a_claim_contradicts_the_oracle(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list",),
+        ("plan", "outcomes/peer-down", "outcomes/peer-alive"),
+        ("predict", "--hz", "250"),
+        ("predict", "--state", "closing"),
+        ("predict", "--heartbeat", "simple"),
+        ("predict", "--system", "aix"),
+        ("run", "--help"),
+        ("kernel", "list"),
+    ],
+    ids=" ".join,
+)
+def test_no_line_ends_in_blanks(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """Into a file."""
+    assert ended(*arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 def test_what_nobody_named_is_left_out_where_its_proxy_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

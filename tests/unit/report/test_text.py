@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from harness.batch import Result
 from harness.judge import Verdict, judge
@@ -134,7 +135,7 @@ def test_brackets_are_no_markup() -> None:
     """Names, reasons and summaries may hold square brackets."""
     odd = msgspec.structs.replace(verdicts()[0], reason="net:[402653] [red]stays[/red] [/]")
     assert "net:[402653] [red]stays[/red] [/]" in joined(shown(text.VerdictTable([odd]), 140))
-    listed = shown(text.listing([Scenario(name="a/b", summary="found [bold] here")], {"a": "About [it]"}), 80)
+    listed = shown(text.Listing([Scenario(name="a/b", summary="found [bold] here")], {"a": "About [it]"}), 80)
     assert [line.rstrip() for line in listed] == ["a (1)  About [it]", "a/b  found [bold] here"]
 
 
@@ -181,10 +182,57 @@ def test_a_closed_pipe_is_the_command_lines_affair() -> None:
         text.console(Closed()).print("x")
 
 
+@pytest.mark.parametrize("width", [30, 40, 80, 140])
+def test_a_listing_has_no_blanks_at_the_ends_of_lines(width: int) -> None:
+    """On a terminal, too; all of it is there at any width."""
+    scenarios = [
+        Scenario(name="topic/a-name", summary="a claim of some words that needs more than one line here or there " * 2),
+        Scenario(name="topic/another-longer-name", summary="short"),
+        Scenario(name="topic/none"),
+    ]
+    lines = shown(text.Listing(scenarios, {"topic": "what it is about, in a line of its own"}), width)
+    assert all(line == line.rstrip() for line in lines)
+    assert max(len(line) for line in lines) <= max(width, len("topic/another-longer-name"))
+    said = joined(lines)
+    assert all(word in said for scenario in scenarios for word in (scenario.name, *scenario.summary.split()))
+
+
+def test_a_file_gets_no_blanks_at_the_ends_of_lines() -> None:
+    """Whatever pads its lines, such as tables of rich's own."""
+    table = Table("a", "b", box=None)
+    table.add_row("x", "y" * 20)
+    table.add_row("x", "y")
+    stream = io.StringIO()
+    console = text.console(stream)
+    console.print(table)
+    console.print("a  ", end="")
+    console.print("b  ")
+    lines = stream.getvalue().split("\n")
+    assert lines[-2] == "a  b"
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_quiet_progress_says_nothing() -> None:
+    """Neither at the beginning nor for a verdict; the verdicts are there all the same."""
+    stream = io.StringIO()
+    plan = unreachable()
+    result = Result(plan=plan, events=(), verdict=verdicts()[2])
+    with text.Progress(3, 4.0, stream, quiet=True) as progress:
+        progress.status("x", "detection", None)
+        progress.done(result)
+    assert stream.getvalue() == ""
+    assert progress.verdicts == [result.verdict]
+
+
+def test_a_brief_summary_is_one_line() -> None:
+    """Without the machine and the clock."""
+    assert text.summary(verdicts(), 1.0, brief=True).plain == "2 pass, 1 fail, 1 inconclusive in 1.0 s"
+
+
 def test_a_listing_wraps_below_itself() -> None:
     """Long summaries go on below their own beginning, not below the name."""
     scenarios = [Scenario(name="outcomes/peer-down", summary="word " * 30), Scenario(name="b", summary="short")]
-    lines = shown(text.listing(scenarios, {}), 60)
+    lines = shown(text.Listing(scenarios, {}), 60)
     assert max(len(line.rstrip()) for line in lines) <= 60
     assert lines[1].startswith(" " * len("outcomes/peer-down  ") + "word")
     assert lines[-1].split() == ["b", "short"]
@@ -280,4 +328,4 @@ def test_files_are_wide_and_any_encoding_will_do() -> None:
     assert console.width == text.WIDTH_OF_FILES
     console.print("━ ●")
     stream.flush()
-    assert raw.getvalue() == b"? ?\n"
+    assert raw.getvalue() == b"- o\n"

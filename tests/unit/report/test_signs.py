@@ -1,0 +1,68 @@
+"""Signs in encodings that lack them."""
+
+from __future__ import annotations
+
+import ast
+import io
+from pathlib import Path
+
+import pytest
+from rich.text import Text
+
+import harness
+from harness.report import picture, signs, text
+from tests.unit.timelines import as_foreseen, unreachable
+
+PACKAGE = Path(harness.__file__).parent
+
+
+def literals(path: Path) -> list[str]:
+    """The strings of a module's code, but for docstrings."""
+    tree = ast.parse(path.read_text())
+    statements = (node.value for node in ast.walk(tree) if isinstance(node, ast.Expr))
+    docs = {id(value) for value in statements if isinstance(value, ast.Constant)}
+    strings = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return [str(node.value) for node in strings if id(node) not in docs]
+
+
+def test_every_sign_that_is_printed_has_a_plain_one() -> None:
+    """In whichever module; each plain one is ASCII."""
+    used = {sign for path in PACKAGE.rglob("*.py") for string in literals(path) for sign in string}
+    printed = {sign for sign in used if "\x7f" < sign < "\ud7ff"}  # beyond are bounds of what XML may hold
+    assert "●" in printed
+    assert printed - set(signs.PLAIN) == set()
+    assert all(plain.isascii() for plain in signs.PLAIN.values())
+
+
+def test_marks_of_a_picture_stay_apart() -> None:
+    """So that its legend is true."""
+    marks = [signs.PLAIN[mark] for mark in picture._LEGEND]
+    assert len(set(marks)) == len(marks)
+    assert all(len(plain) == 1 for mark, plain in signs.PLAIN.items() if mark not in "…→")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
+def test_a_picture_in_another_encoding(encoding: str) -> None:
+    """As wide as ever, with other signs; a name that is not English loses its accents, and no more."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding)
+    console = text.console(stream)
+    lines = picture.draw(unreachable(), as_foreseen(unreachable()))
+    console.print(Text("\n".join(lines)))
+    console.print("café … 漢")
+    stream.flush()
+    *drawn, name = raw.getvalue().decode(encoding).splitlines()
+    assert [len(line) for line in drawn] == [len(line) for line in lines]
+    assert any("|- blackhole --" in line for line in drawn)
+    assert any("o probe, x RST" in line for line in drawn)
+    assert "?" not in "".join(drawn)
+    assert name == ("cafe ... ?" if encoding == "ascii" else "café ... ?")
+
+
+def test_utf_8_is_left_alone() -> None:
+    """It has all signs."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="utf-8")
+    text.console(stream).print("● … 漢")
+    stream.flush()
+    assert raw.getvalue().decode() == "● … 漢\n"
