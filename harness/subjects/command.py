@@ -109,6 +109,7 @@ class CommandEnd(RunningCommand):
         self._armed_ns: int | None = None
         self._status: tuple[int, int] | None = None
         self._early: list[Sign] = []
+        self._spoke_early = False
         emit = notices.emitter(side)
         self.flows = Flows(side, host, loop, emit, command.detects, lambda *seen: self._notice(Sign(*seen)))
         super().__init__(command, host, program, emit, notices, loop)
@@ -131,11 +132,10 @@ class CommandEnd(RunningCommand):
     # --- getting ready ---------------------------------------------------------------------------------
 
     def _has_listened(self) -> bool:
-        """Whether it listens, or has done so: a connection to it that stands is a proof of that."""
-        if "listens" not in self.ready_ns and self.side == "server":
-            stands = self.flows.standing(1)
-            if stands is not None:
-                self.ready_ns["listens"] = self.flows.begun_ns(stands)
+        """Whether it listens, or has done so: that a connection to it was made is a proof of that."""
+        stood_ns = self.flows.first_stood_ns() if self.side == "server" else None
+        if stood_ns is not None:
+            self.ready_ns.setdefault("listens", stood_ns)
         return super()._has_listened()
 
     def _has_stood(self) -> bool:
@@ -194,9 +194,11 @@ class CommandEnd(RunningCommand):
         detects, alive = self.command.detects.prints, self.command.alive
         if alive is not None and re.search(alive.prints, line):
             self.emit("subject.lives", at_ns=at_ns, line=line[:LONGEST_LINE])
+        match = re.search(detects, line) if detects else None
         if super()._take(line, at_ns):
+            self._spoke_early = self._spoke_early or match is not None
             return True
-        if detects and (match := re.search(detects, line)):
+        if match is not None:
             reports = match.group(1) if match.re.groups else None
             self._notice(Sign("output", line[:LONGEST_LINE], at_ns, reports))
         return False
@@ -242,7 +244,7 @@ class CommandEnd(RunningCommand):
         if not self.is_judged:
             return " before any fault was injected"
         prints = self.command.detects.prints
-        if any(sign.how == "output" for sign in self._early):
+        if self._spoke_early or any(sign.how == "output" for sign in self._early):
             return f", having printed what matches {prints!r} only before both ends were ready"
         return f", never having printed what matches {prints!r}" if prints else ""
 

@@ -52,13 +52,21 @@ class Flows:
 
     def begun(self, number: int) -> Flow | None:
         """The connection to or from the port of that number, counted from 1 in their order; -1: the last one."""
-        flows = [flow for flow in self._begun if (flow.far if self.side == "client" else flow.near)[1] == PORT]
+        flows = [flow for flow in self._begun if self._is_at_port(flow)]
         index = number - 1 if number > 0 else number
         return flows[index] if -len(flows) <= index < len(flows) else None
 
     def begun_ns(self, flow: Flow) -> int:
         """When the connection's SYN was captured."""
         return self._begun[flow]
+
+    def first_stood_ns(self) -> int | None:
+        """When the first connection at the port stood, whatever became of it; None where none has."""
+        stood = [self._stood[flow] for flow in self._begun.keys() & self._stood.keys() if self._is_at_port(flow)]
+        return min(stood, default=None)
+
+    def _is_at_port(self, flow: Flow) -> bool:
+        return (flow.far if self.side == "client" else flow.near)[1] == PORT
 
     def standing(self, number: int) -> Flow | None:
         """The connection of that number, if it stands and the program holds it."""

@@ -348,6 +348,18 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         {"client": client("dies"), "server": WATCHER, "expect": noticed(side="server")},
         "ended with status 1 before any fault was injected; its last lines: connected | of its own accord",
     ),
+    "loses heart before it begins": (
+        {
+            "client": Endpoint(
+                command=Command(
+                    argv=("{python}", "-c", "print('lost early', flush=True)\n" + CLIENT, "dies", "1.0"),
+                    ready=Ready(prints="^connected", within_s=20.0),
+                    detects=LOST,
+                )
+            )
+        },
+        "having printed what matches '^lost (\\\\w+)' only before both ends were ready; its last lines: lost early",
+    ),
     "ends with another status": (
         {"client": client("exits", detects=Detects(exits=True, status=8))},
         "ended with status 7; its last lines: connected",

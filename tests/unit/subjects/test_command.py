@@ -1,0 +1,138 @@
+"""When a command counts as ready, and from when its time counts: conditions are remembered, with their moments."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+import pytest
+
+from harness.errors import SubjectError
+from harness.lab import dated
+from harness.lab.host import Host
+from harness.lab.program import Program
+from harness.lab.topology import Side
+from harness.loop import Loop
+from harness.programs import Command, Detects, Ready
+from harness.scenario import Endpoint, Expect, Scenario
+from harness.subjects import sockets
+from harness.subjects.command import CommandEnd
+from harness.subjects.ends import Notices
+from harness.subjects.sockets import ESTABLISHED, Socket
+from harness.subjects.tcp import PORT
+from harness.timeline import Timeline
+
+SLEEPS = "import time; print('ready', flush=True); time.sleep(60)"
+ENDS = {"client": ("10.77.1.1", 40000), "server": ("10.77.2.2", PORT)}
+
+
+class Here:
+    """A host whose network is that of the calling thread."""
+
+    name, identity = "here", 1
+    restarted: object = None
+
+    def entered(self) -> contextlib.AbstractContextManager[None]:
+        """It is there already."""
+        return contextlib.nullcontext()
+
+
+class Hearing(Loop):
+    """A loop without captures, which are told to it."""
+
+    def segment(self, host: Side, sender: Side, flags: str, at_ns: int) -> None:
+        """One that is captured on a host."""
+        receiver: Side = "server" if sender == "client" else "client"
+        (src, sport), (dst, dport) = ENDS[sender], ENDS[receiver]
+        way = "out" if host == sender else "in"
+        seen: Mapping[str, Any] = {
+            "way": way,
+            "flags": flags,
+            "src": src,
+            "dst": dst,
+            "sport": sport,
+            "dport": dport,
+        }
+        for hearer in self._hearers:
+            hearer(host, at_ns, seen)
+
+
+@contextmanager
+def running(side: Side, ready: Ready, script: str = SLEEPS) -> Iterator[tuple[CommandEnd, Hearing]]:
+    """A command's end, whose program is a Python script, and the loop that it hears."""
+    command = Command(argv=("it",), ready=ready, detects=Detects(prints="lost"))
+    scenario = Scenario(expect=Expect(side=side), **{side: Endpoint(command=command)})  # type: ignore[arg-type]
+    timeline = Timeline()
+    loop = Hearing(timeline)
+    program = Program("it", [sys.executable, "-I", "-S", "-c", script], breeds=True)
+    try:
+        end = CommandEnd(scenario, side, command, cast("Host", Here()), program, Notices(timeline), loop)
+        yield end, loop
+        end.close()
+    finally:
+        loop.close()
+        program.close()
+
+
+def test_a_server_that_stops_listening_stays_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it listened once is remembered."""
+    listens = iter([True])
+    monkeypatch.setattr(sockets, "listens", lambda *_: next(listens, False))
+    with running("server", Ready(listens=True, within_s=0.2)) as (end, _):
+        end.await_ready(connects=False)
+        end.await_ready(connects=False)
+
+
+def test_a_handshake_proves_that_a_server_listened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short that was, and whatever became of the connection."""
+    monkeypatch.setattr(sockets, "listens", lambda *_: False)
+    monkeypatch.setattr(sockets, "find", lambda *_: None)
+    with running("server", Ready(listens=True, within_s=0.2)) as (end, loop):
+        now_ns = time.monotonic_ns()
+        loop.segment("server", "client", "S", now_ns)
+        with pytest.raises(SubjectError, match="expected it to listen at port 7000"):
+            end.await_ready(connects=False)
+        loop.segment("server", "server", "SA", now_ns + 1)
+        loop.segment("server", "client", "A", now_ns + 2)
+        end.await_ready(connects=False)
+
+
+def test_time_counts_from_the_ready_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not from when a busy harness comes to see it: the handshake was before it here."""
+    monkeypatch.setattr(sockets, "find", lambda *_: Socket(ESTABLISHED, held=True))
+    if not dated.FOLDER.is_mount():
+        pytest.skip(f"output has no date where {dated.FOLDER} is no tmpfs")
+    with running("client", Ready(prints="^ready")) as (end, loop):
+        for sender, flags in (("client", "S"), ("server", "SA"), ("client", "A")):
+            loop.segment("client", cast("Side", sender), flags, time.monotonic_ns())
+        poller = select.poll()
+        poller.register(end.program.fileno(), select.POLLIN)
+        assert poller.poll(20_000)
+        printed_ns = time.monotonic_ns()
+        time.sleep(0.2)
+        end.await_ready(connects=True)
+        end.arm()
+        (armed,) = [event for event in loop.timeline.events if event.kind == "subject.armed"]
+        (line,) = [event for event in loop.timeline.events if event.kind == "subject.printed"]
+        assert armed.t_ns == line.t_ns
+        assert armed.t_ns + loop.timeline.opened_ns <= printed_ns + dated.LATE_NS
+
+
+def test_time_counts_from_the_handshake_where_that_was_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last of the conditions counts."""
+    monkeypatch.setattr(sockets, "find", lambda *_: Socket(ESTABLISHED, held=True))
+    with running("client", Ready(prints="^ready")) as (end, loop):
+        end.await_ready(connects=False)
+        now_ns = time.monotonic_ns()
+        for number, (sender, flags) in enumerate((("client", "S"), ("server", "SA"), ("client", "A"))):
+            loop.segment("client", cast("Side", sender), flags, now_ns + number)
+        end.await_ready(connects=True)
+        end.arm()
+        (armed,) = [event for event in loop.timeline.events if event.kind == "subject.armed"]
+        assert armed.t_ns + loop.timeline.opened_ns == now_ns + 2
+        assert armed.data["local"] == ["10.77.1.1", 40000]
