@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness import __version__, durations
-from harness.venue import PLAN_LIMIT_S, WALL_LIMIT_S, wall_limit
+from harness.venue import DEFAULT_SEED, PLAN_LIMIT_S, WALL_LIMIT_S, seed, wall_limit
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,6 +67,7 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     run.add_argument("--quiet", action="store_true", help="print what did not pass and the summary, nothing else")
     _add_clock(run)
     _add_wall_limit(run, "with --clock virtual: ")
+    _add_seed(run, "with --clock virtual: ")
 
     listing = add("list", "List the scenarios with what they claim", "harness list outcomes")
     listing.add_argument("words", **words)  # type: ignore[arg-type]
@@ -162,6 +163,15 @@ def _add_wall_limit(command: argparse.ArgumentParser, condition: str = "") -> No
     )
 
 
+def _add_seed(command: argparse.ArgumentParser, condition: str = "") -> None:
+    command.add_argument(
+        "--seed",
+        metavar="N",
+        type=seed,
+        help=f"{condition}decides the random numbers that programs in the guest get (default: {DEFAULT_SEED})",
+    )
+
+
 def _add_virtual(add: Callable[..., argparse.ArgumentParser]) -> None:
     kernel = add("kernel", "Build and list the kernels for virtual time", "harness kernel build --hz 250")
     verbs = kernel.add_subparsers(dest="verb", metavar="build|list|path", required=True)
@@ -186,6 +196,7 @@ def _add_virtual(add: Callable[..., argparse.ArgumentParser]) -> None:
         default=WALL_LIMIT_S,
         help="give up after S seconds here (default: 600; 0: never)",
     )
+    _add_seed(vtime)
     vtime.add_argument(
         "--write", metavar="DIR", type=Path, action="append", default=[], help="a folder the command may write (repeat)"
     )

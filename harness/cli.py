@@ -176,10 +176,12 @@ def _kernel(options: argparse.Namespace) -> int:
 
 def _vtime(options: argparse.Namespace) -> int:
     from harness import request
-    from harness.venue import vtime
+    from harness.venue import seeding, vtime
 
     argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
-    ended = vtime.run(request.kernel(options), argv, write=options.write, wall_limit_s=options.wall_limit)
+    kernel = request.kernel(options)
+    words = seeding.words(kernel, options.seed)
+    ended = vtime.run(kernel, argv, write=options.write, wall_limit_s=options.wall_limit, words=words)
     print(f"harness: {ended.virtual_s:.2f} s of virtual time in {ended.wall_s:.2f} s", file=sys.stderr)
     return ended.status
 

@@ -59,13 +59,15 @@ FORMAT = 2
 class MachineFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a prediction needs to know of the kernel that will run the scenario, and where each fact came from.
 
-    `lab`: what its hosts are: network namespaces, or containers of the docker daemon here.
+    `lab`: what its hosts are: network namespaces, or containers of the docker daemon here. `seed`: decides the random
+    numbers that programs in a guest get; None where chance does.
     """
 
     kernel: str
     hz: int
     hz_source: str
     cpus: int
+    seed: int | None = None
     clock: Clock = "real"
     lab: LabKind = "netns"
 

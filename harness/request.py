@@ -65,13 +65,14 @@ def machine(options: argparse.Namespace, kernel: Kernel | None) -> MachineFacts:
         raise UsageError(f"--lab {options.lab}: expected --clock real with it, as containers' time is this machine's")
     from harness.venue import uml
 
-    return uml.machine(kernel)
+    return uml.machine(kernel, getattr(options, "seed", None))
 
 
 def check_clock(options: argparse.Namespace) -> None:
     """Raise UsageError for an option that is for guests alone, where none is wanted."""
-    if options.clock == "real" and options.wall_limit is not None:
-        raise UsageError("--wall-limit: expected --clock virtual with it, as it is for guests")
+    for option, value in {"--wall-limit": options.wall_limit, "--seed": getattr(options, "seed", None)}.items():
+        if options.clock == "real" and value is not None:
+            raise UsageError(f"{option}: expected --clock virtual with it, as it is for guests")
 
 
 def kernel(options: argparse.Namespace) -> Kernel:

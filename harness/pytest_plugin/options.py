@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import pytest
 
-from harness.venue import WALL_LIMIT_S, wall_limit
+from harness.venue import DEFAULT_SEED, WALL_LIMIT_S, seed, wall_limit
 
 if TYPE_CHECKING:
     from harness.plan import Clock, LabKind
@@ -17,16 +18,21 @@ CLOCKS = ("real", "virtual")
 LABS = ("netns", "docker")
 FLAG = "--harness-"
 """What the options begin with that are the plugin's alone."""
+Value = TypeVar("Value")
 
 
 class Options(NamedTuple):
-    """What holds for a session. `wall_limit_s`: 0 for none. `out`: None for a new folder below the state folder."""
+    """What holds for a session. `wall_limit_s`: 0 for none. `out`: None for a new folder below the state folder.
+
+    `seed`: None where nobody asked for one.
+    """
 
     clock: Clock
     lab: LabKind
     out: Path | None
     kernel: str | None
     wall_limit_s: float
+    seed: int | None
     write: tuple[Path, ...]
 
 
@@ -73,6 +79,13 @@ def add(parser: pytest.Parser) -> None:
         type=wall_limit,
     )
     option(
+        "--harness-seed",
+        "harness_seed",
+        f"with --clock=virtual: seed of the random numbers that programs draw; default: {DEFAULT_SEED}",
+        metavar="N",
+        type=seed,
+    )
+    option(
         "--harness-write",
         "harness_write",
         "with --clock=virtual: let tests write to DIR outside of the project (repeatable)",
@@ -90,7 +103,8 @@ def of(config: pytest.Config) -> Options:
         lab=cast("LabKind", _choice(config, "lab", LABS)),
         out=config.getoption("harness_out") or _out(config),
         kernel=config.getoption("harness_kernel") or config.getini("harness_kernel") or None,
-        wall_limit_s=_wall_limit_s(config),
+        wall_limit_s=_number(config, "harness_wall_limit", wall_limit, WALL_LIMIT_S),
+        seed=_number(config, "harness_seed", seed, None),
         write=tuple(config.getoption("harness_write") or config.getini("harness_write")),
     )
 
@@ -111,17 +125,17 @@ def _out(config: pytest.Config) -> Path | None:
     return folders[0] if folders else None
 
 
-def _wall_limit_s(config: pytest.Config) -> float:
-    given = config.getoption("harness_wall_limit")
+def _number(config: pytest.Config, name: str, parse: Callable[[str], Value], default: Value) -> Value:
+    given: Value | None = config.getoption(name)
     if given is not None:
-        return float(given)
-    text = config.getini("harness_wall_limit")
+        return given
+    text = config.getini(name)
     if not text:
-        return WALL_LIMIT_S
+        return default
     try:
-        return wall_limit(text)
+        return parse(text)
     except argparse.ArgumentTypeError as error:
-        raise _bad(config, "harness_wall_limit", str(error)) from error
+        raise _bad(config, name, str(error)) from error
 
 
 def _bad(config: pytest.Config, name: str, complaint: str) -> pytest.UsageError:

@@ -18,7 +18,7 @@ from harness.batch import new_folder
 from harness.errors import GuestError, UsageError
 from harness.lab.ledger import RUN_MARK
 from harness.pytest_plugin.options import FLAG, Options
-from harness.venue import vtime
+from harness.venue import seeding, vtime
 from harness.venue.kernel import Kernel, find
 from harness.venue.kernel_patch import FREE_READINGS
 
@@ -50,7 +50,7 @@ def run(config: pytest.Config, options: Options) -> vtime.Ended:
             caller=vtime.Caller(flag=FLAG, grace_s=None if _debugs(config) else GRACE_S),
             # Scenarios in it are judged to the microsecond. Without this each reading of the clock, by whatever else
             # runs in the session, makes programs 256 ns later than the oracle's windows have it.
-            words=[FREE_READINGS],
+            words=[FREE_READINGS, *seeding.words(kernel, options.seed, f"{FLAG}seed")],
         )
     if report and ended.status in _REPORTING and _stamp(report) in (None, before):
         raise GuestError(

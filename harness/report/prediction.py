@@ -156,6 +156,8 @@ def _late(plan: Plan) -> str:
 
 def _machine(machine: MachineFacts) -> str:
     facts = f"Linux {machine.kernel}, HZ={machine.hz} ({machine.hz_source}), {machine.cpus} CPUs, {machine.clock} time"
+    if machine.seed is not None:
+        facts += f", seed {machine.seed}"
     return f"{facts}, in containers" if machine.lab == "docker" else facts
 
 

@@ -13,6 +13,17 @@ DOING_VARIABLE = "KEEPALIVE_HARNESS_DOING"
 PLAN_LIMIT_S = 60.0
 """After so many seconds of a guest's CPU time a plan in it is given up, unless told otherwise."""
 
+DEFAULT_SEED = 0
+"""Of the random numbers that programs in a guest get, unless told otherwise."""
+MOST_SEED = 2**63 - 1
+
+
+def seed(text: str) -> int:
+    """A seed from the command line. Raises ArgumentTypeError."""
+    if not (text.isascii() and text.isdigit() and int(text) <= MOST_SEED):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to {MOST_SEED}, found {text}")
+    return int(text)
+
 
 def wall_limit(text: str) -> float:
     """A limit in seconds of wall time from the command line, 0 for none. Raises ArgumentTypeError."""

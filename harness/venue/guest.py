@@ -22,6 +22,7 @@ from harness.run import execute
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.timeline import FILE_NAME, Timeline
 from harness.venue.handover import hand_over, say
+from harness.venue.kernel_random import SEED_FILE
 
 _libc = ctypes.CDLL(None)
 _PR_SET_TIMERSLACK = 29
@@ -42,7 +43,10 @@ def main(job: dict[str, Any]) -> int:
     _warm_up()
     for number, folder in enumerate(job["folders"]):
         say(f"{BEGIN}{number}")
-        _carry_out(plans.load(Path(folder)), Path(folder))
+        plan = plans.load(Path(folder))
+        if plan.machine.seed is not None and "PYTHONHASHSEED" not in job["env"]:
+            os.environ["PYTHONHASHSEED"] = str(plan.machine.seed % 2**32)
+        _carry_out(plan, Path(folder))
         say(f"{END}{number}")
     return 0
 
@@ -75,6 +79,9 @@ def _carry_out(plan: Plan, folder: Path) -> None:
         )
         timeline.close()
         return
+    if plan.machine.seed is not None:
+        # From its beginning, whatever programs of earlier plans have drawn.
+        Path(SEED_FILE).write_text(str(plan.machine.seed), encoding="ascii")
     _align(plan)
     recorded = os.open(folder / FILE_NAME, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

@@ -12,8 +12,8 @@ part of what a test proves. Each has a folder of its own in the cache, which app
 
 UML's Kconfig hard-wires HZ to 100. The source is not patched for another one: of several definitions of a symbol
 Kconfig takes the first one's default, so the tree is configured through a copy of its top Kconfig with that definition
-put first. One file is changed (`kernel_patch`), and make finds the changed one among what it builds before the
-original: both also hold for a tree that must not be written to.
+put first. Three files are changed (`CHANGES`), and make finds the changed ones among what it builds before the
+originals: both also hold for a tree that must not be written to.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -36,7 +36,7 @@ from harness.errors import CapabilityError, UsageError
 from harness.lab.ledger import LEDGER
 from harness.lab.places import cache_folder
 from harness.lab.processes import MARK_VARIABLE
-from harness.venue import kernel_patch, kernel_source
+from harness.venue import kernel_patch, kernel_random, kernel_source
 from harness.venue.kernel_source import Progress, Source
 
 CONFIG = Path(__file__).with_name("kernel.config")
@@ -61,6 +61,15 @@ TOOLS = {"gcc": "gcc", "ld": "binutils", "make": "make", "flex": "flex", "bison"
          "xz": "xz-utils"}  # fmt: skip
 """Programs that a build needs, with their packages. Not libelf, of which kernel guides speak: UML has no objtool."""
 
+CHANGES: Mapping[str, Mapping[str, Callable[[str], str | None]]] = {
+    "an exact clock": {kernel_patch.FILE: kernel_patch.with_exact_clock},
+    "seeded random numbers": {
+        kernel_random.RANDOM_FILE: kernel_random.with_seeded_reads,
+        kernel_random.START_FILE: kernel_random.with_seeded_start,
+    },
+}
+"""What the harness changes in a source, by what a kernel has by it: each file with what becomes of it."""
+
 _OTHER_ARCHITECTURES = (
     *("alpha", "arc", "arm", "arm64", "csky", "hexagon", "loongarch", "m68k", "microblaze", "mips", "nios2"),
     *("openrisc", "parisc", "powerpc", "riscv", "s390", "sh", "sparc", "xtensa"),
@@ -81,7 +90,8 @@ NOT_UNPACKED = (
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a kernel is and what it was made from. Times in UTC; `source` is None for a kernel that is not our own.
 
-    `recipe`: of the configuration and our change to the source, see `recipe()`.
+    `recipe`: of the configuration and our changes to the source, see `recipe()`. `seeded`: whether a seed decides the
+    random numbers that programs get.
     """
 
     release: str
@@ -93,6 +103,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     took_s: float = 0.0
     key: str = ""
     recipe: str = ""
+    seeded: bool = False
     config_sha256: str = ""
     lacks: tuple[str, ...] = ()
     source: Source | None = None
@@ -203,6 +214,7 @@ def check(path: Path) -> Manifest:
         seccomp="seccomp=" in _ask(path, "--help"),
         compiler=config.get("CC_VERSION_TEXT", "").strip('"'),
         executable_sha256=kernel_source.sha256(path),
+        seeded=kernel_random.SEED_WORD.rstrip("=").encode() in path.read_bytes(),
         built=_utc(path.stat().st_mtime),
     )
 
@@ -282,8 +294,8 @@ def key_of(source: Source, hz: int) -> str:
 
 
 def recipe() -> str:
-    """What this version of the harness makes of a source: configuration and change, as eight hexadecimal digits."""
-    return _digest(CONFIG.read_text(encoding="utf-8"), kernel_patch.CHANGE)
+    """What this version of the harness makes of a source: configuration and changes, as eight hexadecimal digits."""
+    return _digest(CONFIG.read_text(encoding="utf-8"), kernel_patch.CHANGE, kernel_random.CHANGE)
 
 
 def _digest(*parts: str) -> str:
@@ -421,15 +433,22 @@ def _configure(site: _Site, hz: int) -> list[str]:
 
 
 def _change(site: _Site) -> list[str]:
-    """Put the changed file where make looks for it first; returns what is lacking where it is not as expected."""
-    original = site.tree / kernel_patch.FILE
-    changed = kernel_patch.with_exact_clock(original.read_text(encoding="utf-8")) if original.is_file() else None
-    if changed is None:
-        return ["an exact clock"]
-    target = site.objects / kernel_patch.FILE
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(changed, encoding="utf-8")
-    return []
+    """Put changed files where make looks for them first; returns what is lacking where one is not as expected."""
+    lacks = []
+    for what, files in CHANGES.items():
+        changed = {name: _changed(site.tree / name, change) for name, change in files.items()}
+        if None in changed.values():
+            lacks.append(what)
+            continue
+        for name, text in changed.items():
+            target = site.objects / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text or "", encoding="utf-8")
+    return lacks
+
+
+def _changed(original: Path, change: Callable[[str], str | None]) -> str | None:
+    return change(original.read_text(encoding="utf-8")) if original.is_file() else None
 
 
 def _compile(site: _Site, jobs: int, progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""The one change that the harness makes to a kernel's source: an exact clock, which can be read without moving it.
+"""The first change that the harness makes to a kernel's source: an exact clock, which can be read without moving it.
 
 Stock User-Mode Linux (arch/um/kernel/time.c) shows its virtual time in steps of 256 ns, and moves it by such a step at
 every reading, for the sake of programs that expect it to move. How often kernel and programs read it differs by a few

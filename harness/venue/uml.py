@@ -31,7 +31,7 @@ from harness.lab.processes import MARK_VARIABLE
 from harness.plan import MachineFacts, Plan
 from harness.plan import save as save_plan
 from harness.run import Status
-from harness.venue import PLAN_LIMIT_S, guest, init
+from harness.venue import PLAN_LIMIT_S, guest, init, seeding
 from harness.venue.host import Carried, folder_of, given_up
 from harness.venue.kernel import Kernel
 from harness.venue.kernel_patch import FREE_READINGS
@@ -307,14 +307,15 @@ def _command_line(kernel: Kernel, folder: Path, memory_mb: int, words: Sequence[
     ]
 
 
-def machine(kernel: Kernel) -> MachineFacts:
-    """What a plan needs to know of a guest with this kernel."""
+def machine(kernel: Kernel, seed: int | None = None) -> MachineFacts:
+    """What a plan needs to know of a guest with this kernel; `seed`: what was asked for. Raises CapabilityError."""
     return MachineFacts(
         kernel=kernel.manifest.release,
         hz=kernel.manifest.hz,
         hz_source=f"kernel {kernel.name}",
         cpus=1,
         clock="virtual",
+        seed=seeding.chosen(kernel, seed),
     )
 
 
@@ -382,7 +383,8 @@ class _Crew:
             self.status(plan.name, "a guest", None)
         # Commands under test want the PATH and the HOME that they would have here.
         job = {"module": guest.__name__, "folders": [str(folder) for folder in folders], "env": dict(os.environ)}
-        with boot(self.kernel, job, [self.out], words=_REPEATABLE) as running:
+        words = (*_REPEATABLE, *seeding.words(self.kernel))
+        with boot(self.kernel, job, [self.out], words=words) as running:
             done, ending, began = 0, None, time.monotonic()
             watchdog = Watchdog(running.process.pid, max(self.wall_limit_s, PLAN_LIMIT_S if self.wall_limit_s else 0))
             while ending is None and not self.over.is_set():

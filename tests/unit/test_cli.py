@@ -85,6 +85,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["run", "--wall-limit", "-1"], "--wall-limit: expected seconds from 0 on (0: no limit), or a duration"),
         (["run", "--wall-limit", "9", "outcomes"], "--wall-limit: expected --clock virtual with it"),
+        (["run", "--seed", "9", "outcomes"], "--seed: expected --clock virtual with it"),
+        (["vtime", "--seed", "-9", "true"], "--seed: expected a whole number from 0 to 9223372036854775807, found -9"),
         (["matrix", "--wall-limit", "9", "libraries"], "--wall-limit: expected --clock virtual with it"),
         (["plan"], "required: NAME"),
         (["predict", "--idle", "0.5"], "--idle: expected whole seconds, as Linux takes them, found 0.5"),

@@ -18,6 +18,7 @@ harness_lab = docker
 harness_out = runs
 harness_kernel = linux-7
 harness_wall_limit = 5
+harness_seed = 7
 harness_write = one two
 """
 FLAGS = (
@@ -26,6 +27,7 @@ FLAGS = (
     "--harness-out=other",
     "--harness-kernel=linux-6",
     "--harness-wall-limit=0",
+    "--harness-seed=0",
     "--harness-write=three",
 )
 
@@ -39,20 +41,20 @@ def given(pytester: pytest.Pytester, ini: str, *flags: str) -> options.Options:
 def test_without_any_the_defaults_hold(pytester: pytest.Pytester) -> None:
     """Real time in namespaces, and run directories of our own."""
     found = given(pytester, "[pytest]")
-    assert found == options.Options("real", "netns", None, None, WALL_LIMIT_S, ())
+    assert found == options.Options("real", "netns", None, None, WALL_LIMIT_S, None, ())
 
 
 def test_each_option_may_stand_in_the_ini_file(pytester: pytest.Pytester) -> None:
     """Folders count from where that lies."""
     at = pytester.path
     found = given(pytester, INI)
-    assert found == options.Options("virtual", "docker", at / "runs", "linux-7", 5.0, (at / "one", at / "two"))
+    assert found == options.Options("virtual", "docker", at / "runs", "linux-7", 5.0, 7, (at / "one", at / "two"))
 
 
 def test_the_command_line_goes_before_the_ini_file(pytester: pytest.Pytester) -> None:
     """Also where it says what would hold without either, and a limit of 0."""
     found = given(pytester, INI, *FLAGS)
-    assert found == options.Options("real", "netns", Path("other"), "linux-6", 0.0, (Path("three"),))
+    assert found == options.Options("real", "netns", Path("other"), "linux-6", 0.0, 0, (Path("three"),))
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,7 @@ def test_the_command_line_goes_before_the_ini_file(pytester: pytest.Pytester) ->
         ("harness_lab = dokcer", "harness_lab in .*tox.ini: expected netns or docker, found 'dokcer'"),
         ("harness_out = a b", "harness_out in .*tox.ini: expected one folder, found a b"),
         ("harness_wall_limit = soon", "harness_wall_limit in .*tox.ini: expected seconds from 0 on"),
+        ("harness_seed = -1", "harness_seed in .*tox.ini: expected a whole number from 0 to"),
     ],
 )
 def test_a_bad_value_names_its_option_and_file(pytester: pytest.Pytester, line: str, words: str) -> None:

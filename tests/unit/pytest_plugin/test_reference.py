@@ -50,6 +50,6 @@ def test_every_method_is_in_it(name: str) -> None:
 def test_every_option_is_in_it(pytester: pytest.Pytester) -> None:
     """With its ini option."""
     found = pytester.parseconfig().getini
-    for name in ("clock", "lab", "out", "kernel", "wall_limit", "write"):
+    for name in ("clock", "lab", "out", "kernel", "wall_limit", "seed", "write"):
         assert not found(f"harness_{name}")
         assert f" | `harness_{name}` | " in README

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from harness.errors import CapabilityError, UsageError
-from harness.venue import kernel, kernel_patch, kernel_source
+from harness.venue import kernel, kernel_patch, kernel_random, kernel_source, seeding
 from harness.venue.kernel import Manifest
 from harness.venue.kernel_source import Source
 
@@ -51,6 +51,21 @@ static u64 timer_read(struct clocksource *cs)
 """
 """From arch/um/kernel/time.c of Linux 7.2; that of 6.1 ends the condition with the softirq."""
 
+RANDOM = {
+    kernel_random.RANDOM_FILE: """\
+static ssize_t get_random_bytes_user(struct iov_iter *iter)
+{
+	struct chacha_state chacha_state;
+""",
+    kernel_random.START_FILE: """\
+static int
+create_elf_tables(struct linux_binprm *bprm, const struct elfhdr *exec,
+{
+	get_random_bytes(k_rand_bytes, sizeof(k_rand_bytes));
+""",
+}
+"""From drivers/char/random.c and fs/binfmt_elf.c of Linux 7.2, and of 6.1."""
+
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -69,6 +84,9 @@ def tree(tmp_path: Path) -> Path:
     (folder / "Kconfig").write_text('mainmenu "Linux"\n\nsource "arch/um/Kconfig"\n')
     (folder / "arch/um/kernel").mkdir()
     (folder / kernel_patch.FILE).write_text(TIMER_READ)
+    for name, text in RANDOM.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
     (folder / "Makefile").write_text("VERSION = 7\nPATCHLEVEL = 2\nSUBLEVEL = 13\nEXTRAVERSION =\n")
     return folder
 
@@ -344,6 +362,49 @@ def test_every_needed_option_is_asked_for() -> None:
     """Else no kernel would ever do."""
     asked = kernel.parse_config(kernel.CONFIG.read_text())
     assert set(kernel.REQUIRED) <= set(asked)
+
+
+@pytest.mark.usefixtures("make")
+@pytest.mark.parametrize("name", RANDOM)
+def test_a_source_that_cannot_be_seeded_is_built_all_the_same(tree: Path, name: str) -> None:
+    """Where one of the two files is not as expected neither is changed: a call would have nothing to call."""
+    (tree / name).write_text("")
+    built = kernel.build(source=tree)
+    assert built.manifest.lacks == ("seeded random numbers",)
+    assert not built.manifest.seeded
+
+
+def test_programs_get_what_the_seed_decides() -> None:
+    """Both changed functions go to the generator first, and to what the kernel collects where it gives nothing."""
+    reads = kernel_random.with_seeded_reads(RANDOM[kernel_random.RANDOM_FILE])
+    start = kernel_random.with_seeded_start(RANDOM[kernel_random.START_FILE])
+    assert reads is not None
+    assert start is not None
+    assert reads.index("bool get_seeded_bytes(") < reads.index("static ssize_t get_random_bytes_user(")
+    assert "get_collected_bytes_user(struct iov_iter *iter)\n{\n\tstruct chacha_state" in reads
+    assert start.index("bool get_seeded_bytes(") < start.index("create_elf_tables(")
+    assert "if (!get_seeded_bytes(k_rand_bytes, sizeof(k_rand_bytes)))\n\t\tget_random_bytes(k_rand" in start
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_kernel_that_takes_a_seed_is_told_from_one_that_does_not(
+    make: Path, tree: Path, tmp_path: Path, *, marked: bool
+) -> None:
+    """By the name of its parameter; only the first is given one, and the other is asked for one in vain."""
+    del make
+    path = tmp_path / "linux"
+    path.write_bytes(kernel.build(source=tree).path.read_bytes() + b"# random.program_seed\n" * marked)
+    path.chmod(0o755)
+    found = kernel.Kernel("linux", path, kernel.check(path))
+    assert found.manifest.seeded == marked
+    assert seeding.words(found) == (["norandmaps", "random.program_seed=0"] if marked else [])
+    if marked:
+        assert seeding.words(found, 7)[-1] == "random.program_seed=7"
+        assert seeding.chosen(found, None) == 0
+    else:
+        assert seeding.chosen(found, None) is None
+        with pytest.raises(CapabilityError, match=r"--harness-seed.*takes no seed.*harness kernel build"):
+            seeding.words(found, 7, "--harness-seed")
 
 
 @pytest.mark.usefixtures("make")
