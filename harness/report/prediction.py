@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from harness.moments import ORIGINS, plain
 from harness.oracle.prediction import NOUNS, Outcome, Prediction
 from harness.oracle.timerwheel import granularity, tick_ns
 from harness.plan import MachineFacts, Plan
-from harness.programs import Heartbeat
+from harness.programs import Command, Heartbeat
 from harness.scenario import Endpoint
 
 
@@ -115,6 +116,10 @@ def describe_plan(plan: Plan) -> str:
     for side in SIDES:
         chosen = _endpoint(scenario.endpoint(side))
         lines += [f"  {side:<11} {chosen}"] if chosen else []
+    for key, host, command in scenario.commands:
+        if key not in SIDES:
+            place = "" if host == key else f"on={host}, "
+            lines.append(f"  {key:<11} {place}command={describe_command(command)}")
     for fault, expectation in zip(scenario.faults, plan.faults, strict=True):
         lines += [f"  fault       {_fault(fault)}", f"  evidence    {_DEMANDS[expectation.demand]}: {expectation.why}"]
     lines.append(f"  claim       {_claim(plan)}")
@@ -175,8 +180,36 @@ def _endpoint(endpoint: Endpoint) -> str:
             value = f"[{', '.join(f'{each:g}' for each in value)}]"
         if isinstance(value, Heartbeat):
             value = describe_heartbeat(value)
+        if isinstance(value, Command):
+            value = describe_command(value)
         parts.append(f"{field.name}={str(value).lower() if isinstance(value, bool) else value}")
     return ", ".join(parts)
+
+
+def describe_command(command: Command) -> str:
+    """A command as a shell takes it, with what its table says besides."""
+    others = {name: value for name, value in _said(command).items() if name != "argv"}
+    words = "; ".join(f"{name} {_table(value)}" for name, value in others.items())
+    return f"{shlex.join(command.argv)} ({words})" if words else shlex.join(command.argv)
+
+
+def _table(value: object) -> str:
+    """A value, or the keys of a table that are not as by default, with theirs."""
+    if not isinstance(value, msgspec.Struct):
+        return repr(value)
+    return ", ".join(key if each is True else f"{key} {each!r}" for key, each in _said(value).items())
+
+
+def _said(table: msgspec.Struct) -> dict[str, object]:
+    """What a table says that is not as by default."""
+    said = {each.name: (getattr(table, each.name), each) for each in msgspec.structs.fields(table)}
+    return {name: value for name, (value, field) in said.items() if value not in (field.default, *_made(field))}
+
+
+def _made(field: msgspec.structs.FieldInfo) -> tuple[object, ...]:
+    """The default of a field whose default is made anew each time."""
+    factory = field.default_factory
+    return (factory(),) if callable(factory) else ()
 
 
 def describe_heartbeat(heartbeat: Heartbeat) -> str:
@@ -200,6 +233,10 @@ def _claim(plan: Plan) -> str:
     parts = [expect.outcome, expect.errno or ""]
     if expect.window_s is not None:
         parts.append(f"{plain(expect.window_s[0])} to {plain(expect.window_s[1])} s after {ORIGINS[expect.origin]}")
+    if expect.reconnects_s is not None:
+        since = ORIGINS["healed"] if expect.origin == "healed" else "that"
+        window_s = f"{plain(expect.reconnects_s[0])} to {plain(expect.reconnects_s[1])} s"
+        parts.append(f"and connected again {window_s} after {since}")
     if expect.bound_s is not None:
         parts.append(f"within {expect.bound_s:g} s")
     if expect.window == "exact":

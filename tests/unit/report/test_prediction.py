@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from harness import forecast
 from harness.errors import UsageError
 from harness.faults import Blackhole, FirewallIdle, LinkDown, ProcessKill
+from harness.lab.topology import Topology
 from harness.plan import make
+from harness.programs import Command, Detects, OwnProxy, Ready, Standby
 from harness.report import prediction
 from harness.scenario import Endpoint, Expect, Scenario
 from tests.unit.timelines import MACHINE, flap, planned, unreachable
@@ -159,6 +162,38 @@ def test_a_plan_names_what_decides() -> None:
     assert any("  claim " in line and "(window=exact, phase_ns=7)" in line for line in lines)
     connecting = Scenario(state="connecting", faults=(Blackhole(at_s=0),))
     assert "  state       connecting" in prediction.describe_plan(make(connecting, MACHINE))
+
+
+def test_a_plan_names_every_command() -> None:
+    """Those of the ends, and what runs in between, with what is said of them; and what is claimed after a healing."""
+    client = Command(argv=("./client", "{server}"), ready=Ready(prints="^on"), detects=Detects(reconnects=True))
+    scenario = Scenario(
+        topology=Topology(kind="proxied"),
+        client=Endpoint(command=client),
+        proxy=OwnProxy(command=Command(argv=("haproxy", "-f", "a file"))),
+        faults=(ProcessKill(on="proxy", at_s=1, for_s=2),),
+        expect=Expect(outcome="noticed", origin="healed", reconnects_s=(0, 1.5)),
+    )
+    text = prediction.describe_plan(make(scenario, MACHINE))
+    assert "  client      command=./client '{server}' (ready prints '^on'; detects reconnects)\n" in text
+    assert "  proxy       command=haproxy -f 'a file'\n" in text
+    assert "  claim       noticed and connected again 0 to 1.5 s after the healing of the last fault\n" in text
+    standby = Standby(on="router", command=Command(argv=("server",)))
+    other = Scenario(standby=standby, faults=(Blackhole(at_s=0.5),))
+    assert "  standby     on=router, command=server\n" in prediction.describe_plan(make(other, MACHINE))
+
+
+def test_nothing_is_predicted_of_a_proxy_of_ones_own() -> None:
+    """Not even of what the oracle knows of the others: it is killed, and its kernel says FIN."""
+    killed = Scenario(
+        topology=Topology(kind="proxied", proxy="relay"),
+        faults=(ProcessKill(on="proxy", at_s=1),),
+        expect=Expect(outcome="eof"),
+    )
+    assert make(killed, MACHINE).prediction is not None
+    own = OwnProxy(command=Command(argv=("haproxy",)))
+    plan = make(msgspec.structs.replace(killed, topology=Topology(kind="proxied"), proxy=own), MACHINE)
+    assert plan.unpredictable == "a proxy of one's own answers for the other end in its own way"
 
 
 def test_a_plan_without_a_prediction_says_why() -> None:

@@ -16,7 +16,7 @@ from harness.batch import Result
 from harness.judge import Verdict, judge
 from harness.report import text
 from harness.scenario import Scenario
-from tests.unit.timelines import as_foreseen, flap, unreachable, without
+from tests.unit.timelines import SECOND, as_foreseen, flap, unreachable, without
 
 
 def shown(renderable: object, width: int, *, colour: bool = False) -> list[str]:
@@ -112,6 +112,15 @@ def test_the_origin_is_named_where_it_is_not_arming() -> None:
     assert lines[2].endswith("; times count from the fault")
     healed = msgspec.structs.replace(judge(plan, as_foreseen(plan)), origin="healed")
     assert shown(text.VerdictTable([healed]), 200)[2].endswith("; times count from the healing of the last fault")
+
+
+def test_a_reconnection_after_the_healing_is_what_was_measured() -> None:
+    """Where it was noticed before the healing, from which the scenario's times count."""
+    plain = msgspec.structs.replace(verdicts()[0], outcome="noticed", reports="reconnect", origin="healed")
+    before = msgspec.structs.replace(plain, detected_ns=-6 * SECOND, reconnected_ns=SECOND // 2)
+    assert "connected 0.500 s" in joined(shown(text.VerdictTable([before]), 100))
+    after = msgspec.structs.replace(before, detected_ns=SECOND // 4)
+    assert "reconnect 0.250 s" in joined(shown(text.VerdictTable([after]), 100))
 
 
 def test_end_of_file_and_nothing_measured() -> None:
