@@ -16,6 +16,7 @@ from harness import batch, capabilities, loader, plan, timeline
 from harness.judge import worst
 from harness.report.json import as_mapping
 from tests.live.command import CHECKOUT, Command, Ended, harness, inside, started
+from tests.running import note_retry
 
 T = TypeVar("T", bound=Callable[..., object])
 OUTCOMES = sorted(scenario.name for scenario in loader.find(["outcomes"]))
@@ -100,7 +101,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         _scenario_file(top / "unbitten" / "claims", name, text)
 
     def run(words: str, name: str) -> Command:
-        arguments = ("run", words, "--json", "-", "--junit", "junit.xml", "--out", "out")
+        arguments = ("run", words, "--json", "-", "--junit", "junit.xml", "--out", "out", "--retries", "3")
         return stack.enter_context(started(top / name, *arguments))
 
     with ExitStack() as stack:
@@ -297,6 +298,9 @@ def test_one_name_for_two_scenarios_is_refused(place: Path) -> None:
 @of_runs
 def test_outcomes_pass(runs: Runs) -> None:
     """The main claim: every scenario of `outcomes` passes on this machine, and the exit status says so."""
+    for running in runs:
+        again = [name for name, found in _results(running.wait()).items() if found["attempts"] > 1]
+        note_retry(again, "this machine was too busy; then few at once")
     ended = runs.outcomes.wait()
     assert ended.status == 0, ended.err
     document = json.loads(ended.out)
@@ -361,9 +365,9 @@ def test_run_directories_are_complete(runs: Runs) -> None:
 
 @of_runs
 def test_scenarios_run_at_the_same_time(runs: Runs) -> None:
-    """None waits for another: each begins before the longest one ends."""
-    runs.outcomes.wait()
-    spans = [_span_ns(runs.outcomes.out / name) for name in OUTCOMES]
+    """None waits for another: each begins before the longest one ends. What is run again comes later."""
+    results = _results(runs.outcomes.wait())
+    spans = [_span_ns(runs.outcomes.out / name) for name in OUTCOMES if results[name]["attempts"] == 1]
     _, longest_ended = max(spans, key=lambda span: span[1] - span[0])
     assert max(begun for begun, _ in spans) < longest_ended
     whole_ns = max(ended for _, ended in spans) - min(begun for begun, _ in spans)
