@@ -149,10 +149,11 @@ def _fault_lane(index: int, fault: Expectation, story: Story, scale: _Scale) -> 
     injected, healed_ns = story.injected.get(index), _heals(story).get(index)
     if injected is None:
         return [f"{fault.kind}: never injected"]
-    if not fault.standing and not scale.holds(injected.t_ns):
+    is_early = fault.standing or injected.t_ns < scale.armed_ns  # before the connection, or its first SYN
+    if not is_early and not scale.holds(injected.t_ns):
         when = scale.seconds(injected.t_ns - scale.armed_ns)
         return _beside(LANE_WIDTH - 1, _BEYOND, f"{fault.kind} {when} s")
-    first = 0 if fault.standing else scale.column(injected.t_ns)
+    first = 0 if is_early else scale.column(injected.t_ns)
     last = LANE_WIDTH - 1 if healed_ns is None else scale.column(healed_ns)
     length = max(last - first, 0) + 1
     if length < len(fault.kind) + 6:

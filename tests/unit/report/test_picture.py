@@ -152,6 +152,13 @@ def test_a_firewall_stands_from_the_start() -> None:
     assert len(fault) == picture.LANE_WIDTH
 
 
+def test_a_fault_that_was_there_before_the_first_syn_is_drawn_from_the_start() -> None:
+    """As that of a connection that is being made."""
+    plan = unreachable()
+    early = moved(as_foreseen(plan), "fault.injected", -SECOND // 100)
+    assert lanes(plan, early)["fault"].startswith("┣━ blackhole ━━━")
+
+
 def test_a_healed_fault_ends() -> None:
     """Healing closes the bar; a fault that was healed to tidy up stays open."""
     assert lanes(PLANS["healed"], as_foreseen(PLANS["healed"]))["fault"].strip().endswith("━┫")
