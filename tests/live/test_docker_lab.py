@@ -29,7 +29,7 @@ from tests.running import note_retry
 pytestmark = [pytest.mark.live, pytest.mark.alone]
 docker = pytest.mark.needs("docker")
 IMAGE = "keepalive-harness-test/sleeper:1"
-CLAIM = '[client]\nimage = "{image}"\n[[faults]]\nkind = "blackhole"\n'
+CLAIM = '[client]\nimage = "{image}"\n[[faults]]\nkind = "blackhole"\nat_s = 0\n'
 SURVIVES = '[client.keepalive]\nidle_s = 1\ninterval_s = 1\ncount = 1\n[expect]\noutcome = "survives"\nbound_s = 1.5\n'
 PATIENCE_S = 30.0
 

@@ -156,7 +156,11 @@ def test_a_bad_file_is_a_collection_error(pytester: pytest.Pytester) -> None:
 
 def test_scenarios_of_containers_are_left_out(pytester: pytest.Pytester) -> None:
     """With the option that would not; with virtual time there are none."""
-    write(pytester, paused='[[faults]]\nkind = "container-pause"\n', mine='[server]\nimage = "redis:7"\n' + PROVEN)
+    write(
+        pytester,
+        paused='[[faults]]\nkind = "container-pause"\nat_s = 1\n',
+        mine='[server]\nimage = "redis:7"\n' + PROVEN,
+    )
     pytester.makepyfile(test_a="def test_it(): pass")
     result = pytester.runpytest_subprocess("-rs")
     result.assert_outcomes(passed=1, skipped=2)
