@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.expectations import KIND_OF
+from harness.facts import Fact, Segment
 from harness.findings import (
     Difference,
     Inconclusive,
@@ -20,7 +21,7 @@ from harness.moments import ORIGINS, Clock, plain, seconds
 from harness.oracle.prediction import NOUNS, Outcome, hull
 from harness.oracle.timerwheel import tick_ns
 from harness.plan import TIMER_ALLOWANCE_MS, Plan, settings_of
-from harness.story import Fact, Segment, Story
+from harness.story import Story
 
 
 def check_false_alarm(plan: Plan, story: Story) -> None:

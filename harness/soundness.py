@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from harness.expectations import Expectation
+from harness.facts import Change, Fact, Shut, Wrote
 from harness.findings import Inconclusive, TooBusy, fault_name, seen
 from harness.lab.topology import SIDES
 from harness.moments import seconds, secs
 from harness.plan import Plan
-from harness.story import Change, Fact, Shut, Story, Wrote
+from harness.story import Story
 
 D = TypeVar("D", Wrote, Shut)
 

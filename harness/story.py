@@ -7,178 +7,44 @@ is read after the wake-up that it caused. So everything here goes by the times a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from harness.lab.topology import Side
+from harness.facts import (
+    KINDS,
+    Alive,
+    Armed,
+    Broken,
+    CaptureEnded,
+    Detected,
+    Ended,
+    Eof,
+    Fact,
+    GivenUp,
+    Healed,
+    Injected,
+    Noticed,
+    OfFault,
+    Proof,
+    Reconnected,
+    Segment,
+    Shut,
+    SignOfLife,
+    Wrote,
+)
 from harness.oracle.prediction import OutcomeKind
 from harness.oracle.timerwheel import tick_ns
 from harness.plan import Plan
 from harness.timeline import Event
 
-Nanoseconds = Annotated[int, msgspec.Meta(ge=0)]
-Index = Annotated[int, msgspec.Meta(ge=0)]
-
-
-class Nonsense(Exception):
-    """No run can have left this timeline; the text says what is wrong with it."""
-
-
-class Armed(msgspec.Struct, frozen=True):
-    """A side's options are set; the call took `took_ns`, and the kernel had counted its last jiffy `lag_ns` before."""
-
-    side: Side
-    took_ns: Nanoseconds
-    lag_ns: Nanoseconds = 0
-    local: tuple[str, int] | None = None
-    remote: tuple[str, int] | None = None
-
-
-class Noticed(msgspec.Struct, frozen=True):
-    """A side sees that the connection is over."""
-
-    side: Side
-
-
-class Detected(Noticed, frozen=True):
-    """Its socket has an error, by the errno's name."""
-
-    errno: str
-
-
-class Eof(Noticed, frozen=True):
-    """It has read the end of the stream."""
-
-
-class GivenUp(Noticed, frozen=True):
-    """Its program gives the peer up by itself; `found` says how in words, `reports` what a command says of it."""
-
-    how: str
-    found: str
-    reports: str | None = None
-
-
-class Reconnected(msgspec.Struct, frozen=True):
-    """A connection that takes the place of the lost one stands."""
-
-    side: Side
-
-
-class Alive(msgspec.Struct, frozen=True):
-    """Whether data still passed at the end."""
-
-    echo: bool
-
-
-class SignOfLife(msgspec.Struct, frozen=True):
-    """A side's command printed a line that shows that it works."""
-
-    side: Side
-
-
-class Wrote(msgspec.Struct, frozen=True):
-    """A side wrote data, or could not; the call took `took_ns`."""
-
-    side: Side
-    written: bool
-    took_ns: Nanoseconds
-    lag_ns: Nanoseconds = 0
-
-
-class Shut(msgspec.Struct, frozen=True):
-    """A side shut its writing direction, or could not; the call took `took_ns`."""
-
-    side: Side
-    done: bool
-    took_ns: Nanoseconds
-
-
-class OfFault(msgspec.Struct, frozen=True):
-    """Something about a fault, by its index in the scenario."""
-
-    index: Index
-
-
-class Change(OfFault, frozen=True):
-    """A fault sets in or wears off, which took `took_ns`."""
-
-    took_ns: Nanoseconds
-
-
-class Injected(Change, frozen=True):
-    """A fault was injected."""
-
-
-class Healed(Change, frozen=True):
-    """A fault was healed."""
-
-
-class Proof(OfFault, frozen=True):
-    """The evidence that a fault left."""
-
-    level: Literal["none", "in-place", "bit"]
-    found: str
-
-
-class Segment(msgspec.Struct, frozen=True):
-    """A segment, or an ICMP error (which has no flags), as captured on a host."""
-
-    way: Literal["in", "out"]
-    role: str
-    flags: str = ""
-    length: int = 0
-    sport: int = 0
-    dport: int = 0
-
-
-class CaptureEnded(msgspec.Struct, frozen=True):
-    """How many frames did not fit into a capture's buffer."""
-
-    dropped: int
-
-
-class Broken(msgspec.Struct, frozen=True):
-    """Why a run cannot be judged."""
-
-    error: str
-
-
-class Ended(msgspec.Struct, frozen=True):
-    """The watch was over and everything had been written down."""
-
-
-_KINDS: dict[str, type[msgspec.Struct]] = {
-    "subject.armed": Armed,
-    "subject.detected": Detected,
-    "subject.eof": Eof,
-    "subject.noticed": GivenUp,
-    "subject.reconnected": Reconnected,
-    "subject.alive": Alive,
-    "subject.lives": SignOfLife,
-    "subject.wrote": Wrote,
-    "subject.shut": Shut,
-    "fault.injected": Injected,
-    "fault.evidence": Proof,
-    "fault.healed": Healed,
-    "segment": Segment,
-    "capture.ended": CaptureEnded,
-    "run.broken": Broken,
-    "run.ended": Ended,
-}
-
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 F = TypeVar("F", bound=OfFault)
 R = TypeVar("R", bound=msgspec.Struct)
 
 
-class Fact(msgspec.Struct, Generic[T_co], frozen=True):
-    """One event, checked. `place`: its index in the timeline."""
-
-    place: int
-    t_ns: int
-    what: T_co
+class Nonsense(Exception):
+    """No run can have left this timeline; the text says what is wrong with it."""
 
 
 class Story:
@@ -194,7 +60,7 @@ class Story:
         self.plan = plan
         side = plan.scenario.expect.side
         order = sorted(range(len(events)), key=lambda place: events[place].t_ns)
-        facts = [_checked(plan, events[place], place) for place in order if events[place].kind in _KINDS]
+        facts = [_checked(plan, events[place], place) for place in order if events[place].kind in KINDS]
         mine = [fact for fact in facts if getattr(fact.what, "side", side) == side]
         self.is_empty = not events
         self.armed = next(_of(mine, Armed), None)
@@ -408,7 +274,7 @@ def _from_living_peer(segment: Segment) -> bool:
 def _checked(plan: Plan, event: Event, place: int) -> Fact[Any]:
     """The event with its data as the type of its kind."""
     try:
-        what = msgspec.convert(event.data, _KINDS[event.kind])
+        what = msgspec.convert(event.data, KINDS[event.kind])
     except msgspec.ValidationError as error:
         raise Nonsense(f"event {place} ({event.kind}): {error}") from error
     if isinstance(what, OfFault) and what.index >= len(plan.faults):

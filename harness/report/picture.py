@@ -19,10 +19,11 @@ import math
 from collections.abc import Sequence
 
 from harness.expectations import Expectation
+from harness.facts import Eof, Segment
 from harness.findings import clipped
 from harness.moments import Clock
 from harness.plan import Plan
-from harness.story import Eof, Nonsense, Segment, Story
+from harness.story import Nonsense, Story
 from harness.timeline import Event
 
 LABEL_WIDTH = 11
