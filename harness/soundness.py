@@ -57,7 +57,7 @@ def check_in_place(plan: Plan, story: Story, index: int) -> None:
     """Whether a fault was there, and in time: without that nothing is refuted either."""
     name, expected = fault_name(plan, index), plan.faults[index]
     injected, proof = story.injected.get(index), story.proofs.get(index)
-    if injected is None or not story.before_end(injected.t_ns):
+    if injected is None or not story.counts(injected.t_ns):
         if story.end is None:
             raise Inconclusive("fault-never-injected", f"{name} was never injected: the watch was over before")
         return  # what was noticed came first, under another fault: see check_bite
@@ -164,7 +164,7 @@ def check_bite(plan: Plan, story: Story, index: int) -> None:
     """Whether a fault left the evidence that the plan demands of it: without that nothing is proven."""
     expected, proof = plan.faults[index], story.proofs.get(index)
     injected = story.injected.get(index)
-    if injected is None or proof is None or not story.before_end(injected.t_ns):
+    if injected is None or proof is None or not story.counts(injected.t_ns):
         words = f"{fault_name(plan, index)} was never injected: {seen(story)} came first"
         raise Inconclusive("fault-never-injected", words)
     ended_so = (story.kind, story.errno) in {(each.kind, each.errno) for each in expected.decides}

@@ -227,6 +227,16 @@ class Story:
         """Whether a moment is not after what was noticed."""
         return self.end is None or t_ns <= self.end.t_ns
 
+    def counts(self, t_ns: int) -> bool:
+        """Whether a moment belongs to what is judged.
+
+        That goes on until something was noticed or, for a claim of a connection after the healing, until that is made.
+        """
+        expect = self.plan.scenario.expect
+        if expect.origin == "healed" and expect.reconnects_s is not None:
+            return self.restored is None or t_ns <= self.restored.t_ns
+        return self.before_end(t_ns)
+
     def crossed(self, from_ns: int, until_ns: int) -> bool:
         """Whether, between two moments, a segment passed the observer's host or something was noticed."""
         moments = [s.t_ns for s in self.segments if self.before_end(s.t_ns)]

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.faults import Blackhole
+from harness.faults import Blackhole, ProcessKill
 from harness.oracle.prediction import Outcome, Prediction
 from harness.plan import Plan, make
 from harness.programs import Command, Detects
@@ -127,6 +127,25 @@ def test_who_reconnects_after_the_healing() -> None:
     words = "expected another connection 0.5 to 1 s after the last fault was healed, found none"
     verdict(plan, healed_run(SECOND, again(1900 * MS), over_ns=5 * SECOND), "fail", words)
     assert (plan.reconnects_within_ns, plan.watch_ns) == (5 * SECOND, 5 * SECOND)
+
+
+def test_faults_after_the_loss_count_until_the_reconnection() -> None:
+    """The program is killed twice, notices the first time, and must come back after the second: both must act."""
+    kills = tuple(ProcessKill(at_s=at_s, for_s=0.5) for at_s in (0.5, 2.0))
+    claim = Expect(outcome="noticed", origin="healed", reconnects_s=(0.0, 1.0))
+    plan = make(Scenario(name="by/hand", client=COMMAND, server=COMMAND, faults=kills, expect=claim), MACHINE)
+    second = [
+        at(2 * SECOND, "fault.injected", "fault", index=1, took_ns=MS),
+        at(2500 * MS, "fault.healed", "fault", index=1, took_ns=MS),
+    ]
+    evidence = at(2499 * MS, "fault.evidence", "fault", index=1, level="bit", found="dead")
+    again = at(2600 * MS, "subject.reconnected", side="client", remote=["10.77.1.254", FAR])
+    first = moved(run(600 * MS, again), "fault.healed", SECOND)
+    events = moved(moved(first, "run.ended", 3 * SECOND), "capture.ended", 3 * SECOND + MS)
+    found = verdict(plan, sorted([*events, *second, evidence], key=lambda event: event.t_ns), "pass")
+    assert found.reconnected_ns == 100 * MS
+    unseen = sorted([*events, *second], key=lambda event: event.t_ns)
+    verdict(plan, unseen, "inconclusive", "fault 1 (process-kill) left no evidence")
 
 
 @pytest.mark.parametrize(("noticed_s", "plain", "known"), [(2, "pass", "fail"), (3, "fail", "pass")])
