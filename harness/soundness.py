@@ -180,9 +180,9 @@ def _bit(story: Story, index: int) -> bool:
 def _nothing_met(plan: Plan, story: Story, index: int, found: str) -> str:
     """That nothing came for a fault to act on, and how to have something sent."""
     expected, injected, healed = plan.faults[index], story.injected[index], story.healed.get(index)
-    since = "from the beginning" if expected.standing else f"from {secs(story.since_armed(injected.t_ns))}"
+    since = "from the beginning" if expected.standing else f"from {secs(story.since_armed(injected.t_ns))} after arming"
     heals = expected.until_ns is not None and healed is not None
-    until = f"until {secs(story.since_armed(healed.t_ns))} after arming" if heals and healed else "to the end"
+    until = f"to {secs(story.since_armed(healed.t_ns))}" if heals and healed else "to the end"
     send = "keepalive, or writes_at_s, in that time" if not expected.standing else "keepalive, or writes_at_s"
     return (
         f"{fault_name(plan, index)} left no evidence that it acted: {found}; nothing that it acts on was sent while it "

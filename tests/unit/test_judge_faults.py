@@ -95,7 +95,7 @@ def test_a_fault_that_met_nothing_says_how_to_send() -> None:
     plan = planned(Blackhole(at_s=0.5, for_s=1), outcome="survives", bound_s=8)
     unmet = changed(as_foreseen(plan), "fault.evidence", level="in-place", found="0 packets dropped")
     words = "it acted: 0 packets dropped; nothing that it acts on was sent while it was on"
-    when = "(from 0.500 s until 1.500 s after arming)"
+    when = "(from 0.500 s after arming to 1.500 s)"
     verdict(plan, unmet, "inconclusive", words, when, "keepalive", "writes_at_s", "at_s", "bound_s")
 
 
