@@ -53,7 +53,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
     """Reports, and whatever else plugins do when all tests have ended."""
     _write(session.config, "the end of the session")
-    return (yield)
+    result = yield
+    if hasattr(session.config, "workerinput"):
+        _write(session.config, "")  # a worker waits from now on for the others
+    return result
 
 
 def _write(config: pytest.Config, text: str) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.pytest_plugin import limits, options
-from harness.pytest_plugin.history import last_events
+from harness.pytest_plugin.history import Telling, last_events
 
 if TYPE_CHECKING:
     from harness.apart import Batch
@@ -287,7 +287,7 @@ class ScenarioItem(pytest.Item):
             found = error.result
             return self._report(str(error), picture.draw(found.plan, found.events) or last_events(found.events))
         if isinstance(error, HarnessError):
-            return str(error)
+            return Telling(str(error))
         what = str(error) if isinstance(error, pytest.fail.Exception) else str(super().repr_failure(excinfo, style))
         try:
             events = last_events(timeline.load(self._folder()))
@@ -295,12 +295,12 @@ class ScenarioItem(pytest.Item):
             events = [str(missing)]
         return self._report(what, [limits.explain(self, self.plan), "timeline so far:", *events])
 
-    def _report(self, what: str, lines: list[str]) -> str:
+    def _report(self, what: str, lines: list[str]) -> Telling:
         from harness.findings import claim
 
         summary = self.plan.scenario.summary
         head = [what, "", *([f"scenario: {summary}"] if summary else []), f"claim: {claim(self.plan)}"]
-        return "\n".join([*head, *lines, "", f"run directory: {self._folder()}"])
+        return Telling("\n".join([*head, *lines, "", f"run directory: {self._folder()}"]))
 
     def _folder(self) -> Path:
         return self.config.stash[_RUNS].out / self.plan.name

@@ -119,7 +119,8 @@ def run(
 
 def _doing(guest: Guest) -> str:
     """What the command says that it does, "" where it says nothing; one file for each process that says something."""
-    return ", ".join(path.read_text(errors="replace") for path in sorted(guest.folder.glob(f"{command.DOING_FILE}*")))
+    said = [path.read_text(errors="replace") for path in sorted(guest.folder.glob(f"{command.DOING_FILE}*"))]
+    return ", ".join(filter(None, said))
 
 
 def _during(guest: Guest) -> str:

@@ -132,10 +132,13 @@ def test_what_cannot_be_judged_is_an_error(pytester: pytest.Pytester) -> None:
     cases = {case.get("name"): case for case in suite}
     assert [child.tag for child in cases["unclear"]] == ["properties", "error"]
     assert [child.tag for child in cases["refuted"]] == ["properties", "failure"]
+    (failure,) = cases["refuted"].iter("failure")
+    assert re.fullmatch("fail: expected errno ETIMEDOUT, found ECONNRESET .*", failure.get("message") or "")
+    assert "\npredicted " in (failure.text or "")
     said = {each.get("name"): each.get("value") for each in cases["refuted"].iter("property")}
     assert {"clock", "hz", "claim", "window"} <= set(said)
     assert (said["clock"], said["hz"]) == ("real", str(capabilities.hz()[0]))
-    assert re.fullmatch(r"1\.000 to 1\.\d\d\d s after armed", said["window"] or "")
+    assert re.fullmatch(r"1\.000 to 1\.\d\d\d s after arming", said["window"] or "")
 
 
 def test_a_bad_file_is_a_collection_error(pytester: pytest.Pytester) -> None:
