@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness import capabilities, timeline
+from harness.venue.kernel import Kernel
 from tests.live.sessions import HEAD, PROVEN, REFUTED, RESET
 
 pytest_plugins = ["pytester"]
@@ -307,8 +308,9 @@ def test_without_the_timeout_plugin_scenarios_are_still_collected(pytester: pyte
 # --- tests written by hand -------------------------------------------------------------------------------
 
 
-def test_hand_written_tests(pytester: pytest.Pytester) -> None:
-    """Every fault from Python: what is seen lies in what was predicted, before it was seen."""
+@pytest.mark.virtual
+def test_hand_written_tests(pytester: pytest.Pytester, kernel: Kernel) -> None:
+    """Every fault from Python: what is seen lies in what was predicted, before it was seen, in a guest's exact time."""
     pytester.makepyfile(
         textwrap.dedent(HEAD)
         + textwrap.dedent(
@@ -377,7 +379,7 @@ def test_hand_written_tests(pytester: pytest.Pytester) -> None:
             """
         )
     )
-    result = pytester.runpytest_subprocess("-Werror")
+    result = pytester.runpytest_subprocess("-Werror", "--clock=virtual", f"--harness-kernel={kernel.path}")
     result.assert_outcomes(passed=8)
 
 

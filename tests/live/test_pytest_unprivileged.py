@@ -127,10 +127,8 @@ def test_an_ordinary_users_lab(users_folder: Path) -> None:
                 net = lab("direct")
                 link = net.connect(ALIVE)
                 with net.inject(PeerReboot()):
-                    expected = link.predict()
                     seen = link.wait()
                 assert seen.errno == "ECONNRESET"
-                assert seen in expected
             """
         )
     )
