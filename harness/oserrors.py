@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.errors import UsageError
 from harness.lab.places import cache_folder, state_folder
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -25,6 +26,15 @@ def in_words(error: OSError, out: Path | None = None) -> str:
     if error.errno in _REFUSED and path is not None:
         return f"expected a place that can be written, found {reason} at {path}; {_instead(path, out)}"
     return f"{reason} at {path}" if path is not None else reason
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file that the user named. Raises UsageError with its path, which the kernel's error does not have."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        found = f"{error.strerror or error} at {path}"
+        raise UsageError(f"expected room for a report, found {found}; free some, or name another file") from error
 
 
 def _without_room(reason: str, path: Path | None, out: Path | None) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from harness import batch, patience, plan, request
+from harness import batch, oserrors, patience, plan, request
 from harness import fuzz as fuzzing
 from harness import matrix as matrices
 from harness.judge import EXIT_STATUS, Verdict, worst
@@ -41,10 +41,10 @@ def run(options: argparse.Namespace) -> int:
     attempts = {result.plan.name: result.attempts for result in results}
     as_json = json.render(verdicts, attempts)
     if options.json not in (None, "-"):
-        Path(options.json).write_bytes(as_json)
+        oserrors.write(Path(options.json), as_json)
     if options.junit:
         cases = [junit.Case(verdict=r.verdict, wall_s=r.wall_s or 0.0, attempts=r.attempts) for r in results]
-        Path(options.junit).write_bytes(junit.render(cases, wall_s))
+        oserrors.write(Path(options.junit), junit.render(cases, wall_s))
     shown = [result for result in results if not options.quiet or result.verdict.verdict != "pass"]
     if shown:
         console.print(text.VerdictTable([result.verdict for result in shown]))
@@ -74,9 +74,9 @@ def matrix(options: argparse.Namespace) -> int:
     rows, circumstances = found.rows(verdicts), text.circumstances(verdicts[0])
     as_json = matrix_report.as_json(rows, circumstances)
     if options.markdown:
-        Path(options.markdown).write_text(matrix_report.markdown(rows, circumstances))
+        oserrors.write(Path(options.markdown), matrix_report.markdown(rows, circumstances).encode())
     if options.json not in (None, "-"):
-        Path(options.json).write_bytes(as_json)
+        oserrors.write(Path(options.json), as_json)
     console.print(matrix_report.table(rows))
     retried = text.retried(verdicts, {result.plan.name: result.attempts for result in results})
     if retried:
@@ -106,7 +106,7 @@ def fuzz(options: argparse.Namespace) -> int:
         raise
     as_json = fuzz_report.as_json(tally)
     if options.json not in (None, "-"):
-        Path(options.json).write_bytes(as_json)
+        oserrors.write(Path(options.json), as_json)
     console.print(*fuzz_report.describe(tally, time.monotonic() - started), sep="\n")
     if tally.count("unjudged", "disagreed"):
         console.print(f"files and runs that leave a question: {out}", soft_wrap=True, markup=False)

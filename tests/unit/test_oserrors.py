@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness import cli, oserrors
+from harness.errors import UsageError
 
 FULL = "No space left on device"
 
@@ -70,6 +71,19 @@ def test_a_write_without_a_path_is_traced_to_the_full_folder(
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=1 << 20, f_frsize=4096))
     said = oserrors.in_words(error(errno.ENOSPC))
     assert all(name in said for name in ("--out DIR", "XDG_STATE_HOME", "XDG_CACHE_HOME", "TMPDIR"))
+
+
+def test_a_report_that_does_not_fit_is_named(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's error of a write has no path."""
+
+    def full(*_: object) -> int:
+        raise error(errno.ENOSPC)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    path = folders / "report.json"
+    with pytest.raises(UsageError) as caught:
+        oserrors.write(path, b"{}")
+    assert str(caught.value) == (f"expected room for a report, found {FULL} at {path}; free some, or name another file")
 
 
 def test_any_other_error_is_told_with_its_path() -> None:
