@@ -67,10 +67,10 @@ def _end_once(owned: Collection[Owned], *, held: bool) -> dict[int, Owned]:
     wanted = _Wanted(owned, held=held)
     found, dying = {}, []
     for name in os.listdir("/proc"):  # noqa: PTH208 - it is done often
-        if not name.isdigit() or int(name) == os.getpid():
+        if not name.isdigit() or int(name) == os.getpid() or wanted.owner(int(name)) is None:
             continue
         try:
-            # The descriptor pins the process, so that the one killed is the one looked at.
+            # The descriptor pins the process, so that the one killed is the one looked at, here once more.
             process = os.pidfd_open(int(name))
         except OSError:
             continue
