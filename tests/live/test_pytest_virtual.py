@@ -117,6 +117,7 @@ def test_a_session_of_hours_takes_seconds(project: Path) -> None:
     assert {"plan.json", "timeline.jsonl", "verdict.json"} <= {path.name for path in (runs / "linux").iterdir()}
 
 
+@pytest.mark.timeout(300)  # about 35 s of CPU time, which other tests share
 def test_scenarios_that_run_alone_pass(project: Path) -> None:
     """Twenty sessions of one scenario each, in one guest; their limits count the wait for the timer wheel's phase."""
     folders = [loader.catalogue() / topic for topic in ("defaults", "heartbeat")]
