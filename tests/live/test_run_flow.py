@@ -163,7 +163,8 @@ def test_junit_has_the_walls_time_and_is_not_asked_for(tmp_path: Path, kernel: K
     (case,) = suite
     assert 0 < float(case.attrib["time"]) <= float(suite.attrib["time"])
     found = {each.get("name"): each.get("value") for each in case.iter("property")}
-    assert (found["clock"], found["claim"]) == ("virtual", "ETIMEDOUT")
+    assert found["clock"] == "virtual"
+    assert (found["claim"] or "").startswith("ETIMEDOUT")
     assert float((found["measured"] or "").removesuffix(" s after arming")) > 7200
     events = timeline.load(tmp_path / "out" / "defaults" / "linux")
     for side in SIDES:
