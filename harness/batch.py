@@ -11,8 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from harness import plan as plans_module
-from harness import timeline
+from harness import plan_file, timeline
 from harness.errors import UsageError
 from harness.judge import Verdict, judge
 from harness.lab.ledger import new_run_folder, trim_runs
@@ -153,13 +152,13 @@ def judge_again(folder: Path) -> list[Result]:
     A plan without a timeline is of a run that was killed before it began: nothing happened in it. Attempts that were
     made again are left out.
     """
-    found = sorted(path.parent for path in folder.rglob(plans_module.FILE_NAME))
+    found = sorted(path.parent for path in folder.rglob(plan_file.FILE_NAME))
     found = [place for place in found if ATTEMPTS_FOLDER not in place.relative_to(folder).parts]
     if not found:
-        raise UsageError(f"expected run directories (with {plans_module.FILE_NAME}) at {folder}, found none")
+        raise UsageError(f"expected run directories (with {plan_file.FILE_NAME}) at {folder}, found none")
     results = []
     for place in found:
-        plan = plans_module.load(place)
+        plan = plan_file.load(place)
         events = timeline.load(place) if (place / timeline.FILE_NAME).exists() else ()
         attempts = 1 + sum(1 for _ in place.glob(f"{ATTEMPTS_FOLDER}/*"))
         results.append(Result(plan=plan, events=events, verdict=judge(plan, events), attempts=attempts))

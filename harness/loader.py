@@ -21,7 +21,8 @@ import msgspec
 
 from harness import durations
 from harness.errors import MISSING, ScenarioError, ScenarioErrors, UsageError
-from harness.scenario import Expect, Scenario, check
+from harness.scenario import Expect, Scenario
+from harness.validation import check
 
 T = TypeVar("T")
 R = TypeVar("R")

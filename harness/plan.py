@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from harness import expectations, heartbeats
 from harness.doubts import never_in_time, suspicions
-from harness.errors import MISSING, ScenarioError, UsageError
+from harness.errors import MISSING, ScenarioError
 from harness.expectations import KIND_OF, Expectation
 from harness.faults import AnyFault, NetworkDisconnect
 from harness.faults.base import other
@@ -24,7 +23,6 @@ from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
 from harness.oracle.timerwheel import tick_ns
 from harness.scenario import Scenario
 
-FILE_NAME = "plan.json"
 ALLOWANCE_MS = 50
 """Real time: how late a program may be woken after the kernel has decided, and a fault be injected."""
 TIMER_ALLOWANCE_MS = 50
@@ -391,32 +389,3 @@ def _watch_ns(scenario: Scenario, expected: tuple[Outcome, ...], horizon_ns: int
 def last_restored_s(scenario: Scenario) -> float:
     """When the last fault that ends is undone, in seconds after arming; 0 where none ends."""
     return max((fault.restored_s for fault in scenario.faults if fault.restored_s is not None), default=0.0)
-
-
-def save(plan: Plan, folder: Path) -> None:
-    """Write the plan into a run's folder: all of it or, where the harness is killed meanwhile, nothing."""
-    unfinished = folder / f"{FILE_NAME}.new"
-    unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n")
-    unfinished.rename(folder / FILE_NAME)
-
-
-def load(folder: Path) -> Plan:
-    """Read a saved plan. Raises UsageError."""
-    path = folder / FILE_NAME
-    try:
-        data = path.read_bytes()
-        found = msgspec.json.decode(data, type=_Format).format
-        if found != FORMAT:
-            mend = "judge it with the version of keepalive-harness that wrote it, or run the scenario again"
-            raise UsageError(f"{path}: expected a plan of format {FORMAT}, found format {found}; {mend}")
-        return msgspec.json.decode(data, type=Plan)
-    except OSError as error:
-        raise UsageError(f"expected a run's plan, found {error.strerror} at {path}") from error
-    except msgspec.DecodeError as error:
-        raise UsageError(f"{path}: expected a plan of format {FORMAT}, found {error}") from error
-
-
-class _Format(msgspec.Struct):
-    """The one field that plans of all formats have."""
-
-    format: int

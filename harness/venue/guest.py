@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness import capabilities
+from harness import capabilities, plan_file
 from harness import plan as plans
 from harness.alarm import sleep_until
 from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot
@@ -43,7 +43,7 @@ def main(job: dict[str, Any]) -> int:
     _warm_up()
     for number, folder in enumerate(job["folders"]):
         say(f"{BEGIN}{number}")
-        plan = plans.load(Path(folder))
+        plan = plan_file.load(Path(folder))
         if plan.machine.seed is not None and "PYTHONHASHSEED" not in job["env"]:
             os.environ["PYTHONHASHSEED"] = str(plan.machine.seed % 2**32)
         _carry_out(plan, Path(folder))

@@ -13,12 +13,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from harness import timeline
+from harness import plan_file, timeline
 from harness.descriptors import raise_limit, reachable_limit
 from harness.errors import UsageError
 from harness.lab.namespace import ensure_privileges
 from harness.plan import Plan
-from harness.plan import save as save_plan
 from harness.run import Status, execute, longest_ns
 from harness.timeline import Event
 
@@ -60,7 +59,7 @@ def run_all(plans: Sequence[Plan], out: Path, status: Status, jobs: int | None =
     ended: queue.SimpleQueue[Carried] = queue.SimpleQueue()
     for plan in plans:
         folder_of(out, plan).mkdir(parents=True, exist_ok=True)
-        save_plan(plan, folder_of(out, plan))
+        plan_file.save(plan, folder_of(out, plan))
         waiting.put(plan)
 
     def work() -> None:

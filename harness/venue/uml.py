@@ -24,12 +24,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness import timeline
+from harness import plan_file, timeline
 from harness.errors import CapabilityError, GuestError
 from harness.lab.ledger import LEDGER
 from harness.lab.processes import MARK_VARIABLE
 from harness.plan import MachineFacts, Plan
-from harness.plan import save as save_plan
 from harness.run import Status
 from harness.venue import PLAN_LIMIT_S, guest, init, seeding
 from harness.venue.host import Carried, folder_of, given_up
@@ -334,7 +333,7 @@ def run_all(
     """
     for plan in plans:
         folder_of(out, plan).mkdir(parents=True, exist_ok=True)
-        save_plan(plan, folder_of(out, plan))
+        plan_file.save(plan, folder_of(out, plan))
     crew = _Crew(out.resolve(), status, kernel, wall_limit_s)
     crews = min(len(plans), jobs or len(os.sched_getaffinity(0)))
     shares = [list(plans[n::crews]) for n in range(crews)]

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness import batch, capabilities, loader, plan, timeline
+from harness import batch, capabilities, loader, plan_file, timeline
 from harness.judge import worst
 from harness.report.json import as_mapping
 from tests.live.command import CHECKOUT, Command, Ended, harness, inside, started
@@ -471,7 +471,7 @@ def test_a_timeline_cut_short_is_inconclusive(runs: Runs, tmp_path: Path) -> Non
     for number, length in enumerate([0, 1, end // 3, end // 2, text.rindex(b"\n", 0, end), end]):
         folder = tmp_path / str(number)
         folder.mkdir()
-        shutil.copy(whole / plan.FILE_NAME, folder)
+        shutil.copy(whole / plan_file.FILE_NAME, folder)
         (folder / timeline.FILE_NAME).write_bytes(text[:length])
     shutil.copytree(tmp_path / "0", tmp_path / "none")
     (tmp_path / "none" / timeline.FILE_NAME).unlink()

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from harness import batch, capabilities, loader, plan, timeline
+from harness import batch, capabilities, loader, plan, plan_file, timeline
 from harness.errors import CapabilityError, GuestError
 from harness.lab.processes import MARK_VARIABLE
 from harness.plan import Plan
@@ -122,7 +122,7 @@ def test_interrupted(memory: Path, tmp_path: Path) -> None:
     assert ended.status == 130
     assert ended.err.splitlines()[-1] == "harness: interrupted; what was recorded is kept"
     _check_gone(running, memory)
-    assert list(running.out.rglob(plan.FILE_NAME))
+    assert list(running.out.rglob(plan_file.FILE_NAME))
     assert harness(tmp_path, "judge", "out").status == 3
 
 

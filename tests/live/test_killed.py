@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import plan, timeline
+from harness import plan_file, timeline
 from harness.lab.processes import MARK_VARIABLE
 from harness.subjects import endpoint
 from tests.conformance.traces import network_untouched
@@ -65,7 +65,7 @@ def _check_recorded(running: Command) -> None:
     """What was recorded can be read, and is inconclusive as a whole."""
     for file in running.out.rglob(timeline.FILE_NAME):
         timeline.load(file.parent)
-    planned = list(running.out.rglob(plan.FILE_NAME))
+    planned = list(running.out.rglob(plan_file.FILE_NAME))
     assert harness(running.folder, "judge", "out").status == (3 if planned else 2)
 
 

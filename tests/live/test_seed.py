@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import plan, timeline
+from harness import plan_file, timeline
 from harness.venue.kernel import Kernel
 from tests.conformance import test_clocks
 from tests.live.command import CHECKOUT, Ended, harness
@@ -40,7 +40,7 @@ def test_a_client_with_jitter_gives_the_same_timeline(tmp_path: Path) -> None:
     assert alone == later
     assert any("lost: timeout" in line for line in alone)
     assert alone != other
-    assert plan.load(tmp_path / "other" / "out" / "jitter").machine.seed == 6
+    assert plan_file.load(tmp_path / "other" / "out" / "jitter").machine.seed == 6
 
 
 def test_a_command_draws_the_same_numbers(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ from harness.oracle import timerwheel
 from harness.oracle.effects import Effect, Mechanism
 from harness.oracle.established import phases
 from harness.oracle.prediction import Settings
-from harness.scenario import Endpoint, Expect, Keepalive, OutcomeName, Scenario, _problems
+from harness.scenario import Endpoint, Expect, Keepalive, OutcomeName, Scenario
+from harness.validation import problems
 from tests.running import EXHAUSTIVE
 
 PATIENT = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -234,7 +235,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         faults=happening,
         expect=expect,
     )
-    assume(not any(_problems(scenario)))
+    assume(not any(problems(scenario)))
     return scenario
 
 

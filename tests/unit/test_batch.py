@@ -9,8 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness import batch, timeline
-from harness import plan as plans
+from harness import batch, plan_file, timeline
 from harness.lab import ledger
 from harness.plan import Plan
 from harness.run import Status
@@ -47,7 +46,7 @@ class Venue:
         for plan in some:
             folder = folder_of(out, plan)
             folder.mkdir(parents=True, exist_ok=True)
-            plans.save(plan, folder)
+            plan_file.save(plan, folder)
             events = self.timelines[plan.name.replace("/", "_")].pop(0)
             encoded = b"".join(msgspec.json.encode(event) + b"\n" for event in events)
             (folder / timeline.FILE_NAME).write_bytes(encoded)

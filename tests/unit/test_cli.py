@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness import __version__, capabilities, cli, loader, plan, request, timeline
+from harness import __version__, capabilities, cli, loader, plan_file, request, timeline
 from harness.arguments import parser
 from harness.capabilities import Capability
 from harness.errors import CapabilityError, HarnessError, LabError, ScenarioError, UsageError
@@ -220,7 +220,7 @@ def test_predict_in_words_and_as_json(capsys: pytest.CaptureFixture[str]) -> Non
 def saved(folder: Path, events: list[Event]) -> None:
     """A run directory by hand."""
     folder.mkdir(parents=True)
-    plan.save(unreachable(), folder)
+    plan_file.save(unreachable(), folder)
     encoded = b"".join(msgspec.json.encode(event) + b"\n" for event in events)
     (folder / timeline.FILE_NAME).write_bytes(encoded)
 
@@ -246,7 +246,7 @@ def test_a_saved_run_that_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixtur
     (tmp_path / "x" / timeline.FILE_NAME).write_bytes(b"garbage\nmore\n")
     assert ended("judge", str(tmp_path)) == 2
     assert "timeline.jsonl:1: expected an event" in capsys.readouterr().err
-    (tmp_path / "x" / plan.FILE_NAME).write_bytes(b"{}")
+    (tmp_path / "x" / plan_file.FILE_NAME).write_bytes(b"{}")
     assert ended("judge", str(tmp_path)) == 2
     assert "plan.json: expected a plan of format" in capsys.readouterr().err
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness import plan
-from harness.errors import ScenarioError, UsageError
+from harness.errors import ScenarioError
 from harness.faults import (
     Blackhole,
     ContainerPause,
@@ -20,11 +19,11 @@ from harness.faults import (
     NetworkDisconnect,
     PeerReboot,
     ProcessFreeze,
-    ProcessKill,
 )
 from harness.lab.topology import Topology
 from harness.plan import MachineFacts
-from harness.scenario import Endpoint, Expect, Keepalive, Scenario, _problems
+from harness.scenario import Endpoint, Expect, Keepalive, Scenario
+from harness.validation import problems
 from tests.unit import strategies
 
 SECOND_NS = 1_000_000_000
@@ -297,50 +296,6 @@ def test_nobody_asks_a_firewall_where_keepalive_is_off() -> None:
 # --- on disk -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "made",
-    [
-        planned(outcome="survives"),
-        planned(Blackhole(at_s=1), LinkDown(on="server"), on=VIRTUAL),
-        planned(ProcessKill(), outcome="eof", window_s=(0, 1)),
-        planned(
-            FirewallIdle(timeout_s=5, then="reset"), Blackhole(), outcome="detected", errno="ETIMEDOUT", window_s=(1, 9)
-        ),
-    ],
-    ids=["quiet", "two-faults", "eof", "unpredictable"],
-)
-def test_a_saved_plan_is_loaded_as_it_was(tmp_path: Path, made: plan.Plan) -> None:
-    """A run can be judged again on another day: its windows are not computed anew."""
-    plan.save(made, tmp_path)
-    assert plan.load(tmp_path) == made
-    assert made.name == "x"
-
-
-def test_a_plan_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
-    """The message names the place."""
-    with pytest.raises(UsageError, match=f"{tmp_path}/plan.json"):
-        plan.load(tmp_path)
-
-
-def test_a_plan_that_is_something_else_is_a_usage_error(tmp_path: Path) -> None:
-    """Not JSON, or JSON of another shape."""
-    for content in (b"", b"{", b"[]", b"{}", msgspec.json.encode({"scenario": 3})):
-        (tmp_path / plan.FILE_NAME).write_bytes(content)
-        with pytest.raises(UsageError, match=f"expected a plan of format {plan.FORMAT}"):
-            plan.load(tmp_path)
-
-
-def test_a_plan_of_another_format_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    """What another version wrote lacks what this one judges by; the way out is named."""
-    plan.save(planned(outcome="survives"), tmp_path)
-    path = tmp_path / plan.FILE_NAME
-    path.write_bytes(msgspec.json.encode({**msgspec.json.decode(path.read_bytes()), "format": 1}))
-    with pytest.raises(UsageError) as caught:
-        plan.load(tmp_path)
-    assert f"{path}: expected a plan of format {plan.FORMAT}, found format 1; judge it with the" in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
 @strategies.PATIENT
 @given(strategies.scenarios(), st.sampled_from(strategies.KERNEL_HZS))
 def test_any_sound_scenario_is_planned_or_refused_by_name(scenario: Scenario, hz: int) -> None:
@@ -349,7 +304,7 @@ def test_any_sound_scenario_is_planned_or_refused_by_name(scenario: Scenario, hz
     bound_s = None if scenario.expect.bound_s is None else min(scenario.expect.bound_s, 3600)
     expect = msgspec.structs.replace(scenario.expect, bound_s=bound_s)
     scenario = msgspec.structs.replace(scenario, faults=faults, expect=expect)
-    assume(not any(_problems(scenario)))
+    assume(not any(problems(scenario)))
     try:
         made = plan.make(scenario, machine(hz))
     except ScenarioError as error:

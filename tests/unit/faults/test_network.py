@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from harness import loader, scenario
+from harness import loader, validation
 from harness.errors import ScenarioError
 from harness.faults import (
     AddressRemoved,
@@ -195,11 +195,11 @@ def test_a_flapping_link_is_as_many_outages() -> None:
 def test_what_cannot_come_again_is_refused(fault: AnyFault, key: str) -> None:
     """It must heal before it does."""
     with pytest.raises(ScenarioError, match=rf"faults\[0\]\.{key}: "):
-        scenario.check(Scenario(faults=(fault,)), "here")
+        validation.check(Scenario(faults=(fault,)), "here")
 
 
 def test_outages_of_two_faults_must_not_overlap() -> None:
     """The second outage of the one falls into the other."""
     flapping, once = LinkDown(on="server", for_s=1, every_s=3, times=2), LinkDown(on="server", at_s=3.5)
     with pytest.raises(ScenarioError, match=r"faults\[1\]\.at_s: "):
-        scenario.check(Scenario(faults=(flapping, once)), "here")
+        validation.check(Scenario(faults=(flapping, once)), "here")
