@@ -39,6 +39,11 @@ class Injection:
             )
         return self.proof
 
+    @property
+    def has_acted(self) -> bool:
+        """Whether it has left evidence that it acted, so far."""
+        return (self.proof or self._evidence()).level == "bit"
+
     def heal(self) -> None:
         """Gather the evidence, then undo the fault. Raises FaultError or LabError."""
         if self.healed_ns is not None:

@@ -170,7 +170,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     {scratch} by default. The scenario's times count from when both ends are ready.
     A command on the observed side that ends before it has shown that it noticed, and not as `detects.exits` says,
     leaves the run inconclusive. So does one on the other side that ends with another status than 0 before a fault was
-    injected; after that it may end.
+    injected; after that it may end. A fault that stands from the beginning counts once it has acted.
     `alive`: how the observed command shows that it still works, which "survives" needs and "never" may have.
     `connection`: which of its connections to the other end's port is watched, counted from 1 in the order in which
     they were begun, -1 the last one.

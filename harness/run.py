@@ -160,7 +160,11 @@ class _Run:
             for index in first:
                 self._inject(index, self.scenario.faults[index], lab)
 
-        return self.stack.enter_context(connected(self.scenario, lab, self.timeline, self.loop, listening=listening))
+        def acted() -> bool:
+            return any(injection.has_acted for injection in self.injections)
+
+        ends = connected(self.scenario, lab, self.timeline, self.loop, listening=listening, acted=acted)
+        return self.stack.enter_context(ends)
 
     def _schedule(self, lab: Lab, connection: Connection, injected: list[int]) -> None:
         """Put down what is to happen when, counting from arming."""

@@ -213,11 +213,14 @@ class Workbench:
             "connect",
         )
         connection = self._stack.enter_context(
-            connected(scenario, self.lab, self.timeline, self.loop, frozenset(processes))
+            connected(scenario, self.lab, self.timeline, self.loop, frozenset(processes), acted=self._acted)
         )
         for end in connection.ends.values():
             self.loop.watch(end)
         return Link(self, scenario, connection)
+
+    def _acted(self) -> bool:
+        return any(injection.has_acted for injection in self.injections)
 
     @contextmanager
     def inject(self, fault: AnyFault) -> Iterator[Injection]:

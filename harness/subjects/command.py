@@ -231,8 +231,8 @@ class CommandEnd(RunningCommand):
     @property
     def leaves(self) -> bool:
         """Whether it closed the connection before any fault, as a program does that is about to end."""
-        is_early = not self.is_judged and not self.notices.injected
-        return self.watching and is_early and self.flows.left_ns is not None
+        has_left = self.watching and not self.is_judged and self.flows.left_ns is not None
+        return has_left and not self.notices.injected
 
     def _follows_from_the_other(self) -> bool:
         """Whether the judged end had noticed something before this one ended, or closed the connection."""

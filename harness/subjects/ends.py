@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from harness.faults.base import other
@@ -79,8 +80,10 @@ class Connection:
 class Notices:
     """Writes the events of both ends into the timeline, and knows who has noticed that the connection is over."""
 
-    def __init__(self, timeline: Timeline) -> None:
-        self.timeline = timeline
+    def __init__(self, timeline: Timeline, acted: Callable[[], bool] = lambda: False) -> None:
+        """`acted`: whether one of the faults that are in place already has acted by now."""
+        self.timeline, self._acted = timeline, acted
+        self._in_place = len(timeline.events)
         self.noticed: dict[Side, Event] = {}
         self.commands: list[RunningCommand] = []
         self.ready_ns = 0
@@ -97,8 +100,9 @@ class Notices:
 
     @property
     def injected(self) -> bool:
-        """Whether a fault has been injected."""
-        return any(event.kind == "fault.injected" for event in self.timeline.events)
+        """Whether a fault was injected since both ends are being started, or one from before that has acted."""
+        since = self.timeline.events[self._in_place :]
+        return any(event.kind == "fault.injected" for event in since) or self._acted()
 
     def emitter(self, side: Side) -> Emit:
         """For the end of that side."""

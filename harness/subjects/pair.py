@@ -74,15 +74,17 @@ def connected(
     loop: Loop,
     processes: frozenset[Side] = frozenset(),
     listening: Callable[[], None] = lambda: None,
+    acted: Callable[[], bool] = lambda: False,
 ) -> Iterator[Connection]:
     """Start both ends, connect, set the options; the observed side is armed last. Raises SubjectError.
 
     In the state "connecting" the client has only called connect(2) when this yields, after `listening`, which is called
     once the server listens. Sides whose program a fault acts on, and those in `processes`, are processes of their own.
+    `acted`: see `Notices`.
     """
     set_sysctls(scenario, lab)
     apart = processes.union(*(fault.processes() for fault in scenario.faults))
-    notices = Notices(timeline)
+    notices = Notices(timeline, acted)
     with ExitStack() as stack:
         try:
             if scenario.state == "connecting":

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness import batch, capabilities
-from harness.faults import Blackhole, LinkDown, PeerReboot, ProcessFreeze, ProcessKill, Route
+from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot, ProcessFreeze, ProcessKill, Route
 from harness.lab.topology import Topology
 from harness.plan import make
 from harness.programs import Alive, Command, Detects, OwnProxy, Ready, Standby
@@ -95,6 +95,12 @@ try:
 except OSError as error:
     found = type(error).__name__
 print("lost", found, flush=True)
+"""
+FAILS = """
+import os, socket, time
+connection = socket.create_server(("", int(os.environ["HARNESS_PORT"]))).accept()[0]
+time.sleep(0.5)
+raise SystemExit("of its own accord")
 """
 ONCE = f"""
 import os, time
@@ -347,6 +353,15 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "loses the other end too early": (
         {"client": client("dies"), "server": WATCHER, "expect": noticed(side="server")},
         "ended with status 1 before any fault was injected; its last lines: connected | of its own accord",
+    ),
+    "loses the other end behind a firewall that has done nothing": (
+        {
+            "client": client("tells", 5.0, detects=Detects(prints="never said")),
+            "server": Endpoint(command=Command(argv=("{python}", "-c", FAILS), ready=Ready(listens=True))),
+            "faults": (FirewallIdle(timeout_s=100),),
+            "expect": Expect(outcome="never", bound_s=2.0),
+        },
+        "ended with status 1 before any fault was injected; its last lines: of its own accord",
     ),
     "loses heart before it begins": (
         {
