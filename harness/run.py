@@ -59,20 +59,21 @@ def longest_ns(plan: Plan) -> int:
     """How long `execute` may wait, in nanoseconds of the clock that the plan runs in, before it ends by itself.
 
     It counts what the plan's watch does not: the wait for the phase of the timer wheel, which virtual time alone has;
-    the start of both ends and of a proxy; the connection that takes the place of the lost one, or the last data.
+    the start of all programs; the connection that takes the place of the lost one, or the last data; and a command that
+    takes its time to end.
     """
     phase_ns = plan.period_ns if plan.machine.clock == "virtual" else 0
-    afterwards_ns = max(plan.reconnects_within_ns + SETTLE_NS, round(ECHO_TIMEOUT_S * 1e9))
+    afterwards_ns = max(plan.reconnects_within_ns + SETTLE_NS + LEAVING_NS, round(ECHO_TIMEOUT_S * 1e9))
     return phase_ns + _starting_ns(plan) + plan.watch_ns + afterwards_ns
 
 
 def _starting_ns(plan: Plan) -> int:
-    """How long a lab's proxy and both ends may take to get ready, before they are given up."""
-    seconds = tcp.READY_TIMEOUT_S if plan.scenario.topology.kind == "proxied" else 0.0
-    for side in SIDES:
-        command = plan.scenario.endpoint(side).command
-        seconds += STARTING_STEPS * (tcp.READY_TIMEOUT_S if command is None else command.ready.within_s)
-    return round(seconds * 1e9)
+    """How long all programs may take to get ready, before they are given up."""
+    within_s = {key: command.ready.within_s for key, _, command in plan.scenario.commands}
+    seconds = STARTING_STEPS * sum(within_s.pop(side, tcp.READY_TIMEOUT_S) for side in SIDES)
+    if plan.scenario.topology.kind == "proxied":
+        seconds += within_s.pop("proxy", tcp.READY_TIMEOUT_S)
+    return round((seconds + sum(within_s.values())) * 1e9)
 
 
 def execute(

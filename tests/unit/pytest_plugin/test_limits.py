@@ -10,11 +10,13 @@ import pytest
 import pytest_timeout
 
 from harness import loader
+from harness.lab.topology import SIDES, Topology
 from harness.plan import MachineFacts, Plan, make
+from harness.programs import Command, Detects, OwnProxy, Ready, Standby
 from harness.pytest_plugin import limits
 from harness.pytest_plugin.scenarios import ScenarioItem
-from harness.run import ECHO_TIMEOUT_S, longest_ns
-from harness.scenario import Scenario
+from harness.run import ECHO_TIMEOUT_S, STARTING_STEPS, longest_ns
+from harness.scenario import Endpoint, Expect, Scenario
 from harness.venue import host
 from tests.live.sessions import RESET
 
@@ -22,6 +24,8 @@ pytest_plugins = ["pytester"]
 
 TOO_LATE_NS = 1
 """So long after the phase that is asked for the wait for the next one is the longest."""
+
+NEVER = Detects(prints="never said")
 
 
 @functools.cache
@@ -61,6 +65,25 @@ def test_real_time_has_no_phase_to_wait_for() -> None:
     virtual = planned(catalogue()[0], 250)
     real = msgspec.structs.replace(virtual, machine=msgspec.structs.replace(virtual.machine, clock="real"))
     assert longest_ns(virtual) - longest_ns(real) == virtual.period_ns
+
+
+@pytest.mark.parametrize("key", ["client", "server", "proxy", "standby"])
+def test_each_program_may_take_its_time_to_get_ready(key: str) -> None:
+    """Each as long as its table says; an end is awaited twice."""
+
+    def longest(within_s: float) -> int:
+        command = Command(argv=("it",), ready=Ready(within_s=within_s), detects=NEVER if key == "client" else Detects())
+        tables = {
+            "proxy": OwnProxy(command=command),
+            "standby": Standby(on="router", command=command),
+        }
+        topology = Topology(kind="proxied" if key == "proxy" else "routed")
+        expect = Expect(outcome="never", bound_s=1.0)
+        table = tables.get(key, Endpoint(command=command))
+        return longest_ns(planned(Scenario(name="it", topology=topology, expect=expect, **{key: table}), 250))  # type: ignore[arg-type]
+
+    times = STARTING_STEPS if key in SIDES else 1
+    assert longest(100.0) - longest(10.0) == times * 90_000_000_000
 
 
 # --- whose limit it is -----------------------------------------------------------------------------------
