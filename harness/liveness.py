@@ -17,7 +17,7 @@ def check_liveness(plan: Plan, story: Story) -> None:
         _check_echo(story)
     command = plan.scenario.endpoint(plan.scenario.expect.side).command
     if command is not None and command.alive is not None:
-        _check_sign(story, command.alive)
+        _check_sign(story, command.alive, plan.allowance_ns)
 
 
 def _check_echo(story: Story) -> None:
@@ -29,13 +29,14 @@ def _check_echo(story: Story) -> None:
         raise Refuted("connection-dead", words)
 
 
-def _check_sign(story: Story, alive: Alive) -> None:
+def _check_sign(story: Story, alive: Alive, allowance_ns: int) -> None:
     """Whether the last sign of life came late enough: in the last seconds of the watch, and after the last change."""
     assert story.armed is not None
     assert story.ended is not None
     ended_ns = story.ended.t_ns
     changes = [*story.injected.values(), *story.healed.values()]
     changed_ns = max((c.t_ns + c.what.took_ns for c in changes if c.t_ns < ended_ns), default=story.armed.t_ns)
+    changed_ns += allowance_ns  # so much later than it was printed a line may be read
     from_ns = max(story.armed.t_ns, changed_ns, ended_ns - round(alive.within_s * 1e9))
     signs = [t_ns for t_ns in story.signs_of_life if t_ns <= ended_ns]
     if signs and signs[-1] >= from_ns:

@@ -305,7 +305,14 @@ def _horizon_ns(
     most_ns, side = _longest_detection_ns(settings, machine), scenario.expect.side
     if writes or scenario.state == "connecting":
         most_ns += max(longest_ns(settings, machine.hz), zerowindow.LONGEST_NS if fills(scenario, side) else 0)
-    return round(max(last_change_s, *writes, 0.0) * 1e9) + most_ns + heartbeats.longest_ns(scenario)
+    most_ns += heartbeats.longest_ns(scenario) + _showing_life_ns(scenario)
+    return round(max(last_change_s, *writes, 0.0) * 1e9) + most_ns
+
+
+def _showing_life_ns(scenario: Scenario) -> int:
+    """How long after the last change a command may take to show life: then it must once more, by what it does now."""
+    command = scenario.endpoint(scenario.expect.side).command
+    return 0 if command is None or command.alive is None else round(2e9 * command.alive.within_s)
 
 
 def _times_s(each: Effect | AnyFault) -> tuple[float | None, float | None]:

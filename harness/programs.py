@@ -151,7 +151,7 @@ class Alive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """How a command shows that it still works: a line of its output matches the regular expression `prints`.
 
     Where nothing is noticed, the last such line must have come in the last `within_s` seconds of the watch, and after
-    the last change: a fault's injection or its removal.
+    the last change: a fault's injection or its removal. The watch goes on for `within_s` or longer after that.
     """
 
     prints: Annotated[str, msgspec.Meta(min_length=1)]

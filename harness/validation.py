@@ -9,7 +9,7 @@ from harness.errors import MISSING, ScenarioError
 from harness.faults import AnyFault, HostSuspend, NetworkDisconnect, ProcessFreeze
 from harness.faults.base import Misplaced, other, unknown_host
 from harness.lab.topology import SIDES, Layout, Side, layout
-from harness.programs import PARTNERS, Command, IdleState
+from harness.programs import PARTNERS, Alive, Command, IdleState
 from harness.scenario import NEW_HOSTS, Endpoint, Expect, Scenario
 
 
@@ -98,11 +98,26 @@ def _unseen_problems(scenario: Scenario) -> Iterator[Misplaced]:
         yield Misplaced(f"{side}.command.alive", MISSING, expected)
     if not command.shows and (command.alive is None or expect.outcome == "noticed"):
         yield Misplaced(f"{side}.command.detects", MISSING, "how the command shows that it has noticed")
+    if command.alive is not None and expect.outcome in ("survives", "never"):
+        yield from _hasty_signs(side, command.alive, scenario)
     # Of "as-predicted" the plan says that nothing is predicted.
     if expect.outcome not in ("noticed", "never", "survives", "as-predicted"):
         yield Misplaced("expect.outcome", expect.outcome, '"noticed", "never" or "survives" of a command')
     if expect.reports is not None and not (command.detects.prints or command.detects.exits):
         yield Misplaced("expect.reports", expect.reports, f"{side}.command.detects.prints with it")
+
+
+def _hasty_signs(side: Side, alive: Alive, scenario: Scenario) -> Iterator[Misplaced]:
+    """A sign of life that may come at once after the last change is none: that may be what was under way before."""
+    bound_s = scenario.expect.bound_s
+    if bound_s is None:
+        return
+    outages = [outage for fault in scenario.faults if not fault.standing for outage in fault.outages()]
+    changes = [at_s for outage in outages for at_s in (outage.at_s, outage.until_s) if at_s is not None]
+    left_s = bound_s - max((at_s for at_s in changes if at_s < bound_s), default=0.0)
+    if alive.within_s > left_s:
+        expected = f"{left_s:g} s at most, what expect.bound_s leaves after the last change; or a later bound_s"
+        yield Misplaced(f"{side}.command.alive.within_s", alive.within_s, expected)
 
 
 def _command_problems(side: Side, endpoint: Endpoint, command: Command) -> Iterator[Misplaced]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.errors import ScenarioError
 from harness.faults import Blackhole
 from harness.plan import Plan, make
 from harness.programs import Alive, Command, Detects
@@ -13,16 +14,20 @@ from tests.unit.judging import verdict
 from tests.unit.timelines import MACHINE, SECOND, at
 
 BOUND_S = 10.0
-LIVE = Endpoint(
-    command=Command(argv=("client",), detects=Detects(prints="lost"), alive=Alive(prints="pong", within_s=4))
-)
 
 
-def planned(outcome: OutcomeName = "survives", heals_after_s: float | None = 1.0) -> Plan:
+def planned(
+    outcome: OutcomeName = "survives",
+    heals_after_s: float | None = 1.0,
+    within_s: float = 4.0,
+    bound_s: float | None = BOUND_S,
+) -> Plan:
     """A command that must live through an outage which begins 2 s after arming, watched for 10 s."""
+    alive = Alive(prints="pong", within_s=within_s)
+    live = Endpoint(command=Command(argv=("client",), detects=Detects(prints="lost"), alive=alive))
     fault = Blackhole(at_s=2.0, for_s=heals_after_s)
-    expect = Expect(outcome=outcome, bound_s=BOUND_S)
-    return make(Scenario(name="by/hand", client=LIVE, faults=(fault,), expect=expect), MACHINE)
+    expect = Expect(outcome=outcome, bound_s=bound_s)
+    return make(Scenario(name="by/hand", client=live, faults=(fault,), expect=expect), MACHINE)
 
 
 def run(*signs_s: float, healed_s: float = 3.0, within_ns: int = 0) -> list[Event]:
@@ -64,9 +69,24 @@ def test_the_last_one_is_named() -> None:
 
 def test_signs_before_the_last_change_say_nothing() -> None:
     """What was printed during the outage is no proof of life after it, however short the rest of the watch is."""
-    plan = planned(heals_after_s=6.5)
-    verdict(plan, run(7.0, 8.4, healed_s=8.5), "fail", "from 8.500 s to 10.000 s after arming")
+    plan = planned(heals_after_s=6.5, within_s=1.5)
+    verdict(plan, run(7.0, 8.4, healed_s=8.5), "fail", "from 8.550 s to 10.000 s after arming")
     verdict(plan, run(7.0, 8.6, healed_s=8.5), "pass")
+
+
+def test_a_line_may_be_read_after_the_change_that_it_was_printed_before() -> None:
+    """In real time it has a moment that may be 50 ms late."""
+    verdict(planned(heals_after_s=6.5, within_s=1.5), run(8.54, healed_s=8.5), "fail", "the last one came 8.540 s")
+
+
+@pytest.mark.parametrize("outcome", ["survives", "never"])
+def test_the_watch_leaves_time_for_a_sign_after_the_last_change(outcome: OutcomeName) -> None:
+    """A line that is printed at once may be about data from before; left out, the bound is late enough."""
+    with pytest.raises(ScenarioError, match=r"alive\.within_s: expected 1\.5 s at most, what expect\.bound_s leaves"):
+        planned(outcome, heals_after_s=6.5, within_s=1.6)
+    with pytest.raises(ScenarioError, match=r"alive\.within_s: expected 8 s at most"):
+        planned(outcome, heals_after_s=None, within_s=60.0)
+    assert planned(outcome, within_s=60.0, bound_s=None).watch_ns >= (3 + 2 * 60) * SECOND
 
 
 def test_an_outage_without_end() -> None:
