@@ -50,7 +50,8 @@ class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
         return unproxied(self.on, layout)
 
     def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
-        return frozenset({(self.on, self.kind if self.for_s is None else PROGRAM)})
+        restarted = set() if self.for_s is None else {(self.on, PROGRAM)}
+        return frozenset({(self.on, self.kind), *restarted})
 
     def processes(self) -> frozenset[Side]:
         return frozenset(side for side in SIDES if side == self.on)

@@ -137,7 +137,12 @@ def _await_ends(dying: Iterable[int]) -> None:
 
 
 def end_everything_else() -> None:
-    """As process 1 of a guest: SIGKILL to every other process, and wait until they are gone (kill(2), pid -1)."""
+    """As process 1 of a guest: SIGKILL to every other process, and wait until they are gone (kill(2), pid -1).
+
+    Raises LabError in any other process, which would end what is not its own.
+    """
+    if os.getpid() != 1:
+        raise LabError(f"expected to be process 1 of a guest, found process {os.getpid()}")
     with suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
     with suppress(ChildProcessError):

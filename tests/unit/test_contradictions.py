@@ -22,10 +22,12 @@ from harness.faults import (
     NatRebinding,
     PmtuBlackhole,
     ProcessFreeze,
+    ProcessKill,
     Route,
 )
 from harness.lab.topology import Kind, Topology
 from harness.loader import checked
+from harness.programs import Command
 from harness.scenario import Endpoint, Expect, Scenario
 
 
@@ -56,6 +58,15 @@ def test_two_faults_cannot_change_one_thing_at_once(kind: Kind, one: AnyFault, o
     for pair in ((one, other), (other, one)):
         assert thing in refused(kind, *pair)
     assert refused(kind, msgspec.structs.replace(one, for_s=0.5), other) == ""
+
+
+def test_what_was_killed_is_killed_once() -> None:
+    """Until it is started again: a second kill would find nothing to kill, and the first would undo it."""
+    again, for_good = ProcessKill(at_s=1, for_s=10), ProcessKill(at_s=5)
+    command = Endpoint(command=Command(argv=("it",)))
+    for pair in ((again, for_good), (for_good, again)):
+        assert "both act on server's process-kill" in refused("routed", *pair, server=command)
+    assert refused("routed", again, ProcessKill(at_s=12), server=command) == ""
 
 
 @pytest.mark.parametrize(

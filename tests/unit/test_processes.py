@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import LabError
 from harness.lab import processes
 from harness.lab.namespace import Network, boot_id
 from harness.lab.processes import MARK_VARIABLE, Owned
@@ -77,8 +79,10 @@ def test_a_mark_is_enough(daemon: tuple[int, str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("daemon", [DAEMON], indirect=True)
-def test_nothing_else_ends(daemon: tuple[int, str], tmp_path: Path) -> None:
+def test_nothing_else_ends(daemon: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither by another's mark, nor by the number of a network that is another one by now."""
+    ended: list[object] = []
+    monkeypatch.setattr(signal, "pidfd_send_signal", lambda *told: ended.append(told))  # it is this machine's network
     inode = Path("/proc/self/ns/net").stat().st_ino
     other = Network(inode, cookie=2**63, boot=boot_id())
     assert (
@@ -87,4 +91,17 @@ def test_nothing_else_ends(daemon: tuple[int, str], tmp_path: Path) -> None:
         )
         == []
     )
-    assert _in(tmp_path) == [daemon[0]]
+    assert (ended, _in(tmp_path)) == ([], [daemon[0]])
+
+
+def test_only_a_guest_ends_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anywhere else that would be what is other people's."""
+    ended: list[object] = []
+    monkeypatch.setattr(os, "kill", lambda *told: ended.append(told))
+    monkeypatch.setattr(os, "waitpid", lambda *_: (_ for _ in ()).throw(ChildProcessError))
+    with pytest.raises(LabError, match="expected to be process 1 of a guest, found process"):
+        processes.end_everything_else()
+    assert ended == []
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    processes.end_everything_else()
+    assert ended == [(-1, signal.SIGKILL)]
