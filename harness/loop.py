@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import select
@@ -35,7 +36,10 @@ class Loop:
         self._alarm: Alarm | None = None
 
     def capture(self, lab: Lab) -> None:
-        """Capture on both endpoints; call again when a host may have got another namespace."""
+        """Capture on both endpoints; call again when a host may have got another namespace.
+
+        A program that is started again on such a host is captured from its first segment on.
+        """
         for side in SIDES:
             identity = lab.host(side).identity
             old = self._taps.get(side)
@@ -47,6 +51,7 @@ class Loop:
                 tap = _Tap(side, identity, self.timeline, self._hearers)
             self._taps[side] = tap
             lab.host(side).overhear = tap.overhear
+            lab.host(side).starting_again = functools.partial(self.capture, lab)
             self._poller.register(tap.capture.fileno(), select.POLLIN)
 
     def watch(self, end: Watched) -> None:

@@ -74,6 +74,8 @@ class Host:
         self._scratches: dict[str, Path] = {}
         self.restarts = True
         """Whether `start_again` starts anything: a run that is over switches that off."""
+        self.starting_again: Callable[[], None] = lambda: None
+        """Called before `start_again` starts a program: the host may have another namespace by now."""
         self.restarted: Callable[[Program], None] = lambda _: None
         """Called with each program that `start_again` has started."""
         self.table_prefix = "harness"
@@ -175,6 +177,7 @@ class Host:
                 LEDGER.settle(entry[1])
         if launch.scratch is not None and not keeps_scratch:
             shutil.rmtree(launch.scratch, ignore_errors=True)
+        self.starting_again()
         program = self.start(*launch)
         self._programs.insert(place, self._programs.pop())
         self.restarted(program)

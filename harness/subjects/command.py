@@ -139,8 +139,11 @@ class CommandEnd(RunningCommand):
         return super()._has_listened()
 
     def _has_stood(self) -> bool:
-        """Whether the connection to be watched stands, or has stood."""
-        if "stands" not in self.ready_ns:
+        """Whether the connection to be watched stands, or has stood; where it was started again, any connection."""
+        stood_ns = None if self._armed_ns is None else self.flows.first_stood_ns()
+        if stood_ns is not None:
+            self.ready_ns.setdefault("stands", stood_ns)
+        elif "stands" not in self.ready_ns:
             flow = self.flows.standing(self.command.connection)
             if flow is not None:
                 self.ready_ns["stands"] = self.flows.stood_ns(flow)
@@ -148,6 +151,7 @@ class CommandEnd(RunningCommand):
 
     def start_over(self, program: Program) -> None:
         """Follow the program that was started in place of one that a fault has ended. Raises SubjectError."""
+        self.loop.drain()  # what is still in the capture is the ended program's
         self.flows.forget()
         super().start_over(program)
 

@@ -266,10 +266,13 @@ def test_a_program_is_started_again(lab: Lab) -> None:
     host = lab.host("server")
     scratch = host.scratch_folder / f"keepalive-test-{uuid.uuid4().hex}"
     told: list[Program] = []
+    before = host.identity
     argv, env = [sys.executable, "-c", _COUNTER, "word"], {"COUNTED": str(scratch / "counted")}
     first = host.start("counter", argv, env, str(scratch), scratch)
     other = host.start("other", _SLEEPER)
+    captured: list[tuple[int, int]] = []
     host.restarted = told.append
+    host.starting_again = lambda: captured.append((len(told), host.identity))
     words = [first.read_line(PATIENCE_S)]
     first.kill()
     host.start_again(first)
@@ -281,6 +284,8 @@ def test_a_program_is_started_again(lab: Lab) -> None:
     host.start_again(told[1], keeps_scratch=False)
     words.append(host.program.read_line(PATIENCE_S))
     assert [line.decode() for line in words] == [f"{number} {scratch} word" for number in (0, 1, 2, 0)]
+    assert captured == [(0, before), (1, host.identity), (2, host.identity)]
+    assert before != host.identity
     host.restarts = False
     host.start_again(told[2])
     assert len(told) == 3

@@ -23,6 +23,7 @@ from harness.scenario import Endpoint, Expect, Scenario
 from harness.subjects import sockets
 from harness.subjects.command import CommandEnd
 from harness.subjects.ends import Notices
+from harness.subjects.running import LOOK_NS
 from harness.subjects.sockets import ESTABLISHED, Socket
 from harness.subjects.tcp import PORT
 from harness.timeline import Timeline
@@ -136,3 +137,32 @@ def test_time_counts_from_the_handshake_where_that_was_later(monkeypatch: pytest
         (armed,) = [event for event in loop.timeline.events if event.kind == "subject.armed"]
         assert armed.t_ns + loop.timeline.opened_ns == now_ns + 2
         assert armed.data["local"] == ["10.77.1.1", 40000]
+
+
+def test_of_a_program_started_again_any_connection_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first one may have been refused, and the second one be over before anybody looks: it has stood."""
+    monkeypatch.setattr(sockets, "find", lambda *_: Socket(ESTABLISHED, held=True))
+    with running("client", Ready()) as (end, loop):
+        for sender, flags in (("client", "S"), ("server", "SA"), ("client", "A")):
+            loop.segment("client", cast("Side", sender), flags, time.monotonic_ns())
+        end.await_ready(connects=True)
+        end.arm()
+        monkeypatch.setattr(sockets, "find", lambda *_: None)
+        again = Program("again", [sys.executable, "-I", "-S", "-c", SLEEPS], breeds=True)
+        try:
+            end.start_over(again)
+            for port, answer in ((40001, "RA"), (40002, "SA")):
+                monkeypatch.setitem(ENDS, "client", ("10.77.1.1", port))
+                assert not _is_ready_again(loop)
+                for sender, flags in (("client", "S"), ("server", answer)):
+                    loop.segment("client", cast("Side", sender), flags, time.monotonic_ns())
+            loop.segment("client", "client", "A", time.monotonic_ns())
+            assert _is_ready_again(loop)
+        finally:
+            again.close()
+
+
+def _is_ready_again(loop: Loop) -> bool:
+    """Whether the loop has it ready after a few looks."""
+    loop.wait(time.monotonic_ns() + 3 * LOOK_NS)
+    return any(event.kind == "subject.ready" for event in loop.timeline.events)
