@@ -5,23 +5,34 @@ from __future__ import annotations
 from harness import durations
 from harness.lab.topology import SIDES
 from harness.oracle.prediction import Outcome
-from harness.scenario import Scenario
+from harness.scenario import Origin, Scenario
+
+_FORESEEABLE: dict[Origin, str] = {"armed": "arming", "fault": "the fault", "healed": "the healing of the last fault"}
+"""The origins whose moment is known beforehand, for "after ..."."""
 
 
 def never_in_time(scenario: Scenario, expected: tuple[Outcome, ...], allowance_ns: int) -> tuple[str, ...]:
     """A note where the claimed window and the predicted ones have no moment in common."""
     claim, origin = scenario.expect.window_s, scenario.expect.origin
     windows = [outcome.window_ns for outcome in expected if outcome.window_ns is not None]
-    if claim is None or not windows or origin == "last-received":
+    if claim is None or not windows or origin not in _FORESEEABLE:
         return ()
-    onsets = [fault.at_s for fault in scenario.faults if not fault.standing]
-    shift_ns = round(min(onsets, default=0.0) * 1e9) if origin == "fault" else 0
+    shift_ns = _origin_ns(scenario)
     least_ns, most_ns = (round(end_s * 1e9) + shift_ns for end_s in claim)
     if any(least_ns <= hi + allowance_ns and lo <= most_ns + allowance_ns for lo, hi in windows):
         return ()
     foreseen = " or ".join(f"{(lo - shift_ns) / 1e9:.3f} to {(hi - shift_ns) / 1e9:.3f} s" for lo, hi in windows)
-    after = {"armed": "arming", "fault": "the fault"}[origin]
-    return (f"the claim contradicts the oracle, which predicts {foreseen} after {after}",)
+    return (f"the claim contradicts the oracle, which predicts {foreseen} after {_FORESEEABLE[origin]}",)
+
+
+def _origin_ns(scenario: Scenario) -> int:
+    """What the claimed window counts from, as planned: in nanoseconds after arming."""
+    faults, origin_s = scenario.faults, 0.0
+    if scenario.expect.origin == "fault":
+        origin_s = min((fault.at_s for fault in faults if not fault.standing), default=0.0)
+    elif scenario.expect.origin == "healed":
+        origin_s = max((fault.restored_s for fault in faults if fault.restored_s is not None), default=0.0)
+    return round(origin_s * 1e9)
 
 
 def suspicions(scenario: Scenario) -> tuple[str, ...]:

@@ -184,6 +184,24 @@ def test_a_window_apart_from_the_oracles_is_a_contradiction(
     assert all(note.startswith("the claim contradicts the oracle, which predicts ") for note in made.notes)
 
 
+@pytest.mark.parametrize(
+    ("faults", "window_s", "contradicts"),
+    [
+        ((Blackhole(at_s=0.5, for_s=1.5), Blackhole(at_s=3)), (14, 15), False),
+        ((Blackhole(at_s=0.5, for_s=0.5), Blackhole(at_s=3)), (14, 15), True),
+        ((Blackhole(at_s=3, for_s=40),), (0, 40), True),
+    ],
+)
+def test_a_window_that_counts_from_the_last_healing(
+    faults: tuple[Blackhole, ...], window_s: tuple[float, float], *, contradicts: bool
+) -> None:
+    """Of the faults that end; what is predicted to come before it contradicts such a claim."""
+    made = planned(*faults, on=VIRTUAL, outcome="detected", window_s=window_s, origin="healed")
+    (outcome,) = made.expected
+    assert made.contradicts is contradicts, outcome.window_ns
+    assert [note.endswith(" s after the healing of the last fault") for note in made.notes] == [True] * contradicts
+
+
 def test_seconds_that_look_like_milliseconds_are_noted() -> None:
     """Beside the plan, which is made for what is written."""
     machine = VIRTUAL
