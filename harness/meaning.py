@@ -11,12 +11,13 @@ from harness.faults import (
     FirewallFlush,
     FirewallIdle,
     LinkDown,
+    NeighbourDeath,
     PeerReboot,
     Route,
     RstInjected,
 )
-from harness.faults.base import other
-from harness.lab.topology import Side, layout
+from harness.faults.base import faces, interface_of, other
+from harness.lab.topology import Layout, Side, layout
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.path import CUTS
 from harness.scenario import Scenario
@@ -74,6 +75,7 @@ def refuse_uncovered(scenario: Scenario) -> None:
     _refuse_first_word(scenario)
     _refuse_lost_rst(scenario)
     _refuse_half_closed(scenario)
+    _refuse_requests_both_ways(scenario)
 
 
 def _refuse_what_passes_a_proxy(scenario: Scenario) -> None:
@@ -182,3 +184,27 @@ def _refuse_half_closed(scenario: Scenario) -> None:
     server = scenario.server
     if server.shuts_at_s is not None and any(at_s >= server.shuts_at_s for at_s in scenario.client.writes_at_s):
         raise Unpredictable("the server has shut its writing direction and cannot echo")
+
+
+def _refuse_requests_both_ways(scenario: Scenario) -> None:
+    """Raise Unpredictable where two neighbours forget each other.
+
+    The request of one, which is not dropped, tells the other its MAC address anew (arp.c:arp_process,
+    ndisc.c:ndisc_recv_ns), and when it asks depends on what it has to send.
+    """
+    where = layout(scenario.topology)
+    forgetful = [fault for fault in scenario.faults if isinstance(fault, NeighbourDeath)]
+    for one, two in itertools.permutations(forgetful, 2):
+        over = one.until_s is not None and one.until_s <= two.at_s
+        if one.at_s <= two.at_s and not over and (one.on, two.on) == (_asked(where, two), _asked(where, one)):
+            raise Unpredictable("two neighbours have forgotten each other, and the request of one reminds the other")
+
+
+def _asked(where: Layout, fault: NeighbourDeath) -> str:
+    """The host with an IP address at the other end of the link whose neighbours are forgotten."""
+    names, toward = where.host_names, interface_of(where.host(fault.on), fault.toward).toward
+    step = 1 if faces(where, fault.on, toward) == "server" else -1
+    index = names.index(toward)
+    while where.host(names[index]).bridges:
+        index += step
+    return names[index]

@@ -16,11 +16,12 @@ from harness.faults import (
     ContainerPause,
     FirewallIdle,
     LinkDown,
+    NeighbourDeath,
     NetworkDisconnect,
     PeerReboot,
     ProcessFreeze,
 )
-from harness.lab.topology import Topology
+from harness.lab.topology import Kind, Topology
 from harness.plan import MachineFacts
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.validation import problems
@@ -231,6 +232,27 @@ def test_a_claim_by_name_stands_alone_where_nothing_is_predicted() -> None:
     assert made.expected == ()
     assert made.unpredictable is not None
     assert made.notes == (f"not predicted: {made.unpredictable}",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "faults", "predicted"),
+    [
+        ("switched", (NeighbourDeath(on="client", at_s=5), NeighbourDeath(on="server", at_s=13)), False),
+        ("switched", (NeighbourDeath(on="server", at_s=5), NeighbourDeath(on="client", at_s=13)), False),
+        ("switched", (NeighbourDeath(on="client", at_s=5, for_s=2), NeighbourDeath(on="server", at_s=13)), True),
+        ("routed", (NeighbourDeath(on="client", at_s=5), NeighbourDeath(on="server", at_s=13)), True),
+        ("routed", (NeighbourDeath(on="router", toward="server", at_s=5), NeighbourDeath(on="server", at_s=6)), False),
+        ("routed", (NeighbourDeath(on="router", toward="client", at_s=5), NeighbourDeath(on="server", at_s=6)), True),
+    ],
+)
+def test_neighbours_that_forget_each_other_are_not_predicted(
+    kind: Kind, faults: tuple[NeighbourDeath, ...], *, predicted: bool
+) -> None:
+    """The request of one tells the other its address: the kernel sent an RST that should have had nowhere to go."""
+    expect = Expect(outcome="detected", errno="ETIMEDOUT", window_s=(0, 99))
+    scenario = Scenario(name="x", topology=Topology(kind=kind), client=ALIVE, faults=faults, expect=expect)
+    found = plan.make(scenario, VIRTUAL).unpredictable or ""
+    assert ("reminds the other" not in found) is predicted, found
 
 
 def test_as_predicted_is_refused_where_nothing_is_predicted() -> None:
