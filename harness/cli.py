@@ -31,6 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise SystemExit(streams.flushed(int(end.code or 0))) from None
     except BrokenPipeError:
         return streams.flushed(streams.BROKEN_PIPE)
+    except Exception:  # noqa: BLE001 - the interpreter would end with 1, which is for claims that fail
+        import traceback
+
+        traceback.print_exc()
+        print("harness: the error above is a defect of the harness; nothing is proven or refuted", file=sys.stderr)
+        return streams.flushed(HarnessError.exit_status)
 
 
 def _carried_out(arguments: Sequence[str] | None) -> int:

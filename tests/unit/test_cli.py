@@ -191,6 +191,19 @@ def test_every_error_has_its_exit_status(
     assert capsys.readouterr().err.startswith("harness: ")
 
 
+def test_a_defect_refutes_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The interpreter's exit status for an error that nobody expects is 1, which is that of a claim that failed."""
+
+    def failing(_: argparse.Namespace) -> int:
+        raise KeyError("healed")
+
+    monkeypatch.setitem(cli.COMMANDS, "doctor", failing)
+    assert ended("doctor") == 3
+    *trace, last = capsys.readouterr().err.splitlines()
+    assert trace[-1] == "KeyError: 'healed'"
+    assert last == "harness: the error above is a defect of the harness; nothing is proven or refuted"
+
+
 def test_list_shows_names_and_claims(capsys: pytest.CaptureFixture[str]) -> None:
     """A folder's scenarios, each with its summary, in the order of their names."""
     assert ended("list", "outcomes") == 0
