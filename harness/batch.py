@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -85,7 +86,7 @@ def run(
                     watcher.done(result)
         left = busy
         for plan in left:
-            _set_aside(host.folder_of(out, plan), attempt)
+            _set_aside(host.folder_of(out, plan))
     return [results[plan.name] for plan in plans]
 
 
@@ -122,13 +123,29 @@ def _judged(plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue, at
             yield Result(plan=plan, events=events, verdict=verdict, attempts=attempt, wall_s=wall_s)
 
 
-def _set_aside(folder: Path, attempt: int) -> None:
-    """Make room for the next attempt; the folders in a run's folder are those of scenarios below its name."""
-    place = folder / ATTEMPTS_FOLDER / str(attempt)
+def _set_aside(folder: Path) -> None:
+    """Make room for the next attempt; the folders in a run's folder are those of scenarios below its name.
+
+    There may be attempts of an earlier batch: a pytest session may run a scenario twice.
+    """
+    place = next(place for number in itertools.count(1) if not (place := _attempt(folder, number)).exists())
     place.mkdir(parents=True)
     for path in list(folder.iterdir()):
         if not path.is_dir():
             path.rename(place / path.name)
+
+
+def _attempt(folder: Path, number: int) -> Path:
+    """The folder of an earlier attempt of the run in `folder`."""
+    return folder / ATTEMPTS_FOLDER / str(number)
+
+
+def _later_attempts(place: Path) -> set[Path]:
+    """Where a later attempt than the one in a run directory would be; nowhere for a run's last."""
+    if place.parent.name != ATTEMPTS_FOLDER or not place.name.isdecimal():
+        return set()
+    folder = place.parent.parent
+    return {folder, _attempt(folder, int(place.name) + 1)}
 
 
 def new_folder(keep: int = KEPT_RUNS) -> Path:
@@ -149,11 +166,11 @@ def new_folder(keep: int = KEPT_RUNS) -> Path:
 def judge_again(folder: Path) -> list[Result]:
     """Judge every saved run at or below `folder`, from its plan and timeline alone. Raises UsageError.
 
-    A plan without a timeline is of a run that was killed before it began: nothing happened in it. Attempts that were
-    made again are left out.
+    A plan without a timeline is of a run that was killed before it began: nothing happened in it. An attempt is left
+    out where a later one was begun.
     """
     found = sorted(path.parent for path in folder.rglob(plan_file.FILE_NAME))
-    found = [place for place in found if ATTEMPTS_FOLDER not in place.relative_to(folder).parts]
+    found = [place for place in found if _later_attempts(place).isdisjoint(found)]
     if not found:
         raise UsageError(f"expected run directories (with {plan_file.FILE_NAME}) at {folder}, found none")
     results = []

@@ -99,6 +99,37 @@ def test_no_more_attempts_than_allowed(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "a" / "attempts").iterdir()) == ["1", "2"]
 
 
+def test_a_scenario_that_a_session_runs_twice_keeps_all_attempts(tmp_path: Path) -> None:
+    """In the same folder, as pytest-rerunfailures has it."""
+    for _ in range(2):
+        (result,) = batch.run(named("a"), tmp_path, Silent(), Venue(a=[BUSY, GOOD]), retries=1)
+        assert (result.verdict.verdict, result.attempts) == ("pass", 2)
+    assert sorted(path.name for path in (tmp_path / "a" / "attempts").iterdir()) == ["1", "2"]
+
+
+def test_what_an_interrupt_kept_from_another_attempt_is_judged_by_its_last(tmp_path: Path) -> None:
+    """The files of that one were set aside already."""
+
+    class Interrupted(Venue):
+        def __call__(self, some: Sequence[Plan], out: Path, status: Status) -> Generator[Carried]:
+            if len(self.asked) == 2:
+                raise KeyboardInterrupt
+            return super().__call__(some, out, status)
+
+    venue = Interrupted(a=[BUSY, BUSY], b=[GOOD])
+    with pytest.raises(KeyboardInterrupt):
+        batch.run(named("a", "b"), tmp_path, Silent(), venue, retries=2)
+    found = {result.plan.name: result.verdict.cause for result in batch.judge_again(tmp_path)}
+    assert found == {"a": "machine-too-busy", "b": "confirmed"}
+    assert len(batch.judge_again(tmp_path / "a")) == 1
+
+
+def test_a_folder_of_scenarios_may_be_called_attempts(tmp_path: Path) -> None:
+    """None of its runs is left out when they are judged again."""
+    batch.run(named("attempts/a", "b"), tmp_path, Silent(), Venue(attempts_a=[GOOD], b=[GOOD]))
+    assert [result.plan.name for result in batch.judge_again(tmp_path)] == ["attempts/a", "b"]
+
+
 @pytest.mark.parametrize("events", [REFUTED, GOOD[:5]], ids=["fail", "cut short"])
 def test_only_a_busy_machine_is_a_reason_to_run_again(tmp_path: Path, events: list[Event]) -> None:
     """Neither what fails nor what is inconclusive for another reason gets a second chance."""
