@@ -182,6 +182,20 @@ def test_a_program_that_was_woken_late_is_not_blamed() -> None:
         verdict(plan, events, "inconclusive", "the kernel decided in time", words, "this machine is too busy")
 
 
+def test_in_virtual_time_no_program_is_woken_late() -> None:
+    """It stands still while anything computes: what takes longer is the program's delay, or the oracle is wrong."""
+    plan = unreachable(window_s=(5.0, 5.2))
+    plan = msgspec.structs.replace(plan, machine=msgspec.structs.replace(plan.machine, clock="virtual"))
+    for late_ns, name in ((4 * MS, "inconclusive"), (6 * MS, "fail")):
+        end_ns = sum(window(plan)) // 2 - MS // 10 + late_ns
+        barely = msgspec.structs.replace(plan.expected[0], window_ns=(0, end_ns - late_ns), window_by_probes={})
+        assert plan.prediction is not None
+        prediction = msgspec.structs.replace(plan.prediction, outcomes=(barely,), probe_windows_ns=())
+        tight = msgspec.structs.replace(plan, prediction=prediction, expected=(barely,), allowance_ns=0)
+        events = moved(moved(as_foreseen(plan), "subject.detected", end_ns), "run.ended", end_ns + MS)
+        verdict(tight, events, name)
+
+
 def test_icmp_does_not_show_when_the_kernel_decided() -> None:
     """An ICMP error among the segments, which has no flags, does not disturb the judge."""
     plan = unreachable(window_s=(0.0, 9.0), origin="last-received")

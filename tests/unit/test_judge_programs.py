@@ -65,6 +65,13 @@ def test_what_a_program_reports() -> None:
     assert verdict(planned(), run(2 * SECOND, reports=None), "pass").reports == "output"
 
 
+def test_a_command_that_is_slow_to_say_so_is_too_late() -> None:
+    """A busy machine delays it by 2 s at most; more is its own doing, though the kernel has told it in time."""
+    reset = at(SECOND, "segment", way="in", role="rst", flags="R", sport=FAR, dport=NEAR)
+    verdict(planned(), run(3 * SECOND, reset), "inconclusive", "the kernel decided in time", "too busy")
+    verdict(planned(), run(3 * SECOND + 1, reset), "fail", "after expect.window_s (1 to 2 s after the fault) ended")
+
+
 def test_other_ends_are_none_of_its_own() -> None:
     """An error or the end of the stream is not what the program was to say."""
     eof = [*run(None), at(2 * SECOND, "subject.eof", side="client", poll=["IN"])]
