@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness import __version__, durations
+from harness.spelling import did_you_mean
 from harness.venue import DEFAULT_SEED, PLAN_LIMIT_S, WALL_LIMIT_S, seed, wall_limit
 
 
@@ -16,14 +17,8 @@ class _Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: object) -> None:
         if action.choices is not None and value not in action.choices:
             known = [str(choice) for choice in action.choices]
-            expected = f"expected one of: {', '.join(known)}{_did_you_mean(value, known)}, found {value}"
+            expected = f"expected one of: {', '.join(known)}{did_you_mean(value, known)}, found {value}"
             raise argparse.ArgumentError(action, expected)
-
-
-def _did_you_mean(word: object, known: Sequence[str]) -> str:
-    from harness.complaints import did_you_mean  # on an error only: `harness --help` does without
-
-    return did_you_mean(word, known)
 
 
 def parse(
@@ -34,7 +29,7 @@ def parse(
     if unknown:
         command: argparse.ArgumentParser = options.parser
         known = [option for action in command._actions for option in action.option_strings]  # noqa: SLF001 - no other way
-        hint = _did_you_mean(unknown[0].partition("=")[0], known)
+        hint = did_you_mean(unknown[0].partition("=")[0], known)
         command.error(f"expected arguments that `{command.prog} --help` lists, found {' '.join(unknown)}{hint}")
     return options
 

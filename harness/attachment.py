@@ -15,13 +15,13 @@ import msgspec
 from pyroute2.netlink.exceptions import NetlinkError
 
 from harness import durations, faults, loader
-from harness.complaints import did_you_mean
 from harness.errors import FaultError, HarnessError, UsageError
 from harness.faults import AnyFault
 from harness.injection import Injection
 from harness.lab.attached import IT, AttachedLab
 from harness.lab.host import Host
 from harness.lab.topology import Family
+from harness.spelling import did_you_mean
 from harness.timeline import Timeline
 
 FITTING = (

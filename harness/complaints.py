@@ -7,15 +7,15 @@ complain about, no earlier.
 
 from __future__ import annotations
 
-import difflib
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import msgspec.inspect as types
 
 from harness import durations
 from harness.errors import MISSING
+from harness.spelling import did_you_mean
 
 LONGEST = 80
 """Characters of a value that are shown."""
@@ -51,12 +51,6 @@ def shown(value: object) -> object:
     except (RecursionError, ValueError):  # nested or an integer beyond what Python will spell out
         return Plainly(f"a very long {type(value).__name__}")
     return value if short else Plainly(text)
-
-
-def did_you_mean(word: object, known: Iterable[str], *, most: int = 1) -> str:
-    """A hint for a misspelled word, or nothing."""
-    near = difflib.get_close_matches(word, list(known), n=most) if isinstance(word, str) else []
-    return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
 # --- finding it --------------------------------------------------------------------------------------

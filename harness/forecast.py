@@ -8,7 +8,6 @@ from typing import Literal
 import msgspec
 
 from harness import capabilities, durations
-from harness.complaints import did_you_mean
 from harness.errors import UsageError
 from harness.lab.topology import Side
 from harness.oracle import closing, established, handshake, heartbeat, zerowindow
@@ -17,6 +16,7 @@ from harness.oracle.effects import Effect
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
 from harness.oracle.systems import SYSTEMS, Name, System
 from harness.programs import PARTNERS, AnyHeartbeat
+from harness.spelling import did_you_mean
 
 State = Literal["in-flight", "connecting", "zero-window"]
 Left = Literal["accepting", "closing"]

@@ -22,6 +22,7 @@ import msgspec
 from harness import durations
 from harness.errors import MISSING, ScenarioError, ScenarioErrors, UsageError
 from harness.scenario import Expect, Scenario
+from harness.spelling import did_you_mean
 from harness.validation import check
 
 T = TypeVar("T")
@@ -346,8 +347,6 @@ def _stem(path: Path, folder: Path) -> str:
 
 
 def _nothing_under(word: str, root: Path) -> str:
-    from harness.complaints import did_you_mean
-
     names = [_stem(path, root) for path in root.rglob(f"*{SUFFIX}")]
     hint = did_you_mean(word, [*names, *{name.rpartition("/")[0] for name in names}], most=3)
     return f"expected a scenario's name, folder or file, found {word!r}{hint}; `harness list` shows all names"

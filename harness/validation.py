@@ -11,6 +11,7 @@ from harness.faults.base import Misplaced, other, unknown_host
 from harness.lab.topology import SIDES, Layout, Side, layout
 from harness.programs import PARTNERS, Alive, Command, IdleState
 from harness.scenario import NEW_HOSTS, Endpoint, Expect, Scenario
+from harness.spelling import did_you_mean
 
 
 def check(scenario: Scenario, source: str) -> None:
@@ -306,8 +307,6 @@ def _late_problems(scenario: Scenario) -> Iterator[Misplaced]:
 def _expectation_problems(expect: Expect, faults: tuple[AnyFault, ...]) -> Iterator[Misplaced]:
     if expect.errno is not None:
         if expect.errno not in errno_numbers.errorcode.values():
-            from harness.complaints import did_you_mean  # on an error only
-
             hint = did_you_mean(expect.errno, errno_numbers.errorcode.values())
             yield Misplaced("expect.errno", expect.errno, f"an errno's name, such as ETIMEDOUT or ECONNRESET{hint}")
         if expect.outcome not in ("detected", "as-predicted"):

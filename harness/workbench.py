@@ -19,7 +19,6 @@ from typing import Self, get_args
 import msgspec
 
 from harness import capabilities
-from harness.complaints import did_you_mean
 from harness.errors import FaultError, LabError, UsageError
 from harness.faults import AnyFault
 from harness.injection import Injection
@@ -34,6 +33,7 @@ from harness.oracle.prediction import Outcome
 from harness.plan import LabKind, Plan, make
 from harness.run import ECHO_TIMEOUT_S
 from harness.scenario import NEW_HOSTS, Endpoint, Expect, Scenario
+from harness.spelling import did_you_mean
 from harness.subjects.ends import Connection
 from harness.subjects.pair import connected
 from harness.timeline import Event, Timeline

@@ -14,6 +14,7 @@ import msgspec
 from harness.errors import MISSING
 from harness.lab.topology import SIDES, HostSpec, Interface, Layout, ProgramHost, Side
 from harness.oracle.effects import Effect
+from harness.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from harness.lab.host import Lab
@@ -161,8 +162,6 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def unknown_host(key: str, name: str, layout: Layout) -> Misplaced:
     """The complaint about a host that the topology does not have."""
-    from harness.complaints import did_you_mean  # on an error only
-
     hosts = f"a host of this topology ({', '.join(layout.host_names)})"
     return Misplaced(key, name, hosts + did_you_mean(name, layout.host_names))
 

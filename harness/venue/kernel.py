@@ -36,6 +36,7 @@ from harness.errors import CapabilityError, UsageError
 from harness.lab.ledger import LEDGER
 from harness.lab.places import cache_folder
 from harness.lab.processes import MARK_VARIABLE
+from harness.spelling import did_you_mean
 from harness.venue import kernel_patch, kernel_random, kernel_source
 from harness.venue.kernel_source import Progress, Source
 
@@ -182,8 +183,6 @@ def find(name: str | None) -> Kernel:
     for kernel in known:
         if name in (kernel.name, kernel.path.parent.name):
             return kernel
-    from harness.complaints import did_you_mean
-
     names = [kernel.name for kernel in known]
     expected = f"{', '.join(names)}, or the path of a kernel"
     raise UsageError(f"--kernel: expected {expected}, found {name!r}{did_you_mean(name, names)}")
