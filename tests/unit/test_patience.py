@@ -42,8 +42,8 @@ def ended(monkeypatch: pytest.MonkeyPatch, *arguments: str, answer: str | None) 
     return cli.main(arguments)
 
 
-class _Begun(Exception):
-    """The run would have begun."""
+class _Begun(BaseException):
+    """The run would have begun; no exception that the command line would take for a defect."""
 
 
 def _running(*_: object, **__: object) -> None:
