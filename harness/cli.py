@@ -97,7 +97,7 @@ def _list(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     from harness import show
 
-    sys.stdout.write(show.source_of(options.word).read_text(encoding="utf-8"))
+    sys.stdout.write(show.source_of(options.word).read_text(encoding="utf-8", errors="replace"))
     return 0
 
 

@@ -29,8 +29,8 @@ def create(file: Path | None, origin: str | None) -> Path:
         raise UsageError(f"--from: expected a scenario, found {origin!r}, which is one cell of {source.name}")
     target = _target(file, source.name)
     try:
-        with target.open("x", encoding="utf-8") as stream:
-            stream.write(source.read_text(encoding="utf-8"))
+        with target.open("xb") as stream:
+            stream.write(source.read_bytes())
     except FileExistsError as error:
         raise UsageError(f"expected the name of a new file, found {target} there already; name another") from error
     return target

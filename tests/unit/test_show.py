@@ -69,6 +69,18 @@ def test_a_new_file_is_a_copy(
         assert (tmp_path / name).read_text() == original
 
 
+def test_a_file_in_another_encoding_is_shown_and_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Octet by octet; only `harness run` insists on UTF-8."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.scenario.toml").write_bytes(b'summary = "caf\xe9"\r\n')
+    assert cli.main(["show", "mine.scenario.toml"]) == 0
+    assert capsys.readouterr().out == 'summary = "caf\ufffd"\n'
+    assert cli.main(["new", "--from", "mine.scenario.toml", "copy"]) == 0
+    assert (tmp_path / "copy.scenario.toml").read_bytes() == b'summary = "caf\xe9"\r\n'
+
+
 def test_the_starter_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a sound scenario whose claim the oracle shares at any HZ, with the window that the plan computes in it."""
     monkeypatch.chdir(tmp_path)
