@@ -94,7 +94,7 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     _add_fuzz(add)
     _add_matrix(add)
     _add_inject(add)
-    add("doctor", "Show what this machine can do, why not, and the mend", "harness doctor")
+    add("doctor", "Check requirements and say how to fix what is missing", "harness doctor")
     clean = add("clean", "Remove exactly what earlier runs left behind", "harness clean --runs")
     clean.add_argument("--runs", action="store_true", help="also remove the run directories in the state folder")
     clean.add_argument("--images", action="store_true", help="also remove the empty image of --lab docker")
@@ -144,7 +144,7 @@ def _add_clock(command: argparse.ArgumentParser) -> None:
         "--lab",
         choices=("netns", "docker"),
         default="netns",
-        help="what hosts are: network namespaces, or containers of the docker daemon here (default: netns)",
+        help="how hosts are created: network namespaces, or containers of the docker daemon here (default: netns)",
     )
 
 

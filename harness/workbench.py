@@ -133,7 +133,8 @@ class Link:
 class Workbench:
     """A lab with everything that a hand-written test needs. Use as a context manager, from one thread.
 
-    `lab`: what hosts are, network namespaces or containers. `images`: of containers by host, others than the default.
+    `lab`: how hosts are created, as network namespaces or containers. `images`: of containers by host, others than the
+    default.
     """
 
     def __init__(
