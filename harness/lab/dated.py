@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,12 +39,16 @@ def make() -> DatedPipe | None:
         os.mkfifo(path, 0o600)
     except OSError:
         return None
-    try:
-        both = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # an end waits for the other one
-        reading = raised(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-        writing = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    finally:
-        path.unlink()
+    with ExitStack() as undone:
+        try:
+            both = os.open(path, os.O_RDWR | os.O_CLOEXEC)  # an end waits for the other one
+            undone.callback(os.close, both)
+            reading = raised(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            undone.callback(os.close, reading)
+            writing = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        finally:
+            path.unlink()
+        undone.pop_all()
     os.close(both)
     return DatedPipe(reading, writing, os.fstat(reading).st_mtime_ns)
 

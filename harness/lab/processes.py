@@ -11,8 +11,8 @@ import os
 import select
 import signal
 import time
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
@@ -46,14 +46,17 @@ class Owned(msgspec.Struct, frozen=True):
 def end(owned: Collection[Owned], *, held: bool = False) -> list[str]:
     """SIGKILL to all of their processes, until none is left; a line for each, now gone. Raises LabError.
 
-    `held`: this process holds the networks open, so that their inode numbers cannot be others' by now.
+    One that has not ended after `_DYING_S` is waited for no longer: it ends as soon as the kernel lets it. `held`: this
+    process holds the networks open, so that their inode numbers cannot be others' by now.
     """
     lines: dict[int, str] = {}
     unseen = {each.token for each in owned if each.token} if not held else set()
     for _ in range(MOST_ROUNDS if owned else 0):
-        found = _end_once(owned, held=held)
+        found, stuck = _end_once(owned, held=held)
         lines |= {pid: f"removed process {pid} ({each.what})" for pid, each in found.items()}
         unseen -= {each.token for each in found.values()}
+        if stuck:
+            break
         if not found:
             if not unseen:
                 break
@@ -62,32 +65,33 @@ def end(owned: Collection[Owned], *, held: bool = False) -> list[str]:
     return list(lines.values())
 
 
-def _end_once(owned: Collection[Owned], *, held: bool) -> dict[int, Owned]:
-    """One look at every process; those that were found, and are gone, by their ID."""
+def _end_once(owned: Collection[Owned], *, held: bool) -> tuple[dict[int, Owned], list[int]]:
+    """One look at every process; those that were found, and are gone, by their ID, and those that are not gone."""
     wanted = _Wanted(owned, held=held)
-    found, dying = {}, []
-    for name in os.listdir("/proc"):  # noqa: PTH208 - it is done often
-        if not name.isdigit() or int(name) == os.getpid() or wanted.owner(int(name)) is None:
-            continue
-        try:
-            # The descriptor pins the process, so that the one killed is the one looked at, here once more.
-            process = os.pidfd_open(int(name))
-        except OSError:
-            continue
-        try:
+    found: dict[int, Owned] = {}
+    dying: dict[int, int] = {}
+    with ExitStack() as stack:
+        for name in os.listdir("/proc"):  # noqa: PTH208 - it is done often
+            if not name.isdigit() or int(name) == os.getpid() or wanted.owner(int(name)) is None:
+                continue
+            try:
+                # The descriptor pins the process, so that the one killed is the one looked at, here once more.
+                process = os.pidfd_open(int(name))
+            except OSError:
+                continue
+            stack.callback(os.close, process)
             owner = wanted.owner(int(name))
-            if owner is not None:
+            if owner is None:
+                continue
+            try:
                 signal.pidfd_send_signal(process, signal.SIGKILL)
-                found[int(name)] = owner
-                dying.append(os.dup(process))
-        except ProcessLookupError:
-            continue
-        except PermissionError as error:
-            raise LabError(f"expected to end process {name}, found {error.strerror}; run as its user") from error
-        finally:
-            os.close(process)
-    _await_ends(dying)
-    return found
+            except ProcessLookupError:
+                continue
+            except PermissionError as error:
+                raise LabError(f"expected to end process {name}, found {error.strerror}; run as its user") from error
+            found[int(name)], dying[int(name)] = owner, process
+        stuck = _await_ends(dying)
+    return {pid: owner for pid, owner in found.items() if pid not in stuck}, stuck
 
 
 class _Wanted:
@@ -126,14 +130,16 @@ def mark_of(pid: int) -> str:
     return next(found, b"").decode(errors="replace")
 
 
-def _await_ends(dying: Iterable[int]) -> None:
-    """Wait until processes, by descriptors that are closed here, have ended; `_DYING_S` is the limit."""
+def _await_ends(dying: Mapping[int, int]) -> list[int]:
+    """Wait until processes, by their IDs with descriptors, have ended, `_DYING_S` at most; those that have not."""
     deadline = time.monotonic() + _DYING_S
-    for process in dying:
+    stuck = []
+    for pid, process in dying.items():
         poller = select.poll()
         poller.register(process, select.POLLIN)
-        poller.poll(max(0.0, deadline - time.monotonic()) * 1000)
-        os.close(process)
+        if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            stuck.append(pid)
+    return stuck
 
 
 def end_everything_else() -> None:

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.live, pytest.mark.virtual, pytest.mark.xdist_group("ca
 def _programs(case: Path) -> set[str]:
     """The programs that a case starts by a plain name, which may be missing on this machine."""
     tables = tomllib.loads(case.read_text(encoding="utf-8"))
-    commands = [tables.get(place, {}).get("command", {}) for place in (*SIDES, "proxy")]
+    commands = [tables.get(place, {}).get("command", {}) for place in (*SIDES, "proxy", "standby")]
     firsts = {command["argv"][0] for command in commands if command}
     return {first for first in firsts if "/" not in first and "{" not in first}
 

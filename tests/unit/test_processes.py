@@ -22,8 +22,11 @@ import os, sys, time
 if os.fork():
     sys.exit()
 os.setsid()
+between = os.getpid()
 if os.fork():
     sys.exit()
+while os.getppid() == between:
+    time.sleep(0.001)
 print(os.getpid(), flush=True)
 time.sleep(1000)
 """
@@ -92,6 +95,21 @@ def test_nothing_else_ends(daemon: tuple[int, str], tmp_path: Path, monkeypatch:
         == []
     )
     assert (ended, _in(tmp_path)) == ([], [daemon[0]])
+
+
+@pytest.mark.parametrize("daemon", [DAEMON], indirect=True)
+def test_what_does_not_end_is_not_called_removed(
+    daemon: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that waits for a disk heeds SIGKILL only later: nobody waits for it again and again."""
+    pid, token = daemon
+    told: list[object] = []
+    monkeypatch.setattr(signal, "pidfd_send_signal", lambda *_: told.append(pid))
+    monkeypatch.setattr(processes, "_DYING_S", 0.05)
+    open_before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the folder is gone with the process
+    assert processes.end([Owned("echo on server", token)]) == []
+    assert (told, _in(tmp_path)) == ([pid], [pid])
+    assert len(os.listdir("/proc/self/fd")) == open_before  # noqa: PTH208
 
 
 def test_only_a_guest_ends_everything(monkeypatch: pytest.MonkeyPatch) -> None:

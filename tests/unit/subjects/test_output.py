@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,3 +102,24 @@ time.sleep(0.2)
         program.close()
     assert moments == [first_ns, second_ns]
     assert int(second) <= second_ns < ended_ns
+
+
+def test_a_pipe_that_cannot_be_made_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither descriptors, of which there may be too few, nor a name."""
+    if not dated.FOLDER.is_mount():
+        pytest.skip(f"output has no date where {dated.FOLDER} is no tmpfs")
+    real, names = os.open, []
+
+    def few(path: Path, flags: int) -> int:
+        names.append(path)
+        if len(names) == 3:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(path, flags)
+
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the folder is gone with the process
+    monkeypatch.setattr(os, "open", few)
+    with pytest.raises(OSError, match="Too many open files"):
+        dated.make()
+    monkeypatch.undo()
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert not names[0].exists()
