@@ -37,7 +37,7 @@ _OF_PLANS: pytest.StashKey[float] = pytest.StashKey()
 
 def apply(item: pytest.Item, together: Sequence[Plan]) -> None:
     """Give a scenario the limit of the plans that it runs together with, where the user has set none."""
-    if item.config.pluginmanager.has_plugin("timeout") and of_user(item) is None:
+    if _is_enforced(item) and of_user(item) is None:
         item.stash[_OF_PLANS] = of_plans_s(together)
         mark = item.get_closest_marker("timeout")
         others = {} if mark is None else mark.kwargs
@@ -54,7 +54,9 @@ def of_plans_s(together: Sequence[Plan]) -> float:
 
 
 def of_user(item: pytest.Item) -> Limit | None:
-    """What the user has set for a test; None where nothing is set."""
+    """What the user has set for a test; None where nothing is set, or nothing enforces it."""
+    if not _is_enforced(item):
+        return None
     found = [
         Limit(_of_mark(item), "timeout marker"),
         Limit(item.config.getoption("timeout", None), "option --timeout"),
@@ -62,6 +64,10 @@ def of_user(item: pytest.Item) -> Limit | None:
         Limit(item.config.getini("timeout") or None, f"ini option timeout in {item.config.inipath}"),
     ]
     return next((limit for limit in found if limit.value is not None), None)
+
+
+def _is_enforced(item: pytest.Item) -> bool:
+    return item.config.pluginmanager.has_plugin("timeout")
 
 
 def _of_mark(item: pytest.Item) -> Any:

@@ -142,3 +142,17 @@ def test_a_limit_of_the_users_goes_before_the_plans(
     assert limit is not None
     assert limit.source.startswith(source)
     assert source in limits.explain(item, item.plan)
+
+
+def test_without_pytest_timeout_there_is_no_limit(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor an option of its to ask for: an error of a scenario is told as ever."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr("harness.pytest_plugin.scenarios._Runs.result", broken)
+    monkeypatch.setenv("PYTEST_TIMEOUT", "1")
+    (pytester.path / "quick.scenario.toml").write_text(RESET)
+    result = pytester.runpytest_inprocess("-p", "no:timeout")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*RuntimeError: unforeseen", "time limit: none; the scenario may take *"])
