@@ -34,7 +34,10 @@ from harness.lab.processes import Owned
 from harness.signals import deaf
 
 RUN_MARK = ".keepalive-harness-run"
-"""In a folder of run directories that is ours to remove; holds process ID and boot of the harness that made it."""
+"""In a folder of run directories that is ours to remove; locked (flock) while the harness that made it runs.
+
+It holds that harness's process ID and boot, for file systems without locks.
+"""
 _LOOK_S = 0.01
 _MAKING_S = 30.0
 """How long what is being made may take until it can be undone."""
@@ -262,7 +265,10 @@ def new_run_folder(name: str) -> Path:
     """Make a folder for run directories where the user named none, marked as ours. Raises OSError."""
     folder = state_folder() / "runs" / name
     folder.mkdir(parents=True)
-    (folder / RUN_MARK).write_text(f"{os.getpid()} {boot_id()}\n")
+    mark = os.open(folder / RUN_MARK, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with suppress(OSError):
+        fcntl.flock(mark, fcntl.LOCK_EX)  # it stays open until this process ends
+    os.write(mark, f"{os.getpid()} {boot_id()}\n".encode())
     return folder
 
 
@@ -298,11 +304,18 @@ def _run_folders() -> list[Path]:
 
 
 def _in_use(folder: Path) -> bool:
-    """Whether the harness that made it still runs.
+    """Whether the harness that made it still runs, also in a container, where its process ID is another one.
 
     A process ID of another boot, as of a guest, says nothing here: that harness counts as gone.
     """
-    pid, _, boot = (folder / RUN_MARK).read_text().strip().partition(" ")
+    with (folder / RUN_MARK).open("rb") as mark:
+        try:
+            fcntl.flock(mark, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        pid, _, boot = mark.read().decode(errors="replace").strip().partition(" ")
     return boot == boot_id() and Path("/proc", pid).is_dir()
 
 

@@ -160,9 +160,14 @@ def test_how_long_all_attempts_may_take() -> None:
 def test_old_run_folders_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With each new folder the oldest go that are over, until so many are left."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    folders = [batch.new_folder(keep=9) for _ in range(4)]
-    for folder in folders[1:3]:
+
+    def over(name: str) -> Path:
+        folder = tmp_path / "keepalive-harness" / "runs" / name
+        folder.mkdir()
         (folder / ledger.RUN_MARK).write_text("4194999 of another boot\n")
+        return folder
+
+    folders = [batch.new_folder(keep=9), over("one"), over("two"), batch.new_folder(keep=9)]
     batch.new_folder(keep=4)
     assert [folder.exists() for folder in folders] == [True, False, True, True], "the oldest is this process's own"
     batch.new_folder(keep=1)

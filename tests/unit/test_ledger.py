@@ -16,6 +16,7 @@ import pytest
 from harness.errors import LabError
 from harness.lab import ledger, places
 from harness.lab.ledger import Entry, Ledger
+from harness.lab.namespace import boot_id
 from harness.lab.processes import MARK_VARIABLE
 
 SLEEP = [sys.executable, "-I", "-S", "-c", "import sys; print(flush=True); sys.stdin.read()"]
@@ -268,12 +269,26 @@ def test_run_directories_are_removed_but_those_in_use(state: Path) -> None:
     """Folders of harnesses that are over go; that of a living process and what is not ours stay."""
     runs = state / "runs"
     living = ledger.new_run_folder(f"20260101-120000-{os.getpid()}")
-    over = ledger.new_run_folder("20260101-120000-4194999")
-    (over / ledger.RUN_MARK).write_text("4194999\n")
+    over = runs / "20260101-120000-4194999"
     for folder in (over / "outcomes", runs / "mine"):
         folder.mkdir(parents=True)
+    (over / ledger.RUN_MARK).write_text("4194999\n")
     assert ledger.clean_runs() == [f"removed run directory {over}"]
     assert sorted(folder.name for folder in runs.iterdir()) == [living.name, "mine"]
+
+
+def test_a_run_directory_of_another_container_is_in_use(state: Path) -> None:
+    """Its process ID says nothing here: whether it runs is told by the lock of its mark."""
+    program = "import sys; from harness.lab import ledger; print(ledger.new_run_folder('one')); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as elsewhere:
+        assert elsewhere.stdout is not None
+        folder = Path(elsewhere.stdout.readline().decode().strip())
+        assert folder.parent == state / "runs"
+        (folder / ledger.RUN_MARK).write_text(f"4194999 {boot_id()}\n")
+        ledger.trim_runs(0)
+        assert (folder.exists(), ledger.clean_runs()) == (True, [])
+    ledger.trim_runs(0)
+    assert not folder.exists()
 
 
 def test_nothing_to_clean(state: Path) -> None:
