@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import CodeType, FrameType
 
 AGAIN_S = 0.01
 """After so long a signal is sent once more whose exception was thrown away."""
@@ -45,10 +45,10 @@ def told_to_end() -> Iterator[None]:
 
     def thrown_away(lost: sys.UnraisableHookArgs) -> None:
         if isinstance(lost.exc_value, Terminated) and lost.exc_value.signal in heeded:
-            _send_again(lost.exc_value.signal)
+            _send_again(lost.exc_value.signal, thrown_away.__code__)
             heed()
         elif isinstance(lost.exc_value, KeyboardInterrupt):
-            _send_again(signal.SIGINT)
+            _send_again(signal.SIGINT, thrown_away.__code__)
         else:
             hook(lost)
 
@@ -77,13 +77,23 @@ def deaf() -> Iterator[None]:
             signal.signal(each, signal.SIG_DFL if handler is None else handler)
 
 
-def _send_again(number: signal.Signals) -> None:
-    """To the main thread, when it has left what it was in."""
+def _send_again(number: signal.Signals, within: CodeType) -> None:
+    """To the main thread, once it has left the code that it is in, which would throw the signal away as well."""
     main = threading.main_thread().ident
     assert main is not None
 
     def send() -> None:
         time.sleep(AGAIN_S)
+        while _runs(main, within):
+            time.sleep(AGAIN_S)
         signal.pthread_kill(main, number)
 
     threading.Thread(target=send, name="signal", daemon=True).start()
+
+
+def _runs(thread: int, code: CodeType) -> bool:
+    """Whether a thread is in some code, or in what that has called."""
+    frame = sys._current_frames().get(thread)  # noqa: SLF001 - the only way to look into another thread
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    return frame is not None

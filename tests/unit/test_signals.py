@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from harness.signals import Terminated, deaf, told_to_end
+from harness.signals import AGAIN_S, Terminated, deaf, told_to_end
 
 PATIENCE_S = 10.0
 
@@ -54,6 +55,19 @@ def test_none_is_lost(number: signal.Signals) -> None:
     found = ended.value.signal if isinstance(ended.value, Terminated) else signal.SIGINT
     assert found is number
     assert sys.unraisablehook is hook
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_none_is_lost_on_a_busy_machine(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which takes long to start the thread that sends it again."""
+    start = threading.Thread.start
+
+    def slowly(self: threading.Thread) -> None:
+        start(self)
+        time.sleep(3 * AGAIN_S)
+
+    monkeypatch.setattr(threading.Thread, "start", slowly)
+    test_none_is_lost(number)
 
 
 def test_none_is_heard_while_clearing_up() -> None:
