@@ -23,6 +23,7 @@ from harness.moments import ORIGINS, Clock, plain, seconds
 from harness.oracle.prediction import NOUNS, Outcome, hull
 from harness.oracle.timerwheel import tick_ns
 from harness.plan import TIMER_ALLOWANCE_MS, Plan, settings_of
+from harness.silence import last_lines, until_when
 from harness.story import Story
 
 VIRTUAL_WAKE_UP_NS = 5_000_000
@@ -50,7 +51,10 @@ def check_kind(plan: Plan, story: Story) -> None:
         cause: Difference = "never-noticed" if story.kind == "quiet" else "claim-refuted"
         if expect.outcome == "never" and story.kind == "noticed":
             cause = "noticed-unexpectedly"
-        raise Refuted(cause, f"expected {said(plan)}, found {seen(story)}{oracle_says(plan, story)}")
+        found = seen(story)
+        if story.kind == "quiet":
+            found += f"{until_when(plan, story)}{last_lines(plan, story)}"
+        raise Refuted(cause, f"expected {said(plan)}, found {found}{oracle_says(plan, story)}")
     if expect.errno is not None and story.errno != expect.errno:
         words = f"expected errno {expect.errno}, found {seen(story)}{oracle_says(plan, story)}"
         raise Refuted("claim-refuted", words)
@@ -66,7 +70,7 @@ def check_claimed_window(plan: Plan, story: Story) -> None:
         return
     window = f"{plain(expect.window_s[0])} to {plain(expect.window_s[1])} s after {ORIGINS[expect.origin]}"
     if story.end is None:
-        raise Refuted("never-noticed", f"nothing was noticed, the claim is {window}")
+        raise Refuted("never-noticed", f"nothing was noticed{until_when(plan, story)}, the claim is {window}")
     if expect.origin == "healed" and (story.origin is None or story.end.t_ns < story.origin[0]):
         words = f"noticed before the last fault was healed: {seen(story)}{oracle_says(plan, story)}"
         raise Refuted("noticed-too-early", words)

@@ -65,6 +65,13 @@ class SignOfLife(msgspec.Struct, frozen=True):
     side: Side
 
 
+class Printed(msgspec.Struct, frozen=True):
+    """A line of a command's output; `side`: its table in the scenario, which may be in the middle."""
+
+    side: str
+    line: str
+
+
 class Wrote(msgspec.Struct, frozen=True):
     """A side wrote data, or could not; the call took `took_ns`."""
 
@@ -144,6 +151,7 @@ KINDS: dict[str, type[msgspec.Struct]] = {
     "subject.reconnected": Reconnected,
     "subject.alive": Alive,
     "subject.lives": SignOfLife,
+    "subject.printed": Printed,
     "subject.wrote": Wrote,
     "subject.shut": Shut,
     "fault.injected": Injected,

@@ -28,6 +28,7 @@ from harness.findings import UNKEPT, Cause, Inconclusive, Refuted, claim, reconn
 from harness.liveness import check_liveness
 from harness.oracle.prediction import Asking, Outcome
 from harness.plan import Plan, spell_outcomes
+from harness.silence import doubtful_silence
 from harness.soundness import check_bite, check_deeds, check_in_place, check_run
 from harness.story import Nonsense, Story
 from harness.timeline import Event
@@ -208,7 +209,7 @@ def _confirmation(plan: Plan, story: Story) -> str:
     evidence = f" ({'; '.join(proofs)})" if proofs else ""
     same = [o for o in plan.expected if o.kind == story.kind and o.errno == story.errno]
     why = f"{same[0].why}" if same else "as claimed"
-    return f"{why}{evidence}"
+    return f"{why}{evidence}{doubtful_silence(plan, story)}"
 
 
 def _span(spans: list[tuple[int, int]]) -> tuple[int, int] | None:

@@ -6,6 +6,7 @@ from harness.findings import Inconclusive, Refuted
 from harness.moments import Clock
 from harness.plan import Plan
 from harness.programs import Alive
+from harness.silence import last_lines
 from harness.story import Story
 
 
@@ -48,4 +49,5 @@ def _check_sign(story: Story, alive: Alive, allowance_ns: int) -> None:
         f"expected a line that matches {alive.prints!r} from {begin} to {end} after {clock.origin}: after the last "
         f"change, and in the last {alive.within_s:g} s"
     )
-    raise Refuted("connection-dead", f"nothing was noticed, yet the command shows no life: {expected}; {found}")
+    words = f"nothing was noticed, yet the command shows no life: {expected}; {found}"
+    raise Refuted("connection-dead", f"{words}{last_lines(story.plan, story)}")

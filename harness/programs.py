@@ -17,6 +17,8 @@ from harness.faults.base import Duration, Misplaced
 Misses = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Load = Literal["idle", "trickle", "full"]
 """What a program sends while the fault sets in: nothing, a little now and then, or more than its send buffer holds."""
+UNFLUSHED = "if it should have, its output may be buffered: flush each line, or run it under `stdbuf -oL`"
+"""For messages about a command that has printed nothing although a line of it is awaited."""
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="design"):
@@ -166,8 +168,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     {router} and so on the address of each host of the topology as the command's host reaches it; {port} the port,
     {load} the load, {python} the harness's own interpreter, {scratch} an empty folder of the run's own that goes with
     it, {libraries} the folder of what `ci/libraries` installed, {scenario} the folder of the scenario's file. The
-    environment also has them, as HARNESS_SERVER and so on, but for the last one. `folder`: the working directory,
-    {scratch} by default. The scenario's times count from when both ends are ready.
+    environment also has them, as HARNESS_SERVER and so on, but for the last one, and PYTHONUNBUFFERED=1 unless that
+    is set already. `folder`: the working directory, {scratch} by default. The scenario's times count from when both
+    ends are ready.
     A command on the observed side that ends before it has shown that it noticed, and not as `detects.exits` says,
     leaves the run inconclusive. So does one on the other side that ends with another status than 0 before a fault was
     injected; after that it may end. A fault that stands from the beginning counts once it has acted.
@@ -209,6 +212,11 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             yield Misplaced("alive", self.alive.prints, "no such key: only an end of the connection is judged")
         if self.connection != 1:
             yield Misplaced("connection", self.connection, "no such key: only an end of the connection is watched")
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether lines of its output mean anything."""
+        return bool(self.ready.prints or self.detects.prints or self.alive)
 
     @property
     def shows(self) -> bool:

@@ -26,6 +26,7 @@ from harness.facts import (
     Injected,
     Noticed,
     OfFault,
+    Printed,
     Proof,
     Reconnected,
     Segment,
@@ -53,6 +54,7 @@ class Story:
     `injected`, `healed`, `proofs`: by the fault's index. `segments`: captured on the observer's host; `lost`: how many
     frames more passed there, None where its capture did not come to an end. `last_read`: when the last data came to
     that host; `segments` are those of the watched connection. `signs_of_life`: when the command showed that it works.
+    `printed`: the lines that the observed side's command printed.
     Raises Nonsense.
     """
 
@@ -67,6 +69,7 @@ class Story:
         self.end = next(_of(mine, Noticed), None)
         self.alive = next(_of(facts, Alive), None)
         self.signs_of_life = [fact.t_ns for fact in _of(mine, SignOfLife)]
+        self.printed = [fact.what.line for fact in _of(mine, Printed)]
         self.writes = list(_of(facts, Wrote))
         self.shuts = list(_of(facts, Shut))
         self.ended = next(_of(facts, Ended), None)

@@ -34,6 +34,8 @@ Rules = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
 """Label to rules, each a list of nftables expressions (libnftables-json(5)); counters are summed by label."""
 _LISTENING = "0A"
 """TCP_LISTEN (include/net/tcp_states.h), as /proc/net/tcp shows it; the queue there is of connections."""
+DEFAULTS: Mapping[str, str] = {"PYTHONUNBUFFERED": "1"}
+"""Variables of the programs that run on a host, unless they are set already: Python prints each line at once."""
 _table_numbers = itertools.count(1)
 
 
@@ -137,14 +139,15 @@ class Host:
     ) -> Program:
         """Run a program on the host, written to the ledger first. Raises SubjectError.
 
-        `env`: on top of the host's own environment. `scratch`: a folder that goes with the program and is made for it.
+        `env`: on top of the host's own environment and `DEFAULTS`. `scratch`: a folder that goes with the program and
+        is made for it.
         """
         what = f"{name} on {self.name}: {' '.join(argv)}"
         token = LEDGER.announce("program", what, scratch, network=self.namespace.network)
         try:
             if scratch is not None:
                 scratch.mkdir(mode=0o755, exist_ok=scratch in self._scratches.values())
-            marked = {**self._environment(), **(env or {}), MARK_VARIABLE: token}
+            marked = {**DEFAULTS, **self._environment(), **(env or {}), MARK_VARIABLE: token}
             program = Program(name, argv, marked, folder, breeds=scratch is not None, popen=self._popen)
         except BaseException:
             if scratch is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from harness.errors import SubjectError
 from harness.lab.program import Program
+from harness.programs import UNFLUSHED
 from harness.subjects.endpoint import Emit
 
 MOST_LINES = 5000
@@ -18,8 +19,9 @@ LONGEST_LINE = 500
 class Output:
     """Reads a program's output and writes it into the timeline."""
 
-    def __init__(self, program: Program, emit: Emit) -> None:
-        self.program, self.emit = program, emit
+    def __init__(self, program: Program, emit: Emit, *, is_awaited: bool = False) -> None:
+        """`is_awaited`: lines of it mean something, so that a message about a silent program says why it may be so."""
+        self.program, self.emit, self._is_awaited = program, emit, is_awaited
         self._printed: list[str] = []
         self._read_ns = 0
 
@@ -50,5 +52,5 @@ class Output:
     def last_words(self) -> str:
         """The last lines, for messages."""
         if not self._printed:
-            return "it has printed nothing"
+            return f"it has printed nothing ({UNFLUSHED})" if self._is_awaited else "it has printed nothing"
         return "its last lines: " + " | ".join(self._printed[-LAST_LINES:])

@@ -99,7 +99,8 @@ class RunningCommand:
 
     def _follow(self, program: Program) -> None:
         """Be woken by what this program prints, and by its end."""
-        self.program, self.output, self._hears = program, Output(program, self.emit), True
+        self.program, self._hears = program, True
+        self.output = Output(program, self.emit, is_awaited=self.command.is_heard)
         self._process = os.pidfd_open(program.pid)
         self._poller.register(program.fileno(), select.EPOLLIN)
         self._poller.register(self._process, select.EPOLLIN)

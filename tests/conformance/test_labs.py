@@ -293,6 +293,17 @@ def test_a_program_is_started_again(lab: Lab) -> None:
     assert scratch.exists()
 
 
+def test_python_programs_do_not_buffer_their_output(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the program's environment, or that of this process, says otherwise."""
+    argv = [sys.executable, "-c", "import os, time; print(os.environ['PYTHONUNBUFFERED']); time.sleep(1000)"]
+    host = lab.host("client")
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    assert host.start("unflushed", argv).read_line(PATIENCE_S) == b"1"
+    assert host.start("set", argv, {"PYTHONUNBUFFERED": "2"}).read_line(PATIENCE_S) == b"2"
+    monkeypatch.setenv("PYTHONUNBUFFERED", "3")
+    assert host.start("inherited", argv).read_line(PATIENCE_S) == b"3"
+
+
 def test_reboot_behind_a_dead_link(lab: Lab) -> None:
     """A host whose neighbour's interface is down reboots all the same, and is reached as soon as that is up."""
     neighbour = lab.host(lab.layout.host("client").interfaces[0].toward)

@@ -65,6 +65,24 @@ def test_what_a_program_reports() -> None:
     assert verdict(planned(), run(2 * SECOND, reports=None), "pass").reports == "output"
 
 
+def test_a_claim_that_ends_too_early_says_how_to_watch_for_longer() -> None:
+    """The reason names the end of the watch, what would prolong it, and what the program printed last."""
+    watched = "found nothing noticed until the watch ended, 4.000 s after the fault; a later end of expect.window_s"
+    lines = [at(number, "subject.printed", side="client", line=f"line {number}") for number in range(5)]
+    other = at(9, "subject.printed", "server", side="server", line="of the server")
+    words = (watched, "; the command's last lines: line 2 | line 3 | line 4")
+    assert "of the server" not in verdict(planned(), run(None, *lines, other), "fail", *words).reason
+    verdict(planned(), run(None, other), "fail", watched, "the command has printed nothing (if it should have")
+
+
+def test_silence_is_doubtful_where_nothing_at_all_was_printed() -> None:
+    """The claim that nothing is noticed holds, and the reason says that a buffer may hide the contrary."""
+    plan = planned(outcome="never", origin="armed", window_s=None, bound_s=4.0)
+    verdict(plan, run(None), "pass", "the command has printed nothing", "stdbuf -oL")
+    spoken = verdict(plan, run(None, at(9, "subject.printed", side="client", line="connected")), "pass")
+    assert "printed" not in spoken.reason
+
+
 def test_a_command_that_is_slow_to_say_so_is_too_late() -> None:
     """A busy machine delays it by 2 s at most; more is its own doing, though the kernel has told it in time."""
     reset = at(SECOND, "segment", way="in", role="rst", flags="R", sport=FAR, dport=NEAR)

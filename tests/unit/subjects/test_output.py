@@ -62,6 +62,14 @@ def test_silence() -> None:
         assert output.last_words() == "it has printed nothing"
 
 
+def test_a_silent_program_may_not_flush() -> None:
+    """Where a line of it is awaited, the message says why none may have come."""
+    with printing("") as (silent, _):
+        output = Output(silent.program, silent.emit, is_awaited=True)
+        list(output.read(5))
+        assert output.last_words().startswith("it has printed nothing (if it should have, its output may be buffered")
+
+
 def test_floods_are_told_with_their_last_lines() -> None:
     """The limit is a number of lines in a run."""
     flood = f"floods its output, {MOST_LINES} lines so far; its last lines: 4996"
