@@ -21,8 +21,26 @@ def never_in_time(scenario: Scenario, expected: tuple[Outcome, ...], allowance_n
     least_ns, most_ns = (round(end_s * 1e9) + shift_ns for end_s in claim)
     if any(least_ns <= hi + allowance_ns and lo <= most_ns + allowance_ns for lo, hi in windows):
         return ()
+    if origin == "fault" and max(hi for _, hi in windows) < shift_ns:  # what the claim counts from comes too late
+        origin, shift_ns = "armed", 0
     foreseen = " or ".join(f"{(lo - shift_ns) / 1e9:.3f} to {(hi - shift_ns) / 1e9:.3f} s" for lo, hi in windows)
     return (f"the claim contradicts the oracle, which predicts {foreseen} after {_FORESEEABLE[origin]}",)
+
+
+def never_injected(scenario: Scenario, outcomes: tuple[Outcome, ...]) -> tuple[str, ...]:
+    """A note for each fault that is due when the run is over: after the latest moment that is predicted."""
+    windows = [outcome.window_ns for outcome in outcomes if outcome.window_ns is not None]
+    goes_on = scenario.expect.reconnects_s is not None or any(outcome.reconnects_ns for outcome in outcomes)
+    if not windows or len(windows) < len(outcomes) or goes_on:
+        return ()
+    latest_ns = max(hi for _, hi in windows)
+    late = [(index, fault) for index, fault in enumerate(scenario.faults) if not fault.standing]
+    return tuple(
+        f"fault {index} ({fault.kind}) at {fault.at_s:g} s comes after the predicted detection, at most "
+        f"{latest_ns / 1e9:.3f} s after arming: the run is over by then, and never injects it"
+        for index, fault in late
+        if fault.at_s * 1e9 > latest_ns
+    )
 
 
 def _origin_ns(scenario: Scenario) -> int:

@@ -48,6 +48,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     from the healing to the first connection after it. `known_failure`: what is known of a claim that does not hold.
     `detected_ns`: from `origin` to the wake-up of the observing program. From the same origin, allowance not included:
     `window_ns`, what the oracle predicted, and `claimed_ns`, what the scenario claims where it names a window.
+    `armed_window_ns`: the predicted window after arming, which is known also where the origin never came.
     `claimed`: the whole claim in words, `predicted`: the predicted outcomes, `summary`: the scenario's. `probes`:
     on the wire before the end, as captured on the observer's host; `probes_expected` as (least, most); `asking`
     says whether they are keepalive's, retransmissions or repeated SYNs. `cites`: indices of the timeline's events.
@@ -72,6 +73,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     known_failure: str = ""
     detected_ns: int | None = None
     window_ns: tuple[int, int] | None = None
+    armed_window_ns: tuple[int, int] | None = None
     claimed_ns: tuple[int, int] | None = None
     allowance_ns: int = 0
     origin: str = "armed"
@@ -157,6 +159,7 @@ def _verdict(plan: Plan, story: Story, verdict: VerdictName, cause: Cause, reaso
         known_failure=plan.scenario.known_failure,
         detected_ns=story.detected_ns,
         window_ns=_predicted_window(plan, story),
+        armed_window_ns=_armed_window(plan),
         claimed_ns=_claimed_window(plan),
         allowance_ns=plan.allowance_ns,
         origin=plan.scenario.expect.origin,
@@ -176,13 +179,18 @@ def _foreseen(plan: Plan) -> tuple[Outcome, ...]:
 
 def _predicted_window(plan: Plan, story: Story) -> tuple[int, int] | None:
     """From the scenario's origin; None where nothing is predicted, or that nothing is noticed."""
-    windows = [o.window_ns for o in _foreseen(plan) if o.window_ns is not None]
+    found = _armed_window(plan)
     shift = 0 if plan.scenario.expect.origin == "armed" else None
     if story.origin is not None:
         shift = story.since_armed(story.origin[0])
-    if not windows or shift is None:
+    if found is None or shift is None:
         return None
-    return max(0, min(w[0] for w in windows) - shift), max(w[1] for w in windows) - shift
+    return max(0, found[0] - shift), found[1] - shift
+
+
+def _armed_window(plan: Plan) -> tuple[int, int] | None:
+    """After arming; None where nothing is predicted, or that nothing is noticed."""
+    return _span([o.window_ns for o in _foreseen(plan) if o.window_ns is not None])
 
 
 def _claimed_window(plan: Plan) -> tuple[int, int] | None:

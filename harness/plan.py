@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from harness import expectations, heartbeats
-from harness.doubts import never_in_time, suspicions
+from harness.doubts import never_in_time, never_injected, suspicions
 from harness.errors import MISSING, ScenarioError
 from harness.expectations import KIND_OF, Expectation
 from harness.faults import AnyFault, NetworkDisconnect
@@ -196,6 +196,7 @@ def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
 
     allowance_ns = 0 if machine.clock == "virtual" else ALLOWANCE_MS * 1_000_000
     apart = never_in_time(scenario, expected, allowance_ns)
+    late = () if prediction is None else never_injected(scenario, prediction.outcomes)
     return Plan(
         scenario=scenario,
         machine=machine,
@@ -206,7 +207,7 @@ def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
         watch_ns=_watch_ns(scenario, expected, horizon_ns),
         faults=expectations.of_faults(scenario, machine.oracle, allowed, foresee),
         must_echo=expectations.must_echo(scenario),
-        notes=(*notes, *apart, *suspicions(scenario)),
+        notes=(*notes, *apart, *late, *suspicions(scenario)),
         contradicts=bool(apart) or (prediction is not None and not expected),
     )
 

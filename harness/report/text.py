@@ -97,9 +97,11 @@ def _pad(cell: str, width: int, column: int) -> str:
 
 
 def _window(verdict: Verdict) -> str:
-    if verdict.window_ns is None:
+    found = verdict.window_ns or verdict.armed_window_ns
+    if found is None:
         return "nothing" if verdict.predicted else "not predicted"
-    return f"{verdict.window_ns[0] / 1e9:.3f}-{verdict.window_ns[1] / 1e9:.3f} s"
+    since = "" if verdict.window_ns is not None else " after arming"
+    return f"{found[0] / 1e9:.3f}-{found[1] / 1e9:.3f} s{since}"
 
 
 def _measured(verdict: Verdict) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from harness import plan
 from harness.errors import ScenarioError
 from harness.faults import (
+    AnyFault,
     Blackhole,
     ContainerPause,
     FirewallIdle,
@@ -201,6 +202,23 @@ def test_a_window_that_counts_from_the_last_healing(
     (outcome,) = made.expected
     assert made.contradicts is contradicts, outcome.window_ns
     assert [note.endswith(" s after the healing of the last fault") for note in made.notes] == [True] * contradicts
+
+
+def test_a_fault_after_the_predicted_end_is_noted() -> None:
+    """It is never injected; what counts from it is given after arming. A survivor's run goes on to its bound."""
+    firewall, late = FirewallIdle(timeout_s=50, then="reset"), LinkDown(on="server", at_s=1000)
+    end = Endpoint(keepalive=Keepalive(idle_s=60, interval_s=10, count=3))
+
+    def notes(*faults: AnyFault, **claim: Any) -> tuple[str, ...]:
+        return plan.make(Scenario(client=end, faults=faults, expect=Expect(**claim)), VIRTUAL).notes
+
+    (note,) = notes(firewall, late)
+    assert note.startswith("fault 1 (link-down) at 1000 s comes after the predicted detection, at most 6")
+    apart, again = notes(firewall, late, outcome="detected", origin="fault", window_s=(0, 9))
+    assert again == note
+    assert apart.startswith("the claim contradicts the oracle, which predicts 60.")
+    assert apart.endswith(" s after arming")
+    assert notes(late) == notes(msgspec.structs.replace(late, at_s=30)) == ()
 
 
 def test_seconds_that_look_like_milliseconds_are_noted() -> None:

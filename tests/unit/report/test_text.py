@@ -114,6 +114,14 @@ def test_the_origin_is_named_where_it_is_not_arming() -> None:
     assert shown(text.VerdictTable([healed]), 200)[2].endswith("; times count from the healing of the last fault")
 
 
+def test_a_prediction_is_shown_where_its_origin_never_came() -> None:
+    """It is known after arming, and says so."""
+    plan = unreachable(origin="fault", window_s=(4.0, 5.0))
+    found = judge(plan, without(as_foreseen(plan), "fault.injected"))
+    assert found.window_ns is None
+    assert "5.072-5.108 s after arming" in shown(text.VerdictTable([found]), 140)[1]
+
+
 def test_a_reconnection_after_the_healing_is_what_was_measured() -> None:
     """Where it was noticed before the healing, from which the scenario's times count."""
     plain = msgspec.structs.replace(verdicts()[0], outcome="noticed", reports="reconnect", origin="healed")
