@@ -17,7 +17,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from harness import durations, faults, loader
 from harness.errors import FaultError, HarnessError, UsageError
 from harness.faults import AnyFault
-from harness.injection import Injection
+from harness.injection import Injection, without_evidence
 from harness.lab.attached import IT, AttachedLab
 from harness.lab.host import Host
 from harness.lab.topology import Family
@@ -103,7 +103,7 @@ class Attachment:
             injection.heal()
         proof = injection.gather()
         if proof.level != "bit":
-            raise FaultError(f"expected evidence that {fault.kind} bit, found: {proof.found}")
+            raise FaultError(without_evidence(fault, proof))
 
 
 def fault_of(kind: str, settings: Sequence[str]) -> AnyFault:

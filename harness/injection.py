@@ -57,3 +57,11 @@ class Injection:
         self.timeline.add(
             "fault.healed", "fault", at_ns=self.healed_ns, index=self.index, fault=self.fault.kind, took_ns=took_ns
         )
+
+
+def without_evidence(fault: AnyFault, proof: Evidence) -> str:
+    """What to say of a fault that was injected for the length of a block, and did not act in it."""
+    words = f"{fault.kind}: expected evidence that it acted, found: {proof.found}"
+    if proof.level != "in-place":
+        return words
+    return f"{words}; nothing was sent that it acts on while it was on: send data, or wait, inside the `with` block"

@@ -20,8 +20,8 @@ import msgspec
 
 from harness import capabilities
 from harness.errors import FaultError, LabError, UsageError
-from harness.faults import AnyFault
-from harness.injection import Injection
+from harness.faults import AnyFault, Fault
+from harness.injection import Injection, without_evidence
 from harness.lab.host import Host, Lab
 from harness.lab.namespace import ensure_privileges
 from harness.lab.program import Program
@@ -33,7 +33,7 @@ from harness.oracle.prediction import Outcome
 from harness.plan import LabKind, Plan, make
 from harness.run import ECHO_TIMEOUT_S
 from harness.scenario import NEW_HOSTS, Endpoint, Expect, Scenario
-from harness.spelling import did_you_mean
+from harness.spelling import did_you_mean, nearest
 from harness.subjects.ends import Connection
 from harness.subjects.pair import connected
 from harness.timeline import Event, Timeline
@@ -230,10 +230,13 @@ class Workbench:
         Raises ScenarioError for a fault out of place, and FaultError at the end where one that is not standing left
         no evidence.
         """
+        _check_is_fault(fault)
         checked(
             Scenario(name="workbench", topology=self.topology, faults=(fault,), expect=Expect(side=_spectator(fault))),
             "inject",
         )
+        for side in sorted(fault.processes()):
+            self._check_program(fault, side)
         injection = Injection(fault, len(self.injections), self.lab, self.timeline)
         self.injections.append(injection)
         self.loop.capture(self.lab)
@@ -243,7 +246,14 @@ class Workbench:
             injection.heal()
         proof = injection.gather()
         if proof.level != "bit" and not fault.standing:
-            raise FaultError(f"expected evidence that {fault.kind} bit, found: {proof.found}")
+            raise FaultError(without_evidence(fault, proof))
+
+    def _check_program(self, fault: AnyFault, side: Side) -> None:
+        """Raise UsageError where a fault of a side's program finds none: the built-in ones run in this process."""
+        if not self.host(side).programs:
+            expected = f'a program on host {side}: say connect(processes={{"{side}"}}), or give it a command'
+            found = "none there; built-in endpoints run in the harness's own process"
+            raise UsageError(f"inject: {fault.kind}: expected {expected}; found {found}")
 
     def plan(self, scenario: Scenario, armed_ns: int) -> Plan:
         """The plan of what has been done so far: `scenario` with each fault from when it was injected until healed.
@@ -266,6 +276,15 @@ class Workbench:
         """
         scenario = Scenario(name="workbench", topology=self.topology, expect=Expect(side=side))
         return self.expected(msgspec.structs.replace(scenario, **{side: observed}), armed_ns)
+
+
+def _check_is_fault(fault: object) -> None:
+    """Raise UsageError for what is no fault, such as a fault's name."""
+    if isinstance(fault, Fault):
+        return
+    named = {str(each.__struct_config__.tag): each.__name__ for each in get_args(AnyFault)}
+    meant = "".join(f" (did you mean {named[kind]}()?)" for kind in nearest(fault, named))
+    raise UsageError(f"inject: expected a fault of the harness package, such as Blackhole(){meant}, found {fault!r}")
 
 
 def _as_happened(injection: Injection, armed_ns: int) -> AnyFault | None:

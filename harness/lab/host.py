@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from harness.descriptors import raised_socket
-from harness.errors import FaultError
+from harness.errors import FaultError, UsageError
 from harness.lab import nftables
 from harness.lab.ledger import LEDGER
 from harness.lab.namespace import Namespace, read_sysctl, write_sysctl
@@ -100,7 +100,9 @@ class Host:
         return self.namespace.entered()
 
     def socket(self, family: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
-        """A socket that lives on this host."""
+        """A socket that lives on this host. Raises UsageError for anything but a family of the socket module."""
+        if not isinstance(family, int):
+            raise UsageError(f"socket: expected socket.AF_INET or socket.AF_INET6, found {family!r}")
         with self.entered():
             return raised_socket(socket.socket(family, kind))
 

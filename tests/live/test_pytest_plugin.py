@@ -430,18 +430,29 @@ def test_mistakes_in_hand_written_tests_are_told(pytester: pytest.Pytester) -> N
             def test_unknown_host(lab):
                 lab("direct").host("router")
 
+            def test_no_fault(lab):
+                with lab("direct").inject("blackhole"):
+                    pass
+
+            def test_no_family(lab):
+                lab("direct").host("client").socket("ipv4")
+
             def test_unknown_topology(lab):
                 lab("rooted")
             """
         )
     )
     result = pytester.runpytest_subprocess()
-    result.assert_outcomes(failed=4)
+    result.assert_outcomes(failed=6)
     result.stdout.fnmatch_lines(
         [
             "*inject: faults[[]0[]].on: expected a host of this topology (client, server), found 'router'",
-            "*expected evidence that blackhole bit, found: 0 packets dropped*",
+            "*blackhole: expected evidence that it acted, found: 0 packets dropped; nothing was sent*",
             "*expected a host of client, server, found 'router'",
+            '>*lab("direct").inject("blackhole"):',
+            "E *inject: expected a fault *, found 'blackhole'",
+            '>*lab("direct").host("client").socket("ipv4")',
+            "E *socket: expected socket.AF_INET or socket.AF_INET6, found 'ipv4'",
             '>*lab("rooted")',
             "E *topology.kind: expected one of: * (did you mean routed?), found 'rooted'",
             "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness import loader
+from harness import loader, pytest_plugin
 from harness.venue.kernel import Kernel
 from tests.live.command import Command, environment, send, started
 
@@ -115,6 +116,29 @@ def test_a_session_of_hours_takes_seconds(project: Path) -> None:
     assert "s of virtual time in" in ended.stderr
     (runs,) = (project.parent / "state" / "keepalive-harness" / "runs").iterdir()
     assert {"plan.json", "timeline.jsonl", "verdict.json"} <= {path.name for path in (runs / "linux").iterdir()}
+
+
+CLIENT = """
+import socket, sys, time
+with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as sock:
+    print("connected")
+    sock.recv(1)
+    print("lost: end of file")
+    time.sleep(1000)
+"""
+
+
+def test_the_examples_of_the_plugins_page_pass(project: Path) -> None:
+    """All that are tests, with a client of ours in the place of the reader's program."""
+    page = (Path(pytest_plugin.__file__).parent / "README.md").read_text()
+    (project / "client.py").write_text(CLIENT)
+    ours = f'"{sys.executable}", "{project / "client.py"}"'
+    examples = [text for text in re.findall("```python\n(.*?)```", page, re.DOTALL) if "def test_" in text]
+    for number, example in enumerate(examples):
+        (project / f"test_{number}.py").write_text(example.replace('"/opt/app/client"', ours))
+    ended = session(project)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "3 passed in " in ended.stdout
 
 
 @pytest.mark.timeout(300)  # about 35 s of CPU time, which other tests share

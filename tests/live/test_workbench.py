@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.errors import LabError, UsageError
-from harness.faults import Blackhole, FirewallIdle, PeerReboot
+from harness.faults import Blackhole, FirewallIdle, PeerReboot, ProcessKill
 from harness.lab.topology import SIDES, Side
 from harness.programs import Command, Detects, Ready, Simple
 from harness.scenario import Endpoint, Keepalive
@@ -123,6 +123,24 @@ def test_a_firewall_that_is_gone_is_not_predicted(bench: Workbench) -> None:
         assert [outcome.kind for outcome in inside.predict().outcomes] == ["detected"]
     outside = bench.connect(QUICK)
     assert [outcome.kind for outcome in outside.predict().outcomes] == ["quiet"]
+
+
+def test_mistakes_say_what_to_write(bench: Workbench) -> None:
+    """What is no fault or no family, and a fault of a program that is none of its own."""
+    faults = (("blackhole", "such as Blackhole[(][)] [(]did you mean Blackhole"), (Blackhole, "found <class"))
+    for fault, words in faults:
+        with pytest.raises(UsageError, match=words), bench.inject(fault):  # type: ignore[arg-type]
+            pass
+    with pytest.raises(UsageError, match=r"expected socket\.AF_INET or socket\.AF_INET6, found 'ipv4'"):
+        bench.host("client").socket("ipv4")  # type: ignore[arg-type]
+    bench.connect()
+    kill = ProcessKill(on="server")
+    with pytest.raises(UsageError, match=r'processes=\{"server"\}'), bench.inject(kill):
+        pass
+    assert bench.injections == []
+    bench.connect(processes={"server"})
+    with bench.inject(kill):
+        pass
 
 
 def test_unknown_hosts_and_unbuilt_labs_are_refused(bench: Workbench) -> None:
