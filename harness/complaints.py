@@ -15,7 +15,7 @@ import msgspec.inspect as types
 
 from harness import durations
 from harness.errors import MISSING
-from harness.spelling import did_you_mean
+from harness.spelling import MEANT, did_you_mean
 
 LONGEST = 80
 """Characters of a value that are shown."""
@@ -134,7 +134,8 @@ def _tagged(value: Mapping[object, object], tables: Sequence[types.StructType], 
             yield from _table(value, table, key)
             return
     tags = [str(table.tag) for table in tables]
-    yield Complaint(_join(key, field), shown(tag), _one_of(tags) + did_you_mean(tag, tags))
+    meant = did_you_mean(tag, tags, most=3 if tag in MEANT else 1)
+    yield Complaint(_join(key, field), shown(tag), f"a {field}{meant}, {_one_of(tags)}" if meant else _one_of(tags))
 
 
 def _table(value: Mapping[object, object], kind: types.StructType, key: str) -> Iterator[Complaint]:

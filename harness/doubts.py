@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from harness import durations
-from harness.lab.topology import SIDES
+from harness.lab.topology import SIDES, layout
 from harness.oracle.prediction import Outcome
+from harness.programs import PLACEHOLDERS
 from harness.scenario import Origin, Scenario
+from harness.spelling import did_you_mean
 
 _FORESEEABLE: dict[Origin, str] = {"armed": "arming", "fault": "the fault", "healed": "the healing of the last fault"}
 """The origins whose moment is known beforehand, for "after ..."."""
@@ -65,3 +69,20 @@ def suspicions(scenario: Scenario) -> tuple[str, ...]:
             suspects.append(("keepalive.interval_s", alive.interval_s, durations.LONG_S))
         found += [(f"{side}.{key}", durations.suspicion(value_s, least_s)) for key, value_s, least_s in suspects]
     return tuple(f"{key} {suspicion}" for key, suspicion in found if suspicion)
+
+
+_IN_BRACES = re.compile(r"(?<![$%{])\{([A-Za-z][A-Za-z0-9_-]*)\}(?!\})")
+"""A single name in braces, which is none of a shell's ${NAME} or of a format's %{NAME}."""
+
+
+def unknown_placeholders(scenario: Scenario) -> tuple[str, ...]:
+    """Notes on names in braces that a command gets as they stand; words with blanks are scripts, and left alone."""
+    names = (*layout(scenario.topology).addresses_from("client"), *PLACEHOLDERS)
+    found: dict[str, None] = {}
+    for key, _, command in scenario.commands:
+        words = [word for word in (*command.argv, *command.env.values(), command.folder) if not re.search(r"\s", word)]
+        for name in (name for word in words for name in _IN_BRACES.findall(word) if name not in names):
+            known = ", ".join(f"{{{each}}}" for each in names)
+            hint = did_you_mean(name, names)
+            found[f"{key}.command: {{{name}}} is no placeholder{hint} and stays as it is; there are {known}"] = None
+    return tuple(found)

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from harness import expectations, heartbeats
-from harness.doubts import never_in_time, never_injected, suspicions
+from harness.doubts import never_in_time, never_injected, suspicions, unknown_placeholders
 from harness.errors import MISSING, ScenarioError
 from harness.expectations import KIND_OF, Expectation
 from harness.faults import AnyFault, NetworkDisconnect
@@ -207,7 +207,7 @@ def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
         watch_ns=_watch_ns(scenario, expected, horizon_ns),
         faults=expectations.of_faults(scenario, machine.oracle, allowed, foresee),
         must_echo=expectations.must_echo(scenario),
-        notes=(*notes, *apart, *late, *suspicions(scenario)),
+        notes=(*notes, *apart, *late, *suspicions(scenario), *unknown_placeholders(scenario)),
         contradicts=bool(apart) or (prediction is not None and not expected),
     )
 
@@ -336,16 +336,17 @@ def _expected(
     """The predicted outcomes that satisfy the scenario's claim, and what a reader should know about them."""
     expect = scenario.expect
     if prediction is None:
+        doubts = "".join(f"; {doubt}" for doubt in suspicions(scenario))
         if expect.outcome == "as-predicted":
-            expected = f"an outcome by name, since the oracle has none ({unpredictable})"
+            expected = f"an outcome by name, since the oracle has none ({unpredictable}){doubts}"
             raise ScenarioError(f"scenario {scenario.name}", "expect.outcome", expect.outcome, expected)
         if expect.outcome == "detected" and (expect.errno is None or expect.window_s is None):
             key = "expect.errno" if expect.errno is None else "expect.window_s"
-            expected = f"a claim of your own, since the oracle has none ({unpredictable})"
+            expected = f"a claim of your own, since the oracle has none ({unpredictable}){doubts}"
             raise ScenarioError(f"scenario {scenario.name}", key, MISSING, expected)
         reconnects = expect.origin == "healed" and expect.reconnects_s is not None
         if expect.outcome == "noticed" and expect.window_s is None and not reconnects:
-            expected = f"a claim of your own, since the oracle has none ({unpredictable})"
+            expected = f"a claim of your own, since the oracle has none ({unpredictable}){doubts}"
             raise ScenarioError(f"scenario {scenario.name}", "expect.window_s", MISSING, expected)
         return (), (f"not predicted: {unpredictable}",)
     wanted = tuple(

@@ -17,6 +17,8 @@ from harness.faults.base import Duration, Misplaced
 Misses = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Load = Literal["idle", "trickle", "full"]
 """What a program sends while the fault sets in: nothing, a little now and then, or more than its send buffer holds."""
+PLACEHOLDERS = ("port", "load", "python", "scratch", "libraries", "scenario")
+"""What stands for itself in the words of a command, beside the names of hosts."""
 UNFLUSHED = "if it should have, its output may be buffered: flush each line, or run it under `stdbuf -oL`"
 """For messages about a command that has printed nothing although a line of it is awaited."""
 

@@ -13,6 +13,8 @@ from harness.programs import PARTNERS, Alive, Command, IdleState
 from harness.scenario import NEW_HOSTS, Endpoint, Expect, Scenario
 from harness.spelling import did_you_mean
 
+_SIGNS = 'how the command shows that it has noticed: prints, exits, closes or reconnects, as { prints = "^lost" }'
+
 
 def check(scenario: Scenario, source: str) -> None:
     """Raise ScenarioError for the first thing in `scenario` that its types alone cannot rule out.
@@ -98,7 +100,7 @@ def _unseen_problems(scenario: Scenario) -> Iterator[Misplaced]:
         expected = 'alive = { prints = "pattern", within_s = 60 }: a line that it prints while its connection works'
         yield Misplaced(f"{side}.command.alive", MISSING, expected)
     if not command.shows and (command.alive is None or expect.outcome == "noticed"):
-        yield Misplaced(f"{side}.command.detects", MISSING, "how the command shows that it has noticed")
+        yield Misplaced(f"{side}.command.detects", MISSING, _SIGNS)
     if command.alive is not None and expect.outcome in ("survives", "never"):
         yield from _hasty_signs(side, command.alive, scenario)
     # Of "as-predicted" the plan says that nothing is predicted.

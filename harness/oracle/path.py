@@ -222,7 +222,10 @@ class _Box:
     def refuse_impatience(self, when: When, shortened: int) -> None:
         """Repeats that go unanswered shorten the timeout, to so many jiffies, where the middlebox sees them."""
         if self._timeout > shortened and self._course.waited(when, self._latest, shortened):
-            raise Unpredictable(f"a middlebox forgets unanswered repeats after {UNANSWERED_TIMEOUT_S} s")
+            raise Unpredictable(
+                "conntrack shortens the timeout of a flow with repeated unanswered packets to "
+                f"{UNANSWERED_TIMEOUT_S} s (nf_conntrack_tcp_max_retrans), and the next packet comes later than that"
+            )
 
     def refuse_stale(self, what: str, sent_ns: int) -> None:
         """What the peer sends so long after arming must not find the flow forgotten."""

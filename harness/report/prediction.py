@@ -238,7 +238,9 @@ def _claim(plan: Plan) -> str:
         window_s = f"{plain(expect.reconnects_s[0])} to {plain(expect.reconnects_s[1])} s"
         parts.append(f"and connected again {window_s} after {since}")
     if expect.bound_s is not None:
-        parts.append(f"within {expect.bound_s:g} s")
+        parts.append(f"within {expect.bound_s:g} s after arming")
+    if expect.window_s is None and expect.origin != "armed" and expect.reconnects_s is None:
+        parts.append(f"(times count from {ORIGINS[expect.origin]})")
     if expect.window == "exact":
         parts.append(f"(window=exact, phase_ns={expect.phase_ns})")
     return " ".join(filter(None, parts))

@@ -161,7 +161,7 @@ REFUSED = {
     ),
     "command-that-shows-nothing": (
         'client.command.argv = ["x"]\nexpect.outcome = "never"',
-        "client.command.detects: expected how the command shows that it has noticed, found nothing",
+        "client.command.detects: expected how the command shows that it has noticed: prints, exits, closes",
     ),
     "command-with-an-errno": (
         'client.command = { argv = ["x"], detects = { closes = true } }\nexpect.outcome = "detected"',
@@ -187,7 +187,11 @@ REFUSED = {
     ),
     "misspelled-fault": (
         '[[faults]]\nkind = "blackhole"\n[[faults]]\nkind = "peer-rebot"',
-        f"faults[1].kind: expected one of: {FAULT_KINDS} (did you mean peer-reboot?), found 'peer-rebot'",
+        f"faults[1].kind: expected a kind (did you mean peer-reboot?), one of: {FAULT_KINDS}, found 'peer-rebot'",
+    ),
+    "fault-by-another-name": (
+        '[[faults]]\nkind = "host-down"',
+        "faults[0].kind: expected a kind (did you mean link-down or host-suspend or peer-reboot?), one of: ",
     ),
     "one-fault-as-a-table": (
         '[faults]\nkind = "blackhole"',

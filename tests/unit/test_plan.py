@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,9 +23,11 @@ from harness.faults import (
     PeerReboot,
     ProcessFreeze,
 )
-from harness.lab.topology import Kind, Topology
+from harness.lab.topology import Kind, Topology, layout
 from harness.plan import MachineFacts
+from harness.programs import PLACEHOLDERS, Command, Detects
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
+from harness.subjects.running import places
 from harness.validation import problems
 from tests.unit import strategies
 
@@ -219,6 +222,35 @@ def test_a_fault_after_the_predicted_end_is_noted() -> None:
     assert apart.startswith("the claim contradicts the oracle, which predicts 60.")
     assert apart.endswith(" s after arming")
     assert notes(late) == notes(msgspec.structs.replace(late, at_s=30)) == ()
+
+
+def test_seconds_that_look_like_milliseconds_are_told_where_they_prevent_a_prediction() -> None:
+    """An interval of 1000 s behind a firewall, for example: conntrack's own timeout comes first."""
+    end = Endpoint(keepalive=Keepalive(idle_s=60, interval_s=1000, count=9))
+    words = r"conntrack shortens .* to 300 s .*; client\.keepalive\.interval_s = 1000 means .*did you mean 1 s\?"
+    with pytest.raises(ScenarioError, match=words):
+        planned(FirewallIdle(timeout_s=3600), LinkDown(on="server", at_s=30), client=end)
+
+
+def test_names_in_braces_that_are_no_placeholders_are_noted() -> None:
+    """In single words; not those of shells, formats, JSON and scripts, and only once."""
+    argv = ("x", "{sever}:{port}", "{sever}", "--at={host}", "${HOME}", "%{code}", '{"a":1}', "{}", "{{x}}", "f {y} g")
+    command = Command(argv=argv, env={"A": "{firewall-a}"}, detects=Detects(exits=True))
+    expect = Expect(outcome="never", bound_s=9)
+    scenario = Scenario(client=Endpoint(command=command), faults=(Blackhole(at_s=3),), expect=expect)
+    _, *notes = plan.make(scenario, VIRTUAL).notes
+    assert [note.partition(" and stays")[0] for note in notes] == [
+        "client.command: {sever} is no placeholder (did you mean server?)",
+        "client.command: {host} is no placeholder",
+        "client.command: {firewall-a} is no placeholder",
+    ]
+
+
+def test_all_placeholders_are_known() -> None:
+    """Those that are filled in when a command starts, and the one that is filled in when its file is read."""
+    where = layout(Topology())
+    filled = places(Command(argv=("x",)), where, "client", Path("/scratch"))
+    assert {*filled, "scenario"} == {*where.addresses_from("client"), *PLACEHOLDERS}
 
 
 def test_seconds_that_look_like_milliseconds_are_noted() -> None:

@@ -145,7 +145,9 @@ def test_a_plan_says_what_evidence_a_standing_fault_must_leave() -> None:
 def test_a_plan_of_survival_in_words() -> None:
     """Nothing noticed is said as such, and the bound of the claim is named."""
     text = prediction.describe_plan(flap())
-    assert "  claim       survives within 8 s" in text
+    assert "  claim       survives within 8 s after arming" in text
+    counted = prediction.describe_plan(unreachable(origin="fault"))
+    assert "  claim       detected ETIMEDOUT (times count from the fault)" in counted
     assert "  prediction  nothing noticed; 4 probes on the wire" in text
 
 
