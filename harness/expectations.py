@@ -3,6 +3,9 @@
 A fault in a run is there to change what is noticed. So the oracle is asked twice: with the fault and without it. Where
 the answers differ, the fault decides, and the run must show that it acted. Where they are the same, such as with a
 firewall that keepalive keeps open, it is enough that the fault was in place.
+
+A fault that takes the path away and gives it back changes nothing for a connection that is silent meanwhile. That its
+interface was down is no evidence then: something must have been sent while the fault was on.
 """
 
 from __future__ import annotations
@@ -16,12 +19,15 @@ from harness.faults import AnyFault
 from harness.faults.base import other
 from harness.lab.topology import layout
 from harness.meaning import ESTABLISHED_S, effects_on
-from harness.oracle.prediction import Machine, Outcome, OutcomeKind
+from harness.oracle.effects import Effect, Mechanism
+from harness.oracle.prediction import MAX_PROBE_WINDOWS, Machine, Outcome, OutcomeKind, Prediction
 from harness.scenario import Scenario
 
 Demand = Literal["must-act", "must-stand", "may-act"]
-Foresee = Callable[[Scenario], tuple[Outcome, ...] | None]
-"""The oracle's answer to a scenario; None where it has none."""
+Foresee = Callable[[Scenario, tuple[Effect, ...]], Prediction | None]
+"""The oracle's answer to a scenario whose faults have these effects; None where it has none."""
+ON_TRAFFIC: tuple[Mechanism, ...] = ("lost", "lost-locally", "answers-lost", "peer-frozen")
+"""Without a segment these change nothing."""
 KIND_OF: dict[str, OutcomeKind] = {
     "detected": "detected",
     "noticed": "noticed",
@@ -48,6 +54,8 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     wears off or, for a reboot after which the program is started again, when it sets in.
     `late_ns`: how much later than planned it may set in or wear off. `sets_clock`: it counts time from its onset.
     `hides_probes`: probes that it swallows are not on the wire.
+    `needs_traffic`: it wears off, and means nothing to a connection on which nothing is sent while it is on.
+    `due_ns`: of one that hides probes: when they would be on the wire, from the least to the most.
     """
 
     kind: str
@@ -62,6 +70,8 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     decides: tuple[Ending, ...] = ()
     instead: tuple[int, ...] = ()
+    needs_traffic: bool = False
+    due_ns: tuple[tuple[int, int], ...] = ()
 
 
 class _Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,11 +92,13 @@ def of_faults(
     """
     where, side = layout(scenario.topology), scenario.expect.side
     evidence = _of_standing(scenario, outcomes, foresee)
+    due = _due(scenario, foresee)
     found = []
     for index, fault in enumerate(scenario.faults):
         effects = fault.effects(where, side)
         unsettled_s = max((effect.unsettled_s for effect in effects), default=0.0)
         wanted = evidence.get(index) or _Evidence(demand="must-act", why="what is injected during a run must act")
+        hides = any(effect.mechanism == "lost-locally" for effect in effects)
         expectation = Expectation(
             kind=fault.kind,
             standing=fault.standing,
@@ -95,14 +107,56 @@ def of_faults(
             restored_ns=None if fault.restored_s is None else round(fault.restored_s * 1e9),
             late_ns=max(machine.injection_ns, round(fault.takes_s * 1e9)) + round(unsettled_s * 1e9),
             sets_clock=fault.has_clock,
-            hides_probes=any(effect.mechanism == "lost-locally" for effect in effects),
+            hides_probes=hides,
             demand=wanted.demand,
             why=wanted.why,
             decides=wanted.decides,
             instead=wanted.instead,
+            needs_traffic=_needs_traffic(scenario, effects, due),
+            due_ns=due.windows_ns or () if hides else (),
         )
         found.append(expectation)
     return tuple(found)
+
+
+def _needs_traffic(scenario: Scenario, effects: Sequence[Effect], due: _Due) -> bool:
+    """Whether a connection that is silent while these effects last is none the worse for them, and that can be told.
+
+    What a proxy sends into a path that is cut reaches neither end, where segments are captured.
+    """
+    proxied = scenario.topology.kind == "proxied"
+    telling = ("peer-frozen",) if proxied else ON_TRAFFIC
+    over = [e for e in effects if e.until_s is not None and e.mechanism in telling and not e.deaf]
+    return all(due.covers(e) for e in over if e.mechanism == "lost-locally") and bool(over)
+
+
+class _Due(msgspec.Struct, frozen=True):
+    """When probes would be on the wire if none were lost on their own host; None where that is not known."""
+
+    windows_ns: tuple[tuple[int, int], ...] | None
+
+    def covers(self, effect: Effect) -> bool:
+        """Whether all probes are known that this effect hides: predictions list the first few."""
+        if self.windows_ns is None or effect.until_s is None or effect.unknown:
+            return False
+        complete = len(self.windows_ns) < MAX_PROBE_WINDOWS
+        return complete or round(effect.until_s * 1e9) <= self.windows_ns[-1][0]
+
+
+def _due(scenario: Scenario, foresee: Foresee) -> _Due:
+    """Lost there or further on, the first probe in an outage is sent at the same time."""
+    effects = effects_on(scenario, scenario.expect.side)
+    hidden = [effect for effect in effects if effect.mechanism == "lost-locally" and effect.until_s is not None]
+    if not hidden:
+        return _Due(())
+    if scenario.client.heartbeat is not None:
+        return _Due(None)
+    seen = tuple(
+        Effect(mechanism="lost", from_s=effect.from_s, until_s=effect.until_s) if effect in hidden else effect
+        for effect in effects
+    )
+    prediction = foresee(scenario, seen)
+    return _Due(None if prediction is None else prediction.probe_windows_ns)
 
 
 def _of_standing(scenario: Scenario, outcomes: tuple[Outcome, ...] | None, foresee: Foresee) -> dict[int, _Evidence]:
@@ -133,10 +187,11 @@ def _gone_without(
 ) -> tuple[Ending, ...] | None:
     """The outcomes that do not come, or come at another time, without some faults; None where that is not known."""
     kept = tuple(fault for index, fault in enumerate(scenario.faults) if index not in left_out)
-    others = foresee(msgspec.structs.replace(scenario, faults=kept))
+    less = msgspec.structs.replace(scenario, faults=kept)
+    others = foresee(less, effects_on(less, scenario.expect.side))
     if others is None:
         return None
-    known = {_identity(outcome) for outcome in others}
+    known = {_identity(outcome) for outcome in others.outcomes}
     gone = [Ending(outcome.kind, outcome.errno) for outcome in outcomes if _identity(outcome) not in known]
     return tuple(dict.fromkeys(gone))
 

@@ -187,10 +187,10 @@ def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
     expected, notes = _expected(scenario, prediction, unpredictable)
     allowed = None if prediction is None else expected or prediction.outcomes
 
-    def foresee(changed: Scenario) -> tuple[Outcome, ...] | None:
+    def foresee(changed: Scenario, meant: tuple[Effect, ...]) -> Prediction | None:
         try:
             refuse_uncovered(changed)
-            return _predict(changed, settings, kernel, effects_on(changed, side), horizon_ns).outcomes
+            return _predict(changed, settings, kernel, meant, horizon_ns)
         except Unpredictable:
             return None
 

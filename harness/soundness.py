@@ -168,13 +168,33 @@ def check_bite(plan: Plan, story: Story, index: int) -> None:
         words = f"{fault_name(plan, index)} was never injected: {seen(story)} came first"
         raise Inconclusive("fault-never-injected", words)
     ended_so = (story.kind, story.errno) in {(each.kind, each.errno) for each in expected.decides}
-    acted = any(_bit(story, each) for each in (index, *expected.instead))
+    acted = any(_bit(plan, story, each) for each in (index, *expected.instead))
     if (expected.demand == "must-act" or ended_so) and not acted:
         raise Inconclusive("fault-met-nothing", _nothing_met(plan, story, index, proof.what.found))
 
 
-def _bit(story: Story, index: int) -> bool:
-    return index in story.proofs and story.proofs[index].what.level == "bit"
+def _bit(plan: Plan, story: Story, index: int) -> bool:
+    left = index in story.proofs and story.proofs[index].what.level == "bit"
+    return left and (not plan.faults[index].needs_traffic or _met(plan, story, index))
+
+
+def _met(plan: Plan, story: Story, index: int) -> bool:
+    """Whether anything was sent while a fault was on that wore off before the run was decided.
+
+    One that was still on then may be told by silence alone. A probe that is lost on its own host is on no wire: it
+    counts where the oracle has it sent, at whatever phase, while the fault is on.
+    """
+    injected, healed = story.injected.get(index), story.healed.get(index)
+    last = story.end or story.ended
+    if injected is None or healed is None or last is None or healed.t_ns >= last.t_ns:
+        return True
+    assert story.armed is not None
+    from_ns, until_ns = injected.t_ns + injected.what.took_ns, healed.t_ns
+    sent_ns = [*story.sent_ns, *([story.armed.t_ns] if plan.scenario.state == "connecting" else [])]
+    if any(from_ns <= moment <= until_ns for moment in sent_ns):
+        return True
+    due_ns = plan.faults[index].due_ns
+    return any(from_ns <= story.armed.t_ns + lo and story.armed.t_ns + hi <= until_ns for lo, hi in due_ns)
 
 
 def _nothing_met(plan: Plan, story: Story, index: int, found: str) -> str:

@@ -53,8 +53,9 @@ class Story:
 
     `injected`, `healed`, `proofs`: by the fault's index. `segments`: captured on the observer's host; `lost`: how many
     frames more passed there, None where its capture did not come to an end. `last_read`: when the last data came to
-    that host; `segments` are those of the watched connection. `signs_of_life`: when the command showed that it works.
-    `printed`: the lines that the observed side's command printed.
+    that host; `segments` are those of the watched connection. `sent_ns`: when anything was sent, or given to a socket,
+    on either side. `signs_of_life`: when the command showed that it works. `printed`: the lines that the observed
+    side's command printed.
     Raises Nonsense.
     """
 
@@ -77,6 +78,9 @@ class Story:
         self.injected = _by_fault(_of(facts, Injected))
         self.healed = _by_fault(_of(facts, Healed))
         self.proofs = _by_fault(_of(facts, Proof))
+        self.sent_ns = [fact.t_ns for fact in _of(facts, Segment) if fact.what.role != "icmp"]
+        self.sent_ns += [fact.t_ns for fact in self.writes if fact.what.written]
+        self.sent_ns += [fact.t_ns for fact in self.shuts if fact.what.done]
         captured = [fact for fact in _of(facts, Segment) if events[fact.place].source == side]
         captured = [fact for fact in captured if not _is_of_closing(fact, self.ended)]
         self.segments = [fact for fact in captured if _is_watched(fact.what, self.armed)]

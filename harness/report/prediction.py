@@ -121,7 +121,9 @@ def describe_plan(plan: Plan) -> str:
             place = "" if host == key else f"on={host}, "
             lines.append(f"  {key:<11} {place}command={describe_command(command)}")
     for fault, expectation in zip(scenario.faults, plan.faults, strict=True):
-        lines += [f"  fault       {_fault(fault)}", f"  evidence    {_DEMANDS[expectation.demand]}: {expectation.why}"]
+        sent = "; something must be sent while it is on" if expectation.needs_traffic else ""
+        evidence = f"{_DEMANDS[expectation.demand]}: {expectation.why}{sent}"
+        lines += [f"  fault       {_fault(fault)}", f"  evidence    {evidence}"]
     lines.append(f"  claim       {_claim(plan)}")
     for outcome in plan.prediction.outcomes if plan.prediction is not None else ():
         what = outcome.errno or _KINDS[outcome.kind]

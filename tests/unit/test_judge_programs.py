@@ -121,7 +121,7 @@ def healed(**expect: Any) -> Plan:
 def healed_run(noticed_ns: int, *more: Event, over_ns: int = 0) -> list[Event]:
     """The program says it at that time after arming; the outage wears off after 2.001 s, or when the run is over."""
     ended_ns = over_ns or noticed_ns + 20 * MS
-    events = moved(run(noticed_ns, *more), "run.ended", ended_ns)
+    events = moved(run(noticed_ns, segment(700 * MS, "out"), *more), "run.ended", ended_ns)
     events = moved(events, "fault.healed", 2001 * MS if ended_ns > 2001 * MS else ended_ns + MS)
     return moved(events, "capture.ended", ended_ns + 2 * MS)
 

@@ -37,6 +37,7 @@ def run(*signs_s: float, healed_s: float = 3.0, within_ns: int = 0) -> list[Even
         Event(0, "opened", "harness", {"monotonic_ns": 5, "realtime_ns": 7}),
         at(0, "subject.armed", side="client", took_ns=0, local=["10.77.1.1", 41000]),
         at(2 * SECOND, "fault.injected", "fault", took_ns=1000, **common),
+        at(5 * SECOND // 2, "segment", way="out", role="data", flags="A", length=1, sport=41000, dport=7000),
         at(round(healed_s * SECOND) - 1, "fault.evidence", "fault", level="bit", found="traces", **common),
         at(round(healed_s * SECOND), "fault.healed", "fault", took_ns=1000 + within_ns, **common),
         *(at(round(sign_s * SECOND), "subject.lives", side="client", line="pong") for sign_s in signs_s),
