@@ -149,5 +149,5 @@ def test_unknown_hosts_and_unbuilt_labs_are_refused(bench: Workbench) -> None:
         bench.host("switch")
     with pytest.raises(LabError, match="enter the workbench"):
         Workbench().connect()
-    with pytest.raises(UsageError, match="lab: expected netns or docker, found 'dokcer'"):
+    with pytest.raises(UsageError, match=r"lab: expected netns or docker \(did you mean docker\?\), found 'dokcer'"):
         Workbench(lab="dokcer")  # type: ignore[arg-type]
