@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from harness import capabilities
 from harness.errors import CapabilityError
 from harness.lab.namespace import ensure_privileges
 from harness.venue.kernel import Kernel, find
-from tests.running import RETRIED
+from tests.running import RETRIED, group_of
 
 pytest.register_assert_rewrite("tests.conformance.traces")
 
@@ -45,6 +46,18 @@ def _limit(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(LIMIT_S))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With --dist loadgroup: groups by file. pytest-xdist 3.8 finds no mark `xdist_group` in pytest 9.2."""
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = group_of
+    return scheduler
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,15 @@ EXHAUSTIVE = bool(os.environ.get("EXHAUSTIVE"))
 RETRIED: list[str] = []
 """What the running test has run again. tests/conftest.py moves it to the test's report and prints it at the end."""
 
+TOGETHER = frozenset(f"tests/live/test_{name}.py" for name in ("cases", "command_line", "daemons", "examples"))
+"""Files whose tests share one run, or look at all processes of this machine: one worker of pytest-xdist has each."""
+
+
+def group_of(nodeid: str) -> str:
+    """What one worker runs as a whole: a file of `TOGETHER`, else a single test."""
+    file = nodeid.partition("::")[0]
+    return file if file in TOGETHER else nodeid
+
 
 class Silent:
     """Watches a batch without a word."""

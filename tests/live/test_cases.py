@@ -19,7 +19,7 @@ CASES = CHECKOUT / "tests" / "cases"
 SUFFIX = ".scenario.toml"
 FILES = sorted(CASES.rglob(f"*{SUFFIX}"))
 
-pytestmark = [pytest.mark.live, pytest.mark.virtual, pytest.mark.xdist_group("cases")]
+pytestmark = [pytest.mark.live, pytest.mark.virtual]
 
 
 def _programs(case: Path) -> set[str]:

@@ -76,9 +76,8 @@ window_s = [1.0, 1.3]
 
 
 def of_runs(test: T) -> T:
-    """Mark a test that looks at the runs: they take real time, so one worker of pytest-xdist shares them."""
-    for mark in (pytest.mark.live, pytest.mark.xdist_group("runs")):
-        mark(test)
+    """Mark a test that looks at the runs, which take real time."""
+    pytest.mark.live(test)
     return test
 
 

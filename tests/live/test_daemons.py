@@ -58,7 +58,6 @@ def _await(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.xdist_group("daemons")
 def test_they_end_with_the_run(tmp_path: Path) -> None:
     """One that kept its mark and one that cleared it; then there is nothing to clean."""
     with started(tmp_path, "run", _scenario(tmp_path, 1.0)) as running:
@@ -69,7 +68,6 @@ def test_they_end_with_the_run(tmp_path: Path) -> None:
     assert harness(tmp_path, "clean").out == "nothing to remove\n"
 
 
-@pytest.mark.xdist_group("daemons")
 def test_clean_finds_them(tmp_path: Path) -> None:
     """What was left by a harness that was killed is in its ledger, with the network that it is in."""
     with started(tmp_path, "run", _scenario(tmp_path, 60.0)) as running:

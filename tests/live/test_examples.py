@@ -48,7 +48,6 @@ def verdicts(
 
 
 @pytest.mark.virtual
-@pytest.mark.xdist_group("examples")
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_its_scenarios_hold(example: str, left_out: dict[str, str], verdicts: Mapping[str, Mapping[str, Any]]) -> None:
     """All of them, at full size."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from harness.judge import Verdict
 from harness.plan import MachineFacts, Plan, make
 from harness.scenario import Expect, Scenario
 from tests import running
-from tests.running import undisturbed
+from tests.running import TOGETHER, undisturbed
 
 pytest_plugins = ["pytester"]
 
@@ -84,3 +85,23 @@ def test_the_summary_names_what_was_run_again(
         ["*= run again: 2 =*", "test_it.py::test_twice: one (too busy)", "test_it.py::test_twice: two (too busy)"]
     )
     assert "test_quiet:" not in result.stdout.str()
+
+
+def test_tests_of_one_file_that_go_together_have_one_worker(pytester: pytest.Pytester) -> None:
+    """Each file of `TOGETHER` exists; its tests run in one worker, those of other files in any."""
+    assert [name for name in TOGETHER if not (CHECKOUT / name).is_file()] == []
+    pytester.makeconftest(f"import sys; sys.path.insert(0, {str(CHECKOUT)!r})\nfrom tests.conftest import *")
+    tests = """
+        import pathlib, pytest
+        @pytest.mark.parametrize("n", range(8))
+        def test_it(n, worker_id, request):
+            pathlib.Path(request.config.rootpath, f"{request.path.stem}-{n}").write_text(worker_id)
+        """
+    for name in ("daemons", "other"):
+        file = pytester.mkdir("tests") if name == "daemons" else pytester.path / "tests"
+        (file / "live").mkdir(exist_ok=True)
+        (file / "live" / f"test_{name}.py").write_text(textwrap.dedent(tests))
+    ended = pytester.runpytest_subprocess("-n", "2", "--dist", "loadgroup", "--rootdir", str(pytester.path))
+    ended.assert_outcomes(passed=16)
+    workers = [{path.read_text() for path in pytester.path.glob(f"test_{name}-*")} for name in ("daemons", "other")]
+    assert [len(found) for found in workers] == [1, 2]
