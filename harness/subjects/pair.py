@@ -56,8 +56,8 @@ class Maker(Protocol):
         """What has been made."""
 
 
-class EarlyMaker(Protocol):
-    """Makes one end of a connection that is observed while it is being made. Each raises OSError or SubjectError."""
+class EarlyMaker(Maker, Protocol):
+    """A maker for connections that are observed while they are made, too. Each raises OSError or SubjectError."""
 
     def open_listener(self) -> End:
         """As a server: an end that listens, and accepts by itself."""
@@ -164,15 +164,12 @@ def _maker(
     stack: ExitStack,
     loop: Loop,
 ) -> Maker:
-    if scenario.endpoint(side).command is not None:
-        from harness.subjects import command
-
-        return command.Maker(scenario, lab, side, notices, loop, stack)
-    if scenario.endpoint(side).heartbeat is not None:
+    end = scenario.endpoint(side)
+    if end.command is None and end.heartbeat is not None:
         from harness.subjects.heartbeat import maker
 
         return maker.Maker(scenario, lab, side, notices.emitter(side), loop, stack, apart=side in apart)
-    return tcp.Maker(scenario, lab, side, notices.emitter(side), stack, apart=side in apart)
+    return _early_maker(scenario, lab, side, notices, apart, stack, loop)
 
 
 def _connecting(
