@@ -19,6 +19,8 @@ from harness.lab.ledger import Entry, Ledger
 from harness.lab.namespace import boot_id
 from harness.lab.processes import MARK_VARIABLE
 
+AA, BB, CC = (f"{name}-{os.getpid()}" for name in ("aa", "bb", "cc"))
+"""Tokens of these tests in this process: cleaning ends every process that carries one, also another worker's."""
 SLEEP = [sys.executable, "-I", "-S", "-c", "import sys; print(flush=True); sys.stdin.read()"]
 
 
@@ -211,8 +213,8 @@ def test_where_the_state_folder_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 def test_what_a_killed_run_left_is_removed_by_name(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
     """Cleaning ends exactly the processes that carry a token from the ledger, and says so."""
-    programs += [sleeper("aa"), sleeper("bb"), sleeper("cc")]
-    path = left_behind(state, line("program", "aa", "redis on server"), line("program", "bb"), line("done", "bb"))
+    programs += [sleeper(AA), sleeper(BB), sleeper(CC)]
+    path = left_behind(state, line("program", AA, "redis on server"), line("program", BB), line("done", BB))
     removed, _ = ledger.clean()
     assert removed == [f"removed process {programs[0].pid} (redis on server)", f"removed ledger {path}"]
     assert programs[0].wait(5) == -signal.SIGKILL
@@ -225,36 +227,36 @@ def test_children_of_a_program_go_with_it(state: Path, programs: list[subprocess
     shell = subprocess.Popen(
         ["/bin/sh", "-c", "sleep 60 & echo $!; exec sleep 61"],
         stdout=subprocess.PIPE,
-        env={**os.environ, MARK_VARIABLE: "aa"},
+        env={**os.environ, MARK_VARIABLE: AA},
     )
     programs.append(shell)
     assert shell.stdout is not None
     child = int(shell.stdout.readline())
-    left_behind(state, line("program", "aa", "a shell"))
+    left_behind(state, line("program", AA, "a shell"))
     removed, _ = ledger.clean()
     assert {f"removed process {pid} (a shell)" for pid in (child, shell.pid)} == set(removed[:-1])
 
 
 def test_a_torn_line_is_no_entry(state: Path) -> None:
     """A run killed while it announced something had not made it yet."""
-    whole = line("program", "aa", "a")
-    left_behind(state, line("done", "unknown"), whole, line("program", "bb", "b")[:-9])
+    whole = line("program", AA, "a")
+    left_behind(state, line("done", "unknown"), whole, line("program", BB, "b")[:-9])
     ((_, found),) = ledger.leftovers()
-    assert found == [Entry("program", "aa", "a")]
+    assert found == [Entry("program", AA, "a")]
     assert len(ledger.clean().done) == 1
 
 
 def test_other_kinds_of_entries_are_left_alone(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
     """Only what is called a program is a process to end."""
-    programs.append(sleeper("aa"))
-    path = left_behind(state, line("container", "aa", "of a later version"))
+    programs.append(sleeper(AA))
+    path = left_behind(state, line("container", AA, "of a later version"))
     assert ledger.clean().done == [f"removed ledger {path}"]
     assert programs[0].poll() is None
 
 
 def test_a_ledger_that_goes_while_it_is_looked_at_is_passed_over(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its run ended well between the listing and the opening."""
-    path = left_behind(state, line("program", "aa"))
+    path = left_behind(state, line("program", AA))
     real = Path.open
 
     def vanishing(self: Path, *arguments: str) -> object:
@@ -324,9 +326,9 @@ def test_a_killed_runs_folder_is_removed_by_name(state: Path, tmp_path: Path) ->
     (left / "job.json").touch()
     lines = [
         msgspec.json.encode(Entry("program", token, "a guest", str(folder))) + b"\n"
-        for token, folder in (("aa", left), ("bb", settled), ("cc", missing))
+        for token, folder in ((AA, left), (BB, settled), (CC, missing))
     ]
-    path = left_behind(state, *lines, line("done", "bb"))
+    path = left_behind(state, *lines, line("done", BB))
     assert ledger.clean().done == [f"removed folder {left} (a guest)", f"removed ledger {path}"]
     assert not left.exists()
     assert settled.is_dir()
@@ -334,9 +336,10 @@ def test_a_killed_runs_folder_is_removed_by_name(state: Path, tmp_path: Path) ->
 
 def test_entries_of_earlier_versions_are_read(state: Path) -> None:
     """They name no folder, and need not say what they are of."""
-    left_behind(state, b'{"kind":"program","token":"aa","what":""}\n{"kind":"program","token":"bb"}\n')
+    lines = (f'{{"kind":"program","token":"{AA}","what":""}}\n', f'{{"kind":"program","token":"{BB}"}}\n')
+    left_behind(state, *(line.encode() for line in lines))
     ((_, found),) = ledger.leftovers()
-    assert found == [Entry("program", "aa"), Entry("program", "bb")]
+    assert found == [Entry("program", AA), Entry("program", BB)]
     assert len(ledger.clean().done) == 1
 
 
@@ -344,7 +347,7 @@ def test_what_is_no_folder_of_ours_is_not_removed(state: Path, tmp_path: Path) -
     """A link in its place is an error that says so, and the ledger stays."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    entry = Entry("program", "aa", "a guest", str(tmp_path / "link"))
+    entry = Entry("program", AA, "a guest", str(tmp_path / "link"))
     path = left_behind(state, msgspec.json.encode(entry) + b"\n")
     with pytest.raises(LabError, match=f"expected to remove folder {tmp_path}/link"):
         ledger.clean()
