@@ -95,7 +95,8 @@ def test_scenarios_hold_in_containers(tmp_path: Path, ours: Callable[[], list[st
 def test_scenario_files_are_tests_in_containers(tmp_path: Path, ours: Callable[[], list[str]]) -> None:
     """With an option, which also says what `lab` builds."""
     (tmp_path / "mine.scenario.toml").write_text(
-        '[[faults]]\nkind = "container-pause"\nat_s = 0.2\nfor_s = 0.3\n' + SURVIVES
+        '[[faults]]\nkind = "container-pause"\nat_s = 0.2\nfor_s = 1.0\n'
+        "[client]\nwrites_at_s = [0.7]\n" + SURVIVES.replace("1.5", "2.5")
     )
     (tmp_path / "test_mine.py").write_text(
         "def test_mine(lab):\n    assert type(lab('direct').host('client')).__name__ == 'ContainerHost'\n"
