@@ -27,6 +27,8 @@ from harness.errors import CapabilityError
 from harness.faults import AnyFault, Blackhole, LinkDown, PeerReboot
 from harness.lab.namespace import ensure_privileges
 from harness.lab.topology import Family, Kind, Topology, layout
+from harness.local_machine import local_machine
+from harness.result import Result
 from harness.scenario import Endpoint, Keepalive, Scenario
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ def main() -> int:
 
 
 def _machine() -> str:
-    facts = capabilities.machine()
+    facts = local_machine()
     return f"{facts.cpus} CPUs, Linux {facts.kernel}, HZ={facts.hz}, Python {platform.python_version()}"
 
 
@@ -174,13 +176,13 @@ class _Silent:
     def status(self, name: str, what: str, until_ns: int | None) -> None:
         """Not shown."""
 
-    def done(self, result: batch.Result) -> None:
+    def done(self, result: Result) -> None:
         """Not shown."""
 
 
 def _concurrency(number: int, seed: int) -> list[Row]:
     chance = random.Random(seed)
-    machine = capabilities.machine()
+    machine = local_machine()
     plans = [plan.make(_scenario(index, chance), machine) for index in range(number)]
     longest_s = max(w.window_ns[1] for p in plans for w in p.expected if w.window_ns) / 1e9
     _say(f"{number} scenarios at once, the longest window ends after {longest_s:.1f} s")

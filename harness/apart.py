@@ -22,6 +22,7 @@ from harness import batch, timeline
 from harness.errors import HarnessError
 from harness.judge import judge
 from harness.plan import Plan
+from harness.result import Result
 from harness.venue import host
 
 _CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from harness.apart import main; sys.exit(main(sys.argv[2]))"
@@ -58,7 +59,7 @@ class Batch:
         except OSError as error:
             raise HarnessError(f"expected to start {sys.executable}, found {error.strerror}") from error
 
-    def results(self) -> Iterator[batch.Result]:
+    def results(self) -> Iterator[Result]:
         """Each plan's result as it comes. Raises HarnessError where the child gives up or dies."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -79,11 +80,11 @@ class Batch:
                 words = self._words.read().decode(errors="replace").strip() or "without a word"
                 raise HarnessError(f"the process that ran the scenarios ended with status {status}: {words}")
 
-    def _result(self, message: Message) -> batch.Result:
+    def _result(self, message: Message) -> Result:
         plan = self._plans[message.done]
         events, attempts = timeline.load(host.folder_of(self._out, plan)), message.attempts
         verdict = judge(plan, events)
-        return batch.Result(plan=plan, events=events, verdict=verdict, attempts=attempts, wall_s=message.wall_s)
+        return Result(plan=plan, events=events, verdict=verdict, attempts=attempts, wall_s=message.wall_s)
 
     def close(self) -> None:
         """End the child, whether it is done or not, and wait until it is gone."""
@@ -103,7 +104,7 @@ class _Teller:
     def status(self, name: str, what: str, until_ns: int | None) -> None:
         """The caller does not ask."""
 
-    def done(self, result: batch.Result) -> None:
+    def done(self, result: Result) -> None:
         _tell(Message(done=result.plan.name, attempts=result.attempts, wall_s=result.wall_s))
 
 

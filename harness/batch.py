@@ -14,13 +14,13 @@ import msgspec
 
 from harness import plan_file, timeline
 from harness.errors import UsageError
-from harness.judge import Verdict, judge
+from harness.judge import judge
 from harness.lab.ledger import new_run_folder, trim_runs
 from harness.lab.places import state_folder
 from harness.plan import Plan
 from harness.report import json, pcapng
+from harness.result import Result
 from harness.run import Status
-from harness.timeline import Event
 from harness.venue import host
 from harness.venue.host import Carried
 
@@ -48,19 +48,6 @@ class Watcher(Protocol):
 
     def done(self, result: Result) -> None:
         """A scenario has been judged and its run directory is complete."""
-
-
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, judged. `attempts`: how often it was run, as this machine was too busy before the last time.
-
-    `wall_s`: how long the last attempt took here, whatever its clock; None where that is not known any more.
-    """
-
-    plan: Plan
-    events: tuple[Event, ...]
-    verdict: Verdict
-    attempts: int = 1
-    wall_s: float | None = None
 
 
 def run(

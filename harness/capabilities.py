@@ -1,24 +1,20 @@
 """What this machine can do, each with how that was found out, the reason where it cannot, and the mend.
 
-`machine()` is what plans need; `survey()` is what `harness doctor` prints. Each capability is tried, not guessed from
-versions.
+`survey()` is what `harness doctor` prints. Each capability is tried, not guessed from versions.
 """
 
 from __future__ import annotations
 
 import functools
-import os
 import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
 from harness.errors import CapabilityError, HarnessError
-from harness.plan import Clock, LabKind, MachineFacts
-
-CLOCK_MONOTONIC_COARSE = 6
+from harness.local_machine import local_machine
+from harness.system.kernel_clock import hz
 
 
 class Capability(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,34 +26,6 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
     mend: str = ""
     needed_for: str = ""
     essential: bool = True
-
-
-@functools.cache
-def hz() -> tuple[int, str]:
-    """The kernel's HZ and where it was found.
-
-    The resolution of CLOCK_MONOTONIC_COARSE is one jiffy (kernel/time/posix-timers.c:posix_get_coarse_res); it needs no
-    configuration file and no rights.
-    """
-    resolution_ns = round(time.clock_getres(CLOCK_MONOTONIC_COARSE) * 1e9)
-    return round(1e9 / resolution_ns), f"clock_getres(CLOCK_MONOTONIC_COARSE) = {resolution_ns} ns"
-
-
-@functools.cache
-def clock() -> Clock:
-    """Whether time here jumps while everything sleeps: whether this is a guest, by the name of its clock source."""
-    try:
-        name = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource").read_text(encoding="ascii")
-    except OSError:  # no sysfs, as in some sandboxes
-        return "real"
-    return "virtual" if name.startswith("time-travel-clock") else "real"
-
-
-def machine(lab: LabKind = "netns") -> MachineFacts:
-    """The kernel that scenarios will run on, and in what kind of lab."""
-    found, source = hz()
-    cpus = os.cpu_count() or 1
-    return MachineFacts(kernel=platform.release(), hz=found, hz_source=source, cpus=cpus, clock=clock(), lab=lab)
 
 
 def survey() -> list[Capability]:
@@ -85,7 +53,7 @@ def survey() -> list[Capability]:
 
 
 def _cpus() -> str:
-    number = machine().cpus
+    number = local_machine().cpus
     return f"{number} CPU" if number == 1 else f"{number} CPUs"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from harness.allowances import TIMER_ALLOWANCE_MS, tolerances
 from harness.expectations import KIND_OF
 from harness.facts import Fact, Segment
 from harness.findings import (
@@ -22,7 +23,7 @@ from harness.findings import (
 from harness.moments import ORIGINS, Clock, plain, seconds
 from harness.oracle.prediction import NOUNS, Outcome, hull
 from harness.oracle.timerwheel import tick_ns
-from harness.plan import TIMER_ALLOWANCE_MS, Plan, settings_of
+from harness.plan import Plan, settings_of
 from harness.silence import last_lines, until_when
 from harness.story import Story
 
@@ -177,7 +178,7 @@ def _check_segments(plan: Plan, story: Story, same: list[Outcome]) -> None:
             sent, low, high = clock.times(at, *window)
             words = f"{noun} {number} was sent {sent} after {clock.origin}"
             raise Unforeseen(f"{words}, the oracle says {low} to {high}")
-    slack_ns = late_ns + plan.machine.oracle.late_jiffies * tick_ns(plan.machine.hz)
+    slack_ns = late_ns + tolerances(plan.machine).late_jiffies * tick_ns(plan.machine.hz)
     # As many as there are: predictions list the first few gaps, runs may have fewer.
     gaps = zip(probes, probes[1:], plan.prediction.probe_gaps_ns, strict=False)
     for number, (probe, later, gap) in enumerate(gaps, start=1):

@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 
 from harness import faults
 from harness.faults import AnyFault
-from harness.faults.base import other
 from harness.faults.blackhole import Direction
 from harness.faults.icmp import Code
 from harness.faults.presets import PRESETS, Pickup, Then
 from harness.faults.route import Becomes
 from harness.faults.segment import Place
-from harness.lab.topology import SIDES, Family, Interface, Kind, Layout, Side, Topology, layout
+from harness.lab.topology import SIDES, Family, Interface, Kind, Layout, Side, Topology, layout, other
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 
 PHASES_NS = 1 << 38

@@ -16,8 +16,7 @@ from typing import Literal
 import msgspec
 
 from harness.faults import AnyFault
-from harness.faults.base import other
-from harness.lab.topology import layout
+from harness.lab.topology import layout, other
 from harness.meaning import ESTABLISHED_S, effects_on
 from harness.oracle.effects import Effect, Mechanism
 from harness.oracle.prediction import MAX_PROBE_WINDOWS, Machine, Outcome, OutcomeKind, Prediction

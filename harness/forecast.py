@@ -7,9 +7,10 @@ from typing import Literal
 
 import msgspec
 
-from harness import capabilities, durations
+from harness import durations
 from harness.errors import UsageError
 from harness.lab.topology import Side
+from harness.local_machine import local_machine
 from harness.oracle import closing, established, handshake, heartbeat, zerowindow
 from harness.oracle.case import longest_ns
 from harness.oracle.effects import Effect
@@ -46,7 +47,7 @@ def of_options(idle_s: int, interval_s: int, count: int, user_timeout_s: float, 
     check_keepalive(idle_s, interval_s, count)
     check_user_timeout(user_timeout_s)
     check_hz(hz)
-    machine = capabilities.machine()
+    machine = local_machine()
     settings = Settings(idle_s=idle_s, interval_s=interval_s, count=count, user_timeout_ms=round(user_timeout_s * 1000))
     found = hz or machine.hz
     horizon_ns = 2 * ((idle_s + (count + 2) * interval_s) * 1_000_000_000 + settings.user_timeout_ms * 1_000_000)
@@ -117,7 +118,7 @@ def of_state(state: State, user_timeout_s: float, rtt_ms: float, hz: int | None,
     check_user_timeout(user_timeout_s)
     check_hz(hz)
     check_rtt(rtt_ms)
-    found = capabilities.machine()
+    found = local_machine()
     settings = Settings(keepalive=False, user_timeout_ms=round(user_timeout_s * 1000))
     machine = Machine(hz=hz or found.hz, rtt_ns=round(rtt_ms * 1_000_000))
     if state == "connecting":
@@ -181,7 +182,7 @@ def of_left(state: Left, user_timeout_s: float, rtt_ms: float, hz: int | None) -
         raise UsageError("--rtt: expected none with --state accepting, whose first timeout is always 1 s")
     if state == "accepting" and user_timeout_s:
         raise UsageError("--user-timeout: expected none with --state accepting, which it does not reach")
-    found = capabilities.machine()
+    found = local_machine()
     machine = Machine(hz=hz or found.hz, rtt_ns=round(rtt_ms * 1_000_000))
     steps = _accepting(machine) if state == "accepting" else _closing(machine, round(user_timeout_s * 1000))
     return Kept(

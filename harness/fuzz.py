@@ -16,22 +16,24 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from harness import batch, mends, plan
+from harness import mends, plan
 from harness.errors import CapabilityError, ScenarioError
 from harness.faults import Blackhole
-from harness.faults.base import Fault
 from harness.judge import Verdict, VerdictName
 from harness.lab.topology import SIDES, Topology
 from harness.loader import SUFFIX, checked
 from harness.meaning import fills
+from harness.model.machine import MachineFacts
 from harness.oracle.effects import Unpredictable
-from harness.plan import MachineFacts, Plan
+from harness.plan import Plan
+from harness.result import Result
 from harness.scenario import Endpoint, Keepalive, Scenario
+from harness.toml_writer import as_toml
 
 if TYPE_CHECKING:
     from harness.drawing import Drawn
 
-Carry = Callable[[Sequence[Plan], Path], list[batch.Result]]
+Carry = Callable[[Sequence[Plan], Path], list[Result]]
 """Carries plans out at a venue, with their runs' folders below a folder, and judges them."""
 Comes = Literal["agreed", "met nothing", "unjudged", "disagreed"]
 """What came of a case; "met nothing": all went as foreseen, but a fault found nothing to act on."""
@@ -248,7 +250,7 @@ def _forestalled(made: Plan) -> bool:
 
 
 def _smallest(
-    failed: Sequence[batch.Result], machine: MachineFacts, carry: Carry, out: Path, watcher: Watcher
+    failed: Sequence[Result], machine: MachineFacts, carry: Carry, out: Path, watcher: Watcher
 ) -> list[Disagreement]:
     """Leave out, round and halve what makes no difference to the failure, one thing after the other.
 
@@ -360,30 +362,3 @@ def _as_file(found: Disagreement, tally: Tally) -> str:
     kernel = f"{tally.machine.kernel}, HZ={tally.machine.hz}"
     comment = f"# {found.name} of `harness fuzz --seed {tally.seed}`; Linux {kernel}\n# {found.verdict.reason}\n\n"
     return comment + as_toml(found.scenario)
-
-
-def as_toml(scenario: Scenario) -> str:
-    """The scenario as a file, without what is as it is by default."""
-    import tomli_w
-
-    table = _changed(scenario)
-    table.pop("name", None)
-    return tomli_w.dumps(table)
-
-
-def _changed(value: msgspec.Struct) -> dict[str, Any]:
-    """A struct's fields that are not as they are by default, as TOML has them."""
-    config = value.__struct_config__
-    table: dict[str, Any] = {config.tag_field: config.tag} if config.tag_field else {}
-    for field in msgspec.structs.fields(type(value)):
-        found = getattr(value, field.name)
-        timed = field.name == "at_s" and isinstance(value, Fault) and not value.standing
-        if found == field.default and not timed:  # a file says when a fault sets in
-            continue
-        if isinstance(found, msgspec.Struct):
-            found = _changed(found)
-        elif isinstance(found, tuple):
-            found = [_changed(each) if isinstance(each, msgspec.Struct) else each for each in found]
-        if found not in ({}, []):
-            table[field.name] = found
-    return table

@@ -7,22 +7,18 @@ import heapq
 import itertools
 import select
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from harness.alarm import Alarm
 from harness.lab.host import Lab
 from harness.lab.topology import SIDES
 from harness.probes.capture import Capture, describe
 from harness.probes.packets import FlowTracker
-from harness.subjects.ends import Watched
+from harness.subjects.ends import Hearer, Watched
 from harness.timeline import Timeline
 
-Hearer = Callable[[str, int, Mapping[str, Any]], None]
-"""Told (host, CLOCK_MONOTONIC in ns, what a timeline keeps of it) of each segment and ICMP error that is captured."""
 
-
-class Loop:
+class EventLoop:
     """Serves what is watched and what is due; everything it sees goes into the timeline."""
 
     def __init__(self, timeline: Timeline) -> None:

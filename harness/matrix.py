@@ -10,11 +10,11 @@ import msgspec
 from harness import mends, suite
 from harness.errors import CapabilityError, UsageError
 from harness.judge import Verdict
+from harness.lab.places import libraries_folder
 from harness.loader import SUITES
 from harness.report.matrix import Row, row
 from harness.scenario import Scenario
 from harness.spelling import did_you_mean
-from harness.subjects.running import libraries_folder
 from harness.suite import Cell, Suite
 
 PATIENCE_S = 30.0

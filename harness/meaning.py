@@ -16,8 +16,8 @@ from harness.faults import (
     Route,
     RstInjected,
 )
-from harness.faults.base import faces, interface_of, other
-from harness.lab.topology import Layout, Side, layout
+from harness.faults.base import interface_of
+from harness.lab.topology import Layout, Side, faces, layout, other
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.path import CUTS
 from harness.scenario import Scenario

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from harness import expectations, heartbeats
+from harness.allowances import ALLOWANCE_MS, tolerances
 from harness.doubts import never_in_time, never_injected, suspicions, unknown_placeholders
 from harness.errors import MISSING, ScenarioError
 from harness.expectations import KIND_OF, Expectation
 from harness.faults import AnyFault, NetworkDisconnect
-from harness.faults.base import other
-from harness.lab.topology import SIDES, Side
+from harness.lab.topology import SIDES, Side, other
 from harness.loader import checked
 from harness.meaning import effects_on, fills, refuse_uncovered
+from harness.model.machine import MachineFacts
 from harness.oracle import established, handshake, zerowindow
 from harness.oracle.case import longest_ns
 from harness.oracle.effects import Effect, Unpredictable
@@ -23,21 +22,8 @@ from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
 from harness.oracle.timerwheel import tick_ns
 from harness.scenario import Scenario
 
-ALLOWANCE_MS = 50
-"""Real time: how late a program may be woken after the kernel has decided, and a fault be injected."""
-TIMER_ALLOWANCE_MS = 50
-"""Real time: how late the kernel may run a timer's handler on a busy machine, beyond the jiffy that SMP costs.
-
-Virtual machines stand still for that long when their host is busy: 40 ms were seen with both of two CPUs loaded.
-"""
-LONGEST_RTT_MS = 3
-"""Real time: the longest round trip of a handshake between two namespaces, on a busy machine."""
-VIRTUAL_INJECTION_NS = 5_000_000
-"""Virtual time: how long the kernel itself may take to carry out a fault, waiting for its own grace periods (RCU)."""
 ONE_SEGMENT = 1000
 """Octets that fit into one segment whatever the options: less than the smallest MSS of these links, 1428."""
-VIRTUAL_WRITE_NS = 20_000
-"""Virtual time: how late data may be written, as reading the clock takes some."""
 PHASE_SLACK_NS = 20_000
 """Virtual time: how much later than at the phase asked for the connection is armed, as reading the clock takes time."""
 START_SLACK_NS = 500_000
@@ -49,39 +35,7 @@ FIRST_JIFFIES_S = 300
 GRACE_NS = 2_000_000_000
 """How long after the last acceptable moment the run goes on watching, so that "late" can be told from "never"."""
 
-Clock = Literal["real", "virtual"]
-LabKind = Literal["netns", "docker"]
 FORMAT = 2
-
-
-class MachineFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a prediction needs to know of the kernel that will run the scenario, and where each fact came from.
-
-    `lab`: what its hosts are: network namespaces, or containers of the docker daemon here. `seed`: decides the random
-    numbers that programs in a guest get; None where chance does.
-    """
-
-    kernel: str
-    hz: int
-    hz_source: str
-    cpus: int
-    seed: int | None = None
-    clock: Clock = "real"
-    lab: LabKind = "netns"
-
-    @property
-    def oracle(self) -> Machine:
-        """The uncertainties that this machine brings: in virtual time only what an injection waits for."""
-        if self.clock == "virtual":
-            return Machine(hz=self.hz, injection_ns=VIRTUAL_INJECTION_NS, write_ns=VIRTUAL_WRITE_NS)
-        return Machine(
-            hz=self.hz,
-            late_jiffies=1 if self.cpus > 1 else 0,
-            arming_lag_ns=ALLOWANCE_MS * 1_000_000,
-            injection_ns=ALLOWANCE_MS * 1_000_000,
-            rtt_ns=LONGEST_RTT_MS * 1_000_000,
-            write_ns=ALLOWANCE_MS * 1_000_000,
-        )
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,7 +102,7 @@ def settings_of(scenario: Scenario, side: Side) -> Settings:
 
 def make(scenario: Scenario, machine: MachineFacts) -> Plan:
     """Resolve a scenario. Raises ScenarioError where it expects what cannot be judged."""
-    kernel = machine.oracle
+    kernel = tolerances(machine)
     if scenario.expect.window != "exact":
         return _make(scenario, machine, kernel)
     if machine.clock == "virtual":
@@ -165,7 +119,7 @@ def lasts_longer(scenario: Scenario, machine: MachineFacts, limit_ns: int) -> bo
 
     Raises ScenarioError where it expects what cannot be judged.
     """
-    plan = _make(scenario, machine, machine.oracle.in_phase(0, 0))
+    plan = _make(scenario, machine, tolerances(machine).in_phase(0, 0))
     return bool(plan.expected) and plan.watch_ns > limit_ns
 
 
@@ -205,7 +159,7 @@ def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
         expected=expected,
         allowance_ns=allowance_ns,
         watch_ns=_watch_ns(scenario, expected, horizon_ns),
-        faults=expectations.of_faults(scenario, machine.oracle, allowed, foresee),
+        faults=expectations.of_faults(scenario, tolerances(machine), allowed, foresee),
         must_echo=expectations.must_echo(scenario),
         notes=(*notes, *apart, *late, *suspicions(scenario), *unknown_placeholders(scenario)),
         contradicts=bool(apart) or (prediction is not None and not expected),
@@ -327,7 +281,7 @@ def _longest_detection_ns(settings: Settings, machine: MachineFacts) -> int:
     idle, interval = settings.idle_s * machine.hz, settings.interval_s * machine.hz
     rounding = established.phases(settings, machine.hz)
     jiffies = idle + rounding + (settings.count + 1) * (interval + rounding)
-    return jiffies * tick + settings.user_timeout_ms * 1_000_000 + machine.oracle.injection_ns
+    return jiffies * tick + settings.user_timeout_ms * 1_000_000 + tolerances(machine).injection_ns
 
 
 def _expected(

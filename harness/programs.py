@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from harness.faults.base import Duration, Misplaced
+from harness.model.values import Duration, Problem
 
 Misses = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Load = Literal["idle", "trickle", "full"]
@@ -191,7 +191,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     connection: Annotated[int, msgspec.Meta(ge=-1, le=1000)] = 1
     load: Load = "idle"
 
-    def problems(self) -> Iterator[Misplaced]:
+    def problems(self) -> Iterator[Problem]:
         """What is wrong with it that its types cannot rule out."""
         patterns = [("ready.prints", self.ready.prints), ("detects.prints", self.detects.prints)]
         patterns += [] if self.alive is None else [("alive.prints", self.alive.prints)]
@@ -199,21 +199,21 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             try:
                 re.compile(pattern)
             except re.error as error:
-                yield Misplaced(key, pattern, f"a regular expression ({error})")
+                yield Problem(key, pattern, f"a regular expression ({error})")
         if self.detects.status is not None and not self.detects.exits:
-            yield Misplaced("detects.status", self.detects.status, "exits = true with it")
+            yield Problem("detects.status", self.detects.status, "exits = true with it")
         if self.connection == 0:
-            yield Misplaced("connection", 0, "1 for the first connection, or -1 for the last one")
+            yield Problem("connection", 0, "1 for the first connection, or -1 for the last one")
 
-    def problems_in_the_middle(self) -> Iterator[Misplaced]:
+    def problems_in_the_middle(self) -> Iterator[Problem]:
         """What is wrong with it where it is neither end of the connection, so that nothing of it is judged."""
         yield from self.problems()
         if self.detects != Detects():
-            yield Misplaced("detects", self.detects, "no such key: only an end of the connection is judged")
+            yield Problem("detects", self.detects, "no such key: only an end of the connection is judged")
         if self.alive is not None:
-            yield Misplaced("alive", self.alive.prints, "no such key: only an end of the connection is judged")
+            yield Problem("alive", self.alive.prints, "no such key: only an end of the connection is judged")
         if self.connection != 1:
-            yield Misplaced("connection", self.connection, "no such key: only an end of the connection is watched")
+            yield Problem("connection", self.connection, "no such key: only an end of the connection is watched")
 
     @property
     def is_heard(self) -> bool:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.plan import MachineFacts, Plan
+    from harness.model.machine import MachineFacts
+    from harness.plan import Plan
     from harness.scenario import Scenario
     from harness.venue.kernel import Kernel
 
@@ -58,9 +59,9 @@ def _possible(scenarios: list[Scenario]) -> list[Scenario]:
 def machine(options: argparse.Namespace, kernel: Kernel | None) -> MachineFacts:
     """Where scenarios are to run. Raises UsageError."""
     if kernel is None:
-        from harness import capabilities
+        from harness.local_machine import local_machine
 
-        return capabilities.machine(options.lab)
+        return local_machine(options.lab)
     if options.lab != "netns":
         raise UsageError(f"--lab {options.lab}: expected --clock real with it, as containers' time is this machine's")
     from harness.venue import uml

@@ -27,13 +27,13 @@ from pathlib import Path
 from harness.alarm import sleep_until
 from harness.errors import HarnessError
 from harness.faults import AnyFault
-from harness.faults.base import count
 from harness.injection import Injection
 from harness.lab.host import Lab
-from harness.lab.realise import realised
 from harness.lab.topology import SIDES
-from harness.loop import Loop
+from harness.loop import EventLoop
+from harness.model.values import count
 from harness.plan import Plan, last_restored_s
+from harness.runner.scenario_lab import realised
 from harness.subjects import tcp
 from harness.subjects.ends import ENDS, Connection
 from harness.subjects.pair import connected
@@ -105,7 +105,7 @@ class _Run:
         self.plan, self.scenario = plan, plan.scenario
         self.timeline, self.stack = timeline, stack
         self.tell = functools.partial(status, plan.name)
-        self.loop = Loop(timeline)
+        self.loop = EventLoop(timeline)
         self.injections: list[Injection] = []
         self._read = 0
         self._ended = False

@@ -21,6 +21,7 @@ from harness.plan import Plan
 from harness.report import fuzz as fuzz_report
 from harness.report import json, junit, picture, text
 from harness.report import matrix as matrix_report
+from harness.result import Result
 from harness.signals import Terminated
 from harness.venue import PLAN_LIMIT_S, host, uml
 from harness.venue.kernel import Kernel
@@ -115,7 +116,7 @@ def fuzz(options: argparse.Namespace) -> int:
     return EXIT_STATUS[tally.verdict]
 
 
-def draw(console: Console, result: batch.Result) -> None:
+def draw(console: Console, result: Result) -> None:
     """A picture of a run, where there is something to draw."""
     lines = picture.draw(result.plan, result.events)
     if lines:
@@ -129,7 +130,7 @@ def status(verdicts: Sequence[Verdict]) -> int:
 
 def _carried_out(
     options: argparse.Namespace, plans: Sequence[Plan], kernel: Kernel | None, console: Console
-) -> tuple[list[batch.Result], Path]:
+) -> tuple[list[Result], Path]:
     """The results, and the folder with the run directories. An interrupt shows what is done so far."""
     if kernel is None and options.words:  # of what nobody named, nothing takes long
         patience.check(options, plans)

@@ -17,8 +17,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from harness.faults import AnyFault, Failover, PeerReboot
-from harness.faults.base import Duration, Seconds
 from harness.lab.topology import Side, Topology
+from harness.model.values import Duration, Seconds
 from harness.programs import AnyHeartbeat, Command, OwnProxy, Standby
 
 NEW_HOSTS = (PeerReboot, Failover)

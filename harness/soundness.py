@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+from harness.allowances import tolerances
 from harness.expectations import Expectation
 from harness.facts import Change, Fact, Shut, Wrote
 from harness.findings import Inconclusive, TooBusy, fault_name, seen
@@ -40,7 +41,7 @@ def check_run(plan: Plan, story: Story) -> None:
 
 
 def _check_arming(plan: Plan, story: Story, armed_ns: int) -> None:
-    allowed_ns = plan.machine.oracle.arming_lag_ns
+    allowed_ns = tolerances(plan.machine).arming_lag_ns
     if story.took_ns > allowed_ns:
         took, allowed = seconds(story.took_ns, allowed_ns)
         raise TooBusy(f"setting the options took {took}, allowed are {allowed}")
@@ -111,7 +112,7 @@ def _check_deed(plan: Plan, story: Story, found: Sequence[Fact[D]], at_s: float,
         raise Inconclusive("action-failed", words)
     since_ns = story.since_armed(found[0].t_ns)
     done_ns = since_ns + found[0].what.took_ns
-    allowed_ns = planned_ns + plan.machine.oracle.injection_ns
+    allowed_ns = planned_ns + tolerances(plan.machine).injection_ns
     if since_ns < planned_ns or done_ns - story.took_ns > allowed_ns:
         since, planned, allowed = seconds(since_ns, planned_ns, allowed_ns)
         raise TooBusy(f"{what} came {since} after arming, planned for {planned} to {allowed}")
@@ -120,7 +121,7 @@ def _check_deed(plan: Plan, story: Story, found: Sequence[Fact[D]], at_s: float,
 
 def _check_round_trip(plan: Plan, story: Story) -> None:
     """The first retransmission's timeout comes from what the handshake measured."""
-    measured_ns, allowed_ns = story.round_trip_ns, plan.machine.oracle.rtt_ns
+    measured_ns, allowed_ns = story.round_trip_ns, tolerances(plan.machine).rtt_ns
     if plan.machine.clock == "real" and measured_ns is not None and measured_ns > allowed_ns:
         took, allowed = seconds(measured_ns, allowed_ns)
         raise TooBusy(f"the handshake's round trip took {took}, allowed are {allowed}")

@@ -15,11 +15,11 @@ import msgspec
 
 from harness import durations, mends
 from harness.errors import CapabilityError, ScenarioError
-from harness.faults.base import Duration, Seconds
+from harness.lab.places import libraries_folder
 from harness.loader import SUITES, catalogue, explanation, from_mapping, placed, read_tables, shown
+from harness.model.values import Duration, Seconds
 from harness.programs import Load
 from harness.scenario import Scenario
-from harness.subjects.running import libraries_folder
 
 SUFFIX = ".suite.toml"
 FAULT_AT_S = 109.3

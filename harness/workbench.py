@@ -18,7 +18,6 @@ from typing import Self, get_args
 
 import msgspec
 
-from harness import capabilities
 from harness.errors import FaultError, LabError, UsageError
 from harness.faults import AnyFault, Fault
 from harness.injection import Injection, without_evidence
@@ -26,11 +25,12 @@ from harness.lab.host import Host, Lab
 from harness.lab.namespace import ensure_privileges
 from harness.lab.program import Program
 from harness.lab.realise import built
-from harness.lab.topology import SIDES, Family, Kind, Side, Topology
+from harness.lab.topology import SIDES, Family, Kind, LabKind, Side, Topology
 from harness.loader import checked
-from harness.loop import Loop
+from harness.local_machine import local_machine
+from harness.loop import EventLoop
 from harness.oracle.prediction import Outcome
-from harness.plan import LabKind, Plan, make
+from harness.plan import Plan, make
 from harness.run import ECHO_TIMEOUT_S
 from harness.scenario import NEW_HOSTS, Endpoint, Expect, Scenario
 from harness.spelling import did_you_mean, nearest
@@ -153,7 +153,7 @@ class Workbench:
             Scenario(name="workbench", topology=Topology(kind=kind, family=family)), "Workbench"
         ).topology
         self.timeline = Timeline()
-        self.loop = Loop(self.timeline)
+        self.loop = EventLoop(self.timeline)
         self.injections: list[Injection] = []
         self._stack = ExitStack()
         self._lab: Lab | None = None
@@ -262,7 +262,7 @@ class Workbench:
         """
         happened = (_as_happened(injection, armed_ns) for injection in self.injections)
         faults = tuple(fault for fault in happened if fault is not None)
-        return make(msgspec.structs.replace(scenario, faults=faults), capabilities.machine(self._kind))
+        return make(msgspec.structs.replace(scenario, faults=faults), local_machine(self._kind))
 
     def expected(self, scenario: Scenario, armed_ns: int) -> Expected:
         """The oracle's answer to `plan`. Raises ScenarioError where it has no model."""

@@ -12,6 +12,7 @@ import pytest
 from harness import capabilities
 from harness.errors import CapabilityError
 from harness.lab.namespace import ensure_privileges
+from harness.system import kernel_clock
 from harness.venue.kernel import Kernel, find
 from tests.running import RETRIED, group_of
 
@@ -32,7 +33,7 @@ collect_ignore = ["cases"]
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave `timed` tests to guests, and limit the time of each test."""
-    if capabilities.clock() != "virtual":
+    if kernel_clock.clock() != "virtual":
         timed = [item for item in items if item.get_closest_marker("timed")]
         items[:] = [item for item in items if not item.get_closest_marker("timed")]
         config.hook.pytest_deselected(items=timed)
@@ -65,7 +66,7 @@ def _needs(request: pytest.FixtureRequest) -> None:
     """Leave out, with the reason, what needs something that this machine lacks; fail where it was asked for."""
     for mark in request.node.iter_markers("needs"):
         (name,) = mark.args
-        if capabilities.clock() == "virtual" and name == "docker":
+        if kernel_clock.clock() == "virtual" and name == "docker":
             pytest.skip("there are no containers in a guest")
         reason = _missing(name)
         if reason and name in ASKED_FOR:
@@ -95,7 +96,7 @@ def privileges() -> None:
 @pytest.fixture(scope="session")
 def kernel() -> Kernel:
     """The newest kernel for virtual time that is built."""
-    if capabilities.clock() == "virtual":
+    if kernel_clock.clock() == "virtual":
         pytest.skip("this is a guest already: there are none within one")
     try:
         return find(None)

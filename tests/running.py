@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness import batch
 from harness.plan import Plan
+from harness.result import Result
 from harness.venue import host, uml
 from harness.venue.kernel import Kernel
 
@@ -33,7 +34,7 @@ class Silent:
     def status(self, name: str, what: str, until_ns: int | None) -> None:
         """Nobody looks."""
 
-    def done(self, result: batch.Result) -> None:
+    def done(self, result: Result) -> None:
         """Nobody looks."""
 
 
@@ -42,12 +43,12 @@ def note_retry(names: Iterable[str], why: str) -> None:
     RETRIED.extend(f"{name} ({why})" for name in names)
 
 
-def in_guests(plans: Sequence[Plan], out: Path, kernel: Kernel) -> list[batch.Result]:
+def in_guests(plans: Sequence[Plan], out: Path, kernel: Kernel) -> list[Result]:
     """In virtual time, which no load disturbs; as many guests at once as there are CPUs."""
     return batch.run(plans, out, Silent(), functools.partial(uml.run_all, kernel=kernel))
 
 
-def undisturbed(plans: Sequence[Plan], out: Path, jobs: int | None = None) -> list[batch.Result]:
+def undisturbed(plans: Sequence[Plan], out: Path, jobs: int | None = None) -> list[Result]:
     """In real time, `jobs` at once; where the machine was too busy for that again, at most four at once, then alone."""
     results = batch.run(plans, out, Silent(), functools.partial(host.run_all, jobs=jobs), retries=2)
     again = [result for result in results if result.attempts > 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.faults.address import AddressRemoved
-from harness.faults.base import Evidence, Fault, Misplaced
+from harness.faults.base import Evidence, Fault
 from harness.faults.blackhole import Blackhole
 from harness.faults.carrier import CarrierLoss
 from harness.faults.container import ContainerKill, ContainerPause, ContainerRestart, NetworkDisconnect
@@ -90,7 +90,6 @@ __all__ = [
     "IcmpReject",
     "LinkDown",
     "Loss",
-    "Misplaced",
     "NatRebinding",
     "NeighbourDeath",
     "NetworkDisconnect",

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from harness.faults.base import Evidence, Fault, Misplaced, routes_by
+from harness.faults.base import Evidence, Fault, routes_by
 from harness.lab.topology import Layout, Side
+from harness.model.values import Problem
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class AddressRemoved(Fault, frozen=True, kw_only=True, tag="address-removed"):
 
     on: Side = "server"
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         return iter(())
 
     def hosts(self, layout: Layout) -> frozenset[str]:

@@ -13,16 +13,12 @@ import msgspec
 
 from harness.errors import MISSING
 from harness.lab.topology import SIDES, HostSpec, Interface, Layout, ProgramHost, Side
+from harness.model.values import LATEST_S, Duration, Problem, Seconds
 from harness.oracle.effects import Effect
 from harness.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from harness.lab.host import Lab
-
-LATEST_S = 10_000_000.0
-"""After arming, in seconds: nearly four months."""
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=LATEST_S)]
-Duration = Annotated[float, msgspec.Meta(gt=0, le=10_000_000)]
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,14 +26,6 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     level: Literal["none", "in-place", "bit"]
     found: str
-
-
-class Misplaced(msgspec.Struct, frozen=True):
-    """Why a fault cannot be where a scenario puts it: the key, its value, and what would be accepted."""
-
-    key: str
-    value: object
-    expected: str
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -102,23 +90,23 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             for number in range(self.times)
         )
 
-    def mistimed(self) -> Iterator[Misplaced]:
+    def mistimed(self) -> Iterator[Problem]:
         """What is wrong with its repetitions."""
         if self.every_s is None:
             if self.times > 1:
-                yield Misplaced("every_s", MISSING, f"the seconds from one onset to the next, for {self.times} times")
+                yield Problem("every_s", MISSING, f"the seconds from one onset to the next, for {self.times} times")
         elif self.standing or self.lasting:
-            yield Misplaced("every_s", self.every_s, "no such key: the fault does not heal, so it cannot come again")
+            yield Problem("every_s", self.every_s, "no such key: the fault does not heal, so it cannot come again")
         elif self.for_s is None:
-            yield Misplaced("for_s", MISSING, f"less than every_s ({self.every_s:g} s): it must heal to come again")
+            yield Problem("for_s", MISSING, f"less than every_s ({self.every_s:g} s): it must heal to come again")
         elif self.for_s >= self.every_s:
-            yield Misplaced("for_s", self.for_s, f"less than every_s ({self.every_s:g} s): it must heal to come again")
+            yield Problem("for_s", self.for_s, f"less than every_s ({self.every_s:g} s): it must heal to come again")
         elif self.times == 1:
-            yield Misplaced("times", self.times, "2 or more: how often it comes in all")
+            yield Problem("times", self.times, "2 or more: how often it comes in all")
         elif self.at_s + (self.times - 1) * self.every_s > LATEST_S:
-            yield Misplaced("times", self.times, f"fewer: the last onset is {LATEST_S:g} s after arming at most")
+            yield Problem("times", self.times, f"fewer: the last onset is {LATEST_S:g} s after arming at most")
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         """Everything wrong with the fault's place in this topology; nothing when it fits."""
         raise NotImplementedError
 
@@ -153,35 +141,35 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """
         raise NotImplementedError
 
-    def _check_standing(self) -> Iterator[Misplaced]:
+    def _check_standing(self) -> Iterator[Problem]:
         if self.at_s:
-            yield Misplaced("at_s", self.at_s, "no such key: the fault is in place before the connection is made")
+            yield Problem("at_s", self.at_s, "no such key: the fault is in place before the connection is made")
         if self.for_s is not None:
-            yield Misplaced("for_s", self.for_s, "no such key: the fault stays for the whole run")
+            yield Problem("for_s", self.for_s, "no such key: the fault stays for the whole run")
 
 
-def unknown_host(key: str, name: str, layout: Layout) -> Misplaced:
+def unknown_host(key: str, name: str, layout: Layout) -> Problem:
     """The complaint about a host that the topology does not have."""
     hosts = f"a host of this topology ({', '.join(layout.host_names)})"
-    return Misplaced(key, name, hosts + did_you_mean(name, layout.host_names))
+    return Problem(key, name, hosts + did_you_mean(name, layout.host_names))
 
 
-def unproxied(on: str, layout: Layout) -> Iterator[Misplaced]:
+def unproxied(on: str, layout: Layout) -> Iterator[Problem]:
     """What is wrong with naming the proxy's host where there is none."""
     if on not in layout.host_names:
-        yield Misplaced("on", on, f'{" or ".join(SIDES)}: only topology "proxied" has a proxy')
+        yield Problem("on", on, f'{" or ".join(SIDES)}: only topology "proxied" has a proxy')
 
 
-def unknown_interface(on: str, toward: str | None, layout: Layout) -> Iterator[Misplaced]:
+def unknown_interface(on: str, toward: str | None, layout: Layout) -> Iterator[Problem]:
     """What is wrong with naming an interface by its host and the neighbour on its link."""
     if on not in layout.host_names:
         yield unknown_host("on", on, layout)
         return
     names = [interface.toward for interface in layout.host(on).interfaces]
     if toward is None and len(names) > 1:
-        yield Misplaced("toward", MISSING, f"the neighbour whose link is meant ({', '.join(names)})")
+        yield Problem("toward", MISSING, f"the neighbour whose link is meant ({', '.join(names)})")
     elif toward is not None and toward not in names:
-        yield Misplaced("toward", toward, f"a neighbour of {on} ({', '.join(names)})")
+        yield Problem("toward", toward, f"a neighbour of {on} ({', '.join(names)})")
 
 
 LOOK_S = 0.0001
@@ -202,18 +190,3 @@ def interface_of(host: HostSpec, toward: str | None) -> Interface:
     interface = host.interface_toward(toward)
     assert interface is not None
     return interface
-
-
-def faces(layout: Layout, host: str, neighbour: str) -> Side:
-    """The end that lies beyond `neighbour` as seen from `host`."""
-    return "server" if layout.host_names.index(neighbour) > layout.host_names.index(host) else "client"
-
-
-def other(side: ProgramHost) -> Side:
-    """The opposite end of the connection; of the proxy's two ends the client."""
-    return "server" if side == "client" else "client"
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun, for messages: "1 packet", "2 packets"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from harness.faults.base import Evidence, Fault, Misplaced, count, other, unknown_host
-from harness.lab.topology import SIDES, Layout, Side
+from harness.faults.base import Evidence, Fault, unknown_host
+from harness.lab.topology import SIDES, Layout, Side, other
+from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
@@ -39,13 +40,13 @@ class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
             return SIDES
         return ("server",) if self.direction == "to-server" else ("client",)
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.on is None:
             return
         if self.on not in layout.host_names:
             yield unknown_host("on", self.on, layout)
         elif self.on in SIDES and self._receivers() != (self.on,):
-            yield Misplaced(
+            yield Problem(
                 "on",
                 self.on,
                 f'direction = "to-{self.on}" there: packets are dropped where they arrive, not where sent',

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from harness.faults.base import Evidence, Fault, Misplaced, interface_of, unknown_interface
+from harness.faults.base import Evidence, Fault, interface_of, unknown_interface
 from harness.faults.link import LinkDown
 from harness.lab import links
 from harness.lab.topology import Layout, Side
+from harness.model.values import Problem
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class CarrierLoss(Fault, frozen=True, kw_only=True, tag="carrier-loss"):
     on: str
     toward: str | None = None
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         yield from unknown_interface(self.on, self.toward, layout)
 
     def _far_end(self, layout: Layout) -> LinkDown:

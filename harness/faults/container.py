@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import msgspec
 
 from harness.errors import FaultError
-from harness.faults.base import PROGRAM, Evidence, Fault, Misplaced, count, routes_by
+from harness.faults.base import PROGRAM, Evidence, Fault, routes_by
 from harness.faults.link import LinkDown
 from harness.lab.topology import Layout, Side
+from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ class _OfContainer(Fault, frozen=True, kw_only=True):
 
     of_containers: ClassVar[bool] = True
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.lasting and self.for_s is not None:
-            yield Misplaced("for_s", self.for_s, "no such key: what has been ended stays so")
+            yield Problem("for_s", self.for_s, "no such key: what has been ended stays so")
 
     def processes(self) -> frozenset[Side]:
         return frozenset({self.on})

@@ -20,9 +20,10 @@ import msgspec
 
 from harness.errors import MISSING
 from harness.faults import resetter
-from harness.faults.base import Evidence, Fault, Misplaced, count, unknown_host
+from harness.faults.base import Evidence, Fault, unknown_host
 from harness.faults.presets import PRESETS, Pickup, PresetName, Then
 from harness.lab.topology import HostSpec, Layout, Side
+from harness.model.values import Problem, count
 from harness.oracle.effects import Effect, Mechanism
 
 if TYPE_CHECKING:
@@ -68,20 +69,20 @@ class FirewallIdle(Fault, frozen=True, kw_only=True, tag="firewall-idle"):
         """What a late packet meets."""
         return self.then or (PRESETS[self.preset].then if self.preset else None) or "drop"
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         yield from self._check_standing()
         if self.on not in layout.host_names:
             yield unknown_host("on", self.on, layout)
         elif not layout.host(self.on).forwards:
-            yield Misplaced("on", self.on, 'a host that forwards IP packets (the router of topology "routed")')
+            yield Problem("on", self.on, 'a host that forwards IP packets (the router of topology "routed")')
         if self.timeout_s is None and self.preset is None:
-            yield Misplaced("timeout_s", MISSING, f"seconds, or a preset ({', '.join(PRESETS)})")
+            yield Problem("timeout_s", MISSING, f"seconds, or a preset ({', '.join(PRESETS)})")
         elif self.how == "loose" and self.then is not None:
-            yield Misplaced("then", self.then, 'no such key with pickup = "loose": a late packet is nothing special')
+            yield Problem("then", self.then, 'no such key with pickup = "loose": a late packet is nothing special')
         elif self.how == "outbound" and self.late == "reset-both":
-            yield Misplaced("then", self.late, 'drop or reset, with pickup = "outbound"')
+            yield Problem("then", self.late, 'drop or reset, with pickup = "outbound"')
         elif self.how != "loose" and self.then is None and self.preset and PRESETS[self.preset].then is None:
-            yield Misplaced("then", MISSING, f"drop, reset or reset-both: for {self.preset} it is not documented")
+            yield Problem("then", MISSING, f"drop, reset or reset-both: for {self.preset} it is not documented")
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
@@ -131,18 +132,18 @@ class FirewallFlush(Fault, frozen=True, kw_only=True, tag="firewall-flush"):
 
     lasting: ClassVar[bool] = True
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.for_s is not None:
-            yield Misplaced("for_s", self.for_s, "no such key: what is forgotten stays so")
+            yield Problem("for_s", self.for_s, "no such key: what is forgotten stays so")
         if self.on not in layout.host_names:
             yield unknown_host("on", self.on, layout)
         elif not layout.host(self.on).tracks:
             expected = (
                 'a host that tracks connections from the start (the router of topology "nat", those of "firewalls")'
             )
-            yield Misplaced("on", self.on, expected)
+            yield Problem("on", self.on, expected)
         if self.pickup == "loose" and self.then is not None:
-            yield Misplaced("then", self.then, 'no such key with pickup = "loose": a late packet is nothing special')
+            yield Problem("then", self.then, 'no such key with pickup = "loose": a late packet is nothing special')
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})

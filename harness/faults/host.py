@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.errors import FaultError
-from harness.faults.base import LOOK_S, PROGRAM, Evidence, Fault, Misplaced, count, unproxied
+from harness.faults.base import LOOK_S, PROGRAM, Evidence, Fault, unproxied
 from harness.faults.blackhole import on_arrival
 from harness.faults.link import CARRIER_SETTLES_S
 from harness.lab.topology import Layout, ProgramHost, Side
+from harness.model.values import Problem, count
 from harness.oracle.effects import Effect, Mechanism
 
 if TYPE_CHECKING:
@@ -40,10 +41,10 @@ class PeerReboot(Fault, frozen=True, kw_only=True, tag="peer-reboot"):
 
     lasting: ClassVar[bool] = True
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         yield from unproxied(self.on, layout)
         if self.for_s is not None:
-            yield Misplaced("for_s", self.for_s, "no such key: a reboot cannot be undone")
+            yield Problem("for_s", self.for_s, "no such key: a reboot cannot be undone")
 
     @property
     def restored_s(self) -> float | None:
@@ -95,9 +96,9 @@ class Failover(Fault, frozen=True, kw_only=True, tag="failover"):
 
     lasting: ClassVar[bool] = True
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.for_s is not None:
-            yield Misplaced("for_s", self.for_s, "no such key: what has been taken over stays so")
+            yield Problem("for_s", self.for_s, "no such key: what has been taken over stays so")
 
     @property
     def restored_s(self) -> float | None:
@@ -161,7 +162,7 @@ class HostSuspend(Fault, frozen=True, kw_only=True, tag="host-suspend"):
 
     on: Side = "server"
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         return iter(())
 
     def processes(self) -> frozenset[Side]:

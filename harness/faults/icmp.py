@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from harness.faults.base import Evidence, Fault, Misplaced, count, other, unknown_host
-from harness.lab.topology import SIDES, Family, Layout, Side
+from harness.faults.base import Evidence, Fault, unknown_host
+from harness.lab.topology import SIDES, Family, Layout, Side, other
+from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
@@ -89,19 +90,19 @@ class IcmpReject(Fault, frozen=True, kw_only=True, tag="icmp-reject"):
             return SIDES
         return ("server",) if self.direction == "to-server" else ("client",)
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.code not in _ANSWERS[layout.family]:
             known = ", ".join(_ANSWERS[layout.family])
-            yield Misplaced("code", self.code, f"one that {layout.family} has ({known})")
+            yield Problem("code", self.code, f"one that {layout.family} has ({known})")
         if self.on is None:
             return
         if self.on not in layout.host_names:
             yield unknown_host("on", self.on, layout)
         elif self.on in SIDES:
             if self._receivers() != (self.on,):
-                yield Misplaced("on", self.on, f'direction = "to-{self.on}" there: it refuses what it receives')
+                yield Problem("on", self.on, f'direction = "to-{self.on}" there: it refuses what it receives')
         elif not layout.host(self.on).forwards:
-            yield Misplaced("on", self.on, "a host with an IP address of its own, to answer from")
+            yield Problem("on", self.on, "a host with an IP address of its own, to answer from")
 
     def _places(self, layout: Layout) -> dict[str, tuple[Side, ...]]:
         """The hosts that answer, each with the sides whose incoming segments it refuses."""

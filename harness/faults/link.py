@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from harness.faults.base import Evidence, Fault, Misplaced, faces, interface_of, routes_by, unknown_interface
+from harness.faults.base import Evidence, Fault, interface_of, routes_by, unknown_interface
 from harness.faults.icmp import unrouted
-from harness.lab.topology import HostSpec, Interface, Layout, Side
+from harness.lab.topology import HostSpec, Interface, Layout, Side, faces
+from harness.model.values import Problem
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class LinkDown(Fault, frozen=True, kw_only=True, tag="link-down"):
     on: str
     toward: str | None = None
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         yield from unknown_interface(self.on, self.toward, layout)
 
     def hosts(self, layout: Layout) -> frozenset[str]:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.faults.base import Evidence, Fault, Misplaced, count
+from harness.faults.base import Evidence, Fault
 from harness.lab import tracking
 from harness.lab.topology import Layout, Side
+from harness.model.values import Problem, count
 from harness.oracle.effects import Effect, Mechanism
 
 if TYPE_CHECKING:
@@ -30,11 +31,11 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
 
     lasting: ClassVar[bool] = True
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.for_s is not None:
-            yield Misplaced("for_s", self.for_s, "no such key: a mapping that is forgotten stays so")
+            yield Problem("for_s", self.for_s, "no such key: a mapping that is forgotten stays so")
         if not self.hosts(layout):
-            yield Misplaced("kind", self.kind, 'a fault of this topology: only that of kind "nat" translates addresses')
+            yield Problem("kind", self.kind, 'a fault of this topology: only that of kind "nat" translates addresses')
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset(host.name for host in layout.hosts if host.translates)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.faults.base import Evidence, Fault, Misplaced, count, faces, interface_of, unknown_interface
+from harness.faults.base import Evidence, Fault, interface_of, unknown_interface
 from harness.lab import links
-from harness.lab.topology import Layout, Side
+from harness.lab.topology import Layout, Side, faces
+from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ class NeighbourDeath(Fault, frozen=True, kw_only=True, tag="neighbour-death"):
     on: str
     toward: str | None = None
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         yield from unknown_interface(self.on, self.toward, layout)
         if self.on in layout.host_names and layout.host(self.on).bridges:
-            yield Misplaced("on", self.on, "a host with an IP address: a switch has no neighbours")
+            yield Problem("on", self.on, "a host with an IP address: a switch has no neighbours")
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from harness.faults.base import Evidence, Fault, Misplaced, count, other, routes_by, unknown_host
+from harness.faults.base import Evidence, Fault, routes_by, unknown_host
 from harness.faults.icmp import Direction
 from harness.faults.route import address_seen
 from harness.lab import links
-from harness.lab.topology import SIDES, Family, Layout, Side
+from harness.lab.topology import SIDES, Family, Layout, Side, other
+from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
@@ -42,13 +43,13 @@ class PmtuBlackhole(Fault, frozen=True, kw_only=True, tag="pmtu-blackhole"):
     on: str | None = None
     direction: Direction = "both"
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.on is not None and self.on not in layout.host_names:
             yield unknown_host("on", self.on, layout)
         elif self.on is not None and not layout.host(self.on).forwards:
-            yield Misplaced("on", self.on, "a host that forwards IP packets")
+            yield Problem("on", self.on, "a host that forwards IP packets")
         elif self._router(layout) is None:
-            yield Misplaced("kind", self.kind, "a fault of another kind: this topology has no router")
+            yield Problem("kind", self.kind, "a fault of another kind: this topology has no router")
 
     def _router(self, layout: Layout) -> str | None:
         return self.on or next((host.name for host in layout.hosts if host.forwards), None)

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from harness.errors import FaultError
-from harness.faults.base import LOOK_S, PROGRAM, Evidence, Fault, Misplaced, count, unproxied
+from harness.faults.base import LOOK_S, PROGRAM, Evidence, Fault, unproxied
 from harness.lab.topology import SIDES, Layout, ProgramHost, Side
+from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 from harness.subjects.endpoint import NOT_READING, READING
 
@@ -46,7 +47,7 @@ class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
     def starts(self) -> ProgramHost | None:
         return None if self.for_s is None else self.on
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         return unproxied(self.on, layout)
 
     def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
@@ -92,7 +93,7 @@ class ProcessFreeze(Fault, frozen=True, kw_only=True, tag="process-freeze"):
 
     on: ProgramHost = "server"
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         return unproxied(self.on, layout)
 
     def processes(self) -> frozenset[Side]:
@@ -135,7 +136,7 @@ class StopsReading(Fault, frozen=True, kw_only=True, tag="stops-reading"):
 
     on: Side = "server"
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         return iter(())
 
     def processes(self) -> frozenset[Side]:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from harness.errors import CapabilityError
-from harness.faults.base import Evidence, Fault, Misplaced, count
+from harness.faults.base import Evidence, Fault
 from harness.faults.blackhole import Blackhole, Direction, on_arrival
 from harness.lab.topology import SIDES, Layout, Side
+from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ class _Quality(Fault, frozen=True, kw_only=True):
 
     direction: Direction = "both"
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if not layout.middle or not layout.is_whole:
-            yield Misplaced("kind", self.kind, "a topology with a host in the middle that passes segments on")
+            yield Problem("kind", self.kind, "a topology with a host in the middle that passes segments on")
 
     def places(self, layout: Layout) -> tuple[tuple[str, str], ...]:
         """(host, device) pairs whose egress is impaired."""
@@ -171,10 +172,10 @@ class Delay(_Random, frozen=True, kw_only=True, tag="delay"):
     delay_ms: Milliseconds
     jitter_ms: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 0.0
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         yield from super().misplaced(layout)
         if self.jitter_ms > self.delay_ms:
-            yield Misplaced("jitter_ms", self.jitter_ms, f"at most delay_ms ({self.delay_ms:g})")
+            yield Problem("jitter_ms", self.jitter_ms, f"at most delay_ms ({self.delay_ms:g})")
 
     def _impairment(self) -> Impairment:
         from harness.lab.netem import Impairment

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from harness.errors import MISSING
-from harness.faults.base import Evidence, Fault, Misplaced, routes_by, unknown_host
+from harness.faults.base import Evidence, Fault, routes_by, unknown_host
 from harness.faults.icmp import unrouted
 from harness.lab import links
 from harness.lab.topology import SIDES, Layout, Side
+from harness.model.values import Problem
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
@@ -48,15 +49,15 @@ class Route(Fault, frozen=True, kw_only=True, tag="route"):
     becomes: Becomes
     to: Side | None = None
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.on not in layout.host_names:
             yield unknown_host("on", self.on, layout)
         elif layout.host(self.on).bridges:
-            yield Misplaced("on", self.on, "a host with routes: a switch has none")
+            yield Problem("on", self.on, "a host with routes: a switch has none")
         elif self.on in SIDES and self.to == self.on:
-            yield Misplaced("to", self.to, "the other end, or no such key")
+            yield Problem("to", self.to, "the other end, or no such key")
         elif self.on not in SIDES and self.to is None:
-            yield Misplaced("to", MISSING, "the end to which the route leads (client, server)")
+            yield Problem("to", MISSING, "the end to which the route leads (client, server)")
 
     def _to(self) -> Side:
         return self.to or ("server" if self.on == "client" else "client")

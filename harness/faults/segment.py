@@ -16,10 +16,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.errors import FaultError
-from harness.faults.base import Evidence, Fault, Misplaced, count
+from harness.faults.base import Evidence, Fault
 from harness.faults.blackhole import Blackhole, Direction, on_arrival
 from harness.lab.links import FAMILIES
 from harness.lab.topology import Family, Layout, Side
+from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 from harness.probes.capture import Capture
 from harness.probes.packets import Segment, Stream, parse
@@ -56,11 +57,11 @@ class RstInjected(Fault, frozen=True, kw_only=True, tag="rst-injected"):
 
     lasting: ClassVar[bool] = True
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.for_s is not None:
-            yield Misplaced("for_s", self.for_s, "no such key: a segment that was sent cannot be taken back")
+            yield Problem("for_s", self.for_s, "no such key: a segment that was sent cannot be taken back")
         if not layout.middle or not layout.is_whole:
-            yield Misplaced("kind", self.kind, "a topology with a third party: a switch, router or firewall")
+            yield Problem("kind", self.kind, "a topology with a third party: a switch, router or firewall")
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.toward, layout.host(self.toward).interfaces[0].toward})
@@ -164,7 +165,7 @@ class _Swallowed(Fault, frozen=True, kw_only=True):
     flags: ClassVar[int]
     noun: ClassVar[str]
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         return iter(())
 
     def places(self, layout: Layout) -> tuple[tuple[str, str], ...]:
@@ -217,9 +218,9 @@ class _Unconnectable(_Swallowed, frozen=True, kw_only=True):
     whether one would have been.
     """
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if not layout.is_whole:
-            yield Misplaced("kind", self.kind, "a topology without a proxy, which connects in its own way")
+            yield Problem("kind", self.kind, "a topology without a proxy, which connects in its own way")
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         return (Effect(mechanism="syn-lost", from_s=self.at_s, until_s=self.until_s),)

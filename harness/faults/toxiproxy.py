@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import msgspec
 
 from harness.errors import FaultError
-from harness.faults.base import Evidence, Fault, Misplaced, count, other
-from harness.lab.topology import SIDES, Layout, Side
+from harness.faults.base import Evidence, Fault
+from harness.lab.topology import SIDES, Layout, Side, other
+from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
@@ -43,12 +44,12 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 class _OfProxy(Fault, frozen=True, kw_only=True):
     """A fault that the proxy itself is told to be."""
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if layout.proxied_by == "command":
             expected = "another fault: only a toxiproxy-server carries this one out, and [proxy.command] is the proxy"
-            yield Misplaced("kind", self.kind, expected)
+            yield Problem("kind", self.kind, expected)
         elif layout.proxied_by != "toxiproxy":
-            yield Misplaced("kind", self.kind, 'a topology with a toxiproxy: kind = "proxied", proxy = "toxiproxy"')
+            yield Problem("kind", self.kind, 'a topology with a toxiproxy: kind = "proxied", proxy = "toxiproxy"')
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset() if layout.proxy is None else frozenset({layout.proxy})
@@ -73,7 +74,7 @@ class Toxic(_OfProxy, frozen=True, kw_only=True):
     def standing(self) -> bool:
         return self.from_start
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         yield from super().misplaced(layout)
         if self.from_start:
             yield from self._check_standing()
@@ -145,10 +146,10 @@ class ToxicLatency(Toxic, frozen=True, kw_only=True, tag="toxic-latency"):
 
     toxic: ClassVar[str] = "latency"
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         yield from super().misplaced(layout)
         if self.jitter_ms > self.latency_ms:
-            yield Misplaced("jitter_ms", self.jitter_ms, f"latency_ms ({self.latency_ms}) at most: no data is early")
+            yield Problem("jitter_ms", self.jitter_ms, f"latency_ms ({self.latency_ms}) at most: no data is early")
 
     def attributes(self) -> dict[str, int]:
         return {"latency": self.latency_ms, "jitter": self.jitter_ms}
@@ -242,11 +243,11 @@ class ToxicSlicer(Toxic, frozen=True, kw_only=True, tag="toxic-slicer"):
 
     toxic: ClassVar[str] = "slicer"
 
-    def misplaced(self, layout: Layout) -> Iterator[Misplaced]:
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
         yield from super().misplaced(layout)
         if self.size_variation_bytes >= self.average_bytes:
             expected = f"less than average_bytes ({self.average_bytes})"
-            yield Misplaced("size_variation_bytes", self.size_variation_bytes, expected)
+            yield Problem("size_variation_bytes", self.size_variation_bytes, expected)
 
     def attributes(self) -> dict[str, int]:
         return {

@@ -55,7 +55,7 @@ def place() -> str:
 
 def reach() -> tuple[str, str]:
     """Whether a daemon answers there: what was found, and the mend, "" where it does."""
-    from harness.capabilities import clock
+    from harness.system.kernel_clock import clock
 
     where = place()
     if clock() == "virtual":

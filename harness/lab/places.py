@@ -25,3 +25,8 @@ def state_folder() -> Path:
         return Path.home() / ".local" / "state" / "keepalive-harness"
     except RuntimeError:
         return Path(tempfile.gettempdir()) / f"keepalive-harness-{os.getuid()}"
+
+
+def libraries_folder() -> Path:
+    """Where `ci/libraries` puts what it installs: $XDG_CACHE_HOME/keepalive-harness/libraries."""
+    return cache_folder() / "libraries"

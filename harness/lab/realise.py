@@ -1,4 +1,4 @@
-"""The lab of the kind that is asked for, of what a scenario needs of it."""
+"""A lab of the kind that is asked for."""
 
 from __future__ import annotations
 
@@ -8,19 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
-from harness.lab.topology import SIDES, Topology
-from harness.scenario import NEW_HOSTS, Scenario
+from harness.lab.topology import LabKind, Topology
 
 if TYPE_CHECKING:
     from harness.lab.host import Lab
-    from harness.plan import LabKind
-
-
-def realised(scenario: Scenario, kind: LabKind) -> AbstractContextManager[Lab]:
-    """A lab for a scenario, to be entered: with what takes rebooted hosts' places, if containers."""
-    images: dict[str, str] = {side: scenario.endpoint(side).image for side in SIDES if scenario.endpoint(side).image}
-    spares = [fault.on for fault in scenario.faults if isinstance(fault, NEW_HOSTS)]
-    return built(scenario.topology, kind, images, _folders(scenario), spares)
 
 
 def built(
@@ -40,14 +31,3 @@ def built(
     from harness.lab.netns import NetnsLab
 
     return NetnsLab(topology)
-
-
-def _folders(scenario: Scenario) -> set[Path]:
-    """Where the files are that a scenario's commands name, and the folders in which they run."""
-    found = set()
-    for _, _, command in scenario.commands:
-        for word in (*command.argv, *command.env.values(), command.folder):
-            path = Path(word)
-            if path.is_absolute() and path.exists():
-                found.add(path if path.is_dir() else path.parent)
-    return {folder for folder in found if len(folder.parts) > 1}

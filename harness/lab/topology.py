@@ -23,6 +23,8 @@ import msgspec
 
 Kind = Literal["direct", "switched", "routed", "nat", "firewalls", "proxied"]
 Proxy = Literal["toxiproxy", "relay", "command"]
+LabKind = Literal["netns", "docker"]
+"""How hosts are made: as network namespaces, or as containers of the docker daemon here."""
 Family = Literal["ipv4", "ipv6"]
 Side = Literal["client", "server"]
 SIDES: tuple[Side, Side] = ("client", "server")
@@ -251,3 +253,13 @@ def _network(interface: Interface) -> str:
     assert interface.address is not None
     separator = "." if "." in interface.address else "::"
     return interface.address.rsplit(separator, 1)[0]
+
+
+def faces(layout: Layout, host: str, neighbour: str) -> Side:
+    """The end that lies beyond `neighbour` as seen from `host`."""
+    return "server" if layout.host_names.index(neighbour) > layout.host_names.index(host) else "client"
+
+
+def other(side: ProgramHost) -> Side:
+    """The opposite end of the connection; of the proxy's two ends the client."""
+    return "server" if side == "client" else "client"

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from harness.faults.base import other
-from harness.lab.topology import SIDES, Side
+from harness.lab.topology import SIDES, Side, other
 from harness.oracle import beating
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings, hull

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from harness.faults.base import other
-from harness.lab.topology import Side
+from harness.lab.topology import Side, other
 from harness.oracle.effects import Unpredictable
 from harness.oracle.prediction import OutcomeKind
 from harness.oracle.world import ARMED, BOX, BOX_SLACK_NS, NOW, READ, End, Ended, Happening, Kind, State, Window, World

@@ -10,8 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from harness.faults.base import other
-from harness.lab.topology import Side
+from harness.lab.topology import Side, other
 from harness.oracle.prediction import OutcomeKind
 
 Kind = Literal["beat", "answer", "data", "fin"]

@@ -39,9 +39,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return None
     if given.lab != "netns":
         raise pytest.UsageError("--lab docker: expected --clock real with it, as containers' time is this machine's")
-    from harness import capabilities
+    from harness.system.kernel_clock import clock
 
-    return None if capabilities.clock() == "virtual" else _in_a_guest(config, given)
+    return None if clock() == "virtual" else _in_a_guest(config, given)
 
 
 def _in_a_guest(config: pytest.Config, given: options.Options) -> int:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from harness.attachment import Attachment
-    from harness.lab.topology import Family, Kind
-    from harness.plan import LabKind
+    from harness.lab.topology import Family, Kind, LabKind
     from harness.workbench import Workbench
 
 

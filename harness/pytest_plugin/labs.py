@@ -17,8 +17,7 @@ from harness.pytest_plugin import options
 from harness.pytest_plugin.history import last_events
 
 if TYPE_CHECKING:
-    from harness.lab.topology import Family, Kind
-    from harness.plan import LabKind
+    from harness.lab.topology import Family, Kind, LabKind
     from harness.pytest_plugin.fixtures import LabFixture
     from harness.workbench import Workbench
 

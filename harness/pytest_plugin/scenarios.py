@@ -22,8 +22,8 @@ from harness.pytest_plugin.history import Telling, last_events
 
 if TYPE_CHECKING:
     from harness.apart import Batch
-    from harness.batch import Result
     from harness.plan import Plan
+    from harness.result import Result
     from harness.scenario import Scenario
 
 SUFFIX = ".scenario.toml"
@@ -183,8 +183,9 @@ class ScenarioFile(pytest.File):
         """
         import msgspec
 
-        from harness import capabilities, loader, plan
+        from harness import loader, plan
         from harness.errors import UsageError
+        from harness.local_machine import local_machine
 
         kind = options.of(self.config).lab
         try:
@@ -194,7 +195,7 @@ class ScenarioFile(pytest.File):
             scenario = msgspec.structs.replace(scenario, name=_name_of(self.path, self.config.rootpath))
             loader.check_claim(scenario)
             left_out = scenario.of_containers and kind != "docker" and not self._is_named()
-            made = plan.make(scenario, capabilities.machine("docker" if left_out else kind))
+            made = plan.make(scenario, local_machine("docker" if left_out else kind))
         except UsageError as error:
             raise self.CollectError(str(error)) from error
         item: pytest.Item = (

@@ -11,12 +11,13 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.fuzz import COMES, Disagreement, Tally, as_toml
+from harness.fuzz import COMES, Disagreement, Tally
 from harness.report import text
 from harness.report.json import as_mapping
+from harness.toml_writer import as_toml
 
 if TYPE_CHECKING:
-    from harness.batch import Result
+    from harness.result import Result
 
 FORMAT = 1
 REASONS_SHOWN = 5

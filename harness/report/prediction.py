@@ -7,13 +7,15 @@ from typing import Any
 
 import msgspec
 
+from harness.allowances import tolerances
 from harness.expectations import Demand
 from harness.forecast import Forecast
 from harness.lab.topology import SIDES
+from harness.model.machine import MachineFacts
 from harness.moments import ORIGINS, plain
 from harness.oracle.prediction import NOUNS, Outcome, Prediction
 from harness.oracle.timerwheel import granularity, tick_ns
-from harness.plan import MachineFacts, Plan
+from harness.plan import Plan
 from harness.programs import Command, Heartbeat
 from harness.scenario import Endpoint
 
@@ -156,7 +158,7 @@ def _asked(plan: Plan, outcome: Outcome) -> str:
 
 
 def _late(plan: Plan) -> str:
-    if plan.prediction is None or not plan.machine.oracle.late_jiffies:
+    if plan.prediction is None or not tolerances(plan.machine).late_jiffies:
         return ""
     return f"; predicted with a jiffy ({tick_ns(plan.machine.hz) / 1e6:g} ms) that timers may run late on SMP"
 

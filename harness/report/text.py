@@ -24,7 +24,7 @@ from harness.moments import ORIGINS
 from harness.report import signs
 
 if TYPE_CHECKING:
-    from harness.batch import Result
+    from harness.result import Result
     from harness.scenario import Scenario
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "bold yellow"}

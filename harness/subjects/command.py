@@ -24,14 +24,14 @@ from harness.subjects.sockets import Flow
 
 if TYPE_CHECKING:
     from harness.lab.program import Program
-    from harness.loop import Loop
+    from harness.subjects.ends import SubjectLoop
 
 
 class Maker:
     """Starts a command and waits until it is ready."""
 
     def __init__(
-        self, scenario: Scenario, lab: Lab, side: Side, notices: Notices, loop: Loop, stack: ExitStack
+        self, scenario: Scenario, lab: Lab, side: Side, notices: Notices, loop: SubjectLoop, stack: ExitStack
     ) -> None:
         self.scenario, self.lab, self.side, self.notices = scenario, lab, side, notices
         self.loop, self.stack = loop, stack
@@ -101,7 +101,7 @@ class CommandEnd(RunningCommand):
         host: Host,
         program: Program,
         notices: Notices,
-        loop: Loop,
+        loop: SubjectLoop,
     ) -> None:
         self.side, self.observer = side, scenario.expect.side
         self.is_judged, self.connects = side == self.observer, side == "client"

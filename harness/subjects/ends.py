@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.faults.base import other
-from harness.lab.topology import SIDES, Side
+from harness.lab.topology import SIDES, Side, other
 from harness.subjects.endpoint import Emit
 from harness.timeline import Event, Timeline
 
 if TYPE_CHECKING:
     from harness.subjects.running import RunningCommand
 
+Hearer = Callable[[str, int, Mapping[str, Any]], None]
+"""Told (host, CLOCK_MONOTONIC in ns, what a timeline keeps of it) of each segment and ICMP error that is captured."""
 ENDS = ("subject.detected", "subject.noticed", "subject.eof")
 """Kinds of events that say that a side has noticed the end of the connection."""
 
@@ -32,6 +33,25 @@ class Watched(Protocol):
 
     def woken(self, revents: int, at_ns: int) -> None:
         """Called with the poll events and the moment of the wake-up."""
+
+
+class SubjectLoop(Protocol):
+    """What subjects need of the run's event loop."""
+
+    def watch(self, end: Watched) -> None:
+        """Serve a subject's descriptor until it wants no more."""
+
+    def hear(self, hearer: Hearer) -> None:
+        """Tell somebody of all that is captured from now on."""
+
+    def at(self, moment_ns: int, action: Callable[[], object]) -> None:
+        """Call `action` at a moment of CLOCK_MONOTONIC, from within `wait`."""
+
+    def wait(self, deadline_ns: int, enough: Callable[[], bool] = ...) -> None:
+        """Serve until `enough()` or the deadline (CLOCK_MONOTONIC ns), whichever comes first."""
+
+    def drain(self) -> None:
+        """Write down what the captures still hold."""
 
 
 class End(Watched, Protocol):

@@ -14,8 +14,8 @@ from harness.subjects.sockets import Flow
 from harness.subjects.tcp import PORT
 
 if TYPE_CHECKING:
-    from harness.loop import Loop
     from harness.subjects.endpoint import Emit
+    from harness.subjects.ends import SubjectLoop
 
 LOOK_AGAIN_NS = 100_000_000
 """How often a connection is looked at that may have been closed without a segment."""
@@ -28,7 +28,7 @@ Notice = Callable[[str, str, int], None]
 class Flows:
     """Learns of a side's connections in the order in which they begin; says when the watched one is over."""
 
-    def __init__(self, side: Side, host: Host, loop: Loop, emit: Emit, detects: Detects, notice: Notice) -> None:
+    def __init__(self, side: Side, host: Host, loop: SubjectLoop, emit: Emit, detects: Detects, notice: Notice) -> None:
         self.side, self.host, self.loop, self.emit = side, host, loop, emit
         self.detects, self.notice = detects, notice
         self.watched: Flow | None = None

@@ -27,7 +27,7 @@ from harness.subjects.ends import Connection, End, Notices, observed_last
 from harness.timeline import Timeline
 
 if TYPE_CHECKING:
-    from harness.loop import Loop
+    from harness.subjects.ends import SubjectLoop
 
 _SYSCTLS = {
     "idle_s": "net.ipv4.tcp_keepalive_time",
@@ -71,7 +71,7 @@ def connected(
     scenario: Scenario,
     lab: Lab,
     timeline: Timeline,
-    loop: Loop,
+    loop: SubjectLoop,
     processes: frozenset[Side] = frozenset(),
     listening: Callable[[], None] = lambda: None,
     acted: Callable[[], bool] = lambda: False,
@@ -112,7 +112,7 @@ def set_sysctls(scenario: Scenario, lab: Lab) -> None:
 
 
 def _open(
-    scenario: Scenario, lab: Lab, notices: Notices, apart: frozenset[Side], stack: ExitStack, loop: Loop
+    scenario: Scenario, lab: Lab, notices: Notices, apart: frozenset[Side], stack: ExitStack, loop: SubjectLoop
 ) -> dict[Side, End]:
     """An established connection, each end armed."""
     makers: dict[Side, Maker] = {side: _maker(scenario, lab, side, notices, apart, stack, loop) for side in SIDES}
@@ -125,7 +125,7 @@ def _open(
     return {side: maker.end for side, maker in makers.items()}
 
 
-def _start_between(scenario: Scenario, lab: Lab, notices: Notices, stack: ExitStack, loop: Loop) -> None:
+def _start_between(scenario: Scenario, lab: Lab, notices: Notices, stack: ExitStack, loop: SubjectLoop) -> None:
     """Start what the scenario has between the ends, a proxy and a standby server, and wait until it is ready.
 
     Raises SubjectError, and CapabilityError where there is no such proxy.
@@ -162,7 +162,7 @@ def _maker(
     notices: Notices,
     apart: frozenset[Side],
     stack: ExitStack,
-    loop: Loop,
+    loop: SubjectLoop,
 ) -> Maker:
     end = scenario.endpoint(side)
     if end.command is None and end.heartbeat is not None:
@@ -178,7 +178,7 @@ def _connecting(
     notices: Notices,
     apart: frozenset[Side],
     stack: ExitStack,
-    loop: Loop,
+    loop: SubjectLoop,
     listening: Callable[[], None],
 ) -> dict[Side, End]:
     """A server that listens and a client that has begun to connect."""
@@ -195,7 +195,7 @@ def _early_maker(
     notices: Notices,
     apart: frozenset[Side],
     stack: ExitStack,
-    loop: Loop,
+    loop: SubjectLoop,
 ) -> EarlyMaker:
     if scenario.endpoint(side).command is not None:
         from harness.subjects import command

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.errors import SubjectError
 from harness.lab.host import Host, Lab
-from harness.lab.places import cache_folder
+from harness.lab.places import libraries_folder
 from harness.lab.topology import Layout
 from harness.programs import Command
 from harness.subjects import sockets
@@ -29,19 +29,13 @@ from harness.subjects.tcp import PORT
 
 if TYPE_CHECKING:
     from harness.lab.program import Program
-    from harness.loop import Loop
-    from harness.subjects.ends import Notices
+    from harness.subjects.ends import Notices, SubjectLoop
 
 LOOK_NS = 10_000_000
 """How often the host's sockets are looked at for a command that is not ready yet. Lines and segments wake at once."""
 
 Condition = Literal["prints", "listens", "stands"]
 """What makes a command ready. Each was so once; it need not be so any more."""
-
-
-def libraries_folder() -> Path:
-    """Where `ci/libraries` puts what it installs: $XDG_CACHE_HOME/keepalive-harness/libraries."""
-    return cache_folder() / "libraries"
 
 
 def start(command: Command, lab: Lab, host: Host, key: str, name: str = "") -> Program:
@@ -87,7 +81,7 @@ class RunningCommand:
     """Whether it is ready only once the watched connection stands."""
 
     def __init__(
-        self, command: Command, host: Host, program: Program, emit: Emit, notices: Notices, loop: Loop
+        self, command: Command, host: Host, program: Program, emit: Emit, notices: Notices, loop: SubjectLoop
     ) -> None:
         self.command, self.host, self.emit, self.notices, self.loop = command, host, emit, notices, loop
         self.watching, self.mask = True, select.POLLIN

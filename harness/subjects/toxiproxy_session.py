@@ -14,11 +14,11 @@ from contextlib import ExitStack, contextmanager
 from http.client import HTTPException
 from typing import Any
 
-from harness.capabilities import clock
 from harness.errors import CapabilityError, SubjectError, UsageError
 from harness.lab import toxiproxy
 from harness.lab.ledger import LEDGER
 from harness.lab.processes import MARK_VARIABLE
+from harness.system.kernel_clock import clock
 
 _LOOPBACK = "127.0.0.1"
 POLL_S = 0.01

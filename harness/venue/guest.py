@@ -12,11 +12,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness import capabilities, plan_file
 from harness import plan as plans
+from harness import plan_file
 from harness.alarm import sleep_until
 from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot
 from harness.lab.processes import end_everything_else
+from harness.local_machine import local_machine
 from harness.plan import Plan
 from harness.run import execute
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
@@ -65,11 +66,11 @@ def _warm_up() -> None:
         faults=faults,
         expect=Expect(outcome="detected"),
     )
-    execute(plans.make(scenario, capabilities.machine()), None, _unwatched)
+    execute(plans.make(scenario, local_machine()), None, _unwatched)
 
 
 def _carry_out(plan: Plan, folder: Path) -> None:
-    here = capabilities.machine()
+    here = local_machine()
     if (here.kernel, here.hz) != (plan.machine.kernel, plan.machine.hz):
         timeline = Timeline(folder)
         timeline.add(

@@ -28,7 +28,8 @@ from harness import plan_file, timeline
 from harness.errors import CapabilityError, GuestError
 from harness.lab.ledger import LEDGER
 from harness.lab.processes import MARK_VARIABLE
-from harness.plan import MachineFacts, Plan
+from harness.model.machine import MachineFacts
+from harness.plan import Plan
 from harness.run import Status
 from harness.venue import PLAN_LIMIT_S, guest, init, seeding
 from harness.venue.host import Carried, folder_of, given_up

@@ -6,10 +6,10 @@ import socket
 import struct
 from typing import NamedTuple
 
-from harness import capabilities
 from harness.lab.host import Host, Lab
 from harness.lab.links import FAMILIES
 from harness.lab.topology import SIDES, Side
+from harness.system import kernel_clock
 from harness.workbench import Detection, Expected
 
 PATIENCE_S = 30.0
@@ -68,7 +68,7 @@ def foreseen(seen: Detection, expected: Expected) -> bool:
     A load of this machine delays a fault and what comes of it; that scenarios keep their windows in real time is for
     test_clocks.py, where the judge tells a busy machine from a wrong prediction.
     """
-    if capabilities.clock() == "virtual":
+    if kernel_clock.clock() == "virtual":
         return seen in expected
     alike = [each for each in expected.outcomes if (each.kind, each.errno) == (seen.kind, seen.errno)]
     return any(

@@ -14,11 +14,13 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
-from harness import batch, capabilities, loader
+from harness import capabilities, loader
 from harness.faults import Blackhole
 from harness.faults.blackhole import Direction
 from harness.lab.topology import SIDES, Family, Kind, Side, Topology, layout
+from harness.local_machine import local_machine
 from harness.plan import ONE_SEGMENT, Plan, make
+from harness.result import Result
 from harness.scenario import Endpoint, Expect, Scenario
 from harness.timeline import Event
 from harness.venue import uml
@@ -82,7 +84,7 @@ def _runnable() -> list[Scenario]:
 @pytest.mark.alone
 def test_both_clocks_tell_the_same_story(tmp_path: Path, kernel: Kernel) -> None:
     """Verdict, outcome, errno, probes and the segments on the wire agree for every scenario short enough for both."""
-    here = capabilities.machine()
+    here = local_machine()
     short = [s for s in _runnable() if make(s, here).watch_ns <= SHORT_NS]
     assert len(short) > 20
     real = undisturbed([make(s, here) for s in short], tmp_path / "real", AT_ONCE)
@@ -100,7 +102,7 @@ def test_both_clocks_tell_the_same_story(tmp_path: Path, kernel: Kernel) -> None
     assert not [(name, one.verdict.reason) for name, (one, _) in both.items() if one.verdict.verdict != "pass"]
 
 
-def _story(result: batch.Result) -> tuple[object, ...]:
+def _story(result: Result) -> tuple[object, ...]:
     """What both clocks must tell alike."""
     verdict = result.verdict
     wire = _wire(result.plan, result.events)

@@ -47,13 +47,12 @@ from harness.faults import (
     ToxicSlowClose,
     ToxicTimeout,
 )
-from harness.faults.base import other
 from harness.faults.icmp import Code
 from harness.faults.route import Becomes
 from harness.faults.toxiproxy import Stream
 from harness.lab import links, nftables
 from harness.lab.netns import NetnsLab
-from harness.lab.topology import SIDES, Family, Kind, Side, Topology, layout
+from harness.lab.topology import SIDES, Family, Kind, Side, Topology, layout, other
 from harness.subjects import endpoint
 from harness.workbench import Workbench
 from tests.conformance.calls import foreseen

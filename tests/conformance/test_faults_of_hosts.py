@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from harness.faults import AnyFault, Failover, HostSuspend, ProcessKill, StopsReading
-from harness.faults.base import other
-from harness.lab.topology import SIDES, Side
+from harness.lab.topology import SIDES, Side, other
 from harness.scenario import Endpoint
 from harness.workbench import Link, Workbench
 from tests.conformance.test_faults import LABS, LOST_S, WHOLE, Case

@@ -23,10 +23,9 @@ from harness.faults import (
     SynackDrop,
     SynDrop,
 )
-from harness.faults.base import other
 from harness.faults.blackhole import Direction
 from harness.lab.links import FAMILIES
-from harness.lab.topology import SIDES, Side, Topology, layout
+from harness.lab.topology import SIDES, Side, Topology, layout, other
 from harness.workbench import Workbench
 from tests.conformance.calls import foreseen
 from tests.conformance.test_faults import LABS, LOST_S, WHOLE, Case

@@ -12,9 +12,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness import batch, capabilities, loader, plan_file, timeline
+from harness import batch, loader, plan_file, timeline
 from harness.judge import worst
 from harness.report.json import as_mapping
+from harness.system import kernel_clock
 from tests.live.command import CHECKOUT, Command, Ended, harness, inside, started
 from tests.running import note_retry
 
@@ -164,7 +165,7 @@ def test_doctor_finds_what_the_labs_need(tmp_path: Path) -> None:
     ended = harness(tmp_path, "doctor")
     assert ended.status == 0
     assert "MISSING" not in ended.out
-    for word in (platform.release(), f"HZ={capabilities.hz()[0]}", "namespaces", "conntrack"):
+    for word in (platform.release(), f"HZ={kernel_clock.hz()[0]}", "namespaces", "conntrack"):
         assert word in ended.out
 
 
@@ -313,7 +314,7 @@ def test_outcomes_pass(runs: Runs) -> None:
 def test_json_says_what_was_measured_and_where(runs: Runs) -> None:
     """Each result carries clock, kernel, HZ, origin, errno, probes, and a time inside of its window."""
     for name, found in _results(runs.outcomes.wait()).items():
-        assert (found["clock"], found["kernel"], found["hz"]) == ("real", platform.release(), capabilities.hz()[0])
+        assert (found["clock"], found["kernel"], found["hz"]) == ("real", platform.release(), kernel_clock.hz()[0])
         assert found["origin"] == "armed"
         assert (found["probes"] == 0) is (name in UNASKED), name
         if found["outcome"] == "eof":

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from harness import batch, capabilities
 from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot, ProcessFreeze, ProcessKill, Route
 from harness.lab.topology import Topology
+from harness.local_machine import local_machine
 from harness.plan import make
 from harness.programs import Alive, Command, Detects, OwnProxy, Ready, Standby
+from harness.result import Result
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.subjects import relay
 from harness.venue import uml
@@ -434,7 +435,7 @@ def _scenarios() -> list[Scenario]:
     return scenarios
 
 
-def _check(results: Sequence[batch.Result]) -> None:
+def _check(results: Sequence[Result]) -> None:
     found = {r.plan.name.replace("-", " "): (r.verdict.verdict, r.verdict.reason) for r in results}
     assert {name: found[name] for name in found.keys() & JUDGED if found[name][0] != "pass"} == {}
     for expected, cases in (("fail", REFUTED), ("inconclusive", BROKEN)):
@@ -451,7 +452,7 @@ def test_in_real_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(chosen) == len(IN_REAL_TIME)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with network_untouched():
-        plans = [make(scenario, capabilities.machine()) for scenario in chosen]
+        plans = [make(scenario, local_machine()) for scenario in chosen]
         _check(undisturbed(plans, tmp_path / "out", len(plans)))
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
 

@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from harness import batch, capabilities, plan
+from harness import plan
 from harness.errors import ScenarioError
 from harness.faults import (
     AnyFault,
@@ -22,7 +22,9 @@ from harness.faults import (
     ProcessKill,
 )
 from harness.lab.topology import Family, Kind, Topology, layout
+from harness.local_machine import local_machine
 from harness.plan import Plan
+from harness.result import Result
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.workbench import Workbench
 from tests.conformance.traces import network_untouched, nothing_held, process
@@ -39,13 +41,13 @@ SETTINGS = ((1, 1, 1), (1, 1, 3), (1, 2, 1), (2, 1, 2), (2, 2, 1), (3, 1, 1))
 """Idle and interval in seconds, and count: all is over within eight seconds."""
 
 
-def _run(plans: Sequence[Plan], out: Path) -> list[batch.Result]:
+def _run(plans: Sequence[Plan], out: Path) -> list[Result]:
     """All at once; the process and the network around it are as before at the end."""
     with nothing_held(), network_untouched():
         return undisturbed(plans, out)
 
 
-def _not_passed(results: Sequence[batch.Result]) -> dict[str, str]:
+def _not_passed(results: Sequence[Result]) -> dict[str, str]:
     return {r.plan.name: r.verdict.reason for r in results if r.verdict.verdict != "pass"}
 
 
@@ -88,7 +90,7 @@ def _scenario(chance: random.Random, index: int) -> Scenario:
 
 def _predictable(seed: int, number: int) -> list[Plan]:
     """So many random scenarios that the oracle has a model for, with its prediction as the claim."""
-    chance, machine = random.Random(seed), capabilities.machine()
+    chance, machine = random.Random(seed), local_machine()
     plans: list[Plan] = []
     while len(plans) < number:
         try:
@@ -112,7 +114,7 @@ def test_many_mixed_scenarios_at_once(tmp_path: Path, seed: int) -> None:
 
 def test_firewalls_do_not_mix(tmp_path: Path) -> None:
     """Connection tracking and packet filters of many labs at once count each its own packets, to the last one."""
-    machine = capabilities.machine()
+    machine = local_machine()
     scenarios = [
         Scenario(
             name=f"{then}-{number}",

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from harness import cli, fuzz, loader, plan
-from harness.plan import MachineFacts, Plan
+from harness.model.machine import MachineFacts
+from harness.plan import Plan
 from harness.scenario import Scenario
 from harness.venue.kernel import Kernel
 from tests.live.command import harness

@@ -22,6 +22,7 @@ from harness import batch, capabilities, loader, plan, plan_file, timeline
 from harness.errors import CapabilityError, GuestError
 from harness.lab.processes import MARK_VARIABLE
 from harness.plan import Plan
+from harness.result import Result
 from harness.venue import guest, uml, vtime
 from harness.venue import kernel as kernels
 from harness.venue.kernel import Kernel
@@ -342,7 +343,7 @@ def _boot(kernel: Kernel, prepare: Callable[[Path], Mapping[str, Any]] = lambda 
     return uml.boot(kernel, {"module": guest.__name__, "folders": []}, [], prepare=prepare)
 
 
-def _run(plans: Sequence[Plan], out: Path, kernel: Kernel, wall_limit_s: float) -> list[batch.Result]:
+def _run(plans: Sequence[Plan], out: Path, kernel: Kernel, wall_limit_s: float) -> list[Result]:
     def venue(some: Sequence[Plan], folder: Path, status: Any) -> Any:
         return uml.run_all(some, folder, status, kernel, jobs=1, wall_limit_s=wall_limit_s)
 

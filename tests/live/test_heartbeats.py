@@ -10,11 +10,11 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from harness import batch
 from harness.faults import Blackhole, LinkDown, PeerReboot, ProcessFreeze, ProcessKill, StopsReading
 from harness.lab.topology import SIDES, Side, Topology
 from harness.plan import make
 from harness.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
+from harness.result import Result
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.timeline import Event
 from harness.venue import uml
@@ -78,7 +78,7 @@ def scenario(name: str, design: str, expect: Expect, *faults: object, **keys: ob
     return msgspec.structs.replace(made, **keys)
 
 
-def proven(scenarios: Sequence[Scenario], folder: Path, kernel: Kernel) -> dict[str, batch.Result]:
+def proven(scenarios: Sequence[Scenario], folder: Path, kernel: Kernel) -> dict[str, Result]:
     """Run all; each must hold."""
     machine = uml.machine(kernel)
     ran = in_guests([make(each, machine) for each in scenarios], folder, kernel)

@@ -11,11 +11,12 @@ from typing import get_args
 
 import pytest
 
-from harness import batch, capabilities
 from harness.faults import AnyFault, ProxyDown, ToxicLatency, ToxicTimeout
 from harness.lab import toxiproxy
 from harness.lab.topology import Family, Topology
+from harness.local_machine import local_machine
 from harness.plan import make
+from harness.result import Result
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.venue import uml
 from harness.venue.kernel import Kernel
@@ -48,11 +49,11 @@ def _scenario(number: int) -> Scenario:
     )
 
 
-def _proofs(result: batch.Result) -> list[str]:
+def _proofs(result: Result) -> list[str]:
     return [event.data["found"] for event in result.events if event.kind == "fault.evidence"]
 
 
-def _check(results: Sequence[batch.Result]) -> None:
+def _check(results: Sequence[Result]) -> None:
     """Each has met its own prediction, and its server knew its own toxic and no other."""
     assert {r.plan.name: r.verdict.reason for r in results if r.verdict.verdict != "pass"} == {}
     for number, result in enumerate(results):
@@ -88,7 +89,7 @@ def test_what_is_missing_is_said(missing: str, tmp_path: Path, monkeypatch: pyte
         faults=(ToxicLatency(latency_ms=1, at_s=1),),
         expect=Expect(outcome="never", bound_s=2),
     )
-    (result,) = undisturbed([make(scenario, capabilities.machine())], tmp_path / "runs", 1)
+    (result,) = undisturbed([make(scenario, local_machine())], tmp_path / "runs", 1)
     assert result.verdict.verdict == "inconclusive"
     assert "Mend: " in result.verdict.reason
 

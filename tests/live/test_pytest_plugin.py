@@ -12,7 +12,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness import capabilities, timeline
+from harness import timeline
+from harness.system import kernel_clock
 from harness.venue.kernel import Kernel
 from tests.live.sessions import HEAD, PROVEN, REFUTED, RESET
 
@@ -138,7 +139,7 @@ def test_what_cannot_be_judged_is_an_error(pytester: pytest.Pytester) -> None:
     assert "\npredicted " in (failure.text or "")
     said = {each.get("name"): each.get("value") for each in cases["refuted"].iter("property")}
     assert {"clock", "hz", "claim", "window"} <= set(said)
-    assert (said["clock"], said["hz"]) == ("real", str(capabilities.hz()[0]))
+    assert (said["clock"], said["hz"]) == ("real", str(kernel_clock.hz()[0]))
     assert re.fullmatch(r"1\.000 to 1\.\d\d\d s after arming", said["window"] or "")
 
 

@@ -20,8 +20,8 @@ import pytest
 
 from harness.errors import CapabilityError, UsageError
 from harness.lab import containers, toxiproxy
+from harness.lab.places import libraries_folder
 from harness.subjects import toxiproxy_session
-from harness.subjects.running import libraries_folder
 from tests.live.command import CHECKOUT
 
 pytestmark = [pytest.mark.live, pytest.mark.needs("toxiproxy-server")]

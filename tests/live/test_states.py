@@ -14,7 +14,7 @@ import pytest
 from harness.faults import Blackhole, PeerReboot, ProcessFreeze, ProcessKill, StopsReading
 from harness.lab.netns import NetnsLab
 from harness.lab.topology import SIDES, Family, Side, Topology
-from harness.loop import Loop
+from harness.loop import EventLoop
 from harness.plan import make
 from harness.probes.packets import Segment, parse
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
@@ -112,7 +112,7 @@ def test_quick_ones(tmp_path: Path, kernel: Kernel) -> None:
 def test_connecting_inside_and_in_processes(apart: tuple[Side, ...]) -> None:
     """The same events either way; the server listens before the client is started."""
     timeline = Timeline()
-    loop = Loop(timeline)
+    loop = EventLoop(timeline)
     scenario = Scenario(state="connecting", server=Endpoint(receive_buffer_bytes=4096))
     with nothing_held(), ExitStack() as stack:
         lab = stack.enter_context(NetnsLab(scenario.topology))

@@ -19,9 +19,8 @@ from harness.faults import (
     ProcessFreeze,
     ProcessKill,
 )
-from harness.faults.base import other
 from harness.faults.presets import Then
-from harness.lab.topology import SIDES, HostSpec, Kind, Side, Topology, layout
+from harness.lab.topology import SIDES, HostSpec, Kind, Side, Topology, layout, other
 from harness.oracle import timerwheel
 from harness.oracle.effects import Effect, Mechanism
 from harness.oracle.established import phases

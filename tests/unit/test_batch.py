@@ -12,6 +12,7 @@ import pytest
 from harness import batch, plan_file, timeline
 from harness.lab import ledger
 from harness.plan import Plan
+from harness.result import Result
 from harness.run import Status
 from harness.timeline import Event
 from harness.venue import host
@@ -57,9 +58,9 @@ class Heard(Silent):
     """Writes down which results it was told."""
 
     def __init__(self) -> None:
-        self.results: list[batch.Result] = []
+        self.results: list[Result] = []
 
-    def done(self, result: batch.Result) -> None:
+    def done(self, result: Result) -> None:
         """A result that stands."""
         self.results.append(result)
 

@@ -11,11 +11,12 @@ from harness import capabilities
 from harness.capabilities import Capability
 from harness.errors import CapabilityError, LabError
 from harness.lab import containers
+from harness.system import kernel_clock
 
 
 def test_hz_is_one_that_kernels_have() -> None:
     """It comes from the resolution of the coarse clock, which is one jiffy."""
-    hz, source = capabilities.hz()
+    hz, source = kernel_clock.hz()
     assert hz in (100, 250, 300, 1000)
     assert source.startswith("clock_getres(CLOCK_MONOTONIC_COARSE) = ")
 
@@ -26,7 +27,7 @@ def test_hz_is_one_that_kernels_have() -> None:
 def test_hz_from_a_jiffy(resolution_s: float, hz: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A jiffy of 3333333 ns is HZ=300."""
     monkeypatch.setattr("time.clock_getres", lambda _: resolution_s)
-    assert capabilities.hz.__wrapped__()[0] == hz
+    assert kernel_clock.hz.__wrapped__()[0] == hz
 
 
 def attempted(error: Exception | None) -> Capability:

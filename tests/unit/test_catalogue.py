@@ -15,9 +15,11 @@ from harness import loader
 from harness.faults import AnyFault, FirewallIdle, IcmpReject
 from harness.faults.icmp import Code
 from harness.faults.presets import PRESETS
-from harness.lab.topology import SIDES, Kind
-from harness.plan import Clock, LabKind, MachineFacts, Plan, make
+from harness.lab.topology import SIDES, Kind, LabKind
+from harness.model.machine import MachineFacts
+from harness.plan import Plan, make
 from harness.scenario import Scenario
+from harness.system.kernel_clock import Clock
 from tests.running import EXHAUSTIVE
 
 HZS = (100, 250, 300, 1000)

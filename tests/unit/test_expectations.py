@@ -10,9 +10,10 @@ import pytest
 from harness.expectations import Ending, Expectation
 from harness.faults import Blackhole, FirewallIdle, LinkDown, ProcessKill, ToxicTimeout
 from harness.lab.topology import Topology
-from harness.plan import Clock, Plan, make
+from harness.plan import Plan, make
 from harness.programs import Command, Detects
 from harness.scenario import Endpoint, Expect, Scenario
+from harness.system.kernel_clock import Clock
 from tests.unit.timelines import ALIVE, MACHINE, planned
 
 COMMAND = Endpoint(command=Command(argv=("client",), detects=Detects(prints="lost")))

@@ -17,15 +17,18 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from harness import batch, cli, drawing, fuzz, loader
+from harness import cli, drawing, fuzz, loader
 from harness.errors import CapabilityError
 from harness.faults import AnyFault, Blackhole
 from harness.findings import Cause
 from harness.judge import Verdict, VerdictName
 from harness.lab.topology import Family, Kind, Topology, layout
-from harness.plan import MachineFacts, Plan
+from harness.model.machine import MachineFacts
+from harness.plan import Plan
 from harness.report import fuzz as report
+from harness.result import Result
 from harness.scenario import Endpoint, Keepalive, Scenario
+from harness.toml_writer import as_toml
 
 MACHINE = MachineFacts(kernel="7.2.13", hz=1000, hz_source="by hand", cpus=1, clock="virtual")
 SEED = 5
@@ -56,7 +59,7 @@ def drawn(cases: int = CASES, seed: int = SEED) -> tuple[list[Plan], fuzz.Tally]
     return fuzz.draw(cases, seed, MACHINE, Silent())
 
 
-def judged(plan: Plan, name: VerdictName, *, as_foreseen: bool = False) -> batch.Result:
+def judged(plan: Plan, name: VerdictName, *, as_foreseen: bool = False) -> Result:
     """A run with that verdict."""
     verdict = Verdict(
         name=plan.name,
@@ -69,13 +72,13 @@ def judged(plan: Plan, name: VerdictName, *, as_foreseen: bool = False) -> batch
         side=plan.scenario.expect.side,
         as_foreseen=as_foreseen,
     )
-    return batch.Result(plan=plan, events=(), verdict=verdict)
+    return Result(plan=plan, events=(), verdict=verdict)
 
 
 def wrong_where(disagrees: Callable[[Scenario], bool]) -> fuzz.Carry:
     """A venue on which the oracle is wrong about some scenarios."""
 
-    def carry(plans: Sequence[Plan], _out: Path) -> list[batch.Result]:
+    def carry(plans: Sequence[Plan], _out: Path) -> list[Result]:
         return [judged(plan, "fail" if disagrees(plan.scenario) else "pass", as_foreseen=True) for plan in plans]
 
     return carry
@@ -154,7 +157,7 @@ def test_a_scenario_as_a_file_is_the_scenario(tmp_path: Path) -> None:
     """What is written is read as it was."""
     for plan in drawn()[0]:
         file = tmp_path / f"{plan.name}{loader.SUFFIX}"
-        file.write_text(fuzz.as_toml(plan.scenario))
+        file.write_text(as_toml(plan.scenario))
         assert loader.load_file(file) == plan.scenario
 
 
@@ -283,7 +286,7 @@ def test_what_does_not_fail_again_is_reported_as_it_was(tmp_path: Path) -> None:
     """A failure that came once is told, with that it did not come again."""
     done: list[str] = []
 
-    def carry(plans: Sequence[Plan], _out: Path) -> list[batch.Result]:
+    def carry(plans: Sequence[Plan], _out: Path) -> list[Result]:
         first = not done
         done.append("once")
         return [judged(plan, "fail" if first and not n else "pass") for n, plan in enumerate(plans)]

@@ -9,10 +9,12 @@ import pytest
 from harness.cli import main
 from harness.faults import AnyFault, Blackhole, LinkDown, PeerReboot
 from harness.lab.topology import Topology
-from harness.plan import Clock, MachineFacts, Plan, make
+from harness.model.machine import MachineFacts
+from harness.plan import Plan, make
 from harness.programs import AnyHeartbeat, IdleState, Reaper, Separate, Simple
 from harness.report.prediction import describe_plan
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
+from harness.system.kernel_clock import Clock
 
 
 def planned(

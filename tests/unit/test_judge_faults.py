@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot, ProcessKill, ToxicTimeout
-from harness.plan import Clock
+from harness.system.kernel_clock import Clock
 from harness.timeline import Event
 from tests.unit import timelines
 from tests.unit.judging import MS, QUICK, noticed_at, verdict

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from harness.allowances import TIMER_ALLOWANCE_MS
 from harness.faults import Blackhole, LinkDown, PeerReboot
-from harness.plan import TIMER_ALLOWANCE_MS
 from harness.scenario import Endpoint, Keepalive
 from harness.timeline import Event
 from tests.unit import timelines

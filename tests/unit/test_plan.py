@@ -11,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness import plan
+from harness.allowances import ALLOWANCE_MS, VIRTUAL_INJECTION_NS, tolerances
 from harness.errors import ScenarioError
 from harness.faults import (
     AnyFault,
@@ -24,7 +25,7 @@ from harness.faults import (
     ProcessFreeze,
 )
 from harness.lab.topology import Kind, Topology, layout
-from harness.plan import MachineFacts
+from harness.model.machine import MachineFacts
 from harness.programs import PLACEHOLDERS, Command, Detects
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.subjects.running import places
@@ -56,9 +57,9 @@ def test_virtual_time_leaves_nothing_open_but_the_kernels_own_waiting() -> None:
     """No handler is late, no program woken late; carrying out a fault may take the kernel a few grace periods."""
     made = planned(Blackhole(), on=VIRTUAL)
     assert made.allowance_ns == 0
-    oracle = VIRTUAL.oracle
+    oracle = tolerances(VIRTUAL)
     assert (oracle.hz, oracle.late_jiffies, oracle.arming_lag_ns) == (1000, 0, 0)
-    assert oracle.injection_ns == plan.VIRTUAL_INJECTION_NS
+    assert oracle.injection_ns == VIRTUAL_INJECTION_NS
 
 
 def test_what_a_lab_does_not_have_is_refused() -> None:
@@ -72,11 +73,11 @@ def test_what_a_lab_does_not_have_is_refused() -> None:
 def test_real_time_has_a_declared_allowance() -> None:
     """The same for waking a program, injecting a fault and setting options; and a jiffy where there are other CPUs."""
     made = planned(Blackhole())
-    assert made.allowance_ns == plan.ALLOWANCE_MS * 1_000_000
-    oracle = machine().oracle
+    assert made.allowance_ns == ALLOWANCE_MS * 1_000_000
+    oracle = tolerances(machine())
     assert oracle.arming_lag_ns == oracle.injection_ns == made.allowance_ns
     assert oracle.late_jiffies == 1
-    assert machine(cpus=1).oracle.late_jiffies == 0
+    assert tolerances(machine(cpus=1)).late_jiffies == 0
 
 
 def test_what_real_time_leaves_open_only_widens_windows() -> None:

@@ -11,7 +11,9 @@ import pytest
 
 from harness import batch
 from harness.judge import Verdict
-from harness.plan import MachineFacts, Plan, make
+from harness.model.machine import MachineFacts
+from harness.plan import Plan, make
+from harness.result import Result
 from harness.scenario import Expect, Scenario
 from tests import running
 from tests.running import TOGETHER, undisturbed
@@ -27,7 +29,7 @@ def a_plan(name: str) -> Plan:
     return make(Scenario(name=name, expect=Expect(outcome="never", bound_s=1.0)), MACHINE)
 
 
-def a_result(plan: Plan, attempts: int) -> batch.Result:
+def a_result(plan: Plan, attempts: int) -> Result:
     """What a run came to."""
     verdict = Verdict(
         name=plan.name,
@@ -39,14 +41,14 @@ def a_result(plan: Plan, attempts: int) -> batch.Result:
         hz=MACHINE.hz,
         side="client",
     )
-    return batch.Result(plan=plan, events=(), verdict=verdict, attempts=attempts)
+    return Result(plan=plan, events=(), verdict=verdict, attempts=attempts)
 
 
 def test_what_came_too_late_is_noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each attempt but the first, of what was run again at all; the batch makes two more attempts at the most."""
     asked: list[tuple[int | None, int]] = []
 
-    def run(plans: Sequence[Plan], *given: object, retries: int) -> list[batch.Result]:
+    def run(plans: Sequence[Plan], *given: object, retries: int) -> list[Result]:
         venue = given[-1]
         assert isinstance(venue, functools.partial)
         asked.append((venue.keywords["jobs"], retries))

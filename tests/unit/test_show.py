@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli, loader, plan, show
-from harness.plan import MachineFacts
+from harness.model.machine import MachineFacts
 
 MACHINES = [
     MachineFacts(kernel="6.18.0", hz=hz, hz_source="given", cpus=2, clock="virtual") for hz in (100, 250, 300, 1000)

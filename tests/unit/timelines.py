@@ -9,7 +9,8 @@ import msgspec
 
 from harness.faults import AnyFault, Blackhole, LinkDown
 from harness.lab.topology import SIDES, Kind, Topology
-from harness.plan import MachineFacts, Plan, make
+from harness.model.machine import MachineFacts
+from harness.plan import Plan, make
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 from harness.timeline import Event
 

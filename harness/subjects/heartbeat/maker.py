@@ -25,7 +25,7 @@ from harness.subjects.heartbeat.reaper import Reaper
 from harness.subjects.tcp import PORT
 
 if TYPE_CHECKING:
-    from harness.loop import Loop
+    from harness.subjects.ends import SubjectLoop
 
 
 class Process(tcp.Process):
@@ -47,7 +47,7 @@ class Maker:
         lab: Lab,
         side: Side,
         emit: endpoint.Emit,
-        loop: Loop,
+        loop: SubjectLoop,
         stack: ExitStack,
         *,
         apart: bool,

@@ -15,7 +15,8 @@ from harness.faults import (
     PeerReboot,
 )
 from harness.lab.topology import Side, Topology, layout
-from harness.plan import MachineFacts, make
+from harness.model.machine import MachineFacts
+from harness.plan import make
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 
 ROUTED, DIRECT = layout(Topology(kind="routed")), layout(Topology(kind="direct"))

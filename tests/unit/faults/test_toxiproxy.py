@@ -30,7 +30,8 @@ from harness.faults.toxiproxy import Seen, Toxic
 from harness.lab import toxiproxy
 from harness.lab.topology import Proxy, Topology, layout
 from harness.loader import checked, from_mapping
-from harness.plan import MachineFacts, make
+from harness.model.machine import MachineFacts
+from harness.plan import make
 from harness.scenario import Endpoint, Expect, Keepalive, Scenario
 
 MACHINE = MachineFacts(kernel="6.18.0", hz=1000, hz_source="given", cpus=2, clock="virtual")

@@ -11,8 +11,8 @@ from harness import plan
 from harness.drawing import Drawn, scenarios
 from harness.errors import ScenarioError
 from harness.loader import checked
+from harness.model.machine import MachineFacts
 from harness.oracle.prediction import Outcome
-from harness.plan import MachineFacts
 from tests.unit.strategies import PATIENT
 
 

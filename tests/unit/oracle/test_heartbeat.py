@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.faults.base import other
-from harness.lab.topology import SIDES, Side
+from harness.lab.topology import SIDES, Side, other
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.heartbeat import Bounds, Pair, documented, predict
 from harness.oracle.prediction import Machine, Outcome, Settings

@@ -11,7 +11,8 @@ import pytest_timeout
 
 from harness import loader
 from harness.lab.topology import SIDES, Topology
-from harness.plan import MachineFacts, Plan, make
+from harness.model.machine import MachineFacts
+from harness.plan import Plan, make
 from harness.programs import Command, Detects, OwnProxy, Ready, Standby
 from harness.pytest_plugin import limits
 from harness.pytest_plugin.scenarios import ScenarioItem

@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from harness.batch import Result
 from harness.judge import Verdict, judge
 from harness.report import text
+from harness.result import Result
 from harness.scenario import Scenario
 from tests.unit.timelines import SECOND, as_foreseen, flap, unreachable, without
 

@@ -17,7 +17,7 @@ from harness.lab import dated
 from harness.lab.host import Host
 from harness.lab.program import Program
 from harness.lab.topology import Side
-from harness.loop import Loop
+from harness.loop import EventLoop
 from harness.programs import Command, Detects, Ready
 from harness.scenario import Endpoint, Expect, Scenario
 from harness.subjects import sockets
@@ -43,7 +43,7 @@ class Here:
         return contextlib.nullcontext()
 
 
-class Hearing(Loop):
+class Hearing(EventLoop):
     """A loop without captures, which are told to it."""
 
     def segment(self, host: Side, sender: Side, flags: str, at_ns: int) -> None:
@@ -162,7 +162,7 @@ def test_of_a_program_started_again_any_connection_will_do(monkeypatch: pytest.M
             again.close()
 
 
-def _is_ready_again(loop: Loop) -> bool:
+def _is_ready_again(loop: EventLoop) -> bool:
     """Whether the loop has it ready after a few looks."""
     loop.wait(time.monotonic_ns() + 3 * LOOK_NS)
     return any(event.kind == "subject.ready" for event in loop.timeline.events)

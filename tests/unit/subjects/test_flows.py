@@ -9,8 +9,8 @@ import pytest
 
 from harness.lab.host import Host
 from harness.lab.topology import Side
-from harness.loop import Loop
 from harness.programs import Detects
+from harness.subjects.ends import SubjectLoop
 from harness.subjects.flows import Flows
 from harness.subjects.sockets import Flow
 from harness.subjects.tcp import PORT
@@ -29,7 +29,12 @@ class World:
         self.found: list[tuple[str, str, int]] = []
         self.emitted: list[tuple[str, int]] = []
         self.flows = Flows(
-            side, cast("Host", self), cast("Loop", self), self.emit, detects, lambda *seen: self.found.append(seen)
+            side,
+            cast("Host", self),
+            cast("SubjectLoop", self),
+            self.emit,
+            detects,
+            lambda *seen: self.found.append(seen),
         )
 
     def hear(self, hearer: Callable[[str, int, Mapping[str, Any]], None]) -> None:

@@ -1,0 +1,17 @@
+"""The machine that scenarios will run on, as plans need to know it."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+from harness.lab.topology import LabKind
+from harness.model.machine import MachineFacts
+from harness.system.kernel_clock import clock, hz
+
+
+def local_machine(lab: LabKind = "netns") -> MachineFacts:
+    """The kernel that scenarios will run on, and the kind of lab."""
+    found, source = hz()
+    cpus = os.cpu_count() or 1
+    return MachineFacts(kernel=platform.release(), hz=found, hz_source=source, cpus=cpus, clock=clock(), lab=lab)
