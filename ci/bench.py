@@ -294,7 +294,7 @@ def _reaper_us(number: int) -> tuple[float, float]:
 
 def _virtual(seed: int) -> list[Row]:
     """Virtual time: a cold start, a warm guest, many scenarios, and what 200 labs take."""
-    from harness import loader
+    from harness import catalogue
     from harness.venue import kernel, uml
 
     try:
@@ -308,16 +308,16 @@ def _virtual(seed: int) -> list[Row]:
     chance = random.Random(seed)
     machine = uml.machine(found)
     many = [plan.make(_long_scenario(index, chance), machine) for index in range(1000)]
-    linux = plan.make(loader.find(["defaults/linux"])[0], machine)
+    linux = plan.make(catalogue.find(["defaults/linux"])[0], machine)
     warm = [
         msgspec.structs.replace(linux, scenario=msgspec.structs.replace(linux.scenario, name=f"linux-{n}"))
         for n in range(40)
     ]
     warm_s, _ = _in_guests(warm, found, jobs=1)
     many_s, not_passed = _in_guests(many, found)
-    catalogue = loader.find([])
+    shipped = catalogue.find([])
     started = time.perf_counter()
-    all_plans = [plan.make(scenario, machine) for scenario in catalogue]
+    all_plans = [plan.make(scenario, machine) for scenario in shipped]
     planned_s = time.perf_counter() - started
     all_s, refuted = _in_guests(all_plans, found)
     fuzz_s, disagreed = _fuzz(found, seed)
@@ -326,7 +326,7 @@ def _virtual(seed: int) -> list[Row]:
         Row("the same in a warm guest, mean of 40", (warm_s - cold_s) / (len(warm) - 1), 0.2, "s"),
         Row("1,000 random keepalive scenarios in virtual time", many_s, 60, "s"),
         Row("of them not inside their exact window", not_passed, 0, ""),
-        Row(f"the whole catalogue, {len(catalogue)} scenarios, planned and run", planned_s + all_s, 60, "s"),
+        Row(f"the whole catalogue, {len(shipped)} scenarios, planned and run", planned_s + all_s, 60, "s"),
         Row("of them not passed", refuted, 0, ""),
         Row(f"{FUZZ_CASES} cases of `harness fuzz`", fuzz_s, 60, "s"),
         Row("of them disagreements of oracle and kernel", disagreed, 0, ""),

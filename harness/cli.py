@@ -86,10 +86,10 @@ def _fuzz(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from harness import loader
+    from harness import catalogue, loader
     from harness.report import text
 
-    scenarios = loader.find(options.words, containers=True)
+    scenarios = catalogue.find(options.words, containers=True)
     text.console(sys.stdout).print(text.Listing(scenarios, loader.abouts()))
     return 0
 

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 def plans(options: argparse.Namespace, kernel: Kernel | None, *, patience_s: int | None = None) -> list[Plan]:
     """The plans of what the words name, without those that surely take longer than `patience_s`."""
-    from harness import loader, plan
+    from harness import catalogue, plan
 
     machine_facts = machine(options, kernel)
-    scenarios = loader.find(options.words, containers=options.lab == "docker", claimed=True)
+    scenarios = catalogue.find(options.words, containers=options.lab == "docker", claimed=True)
     if not options.words:
         scenarios = _possible(scenarios)
     if patience_s is None:
-        return loader.for_each(scenarios, lambda scenario: plan.make(scenario, machine_facts))
+        return catalogue.for_each(scenarios, lambda scenario: plan.make(scenario, machine_facts))
     limit_ns = patience_s * 1_000_000_000
     made = [
         plan.make(each, machine_facts) for each in scenarios if not plan.lasts_longer(each, machine_facts, limit_ns)

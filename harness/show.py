@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import loader
+from harness import catalogue, loader
 from harness.errors import UsageError
 
 STARTER = Path(__file__).with_name("starter.scenario.toml")
@@ -12,7 +12,7 @@ STARTER = Path(__file__).with_name("starter.scenario.toml")
 
 def source_of(word: str) -> Path:
     """The file of one scenario, or of the suite that a library's cells come from. Raises UsageError."""
-    files = loader.files_of(word)
+    files = catalogue.files_of(word)
     if len(files) > 1:
         expected = f"one scenario's name, found {word!r}, which holds {len(files)}"
         raise UsageError(f"expected {expected}; `harness list {word}` shows their names")

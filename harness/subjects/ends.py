@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from harness.lab.topology import SIDES, Side, other
 from harness.subjects.endpoint import Emit
 from harness.timeline import Event, Timeline
-
-if TYPE_CHECKING:
-    from harness.subjects.running import RunningCommand
 
 Hearer = Callable[[str, int, Mapping[str, Any]], None]
 """Told (host, CLOCK_MONOTONIC in ns, what a timeline keeps of it) of each segment and ICMP error that is captured."""
@@ -70,6 +67,17 @@ class End(Watched, Protocol):
         """Shut the writing direction; the end itself says with an event when."""
 
 
+class WatchedCommand(Watched, Protocol):
+    """A command that runs on a host of the run, be it an end of the connection or not."""
+
+    @property
+    def leaves(self) -> bool:
+        """Whether it closed the connection before there was a fault, and has not ended yet."""
+
+    def check_alive(self) -> None:
+        """Raise SubjectError where it has ended."""
+
+
 class Connection:
     """Both ends of a connection, what is to be polled, and by side how it was noticed that it ended."""
 
@@ -105,7 +113,7 @@ class Notices:
         self.timeline, self._acted = timeline, acted
         self._in_place = len(timeline.events)
         self.noticed: dict[Side, Event] = {}
-        self.commands: list[RunningCommand] = []
+        self.commands: list[WatchedCommand] = []
         self.ready_ns = 0
         """When the last end so far got ready, or was armed (CLOCK_MONOTONIC)."""
 

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
-from harness import capabilities, loader
+from harness import capabilities, catalogue
 from harness.faults import Blackhole
 from harness.faults.blackhole import Direction
 from harness.lab.topology import SIDES, Family, Kind, Side, Topology, layout
@@ -74,7 +74,7 @@ def _rounded(ns: int) -> int:
 
 def _runnable() -> list[Scenario]:
     """The catalogue but for what is behind a proxy, where there is none; on a CI machine there must be one."""
-    found, proxy = loader.find([]), capabilities.toxiproxy()
+    found, proxy = catalogue.find([]), capabilities.toxiproxy()
     if proxy.available or os.environ.get("CI"):
         return found
     print(f"without scenarios behind a proxy: {proxy.found}. Mend: {proxy.mend}")  # noqa: T201 - for who looks
@@ -147,7 +147,7 @@ def test_data_in_flight_is_given_up_as_predicted(tmp_path: Path, kernel: Kernel)
 def test_the_same_plan_gives_the_same_timeline(tmp_path: Path, kernel: Kernel) -> None:
     """Twelve runs of each in six guests, after different predecessors, tell one story with the same times."""
     machine = uml.machine(kernel)
-    scenarios = loader.find(["outcomes/peer-down", "outcomes/firewall-resets", "settings/user-timeout-in-flight"])
+    scenarios = catalogue.find(["outcomes/peer-down", "outcomes/firewall-resets", "settings/user-timeout-in-flight"])
     stories: dict[str, set[str]] = {scenario.name: set() for scenario in scenarios}
     for batch_number in range(3):
         plans = [

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness import batch, loader, plan_file, timeline
+from harness import batch, catalogue, plan_file, timeline
 from harness.judge import worst
 from harness.report.json import as_mapping
 from harness.system import kernel_clock
@@ -20,7 +20,7 @@ from tests.live.command import CHECKOUT, Command, Ended, harness, inside, starte
 from tests.running import note_retry
 
 T = TypeVar("T", bound=Callable[..., object])
-OUTCOMES = sorted(scenario.name for scenario in loader.find(["outcomes"]))
+OUTCOMES = sorted(scenario.name for scenario in catalogue.find(["outcomes"]))
 UNASKED = {"outcomes/peer-closes", "outcomes/rst-injected-ipv4", "outcomes/rst-injected-ipv6"}
 """What is noticed without a probe."""
 CATALOGUE = CHECKOUT / "scenarios"
@@ -124,7 +124,7 @@ def test_list_names_all(tmp_path: Path) -> None:
     """`harness list` shows each scenario of the catalogue with its summary."""
     ended = harness(tmp_path, "list")
     assert ended.status == 0
-    for scenario in loader.find([]):
+    for scenario in catalogue.find([]):
         assert scenario.name in ended.out
         assert scenario.summary.split(":")[0] in " ".join(ended.out.split())
 

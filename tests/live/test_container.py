@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from harness import capabilities, loader
+from harness import capabilities, catalogue
 from harness.venue.kernel import Kernel
 from tests.live.command import CHECKOUT
 
@@ -75,4 +75,4 @@ def test_virtual_time_needs_no_privileges(client: Any, kernel: Kernel) -> None:
     places = {CHECKOUT, kernel.path.parent, Path(sys.base_prefix)}
     status, printed = _run(client, [*argv, "defaults/linux", "outcomes"], places)
     assert status == 0, printed
-    assert f"{1 + len(loader.find(['outcomes']))} pass, 0 fail, 0 inconclusive" in printed
+    assert f"{1 + len(catalogue.find(['outcomes']))} pass, 0 fail, 0 inconclusive" in printed

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from harness import batch, capabilities, loader, plan, plan_file, timeline
+from harness import batch, capabilities, catalogue, plan, plan_file, timeline
 from harness.errors import CapabilityError, GuestError
 from harness.lab.processes import MARK_VARIABLE
 from harness.plan import Plan
@@ -156,7 +156,7 @@ def test_a_plan_that_takes_its_guest_with_it(
 ) -> None:
     """It alone is inconclusive, with what it recorded and the guest's last words; those after it get another guest."""
     del memory
-    scenarios = loader.find(["outcomes"])[:3]
+    scenarios = catalogue.find(["outcomes"])[:3]
     bad = scenarios[1].name
     (tmp_path / "hanging.py").write_text(HANG.format(hang=STOPS[ending], name=bad))
     monkeypatch.syspath_prepend(tmp_path)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import loader
+from harness import catalogue
 
 Write = Callable[[str, str | bytes], Path]
 
@@ -27,6 +27,6 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Write) -> Write:
     """The same in a catalogue that is otherwise empty."""
-    monkeypatch.setattr(loader, "catalogue", lambda: tmp_path / "catalogue")
+    monkeypatch.setattr(catalogue, "catalogue", lambda: tmp_path / "catalogue")
     (tmp_path / "catalogue").mkdir()
     return lambda name, content: write(f"catalogue/{name}", content)

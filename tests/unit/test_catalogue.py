@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import pytest
 
-from harness import loader
+from harness import catalogue, loader
 from harness.faults import AnyFault, FirewallIdle, IcmpReject
 from harness.faults.icmp import Code
 from harness.faults.presets import PRESETS
@@ -48,12 +48,12 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 @functools.cache
-def catalogue() -> tuple[Scenario, ...]:
+def shipped() -> tuple[Scenario, ...]:
     """All of it."""
-    return tuple(loader.find([], containers=True))
+    return tuple(catalogue.find([], containers=True))
 
 
-NAMES = [scenario.name for scenario in catalogue()]
+NAMES = [scenario.name for scenario in shipped()]
 
 
 def comments(name: str) -> list[str]:
@@ -65,7 +65,7 @@ def comments(name: str) -> list[str]:
 @functools.cache
 def planned(name: str, hz: int, clock: Clock) -> Plan:
     """The plan of a scenario on a machine."""
-    scenario = next(scenario for scenario in catalogue() if scenario.name == name)
+    scenario = next(scenario for scenario in shipped() if scenario.name == name)
     lab: LabKind = "docker" if scenario.of_containers else "netns"
     clock = "real" if scenario.of_containers else clock
     return make(scenario, MachineFacts(kernel="6.18.0", hz=hz, hz_source="given", cpus=2, clock=clock, lab=lab))
@@ -82,7 +82,7 @@ def cases() -> Iterator[Any]:
 
     All other kernels' ticks are for an exhaustive run.
     """
-    for scenario in catalogue():
+    for scenario in shipped():
         sweep = is_sweep(scenario)
         yield pytest.param(scenario.name, 1000, "virtual", marks=pytest.mark.slow if sweep else ())
         if not sweep:
@@ -132,7 +132,7 @@ def test_the_readme_counts_right() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_claim_is_complete(name: str) -> None:
     """A summary of one short line, an outcome by name, a bound for what is quiet, and an errno for what is detected."""
-    scenario = next(scenario for scenario in catalogue() if scenario.name == name)
+    scenario = next(scenario for scenario in shipped() if scenario.name == name)
     expect = scenario.expect
     assert scenario.summary
     assert "\n" not in scenario.summary
@@ -148,22 +148,22 @@ def test_names_are_unique_and_in_folders() -> None:
     assert len(set(NAMES)) == len(NAMES)
     assert {name.split("/", maxsplit=1)[0] for name in NAMES} >= TOPICS
     assert all("/" in name for name in NAMES)
-    assert len({scenario.summary for scenario in catalogue()}) == len(NAMES)
+    assert len({scenario.summary for scenario in shipped()}) == len(NAMES)
 
 
 def test_every_fault_is_in_the_catalogue() -> None:
     """Whoever looks for an example of a fault finds one."""
-    kinds = {fault.kind for scenario in catalogue() for fault in scenario.faults}
+    kinds = {fault.kind for scenario in shipped() for fault in scenario.faults}
     assert kinds == {str(fault.__struct_config__.tag) for fault in AnyFault.__args__}
 
 
 def test_every_preset_and_code_is_in_the_catalogue() -> None:
     """Each middlebox that is known by name, and each ICMP code of both families, idle and in flight."""
-    faults = [fault for scenario in catalogue() for fault in scenario.faults]
+    faults = [fault for scenario in shipped() for fault in scenario.faults]
     assert {fault.preset for fault in faults if isinstance(fault, FirewallIdle)} == {None, *PRESETS}
     refused = {
         (scenario.topology.family, fault.code, bool(scenario.client.writes_at_s))
-        for scenario in catalogue()
+        for scenario in shipped()
         for fault in scenario.faults
         if isinstance(fault, IcmpReject)
     }
@@ -181,11 +181,11 @@ def test_the_demo_is_short() -> None:
 
 def test_every_family_topology_and_side_is_in_the_catalogue() -> None:
     """IPv4 and IPv6, every topology, both observers, settings by socket and by sysctl."""
-    assert {s.topology.family for s in catalogue()} == {"ipv4", "ipv6"}
-    assert {s.topology.kind for s in catalogue()} == set(get_args(Kind))
-    assert {s.expect.side for s in catalogue()} == {"client", "server"}
-    assert {s.client.settings_via for s in catalogue()} == {"socket", "sysctl"}
-    assert {s.expect.outcome for s in catalogue()} == set(KIND_OF)
+    assert {s.topology.family for s in shipped()} == {"ipv4", "ipv6"}
+    assert {s.topology.kind for s in shipped()} == set(get_args(Kind))
+    assert {s.expect.side for s in shipped()} == {"client", "server"}
+    assert {s.client.settings_via for s in shipped()} == {"socket", "sysctl"}
+    assert {s.expect.outcome for s in shipped()} == set(KIND_OF)
 
 
 def test_every_heartbeat_is_in_the_catalogue() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness import __version__, capabilities, cli, loader, plan_file, request, timeline
+from harness import __version__, capabilities, catalogue, cli, loader, plan_file, request, timeline
 from harness.arguments import parser
 from harness.capabilities import Capability
 from harness.errors import CapabilityError, HarnessError, LabError, ScenarioError, UsageError
@@ -416,7 +416,7 @@ def test_what_nobody_named_is_left_out_where_its_proxy_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is said how many, and the mend; a machine that has the proxy leaves nothing out."""
-    found = loader.find([])
+    found = catalogue.find([])
     missing = Capability(name="toxiproxy-server", available=False, found="nowhere", mend="call ci/setup")
     monkeypatch.setattr(capabilities, "toxiproxy", lambda: missing)
     kept = request._possible(found)

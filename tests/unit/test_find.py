@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import loader
+from harness import catalogue, loader
 from harness.errors import ScenarioError, ScenarioErrors, UsageError
 
 Write = Callable[[str, str | bytes], Path]
 
 
 def _names(*words: str) -> list[str]:
-    return [scenario.name for scenario in loader.find(words)]
+    return [scenario.name for scenario in catalogue.find(words)]
 
 
 def test_no_words_ask_for_the_whole_catalogue(shelf: Write) -> None:
@@ -65,7 +65,7 @@ def test_two_scenarios_of_one_name_are_refused_with_both_files(shelf: Write, wri
     shelf("a.scenario.toml", "")
     write("other.scenario.toml", 'name = "a"')
     with pytest.raises(ScenarioError) as caught:
-        loader.find(["a", "other.scenario.toml"])
+        catalogue.find(["a", "other.scenario.toml"])
     assert str(caught.value) == (
         "other.scenario.toml: name: expected a name of its own, as catalogue/a.scenario.toml has that one, found 'a'"
     )
@@ -94,7 +94,7 @@ def test_every_bad_file_is_reported(shelf: Write, write: Write) -> None:
     write("mine/c.scenario.toml", "")
     write("mine/d.scenario.toml", "not TOML")
     with pytest.raises(ScenarioErrors) as caught:
-        loader.find(["./mine"], claimed=True)
+        catalogue.find(["./mine"], claimed=True)
     assert [error.source for error in caught.value.errors] == [
         "mine/a.scenario.toml",
         "mine/b.scenario.toml",
@@ -105,7 +105,7 @@ def test_every_bad_file_is_reported(shelf: Write, write: Write) -> None:
     assert lines[0] == "expected sound scenarios, found 4 that are not:"
     assert lines[1:] == [f"  {error}" for error in caught.value.errors]
     with pytest.raises(ScenarioErrors, match="found 3 that are not"):
-        loader.find(["./mine"])
+        catalogue.find(["./mine"])
 
 
 def test_an_unknown_word_is_answered_with_names_like_it(shelf: Write) -> None:
@@ -113,9 +113,9 @@ def test_an_unknown_word_is_answered_with_names_like_it(shelf: Write) -> None:
     shelf("outcomes/peer-down.scenario.toml", "")
     for word, hint in {"outcomes/peer-dwn": "outcomes/peer-down", "outcoms": "outcomes"}.items():
         with pytest.raises(UsageError, match=rf"found '{word}' \(did you mean {hint}"):
-            loader.find([word])
+            catalogue.find([word])
     with pytest.raises(UsageError, match="found 'qqq'; `harness list` shows all names"):
-        loader.find(["qqq"])
+        catalogue.find(["qqq"])
 
 
 @pytest.mark.parametrize("word", ["gone.toml", "./gone", "/gone", "../catalogue/gone", "a/../../x", "*"])
@@ -123,7 +123,7 @@ def test_a_word_for_nothing_is_a_usage_error(shelf: Write, word: str) -> None:
     """Wherever it points."""
     shelf("a/z.scenario.toml", "")
     with pytest.raises(UsageError, match="expected a scenario's name, folder or file"):
-        loader.find([word])
+        catalogue.find([word])
 
 
 def test_a_folder_without_scenarios_is_a_usage_error(shelf: Write, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_folder_without_scenarios_is_a_usage_error(shelf: Write, tmp_path: Pat
     shelf("a/z.scenario.toml", "")
     (tmp_path / "bare").mkdir()
     with pytest.raises(UsageError, match=r"expected scenario files \(\*.scenario.toml\) under bare, found none"):
-        loader.find(["bare"])
+        catalogue.find(["bare"])
 
 
 def test_a_file_whose_name_cannot_be_a_scenarios_is_refused(write: Write) -> None:
@@ -143,6 +143,6 @@ def test_a_file_whose_name_cannot_be_a_scenarios_is_refused(write: Write) -> Non
 
 def test_the_shipped_catalogue_is_sound() -> None:
     """Every file loads, and says in a sentence what it claims."""
-    shipped = loader.find([])
+    shipped = catalogue.find([])
     assert shipped
     assert all(scenario.summary for scenario in shipped)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli, loader, plan, show
+from harness import catalogue, cli, loader, plan, show
 from harness.model.machine import MachineFacts
 
 MACHINES = [
@@ -85,7 +85,7 @@ def test_the_starter_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """It is a sound scenario whose claim the oracle shares at any HZ, with the window that the plan computes in it."""
     monkeypatch.chdir(tmp_path)
     assert cli.main(["new"]) == 0
-    (made,) = loader.find(["starter.scenario.toml"], claimed=True)
+    (made,) = catalogue.find(["starter.scenario.toml"], claimed=True)
     for machine in MACHINES:
         found = plan.make(made, machine)
         assert found.notes == ()

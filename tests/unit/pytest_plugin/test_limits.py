@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import pytest_timeout
 
-from harness import loader
+from harness import catalogue
 from harness.lab.topology import SIDES, Topology
 from harness.model.machine import MachineFacts
 from harness.plan import Plan, make
@@ -30,9 +30,9 @@ NEVER = Detects(prints="never said")
 
 
 @functools.cache
-def catalogue() -> tuple[Scenario, ...]:
+def shipped() -> tuple[Scenario, ...]:
     """All of it, but for what needs containers, which have no virtual time."""
-    return tuple(loader.find([]))
+    return tuple(catalogue.find([]))
 
 
 def planned(scenario: Scenario, hz: int) -> Plan:
@@ -54,7 +54,7 @@ def takes_ns(plan: Plan) -> int:
 @pytest.mark.parametrize("hz", [100, 1000])
 def test_every_scenario_of_the_catalogue_fits_into_its_limit(hz: int) -> None:
     """Alone in a session: the batch gives up after the run's longest length, and the test's limit is later still."""
-    for scenario in catalogue():
+    for scenario in shipped():
         plan = planned(scenario, hz)
         gives_up_ns = host.gives_up_after_ns([plan])
         assert gives_up_ns >= takes_ns(plan) + host.OVERTIME_NS, plan.name
@@ -63,7 +63,7 @@ def test_every_scenario_of_the_catalogue_fits_into_its_limit(hz: int) -> None:
 
 def test_real_time_has_no_phase_to_wait_for() -> None:
     """Nobody can choose it there, so that it is not in the limit of a run that hangs."""
-    virtual = planned(catalogue()[0], 250)
+    virtual = planned(shipped()[0], 250)
     real = msgspec.structs.replace(virtual, machine=msgspec.structs.replace(virtual.machine, clock="real"))
     assert longest_ns(virtual) - longest_ns(real) == virtual.period_ns
 
