@@ -198,6 +198,7 @@ class _Command:
             sink = self.sinks[self.outputs[descriptor]]
             os.write(sink, data)
             hand_over(sink)
+            os.posix_fadvise(sink, 0, 0, os.POSIX_FADV_DONTNEED)  # the guest's memory keeps no copy of it
             say(MORE)
         else:
             del self.outputs[descriptor]

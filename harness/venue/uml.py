@@ -43,6 +43,8 @@ LEAST_MEMORY_MB = 256
 FOLDER_PREFIX = "keepalive-guest-"
 """A guest's folder lies in memory: its job, what it leaves, and for a moment the file that is its memory."""
 LAST_WORDS = 12
+LINES_KEPT, LONGEST_LINE = 1000, 65536
+"""Of a guest's console; the second in bytes. A program in a guest may write there without end."""
 LOOK_S = 0.2
 """How often, in seconds of wall time, who waits for a guest looks whether it is still wanted."""
 _TEMPORARY = ("/dev/shm", "/tmp", "/var/tmp")  # noqa: S108 - what is made there has a name by chance
@@ -70,11 +72,12 @@ class Guest:
             return []
         chunk = os.read(self.process.stdout.fileno(), 65536)
         *lines, self._pending = (self._pending + chunk).split(b"\n")
-        if not chunk and self._pending:
+        if self._pending and (not chunk or len(self._pending) > LONGEST_LINE):
             lines.append(self._pending)
             self._pending = b""
         found = [line.decode(errors="replace").rstrip("\r") for line in lines]
         self.console += [line for line in found if line and not line.startswith("\x1e")]
+        del self.console[:-LINES_KEPT]
         self.over = not chunk
         return None if not chunk and not found else found
 

@@ -22,6 +22,7 @@ from harness.errors import GuestError, UsageError
 from harness.signals import Terminated
 from harness.venue import WALL_LIMIT_S, command
 from harness.venue.kernel import Kernel
+from harness.venue.output import Output
 from harness.venue.uml import LOOK_S, Guest, boot
 
 FIRST_INPUT = 1 << 20
@@ -208,7 +209,7 @@ class _Relay:
         self.ahead: list[Path] = []
         """Pieces that the guest may not have taken yet."""
         self.ready = False
-        self.copied = dict.fromkeys(command.STREAMS, 0)
+        self.output = Output(guest)
         self.saved: list[Any] | None = None
         self.interrupts = 0
         self.unheard = 0
@@ -250,14 +251,14 @@ class _Relay:
         passed_on = 0
         while time.monotonic() < deadline:
             if self._serve_once(min(deadline, time.monotonic() + LOOK_S)):
-                self._copy()
+                self.output.copy()
                 return True
             if time.monotonic() > self.gives_up:
                 raise KeyboardInterrupt
             if self.ready and self.interrupts > passed_on:
                 passed_on = self.interrupts
                 self._tell(f"{command.SIGNAL} {int(signal.SIGINT)}")
-        self._copy()
+        self.output.copy()
         return False
 
     def _serve_once(self, until: float) -> bool:
@@ -274,7 +275,7 @@ class _Relay:
             self.ready |= command.READY in (lines or ())
             if command.HEARD in (lines or ()):
                 self._heard()
-            self._copy()
+            self.output.copy()
             return lines is None
         return False
 
@@ -312,16 +313,3 @@ class _Relay:
         with suppress(BrokenPipeError):
             self.guest.process.stdin.write(words.encode() + b"\n")
             self.guest.process.stdin.flush()
-
-    def _copy(self) -> None:
-        """Bring over what the command has written since the last time."""
-        for number, name in command.STREAMS.items():
-            path = self.guest.folder / name
-            if path.exists() and path.stat().st_size > self.copied[number]:
-                with path.open("rb") as file:
-                    file.seek(self.copied[number])
-                    data = file.read()
-                self.copied[number] += len(data)
-                stream = sys.stdout.buffer if number == 1 else sys.stderr.buffer
-                stream.write(data)
-                stream.flush()

@@ -105,6 +105,15 @@ def test_a_megabyte_passes_both_ways(vtime: Callable[..., Ended]) -> None:
     assert ended.stdout == data
 
 
+def test_output_stays_in_no_memory(vtime: Callable[..., Ended]) -> None:
+    """Not in the guest's, which would keep all of it in its page cache."""
+    cached = "grep ^Cached: /proc/meminfo >&2"
+    ended = vtime("sh", "-c", f"{cached}; head -c 16M /dev/zero; {cached}")
+    before, after = (int(kib) for kib in re.findall(rb"^Cached: *(\d+) kB", ended.stderr, re.MULTILINE))
+    assert len(ended.stdout) == 16 << 20
+    assert after - before < 4 << 10, ended.stderr
+
+
 @pytest.mark.parametrize("closing", ["<&-", "</dev/null", "0>/dev/null"])
 def test_no_input(memory: Path, tmp_path: Path, closing: str) -> None:
     """Closed, empty, or open for writing alone, as nohup leaves it: the command finds an empty one, at once."""
