@@ -1,4 +1,4 @@
-"""Measures what ci/README.md states about speed and prints it as a Markdown table; exit status 1 where a bound is missed.
+"""Measures the speed that ci/README.md states and prints it as a Markdown table; exit status 1 where a bound is missed.
 
 Every figure comes from this machine, now; scenarios are drawn from a seed that is printed.
 """
