@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
 import subprocess
@@ -14,11 +13,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from harness import plain_files
 from harness.batch import new_folder
 from harness.errors import GuestError, UsageError
 from harness.lab.ledger import RUN_MARK
 from harness.pytest_plugin.options import FLAG, Options
 from harness.venue import seeding, vtime
+from harness.venue.bringing import Bring
 from harness.venue.kernel import Kernel, find
 from harness.venue.kernel_patch import FREE_READINGS
 
@@ -63,10 +64,10 @@ def run(config: pytest.Config, options: Options) -> vtime.Ended:
 
 def _put_wall_time(report: Path, wall_s: float) -> None:
     """Let the session's length in the JUnit report be real time, as its tests' are."""
-    document = ET.parse(report)  # noqa: S314 - pytest wrote it
+    document = ET.fromstring(plain_files.read(report))  # noqa: S314 - pytest wrote it
     for suite in document.iter("testsuite"):
         suite.set("time", f"{wall_s:.3f}")
-    document.write(report, encoding="utf-8", xml_declaration=True)
+    plain_files.write(report, ET.tostring(document, encoding="utf-8", xml_declaration=True))
 
 
 def _kernel(name: str | None) -> Kernel:
@@ -164,11 +165,10 @@ def _stamp(path: Path | None) -> tuple[int, int, int] | None:
     return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
-def _brought(report: Path | None, folders: list[Path]) -> list[str]:
-    """Patterns of the files that are wanted and lie in none of the folders."""
+def _brought(report: Path | None, folders: list[Path]) -> list[Bring]:
+    """The files that are wanted and lie in none of the folders."""
     data = os.environ.get("COVERAGE_FILE")
-    wanted = [(report, "")] if report else []
+    wanted = [Bring(report)] if report else []
     if data:
-        wanted.append((Path(data).expanduser().absolute(), "*"))
-    outside = [(path, end) for path, end in wanted if not any(path.is_relative_to(folder) for folder in folders)]
-    return [glob.escape(str(path)) + end for path, end in outside]
+        wanted.append(Bring(Path(data).expanduser().absolute(), with_siblings=True))
+    return [bring for bring in wanted if not any(bring.path.is_relative_to(folder) for folder in folders)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import glob
+import json
 import os
 import pty
 import select
@@ -31,7 +32,8 @@ INPUT_FILES, CLOCK_FILE, IDLE_FILE = "stdin.{}", "clock", "idle"
 STUCK_FILE = "stuck"
 """Is there when the command was ended because nothing was left to wait for."""
 DOING_FILE = "doing"
-BROUGHT = "brought"
+BROUGHT_FILES, BROUGHT_LIST = "brought.{}", "brought"
+"""Files that are copied out, by their numbers, and the list of their names."""
 DAY_S = 86400
 IDLE_DAYS = 30
 """After so many days of virtual time in which no process ran or waited for a time, there is nothing left to wait for.
@@ -55,13 +57,16 @@ def main(job: dict[str, Any]) -> int:
 
 
 def _bring(job: dict[str, Any], began_at: float) -> None:
-    """Copy the new files that the host wants to have to where it sees them, below the names that they have here."""
+    """Copy the new files that the host wants to have to where it sees them, and list the names that they have here."""
+    names: list[str] = []
     for pattern in job["bring"]:
         for path in glob.glob(pattern):
             if os.path.isfile(path) and os.path.getmtime(path) >= began_at:
-                target = f"{job['folder']}/{BROUGHT}{path}"
-                os.makedirs(os.path.dirname(target), exist_ok=True)
-                shutil.copyfile(path, target)
+                shutil.copyfile(path, f"{job['folder']}/{BROUGHT_FILES.format(len(names))}")
+                names.append(path)
+    if names:
+        with open(f"{job['folder']}/{BROUGHT_LIST}", "w", encoding="utf-8") as file:
+            json.dump(names, file)
 
 
 class _Command:

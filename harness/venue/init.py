@@ -21,6 +21,13 @@ import traceback
 JOB_VARIABLE = "HARNESS_JOB"
 """Names the job folder on the kernel's command line; its path has no blanks."""
 JOB_FILE, BEGUN_FILE, STATUS_FILE, ERROR_FILE = "job.json", "begun", "status", "error"
+SETTINGS = {"/sys/module/hostfs/parameters/sealed": "1", "/proc/sys/kernel/io_uring_disabled": "2"}
+"""Files of the guest's kernel that are written before the job begins.
+
+From then on nothing more can be mounted from the host, see `kernel_files`. io_uring is off (EPERM), as libraries expect
+that and go on without it: its polling thread (IORING_SETUP_SQPOLL) spins in the kernel until some time has passed, and
+while it does so none passes.
+"""
 _STAGES = ("/run", "/mnt", "/tmp", "/dev")
 """Where the new root is put together: a folder that the tree has anyway; small containers lack the first ones."""
 _MNT_DETACH = 2
@@ -64,6 +71,14 @@ def take_root(folders: list[str]) -> None:
     os.chdir("/")
 
 
+def settle() -> None:
+    """Write `SETTINGS`, as far as this kernel has them."""
+    for path, value in SETTINGS.items():
+        if os.path.exists(path):
+            with open(path, "w", encoding="ascii") as file:
+                file.write(value)
+
+
 def bring_up_loopback() -> None:
     """`lo` up in the first network namespace, as on any machine."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -97,6 +112,7 @@ def main() -> None:
             job = json.load(file)
         take_root(job["write"])
         begin(folder)
+        settle()
         bring_up_loopback()
         status = do_job(job)
         with open(f"{folder}/{STATUS_FILE}", "w", encoding="ascii") as file:

@@ -24,14 +24,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness import plan_file, timeline
-from harness.errors import CapabilityError, GuestError
+from harness import plain_files, plan_file, timeline
+from harness.errors import CapabilityError, GuestError, UsageError
 from harness.lab.ledger import LEDGER
 from harness.lab.processes import MARK_VARIABLE
 from harness.model.machine import MachineFacts
 from harness.plan import Plan
 from harness.run import Status
-from harness.venue import PLAN_LIMIT_S, guest, init, seeding
+from harness.venue import PLAN_LIMIT_S, guest, init, kernel_files, seeding
 from harness.venue.host import Carried, folder_of, given_up
 from harness.venue.kernel import Kernel
 from harness.venue.kernel_patch import FREE_READINGS
@@ -83,8 +83,10 @@ class Guest:
 
     def last_words(self) -> str:
         """The end of what the guest printed on its console, for messages; with the words before it."""
-        error = self.folder / init.ERROR_FILE
-        words = [*self.console, *(error.read_text().splitlines() if error.exists() else [])]
+        written = ""
+        with suppress(OSError):
+            written = plain_files.read_text(self.folder / init.ERROR_FILE)
+        words = [*self.console, *written.splitlines()]
         return "\n".join(["its last words:", *words[-LAST_WORDS:]]) if words else "nothing on its console"
 
     def kill(self) -> None:
@@ -97,7 +99,7 @@ class Guest:
     def status(self) -> int:
         """The job's exit status. Raises GuestError where the guest left none."""
         try:
-            return int((self.folder / init.STATUS_FILE).read_text())
+            return int(plain_files.read_text(self.folder / init.STATUS_FILE))
         except (OSError, ValueError):
             raise GuestError(f"the guest {self.ending()}; {self.last_words()}") from None
 
@@ -168,12 +170,15 @@ def boot(
     """
     memory = memory_folder()
     folder = memory.path / f"{FOLDER_PREFIX}{secrets.token_hex(6)}"
+    writable = writable_variables([folder, *write])
     mark = LEDGER.announce("program", f"guest {kernel.name}", folder)
     try:
         whole = _fill(folder, {**job, **_places(folder, write)}, prepare)
         command = _command_line(kernel, folder, memory.size_mb, words)
         with _free_cpu() as cpu, _lifeline() as (far_end, tie):
-            running = Guest(_start(command, folder, mark, cpu, far_end), folder, whole, memory.size_mb)
+            running = Guest(
+                _start(command, folder, {**writable, MARK_VARIABLE: mark}, cpu, far_end), folder, whole, memory.size_mb
+            )
             try:
                 tie(running.process.pid)
                 yield running
@@ -205,7 +210,22 @@ def _fill(folder: Path, job: Mapping[str, Any], prepare: Callable[[Path], Mappin
     return whole
 
 
-def _start(command: Sequence[str], folder: Path, mark: str, cpu: int | None, far_end: int) -> subprocess.Popen[bytes]:
+def writable_variables(folders: Sequence[Path]) -> dict[str, str]:
+    """What tells our kernels the folders that the guest may write, for their environment. Raises UsageError.
+
+    None where the whole tree is writable.
+    """
+    if Path("/") in folders:
+        return {}
+    most = kernel_files.MOST_FOLDERS
+    if len(folders) > most:
+        raise UsageError(f"expected at most {most - 1} folders that a guest may write, found {len(folders) - 1}")
+    return {f"{kernel_files.VARIABLE}_{number}": str(path) for number, path in enumerate(folders)}
+
+
+def _start(
+    command: Sequence[str], folder: Path, variables: Mapping[str, str], cpu: int | None, far_end: int
+) -> subprocess.Popen[bytes]:
     """Start the kernel, on one CPU if one is named, with a lifeline. Raises GuestError."""
     before = os.sched_getaffinity(0)
     if cpu is not None:
@@ -216,7 +236,7 @@ def _start(command: Sequence[str], folder: Path, mark: str, cpu: int | None, far
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={"HOME": str(folder), "TMPDIR": str(folder), "PATH": os.defpath, MARK_VARIABLE: mark},
+            env={"HOME": str(folder), "TMPDIR": str(folder), "PATH": os.defpath, **variables},
             start_new_session=True,
             pass_fds=[far_end],
         )

@@ -18,9 +18,11 @@ from typing import Any, Self
 
 import msgspec
 
+from harness import plain_files
 from harness.errors import GuestError, UsageError
 from harness.signals import Terminated
 from harness.venue import WALL_LIMIT_S, command
+from harness.venue.bringing import Bring, Bringing
 from harness.venue.kernel import Kernel
 from harness.venue.output import Output
 from harness.venue.uml import LOOK_S, Guest, boot
@@ -63,7 +65,7 @@ def run(
     argv: Sequence[str],
     *,
     write: Sequence[Path] = (),
-    bring: Sequence[str] = (),
+    bring: Sequence[Bring] = (),
     wall_limit_s: float = WALL_LIMIT_S,
     with_input: bool = True,
     caller: Caller = COMMAND_LINE,
@@ -71,8 +73,8 @@ def run(
 ) -> Ended:
     """Run a command as if here: its terminal or pipes, environment, working directory and exit status.
 
-    `write`: folders it may write. `bring`: files that are copied out at its end, as absolute patterns of glob. All else
-    it writes is gone afterwards. `wall_limit_s`: 0 for none. `with_input`: whether it gets our standard input, or else
+    `write`: folders it may write. `bring`: files that are copied out at its end. All else it writes is gone afterwards.
+    `wall_limit_s`: 0 for none. `with_input`: whether it gets our standard input, or else
     an empty one. `words`: for the kernel's command line.
     Raises UsageError for a command or folder that is not there, GuestError for a guest that got stuck or died.
     """
@@ -86,8 +88,9 @@ def run(
         "cwd": os.getcwd(),  # noqa: PTH109 - a string is wanted
         "env": {**os.environ, CLOCK_VARIABLE: "virtual"},
         "terminal": terminal,
-        "bring": list(bring),
+        "bring": [wanted.pattern for wanted in bring],
     }
+    bringing = Bringing(bring)
     with boot(
         kernel,
         job,
@@ -113,14 +116,17 @@ def run(
                 f"for {command.IDLE_DAYS} days of virtual time no process ran{_during(guest)}"
             )
         status = guest.status()
-        virtual_s = float((guest.folder / command.CLOCK_FILE).read_text())
-        _take(guest.folder / command.BROUGHT)
+        virtual_s = float(plain_files.read_text(guest.folder / command.CLOCK_FILE))
+        bringing.take(guest.folder)
     return Ended(status=status, virtual_s=virtual_s, wall_s=time.monotonic() - started)
 
 
 def _doing(guest: Guest) -> str:
     """What the command says that it does, "" where it says nothing; one file for each process that says something."""
-    said = [path.read_text(errors="replace") for path in sorted(guest.folder.glob(f"{command.DOING_FILE}*"))]
+    said = []
+    for path in sorted(guest.folder.glob(f"{command.DOING_FILE}*")):
+        with suppress(OSError):
+            said.append(plain_files.read_text(path))
     return ", ".join(filter(None, said))
 
 
@@ -132,25 +138,13 @@ def _during(guest: Guest) -> str:
 def _state(guest: Guest, relay: _Relay) -> str:
     """Whether a guest that was ended from here was idle or at work."""
     try:
-        days = int((guest.folder / command.IDLE_FILE).read_text())
+        days = int(plain_files.read_text(guest.folder / command.IDLE_FILE))
     except (OSError, ValueError):
         days = 0
     if not days:
         return "it was at work: no day of virtual time has passed without a process running"
     words = f"it was idle: no process has run for {days} days of virtual time"
     return words if relay.input_over else f"{words}, and its standard input is still open"
-
-
-def _take(brought: Path) -> None:
-    """Copy what the guest has brought to the places that it had there. Raises UsageError."""
-    for path in brought.rglob("*"):
-        if path.is_file():
-            target = "/" / path.relative_to(brought)
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
-            except OSError as error:
-                raise UsageError(f"expected a file that can be written, found {error.strerror} at {target}") from error
 
 
 def _check(argv: Sequence[str], write: Sequence[Path], flag: str) -> None:
@@ -304,7 +298,10 @@ class _Relay:
             self._begin_grace()
         self.pieces += 1
         path = self.guest.folder / command.INPUT_FILES.format(self.pieces)
-        path.write_bytes(data)
+        try:
+            plain_files.create(path, data)
+        except FileExistsError:
+            raise GuestError(f"expected no file in the place of the guest's next input, found one at {path}") from None
         self.ahead.append(path)
         self._tell(f"{command.INPUT} {path.name}")
 
