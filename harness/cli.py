@@ -160,7 +160,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _kernel(options: argparse.Namespace) -> int:
     from harness.report.text import BuildProgress
-    from harness.venue import kernel
+    from harness.venue import kernel, trial
 
     if options.verb == "build":
         known = kernel.current(options.hz) if options.if_missing else None
@@ -168,7 +168,7 @@ def _kernel(options: argparse.Namespace) -> int:
             print(known.path)
             return 0
         with BuildProgress() as progress:
-            built = kernel.build(options.hz, options.source, options.jobs, progress.tell)
+            built = kernel.build(options.hz, options.source, options.jobs, progress.tell, trial.try_out)
         print(built.path)
     elif options.verb == "list":
         today = kernel.recipe()

@@ -12,7 +12,7 @@ part of what a test proves. Each has a folder of its own in the cache, which app
 
 UML's Kconfig hard-wires HZ to 100. The source is not patched for another one: of several definitions of a symbol
 Kconfig takes the first one's default, so the tree is configured through a copy of its top Kconfig with that definition
-put first. Three files are changed (`CHANGES`), and make finds the changed ones among what it builds before the
+put first. Some files are changed (`CHANGES`), and make finds the changed ones among what it builds before the
 originals: both also hold for a tree that must not be written to.
 """
 
@@ -119,6 +119,10 @@ class Kernel(msgspec.Struct, frozen=True):
 
 
 def _silent(text: str, fraction: float | None) -> None:
+    pass
+
+
+def _untried(kernel: Kernel) -> None:
     pass
 
 
@@ -256,14 +260,20 @@ class _Site(msgspec.Struct, frozen=True):
 
 
 def build(
-    hz: int = DEFAULT_HZ, source: Path | None = None, jobs: int | None = None, progress: Progress = _silent
+    hz: int = DEFAULT_HZ,
+    source: Path | None = None,
+    jobs: int | None = None,
+    progress: Progress = _silent,
+    trial: Callable[[Kernel], None] = _untried,
 ) -> Kernel:
     """Build a kernel, or find it built from the same source and configuration already.
 
     1. look for the tools  2. locate the source  3. wait for whoever builds the same  4. unpack  5. configure, and see
-    that what is needed was understood  6. compile  7. ask the kernel what it is  8. put it into the cache in one move
+    that what is needed was understood  6. compile  7. ask the kernel what it is  8. try it out  9. put it into the
+    cache in one move
 
-    Raises UsageError (HZ, source), CapabilityError (tools, source, room, options, a failed compilation).
+    `trial` raises CapabilityError for a kernel that does not work on this machine, see `harness.venue.trial`.
+    Raises UsageError (HZ, source), CapabilityError (tools, source, room, options, a failed compilation or trial).
     """
     if not 100 <= hz <= 1000:
         raise UsageError(f"--hz: expected 100 to 1000, what Linux is built with, found {hz}")
@@ -279,7 +289,7 @@ def build(
         work = folder / f".build-{key}"
         shutil.rmtree(work, ignore_errors=True)  # of a build that was killed
         try:
-            final = _build(work, found, key, hz, jobs or len(os.sched_getaffinity(0)), progress)
+            final = _build(work, found, key, hz, jobs or len(os.sched_getaffinity(0)), progress, trial)
         finally:
             shutil.rmtree(work, ignore_errors=True)
         kernel = next(kernel for kernel in installed() if kernel.path.parent == final)
@@ -342,7 +352,9 @@ def _room() -> Path:
     return folder
 
 
-def _build(work: Path, source: Source, key: str, hz: int, jobs: int, progress: Progress) -> Path:
+def _build(
+    work: Path, source: Source, key: str, hz: int, jobs: int, progress: Progress, trial: Callable[[Kernel], None]
+) -> Path:
     """Make the kernel's folder and move it to its place, which is returned."""
     started = time.monotonic()
     (work / "objects").mkdir(parents=True)
@@ -356,8 +368,19 @@ def _build(work: Path, source: Source, key: str, hz: int, jobs: int, progress: P
     if lacks:
         progress(f"{site.name} goes without {', '.join(lacks)}", None)
     _compile(site, jobs, progress)
-
+    manifest = _product(site, source, key, lacks, time.monotonic() - started)
+    progress(f"booting {site.name}", None)
     product = work / "product"
+    trial(Kernel(site.name, product / EXECUTABLE_FILE, manifest))
+    final = work.parent / folder_name
+    shutil.rmtree(final, ignore_errors=True)  # one that is not whole: a whole one would have been found
+    product.rename(final)
+    return final
+
+
+def _product(site: _Site, source: Source, key: str, lacks: Sequence[str], took_s: float) -> Manifest:
+    """Put what the cache will have into a folder `product`. Raises CapabilityError."""
+    product = site.work / "product"
     product.mkdir()
     executable, config = product / EXECUTABLE_FILE, product / "config"
     shutil.copy2(site.objects / "linux", executable)
@@ -365,21 +388,18 @@ def _build(work: Path, source: Source, key: str, hz: int, jobs: int, progress: P
     manifest = msgspec.structs.replace(
         check(executable),
         built=_utc(time.time()),
-        took_s=round(time.monotonic() - started, 1),
+        took_s=round(took_s, 1),
         key=key,
         recipe=recipe(),
         config_sha256=kernel_source.sha256(config),
         lacks=tuple(lacks),
         source=source,
     )
-    if (manifest.release, manifest.hz) != (release, hz):
+    if _name(manifest.release, manifest.hz) != site.name:
         found = f"the executable says that it is {_name(manifest.release, manifest.hz)}"
         raise CapabilityError(f"kernel {site.name}", found, "give another source with --source PATH")
     (product / MANIFEST_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
-    final = work.parent / folder_name
-    shutil.rmtree(final, ignore_errors=True)  # one that is not whole: a whole one would have been found
-    product.rename(final)
-    return final
+    return manifest
 
 
 def _unpack(source: Source, work: Path, progress: Progress) -> Path:
@@ -434,20 +454,23 @@ def _configure(site: _Site, hz: int) -> list[str]:
 def _change(site: _Site) -> list[str]:
     """Put changed files where make looks for them first; returns what is lacking where one is not as expected."""
     lacks = []
+    changed: dict[str, str] = {}
     for what, files in CHANGES.items():
-        changed = {name: _changed(site.tree / name, change) for name, change in files.items()}
-        if None in changed.values():
+        texts = {name: change(changed.get(name) or _read(site.tree / name)) for name, change in files.items()}
+        if None in texts.values():
             lacks.append(what)
-            continue
-        for name, text in changed.items():
-            target = site.objects / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text or "", encoding="utf-8")
+        else:
+            changed |= {name: text for name, text in texts.items() if text is not None}
+    for name, text in changed.items():
+        target = site.objects / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
     return lacks
 
 
-def _changed(original: Path, change: Callable[[str], str | None]) -> str | None:
-    return change(original.read_text(encoding="utf-8")) if original.is_file() else None
+def _read(original: Path) -> str:
+    """A file of the source; "" where there is none, in which no change finds what it expects."""
+    return original.read_text(encoding="utf-8") if original.is_file() else ""
 
 
 def _compile(site: _Site, jobs: int, progress: Progress) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.venue import trial
+from harness.venue.kernel import Kernel
 from tests.live.command import COMMAND, PATIENCE_S, environment
 
 pytestmark = [pytest.mark.live, pytest.mark.virtual]
@@ -34,3 +36,9 @@ def test_io_uring_is_off(tmp_path: Path) -> None:
         check=False,
     )
     assert ended.stdout == "io_uring_setup: EPERM\n", ended.stderr
+
+
+@pytest.mark.usefixtures("memory")
+def test_a_kernel_that_works_passes_its_trial(kernel: Kernel) -> None:
+    """What `harness kernel build` does with a kernel before it says that it is built."""
+    trial.try_out(kernel)

@@ -204,6 +204,26 @@ def test_a_failed_build_names_the_first_error_and_keeps_its_log(tree: Path, make
     assert sorted(path.name for path in cache.iterdir() if not path.name.startswith(".lock-")) == ["logs"]
 
 
+@pytest.mark.usefixtures("make")
+def test_a_kernel_that_fails_its_trial_is_not_kept(tree: Path, cache: Path) -> None:
+    """It is tried out under its name, before it is in the cache; what a trial lets pass is there afterwards."""
+    tried = []
+
+    def refuse(built: kernel.Kernel) -> None:
+        assert kernel.installed() == []
+        tried.append((built.name, built.path.is_file()))
+        raise CapabilityError(f"kernel {built.name}", "it does not boot here", "give another source")
+
+    with pytest.raises(CapabilityError, match="it does not boot here"):
+        kernel.build(source=tree, trial=refuse)
+    assert tried == [("linux-7.2.13-hz1000", True)]
+    assert sorted(path.name for path in cache.iterdir() if not path.name.startswith(".lock-")) == ["logs"]
+    assert kernel.installed() == []
+    passed: list[kernel.Kernel] = []
+    kernel.build(source=tree, trial=passed.append)
+    assert [built.name for built in passed] == [built.name for built in kernel.installed()]
+
+
 def test_options_that_are_needed_and_refused_are_named_before_anything_is_compiled(tree: Path, make: Path) -> None:
     """An old kernel ends so: after seconds, not after minutes."""
     (make / "refused").write_text("CONFIG_UML_TIME_TRAVEL_SUPPORT=\nCONFIG_VETH=\n")
