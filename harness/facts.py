@@ -139,6 +139,12 @@ class Broken(msgspec.Struct, frozen=True):
     error: str
 
 
+class Stalled(msgspec.Struct, frozen=True):
+    """The harness did not run for so long, from this moment on."""
+
+    took_ns: Nanoseconds
+
+
 class Ended(msgspec.Struct, frozen=True):
     """The watch was over and everything had been written down."""
 
@@ -160,6 +166,7 @@ KINDS: dict[str, type[msgspec.Struct]] = {
     "segment": Segment,
     "capture.ended": CaptureEnded,
     "run.broken": Broken,
+    "run.stalled": Stalled,
     "run.ended": Ended,
 }
 

@@ -8,7 +8,8 @@ evidence that the plan demands. So a run
                       where the plan demands traffic, something was sent while the fault was on
     fails             when something else was noticed, or nothing, or at another time; also when something was noticed
                       before any fault was injected: a false alarm
-    is inconclusive   when it broke, was cut short, when a fault was missing or late, when this machine was too slow
+    is inconclusive   when it broke, was cut short, when a fault was missing or late, when this machine was too slow, or
+                      stood still so that a moment may lie on the other side of a window's edge
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from harness.oracle.prediction import Asking, Outcome
 from harness.plan import Plan, spell_outcomes
 from harness.silence import doubtful_silence
 from harness.soundness import check_bite, check_deeds, check_in_place, check_run
+from harness.stalls import Doubtful, blamed, check_kernel, check_programs, earlier
 from harness.story import Nonsense, Story
 from harness.timeline import Event
 
@@ -113,13 +115,19 @@ def _judge(plan: Plan, events: Sequence[Event]) -> tuple[Verdict, bool]:
         return _verdict(plan, Story(plan, ()), "inconclusive", "timeline-nonsense", reason), False
     try:
         _check_course(plan, story)
+        _check_stalls(plan, story, events)
     except Inconclusive as doubt:
-        return _verdict(plan, story, "inconclusive", doubt.cause, str(doubt)), False
+        told = doubt if doubt.cause == "machine-too-busy" else blamed(plan, story, str(doubt)) or doubt
+        return _verdict(plan, story, "inconclusive", told.cause, str(told)), False
     except Refuted as refutation:
+        stall = blamed(plan, story, str(refutation))
+        if stall is not None:
+            return _verdict(plan, story, "inconclusive", stall.cause, str(stall)), False
         unkept = refutation.cause in UNKEPT and _unbitten(plan, story) is None
         return _verdict(plan, story, "fail", refutation.cause, str(refutation)), unkept
     as_foreseen, unproven = plan.prediction is not None, _unbitten(plan, story)
     if unproven is not None:
+        unproven = blamed(plan, story, str(unproven)) or unproven
         found = _verdict(plan, story, "inconclusive", unproven.cause, str(unproven))
     else:
         found = _verdict(plan, story, "pass", "confirmed", _confirmation(plan, story))
@@ -202,6 +210,7 @@ def _claimed_window(plan: Plan) -> tuple[int, int] | None:
 def _check_course(plan: Plan, story: Story) -> None:
     """Whether all went as claimed and foreseen, whatever the faults left behind; raises for anything else."""
     check_run(plan, story)
+    check_programs(plan, story)
     check_false_alarm(plan, story)
     for index in range(len(plan.faults)):
         check_in_place(plan, story, index)
@@ -211,6 +220,19 @@ def _check_course(plan: Plan, story: Story) -> None:
     check_claimed_window(plan, story)
     check_claimed_reconnection(plan, story)
     check_prediction(plan, story)
+
+
+def _check_stalls(plan: Plan, story: Story, events: Sequence[Event]) -> None:
+    """Whether all would have gone so, too, without the times in which the harness did not run."""
+    check_kernel(plan, story)
+    bent = earlier(plan, story, events)
+    if bent is None:
+        return
+    stall, sooner = bent
+    try:
+        _check_course(plan, Story(plan, sooner))
+    except (Inconclusive, Refuted, Nonsense) as other:
+        raise Doubtful(story, stall, f"this may be true as well: {other}") from other
 
 
 def _confirmation(plan: Plan, story: Story) -> str:

@@ -15,14 +15,17 @@ from harness.lab.topology import SIDES
 from harness.probes.capture import Capture, describe
 from harness.probes.packets import FlowTracker
 from harness.subjects.ends import Hearer, Watched
+from harness.system.standstill import LEAST_NS, Queueing
 from harness.timeline import Timeline
 
 
 class EventLoop:
     """Serves what is watched and what is due; everything it sees goes into the timeline."""
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline, *, notes_delays: bool = False) -> None:
+        """`notes_delays`: of this thread, in real time, as events `run.stalled`."""
         self.timeline = timeline
+        self._queueing = Queueing() if notes_delays else None
         self._poller = select.poll()
         self._watched: dict[int, Watched] = {}
         self._taps: dict[str, _Tap] = {}
@@ -74,12 +77,16 @@ class EventLoop:
         while not enough():
             now = time.monotonic_ns()
             if now >= deadline_ns:
+                self._serve(self._poller.poll(0))  # what has come while nobody looked
                 return
             if self._due and self._due[0][0] <= now:
                 heapq.heappop(self._due)[2]()
                 continue
-            self._set_alarm(min(deadline_ns, self._due[0][0]) if self._due else deadline_ns)
-            self._serve(self._poller.poll())
+            alarm_ns = min(deadline_ns, self._due[0][0]) if self._due else deadline_ns
+            self._set_alarm(alarm_ns)
+            ready = self._poller.poll()
+            self._note_delay(alarm_ns)
+            self._serve(ready)
 
     def drain(self) -> None:
         """Write down what the captures still hold."""
@@ -94,6 +101,17 @@ class EventLoop:
             self._poller.unregister(self._alarm.fileno())
             self._alarm.close()
             self._alarm = None
+        if self._queueing is not None:
+            self._queueing.close()
+
+    def _note_delay(self, alarm_ns: int) -> None:
+        """Write down how long this thread waited for a CPU, or for the other threads, before it came to look."""
+        if self._queueing is None:
+            return
+        now = time.monotonic_ns()
+        late_ns = max(self._queueing.waited_ns(), now - alarm_ns)
+        if late_ns >= LEAST_NS:
+            self.timeline.add("run.stalled", "harness", at_ns=now - late_ns, took_ns=late_ns)
 
     def _set_alarm(self, moment_ns: int) -> None:
         if self._alarm is None:

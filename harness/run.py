@@ -37,6 +37,7 @@ from harness.runner.scenario_lab import realised
 from harness.subjects import tcp
 from harness.subjects.ends import ENDS, Connection
 from harness.subjects.pair import connected
+from harness.system.standstill import Standstill, watched
 from harness.timeline import Event, Timeline
 
 BUILDERS = threading.BoundedSemaphore(2)
@@ -103,9 +104,11 @@ class _Run:
 
     def __init__(self, plan: Plan, timeline: Timeline, status: Status, stack: ExitStack) -> None:
         self.plan, self.scenario = plan, plan.scenario
+        is_real = plan.machine.clock == "real"
+        self._stalls: Callable[[], list[Standstill]] = stack.enter_context(watched()) if is_real else list
         self.timeline, self.stack = timeline, stack
         self.tell = functools.partial(status, plan.name)
-        self.loop = EventLoop(timeline)
+        self.loop = EventLoop(timeline, notes_delays=is_real)
         self.injections: list[Injection] = []
         self._read = 0
         self._ended = False
@@ -247,4 +250,7 @@ class _Run:
         self.loop.drain()
         for injection in self.injections:
             injection.gather()
+        for stall in self._stalls():
+            took_ns = stall.until_ns - stall.from_ns
+            self.timeline.add("run.stalled", "harness", at_ns=stall.from_ns, took_ns=took_ns)
         self.timeline.add("run.ended", "harness", reason="noticed" if self._noticed() else "watched to the end")

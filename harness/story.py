@@ -32,6 +32,7 @@ from harness.facts import (
     Segment,
     Shut,
     SignOfLife,
+    Stalled,
     Wrote,
 )
 from harness.oracle.prediction import OutcomeKind
@@ -55,7 +56,7 @@ class Story:
     frames more passed there, None where its capture did not come to an end. `last_read`: when the last data came to
     that host; `segments` are those of the watched connection. `sent_ns`: when anything was sent, or given to a socket,
     on either side. `signs_of_life`: when the command showed that it works. `printed`: the lines that the observed
-    side's command printed.
+    side's command printed. `armed_ns`: when each side was armed. `stalls`: from when to when the harness did not run.
     Raises Nonsense.
     """
 
@@ -68,6 +69,8 @@ class Story:
         self.is_empty = not events
         self.armed = next(_of(mine, Armed), None)
         self.end = next(_of(mine, Noticed), None)
+        self.armed_ns = [fact.t_ns for fact in _of(facts, Armed)]
+        self.stalls = [(fact.t_ns, fact.t_ns + fact.what.took_ns) for fact in _of(facts, Stalled)]
         self.alive = next(_of(facts, Alive), None)
         self.signs_of_life = [fact.t_ns for fact in _of(mine, SignOfLife)]
         self.printed = [fact.what.line for fact in _of(mine, Printed)]

@@ -51,6 +51,8 @@ class Event(msgspec.Struct, frozen=True):
       segment                host, device, way (in|out), role (probe, answer, rst, …), flags, seq, ack, length, and
                              frame (the first bytes in hexadecimal)
       capture.ended          dropped: frames that did not fit into the capture's buffer
+      run.stalled            took_ns: the harness did not run from this moment on, for so long, though it was to;
+                             what came in that time is stamped when that was over, unless the kernel has dated it
       run.ended              reason
       run.broken             error: the run cannot be judged
     """

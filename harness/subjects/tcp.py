@@ -17,6 +17,7 @@ from harness.lab.program import Program
 from harness.lab.topology import Side
 from harness.scenario import Scenario
 from harness.subjects import endpoint
+from harness.system import priority
 
 PORT = 7000
 READY_TIMEOUT_S = 10.0
@@ -199,4 +200,6 @@ class Maker:
 
 def _start(host: Host, side: Side, job: dict[str, object]) -> Program:
     script = str(Path(endpoint.__file__))
-    return host.start(f"tcp-{side}", [sys.executable, "-I", "-S", script, json.dumps(job)])
+    program = host.start(f"tcp-{side}", [sys.executable, "-I", "-S", script, json.dumps(job)])
+    priority.lend(program.pid)
+    return program

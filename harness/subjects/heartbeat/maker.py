@@ -23,6 +23,7 @@ from harness.subjects.heartbeat import designs, program
 from harness.subjects.heartbeat.end import End, Setting
 from harness.subjects.heartbeat.reaper import Reaper
 from harness.subjects.tcp import PORT
+from harness.system import priority
 
 if TYPE_CHECKING:
     from harness.subjects.ends import SubjectLoop
@@ -131,6 +132,7 @@ class Maker:
             "servers": self.servers,
         }
         started: Program = self.lab.host(self.side).start(f"heartbeat-{self.side}", program.argv(job))
+        priority.lend(started.pid)
         return Process(started, self.setting.emit, self.side)
 
     def _start_spare(self, name: str, address: str) -> None:
