@@ -1,0 +1,66 @@
+"""What of this machine an attack must leave as it was: its network, sysctls, mounts and cgroups, before and after."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from tests.conformance.traces import network
+
+State: TypeAlias = Mapping[str, Sequence[str]]
+"""By what it is: everything that there is of it, in words."""
+
+_SYSCTLS = Path("/proc/sys")
+_CGROUPS = Path("/sys/fs/cgroup")
+VOLATILE = frozenset(
+    {
+        "fs/aio-nr",
+        "fs/dentry-state",
+        "fs/file-nr",
+        "fs/inode-nr",
+        "fs/inode-state",
+        "kernel/ns_last_pid",
+        "kernel/pty/nr",
+        "kernel/random",
+        "net/netfilter/nf_conntrack_count",
+    }
+)
+"""Sysctls that count or draw, or folders of such: they change by themselves."""
+
+
+def now() -> dict[str, list[str]]:
+    """The state of the namespaces that this process is in."""
+    found = {what: [repr(item) for item in items] for what, items in network().items() if what != "sysctls"}
+    found["sysctls"] = _sysctls(_SYSCTLS)
+    found["mounts"] = Path("/proc/self/mountinfo").read_text().splitlines()
+    found["cgroups"] = [folder for folder, _, _ in os.walk(_CGROUPS)]
+    return found
+
+
+def differences(before: State, after: State) -> list[str]:
+    """A line for each thing that has come or gone."""
+    lines = []
+    for what in sorted({*before, *after}):
+        was, now_is = Counter(before.get(what, ())), Counter(after.get(what, ()))
+        lines += [f"{what}: gone: {item}" for item in sorted((was - now_is).elements())]
+        lines += [f"{what}: new: {item}" for item in sorted((now_is - was).elements())]
+    return lines
+
+
+def _sysctls(root: Path) -> list[str]:
+    """Those that can be read, as NAME = VALUE."""
+    found = []
+    for folder, folders, files in os.walk(root):
+        here = Path(folder).relative_to(root)
+        folders[:] = [name for name in folders if str(here / name) not in VOLATILE]
+        for name in files:
+            if str(here / name) in VOLATILE:
+                continue
+            try:
+                found.append(f"{here / name} = {Path(folder, name).read_text(errors='replace').strip()}")
+            except OSError:  # write-only, or a secret
+                continue
+    return found

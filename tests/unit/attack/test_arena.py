@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.attack import claims, tally
+from tests.attack.arena import CHECKOUT, Arena, Ended, complaint
+
+TRACE = "Traceback (most recent call last):\n  File ...\n"
+LEAVE = """
+import random, subprocess, sys
+from pathlib import Path
+from tests.attack import processes
+from tests.attack.arena import Arena
+
+processes.adopt_orphans()
+folder = Path(sys.argv[1])
+arena = Arena(folder, folder, random.Random(1))
+subprocess.run(["setsid", "-f", "env", "-i", "sleep", "3604"], check=True)
+print([each.words for each in processes.end_leftovers()], [each.words for each in processes.end_leftovers()])
+"""
+
+
+@pytest.mark.parametrize(
+    ("ended", "word"),
+    [
+        (Ended(0, "fine\n\ttab\n", "", 0.1), ""),
+        (Ended(3, "", TRACE, 0.1), "a traceback"),
+        (Ended(-signal.SIGINT, "", f"{TRACE}KeyboardInterrupt\n", 0.1), ""),
+        (Ended(1, "", f"{TRACE}KeyboardInterrupt\n", 0.1), "a traceback"),
+        (Ended(3, "", "harness: the error above is a defect of the harness; nothing", 0.1), "a traceback"),
+        (Ended(3, "INTERNALERROR> oh", "", 0.1), "an internal error"),
+        (Ended(0, "\x1b[2J", "", 0.1), "a control character ('\\x1b')"),
+        (Ended(0, "", "a\x9b", 0.1), "a control character ('\\x9b')"),
+    ],
+)
+def test_what_must_never_be_printed(ended: Ended, word: str) -> None:
+    """Tracebacks and what a terminal would obey."""
+    assert complaint(ended) == word
+
+
+def test_an_orphan_is_found_and_ended(tmp_path: Path) -> None:
+    """Though it has left its session and its environment."""
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVE, str(tmp_path)], cwd=CHECKOUT, check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "['sleep 3604'] []\n"
+
+
+@pytest.mark.parametrize(
+    ("truth", "verdict", "wrong"),
+    [
+        ("sound", "pass", False),
+        ("sound", "inconclusive", False),
+        ("sound", "fail", True),
+        ("refuted", "fail", False),
+        ("refuted", "inconclusive", False),
+        ("refuted", "pass", True),
+    ],
+)
+def test_a_wrong_verdict_is_a_failure(tmp_path: Path, truth: claims.Truth, verdict: str, wrong: bool) -> None:  # noqa: FBT001
+    """The truth of a claim is known; what cannot be judged is counted."""
+    arena = Arena(tmp_path, tmp_path, random.Random(1))
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps({"scenarios": [{"name": "a", "verdict": verdict, "cause": "c", "reason": "r"}]}))
+    claims.check_verdicts(arena, claims.Cast(["a"], {"a": truth}), results, Ended(0, "", "", 0.1))
+    assert bool(arena.failures) == wrong
+    assert arena.attempts == 1
+    assert len(arena.inconclusive) == (verdict == "inconclusive")
+
+
+def test_a_missing_verdict_is_a_failure(tmp_path: Path) -> None:
+    """Each scenario has one, and a run has results."""
+    arena = Arena(tmp_path, tmp_path, random.Random(1))
+    results, cast = tmp_path / "results.json", claims.Cast(["a"], {"a": "sound"})
+    claims.check_verdicts(arena, cast, results, Ended(0, "", "", 0.1))
+    results.write_text('{"scenarios": []}')
+    claims.check_verdicts(arena, cast, results, Ended(0, "", "", 0.1))
+    assert len(arena.failures) == 2
+
+
+def test_table() -> None:
+    """A row for each kind and one for all, in Markdown."""
+    kills, load = tally.Tally("kills"), tally.Tally("load")
+    kills.add(3, 0, [], 60)
+    kills.add(3, 1, ["a failure"], 30)
+    load.add(24, 2, [], 90)
+    assert tally.table([kills, load]).splitlines() == [
+        "| attack | rounds | attempts | failures | inconclusive | minutes |",
+        "|---|---|---|---|---|---|",
+        "| kills | 2 | 6 | 1 | 1 | 1.5 |",
+        "| load | 1 | 24 | 0 | 2 | 1.5 |",
+        "| all | 3 | 30 | 1 | 3 | 3.0 |",
+    ]

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.attack import hoststate
+
+
+def test_what_came_and_went() -> None:
+    """Each thing by its name, as often as it came or went."""
+    before = {"links": ["lo", "eth0"], "mounts": ["/"], "rules": ["a", "a"]}
+    after = {"links": ["lo", "veth7"], "mounts": ["/"], "rules": ["a"], "cgroups": ["/x"]}
+    assert hoststate.differences(before, after) == [
+        "cgroups: new: /x",
+        "links: gone: eth0",
+        "links: new: veth7",
+        "rules: gone: a",
+    ]
+    assert hoststate.differences(before, before) == []
+
+
+def test_values_count(tmp_path: Path) -> None:
+    """A sysctl that changes is one that goes and one that comes; what counts by itself is left out."""
+    (tmp_path / "net").mkdir()
+    (tmp_path / "kernel/random").mkdir(parents=True)
+    (tmp_path / "net/answer").write_text("42\n")
+    (tmp_path / "kernel/random/uuid").write_text("1-2-3\n")
+    (tmp_path / "kernel/ns_last_pid").write_text("7\n")
+    before = hoststate._sysctls(tmp_path)
+    assert before == ["net/answer = 42"]
+    (tmp_path / "net/answer").write_text("43\n")
+    changes = hoststate.differences({"sysctls": before}, {"sysctls": hoststate._sysctls(tmp_path)})
+    assert changes == ["sysctls: gone: net/answer = 42", "sysctls: new: net/answer = 43"]
+
+
+def test_this_machine_has_all_of_it() -> None:
+    """What is compared is there to be compared."""
+    found = hoststate.now()
+    kinds = {"links", "addresses", "routes", "rules", "neighbours", "nftables", "sysctls", "mounts", "cgroups"}
+    assert found.keys() == kinds
+    assert found["links"]
+    assert found["mounts"]
+    assert any(line.startswith("net/ipv4/ip_forward = ") for line in found["sysctls"])
