@@ -134,7 +134,7 @@ def _tagged(value: Mapping[object, object], tables: Sequence[types.StructType], 
             yield from _table(value, table, key)
             return
     tags = [str(table.tag) for table in tables]
-    meant = did_you_mean(tag, tags, most=3 if tag in MEANT else 1)
+    meant = did_you_mean(tag, tags, most=3 if isinstance(tag, str) and tag in MEANT else 1)
     yield Complaint(_join(key, field), shown(tag), f"a {field}{meant}, {_one_of(tags)}" if meant else _one_of(tags))
 
 

@@ -189,6 +189,10 @@ REFUSED = {
         '[[faults]]\nkind = "blackhole"\n[[faults]]\nkind = "peer-rebot"',
         f"faults[1].kind: expected a kind (did you mean peer-reboot?), one of: {FAULT_KINDS}, found 'peer-rebot'",
     ),
+    "fault-whose-kind-is-a-table": (
+        '[[faults]]\nkind = { kind = "blackhole" }',
+        f"faults[0].kind: expected one of: {FAULT_KINDS}, found {{'kind': 'blackhole'}}",
+    ),
     "fault-by-another-name": (
         '[[faults]]\nkind = "host-down"',
         "faults[0].kind: expected a kind (did you mean link-down or host-suspend or peer-reboot?), one of: ",
