@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from harness import __version__, durations
+from harness import __version__, predict_options
+from harness.predict_options import duration
 from harness.spelling import did_you_mean
 from harness.venue import DEFAULT_SEED, PLAN_LIMIT_S, WALL_LIMIT_S, seed, wall_limit
 
@@ -64,7 +65,7 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     _add_wall_limit(run, "with --clock virtual: ")
     _add_seed(run, "with --clock virtual: ")
 
-    listing = add("list", "List the scenarios with what they claim", "harness list outcomes")
+    listing = add("list", "List the scenarios with their claims", "harness list outcomes")
     listing.add_argument("words", **words)  # type: ignore[arg-type]
 
     show = add("show", "Print a scenario's file", "harness show outcomes/peer-down")
@@ -82,20 +83,20 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
         help="the file to write, which must not be there yet; .scenario.toml is added (default: the original's name)",
     )
 
-    plan = add("plan", "Show what is predicted for scenarios, without running them", "harness plan outcomes")
+    plan = add("plan", "Show the predictions for scenarios, without running them", "harness plan outcomes")
     plan.add_argument("words", nargs="+", metavar="NAME|PATH", help="scenario, folder of the catalogue, or file")
     _add_clock(plan)
 
     judge = add("judge", "Judge saved runs again", "harness judge results/")
     judge.add_argument("folder", metavar="DIR", type=Path, help="a run directory, or a folder of them")
 
-    _add_predict(add)
+    predict_options.add_to(add)
     _add_virtual(add)
     _add_fuzz(add)
     _add_matrix(add)
     _add_inject(add)
     add("doctor", "Check requirements and say how to fix what is missing", "harness doctor")
-    clean = add("clean", "Remove exactly what earlier runs left behind", "harness clean --runs")
+    clean = add("clean", "Remove exactly what earlier, killed runs left behind", "harness clean --runs")
     clean.add_argument("--runs", action="store_true", help="also remove the run directories in the state folder")
     clean.add_argument("--images", action="store_true", help="also remove the empty image of --lab docker")
     return whole
@@ -125,7 +126,8 @@ def _add_repetition(command: argparse.ArgumentParser) -> None:
         "--retries",
         metavar="N",
         type=_from_zero,
-        help="run again, up to N times, what this machine was too busy for (default: 1; with --clock virtual 0)",
+        help="run a scenario again, up to N times, where this machine was too busy "
+        "(default: 1; with --clock virtual 0)",
     )
     command.add_argument(
         "--yes", action="store_true", help="do not ask before a run that takes more than a minute of real time"
@@ -198,89 +200,16 @@ def _add_virtual(add: Callable[..., argparse.ArgumentParser]) -> None:
     vtime.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND…", help="the command and its arguments")
 
 
-def _add_predict(add: Callable[..., argparse.ArgumentParser]) -> None:
-    predict = add(
-        "predict",
-        "Compute when TCP gives up on a silent peer",
-        "harness predict --idle 7200 --interval 75 --count 9",
-    )
-    predict.add_argument(
-        "--state",
-        choices=("idle", "in-flight", "zero-window", "connecting", "accepting", "closing"),
-        default="idle",
-        help="idle: keepalive decides; in-flight: data waits to be acknowledged; "
-        "zero-window: the peer's window is closed; connecting: no answer to the SYN; accepting: none to the SYN-ACK; "
-        "closing: none to the FIN (example: --state closing)",
-    )
-    predict.add_argument(
-        "--system",
-        choices=("linux", "freebsd", "macos", "windows", "aix", "solaris"),
-        default="linux",
-        help="another system's keepalive, as its source or manual documents it, not measured (example: --system aix)",
-    )
-    predict.add_argument(
-        "--heartbeat",
-        metavar="DESIGN",
-        help="a heartbeat of the program's own: simple, separate, urgent, idle-timer or idle-state; when it notices "
-        "whatever TCP does (example: --heartbeat simple --side server --set idle_s=30)",
-    )
-    predict.add_argument("--side", choices=("client", "server"), help="with --heartbeat: who notices (default: client)")
-    predict.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="with --heartbeat: one of the design's keys or of its server's, as in scenarios (repeat; example: "
-        "--set misses=5)",
-    )
-    predict.add_argument(
-        "--idle",
-        metavar="S",
-        type=_duration,
-        help="TCP_KEEPIDLE in whole seconds, 1 to 32767, default 7200; with --system in multiples of its unit "
-        "(example: --idle 60)",
-    )
-    predict.add_argument(
-        "--interval",
-        metavar="S",
-        type=_duration,
-        help="TCP_KEEPINTVL, as --idle, default 75; AIX counts in 0.5 s, Windows in 0.001 s (example: --interval 10)",
-    )
-    predict.add_argument("--count", metavar="N", type=int, help="TCP_KEEPCNT, 1 to 127, default 9 (example: --count 3)")
-    predict.add_argument(
-        "--answered",
-        metavar="N",
-        type=int,
-        help="with --state zero-window: window probes answered before the peer died, default 0 (example: --answered 5)",
-    )
-    predict.add_argument(
-        "--user-timeout",
-        metavar="S",
-        type=_duration,
-        default=0.0,
-        help="TCP_USER_TIMEOUT in seconds (example: --user-timeout 2.5)",
-    )
-    predict.add_argument(
-        "--rtt",
-        metavar="MS",
-        type=_milliseconds,
-        default=0.0,
-        help="the longest round trip, in ms, while data or a FIN waits (example: --rtt 30)",
-    )
-    predict.add_argument(
-        "--hz", metavar="N", type=int, help="the kernel's HZ, this one's by default (example: --hz 250)"
-    )
-    predict.add_argument("--json", action="store_true", help="print JSON")
-
-
 def _add_fuzz(add: Callable[..., argparse.ArgumentParser]) -> None:
     fuzz = add(
         "fuzz",
-        "Draw scenarios at random and hold the oracle's predictions against a guest's kernel, in virtual time",
+        "Compare the oracle with a guest's kernel on random scenarios, in virtual time",
         "harness fuzz --cases 1000 --seed 7",
     )
-    fuzz.add_argument("--cases", metavar="N", type=_positive, default=300, help="how many (default: 300)")
-    fuzz.add_argument("--seed", metavar="S", type=int, help="of what is drawn (default: drawn, and printed)")
+    fuzz.add_argument("--cases", metavar="N", type=_positive, default=300, help="number of scenarios (default: 300)")
+    fuzz.add_argument(
+        "--seed", metavar="S", type=int, help="seed of the random scenarios (default: random, and printed)"
+    )
     fuzz.add_argument("--kernel", metavar="NAME", help="the guests' kernel, see `harness kernel list`")
     fuzz.add_argument("--jobs", metavar="N", type=_positive, help="at most N guests at once (default: one a core)")
     _add_wall_limit(fuzz)
@@ -307,13 +236,17 @@ INJECTABLE = (
 def _add_inject(add: Callable[..., argparse.ArgumentParser]) -> None:
     inject = add(
         "inject",
-        "Inject a fault into a container that runs, prove that it bit, and heal it",
+        "Inject a fault into a running container, prove that it acted, and remove it",
         "harness inject blackhole --container shop-db-1 --for 30",
     )
     inject.add_argument("fault", metavar="FAULT", help=f"its kind, one of {', '.join(INJECTABLE)}")
     inject.add_argument("--container", metavar="NAME", required=True, help="which one, by name or ID")
     inject.add_argument(
-        "--for", dest="for_s", metavar="S", type=_seconds, help="heal after S seconds (default: when interrupted)"
+        "--for",
+        dest="for_s",
+        metavar="S",
+        type=_seconds,
+        help="remove the fault after S seconds (default: when interrupted)",
     )
     inject.add_argument(
         "--set",
@@ -330,7 +263,7 @@ def _add_inject(add: Callable[..., argparse.ArgumentParser]) -> None:
 def _add_matrix(add: Callable[..., argparse.ArgumentParser]) -> None:
     matrix = add(
         "matrix",
-        "Run the suites of client libraries, and hold what is measured against what is documented",
+        "Run the suites of client libraries, and compare them with their documentation",
         "harness matrix libraries --clock virtual --markdown libraries.md",
     )
     matrix.add_argument("words", nargs="+", metavar="NAME", help="libraries, or one of them: libraries/redis-py")
@@ -343,26 +276,9 @@ def _add_matrix(add: Callable[..., argparse.ArgumentParser]) -> None:
     _add_wall_limit(matrix, "with --clock virtual: ")
 
 
-def _duration(text: str) -> float:
-    """Seconds, with or without a unit."""
-    try:
-        return durations.seconds(text)
-    except ValueError:
-        expected = f"expected seconds, or a duration such as {durations.EXAMPLES}, found {text}"
-        raise argparse.ArgumentTypeError(expected) from None
-
-
-def _milliseconds(text: str) -> float:
-    """Milliseconds, with or without a unit."""
-    try:
-        return durations.milliseconds(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected milliseconds, or a duration such as 30ms, found {text}") from None
-
-
 def _seconds(text: str) -> float:
     """More than none of them."""
-    found = _duration(text)
+    found = duration(text)
     if found <= 0:
         raise argparse.ArgumentTypeError(f"expected seconds, more than 0, found {text}")
     return found
