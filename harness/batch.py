@@ -13,9 +13,9 @@ from typing import Protocol
 import msgspec
 
 from harness import plan_file, timeline
-from harness.errors import UsageError
+from harness.errors import LabError, UsageError
 from harness.judge import judge
-from harness.lab.ledger import new_run_folder, trim_runs
+from harness.lab import run_folders
 from harness.lab.places import state_folder
 from harness.plan import Plan
 from harness.report import json, pcapng
@@ -141,12 +141,14 @@ def new_folder(keep: int = KEPT_RUNS) -> Path:
     Of the earlier ones the newest stay, so that there are `keep` of them with the new one.
     """
     try:
-        folder = new_run_folder(f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
+        folder = run_folders.new(f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
     except OSError as error:
         raise UsageError(
             f"expected room for run directories in {state_folder()}, found {error.strerror}; name a folder for them"
         ) from error
-    trim_runs(keep)
+    except LabError as error:
+        raise UsageError(f"{error}; or name a folder for run directories") from error
+    run_folders.trim(keep)
     return folder
 
 

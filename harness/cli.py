@@ -231,21 +231,21 @@ def _sleep(for_s: float | None) -> None:
 
 
 def _clean(options: argparse.Namespace) -> int:
-    from harness.lab import containers, ledger
+    from harness.lab import containers, leftovers, run_folders
 
-    cleaned = ledger.clean()
-    done = [*cleaned.done]
+    done, kept = leftovers.clean()
     if options.images:
         done += containers.clean_images()
     if options.runs:
-        done += ledger.clean_runs()
+        runs = run_folders.clean()
+        done, kept = done + runs.done, kept + runs.kept
     for line in done:
         print(line)
-    for line in cleaned.kept:
+    for line in kept:
         print(f"harness: left {line}", file=sys.stderr)
-    if not done and not cleaned.kept:
+    if not done and not kept:
         print("nothing to remove")
-    return 3 if cleaned.kept else 0
+    return 3 if kept else 0
 
 
 COMMANDS: dict[str, Command] = {

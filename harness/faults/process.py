@@ -73,14 +73,14 @@ class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
         host = lab.host(self.on)
         program = host.program
         waiting = host.unread()
-        program.kill()
+        left = program.kill()
 
         def evidence() -> Evidence:
             status = program.poll()
             as_planned = bool(waiting) == self.unread
+            found = [f"process {program.name} ended with status {status}, {count(waiting, 'octet')} unread", *left]
             return Evidence(
-                level="bit" if status == -9 and as_planned else "none",
-                found=f"process {program.name} ended with status {status}, {count(waiting, 'octet')} unread",
+                level="bit" if status == -9 and as_planned and not left else "none", found="; left of it: ".join(found)
             )
 
         yield evidence

@@ -24,8 +24,9 @@ from harness.errors import FaultError, LabError, UsageError
 from harness.lab import containers, links, nftables
 from harness.lab.container import ContainerHost
 from harness.lab.docker import ensure_root
+from harness.lab.entries import Entry
 from harness.lab.host import Host, Rules
-from harness.lab.ledger import LEDGER, Entry
+from harness.lab.ledger import LEDGER
 from harness.lab.links import FAMILIES, SavedInterface
 from harness.lab.namespace import Namespace
 from harness.lab.topology import Family, HostSpec, Interface, Layout

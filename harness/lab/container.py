@@ -172,7 +172,7 @@ class ContainerHost(Host):
         def await_end() -> None:
             while thread.is_alive():
                 for program in self.programs:
-                    program.poll()
+                    program.reap()
                 thread.join(REAPING_S)
             if failed:
                 raise failed.pop()

@@ -25,7 +25,7 @@ from harness.errors import CapabilityError, FaultError, HarnessError, LabError
 from harness.lab.places import cache_folder
 
 if TYPE_CHECKING:
-    from harness.lab.ledger import Entry
+    from harness.lab.entries import Entry
 
 LABEL = "org.keepalive-harness.lab"
 IMAGE_LABEL = "org.keepalive-harness.image"

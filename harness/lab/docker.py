@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import functools
 import random
-import shutil
 import socket
 import tempfile
 import uuid
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +64,6 @@ class DockerLab(wired.WiredLab):
             return
         try:
             containers.remove(self._client, self._token)
-            if self._folder is not None:
-                with suppress(FileNotFoundError):
-                    shutil.rmtree(self._folder)
             LEDGER.settle(self._token)
         finally:
             self._client.close()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from harness.descriptors import raised_socket
 from harness.errors import FaultError, UsageError
-from harness.lab import nftables
+from harness.lab import folders, nftables
 from harness.lab.ledger import LEDGER
 from harness.lab.namespace import Namespace, read_sysctl, write_sysctl
 from harness.lab.processes import MARK_VARIABLE
@@ -152,8 +151,6 @@ class Host:
             marked = {**DEFAULTS, **self._environment(), **(env or {}), MARK_VARIABLE: token}
             program = Program(name, argv, marked, folder, breeds=scratch is not None, popen=self._popen)
         except BaseException:
-            if scratch is not None:
-                shutil.rmtree(scratch, ignore_errors=True)
             LEDGER.settle(token)
             raise
         if scratch is not None:  # only programs that are none of ours write over their environment
@@ -168,7 +165,7 @@ class Host:
         """Start a program once more that has ended, with the same arguments and in its place.
 
         `keeps_scratch`: its scratch folder is as the ended program left it; otherwise the folder is empty. Does nothing
-        where `restarts` is false. Raises SubjectError.
+        where `restarts` is false. Raises SubjectError, LabError.
         """
         if not self.restarts:
             return
@@ -181,7 +178,7 @@ class Host:
             if entry[1] not in self._scratches:
                 LEDGER.settle(entry[1])
         if launch.scratch is not None and not keeps_scratch:
-            shutil.rmtree(launch.scratch, ignore_errors=True)
+            folders.remove(launch.scratch)
         self.starting_again()
         program = self.start(*launch)
         self._programs.insert(place, self._programs.pop())
@@ -349,9 +346,8 @@ class Host:
             self._killed.append(program)
             program.kill()
         tokens = {*self._scratches, *(token for _, token in entries)}
-        if tokens:
-            LEDGER.end_leftovers(tokens)
-        for token in tokens - self._scratches.keys():
+        left = LEDGER.end_leftovers(tokens) if tokens else set()
+        for token in tokens - self._scratches.keys() - left:
             LEDGER.settle(token)
 
     def close(self) -> None:
@@ -360,9 +356,7 @@ class Host:
         while self._killed:
             self._killed.pop().close()
         while self._scratches:
-            token, scratch = self._scratches.popitem()
-            shutil.rmtree(scratch, ignore_errors=True)
-            LEDGER.settle(token)
+            LEDGER.settle(self._scratches.popitem()[0])
         self.namespace.close()
 
 

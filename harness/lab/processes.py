@@ -3,6 +3,8 @@
 A daemon leaves its program's session and gets another parent, so no tree of processes tells whose it is. Two things it
 keeps: the environment that it was started with, with a token of its own (`MARK_VARIABLE`), unless it clears it; and the
 network namespace, unless it makes one of its own. Threads of this process that are in such a network are left alone.
+
+A process that may be another's is left, and named.
 """
 
 from __future__ import annotations
@@ -11,15 +13,17 @@ import os
 import select
 import signal
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from harness.errors import LabError
-from harness.lab import family
+from harness.lab import family, origin
 from harness.lab.namespace import Network, network_of
+from harness.lab.origin import Origin
 
 MARK_VARIABLE = "KEEPALIVE_HARNESS_MARK"
 MOST_ROUNDS = 100
@@ -28,12 +32,15 @@ _SHOWS_S = 0.01
 """When the environment of a program shows after its start at the latest (fs/binfmt_elf.c:create_elf_tables)."""
 _DYING_S = 5.0
 """How long processes that were killed may take to be gone; one in the middle of a write to a disk needs a moment."""
+_STOPPING_S = 0.01
+"""How long a process may take to stand still after SIGSTOP before its group is left for another look."""
 
 
 class Owned(msgspec.Struct, frozen=True):
     """Whose processes are to end: of a token, a session (see `harness.lab.family`) or a network; any of them will do.
 
-    `what`: the thing that they belong to, in words.
+    `what`: the thing that they belong to, in words. `origin`: where and since when they can exist; None: this process
+    has just started them, or it is not known.
     """
 
     what: str
@@ -41,57 +48,147 @@ class Owned(msgspec.Struct, frozen=True):
     session: int = 0
     born: int = 0
     network: Network | None = None
+    origin: Origin | None = None
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether it can have processes: whether it is of this boot, as far as is known."""
+        return self.origin is None or self.origin.is_of_this_boot
 
 
-def end(owned: Collection[Owned], *, held: bool = False) -> list[str]:
-    """SIGKILL to all of their processes, until none is left; a line for each, now gone. Raises LabError.
+class Ended(NamedTuple):
+    """A line for each process that is gone now; and why others may still be there, with what they belong to."""
+
+    done: list[str]
+    left: list[tuple[Owned, str]]
+
+
+class _Look(NamedTuple):
+    """What became of the processes that were found, by their IDs: gone, not gone yet, not ours to signal."""
+
+    gone: dict[int, Owned]
+    stuck: dict[int, Owned]
+    refused: dict[int, Owned]
+
+
+def end(owned: Collection[Owned], *, held: bool = False) -> Ended:
+    """SIGKILL to all of their processes, until none is left.
 
     One that has not ended after `_DYING_S` is waited for no longer: it ends as soon as the kernel lets it. `held`: this
-    process holds the networks open, so that their inode numbers cannot be others' by now.
+    process has started them and holds the networks open, so that their inode numbers cannot be others' by now.
     """
     lines: dict[int, str] = {}
-    unseen = {each.token for each in owned if each.token} if not held else set()
+    unseen = {each.token for each in owned if each.token and each.is_possible} if not held else set()
+    passed_over: dict[int, Owned] = {}
+    left = []
     for _ in range(MOST_ROUNDS if owned else 0):
-        found, stuck = _end_once(owned, held=held)
-        lines |= {pid: f"removed process {pid} ({each.what})" for pid, each in found.items()}
-        unseen -= {each.token for each in found.values()}
-        if stuck:
+        look = _end_once(_Wanted(owned, held=held), passed_over)
+        lines |= {pid: f"removed process {pid} ({each.what})" for pid, each in look.gone.items()}
+        unseen -= {each.token for each in look.gone.values()}
+        passed_over |= look.refused
+        if look.stuck:
+            words = f"it has not ended {_DYING_S:g} s after SIGKILL"
+            left += [(each, f"process {pid}: {words}") for pid, each in look.stuck.items()]
             break
-        if not found:
+        if not look.gone:
             if not unseen:
                 break
             unseen.clear()  # it may have been started just now
             time.sleep(_SHOWS_S)
-    return list(lines.values())
+    else:
+        left += [(each, "its processes start others faster than they can be ended") for each in owned]
+    left += [(each, f"process {pid}: not permitted to end it; run as its user") for pid, each in passed_over.items()]
+    if not held:
+        left += _suspects(owned)
+    return Ended(list(lines.values()), left)
 
 
-def _end_once(owned: Collection[Owned], *, held: bool) -> tuple[dict[int, Owned], list[int]]:
-    """One look at every process; those that were found, and are gone, by their ID, and those that are not gone."""
-    wanted = _Wanted(owned, held=held)
+def of(owned: Owned) -> dict[int, int]:
+    """The processes of what this process has started, and holds: ID to birth (see `family.born`)."""
+    wanted = _Wanted([owned], held=True)
+    found = {pid: family.born(pid) for pid in _all() if wanted.owner(pid) is not None}
+    return {pid: born for pid, born in found.items() if born}
+
+
+def _all() -> list[int]:
+    """Every process but this one, the latest first: of a chain, in which each starts the next, only that is there."""
+    names = os.listdir("/proc")  # noqa: PTH208 - it is done often
+    return sorted((int(name) for name in names if name.isdigit() and int(name) != os.getpid()), reverse=True)
+
+
+def _end_once(wanted: _Wanted, but: Collection[int]) -> _Look:
+    """One look at every process."""
     found: dict[int, Owned] = {}
+    refused: dict[int, Owned] = {}
     dying: dict[int, int] = {}
     with ExitStack() as stack:
-        for name in os.listdir("/proc"):  # noqa: PTH208 - it is done often
-            if not name.isdigit() or int(name) == os.getpid() or wanted.owner(int(name)) is None:
+        for pid in _all():
+            if pid in but or wanted.owner(pid) is None:
                 continue
             try:
                 # The descriptor pins the process, so that the one killed is the one looked at, here once more.
-                process = os.pidfd_open(int(name))
+                process = os.pidfd_open(pid)
             except OSError:
                 continue
             stack.callback(os.close, process)
-            owner = wanted.owner(int(name))
+            owner = wanted.owner(pid)
             if owner is None:
                 continue
             try:
+                _end_group(wanted, pid, process)
                 signal.pidfd_send_signal(process, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-            except PermissionError as error:
-                raise LabError(f"expected to end process {name}, found {error.strerror}; run as its user") from error
-            found[int(name)], dying[int(name)] = owner, process
+            except PermissionError:
+                refused[pid] = owner
+                continue
+            found[pid], dying[pid] = owner, process
         stuck = _await_ends(dying)
-    return {pid: owner for pid, owner in found.items() if pid not in stuck}, stuck
+    gone = {pid: owner for pid, owner in found.items() if pid not in stuck}
+    return _Look(gone, {pid: found[pid] for pid in stuck}, refused)
+
+
+def _end_group(wanted: _Wanted, pid: int, process: int) -> None:
+    """SIGKILL to all of a process's group at once, where there is nobody else in it.
+
+    In a chain each process starts the next one and ends, and is gone before it is killed; its group stays. The process
+    stands still meanwhile, so that the number is that of its group. Raises OSError.
+    """
+    signal.pidfd_send_signal(process, signal.SIGSTOP)
+    deadline = time.monotonic() + _STOPPING_S
+    while (seen := family.read(pid)) is not None and seen.state not in b"TtZX":
+        if time.monotonic() > deadline:
+            return
+    if seen is None or seen.has_ended or seen.group in (0, os.getpgrp()):
+        return
+    group = [other for other, each in family.everyone().items() if each.group == seen.group]
+    if not any(wanted.owner(other) is None and _is_there(other) for other in group):
+        os.killpg(seen.group, signal.SIGKILL)
+
+
+def _is_there(pid: int) -> bool:
+    found = family.read(pid)
+    return found is not None and not found.has_ended
+
+
+def _suspects(owned: Collection[Owned]) -> Iterator[tuple[Owned, str]]:
+    """Processes that may be of what a harness left that is gone, or be others': each with the reason."""
+    for each in owned:
+        if each.origin is None or not each.is_possible:
+            continue
+        if each.origin.is_numbered_here:
+            why = "its session has the number of this program's, whose first process is gone; if it is yours, end it"
+            yield from ((each, f"process {pid}: {why}") for pid in family.orphans(each.session, each.born))
+        elif not origin.sees_everything():
+            where = f"another PID namespace (pid:[{each.origin.pids}])"
+            yield each, f"it was started in {where}: clean there, or remove the ledger when its container is gone"
+    tokens = {each.token: each for each in owned if each.token and each.is_possible}
+    wanted = _Wanted(owned, held=False)
+    for pid in _all() if tokens else ():
+        marked = tokens.get(mark_of(pid))
+        if marked is not None and wanted.owner(pid) is None and _is_there(pid):
+            why = "it has this program's mark, but another origin than the ledger says; if it is yours, end it"
+            yield marked, f"process {pid}: {why}"
 
 
 class _Wanted:
@@ -99,14 +196,33 @@ class _Wanted:
 
     def __init__(self, owned: Collection[Owned], *, held: bool) -> None:
         self._held = held
-        self._members = {pid: each for each in owned for pid in family.members(each.session, each.born)}
-        self._tokens: Mapping[str, Owned] = {each.token: each for each in owned if each.token}
-        self._inodes: Mapping[int, Owned] = {each.network.inode: each for each in owned if each.network is not None}
+        possible = [each for each in owned if each.is_possible]
+        self._members = {
+            pid: (born, each)
+            for each in possible
+            if (held if each.origin is None else each.origin.is_numbered_here)
+            for pid, born in family.members(each.session, each.born).items()
+        }
+        self._tokens: Mapping[str, Owned] = {each.token: each for each in possible if each.token}
+        self._inodes: Mapping[int, Owned] = {each.network.inode: each for each in possible if each.network is not None}
 
     def owner(self, pid: int) -> Owned | None:
-        """Whose a process is; None where it is of nobody, or gone already."""
-        found = self._by_network(pid) or self._members.get(pid)
-        return self._tokens.get(mark_of(pid)) if found is None and self._tokens else found
+        """Whose a process is; None where it is of nobody, may be another's, or is gone already."""
+        found = self._by_network(pid)
+        if found is None and pid in self._members:
+            born, found = self._members[pid]
+            found = found if family.born(pid) == born else None
+        if found is None and self._tokens:
+            found = self._tokens.get(mark_of(pid))
+            found = found if found is not None and self._agrees(found.origin, pid) else None
+        return found
+
+    def _agrees(self, said: Origin | None, pid: int) -> bool:
+        """Whether a process with the mark can be the one that was announced, and no other one that bears it."""
+        if said is None:
+            return self._held
+        here = said.is_numbered_here or said.pids == origin.pid_namespace(pid)
+        return here and family.born(pid) >= said.since
 
     def _by_network(self, pid: int) -> Owned | None:
         try:

@@ -8,18 +8,17 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import FileIO
 from typing import IO
 
-from harness.descriptors import raised_pipe
+from harness.descriptors import raised, raised_pipe
 from harness.errors import FaultError, SubjectError
-from harness.lab import dated, family
+from harness.lab import dated, family, processes
+from harness.lab.processes import MARK_VARIABLE, Owned
 
 READ_OCTETS, MOST_READS = 65536, 16
 """How much of a program's output is taken at a time, and how often in a row."""
-DYING_S = 5.0
-"""How long what a program has started may take to be gone once it was killed."""
 LOOK_S = 0.0001
 """How often a program that is about to stop is looked at. Not sched_yield(2), which gives way to equals alone."""
 LONGEST_LINE = READ_OCTETS
@@ -69,7 +68,16 @@ class Program:
         finally:
             if self._output is not None:
                 os.close(self._output.writing)
+        try:
+            self._end = raised(os.pidfd_open(self._process.pid))
+        except OSError as error:
+            self._process.kill()
+            self._process.wait()
+            raise SubjectError(f"expected to watch over {argv[0]!r}, found {error.strerror}") from error
         self.born = family.born(self._process.pid)
+        mark = (env or {}).get(MARK_VARIABLE, "")
+        self.owned: Callable[[], Owned] = lambda: Owned(name, mark, self.pid, self.born)
+        """What tells its processes from all others."""
         assert self._process.stdin is not None
         self._stdin: IO[bytes] = raised_pipe(self._process.stdin)
         if self._output is None:
@@ -125,7 +133,7 @@ class Program:
                 raise SubjectError(f"{self.name}: expected a line within {timeout_s:g} s, found {self._pending!r}")
             chunk = os.read(self.stdout.fileno(), READ_OCTETS)
             if not chunk:
-                self._process.wait()
+                self._await_end(None)
                 raise SubjectError(f"{self.name}: ended with status {self.poll()}, last words {self._pending!r}")
             self._pending += chunk
         line, self._pending = self._pending.split(b"\n", 1)
@@ -137,28 +145,56 @@ class Program:
         self._stdin.flush()
 
     def poll(self) -> int | None:
-        """The exit status (negative: the signal), or None while it runs."""
-        return self._process.poll()
+        """The exit status (negative: the signal), or None while it runs.
+
+        The ended process stays as a zombie: so its ID remains that of its session, which its children may be in.
+        """
+        if self._process.returncode is not None:
+            return self._process.returncode
+        try:
+            found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:  # another part of this process has asked for it
+            return self._process.poll()
+        if found is None:
+            return None
+        return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
     def wait(self, within_s: float) -> int:
         """The exit status, waiting for it at most so long. Raises SubjectError."""
-        try:
-            return self._process.wait(within_s)
-        except subprocess.TimeoutExpired:
-            raise SubjectError(f"{self.name}: expected an end within {within_s:g} s, found it running") from None
+        status = self.poll() if self._await_end(within_s) else None
+        if status is None:
+            raise SubjectError(f"{self.name}: expected an end within {within_s:g} s, found it running")
+        return status
 
-    def kill(self) -> None:
-        """SIGKILL to it and all that it started, and wait until it is gone."""
+    def _await_end(self, within_s: float | None) -> bool:
+        """Whether it has ended, waiting for that at most so long; None: for ever."""
+        poller = select.poll()
+        poller.register(self._end, select.POLLIN)
+        return bool(poller.poll(None if within_s is None else within_s * 1000))
+
+    def kill(self) -> list[str]:
+        """SIGKILL to it and all that it started, and wait until they are gone; the reasons why others are not.
+
+        Its process group goes at once, so that none of it starts another one meanwhile.
+        """
+        if self._end < 0:
+            return []
         others = self._others()
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process.returncode is None:
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except PermissionError:
+                return [f"process {self.pid}: not permitted to end it; run as its user"]
+            self._await_end(None)
+        family.tell(others, signal.SIGKILL)
+        left = processes.end([self.owned()], held=True).left if self.breeds else []
+        self._process.wait()
+        return [why for _, why in left]
+
+    def reap(self) -> None:
+        """Let an ended process go, which a container that it is in may wait for. Nothing where it runs."""
+        if self.poll() is not None:
             self._process.wait()
-        for pid in others:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        deadline = time.monotonic() + DYING_S
-        while self.breeds and self._others() and time.monotonic() < deadline:
-            time.sleep(0.001)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -166,7 +202,7 @@ class Program:
 
         Raises FaultError when it has ended.
         """
-        if self._process.poll() is not None:
+        if self.poll() is not None:
             raise FaultError(f"expected {self.name} to run, found it ended with status {self.poll()}")
         self._signal(signal.SIGSTOP)
         while self.state() not in "TZX":
@@ -174,22 +210,20 @@ class Program:
         try:
             yield
         finally:
-            if self._process.poll() is None:
+            if self._end >= 0:
                 self._signal(signal.SIGCONT)
 
-    def _signal(self, number: int) -> None:
-        """To its session, and to each process below it that has left that."""
-        others = self._others()
-        os.killpg(self._process.pid, number)
-        for pid in others:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
+    def _signal(self, number: signal.Signals) -> None:
+        """To its process group, and to each process of its own that is in another one."""
+        if self._process.returncode is None:
+            os.killpg(self.pid, number)
+        family.tell(self._others(), number)
 
-    def _others(self) -> list[int]:
-        """The processes that it started, and those that they started, that still run."""
+    def _others(self) -> dict[int, int]:
+        """The processes that it started, and those that they started, that still run: ID to birth."""
         if not self.breeds:
-            return []
-        return [pid for pid in family.members(self.pid, self.born) if pid != self.pid]
+            return {}
+        return {pid: born for pid, born in processes.of(self.owned()).items() if pid != self.pid}
 
     def state(self) -> str:
         """The state letter of /proc/PID/stat (R, S, T, …), X when it is gone."""
@@ -208,7 +242,11 @@ class Program:
             return ""
 
     def close(self) -> None:
-        """Kill what still runs and let go of its pipes."""
+        """Kill what still runs and let go of it and of its pipes."""
+        if self._end < 0:
+            return
         self.kill()
+        os.close(self._end)
+        self._end = -1
         self._stdin.close()
         self.stdout.close()

@@ -6,7 +6,8 @@ Whoever makes the namespaces, the hosts in them get the same interfaces, address
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Self
 
@@ -53,18 +54,29 @@ class WiredLab:
         self.close()
 
     def close(self) -> None:
-        """Take everything down, with every process that is still in it; harmless when it is down already."""
-        namespaces = [*(host.namespace for host in self._hosts.values()), *self._retired]
-        for host in self._hosts.values():
-            host.kill_programs()
-        what = f"left in {topology_name(self.layout)}"
-        processes.end([Owned(what, network=each.network) for each in namespaces if each.network], held=True)
-        for host in self._hosts.values():
-            host.close()
+        """Take everything down, with every process that is still in it; harmless when it is down already.
+
+        Raises LabError where a process does not end; all the rest is down then.
+        """
+        hosts, retired = list(self._hosts.values()), [*self._retired]
         self._hosts.clear()
-        for namespace in self._retired:
-            namespace.close()
         self._retired.clear()
+        with ExitStack() as stack:  # each is done whatever becomes of the others, the last one first
+            for namespace in retired:
+                stack.callback(namespace.close)
+            for host in hosts:
+                stack.callback(host.close)
+            stack.callback(self._end_strays, [*(host.namespace for host in hosts), *retired])
+            for host in hosts:
+                stack.callback(host.kill_programs)
+
+    def _end_strays(self, namespaces: Sequence[Namespace]) -> None:
+        """End what programs left behind in the lab's networks. Raises LabError where something is still there."""
+        what = f"left in {topology_name(self.layout)}"
+        left = processes.end([Owned(what, network=each.network) for each in namespaces if each.network], held=True).left
+        if left:
+            found = "; ".join(why for _, why in left)
+            raise LabError(f"expected every process in {topology_name(self.layout)} to end, found {found}")
 
     def host(self, name: str) -> Host:
         """The host of that name. Raises KeyError."""

@@ -16,7 +16,7 @@ import pytest
 from harness import plain_files
 from harness.batch import new_folder
 from harness.errors import GuestError, UsageError
-from harness.lab.ledger import RUN_MARK
+from harness.lab.run_folders import RUN_MARK
 from harness.pytest_plugin.options import FLAG, Options
 from harness.venue import seeding, vtime
 from harness.venue.bringing import Bring

@@ -12,7 +12,6 @@ import os
 import queue
 import secrets
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -189,8 +188,7 @@ def boot(
                     with suppress(BrokenPipeError):
                         stream.close()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        LEDGER.settle(mark)
+        LEDGER.settle(mark)  # with the folder
 
 
 def _fill(folder: Path, job: Mapping[str, Any], prepare: Callable[[Path], Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -264,7 +264,7 @@ time.sleep(1000)
 def test_a_program_is_started_again(lab: Lab) -> None:
     """On a host that was rebooted or not: in its place, with its arguments, environment and folders."""
     host = lab.host("server")
-    scratch = host.scratch_folder / f"keepalive-test-{uuid.uuid4().hex}"
+    scratch = host.scratch_folder / f"keepalive-scratch-{uuid.uuid4().hex}"
     told: list[Program] = []
     before = host.identity
     argv, env = [sys.executable, "-c", _COUNTER, "word"], {"COUNTED": str(scratch / "counted")}

@@ -36,8 +36,8 @@ from harness.faults import (
 from harness.lab import containers
 from harness.lab.attached import undo
 from harness.lab.container import ContainerHost
+from harness.lab.entries import Entry
 from harness.lab.host import Host
-from harness.lab.ledger import Entry
 from harness.lab.namespace import Namespace
 from harness.lab.topology import HostSpec
 from tests.conformance.traces import network

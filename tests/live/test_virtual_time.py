@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.lab.ledger import RUN_MARK
+from harness.lab.run_folders import RUN_MARK
 from harness.venue.kernel import Kernel
 from tests.live.command import CHECKOUT, COMMAND, PATIENCE_S, environment, send
 
@@ -446,7 +446,7 @@ def test_run_directories_of_a_guest_count_as_over(vtime: Callable[..., Ended], t
     """Its process IDs are not ours: `harness clean --runs` removes them, whoever has the number here."""
     state = tmp_path / "state" / "keepalive-harness"
     (state / "runs").mkdir(parents=True)
-    program = "from harness.lab.ledger import new_run_folder; new_run_folder('one')"
+    program = "from harness.lab import run_folders; run_folders.new('one')"
     ended = vtime(sys.executable, "-c", program, options=("--write", str(state / "runs")))
     assert ended.returncode == 0, ended.stderr
     mark = state / "runs" / "one" / RUN_MARK

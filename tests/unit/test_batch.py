@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from harness import batch, plan_file, timeline
-from harness.lab import ledger
+from harness.lab import run_folders
 from harness.plan import Plan
 from harness.result import Result
 from harness.run import Status
@@ -165,7 +165,7 @@ def test_old_run_folders_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def over(name: str) -> Path:
         folder = tmp_path / "keepalive-harness" / "runs" / name
         folder.mkdir()
-        (folder / ledger.RUN_MARK).write_text("4194999 of another boot\n")
+        (folder / run_folders.RUN_MARK).write_text("4194999 of another boot\n")
         return folder
 
     folders = [batch.new_folder(keep=9), over("one"), over("two"), batch.new_folder(keep=9)]

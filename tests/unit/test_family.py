@@ -40,9 +40,9 @@ def test_children_go_with_their_program(program: Program) -> None:
     found = family.members(program.pid, program.born)
     assert program.pid in found
     assert len(found) == 2
-    assert family.members(program.pid, program.born + 1) == []
+    assert family.members(program.pid, program.born + 1) == {}
     program.kill()
-    assert family.members(program.pid, program.born) == []
+    assert family.members(program.pid, program.born) == {}
 
 
 def test_children_stand_still_with_their_program(program: Program) -> None:
@@ -70,12 +70,12 @@ def test_children_go_after_their_program() -> None:
     assert program.wait(20.0) == 7
     assert len(family.members(program.pid, program.born)) == 1
     program.close()
-    assert family.members(program.pid, program.born) == []
+    assert family.members(program.pid, program.born) == {}
 
 
 def test_nobody_elses() -> None:
     """No session is nobody's; a process of ours is not one of another's session."""
-    assert family.members(0, 0) == []
+    assert family.members(0, 0) == {}
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         assert other.pid not in family.members(other.pid + 1, 0)
         assert family.born(other.pid) > 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,14 +16,10 @@ import msgspec
 import pytest
 
 from harness.errors import LabError
-from harness.lab import ledger, places
-from harness.lab.ledger import Entry, Ledger
-from harness.lab.namespace import boot_id
-from harness.lab.processes import MARK_VARIABLE
-
-AA, BB, CC = (f"{name}-{os.getpid()}" for name in ("aa", "bb", "cc"))
-"""Tokens of these tests in this process: cleaning ends every process that carries one, also another worker's."""
-SLEEP = [sys.executable, "-I", "-S", "-c", "import sys; print(flush=True); sys.stdin.read()"]
+from harness.lab import leftovers
+from harness.lab.entries import Entry
+from harness.lab.ledger import Ledger
+from tests.unit.leftbehind import files, sleeper
 
 
 @pytest.fixture(autouse=True)
@@ -31,24 +29,11 @@ def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "keepalive-harness"
 
 
-def files(state: Path) -> list[Path]:
-    """The ledgers on disk."""
-    return sorted((state / "ledger").glob("*"))
-
-
 def entries(path: Path) -> list[Entry]:
-    """What a ledger says."""
-    return [msgspec.json.decode(line, type=Entry) for line in path.read_bytes().splitlines()]
-
-
-def sleeper(token: str) -> subprocess.Popen[bytes]:
-    """A program that carries a token and has begun."""
-    process = subprocess.Popen(
-        SLEEP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, MARK_VARIABLE: token}
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    return process
+    """What a ledger says, but for where and since when."""
+    said = [msgspec.json.decode(line, type=Entry) for line in path.read_bytes().splitlines()]
+    assert all(entry.origin is not None for entry in said if entry.kind != "done")
+    return [msgspec.structs.replace(entry, origin=None) for entry in said]
 
 
 @pytest.fixture
@@ -59,22 +44,6 @@ def programs() -> Iterator[list[subprocess.Popen[bytes]]]:
     for process in started:
         process.kill()
         process.communicate()
-
-
-def left_behind(state: Path, *lines: bytes) -> Path:
-    """A ledger whose run is over."""
-    path = state / "ledger" / "old.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"".join(lines))
-    return path
-
-
-def line(kind: str, token: str, what: str = "") -> bytes:
-    """One line of a ledger."""
-    return msgspec.json.encode(Entry(kind, token, what)) + b"\n"
-
-
-# --- one's own -------------------------------------------------------------------------------------------
 
 
 def test_what_is_made_is_on_disk_before_it_exists(state: Path) -> None:
@@ -117,8 +86,8 @@ def test_a_living_runs_ledger_is_locked(state: Path) -> None:
     """While its process lives a ledger is nobody's leftover."""
     own = Ledger()
     token = own.announce("program", "a")
-    assert list(ledger.leftovers()) == []
-    assert ledger.clean() == ([], [])
+    assert list(leftovers.leftovers()) == []
+    assert leftovers.clean() == ([], [])
     assert len(files(state)) == 1
     own.settle(token)
 
@@ -193,119 +162,10 @@ def test_a_state_folder_that_cannot_be_written_is_told(monkeypatch: pytest.Monke
         Ledger().announce("program", "a")
 
 
-def test_where_the_state_folder_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """$XDG_STATE_HOME where it is absolute, else below the home, else (no home at all) a folder in /tmp."""
-    assert places.state_folder() == tmp_path / "keepalive-harness"
-    monkeypatch.setenv("HOME", "/home/somebody")
-    for ignored in ("relative/path", ""):
-        monkeypatch.setenv("XDG_STATE_HOME", ignored)
-        assert places.state_folder() == Path("/home/somebody/.local/state/keepalive-harness")
-
-    def nobody(_: type[Path]) -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.setattr(Path, "home", classmethod(nobody))
-    assert places.state_folder().name == f"keepalive-harness-{os.getuid()}"
-
-
-# --- others' ---------------------------------------------------------------------------------------------
-
-
-def test_what_a_killed_run_left_is_removed_by_name(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
-    """Cleaning ends exactly the processes that carry a token from the ledger, and says so."""
-    programs += [sleeper(AA), sleeper(BB), sleeper(CC)]
-    path = left_behind(state, line("program", AA, "redis on server"), line("program", BB), line("done", BB))
-    removed, _ = ledger.clean()
-    assert removed == [f"removed process {programs[0].pid} (redis on server)", f"removed ledger {path}"]
-    assert programs[0].wait(5) == -signal.SIGKILL
-    assert [program.poll() for program in programs[1:]] == [None, None]
-    assert ledger.clean() == ([], [])
-
-
-def test_children_of_a_program_go_with_it(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
-    """The mark is inherited, so what a program has started is found too."""
-    shell = subprocess.Popen(
-        ["/bin/sh", "-c", "sleep 60 & echo $!; exec sleep 61"],
-        stdout=subprocess.PIPE,
-        env={**os.environ, MARK_VARIABLE: AA},
-    )
-    programs.append(shell)
-    assert shell.stdout is not None
-    child = int(shell.stdout.readline())
-    left_behind(state, line("program", AA, "a shell"))
-    removed, _ = ledger.clean()
-    assert {f"removed process {pid} (a shell)" for pid in (child, shell.pid)} == set(removed[:-1])
-
-
-def test_a_torn_line_is_no_entry(state: Path) -> None:
-    """A run killed while it announced something had not made it yet."""
-    whole = line("program", AA, "a")
-    left_behind(state, line("done", "unknown"), whole, line("program", BB, "b")[:-9])
-    ((_, found),) = ledger.leftovers()
-    assert found == [Entry("program", AA, "a")]
-    assert len(ledger.clean().done) == 1
-
-
-def test_other_kinds_of_entries_are_left_alone(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
-    """Only what is called a program is a process to end."""
-    programs.append(sleeper(AA))
-    path = left_behind(state, line("container", AA, "of a later version"))
-    assert ledger.clean().done == [f"removed ledger {path}"]
-    assert programs[0].poll() is None
-
-
-def test_a_ledger_that_goes_while_it_is_looked_at_is_passed_over(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its run ended well between the listing and the opening."""
-    path = left_behind(state, line("program", AA))
-    real = Path.open
-
-    def vanishing(self: Path, *arguments: str) -> object:
-        path.unlink(missing_ok=True)
-        return real(self, *arguments)  # type: ignore[call-overload]
-
-    monkeypatch.setattr(Path, "open", vanishing)
-    assert list(ledger.leftovers()) == []
-
-
-def test_run_directories_are_removed_but_those_in_use(state: Path) -> None:
-    """Folders of harnesses that are over go; that of a living process and what is not ours stay."""
-    runs = state / "runs"
-    living = ledger.new_run_folder(f"20260101-120000-{os.getpid()}")
-    over = runs / "20260101-120000-4194999"
-    for folder in (over / "outcomes", runs / "mine"):
-        folder.mkdir(parents=True)
-    (over / ledger.RUN_MARK).write_text("4194999\n")
-    assert ledger.clean_runs() == [f"removed run directory {over}"]
-    assert sorted(folder.name for folder in runs.iterdir()) == [living.name, "mine"]
-
-
-def test_a_run_directory_of_another_container_is_in_use(state: Path) -> None:
-    """Its process ID says nothing here: whether it runs is told by the lock of its mark."""
-    program = "import sys; from harness.lab import ledger; print(ledger.new_run_folder('one')); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as elsewhere:
-        assert elsewhere.stdout is not None
-        folder = Path(elsewhere.stdout.readline().decode().strip())
-        assert folder.parent == state / "runs"
-        (folder / ledger.RUN_MARK).write_text(f"4194999 {boot_id()}\n")
-        ledger.trim_runs(0)
-        assert (folder.exists(), ledger.clean_runs()) == (True, [])
-    ledger.trim_runs(0)
-    assert not folder.exists()
-
-
-def test_nothing_to_clean(state: Path) -> None:
-    """Where nothing was ever run there is nothing to remove, and nothing is made."""
-    assert ledger.clean().done == ledger.clean_runs() == []
-    assert not state.exists()
-
-
-# --- folders ---------------------------------------------------------------------------------------------
-
-
 def test_a_folder_goes_with_its_program(state: Path, tmp_path: Path, programs: list[subprocess.Popen[bytes]]) -> None:
     """It is in the entry before it is made; at the end it is removed after its program, which might still write."""
     own = Ledger()
-    folder, neighbour = tmp_path / "guest-1", tmp_path / "guest-2"
+    folder, neighbour = (tmp_path / f"keepalive-guest-{number:012x}" for number in (1, 2))
     token = own.announce("program", "a guest", folder)
     assert entries(files(state)[0]) == [Entry("program", token, "a guest", str(folder))]
     (folder / "deeper").mkdir(parents=True)
@@ -318,43 +178,6 @@ def test_a_folder_goes_with_its_program(state: Path, tmp_path: Path, programs: l
     assert files(state) == []
 
 
-def test_a_killed_runs_folder_is_removed_by_name(state: Path, tmp_path: Path) -> None:
-    """Only the folders of open entries go, and those that were never made are not missed."""
-    left, settled, missing = (tmp_path / name for name in ("left", "settled", "missing"))
-    for folder in (left, settled):
-        folder.mkdir()
-    (left / "job.json").touch()
-    lines = [
-        msgspec.json.encode(Entry("program", token, "a guest", str(folder))) + b"\n"
-        for token, folder in ((AA, left), (BB, settled), (CC, missing))
-    ]
-    path = left_behind(state, *lines, line("done", BB))
-    assert ledger.clean().done == [f"removed folder {left} (a guest)", f"removed ledger {path}"]
-    assert not left.exists()
-    assert settled.is_dir()
-
-
-def test_entries_of_earlier_versions_are_read(state: Path) -> None:
-    """They name no folder, and need not say what they are of."""
-    lines = (f'{{"kind":"program","token":"{AA}","what":""}}\n', f'{{"kind":"program","token":"{BB}"}}\n')
-    left_behind(state, *(line.encode() for line in lines))
-    ((_, found),) = ledger.leftovers()
-    assert found == [Entry("program", AA), Entry("program", BB)]
-    assert len(ledger.clean().done) == 1
-
-
-def test_what_is_no_folder_of_ours_is_not_removed(state: Path, tmp_path: Path) -> None:
-    """A link in its place is an error that says so, and the ledger stays."""
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    entry = Entry("program", AA, "a guest", str(tmp_path / "link"))
-    path = left_behind(state, msgspec.json.encode(entry) + b"\n")
-    with pytest.raises(LabError, match=f"expected to remove folder {tmp_path}/link"):
-        ledger.clean()
-    assert path.exists()
-    assert (tmp_path / "elsewhere").is_dir()
-
-
 def test_nothing_is_begun_at_the_end(state: Path) -> None:
     """A thread that goes on while the interpreter exits can start nothing that would stay."""
     own = Ledger()
@@ -363,3 +186,42 @@ def test_nothing_is_begun_at_the_end(state: Path) -> None:
     with pytest.raises(LabError, match="ending: another guest is not started"):
         own.announce("program", "another guest")
     assert files(state) == []
+
+
+def test_what_goes_is_written_down_where_it_is_kept(state: Path, tmp_path: Path) -> None:
+    """A folder with another name could not be removed by any ledger."""
+    with pytest.raises(LabError, match="expected a folder with a name that the harness gives, found another name"):
+        Ledger().announce("program", "a guest", tmp_path / "mine")
+    assert files(state) == []
+
+
+def test_a_folder_that_cannot_be_removed_is_kept(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays in the ledger and is told of at the end; all the rest goes. `clean` removes it when it can."""
+    own = Ledger()
+    stubborn, other = (tmp_path / f"keepalive-scratch-{number:032x}" for number in (1, 2))
+    tokens = [own.announce("program", folder.name[-1], folder) for folder in (stubborn, other)]
+    for folder in (stubborn, other):
+        (folder / "deeper").mkdir(parents=True)
+    real = shutil.rmtree
+
+    def refused(path: Path) -> None:
+        if path == stubborn:
+            raise OSError(errno.EBUSY, "Device or resource busy", str(path / "deeper"))
+        real(path)
+
+    monkeypatch.setattr(shutil, "rmtree", refused)
+    for token in tokens:
+        own.settle(token)
+    assert (stubborn.is_dir(), other.is_dir()) == (True, False)
+    own.finish()
+    reason = f"1: expected to remove folder {stubborn}, found Device or resource busy at {stubborn}/deeper"
+    assert f"harness: left {reason}" in capsys.readouterr().err
+    assert own._file is not None
+    own._file.close()  # as at the end of its process
+    (path,) = files(state)
+    assert leftovers.clean().kept == [f"{reason}; clear that up, then run `harness clean` (ledger {path})"]
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert leftovers.clean().done == [f"removed folder {stubborn} (1)", f"removed ledger {path}"]

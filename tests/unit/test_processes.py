@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.errors import LabError
-from harness.lab import processes
+from harness.lab import origin, processes
 from harness.lab.namespace import Network, boot_id
 from harness.lab.processes import MARK_VARIABLE, Owned
 
@@ -41,9 +42,19 @@ while True:
     time.sleep(0.002)
 """
 """When its processes are looked at there are others a moment later."""
+CHAIN = """
+import os, time
+os.setsid()
+print(os.getpid(), flush=True)
+end = time.monotonic() + 20
+while time.monotonic() < end:
+    if os.fork():
+        os._exit(0)
+"""
+"""Each of its processes starts the next one and ends at once; it ends by itself, were it not ended."""
 
 
-@pytest.fixture(params=[DAEMON, BREEDER], ids=["daemon", "breeder"])
+@pytest.fixture(params=[DAEMON, BREEDER, CHAIN], ids=["daemon", "breeder", "chain"])
 def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[int, str]]:
     """The ID of a process that has left its parent and session, and the mark that it was started with."""
     token = os.urandom(16).hex()
@@ -61,6 +72,11 @@ def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[int
                 os.kill(pid, 9)
 
 
+def _owned(token: str) -> Owned:
+    """A program that was announced in this boot, and some time ago."""
+    return Owned("echo on server", token, origin=msgspec.structs.replace(origin.here(), since=0))
+
+
 def _in(folder: Path) -> list[int]:
     """The processes that work in a folder."""
     found = []
@@ -74,11 +90,12 @@ def _in(folder: Path) -> list[int]:
 def test_a_mark_is_enough(daemon: tuple[int, str], tmp_path: Path) -> None:
     """A daemon has nobody's session and nobody for a parent, and ends with the program that it came from."""
     _, token = daemon
-    lines = processes.end([Owned("echo on server", token)])
+    lines, left = processes.end([_owned(token)])
     assert lines
+    assert left == []
     assert all("(echo on server)" in line for line in lines)
     assert _in(tmp_path) == []
-    assert processes.end([Owned("echo on server", token)], held=True) == []
+    assert processes.end([_owned(token)], held=True) == ([], [])
 
 
 @pytest.mark.parametrize("daemon", [DAEMON], indirect=True)
@@ -88,12 +105,9 @@ def test_nothing_else_ends(daemon: tuple[int, str], tmp_path: Path, monkeypatch:
     monkeypatch.setattr(signal, "pidfd_send_signal", lambda *told: ended.append(told))  # it is this machine's network
     inode = Path("/proc/self/ns/net").stat().st_ino
     other = Network(inode, cookie=2**63, boot=boot_id())
-    assert (
-        processes.end(
-            [Owned("other", "0123456789abcdef0123456789abcdef"), Owned("other", network=other), Owned("nothing")]
-        )
-        == []
-    )
+    assert processes.end(
+        [Owned("other", "0123456789abcdef0123456789abcdef"), Owned("other", network=other), Owned("nothing")]
+    ) == ([], [])
     assert (ended, _in(tmp_path)) == ([], [daemon[0]])
 
 
@@ -104,11 +118,13 @@ def test_what_does_not_end_is_not_called_removed(
     """A process that waits for a disk heeds SIGKILL only later: nobody waits for it again and again."""
     pid, token = daemon
     told: list[object] = []
-    monkeypatch.setattr(signal, "pidfd_send_signal", lambda *_: told.append(pid))
+    monkeypatch.setattr(signal, "pidfd_send_signal", lambda *said: told.append(said[1]))
     monkeypatch.setattr(processes, "_DYING_S", 0.05)
     open_before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the folder is gone with the process
-    assert processes.end([Owned("echo on server", token)]) == []
-    assert (told, _in(tmp_path)) == ([pid], [pid])
+    owned = _owned(token)
+    words = f"process {pid}: it has not ended 0.05 s after SIGKILL"
+    assert processes.end([owned], held=True) == ([], [(owned, words)])
+    assert (told, _in(tmp_path)) == ([signal.SIGSTOP, signal.SIGKILL], [pid])
     assert len(os.listdir("/proc/self/fd")) == open_before  # noqa: PTH208
 
 
