@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from harness import plan_file, timeline
+from harness import plain_files, plan_file, timeline
 from harness.errors import LabError, UsageError
 from harness.judge import judge
 from harness.lab import run_folders
@@ -106,7 +106,7 @@ def _judged(plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue, at
             if any(event.kind == "opened" for event in events):  # it relates the frames' times to the wall clock
                 pcapng.write(folder, events, observer=plan.scenario.expect.side)
             document = json.as_mapping(verdict, attempt)
-            (folder / VERDICT_FILE).write_bytes(msgspec.json.encode(document) + b"\n")
+            plain_files.write(folder / VERDICT_FILE, msgspec.json.encode(document) + b"\n")
             yield Result(plan=plan, events=events, verdict=verdict, attempts=attempt, wall_s=wall_s)
 
 

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from harness import plain_files
 from harness.descriptors import raised
 from harness.errors import UsageError
 
@@ -131,7 +132,7 @@ class Timeline:
 
 def append(folder: Path, event: Event) -> None:
     """Add an event to a timeline that another thread or process may still be writing."""
-    with (folder / FILE_NAME).open("ab", buffering=0) as file:
+    with open(folder / FILE_NAME, "ab", buffering=0, opener=plain_files.plain) as file:
         file.write(msgspec.json.encode(event) + b"\n")
 
 
@@ -139,7 +140,7 @@ def load(folder: Path) -> tuple[Event, ...]:
     """Read a saved timeline. A torn last line (a killed run) is left out. Raises UsageError."""
     path = folder / FILE_NAME
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = plain_files.read(path).split(b"\n")
     except OSError as error:
         raise UsageError(f"expected a run's timeline, found {error.strerror} at {path}") from error
     decoder = msgspec.json.Decoder(Event)

@@ -16,6 +16,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness import plain_files
 from harness.errors import UsageError
 from harness.lab.topology import SIDES, Side
 from harness.timeline import Event
@@ -51,7 +52,7 @@ def write(folder: Path, events: Iterable[Event], *, observer: Side = "client") -
     counts = {}
     for side, name in FILES.items():
         frames = [event for event in ordered if event.kind == "segment" and event.data["host"] == side]
-        (folder / name).write_bytes(b"".join(_blocks(frames, remarks, realtime_ns)))
+        plain_files.write(folder / name, b"".join(_blocks(frames, remarks, realtime_ns)))
         counts[side] = len(frames)
     return counts
 

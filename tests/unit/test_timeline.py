@@ -138,6 +138,18 @@ def test_a_folder_without_a_timeline_is_told(tmp_path: Path) -> None:
         timeline.load(tmp_path)
 
 
+def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
+    """A program under test may write in the run's folder, and must not choose what else is written or read."""
+    kept = tmp_path / "kept"
+    kept.write_bytes(b"kept")
+    (tmp_path / timeline.FILE_NAME).symlink_to(kept)
+    with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
+        timeline.append(tmp_path, Event(0, "kind", "source", {}))
+    with pytest.raises(UsageError, match=os.strerror(errno.ELOOP)):
+        timeline.load(tmp_path)
+    assert kept.read_bytes() == b"kept"
+
+
 def test_a_new_run_replaces_an_old_timeline(tmp_path: Path) -> None:
     """Opening starts afresh."""
     (tmp_path / timeline.FILE_NAME).write_text("what was there before\n" * 100)

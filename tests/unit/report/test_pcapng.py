@@ -80,6 +80,15 @@ def test_each_end_has_a_file_of_its_own(tmp_path: Path) -> None:
         assert blocks[1].option(2) == [f"{side}/eth0".encode()]
 
 
+def test_a_link_in_a_files_place_is_not_followed(tmp_path: Path) -> None:
+    """A program under test may write in the run's folder, and must not choose what else is written."""
+    (tmp_path / "kept").write_bytes(b"kept")
+    (tmp_path / FILES["client"]).symlink_to(tmp_path / "kept")
+    with pytest.raises(OSError, match="symbolic links"):
+        write(tmp_path, [OPENED])
+    assert (tmp_path / "kept").read_bytes() == b"kept"
+
+
 def test_interfaces(tmp_path: Path) -> None:
     """Each device of an end is one interface, named after both, with times in nanoseconds."""
     blocks = written(tmp_path, OPENED, segment(1), segment(3), segment(4, device="eth1"))
