@@ -30,6 +30,8 @@ _SIOCSIFFLAGS = 0x8914
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _libc = ctypes.CDLL(None, use_errno=True)
 _HERE = "/proc/thread-self/ns/net"
+_moved = threading.Event()
+"""Whether this process has gone into a network of its own."""
 _SO_NETNS_COOKIE = 71
 """asm-generic/socket.h, since 5.14."""
 
@@ -184,11 +186,17 @@ def ensure_privileges() -> str:
         _enter_user_namespace()
     try:
         call("unshare", CLONE_NEWNET)
+        _moved.set()
         _bring_up_loopback()
     except OSError as error:
         found = f"a user namespace was entered but gives no right to make them ({error})"
         raise CapabilityError("network namespaces", found, user_namespace_mend()) from error
     return "user namespace"
+
+
+def has_own_network() -> bool:
+    """Whether `ensure_privileges` has put this process into a network that nobody else is in."""
+    return _moved.is_set()
 
 
 def _enter_user_namespace() -> None:

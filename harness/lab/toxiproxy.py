@@ -24,6 +24,7 @@ from typing import Any
 from harness import mends
 from harness.errors import CapabilityError, FaultError, SubjectError
 from harness.lab.host import Host, Lab
+from harness.lab.keyed import Keyed
 from harness.lab.places import cache_folder
 
 NAME = "toxiproxy-server"
@@ -93,12 +94,16 @@ def _library() -> Any:
         except BaseException:
             del sys.modules[_OWN]
             raise
-        module.api.requests = _Calls()
+        module.api.requests = Calls()
         return module
 
 
-class _Calls:
+class Calls:
     """What the library takes for the module requests: one connection for each call, bounded and direct."""
+
+    def __init__(self, key: Keyed | None = None) -> None:
+        """`key`: that of the server, where it has one."""
+        self._key = key
 
     def get(self, url: str, **options: Any) -> Any:
         """Ask."""
@@ -117,12 +122,27 @@ class _Calls:
 
         with requests.Session() as session:
             session.trust_env = False
+            if self._key is not None:
+                session.mount("http://", _adapter(self._key))
             answer = session.request(method, url, timeout=patience_s, **options)
         # What is wrong with the request the library itself raises; of a server in trouble it says nothing.
         late = method == "DELETE" and answer.status_code == 503
         if answer.status_code >= 500 and not late:
             raise requests.HTTPError(f"status {answer.status_code}: {answer.text.strip()}")
         return answer
+
+
+def _adapter(key: Keyed) -> Any:
+    """What makes the connections of a session of requests, with a key."""
+    from requests.adapters import HTTPAdapter
+    from urllib3.connection import HTTPConnection
+
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+            every = [*HTTPConnection.default_socket_options, key.option]
+            super().init_poolmanager(*arguments, **options, socket_options=every)
+
+    return Adapter()
 
 
 @contextmanager

@@ -1,4 +1,9 @@
-"""A toxiproxy-server for a session of tests, on loopback here, spoken to by the tests' own toxiproxy-python."""
+"""A toxiproxy-server for a session of tests, on loopback here, spoken to by the tests' own toxiproxy-python.
+
+Its API is a port of loopback, where every user of this machine could have it forward anything with this user's rights.
+So it has a key (see `harness.lab.keyed`), which the library's calls have while the session lasts. A network that is
+this process's own needs none.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ from http.client import HTTPException
 from typing import Any
 
 from harness.errors import CapabilityError, SubjectError, UsageError
-from harness.lab import toxiproxy
+from harness.lab import keyed, namespace, toxiproxy
 from harness.lab.ledger import LEDGER
 from harness.lab.processes import MARK_VARIABLE
 from harness.system.kernel_clock import clock
@@ -23,6 +28,8 @@ from harness.system.kernel_clock import clock
 _LOOPBACK = "127.0.0.1"
 POLL_S = 0.01
 ANSWER_S = 5.0
+MOST_TRIES = 3
+"""How often a server is started, where somebody else has used it before it had its key."""
 _VERSION = re.compile(rb'(\{"version": *")?(git|[0-9]+\.[0-9]+\.[0-9]+[^"]*)("\})?')
 
 
@@ -30,26 +37,33 @@ _VERSION = re.compile(rb'(\{"version": *")?(git|[0-9]+\.[0-9]+\.[0-9]+[^"]*)("\}
 def speaking_to(address: tuple[str, int] | str | None) -> Iterator[Any]:
     """toxiproxy-python's Toxiproxy for the server at an address, or for one that is started for the block.
 
-    The library keeps the address in an attribute of a class; it has its own again afterwards. Raises UsageError,
-    CapabilityError, SubjectError.
+    The library keeps the address in an attribute of a class, and its calls in a name of a module; it has its own again
+    afterwards. Raises UsageError, CapabilityError, SubjectError.
     """
     toxiproxy.check_library()
-    from toxiproxy import Toxiproxy
-    from toxiproxy.api import APIConsumer
+    from toxiproxy import Toxiproxy, api
 
-    before = APIConsumer.host, APIConsumer.port
+    before = api.APIConsumer.host, api.APIConsumer.port
+    client = Toxiproxy()
     with ExitStack() as stack:
-        host, port = _parsed(address) if address is not None else stack.enter_context(_started())
-        client = Toxiproxy()
-        client.update_api_consumer(host, port)
         stack.callback(client.update_api_consumer, *before)
-        found = _said(host, port)
-        if found:
-            mend = "start it before the tests, or leave toxiproxy_address as it is"
-            if clock() == "virtual":
-                mend = "leave toxiproxy_address as it is with --clock virtual: a guest has a network of its own"
-            raise CapabilityError(toxiproxy.NAME, f"{found} at {host}:{port}", mend)
+        if address is None:
+            stack.enter_context(_own_server(client))
+        else:
+            host, port = _parsed(address)
+            client.update_api_consumer(host, port)
+            _check_there(host, port)
         yield client
+
+
+def _check_there(host: str, port: int) -> None:
+    """Raise CapabilityError unless a toxiproxy-server answers at an address that the tests name."""
+    found = _said(host, port)
+    if found:
+        mend = "start it before the tests, or leave toxiproxy_address as it is"
+        if clock() == "virtual":
+            mend = "leave toxiproxy_address as it is with --clock virtual: a guest has a network of its own"
+        raise CapabilityError(toxiproxy.NAME, f"{found} at {host}:{port}", mend)
 
 
 def _parsed(address: tuple[str, int] | str) -> tuple[str, int]:
@@ -100,7 +114,48 @@ def noting(client: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _started() -> Iterator[tuple[str, int]]:
+def _own_server(client: Any) -> Iterator[None]:
+    """A server for the block, and the library's calls to it, which nobody else can make.
+
+    Raises CapabilityError, SubjectError.
+    """
+    from toxiproxy import api
+    from toxiproxy import server as server_module
+
+    for _ in range(MOST_TRIES):
+        with ExitStack() as stack:
+            server, port = stack.enter_context(_started())
+            key = _key(server, port)
+            if key is not None and keyed.is_used(port):
+                continue  # somebody has used it before it had its key
+            stack.callback(setattr, api, "requests", api.requests)
+            api.requests = toxiproxy.Calls(key)
+            if key is not None:
+                stack.callback(setattr, server_module, "can_connect_to", server_module.can_connect_to)
+                server_module.can_connect_to = key.opens
+            client.update_api_consumer(_LOOPBACK, port)
+            if client.proxies():
+                continue
+            yield
+            return
+    raise SubjectError(f"{toxiproxy.NAME}: expected to be its only user, found another one {MOST_TRIES} times")
+
+
+def _key(server: subprocess.Popen[bytes], port: int) -> keyed.Keyed | None:
+    """What opens the server; None where nobody else can reach it. Raises CapabilityError, SubjectError."""
+    if clock() == "virtual" or namespace.has_own_network():
+        return None
+    process = os.pidfd_open(server.pid)
+    try:
+        return keyed.protect(process, port)
+    except LookupError as error:
+        raise SubjectError(f"{toxiproxy.NAME}: {error}") from error
+    finally:
+        os.close(process)
+
+
+@contextmanager
+def _started() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A server at a free port of loopback. Raises CapabilityError, SubjectError."""
     path, port = toxiproxy.server(), _free_port()
     token = LEDGER.announce("program", f"{toxiproxy.NAME} at port {port}")
@@ -115,20 +170,15 @@ def _started() -> Iterator[tuple[str, int]]:
         stack.callback(server.wait)
         stack.callback(server.kill)
         deadline = time.monotonic() + toxiproxy.READY_S
-        while not _answers(port):
+        while not keyed.listens(server.pid, port):
             if server.poll() is not None or time.monotonic() > deadline:
                 found = f"status {server.poll()}" if server.poll() is not None else "none"
-                raise SubjectError(f"{toxiproxy.NAME}: expected an answer at {_LOOPBACK}:{port}, found {found}")
+                raise SubjectError(f"{toxiproxy.NAME}: expected it to listen at {_LOOPBACK}:{port}, found {found}")
             time.sleep(POLL_S)
-        yield _LOOPBACK, port
+        yield server, port
 
 
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((_LOOPBACK, 0))
         return int(probe.getsockname()[1])
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((_LOOPBACK, port)) == 0

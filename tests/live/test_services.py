@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from harness.errors import CapabilityError, UsageError
-from harness.lab import containers, toxiproxy
+from harness.lab import containers, keyed, namespace, toxiproxy
 from harness.lab.places import libraries_folder
 from harness.subjects import toxiproxy_session
 from tests.live.command import CHECKOUT
@@ -135,6 +135,53 @@ def test_toxiproxy_of_the_sessions_own(tmp_path: Path) -> None:
     assert status == 0, printed
     assert "4 passed" in printed
     assert "then 127.0.0.1 8474" in printed
+
+
+def _reached(port: int) -> bool:
+    """Whether a client of this machine without the key gets a connection."""
+    with socket.socket() as stranger:
+        stranger.settimeout(0.2)
+        try:
+            stranger.connect(("127.0.0.1", port))
+        except TimeoutError:
+            return False
+    return True
+
+
+def test_nobody_else_may_use_the_sessions_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection without the key is not made. A server that somebody reached before it had one is not used."""
+    protect = keyed.protect
+    reached: list[int] = []
+
+    def after_a_stranger(process: int, port: int) -> keyed.Keyed:
+        if not reached:
+            with socket.create_connection(("127.0.0.1", port)):
+                reached.append(port)
+                return protect(process, port)
+        return protect(process, port)
+
+    monkeypatch.setattr(keyed, "protect", after_a_stranger)
+    with toxiproxy_session.speaking_to(None) as client:
+        from toxiproxy.api import APIConsumer
+
+        assert client.create(upstream="127.0.0.1:1", name="mine").name == "mine"
+        assert APIConsumer.port not in reached
+        assert not _reached(APIConsumer.port)
+        assert set(client.proxies()) == {"mine"}
+
+
+@pytest.mark.parametrize("lacks", ["_PIDFD_GETFD", "_MD5SIG_EXT"])
+def test_a_server_that_everybody_may_use_is_refused(monkeypatch: pytest.MonkeyPatch, lacks: str) -> None:
+    """Where the machine cannot give it a key, with what can be done; in a network of one's own it needs none."""
+    monkeypatch.setattr(keyed, lacks, 4000)
+    with (
+        pytest.raises(CapabilityError, match=r"a server for this process alone: .*Mend: pytest --clock=virtual, or"),
+        toxiproxy_session.speaking_to(None),
+    ):
+        pass
+    monkeypatch.setattr(namespace, "has_own_network", lambda: True)
+    with toxiproxy_session.speaking_to(None) as client:
+        assert client.proxies() == {}
 
 
 ELSEWHERE = """
