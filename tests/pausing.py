@@ -73,7 +73,7 @@ def run(
         for pause in pauses:
             if not _lasts(process, pause.after_s):
                 break
-            with _stopped(process.pid, whom):
+            with stopped(process.pid, whom):
                 time.sleep(pause.for_s)
             done.append(pause)
     finally:
@@ -90,7 +90,8 @@ def _lasts(process: subprocess.Popen[str], seconds: float) -> bool:
 
 
 @contextlib.contextmanager
-def _stopped(pid: int, whom: Whom) -> Iterator[None]:
+def stopped(pid: int, whom: Whom) -> Iterator[None]:
+    """A process, its group or its family stands still for the length of the block, and then goes on."""
     members = [pid, *_descendants(pid)] if whom == "family" else [pid]
     send = os.killpg if whom == "group" else os.kill
     try:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from harness.lab.namespace import ensure_privileges
 from harness.local_machine import local_machine
 from harness.venue.uml import memory_folder
 from tests.attack import files, hoststate, kills, load, pauses, processes, subjects, tally, tuned
@@ -33,7 +32,6 @@ STEADY_S = 2.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Go round the kinds until the time is up; exit status 1 where something did not hold."""
     options = _parse(arguments)
-    ensure_privileges()
     processes.adopt_orphans()
     tallies = {kind: tally.Tally(kind) for kind in options.kinds}
     began_s, number = time.monotonic(), 0

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
+import itertools
 import time
-from contextlib import suppress
-from typing import NamedTuple
 
-from tests.attack import claims, processes
-from tests.attack.arena import Arena, Command
+from tests import pausing
+from tests.attack import claims
+from tests.attack.arena import Arena
 
 SCENARIOS = 12
 MOST_PAUSES = 3
-LATEST_S = 6.0
-SHORTEST_S, LONGEST_S = 0.2, 3.0
-
-
-class Pause(NamedTuple):
-    """When it begins, counted from the start of the command or the end of the pause before, and for how long."""
-
-    after_s: float
-    for_s: float
-    whole: bool
-    """Of all processes that the harness has started, too."""
-
-
-def drawn(chance: random.Random) -> list[Pause]:
-    """One pause or several."""
-    return [
-        Pause(chance.uniform(0.3, LATEST_S), chance.uniform(SHORTEST_S, LONGEST_S), chance.random() < 0.5)
-        for _ in range(chance.randint(1, MOST_PAUSES))
-    ]
+EVERY_S = (0.3, 6.0)
+FOR_S = (0.2, 3.0)
 
 
 def attack(arena: Arena) -> None:
@@ -41,26 +21,14 @@ def attack(arena: Arena) -> None:
     cast = claims.mixed(arena.chance, arena.folder / "files", SCENARIOS)
     results = arena.folder / "results.json"
     clock = ["--clock", "virtual"] if virtual else ["--retries", "0"]
+    pauses = pausing.at_random(arena.chance.randrange(1 << 32), every_s=EVERY_S, for_s=FOR_S)
+    number = arena.chance.randint(1, MOST_PAUSES)
+    whom: pausing.Whom = arena.chance.choice(("process", "family"))
     command = arena.start("run", *cast.words, "--yes", "--json", str(results), *clock)
-    for pause in drawn(arena.chance):
+    for pause in itertools.islice(pauses, number):
         if command.wait(pause.after_s):
             break
-        stand_still(command, pause)
+        with pausing.stopped(command.process.pid, whom):
+            time.sleep(pause.for_s)
     claims.check_verdicts(arena, cast, results, arena.await_end(command, {0, 1, 3}))
     arena.right(not (virtual and arena.inconclusive), lambda: f"inconclusive in virtual time: {arena.inconclusive}")
-
-
-def stand_still(command: Command, pause: Pause) -> None:
-    """Stop processes, and let them go on after the pause, whatever happens."""
-    root = command.process.pid
-    stopped: list[int] = []
-    try:
-        for pid in [root, *([each.pid for each in processes.descendants(root)] if pause.whole else [])]:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
-                stopped.append(pid)
-        time.sleep(pause.for_s)
-    finally:
-        for pid in reversed(stopped):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
