@@ -145,6 +145,12 @@ class Stalled(msgspec.Struct, frozen=True):
     took_ns: Nanoseconds
 
 
+class Waited(msgspec.Struct, frozen=True):
+    """A program of the lab waited so long for a CPU."""
+
+    took_ns: Nanoseconds
+
+
 class Ended(msgspec.Struct, frozen=True):
     """The watch was over and everything had been written down."""
 
@@ -167,6 +173,7 @@ KINDS: dict[str, type[msgspec.Struct]] = {
     "capture.ended": CaptureEnded,
     "run.broken": Broken,
     "run.stalled": Stalled,
+    "program.waited": Waited,
     "run.ended": Ended,
 }
 

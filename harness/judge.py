@@ -32,7 +32,7 @@ from harness.oracle.prediction import Asking, Outcome
 from harness.plan import Plan, spell_outcomes
 from harness.silence import doubtful_silence
 from harness.soundness import check_bite, check_deeds, check_in_place, check_run
-from harness.stalls import Doubtful, blamed, check_kernel, check_programs, earlier
+from harness.stalls import Doubtful, blamed, check_kernel, check_programs, delay_ns, earlier
 from harness.story import Nonsense, Story
 from harness.timeline import Event
 
@@ -120,7 +120,7 @@ def _judge(plan: Plan, events: Sequence[Event]) -> tuple[Verdict, bool]:
         told = doubt if doubt.cause == "machine-too-busy" else blamed(plan, story, str(doubt)) or doubt
         return _verdict(plan, story, "inconclusive", told.cause, str(told)), False
     except Refuted as refutation:
-        stall = blamed(plan, story, str(refutation))
+        stall = blamed(plan, story, str(refutation)) or _delayed(plan, story, events, refutation)
         if stall is not None:
             return _verdict(plan, story, "inconclusive", stall.cause, str(stall)), False
         unkept = refutation.cause in UNKEPT and _unbitten(plan, story) is None
@@ -233,6 +233,25 @@ def _check_stalls(plan: Plan, story: Story, events: Sequence[Event]) -> None:
         _check_course(plan, Story(plan, sooner))
     except (Inconclusive, Refuted, Nonsense) as other:
         raise Doubtful(story, stall, f"this may be true as well: {other}") from other
+
+
+def _delayed(plan: Plan, story: Story, events: Sequence[Event], refuted: Refuted) -> Doubtful | None:
+    """The doubt about a refutation that many short delays may have brought about; None where they cannot have."""
+    late_ns, bent = delay_ns(plan, story), earlier(plan, story, events)
+    doubt = Doubtful(story, None if bent is None else bent[0], f"this may be why {refuted}")
+    if story.end is None:
+        return doubt if late_ns > plan.allowance_ns else None
+    if refuted.cause in ("oracle-refuted", "reconnection-refuted"):  # whose sides a cause does not tell apart
+        return doubt if late_ns else None
+    if bent is None:
+        return None
+    try:
+        _check_course(plan, Story(plan, bent[1]))
+    except Refuted as other:
+        return None if other.cause == refuted.cause else doubt
+    except (Inconclusive, Nonsense):
+        return doubt
+    return doubt
 
 
 def _confirmation(plan: Plan, story: Story) -> str:

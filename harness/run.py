@@ -33,6 +33,7 @@ from harness.lab.topology import SIDES
 from harness.loop import EventLoop
 from harness.model.values import count
 from harness.plan import Plan, last_restored_s
+from harness.runner.cpu_waits import CpuWaits
 from harness.runner.scenario_lab import realised
 from harness.subjects import tcp
 from harness.subjects.ends import ENDS, Connection
@@ -137,8 +138,11 @@ class _Run:
         for end in connection.ends.values():
             self.loop.watch(end)
         self._schedule(lab, connection, first)
+        waits = CpuWaits(lab) if self.plan.machine.clock == "real" else None
         self._wait(self._armed_ns() + self.plan.watch_ns)
         connection.look()
+        if waits is not None:
+            waits.note(self.timeline)
         if self._noticed():
             self._await_reconnection()
             self.loop.wait(time.monotonic_ns() + SETTLE_NS)

@@ -3,11 +3,14 @@
 A stall is a time in which this process did not run: it was stopped, waited for a CPU, or the whole machine stood still.
 What is in doubt then depends on who decides:
 
-- No claim is refuted in a run with a stall: any moment may have been seen late, or have come late or not at all.
+- No claim is refuted in a run with a stall longer than the allowance: any moment may have been seen late, or have come
+  late or not at all.
 - Where programs decide by timers of their own (commands, heartbeats), a stall longer than the allowance proves nothing
   either: a peer that stood still may be what was noticed, and a program that stood still notices late.
 - Where the kernel decides, the run is judged. What was noticed during a stall, or right after it, may have come at any
   moment of it from the kernel's decision on, if a segment shows that. The verdict must be the same for all of them.
+- A program under test may be late by all its waiting for a CPU and all shorter stalls. The verdict must be the same for
+  what it noticed and for something earlier by so much.
 - A kernel that stood still has timers that go off as soon as it goes on. So nothing is proven where something was sent
   right after a stall longer than the allowance, or where what is sent cannot be seen.
 """
@@ -20,10 +23,13 @@ from typing import NamedTuple
 import msgspec
 
 from harness.findings import Inconclusive
-from harness.moments import Clock
+from harness.moments import Clock, secs
 from harness.plan import Plan
 from harness.story import Story
 from harness.timeline import Event
+
+LEAST_WAIT_NS = 20_000_000
+"""What programs wait less is within the allowance."""
 
 
 class Stall(NamedTuple):
@@ -41,11 +47,16 @@ class Stall(NamedTuple):
 class Doubtful(Inconclusive):
     """A stall may have decided; the text says when it was and what is in doubt. A retry in quiet may succeed."""
 
-    def __init__(self, story: Story, stall: Stall, doubt: str) -> None:
-        moment = Clock(story).times(story.since_armed(stall.from_ns), story.since_armed(stall.until_ns))
-        when = f"from {moment[0]} to {moment[1]} after {Clock(story).origin}"
-        words = f"the harness did not run {when} (it was stopped, or this machine is too busy): {doubt}"
-        super().__init__("machine-too-busy", words)
+    def __init__(self, story: Story, stall: Stall | None, doubt: str) -> None:
+        """`stall`: None where it is what adds up over the run that decides."""
+        stood_ns = sum(each.took_ns for each in stalls(story.plan, story))
+        words = f"programs under test waited {secs(story.waited_ns)} for a CPU, the harness did not run for "
+        words += f"{secs(stood_ns)} in all (this machine is too busy)"
+        if stall is not None:
+            moment = Clock(story).times(story.since_armed(stall.from_ns), story.since_armed(stall.until_ns))
+            when = f"from {moment[0]} to {moment[1]} after {Clock(story).origin}"
+            words = f"the harness did not run {when} (it was stopped, or this machine is too busy)"
+        super().__init__("machine-too-busy", f"{words}: {doubt}")
 
 
 def stalls(plan: Plan, story: Story) -> list[Stall]:
@@ -69,15 +80,22 @@ def stalls(plan: Plan, story: Story) -> list[Stall]:
 
 
 def blamed(plan: Plan, story: Story, found: str) -> Doubtful | None:
-    """The doubt that the longest stall throws on anything but a pass; None where there was no stall."""
+    """The doubt that a stall longer than the allowance throws on anything but a pass; None where there was none."""
     longest = max(stalls(plan, story), key=lambda stall: stall.took_ns, default=None)
-    return None if longest is None else Doubtful(story, longest, f"this may be why {found}")
+    if longest is None or longest.took_ns <= plan.allowance_ns:
+        return None
+    return Doubtful(story, longest, f"this may be why {found}")
+
+
+def delay_ns(plan: Plan, story: Story) -> int:
+    """By how much the programs may be late altogether: their own waiting, and every stall until the decision."""
+    waited_ns = story.waited_ns if story.waited_ns >= LEAST_WAIT_NS else 0
+    return waited_ns + sum(stall.took_ns for stall in stalls(plan, story) if story.before_end(stall.from_ns))
 
 
 def check_programs(plan: Plan, story: Story) -> None:
     """Whether programs that decide by timers of their own, and their peers, ran until they decided."""
-    scenario = plan.scenario
-    if not scenario.has_command and all(end.heartbeat is None for end in (scenario.client, scenario.server)):
+    if not _programs_decide(plan):
         return
     ends_ns = _decided_ns(story)
     for stall in stalls(plan, story):
@@ -97,12 +115,18 @@ def check_kernel(plan: Plan, story: Story) -> None:
             raise Doubtful(story, stall, "the kernel's timers may have stood still too")
 
 
-def earlier(plan: Plan, story: Story, events: Sequence[Event]) -> tuple[Stall, list[Event]] | None:
+def _programs_decide(plan: Plan) -> bool:
+    ends = (plan.scenario.client, plan.scenario.server)
+    return plan.scenario.has_command or any(end.heartbeat is not None for end in ends)
+
+
+def earlier(plan: Plan, story: Story, events: Sequence[Event]) -> tuple[Stall | None, list[Event]] | None:
     """The timeline with the shortest time that may be the true one, from its origin to what was noticed.
 
-    With the stall that makes the difference; None where there is none.
+    With the stall that makes the difference, None where it is the programs' delay; no timeline where nothing does.
     """
     found = stalls(plan, story)
+    late_ns = delay_ns(plan, story) if _programs_decide(plan) else 0
     bent, blame = list(events), None
     for change in (*story.injected.values(), *story.healed.values()):
         done_ns = change.t_ns + change.what.took_ns
@@ -117,8 +141,9 @@ def earlier(plan: Plan, story: Story, events: Sequence[Event]) -> tuple[Stall, l
                 t_ns, blame = stall.from_ns, stall
         shown_ns = story.kernel_moment_ns
         t_ns = t_ns if shown_ns is None else max(t_ns, shown_ns)
-        bent[story.end.place] = msgspec.structs.replace(events[story.end.place], t_ns=t_ns)
-    return None if blame is None else (blame, bent)
+        t_ns = min(t_ns, story.end.t_ns - late_ns)
+        bent[story.end.place] = msgspec.structs.replace(events[story.end.place], t_ns=max(t_ns, min(story.armed_ns)))
+    return None if blame is None and not late_ns else (blame, bent)
 
 
 def _decided_ns(story: Story) -> int | None:

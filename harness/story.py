@@ -33,6 +33,7 @@ from harness.facts import (
     Shut,
     SignOfLife,
     Stalled,
+    Waited,
     Wrote,
 )
 from harness.oracle.prediction import OutcomeKind
@@ -57,6 +58,7 @@ class Story:
     that host; `segments` are those of the watched connection. `sent_ns`: when anything was sent, or given to a socket,
     on either side. `signs_of_life`: when the command showed that it works. `printed`: the lines that the observed
     side's command printed. `armed_ns`: when each side was armed. `stalls`: from when to when the harness did not run.
+    `waited_ns`: how long the lab's programs waited for a CPU, all together.
     Raises Nonsense.
     """
 
@@ -71,6 +73,7 @@ class Story:
         self.end = next(_of(mine, Noticed), None)
         self.armed_ns = [fact.t_ns for fact in _of(facts, Armed)]
         self.stalls = [(fact.t_ns, fact.t_ns + fact.what.took_ns) for fact in _of(facts, Stalled)]
+        self.waited_ns = sum(fact.what.took_ns for fact in _of(facts, Waited))
         self.alive = next(_of(facts, Alive), None)
         self.signs_of_life = [fact.t_ns for fact in _of(mine, SignOfLife)]
         self.printed = [fact.what.line for fact in _of(mine, Printed)]

@@ -54,6 +54,8 @@ class Event(msgspec.Struct, frozen=True):
       capture.ended          dropped: frames that did not fit into the capture's buffer
       run.stalled            took_ns: the harness did not run from this moment on, for so long, though it was to;
                              what came in that time is stamped when that was over, unless the kernel has dated it
+      program.waited         program, took_ns (how long it waited for a CPU, all threads together, since both sides were
+                             armed, or since it was started)
       run.ended              reason
       run.broken             error: the run cannot be judged
     """

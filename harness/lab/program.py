@@ -16,6 +16,7 @@ from harness.descriptors import raised, raised_pipe
 from harness.errors import FaultError, SubjectError
 from harness.lab import dated, family, processes
 from harness.lab.processes import MARK_VARIABLE, Owned
+from harness.system import standstill
 
 READ_OCTETS, MOST_READS = 65536, 16
 """How much of a program's output is taken at a time, and how often in a row."""
@@ -86,6 +87,7 @@ class Program:
         else:
             self.stdout = FileIO(self._output.reading, "rb")
         self._pending = b""
+        self._waited_ns = 0
 
     @property
     def pid(self) -> int:
@@ -158,6 +160,11 @@ class Program:
         if found is None:
             return None
         return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+
+    def waited_ns(self) -> int:
+        """How long its process has waited for a CPU so far, all threads added up; less is never said later."""
+        self._waited_ns = max(self._waited_ns, standstill.waited_ns(f"/proc/{self.pid}"))
+        return self._waited_ns
 
     def wait(self, within_s: float) -> int:
         """The exit status, waiting for it at most so long. Raises SubjectError."""

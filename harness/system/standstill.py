@@ -11,7 +11,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from harness.alarm import sleep_until
@@ -78,6 +79,15 @@ def watched() -> Iterator[Callable[[], list[Standstill]]]:
     finally:
         with _lock:
             watch.users -= 1
+
+
+def waited_ns(folder: str) -> int:
+    """How long the threads of a process, by its folder in /proc, have waited for a CPU; 0 where nothing tells of it."""
+    waited = 0
+    for thread in Path(folder, "task").glob("*/schedstat"):
+        with suppress(OSError):
+            waited += int(thread.read_bytes().split()[1])
+    return waited
 
 
 class Queueing:

@@ -136,8 +136,8 @@ def test_an_injection_that_a_stall_interrupted_sets_no_origin() -> None:
 
 
 def test_nothing_is_refuted_across_a_stall() -> None:
-    """Neither what came, nor what did not come, nor what else is missing."""
-    stall = stalled(3000 * MS, 3030 * MS)
+    """Neither what came, nor what did not come, nor what else is missing, by a stall longer than the allowance."""
+    stall = stalled(3000 * MS, 3051 * MS)
     plan = unreachable()
     verdict(plan, [*noticed_at(plan, window(plan)[0] - 1), stall], "inconclusive", "before the oracle's window opens")
     verdict(plan, [*changed(as_foreseen(plan), "subject.detected", errno="EPIPE"), stall], "inconclusive", "EPIPE")
@@ -155,3 +155,47 @@ def test_a_program_that_printed_right_after_a_stall_was_armed_by_it() -> None:
     verdict(plan, [*events, stalled(-1000 * MS, -10 * MS)], "inconclusive")
     patient = planned(Blackhole(at_s=0.5), client=Endpoint(keepalive=Keepalive(idle_s=2, interval_s=1, count=3)))
     verdict(patient, [*as_foreseen(patient), stalled(-1000 * MS, -10 * MS)], "pass")
+
+
+def waited(took_ns: int) -> Event:
+    """A program under test waited so long for a CPU."""
+    return at(0, "program.waited", "client", program="client", took_ns=took_ns)
+
+
+def test_a_program_that_waited_for_a_cpu_may_have_noticed_sooner() -> None:
+    """In quiet it might have been before the window, or in it; the whole of its waiting counts."""
+    plan, events = command_noticed(4.2, (4.0, 6.0))
+    verdict(plan, [*events, waited(199 * MS)], "pass")
+    verdict(plan, [*events, waited(201 * MS)], "inconclusive", "waited 0.201 s for a CPU", "noticed 3.999 s")
+    plan, events = command_noticed(4.2, (2.0, 4.0))
+    verdict(plan, [*events, waited(149 * MS)], "fail")
+    verdict(plan, [*events, waited(151 * MS)], "inconclusive", "this may be why noticed 4.200 s after arming")
+    verdict(plan, [*events, waited(2300 * MS)], "inconclusive", "waited 2.300 s for a CPU")
+    plan, events = command_noticed(4.2, (4.5, 6.0))
+    verdict(plan, [*events, waited(2300 * MS)], "fail", "before expect.window_s")
+
+
+def test_nothing_was_noticed_while_programs_waited_for_a_cpu() -> None:
+    """It might have been noticed in quiet."""
+    plan, events = command_noticed(4.2, (2.0, 4.0))
+    quiet = [*without(events, "subject.noticed", "run.ended"), at(plan.watch_ns, "run.ended", "harness")]
+    verdict(plan, quiet, "fail", "found nothing noticed")
+    verdict(plan, [*quiet, waited(51 * MS)], "inconclusive", "found nothing noticed")
+
+
+def test_short_stalls_refute_nothing_that_they_may_have_brought_about() -> None:
+    """They add up. What is later than that, or is no matter of time, stays refuted."""
+    shorts = [stalled(1000 * MS, 1030 * MS), stalled(2000 * MS, 2030 * MS)]
+    plan, events = command_noticed(4.109, (2.0, 4.0))
+    verdict(plan, events, "fail")
+    verdict(plan, [*events, *shorts], "inconclusive", "the harness did not run for 0.060 s in all")
+    plan, events = command_noticed(4.111, (2.0, 4.0))
+    verdict(plan, [*events, *shorts], "fail")
+    plan = unreachable()
+    verdict(
+        plan, [*noticed_at(plan, window(plan)[0] - 1), shorts[0]], "inconclusive", "before the oracle's window opens"
+    )
+    verdict(plan, [*changed(as_foreseen(plan), "subject.detected", errno="EPIPE"), *shorts], "fail", "EPIPE")
+    dead = changed(as_foreseen(flap()), "subject.alive", echo=False)
+    verdict(flap(), [*dead, shorts[0]], "fail")
+    verdict(flap(), [*dead, *shorts], "inconclusive", "data sent at the end did not come back")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.lab.program import Program
 from harness.system import standstill
 from harness.system.standstill import Queueing, watched
 
@@ -57,6 +58,18 @@ def test_watching_ends_with_its_last_user() -> None:
     while ticking():
         assert time.monotonic() < deadline
         time.sleep(0.001)
+
+
+def test_what_a_program_waited_is_known_after_its_end() -> None:
+    """The kernel tells of it until the harness lets go of the process; what it has told stays."""
+    program = Program("true", ["true"])
+    deadline = time.monotonic() + 60
+    while program.poll() is None:
+        assert time.monotonic() < deadline
+    waited_ns = program.waited_ns()
+    program.close()
+    assert not Path(f"/proc/{program.pid}").exists()
+    assert program.waited_ns() == waited_ns > 0
 
 
 def test_waiting_for_a_cpu_is_told_by_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
