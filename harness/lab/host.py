@@ -5,6 +5,7 @@ A Host works on any namespace, whoever made it; only making and rebooting hosts 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import socket
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from harness.descriptors import raised_socket
 from harness.errors import FaultError, UsageError
-from harness.lab import folders, nftables
+from harness.lab import folders, nftables, processes
 from harness.lab.ledger import LEDGER
 from harness.lab.namespace import Namespace, read_sysctl, write_sysctl
 from harness.lab.processes import MARK_VARIABLE
@@ -159,7 +160,15 @@ class Host:
         self._launches[program] = Launch(name, argv, env, folder, scratch)
         if scratch is not None:
             self._scratches[token] = scratch
+            program.strays = functools.partial(self._strays, program)
         return program
+
+    def _strays(self, program: Program) -> dict[int, int]:
+        """What a program left behind that has no mark any more, where no other command is on the host."""
+        others = (each for each, _ in self._programs if each is not program and each.breeds)
+        if self.namespace.network is None or any(each.poll() is None for each in others):
+            return {}
+        return processes.strays(self.namespace.network)
 
     def start_again(self, ended: Program, *, keeps_scratch: bool = True) -> None:
         """Start a program once more that has ended, with the same arguments and in its place.

@@ -30,8 +30,10 @@ MOST_ROUNDS = 100
 """How often all processes are looked at, as those that are found may be starting others."""
 _SHOWS_S = 0.01
 """When the environment of a program shows after its start at the latest (fs/binfmt_elf.c:create_elf_tables)."""
-_DYING_S = 5.0
+DYING_S = 5.0
 """How long processes that were killed may take to be gone; one in the middle of a write to a disk needs a moment."""
+LOOK_S = 0.0001
+"""How often a process that is about to stop is looked at. Not sched_yield(2), which gives way to equals alone."""
 _STOPPING_S = 0.01
 """How long a process may take to stand still after SIGSTOP before its group is left for another look."""
 
@@ -74,7 +76,7 @@ class _Look(NamedTuple):
 def end(owned: Collection[Owned], *, held: bool = False) -> Ended:
     """SIGKILL to all of their processes, until none is left.
 
-    One that has not ended after `_DYING_S` is waited for no longer: it ends as soon as the kernel lets it. `held`: this
+    One that has not ended after `DYING_S` is waited for no longer: it ends as soon as the kernel lets it. `held`: this
     process has started them and holds the networks open, so that their inode numbers cannot be others' by now.
     """
     lines: dict[int, str] = {}
@@ -87,7 +89,7 @@ def end(owned: Collection[Owned], *, held: bool = False) -> Ended:
         unseen -= {each.token for each in look.gone.values()}
         passed_over |= look.refused
         if look.stuck:
-            words = f"it has not ended {_DYING_S:g} s after SIGKILL"
+            words = f"it has not ended {DYING_S:g} s after SIGKILL"
             left += [(each, f"process {pid}: {words}") for pid, each in look.stuck.items()]
             break
         if not look.gone:
@@ -108,6 +110,26 @@ def of(owned: Owned) -> dict[int, int]:
     wanted = _Wanted([owned], held=True)
     found = {pid: family.born(pid) for pid in _all() if wanted.owner(pid) is not None}
     return {pid: born for pid, born in found.items() if born}
+
+
+def strays(network: Network) -> dict[int, int]:
+    """The processes in a network of the run that neither have a mark nor descend from this process: ID to birth.
+
+    They can only be what a program on its host left behind, with another environment. Process 1, as which the harness
+    runs in a guest, gets all that is left behind for children.
+    """
+    parents = {pid: each.parent for pid, each in family.everyone().items()}
+    return {
+        pid: born
+        for pid, born in of(Owned("", network=network)).items()
+        if not (_descends(pid, parents) or mark_of(pid))
+    }
+
+
+def _descends(pid: int, parents: Mapping[int, int]) -> bool:
+    while pid > 1 and pid != os.getpid():
+        pid = parents.get(pid, 0)
+    return pid == os.getpid() != 1
 
 
 def _all() -> list[int]:
@@ -159,6 +181,7 @@ def _end_group(wanted: _Wanted, pid: int, process: int) -> None:
     while (seen := family.read(pid)) is not None and seen.state not in b"TtZX":
         if time.monotonic() > deadline:
             return
+        time.sleep(LOOK_S)
     if seen is None or seen.has_ended or seen.group in (0, os.getpgrp()):
         return
     group = [other for other, each in family.everyone().items() if each.group == seen.group]
@@ -247,8 +270,8 @@ def mark_of(pid: int) -> str:
 
 
 def _await_ends(dying: Mapping[int, int]) -> list[int]:
-    """Wait until processes, by their IDs with descriptors, have ended, `_DYING_S` at most; those that have not."""
-    deadline = time.monotonic() + _DYING_S
+    """Wait until processes, by their IDs with descriptors, have ended, `DYING_S` at most; those that have not."""
+    deadline = time.monotonic() + DYING_S
     stuck = []
     for pid, process in dying.items():
         poller = select.poll()

@@ -20,8 +20,6 @@ from harness.system import standstill
 
 READ_OCTETS, MOST_READS = 65536, 16
 """How much of a program's output is taken at a time, and how often in a row."""
-LOOK_S = 0.0001
-"""How often a program that is about to stop is looked at. Not sched_yield(2), which gives way to equals alone."""
 LONGEST_LINE = READ_OCTETS
 """Octets after which a line is taken for whole."""
 
@@ -79,6 +77,8 @@ class Program:
         mark = (env or {}).get(MARK_VARIABLE, "")
         self.owned: Callable[[], Owned] = lambda: Owned(name, mark, self.pid, self.born)
         """What tells its processes from all others."""
+        self.strays: Callable[[], dict[int, int]] = dict
+        """Finds other processes that can only be its own: ID to birth."""
         assert self._process.stdin is not None
         self._stdin: IO[bytes] = raised_pipe(self._process.stdin)
         if self._output is None:
@@ -194,9 +194,13 @@ class Program:
                 return [f"process {self.pid}: not permitted to end it; run as its user"]
             self._await_end(None)
         family.tell(others, signal.SIGKILL)
-        left = processes.end([self.owned()], held=True).left if self.breeds else []
+        left = [why for _, why in processes.end([self.owned()], held=True).left] if self.breeds else []
+        deadline = time.monotonic() + processes.DYING_S
+        while (strays := self.strays()) and time.monotonic() < deadline:
+            family.tell(strays, signal.SIGKILL)
+            time.sleep(processes.LOOK_S)
         self._process.wait()
-        return [why for _, why in left]
+        return [*left, *(f"process {pid}: it has not ended after SIGKILL" for pid in strays)]
 
     def reap(self) -> None:
         """Let an ended process go, which a container that it is in may wait for. Nothing where it runs."""
@@ -213,7 +217,7 @@ class Program:
             raise FaultError(f"expected {self.name} to run, found it ended with status {self.poll()}")
         self._signal(signal.SIGSTOP)
         while self.state() not in "TZX":
-            time.sleep(LOOK_S)
+            time.sleep(processes.LOOK_S)
         try:
             yield
         finally:
@@ -230,7 +234,8 @@ class Program:
         """The processes that it started, and those that they started, that still run: ID to birth."""
         if not self.breeds:
             return {}
-        return {pid: born for pid, born in processes.of(self.owned()).items() if pid != self.pid}
+        found = {**processes.of(self.owned()), **self.strays()}
+        return {pid: born for pid, born in found.items() if pid != self.pid}
 
     def state(self) -> str:
         """The state letter of /proc/PID/stat (R, S, T, …), X when it is gone."""

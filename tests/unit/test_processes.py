@@ -119,7 +119,7 @@ def test_what_does_not_end_is_not_called_removed(
     pid, token = daemon
     told: list[object] = []
     monkeypatch.setattr(signal, "pidfd_send_signal", lambda *said: told.append(said[1]))
-    monkeypatch.setattr(processes, "_DYING_S", 0.05)
+    monkeypatch.setattr(processes, "DYING_S", 0.05)
     open_before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the folder is gone with the process
     owned = _owned(token)
     words = f"process {pid}: it has not ended 0.05 s after SIGKILL"
