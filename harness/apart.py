@@ -23,6 +23,7 @@ from harness.errors import HarnessError
 from harness.judge import judge
 from harness.plan import Plan
 from harness.result import Result
+from harness.system.threads import begin
 from harness.venue import host
 
 _CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from harness.apart import main; sys.exit(main(sys.argv[2]))"
@@ -128,7 +129,7 @@ def main(out: str) -> int:
     plans = msgspec.json.decode(sys.stdin.buffer.readline(), type=list[Plan])
     try:
         ensure_privileges()  # while there is one thread
-        threading.Thread(target=_end_with_caller, daemon=True).start()
+        begin(threading.Thread(target=_end_with_caller, daemon=True))
         batch.run(plans, Path(out), _Teller(), retries=batch.default_retries(plans))
     except HarnessError as error:
         _tell(Message(error=str(error)))

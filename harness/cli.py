@@ -1,4 +1,8 @@
-"""The command line: what each command does. Exit status 0 pass, 1 fail, 2 bad usage or scenario, 3 inconclusive."""
+"""The command line: what each command does.
+
+Exit status 0 pass, 1 refuted, 2 bad usage or scenario, 3 inconclusive. 1 means nothing else: a defect of the harness, a
+limit of the machine and an output that cannot be written have others.
+"""
 
 from __future__ import annotations
 
@@ -22,21 +26,30 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status, 128 + n where signal n ended it or, for a pipe, would have."""
-    streams.fill()
-    for stream in (sys.stdout, sys.stderr):
-        signs.tolerate(stream)
     try:
+        streams.fill()
+        for stream in (sys.stdout, sys.stderr):
+            signs.tolerate(stream)
         return streams.flushed(_carried_out(arguments))
     except SystemExit as end:  # argparse has printed help, or what is wrong
         raise SystemExit(streams.flushed(int(end.code or 0))) from None
     except BrokenPipeError:
         return streams.flushed(streams.BROKEN_PIPE)
-    except Exception:  # noqa: BLE001 - the interpreter would end with 1, which is for claims that fail
-        import traceback
+    except KeyboardInterrupt:
+        return streams.flushed(128 + signal.SIGINT)
+    except Exception as error:  # noqa: BLE001 - the interpreter would end with 1, which is for claims that fail
+        return streams.flushed(_defect(error))
 
-        traceback.print_exc()
-        print("harness: the error above is a defect of the harness; nothing is proven or refuted", file=sys.stderr)
-        return streams.flushed(HarnessError.exit_status)
+
+def _defect(error: BaseException) -> int:
+    """Tell of an error that nobody expects; whatever else goes wrong meanwhile, the exit status is 3."""
+    try:
+        from harness import defects
+
+        defects.tell(error)
+    except BaseException:  # noqa: BLE001 - without memory nothing may be left to tell it with
+        streams.complain("nothing is proven or refuted, for an error that cannot be told: there may be no memory left")
+    return HarnessError.exit_status
 
 
 def _carried_out(arguments: Sequence[str] | None) -> int:
@@ -48,21 +61,21 @@ def _carried_out(arguments: Sequence[str] | None) -> int:
             status = command(options)
             sys.stdout.flush()
     except HarnessError as error:
-        print(f"harness: {error}", file=sys.stderr)
+        streams.complain(str(error))
         return error.exit_status
     except BrokenPipeError:
         return streams.BROKEN_PIPE
     except OSError as error:
-        from harness.oserrors import in_words
+        from harness import oserrors
 
         out = getattr(options, "out", None)
-        print(f"harness: {in_words(error, None if out is None else Path(out))}", file=sys.stderr)
-        return UsageError.exit_status
+        streams.complain(oserrors.in_words(error, None if out is None else Path(out)))
+        return oserrors.exit_status(error)
     except KeyboardInterrupt:
-        print(f"harness: interrupted{kept}", file=sys.stderr)
+        streams.complain(f"interrupted{kept}")
         return 128 + signal.SIGINT
     except Terminated as end:
-        print(f"harness: ended by {end.signal.name}{kept}", file=sys.stderr)
+        streams.complain(f"ended by {end.signal.name}{kept}")
         return 128 + end.signal
     return status
 
@@ -97,7 +110,7 @@ def _list(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     from harness import show
 
-    sys.stdout.write(show.source_of(options.word).read_text(encoding="utf-8", errors="replace"))
+    sys.stdout.write(show.content_of(show.source_of(options.word)).decode(errors="replace").replace("\r\n", "\n"))
     return 0
 
 

@@ -39,9 +39,18 @@ class ScenarioError(UsageError):
 
     def __init__(self, source: str, key: str, value: object, expected: str) -> None:
         self.source, self.key, self.value, self.expected = source, key, value, expected
-        found = "nothing" if value is MISSING else repr(value)
-        at = f" {key}:" if key else ""
+        found = "nothing" if value is MISSING else _shortened(repr(value))
+        at = f" {_shortened(key)}:" if key else ""
         super().__init__(f"{source}:{at} expected {expected}, found {found}")
+
+
+LONGEST = 400
+"""Characters of a key or a value that a message shows."""
+
+
+def _shortened(text: str) -> str:
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]}...{text[-half:]}"
 
 
 class ScenarioErrors(UsageError):

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from harness import durations
+from harness import durations, plain_files
 from harness.errors import MISSING, ScenarioError, UsageError
 from harness.scenario import Expect, Scenario
 from harness.validation import check
@@ -25,6 +25,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 SUFFIX = ".scenario.toml"
+MOST_BYTES = 1 << 17
+"""Of a file of scenarios or of a suite; reading TOML takes time that grows with the square of its longest key."""
 SUITES = "libraries"
 """The catalogue's folder of suites, see `harness.suite`."""
 _READING = {errno.EISDIR: "a directory", errno.ENOENT: "no such file"}
@@ -156,10 +158,12 @@ def read_tables(path: Path, source: str) -> dict[str, object]:
     """The file's tables. Raises ScenarioError, with the line where there is one."""
     data = b""
     try:
-        data = path.read_bytes()
+        data = plain_files.read_named(path, MOST_BYTES)
         return tomllib.loads(data.decode("utf-8-sig"))
     except OSError as error:
         found, expected = _READING.get(error.errno or 0) or str(error.strerror).lower(), "a readable file"
+        if error.errno == errno.EFBIG:
+            expected = f"at most {MOST_BYTES} bytes"
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         found, expected = f"byte {data[error.start]:#04x} in line {line}", "UTF-8 text"

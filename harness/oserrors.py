@@ -4,28 +4,58 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from harness.errors import UsageError
+from harness.errors import CapabilityError, HarnessError, UsageError
 from harness.lab.places import cache_folder, state_folder
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_LIMITS = {
+    errno.EMFILE: "room for open files ({limit} at most here)|raise it with `ulimit -n 4096`",
+    errno.ENFILE: "room for open files|raise the sysctl fs.file-max",
+    errno.EAGAIN: "another process or thread|raise the limit with `ulimit -u`",
+    errno.ENOMEM: "memory|raise the limit with `ulimit -v`",
+}
+"""What was wanted, and how to get it; what the kernel says of a limit has no path."""
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 LITTLE_BYTES = 1 << 20
 """A file system with less room than that is taken to be the full one."""
+
+
+def _temporary() -> Path:
+    return Path(tempfile.gettempdir())
+
+
+_FOLDERS: dict[Callable[[], Path], str] = {
+    state_folder: "--out DIR or the variable XDG_STATE_HOME",
+    cache_folder: "the variable XDG_CACHE_HOME",
+    _temporary: "the variable TMPDIR",
+}
+"""The folders that the harness writes to without being told, each with what names another one."""
 
 
 def in_words(error: OSError, out: Path | None = None) -> str:
     """One sentence for people; `out`: the folder that --out names, where it does."""
     reason = error.strerror or str(error)
     path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+    if error.errno in _LIMITS:
+        wanted, mend = _LIMITS[error.errno].split("|")
+        wanted = wanted.format(limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        return f"expected {wanted}, found {reason}; {mend}, or do less at once with --jobs N"
     if error.errno in _FULL:
         return _without_room(reason, path, out)
     if error.errno in _REFUSED and path is not None:
         return f"expected a place that can be written, found {reason} at {path}; {_instead(path, out)}"
     return f"{reason} at {path}" if path is not None else reason
+
+
+def exit_status(error: OSError) -> int:
+    """2 for a place that the user named, 3 where this machine has no room for what was asked."""
+    return HarnessError.exit_status if error.errno in _LIMITS else UsageError.exit_status
 
 
 def write(path: Path, data: bytes) -> None:
@@ -51,7 +81,9 @@ def _written(out: Path | None) -> Iterator[Path]:
     """The folders that the harness writes to."""
     if out is not None:
         yield out
-    yield from (state_folder(), cache_folder(), Path(tempfile.gettempdir()))
+    for name in _FOLDERS:
+        with suppress(CapabilityError, OSError):
+            yield name()
 
 
 def _free_bytes(folder: Path) -> int:
@@ -66,12 +98,10 @@ def _instead(path: Path, out: Path | None) -> str:
     path = path.absolute()
     if out is not None and path.is_relative_to(out.absolute()):
         return "name another folder with --out DIR"
-    if path.is_relative_to(state_folder()):
-        return "name another folder with --out DIR or the variable XDG_STATE_HOME"
-    if path.is_relative_to(cache_folder()):
-        return "name another folder with the variable XDG_CACHE_HOME"
-    if path.is_relative_to(tempfile.gettempdir()):
-        return "name another folder with the variable TMPDIR"
+    for name, instead in _FOLDERS.items():
+        with suppress(CapabilityError, OSError):
+            if path.is_relative_to(name()):
+                return f"name another folder with {instead}"
     return "name another place"
 
 

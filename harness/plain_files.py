@@ -31,6 +31,22 @@ def read(path: Path) -> bytes:
         return file.read()
 
 
+def read_named(path: Path, most_bytes: int) -> bytes:
+    """The content of a regular file that the user named, through links, too. Raises OSError, EFBIG for a larger one."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)
+        if stat.S_ISDIR(found.st_mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if stat.S_ISREG(found.st_mode) and found.st_size <= most_bytes:
+            return os.read(descriptor, most_bytes)
+    finally:
+        os.close(descriptor)
+    if stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EFBIG, f"{found.st_size} bytes", str(path))
+    raise OSError(errno.EINVAL, "a FIFO, socket or device", str(path))
+
+
 def read_text(path: Path) -> str:
     """The same, as text; octets that are none are replaced. Raises OSError."""
     return read(path).decode(errors="replace")

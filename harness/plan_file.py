@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness import plain_files
 from harness.errors import UsageError
 from harness.plan import FORMAT, Plan
 
@@ -23,7 +24,7 @@ def load(folder: Path) -> Plan:
     """Read a saved plan. Raises UsageError."""
     path = folder / FILE_NAME
     try:
-        data = path.read_bytes()
+        data = plain_files.read(path)
         found = msgspec.json.decode(data, type=_Format).format
         if found != FORMAT:
             mend = "judge it with the version of keepalive-harness that wrote it, or run the scenario again"

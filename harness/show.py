@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import catalogue, loader
+from harness import catalogue, loader, plain_files
 from harness.errors import UsageError
 
 STARTER = Path(__file__).with_name("starter.scenario.toml")
@@ -19,6 +19,14 @@ def source_of(word: str) -> Path:
     return files[0]
 
 
+def content_of(source: Path) -> bytes:
+    """What is in a scenario file, sound or not. Raises UsageError."""
+    try:
+        return plain_files.read_named(source, loader.MOST_BYTES)
+    except OSError as error:
+        raise UsageError(f"expected a scenario file, found {error.strerror} at {source}") from error
+
+
 def create(file: Path | None, origin: str | None) -> Path:
     """Write a new scenario file: a copy of the scenario `origin`, or the commented starter. Raises UsageError.
 
@@ -29,8 +37,9 @@ def create(file: Path | None, origin: str | None) -> Path:
         raise UsageError(f"--from: expected a scenario, found {origin!r}, which is one cell of {source.name}")
     target = _target(file, source.name)
     try:
+        content = content_of(source)
         with target.open("xb") as stream:
-            stream.write(source.read_bytes())
+            stream.write(content)
     except FileExistsError as error:
         raise UsageError(f"expected the name of a new file, found {target} there already; name another") from error
     return target

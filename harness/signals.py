@@ -77,6 +77,24 @@ def deaf() -> Iterator[None]:
             signal.signal(each, signal.SIG_DFL if handler is None else handler)
 
 
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Let signals that tell this process to end, or interrupt it, come when the block is over."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    heeded = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if callable(signal.getsignal(n))]
+    before = {each: signal.signal(each, lambda number, _: came.append(number)) for each in heeded}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
+
+
 def _send_again(number: signal.Signals, within: CodeType) -> None:
     """To the main thread, once it has left the code that it is in, which would throw the signal away as well."""
     main = threading.main_thread().ident

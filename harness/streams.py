@@ -26,6 +26,13 @@ def fill() -> None:
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
+def complain(sentence: str) -> None:
+    """A line on standard error; nothing where that cannot be written, as the exit status tells it too."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"harness: {sentence}\n")
+        sys.stderr.flush()
+
+
 def flushed(status: int) -> int:
     """The exit status, once what was printed is out: 141 where nobody reads it, 2 where it cannot be written.
 
@@ -38,9 +45,10 @@ def flushed(status: int) -> int:
         except BrokenPipeError:
             status = BROKEN_PIPE
             _discard(stream.fileno())
-        except OSError:
+        except (OSError, ValueError):  # full, or closed from within
             status = status or UsageError.exit_status
-            _discard(stream.fileno())
+            with suppress(ValueError):
+                _discard(stream.fileno())
     return status
 
 

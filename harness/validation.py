@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno as errno_numbers
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from harness.errors import MISSING, ScenarioError
 from harness.faults import AnyFault, HostSuspend, NetworkDisconnect, ProcessFreeze
@@ -14,6 +15,8 @@ from harness.programs import PARTNERS, Alive, Command, IdleState
 from harness.scenario import NEW_HOSTS, Endpoint, Expect, Scenario
 from harness.spelling import did_you_mean
 
+MOST_ONSETS = 1000
+"""Of all faults of a scenario: each is compared with each other one."""
 _SIGNS = 'how the command shows that it has noticed: prints, exits, closes or reconnects, as { prints = "^lost" }'
 
 
@@ -29,6 +32,11 @@ def check(scenario: Scenario, source: str) -> None:
 def problems(scenario: Scenario) -> Iterator[Problem]:
     """Everything in `scenario` that its types alone cannot rule out."""
     where = layout(scenario.topology)
+    onsets = sum(fault.times for fault in scenario.faults)
+    if onsets > MOST_ONSETS:
+        expected = f"at most {MOST_ONSETS} onsets of faults in all, each of `times` counted"
+        yield Problem("faults", onsets, expected)
+        return
     yield from _middle_problems(scenario, where)
     for index, fault in enumerate(scenario.faults):
         for problem in (*fault.mistimed(), *fault.misplaced(where)):
@@ -251,18 +259,30 @@ def _at_once(one: AnyFault, other: AnyFault) -> bool:
 
 def _contradictions(scenario: Scenario, where: Layout) -> Iterator[Problem]:
     """Faults that undo each other, or what they are watched from."""
-    outages = [(index, outage) for index, fault in enumerate(scenario.faults) for outage in fault.outages()]
-    for index, fault in outages:
+    outages = [
+        _Outage(index, outage, fault.hosts(where))
+        for index, fault in enumerate(scenario.faults)
+        for outage in fault.outages()
+    ]
+    for index, fault, hosts in outages:
         if isinstance(fault, NEW_HOSTS) and fault.on == scenario.expect.side:
             expected = "the other side: a new host knows nothing of what it watched"
             yield Problem(f"faults[{index}].on", fault.on, expected)
-        for other_index, earlier in outages:
+        for other_index, earlier, other_hosts in outages:
             renewed = isinstance(earlier, NEW_HOSTS) and earlier.at_s <= fault.at_s
-            if renewed and isinstance(fault, NetworkDisconnect) and fault.on in earlier.hosts(where):
+            if renewed and isinstance(fault, NetworkDisconnect) and fault.on in other_hosts:
                 expected = f"a time before {earlier.at_s:g}, when a host takes its place that is on no docker network"
                 yield Problem(f"faults[{index}].at_s", fault.at_s, expected)
-            if other_index != index and fault.hosts(where) & earlier.hosts(where):
+            if other_index != index and hosts & other_hosts:
                 yield from _quarrels(where, (other_index, earlier), (index, fault))
+
+
+class _Outage(NamedTuple):
+    """One onset of the fault with this number, and the hosts that it acts on."""
+
+    number: int
+    fault: AnyFault
+    hosts: frozenset[str]
 
 
 def _quarrels(where: Layout, one: tuple[int, AnyFault], two: tuple[int, AnyFault]) -> Iterator[Problem]:
@@ -277,14 +297,12 @@ def _quarrels(where: Layout, one: tuple[int, AnyFault], two: tuple[int, AnyFault
         if len(pick_ups) > 1:
             expected = f"one that takes up unknown flows as fault {other_index} ({earlier.kind}) does on that host"
             yield Problem(f"faults[{index}].kind", fault.kind, expected)
-        needs = {earlier.proxy_must(where), fault.proxy_must(where)}
-        if needs == {"exist", "answer"} and _at_once(earlier, fault):
+        if _at_once(earlier, fault) and {earlier.proxy_must(where), fault.proxy_must(where)} == {"exist", "answer"}:
             expected = (
                 f"a time at which fault {other_index} ({earlier.kind}) is over: the proxy must answer to heal one"
             )
             yield Problem(f"faults[{index}].at_s", fault.at_s, expected)
-        common = sorted(fault.touches(where) & earlier.touches(where))
-        if common and _at_once(earlier, fault):
+        if _at_once(earlier, fault) and (common := sorted(fault.touches(where) & earlier.touches(where))):
             host, thing = common[0]
             expected = f"a time at which fault {other_index} ({earlier.kind}) is over: both act on {host}'s {thing}"
             yield Problem(f"faults[{index}].at_s", fault.at_s, expected)

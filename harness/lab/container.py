@@ -18,6 +18,7 @@ from harness.lab import inside
 from harness.lab.containers import HOST_TREE, endpoint, pid_of, reconnect, words
 from harness.lab.host import Host
 from harness.lab.namespace import Namespace
+from harness.system.threads import begin
 
 if TYPE_CHECKING:
     import subprocess
@@ -167,7 +168,7 @@ class ContainerHost(Host):
                 failed.append(error)
 
         thread = threading.Thread(target=work, name="docker")
-        thread.start()
+        begin(thread)
 
         def await_end() -> None:
             while thread.is_alive():

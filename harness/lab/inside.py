@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.lab.namespace import CLONE_NEWNET, call
+from harness.system.threads import begin
 
 _CLONE_FS = 0x200
 _NAMESPACES = (
@@ -61,7 +62,7 @@ def _in_thread(
             errors.append(error)
 
     thread = threading.Thread(target=work, name="inside")
-    thread.start()
+    begin(thread)
     thread.join()
     if errors:
         raise errors[0]

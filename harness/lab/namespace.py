@@ -23,6 +23,7 @@ import msgspec
 from harness import mends
 from harness.descriptors import raised
 from harness.errors import CapabilityError, LabError
+from harness.system.threads import begin
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
@@ -252,7 +253,7 @@ def _try_namespaces() -> tuple[bool, bool]:
         os.close(before)
 
     thread = threading.Thread(target=attempt)
-    thread.start()
+    begin(thread)
     thread.join()
     while Path(f"/proc/self/task/{thread.native_id}").exists():
         os.sched_yield()  # joined is not gone, and a process counts as having threads until the kernel has seen to it

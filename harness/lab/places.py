@@ -12,7 +12,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from harness.errors import LabError
+from harness.errors import CapabilityError, LabError
 from harness.system.kernel_clock import clock
 
 LEDGERS, RUNS = "ledger", "runs"
@@ -21,9 +21,16 @@ _ANOTHER = "set XDG_STATE_HOME to a folder that only you can write"
 
 
 def cache_folder() -> Path:
-    """What is slow to make and can be made again: $XDG_CACHE_HOME/keepalive-harness, or below ~/.cache."""
+    """What is slow to make and can be made again: $XDG_CACHE_HOME/keepalive-harness, or below ~/.cache.
+
+    Raises CapabilityError for a user without a home.
+    """
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "keepalive-harness"
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "keepalive-harness"
+    except RuntimeError:
+        found = f"neither HOME nor a home of user {os.getuid()}"
+        raise CapabilityError("a folder for kernels and libraries", found, "set XDG_CACHE_HOME to a folder") from None
 
 
 def state_folder() -> Path:

@@ -81,6 +81,7 @@ class _Runs:
     def _start(self, plans: list[Plan]) -> None:
         from harness.apart import Batch
         from harness.errors import UsageError
+        from harness.system.threads import begin
 
         unique = {plan.name: plan for plan in plans}
         self._begun |= unique.keys()
@@ -92,7 +93,7 @@ class _Runs:
             raise UsageError(f"{what}; name another one with --harness-out") from error
         batch = Batch(list(unique.values()), self.out)
         self._batches.append(batch)
-        threading.Thread(target=self._listen, args=(batch,), name="scenarios", daemon=True).start()
+        begin(threading.Thread(target=self._listen, args=(batch,), name="scenarios", daemon=True))
 
     def _listen(self, batch: Batch) -> None:
         try:

@@ -8,18 +8,19 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from harness import plan_file, timeline
 from harness.descriptors import raise_limit, reachable_limit
-from harness.errors import UsageError
+from harness.errors import CapabilityError, UsageError
 from harness.lab.namespace import ensure_privileges
 from harness.plan import Plan
 from harness.run import Status, execute, longest_ns
 from harness.system import priority
+from harness.system.threads import begin
 from harness.timeline import Event
 
 SWITCH_INTERVAL_S = 0.0005
@@ -33,6 +34,8 @@ CONTAINERS_NS = 5_000_000_000
 """How much longer each lab of containers may take to build and to take down."""
 DESCRIPTORS_PER_RUN = 24
 """Namespaces, sockets, captures, pipes and files that one run may hold open, with room to spare."""
+LEAST_DESCRIPTORS = 2 * DESCRIPTORS_PER_RUN
+"""Below this limit of open files not even one run is begun, as this process has some open too."""
 _DESCRIPTORS = DEFAULT_JOBS * DESCRIPTORS_PER_RUN
 
 
@@ -52,12 +55,17 @@ def folder_of(out: Path, plan: Plan) -> Path:
 def run_all(plans: Sequence[Plan], out: Path, status: Status, jobs: int | None = None) -> Generator[Carried]:
     """Carry out all plans at the same time, at most `jobs` at once; yields each as it ends.
 
-    Plan and timeline of each are kept below `out`. Raises CapabilityError where no lab can be built.
+    Plan and timeline of each are kept below `out`. Raises CapabilityError where no lab can be built, and OSError where
+    no timeline can be written.
     """
+    limit = raise_limit(_DESCRIPTORS)
+    if limit < LEAST_DESCRIPTORS:
+        mend = f"raise it with `ulimit -n {LEAST_DESCRIPTORS}` or more, and the hard limit with it"
+        raise CapabilityError("open files", f"a limit of {limit}, fewer than a run needs", mend)
     _prepare(in_containers=_in_containers(plans))
 
     waiting: queue.SimpleQueue[Plan] = queue.SimpleQueue()
-    ended: queue.SimpleQueue[Carried] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[Carried | OSError] = queue.SimpleQueue()
     for plan in plans:
         folder_of(out, plan).mkdir(parents=True, exist_ok=True)
         plan_file.save(plan, folder_of(out, plan))
@@ -70,16 +78,29 @@ def run_all(plans: Sequence[Plan], out: Path, status: Status, jobs: int | None =
             except queue.Empty:
                 return
             began = time.monotonic()
-            with priority.urgent():
-                events = execute(plan, folder_of(out, plan), status)
+            try:
+                with priority.urgent():
+                    events = execute(plan, folder_of(out, plan), status)
+            except OSError as error:  # what happens cannot be recorded
+                ended.put(error)
+                return
             ended.put(Carried(plan, events, time.monotonic() - began))
 
-    limit_ns = gives_up_after_ns(plans, jobs)
-    raise_limit(_DESCRIPTORS)
     with _responsive():
-        for number in range(_workers(plans, jobs)):
-            threading.Thread(target=work, name=f"run-{number}", daemon=True).start()
-        yield from _collect(plans, out, ended, limit_ns)
+        workers = _begin(work, _workers(plans, jobs))
+        yield from _collect(plans, out, ended, gives_up_after_ns(plans, workers))
+
+
+def _begin(work: Callable[[], None], number: int) -> int:
+    """Start so many threads, or as many as can be, which do the work of all. Raises CapabilityError."""
+    for begun in range(number):
+        try:
+            begin(threading.Thread(target=work, name=f"run-{begun}", daemon=True))
+        except CapabilityError:
+            if not begun:
+                raise
+            return begun
+    return number
 
 
 def gives_up_after_ns(plans: Sequence[Plan], jobs: int | None = None) -> int:
@@ -140,7 +161,9 @@ def _responsive() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-def _collect(plans: Sequence[Plan], out: Path, ended: queue.SimpleQueue[Carried], limit_ns: int) -> Generator[Carried]:
+def _collect(
+    plans: Sequence[Plan], out: Path, ended: queue.SimpleQueue[Carried | OSError], limit_ns: int
+) -> Generator[Carried]:
     """Each plan as it ends; what has not ended when it must have is given up, with what it recorded."""
     began = time.monotonic()
     deadline = began + limit_ns / 1e9
@@ -150,6 +173,8 @@ def _collect(plans: Sequence[Plan], out: Path, ended: queue.SimpleQueue[Carried]
             carried = ended.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             break
+        if isinstance(carried, OSError):
+            raise carried
         del missing[carried.plan.name]
         yield carried
     for plan in missing.values():

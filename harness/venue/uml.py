@@ -24,12 +24,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness import plain_files, plan_file, timeline
+from harness.descriptors import raise_limit
 from harness.errors import CapabilityError, GuestError, UsageError
 from harness.lab.ledger import LEDGER
 from harness.lab.processes import MARK_VARIABLE
 from harness.model.machine import MachineFacts
 from harness.plan import Plan
 from harness.run import Status
+from harness.system.threads import begin
 from harness.venue import PLAN_LIMIT_S, guest, init, kernel_files, seeding
 from harness.venue.host import Carried, folder_of, given_up
 from harness.venue.kernel import Kernel
@@ -42,6 +44,8 @@ LEAST_MEMORY_MB = 256
 FOLDER_PREFIX = "keepalive-guest-"
 """A guest's folder lies in memory: its job, what it leaves, and for a moment the file that is its memory."""
 LAST_WORDS = 12
+LEAST_DESCRIPTORS, DESCRIPTORS = 512, 4096
+"""The limit of open files that a guest needs, and the one that it gets where it may: it keeps the host's files open."""
 LINES_KEPT, LONGEST_LINE = 1000, 65536
 """Of a guest's console; the second in bytes. A program in a guest may write there without end."""
 LOOK_S = 0.2
@@ -167,6 +171,10 @@ def boot(
     `prepare` may put files into the job's folder and add to the job; `words`: more for the command line.
     Raises CapabilityError, GuestError.
     """
+    limit = raise_limit(DESCRIPTORS)
+    if limit < LEAST_DESCRIPTORS:
+        mend = f"raise it with `ulimit -n {LEAST_DESCRIPTORS}` or more, and the hard limit with it"
+        raise CapabilityError("open files", f"a limit of {limit}, fewer than a guest needs", mend)
     memory = memory_folder()
     folder = memory.path / f"{FOLDER_PREFIX}{secrets.token_hex(6)}"
     writable = writable_variables([folder, *write])
@@ -362,7 +370,7 @@ def run_all(
     workers = [threading.Thread(target=crew.work, args=(share,), daemon=True) for share in shares]
     try:
         for worker in workers:
-            worker.start()
+            begin(worker)
         for _ in plans:
             result = crew.ended.get()
             if isinstance(result, BaseException):

@@ -116,9 +116,18 @@ def run(
                 f"for {command.IDLE_DAYS} days of virtual time no process ran{_during(guest)}"
             )
         status = guest.status()
-        virtual_s = float(plain_files.read_text(guest.folder / command.CLOCK_FILE))
+        virtual_s = _virtual_s(guest)
         bringing.take(guest.folder)
     return Ended(status=status, virtual_s=virtual_s, wall_s=time.monotonic() - started)
+
+
+def _virtual_s(guest: Guest) -> float:
+    """How long the command took. A program in the guest may write to that file, too. Raises GuestError."""
+    found = ""
+    with suppress(OSError, ValueError):
+        found = plain_files.read_text(guest.folder / command.CLOCK_FILE)
+        return float(found)
+    raise GuestError(f"expected seconds in the guest's file {command.CLOCK_FILE!r}, found {found[:40]!r}")
 
 
 def _doing(guest: Guest) -> str:

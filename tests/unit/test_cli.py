@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from harness import __version__, capabilities, catalogue, cli, loader, plan_file, request, timeline
+from harness import __version__, capabilities, catalogue, cli, defects, loader, plan_file, request, timeline
 from harness.arguments import parser
 from harness.capabilities import Capability
 from harness.errors import CapabilityError, HarnessError, LabError, ScenarioError, UsageError
@@ -191,17 +192,34 @@ def test_every_error_has_its_exit_status(
     assert capsys.readouterr().err.startswith("harness: ")
 
 
-def test_a_defect_refutes_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_defect_refutes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The interpreter's exit status for an error that nobody expects is 1, which is that of a claim that failed."""
 
     def failing(_: argparse.Namespace) -> int:
         raise KeyError("healed")
 
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setitem(cli.COMMANDS, "doctor", failing)
     assert ended("doctor") == 3
-    *trace, last = capsys.readouterr().err.splitlines()
-    assert trace[-1] == "KeyError: 'healed'"
-    assert last == "harness: the error above is a defect of the harness; nothing is proven or refuted"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("harness: a defect of the harness: KeyError: 'healed'; nothing is proven or refuted.")
+    assert Path(line.rpartition(" in ")[2]).read_text().endswith("KeyError: 'healed'\n")
+
+
+def test_an_error_that_nothing_can_be_said_of_refutes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does one that comes while another is told, or a standard error that cannot be written."""
+
+    def failing(_: object) -> int:
+        raise MemoryError
+
+    monkeypatch.setitem(cli.COMMANDS, "doctor", failing)
+    monkeypatch.setattr(defects, "tell", failing)
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert ended("doctor") == 3
+        assert ended("plan", "no-such-scenario") == 2
 
 
 def test_list_shows_names_and_claims(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import random
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from typing import get_args
 
 import msgspec
 import pytest
+from hypothesis import strategies as st
 from rich.console import Console
 
 from harness import cli, drawing, fuzz, loader
@@ -28,6 +30,7 @@ from harness.plan import Plan
 from harness.report import fuzz as report
 from harness.result import Result
 from harness.scenario import Endpoint, Keepalive, Scenario
+from harness.signals import Terminated, told_to_end
 from harness.toml_writer import as_toml
 
 MACHINE = MachineFacts(kernel="7.2.13", hz=1000, hz_source="by hand", cpus=1, clock="virtual")
@@ -295,3 +298,19 @@ def test_what_does_not_fail_again_is_reported_as_it_was(tmp_path: Path) -> None:
     (found,) = tally.disagreements
     assert not found.again
     assert found.scenario == drawn(10)[0][0].scenario
+
+
+def test_a_signal_while_hypothesis_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hypothesis takes it for an example that fails, draws that again, and calls the second one flaky."""
+    drawn = []
+
+    def draw(number: int) -> tuple[int, int]:
+        drawn.append(number)
+        if len(drawn) == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return number, number
+
+    monkeypatch.setattr("harness.drawing.scenarios", lambda: st.builds(draw, st.integers()))
+    with pytest.raises(Terminated), told_to_end():
+        fuzz._batch(1)
+    assert len(drawn) > 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import re
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -89,7 +90,14 @@ def test_a_report_that_does_not_fit_is_named(folders: Path, monkeypatch: pytest.
 def test_any_other_error_is_told_with_its_path() -> None:
     """In the system's words."""
     assert oserrors.in_words(error(errno.ENOENT, "/x")) == "No such file or directory at /x"
-    assert oserrors.in_words(error(errno.EMFILE)) == "Too many open files"
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM])
+def test_limits_of_the_machine(number: int) -> None:
+    """They have no path, but a mend, and nothing was wrong with what was asked for."""
+    said = oserrors.in_words(error(number))
+    assert re.fullmatch(r"expected .+, found .+; raise .+, or do less at once with --jobs N", said), said
+    assert (oserrors.exit_status(error(number)), oserrors.exit_status(error(errno.ENOSPC))) == (3, 2)
     assert oserrors.in_words(OSError("of a library")) == "of a library"
 
 

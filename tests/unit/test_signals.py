@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.signals import AGAIN_S, Terminated, deaf, told_to_end
+from harness.signals import AGAIN_S, Terminated, deaf, deferred, told_to_end
 
 PATIENCE_S = 10.0
 
@@ -89,3 +89,18 @@ def test_other_exceptions_are_told_as_ever(monkeypatch: pytest.MonkeyPatch) -> N
         del thing
         assert watch() is None
     assert isinstance(heard.pop(), ZeroDivisionError)
+
+
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)])
+def test_deferred_signals_come_after_the_block(number: signal.Signals, raised: type[BaseException]) -> None:
+    """Code that takes any exception for its own, as Hypothesis does, is not interrupted, and nothing is lost."""
+    reached = []
+
+    def block() -> None:
+        with told_to_end(), deferred():
+            signal.raise_signal(number)
+            reached.append(number)
+
+    with pytest.raises(raised):
+        block()
+    assert reached == [number]
