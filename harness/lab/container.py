@@ -32,6 +32,8 @@ REAPING_S = 0.001
 class ContainerHost(Host):
     """A host that is a container: its namespace is the container's, its programs run inside."""
 
+    keeps_ended = False
+
     def __init__(self, spec: HostSpec, container: Any, scratch: Path | None = None) -> None:
         """`scratch`: a folder that it shares with this machine, for what programs write. Raises LabError."""
         self.container = container
@@ -173,7 +175,7 @@ class ContainerHost(Host):
         def await_end() -> None:
             while thread.is_alive():
                 for program in self.programs:
-                    program.reap()
+                    program.poll()
                 thread.join(REAPING_S)
             if failed:
                 raise failed.pop()

@@ -67,6 +67,9 @@ class Launch(NamedTuple):
 class Host:
     """One machine of a lab."""
 
+    keeps_ended = True
+    """Whether an ended program stays as a zombie, until it is closed; a container does not end before that is gone."""
+
     def __init__(self, spec: HostSpec, namespace: Namespace) -> None:
         self.spec = spec
         self.namespace = namespace
@@ -150,7 +153,8 @@ class Host:
             if scratch is not None:
                 scratch.mkdir(mode=0o755, exist_ok=scratch in self._scratches.values())
             marked = {**DEFAULTS, **self._environment(), **(env or {}), MARK_VARIABLE: token}
-            program = Program(name, argv, marked, folder, breeds=scratch is not None, popen=self._popen)
+            breeds, keeps = scratch is not None, self.keeps_ended
+            program = Program(name, argv, marked, folder, breeds=breeds, keeps_ended=keeps, popen=self._popen)
         except BaseException:
             LEDGER.settle(token)
             raise

@@ -37,15 +37,16 @@ class Program:
         folder: str | None = None,
         *,
         breeds: bool = False,
+        keeps_ended: bool = True,
         popen: Popen = subprocess.Popen,
     ) -> None:
         """Start `argv` in the calling thread's namespace, in a working directory. Raises SubjectError.
 
         `breeds`: it may start processes in sessions of their own, as PostgreSQL does, which go and stop with it; and
-        what it prints has a date, see `written_ns`.
+        what it prints has a date, see `written_ns`. `keeps_ended`: see `poll`.
         `popen`: what starts it, with subprocess.Popen's arguments.
         """
-        self.name, self.breeds = name, breeds
+        self.name, self.breeds, self._keeps_ended = name, breeds, keeps_ended
         self.is_silent = False
         """Whether it will print no more."""
         self._output = dated.make() if breeds else None
@@ -149,10 +150,11 @@ class Program:
     def poll(self) -> int | None:
         """The exit status (negative: the signal), or None while it runs.
 
-        The ended process stays as a zombie: so its ID remains that of its session, which its children may be in.
+        Where it `keeps_ended`, the ended process stays as a zombie until it is killed or closed: so its ID remains that
+        of its session, which its children may be in.
         """
-        if self._process.returncode is not None:
-            return self._process.returncode
+        if self._process.returncode is not None or not self._keeps_ended:
+            return self._process.poll()
         try:
             found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:  # another part of this process has asked for it
@@ -201,11 +203,6 @@ class Program:
             time.sleep(processes.LOOK_S)
         self._process.wait()
         return [*left, *(f"process {pid}: it has not ended after SIGKILL" for pid in strays)]
-
-    def reap(self) -> None:
-        """Let an ended process go, which a container that it is in may wait for. Nothing where it runs."""
-        if self.poll() is not None:
-            self._process.wait()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

@@ -94,7 +94,7 @@ class Guest:
 
     def kill(self) -> None:
         """End it at once, with all host processes that belong to it."""
-        if self.process.poll() is None:
+        if self.process.returncode is None:  # nobody has asked: its ID is still that of its group, if it has ended too
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

@@ -80,16 +80,17 @@ def test_a_chain_goes_with_its_program() -> None:
     assert not Path(f"/proc/{first}").exists()
 
 
-def test_the_status_stays() -> None:
-    """Before it is reaped, after that, and when it is closed, as often as it is asked for."""
-    with_status = Program("it", [sys.executable, "-I", "-S", "-c", "import sys; sys.exit(int(input()))"], breeds=True)
+@pytest.mark.parametrize("keeps", [True, False])
+def test_the_status_stays(*, keeps: bool) -> None:
+    """While it is a zombie, after that, and when it is closed, as often as it is asked for."""
+    argv = [sys.executable, "-I", "-S", "-c", "import sys; sys.exit(int(input()))"]
+    with_status = Program("it", argv, breeds=True, keeps_ended=keeps)
     with pytest.raises(SubjectError, match="expected an end within 0 s, found it running"):
         with_status.wait(0)
     assert with_status.poll() is None
     with_status.write(b"3\n")
     assert [with_status.wait(20.0), with_status.poll()] == [3, 3]
-    with_status.reap()
-    assert with_status.poll() == 3
+    assert (_state(with_status.pid) == b"Z") == keeps
     with_status.close()
     with_status.close()
     assert with_status.poll() == 3
