@@ -20,7 +20,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.errors import CapabilityError, FaultError, LabError
-from harness.lab import containers, links, namespace, nftables, wired
+from harness.lab import containers, links, namespace, nftables, sysctls, wired
 from harness.lab.container import ContainerHost
 from harness.lab.containers import HOST_TREE, LABEL
 from harness.lab.ledger import LEDGER
@@ -143,7 +143,7 @@ class DockerLab(wired.WiredLab):
                 index = links.index_of(ipr, given[0])
                 ipr.link("set", index=index, state="down")
                 ipr.link("set", index=index, ifname=_DEVICE)
-            wired.quieten(self.layout, spec)
+            wired.quieten(self.layout, spec, [_DEVICE for _ in ipr.link_lookup(ifname=_DEVICE)])
             nftables.run({"flush": {"ruleset": None}})  # docker's resolver has its addresses translated
             for index in ipr.link_lookup(ifname=_DEVICE):
                 ipr.link("set", index=index, state="down")
@@ -253,6 +253,7 @@ class DockerLab(wired.WiredLab):
     def _configure_again(self, spec: HostSpec, interface: Interface) -> None:
         with self._hosts[spec.name].entered(), IPRoute() as ipr:
             links.configure_again(ipr, spec, interface, self._pinned(spec), self.layout.family)
+            sysctls.settle_neighbours([interface.name])
 
 
 def make_network(client: containers.Client, name: str, token: str) -> None:

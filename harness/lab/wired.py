@@ -15,7 +15,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.errors import LabError
-from harness.lab import links, processes, tracking
+from harness.lab import links, processes, sysctls, tracking
 from harness.lab.host import Host
 from harness.lab.namespace import Namespace, write_sysctl
 from harness.lab.processes import Owned
@@ -113,6 +113,9 @@ class WiredLab:
     def _configure(self, spec: HostSpec) -> None:
         with self._hosts[spec.name].entered(), IPRoute() as ipr:
             links.configure(ipr, spec, self._pinned(spec), self.layout.family)
+            sysctls.settle_neighbours(
+                [*(each.name for each in spec.interfaces), *([links.BRIDGE] if spec.bridges else [])]
+            )
             tracking.set_up(spec, self.layout.family)
 
     def _pinned(self, spec: HostSpec) -> list[tuple[str, str]]:
@@ -147,8 +150,12 @@ def topology_name(where: Layout) -> str:
     return " - ".join(where.host_names)
 
 
-def quieten(where: Layout, spec: HostSpec) -> None:
-    """Settings of an empty namespace: only the family asked for, no address detection, forwarding where wanted."""
+def quieten(where: Layout, spec: HostSpec, devices: Sequence[str] = ()) -> None:
+    """Settings of a new namespace: only the family asked for, no address detection, forwarding where wanted.
+
+    All others are the same on every machine. `devices`: those that are in it, beside the loopback device.
+    """
+    sysctls.settle(devices)
     if where.family == "ipv4":
         with suppress(LabError):  # a kernel without IPv6 has nothing to switch off
             write_sysctl("net.ipv6.conf.default.disable_ipv6", 1)
