@@ -8,10 +8,18 @@ import platform
 from harness.lab.topology import LabKind
 from harness.model.machine import MachineFacts
 from harness.system.kernel_clock import clock, hz
+from harness.system.kernel_seed import program_seed
 
 
 def local_machine(lab: LabKind = "netns") -> MachineFacts:
     """The kernel that scenarios will run on, and the kind of lab."""
     found, source = hz()
-    cpus = os.cpu_count() or 1
-    return MachineFacts(kernel=platform.release(), hz=found, hz_source=source, cpus=cpus, clock=clock(), lab=lab)
+    return MachineFacts(
+        kernel=platform.release(),
+        hz=found,
+        hz_source=source,
+        cpus=os.cpu_count() or 1,
+        clock=clock(),
+        lab=lab,
+        seed=program_seed(),
+    )

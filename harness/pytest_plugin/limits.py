@@ -35,10 +35,10 @@ _OF_PLANS: pytest.StashKey[float] = pytest.StashKey()
 """The limit of an item in seconds, where it comes from plans."""
 
 
-def apply(item: pytest.Item, together: Sequence[Plan]) -> None:
+def apply(item: pytest.Item, seconds: float) -> None:
     """Give a scenario the limit of the plans that it runs together with, where the user has set none."""
     if _is_enforced(item) and of_user(item) is None:
-        item.stash[_OF_PLANS] = of_plans_s(together)
+        item.stash[_OF_PLANS] = seconds
         mark = item.get_closest_marker("timeout")
         others = {} if mark is None else mark.kwargs
         # A scenario is awaited while it is set up, so that a limit of the call alone would limit nothing.

@@ -71,7 +71,7 @@ class _Runs:
                 self._error = error
         with self._news:
             while plan.name not in self._results and self._error is None:
-                self._news.wait(1.0)
+                self._news.wait()
             self._pending.discard(plan.name)
             if plan.name in self._results:
                 return self._results.pop(plan.name)
@@ -155,9 +155,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Limit the scenarios' time, now that it is known which of them run together."""
-    for item in session.items:
-        if isinstance(item, ScenarioItem):
-            limits.apply(item, item.together)
+    items = [item for item in session.items if isinstance(item, ScenarioItem)]
+    if not items:
+        return
+    alone = hasattr(session.config, "workerinput")
+    all_s = 0.0 if alone else limits.of_plans_s(items[0].together)
+    for item in items:
+        limits.apply(item, limits.of_plans_s(item.together) if alone else all_s)
 
 
 @pytest.hookimpl(wrapper=True)

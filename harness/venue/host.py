@@ -1,4 +1,7 @@
-"""The host venue: this kernel, real time. The one place with concurrency: a thread for each plan, mostly waiting."""
+"""The host venue: this kernel. The one place with concurrency: a thread for each plan, mostly waiting.
+
+In a guest, whose clock is virtual, one plan is carried out after the other, as `venue.virtual` says.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,7 +56,7 @@ def folder_of(out: Path, plan: Plan) -> Path:
 
 
 def run_all(plans: Sequence[Plan], out: Path, status: Status, jobs: int | None = None) -> Generator[Carried]:
-    """Carry out all plans at the same time, at most `jobs` at once; yields each as it ends.
+    """Carry out all plans at the same time, at most `jobs` at once; yields each as it ends. In a guest one by one.
 
     Plan and timeline of each are kept below `out`. Raises CapabilityError where no lab can be built, and OSError where
     no timeline can be written.
@@ -72,6 +75,7 @@ def run_all(plans: Sequence[Plan], out: Path, status: Status, jobs: int | None =
         waiting.put(plan)
 
     def work() -> None:
+        carry_out = _way(plans)
         while True:
             try:
                 plan = waiting.get_nowait()
@@ -79,14 +83,13 @@ def run_all(plans: Sequence[Plan], out: Path, status: Status, jobs: int | None =
                 return
             began = time.monotonic()
             try:
-                with priority.urgent():
-                    events = execute(plan, folder_of(out, plan), status)
+                events = carry_out(plan, folder_of(out, plan), status)
             except OSError as error:  # what happens cannot be recorded
                 ended.put(error)
                 return
             ended.put(Carried(plan, events, time.monotonic() - began))
 
-    with _responsive():
+    with nullcontext() if _in_a_guest(plans) else _responsive():
         workers = _begin(work, _workers(plans, jobs))
         yield from _collect(plans, out, ended, gives_up_after_ns(plans, workers))
 
@@ -109,7 +112,8 @@ def gives_up_after_ns(plans: Sequence[Plan], jobs: int | None = None) -> int:
         return OVERTIME_NS
     rounds = -(-len(plans) // _workers(plans, jobs))
     containers = sum(plan.machine.lab == "docker" for plan in plans)
-    return rounds * max(map(longest_ns, plans)) + OVERTIME_NS + containers * CONTAINERS_NS
+    phase_ns = max(plan.period_ns for plan in plans) if _in_a_guest(plans) else 0  # that each begins at
+    return rounds * (max(map(longest_ns, plans)) + phase_ns) + OVERTIME_NS + containers * CONTAINERS_NS
 
 
 def watches_ns(plans: Sequence[Plan], jobs: int | None = None) -> int:
@@ -122,8 +126,32 @@ def watches_ns(plans: Sequence[Plan], jobs: int | None = None) -> int:
 
 def _workers(plans: Sequence[Plan], jobs: int | None) -> int:
     """How many plans are carried out at the same time."""
+    if _in_a_guest(plans):
+        return min(len(plans), 1)
     most = jobs or (CONTAINER_JOBS if _in_containers(plans) else DEFAULT_JOBS)
     return min(len(plans), most, max(1, reachable_limit(_DESCRIPTORS) // DESCRIPTORS_PER_RUN))
+
+
+def _in_a_guest(plans: Sequence[Plan]) -> bool:
+    """Whether this kernel's clock is virtual: plans that are carried out here are made for it."""
+    return any(plan.machine.clock == "virtual" for plan in plans)
+
+
+def _way(plans: Sequence[Plan]) -> Callable[[Plan, Path, Status], tuple[Event, ...]]:
+    """How the calling thread carries out each of these plans."""
+    if not _in_a_guest(plans):
+        return _urgently
+    from harness.venue import virtual
+
+    virtual.go_first()
+    virtual.warm_up()
+    return virtual.carry_out
+
+
+def _urgently(plan: Plan, folder: Path, status: Status) -> tuple[Event, ...]:
+    """In real time: before other threads of this machine, where that is allowed."""
+    with priority.urgent():
+        return execute(plan, folder, status)
 
 
 def _in_containers(plans: Sequence[Plan]) -> bool:

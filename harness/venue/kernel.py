@@ -37,6 +37,7 @@ from harness.lab.ledger import LEDGER
 from harness.lab.places import cache_folder
 from harness.lab.processes import MARK_VARIABLE
 from harness.spelling import did_you_mean
+from harness.system.kernel_seed import SEED_WORD
 from harness.venue import kernel_patch, kernel_random, kernel_source
 from harness.venue.kernel_source import Progress, Source
 
@@ -217,7 +218,7 @@ def check(path: Path) -> Manifest:
         seccomp="seccomp=" in _ask(path, "--help"),
         compiler=config.get("CC_VERSION_TEXT", "").strip('"'),
         executable_sha256=kernel_source.sha256(path),
-        seeded=kernel_random.SEED_WORD.rstrip("=").encode() in path.read_bytes(),
+        seeded=SEED_WORD.rstrip("=").encode() in path.read_bytes(),
         built=_utc(path.stat().st_mtime),
     )
 

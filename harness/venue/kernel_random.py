@@ -12,8 +12,6 @@ get. So is what the kernel draws for itself, such as sequence numbers and ports.
 from __future__ import annotations
 
 RANDOM_FILE, START_FILE = "drivers/char/random.c", "fs/binfmt_elf.c"
-SEED_WORD = "random.program_seed="
-"""Before the seed, on the kernel's command line."""
 SEED_FILE = "/sys/module/random/parameters/program_seed"
 """Takes a seed, at any time, in a guest whose kernel has this change."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from harness.errors import CapabilityError
+from harness.system.kernel_seed import SEED_WORD
 from harness.venue import DEFAULT_SEED
 from harness.venue.kernel import COMMAND, Kernel
-from harness.venue.kernel_random import SEED_WORD
 
 _SAME_ADDRESSES = "norandmaps"
 """Each program finds its memory where it was the last time: addresses may decide an order, as in a set of Python's."""

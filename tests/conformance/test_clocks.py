@@ -14,12 +14,12 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
-from harness import capabilities, catalogue
+from harness import capabilities, catalogue, plan_file, timeline
 from harness.faults import Blackhole
 from harness.faults.blackhole import Direction
 from harness.lab.topology import SIDES, Family, Kind, Side, Topology, layout
 from harness.local_machine import local_machine
-from harness.plan import ONE_SEGMENT, Plan, make
+from harness.plan import ONE_SEGMENT, PHASE_SLACK_NS, Plan, make
 from harness.result import Result
 from harness.scenario import Endpoint, Expect, Scenario
 from harness.timeline import Event
@@ -33,6 +33,9 @@ AT_ONCE = 80
 """So many scenarios at the same time leave two CPUs time to inject each fault when it is due."""
 BY_CHANCE = frozenset({"seq", "ack", "frame", "monotonic_ns", "realtime_ns", "sport", "dport", "pid"})
 """What differs from run to run and means nothing: numbers drawn by the kernel, and when the guest booted."""
+
+EXACT = ("firewall/idle-reset-both-ipv4", "transport/in-flight-peer-rebooted", "heartbeat/idle-state-client-killed")
+"""Scenarios whose timelines hang on exact moments, and on programs that start in time."""
 
 
 def _wire(plan: Plan, events: Sequence[Event]) -> list[tuple[str, str, str, str]]:
@@ -162,6 +165,47 @@ def test_the_same_plan_gives_the_same_timeline(tmp_path: Path, kernel: Kernel) -
 
 
 @pytest.mark.virtual
+@pytest.mark.timeout(1800)  # two minutes of CPU time, which other tests share
+def test_a_session_of_pytest_judges_the_catalogue_as_guests_do(tmp_path: Path, kernel: Kernel) -> None:
+    """All scenarios in one session pass, and a plan's timeline is that of `--clock virtual` from arming on.
+
+    A process of pytest is beside them, which may make a program some microseconds late: less than the oracle allows.
+    """
+    topics = sorted({scenario.name.partition("/")[0] for scenario in _runnable()})
+    ended = _session(kernel, f"--harness-out={tmp_path / 'out'}", *(f"scenarios/{topic}" for topic in topics))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    folders = [tmp_path / "out/scenarios" / name for name in EXACT]
+    apart = in_guests([plan_file.load(folder) for folder in folders], tmp_path / "apart", kernel)
+    for folder, result in zip(folders, apart, strict=True):
+        here, there = _from_arming(timeline.load(folder)), _from_arming(result.events)
+        assert [what for _, what in here] == [what for _, what in there], folder
+        assert all(abs(one - other) <= PHASE_SLACK_NS for (one, _), (other, _) in zip(here, there, strict=True)), folder
+
+
+def _from_arming(events: Sequence[Event]) -> list[tuple[int, str]]:
+    """What happened from then on, but for how long it took, with the nanoseconds since then."""
+    armed_ns = max(event.t_ns for event in events if event.kind == "subject.armed")
+    found = []
+    for event in (event for event in events if event.t_ns >= armed_ns):
+        data = {key: value for key, value in event.data.items() if key not in ("took_ns", "lag_ns")}
+        found.append((event.t_ns - armed_ns, _normal(Event(0, event.kind, event.source, data))))
+    return found
+
+
+def _session(kernel: Kernel, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A session of pytest in a guest, in this checkout."""
+    options = ["--clock=virtual", f"--harness-kernel={kernel.path}", "--harness-wall-limit=0", "-q"]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "-p", "no:cacheprovider", *arguments],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.virtual
 def test_the_conformance_tests_pass_in_virtual_time(tmp_path: Path, kernel: Kernel) -> None:
     """Labs, faults and captures do there what they do here, and hand-written tests see what is predicted, in time.
 
@@ -170,16 +214,9 @@ def test_the_conformance_tests_pass_in_virtual_time(tmp_path: Path, kernel: Kern
     """
     chosen = "not ipv6 and not switched and not firewalls and not proxied and not docker"
     chosen = f"({chosen}) or both_ends or (proxy_that_is_down and ipv4)"
-    options = ["--clock=virtual", f"--harness-kernel={kernel.path}", "-k", chosen, "-m", "not containers"]
-    command = [sys.executable, "-m", "pytest", *options, "tests/conformance", "tests/live/test_workbench.py"]
-    session = subprocess.run(
-        [*command, "-q", "-p", "no:cacheprovider", f"--junitxml={tmp_path / 'junit.xml'}"],
-        cwd=Path(__file__).parents[2],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    where = ["tests/conformance", "tests/live/test_workbench.py"]
+    junit = f"--junitxml={tmp_path / 'junit.xml'}"
+    session = _session(kernel, "-k", chosen, "-m", "not containers", junit, *where)
     assert session.returncode == 0, session.stdout + session.stderr
     (suite,) = ET.parse(tmp_path / "junit.xml").getroot()  # noqa: S314 - pytest wrote it
     assert int(suite.attrib["tests"]) - int(suite.attrib["skipped"]) > 200

@@ -69,7 +69,7 @@ BY_MODULE = (sys.executable, "-m", "pytest")
 OPTIONS = ("--clock=virtual", "-p", "no:cacheprovider")
 SPIN = "import pathlib\n\ndef test_it():\n    pathlib.Path('begun').touch()\n    while True:\n        pass\n"
 DAY_S = 86400
-ALONE = 10
+ALONE = 3
 """So many scenarios of a topic are run alone."""
 SESSIONS = """
 import pytest
@@ -141,9 +141,9 @@ def test_the_examples_of_the_plugins_page_pass(project: Path) -> None:
     assert "3 passed in " in ended.stdout
 
 
-@pytest.mark.timeout(300)  # about 35 s of CPU time, which other tests share
+@pytest.mark.timeout(300)  # about 10 s of CPU time, which other tests share
 def test_scenarios_that_run_alone_pass(project: Path) -> None:
-    """Twenty sessions of one scenario each, in one guest; their limits count the wait for the timer wheel's phase."""
+    """Six sessions of one scenario each, in one guest; their limits count the wait for the timer wheel's phase."""
     folders = [loader.catalogue() / topic for topic in ("defaults", "heartbeat")]
     files = [file for folder in folders for file in _spread(sorted(folder.glob(f"*{loader.SUFFIX}")), ALONE)]
     (project / "test_alone.py").write_text(SESSIONS.format(files=[str(file) for file in files]))

@@ -12,6 +12,7 @@ import pytest
 
 from harness import cli, patience
 from harness.plan import Plan
+from harness.run import longest_ns as longest_ns_of
 from harness.venue import host
 from tests.unit.timelines import flap, unreachable
 
@@ -108,6 +109,15 @@ def test_the_time_that_a_run_takes() -> None:
     assert host.watches_ns(lasting(5, 3, 4), jobs=1) == 12 * 10**9
     assert host.watches_ns(lasting(5, 3, 4), jobs=2) == 7 * 10**9
     assert host.watches_ns([]) == 0
+
+
+def test_in_a_guest_one_plan_follows_the_other() -> None:
+    """Several at once would move the clock by reading it; and each waits for the phase of its timer wheel first."""
+    here = msgspec.structs.replace(unreachable().machine, clock="virtual")
+    plans = [msgspec.structs.replace(unreachable(), watch_ns=each * 10**9, machine=here) for each in (5, 3, 4)]
+    assert host.watches_ns(plans) == host.watches_ns(plans, jobs=50) == 12 * 10**9
+    longest_ns = max(longest_ns_of(plan) + plan.period_ns for plan in plans)
+    assert host.gives_up_after_ns(plans) == 3 * longest_ns + host.OVERTIME_NS
 
 
 @pytest.mark.parametrize(
