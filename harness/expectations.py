@@ -90,7 +90,7 @@ def of_faults(
     `machine`: with the allowance for any injection.
     """
     where, side = layout(scenario.topology), scenario.expect.side
-    evidence = _of_standing(scenario, outcomes, foresee)
+    evidence = _of_standing(scenario, outcomes, foresee) | _of_tried(scenario, outcomes, foresee)
     due = _due(scenario, foresee)
     found = []
     for index, fault in enumerate(scenario.faults):
@@ -179,6 +179,16 @@ def _of_standing(scenario: Scenario, outcomes: tuple[Outcome, ...] | None, fores
             alike = _decisive(outcomes or (), together, f"without it and {_names(scenario.faults, rest)}")
             found[index] = msgspec.structs.replace(alike, instead=rest)
     return {index: _excused(scenario, outcomes, wanted) for index, wanted in found.items()}
+
+
+def _of_tried(scenario: Scenario, outcomes: tuple[Outcome, ...] | None, foresee: Foresee) -> dict[int, _Evidence]:
+    """What each fault must show that a trial of its own shows, where it changes nothing for the connection."""
+    if outcomes is None:
+        return {}
+    tried = [index for index, fault in enumerate(scenario.faults) if fault.shown_by_trial]
+    idle = [index for index in tried if _gone_without(scenario, outcomes, [index], foresee) == ()]
+    why = "the oracle predicts the same without it, and a trial shows that it stands"
+    return {index: _Evidence(demand="must-stand", why=why) for index in idle}
 
 
 def _gone_without(

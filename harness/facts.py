@@ -110,10 +110,11 @@ class Healed(Change, frozen=True):
 
 
 class Proof(OfFault, frozen=True):
-    """The evidence that a fault left."""
+    """The evidence that a fault left. `others`: packets that met it and are not of the watched connection."""
 
     level: Literal["none", "in-place", "bit"]
     found: str
+    others: int = 0
 
 
 class Segment(msgspec.Struct, frozen=True):

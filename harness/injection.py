@@ -36,6 +36,7 @@ class Injection:
                 fault=self.fault.kind,
                 level=self.proof.level,
                 found=self.proof.found,
+                others=self.proof.others,
             )
         return self.proof
 

@@ -34,7 +34,7 @@ from harness.loop import EventLoop
 from harness.model.values import count
 from harness.plan import Plan, last_restored_s
 from harness.runner.cpu_waits import CpuWaits
-from harness.runner.scenario_lab import realised
+from harness.runner.scenario_lab import realised, watched_in
 from harness.subjects import tcp
 from harness.subjects.ends import ENDS, Connection
 from harness.subjects.pair import connected
@@ -157,6 +157,7 @@ class _Run:
             started = time.monotonic_ns()
             lab = self.stack.enter_context(realised(self.scenario, self.plan.machine.lab))
             took_ns = time.monotonic_ns() - started
+        lab.watched = watched_in(self.scenario, lab.layout)
         kind, hosts = self.plan.machine.lab, list(lab.layout.host_names)
         self.timeline.add("lab.ready", "lab", hosts=hosts, lab=kind, took_ns=took_ns)
         return lab

@@ -39,6 +39,7 @@ from harness.facts import (
 from harness.oracle.prediction import OutcomeKind
 from harness.oracle.timerwheel import tick_ns
 from harness.plan import Plan
+from harness.programs import Separate
 from harness.timeline import Event
 
 T = TypeVar("T")
@@ -55,10 +56,10 @@ class Story:
 
     `injected`, `healed`, `proofs`: by the fault's index. `segments`: captured on the observer's host; `lost`: how many
     frames more passed there, None where its capture did not come to an end. `last_read`: when the last data came to
-    that host; `segments` are those of the watched connection. `sent_ns`: when anything was sent, or given to a socket,
-    on either side. `signs_of_life`: when the command showed that it works. `printed`: the lines that the observed
-    side's command printed. `armed_ns`: when each side was armed. `stalls`: from when to when the harness did not run.
-    `waited_ns`: how long the lab's programs waited for a CPU, all together.
+    that host; `segments` are those of the watched connection. `sent_ns`: when anything was sent on it, or given to a
+    socket, on either side. `signs_of_life`: when the command showed that it works. `printed`: the lines that the
+    observed side's command printed. `armed_ns`: when each side was armed. `stalls`: from when to when the harness did
+    not run. `waited_ns`: how long the lab's programs waited for a CPU, all together.
     Raises Nonsense.
     """
 
@@ -84,7 +85,12 @@ class Story:
         self.injected = _by_fault(_of(facts, Injected))
         self.healed = _by_fault(_of(facts, Healed))
         self.proofs = _by_fault(_of(facts, Proof))
-        self.sent_ns = [fact.t_ns for fact in _of(facts, Segment) if fact.what.role != "icmp"]
+        self.sent_ns = [
+            fact.t_ns
+            for fact in _of(facts, Segment)
+            if fact.what.role != "icmp"
+            if _may_be_watched(plan, fact.what, self.armed, here=events[fact.place].source == side)
+        ]
         self.sent_ns += [fact.t_ns for fact in self.writes if fact.what.written]
         self.sent_ns += [fact.t_ns for fact in self.shuts if fact.what.done]
         captured = [fact for fact in _of(facts, Segment) if events[fact.place].source == side]
@@ -277,6 +283,20 @@ def _is_watched(segment: Segment, armed: Fact[Armed] | None) -> bool:
         return True
     near, far = (segment.sport, segment.dport) if segment.way == "out" else (segment.dport, segment.sport)
     return near == armed.what.local[1] and (armed.what.remote is None or far == armed.what.remote[1])
+
+
+def _may_be_watched(plan: Plan, segment: Segment, armed: Fact[Armed] | None, *, here: bool) -> bool:
+    """The same for a segment on either host; `here`: on the observer's.
+
+    On the other one it has the same port at the server, but behind a NAT or a proxy perhaps another one at the client.
+    Where heartbeats have a connection of their own, either counts.
+    """
+    if armed is None or armed.what.local is None or isinstance(plan.scenario.client.heartbeat, Separate):
+        return True
+    service = armed.what.local if armed.what.side == "server" else armed.what.remote
+    if here or service is None or not segment.sport:
+        return _is_watched(segment, armed)
+    return service[1] in (segment.sport, segment.dport)
 
 
 def _last_read(captured: list[Fact[Segment]], end: Fact[Noticed] | None) -> int | None:

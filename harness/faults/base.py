@@ -13,7 +13,7 @@ import msgspec
 
 from harness.errors import MISSING
 from harness.lab.topology import SIDES, HostSpec, Interface, Layout, ProgramHost, Side
-from harness.model.values import LATEST_S, Duration, Problem, Seconds
+from harness.model.values import LATEST_S, Duration, Problem, Seconds, count
 from harness.oracle.effects import Effect
 from harness.spelling import did_you_mean
 
@@ -22,10 +22,19 @@ if TYPE_CHECKING:
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fault left behind: `none` (no trace), `in-place` (installed, met nothing yet) or `bit`."""
+    """What a fault left behind: `none` (no trace), `in-place` (installed, met nothing yet) or `bit`.
+
+    `others`: how many packets have met it that are not of the watched connection. They prove nothing.
+    """
 
     level: Literal["none", "in-place", "bit"]
     found: str
+    others: int = 0
+
+
+def besides(found: str, others: int) -> str:
+    """What was found, and what else met the fault."""
+    return f"{found}; besides {count(others, 'packet')} of other traffic" if others else found
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
@@ -44,6 +53,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Done in a moment and never undone, such as a reboot; `for_s` does not apply."""
     takes_s: ClassVar[float] = 0.0
     """How long it may take to carry out, where that is more than the machine's allowance for any fault."""
+    shown_by_trial: ClassVar[bool] = False
+    """A trial of its own shows that it is in place. That is enough where the oracle predicts the same without it."""
     of_containers: ClassVar[bool] = False
     """Something that docker does, to hosts that are containers."""
 

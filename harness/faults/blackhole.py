@@ -2,8 +2,8 @@
 
 They are dropped on arrival, at the ingress hook of a device in the middle, or of the receiver where the endpoints
 are wired directly; a drop in the sender's own output path would be an error code to TCP, not a loss. ARP and IPv6
-neighbour discovery pass, so neighbours stay known. Evidence: the packet counter of the dropping rule, which leaves out
-multicast: hosts announce their IPv6 groups at times of their own, whatever the connection does.
+neighbour discovery pass, so neighbours stay known. Evidence: the packet counter of the dropping rule for the watched
+connection. Multicast is not counted at all: hosts announce their IPv6 groups at times of their own.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from harness.faults.base import Evidence, Fault, unknown_host
+from harness.faults.base import Evidence, Fault, besides, unknown_host
 from harness.lab.topology import SIDES, Layout, Side, other
+from harness.lab.watched import OTHERS, apart
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
@@ -80,12 +81,15 @@ class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
         rules = [_drop(lab.layout.family)] if self.port is None else _drop_port(self.port)
         if lab.layout.family == "ipv6" and self.port is None:
             rules = [_PASS_NEIGHBOUR_DISCOVERY, _DROP_MULTICAST, *rules]
-        with on_arrival(lab, self.places(lab.layout), {"drop": rules}) as counted:
+        with on_arrival(lab, self.places(lab.layout), apart(lab, {"drop": rules})) as counted:
 
             def evidence() -> Evidence:
-                packets = counted()["drop"]
+                counts = counted()
+                packets, others = counts["drop"], counts[OTHERS]
                 level: Literal["bit", "in-place"] = "bit" if packets else "in-place"
-                return Evidence(level=level, found=f"{count(packets, 'packet')} dropped")
+                return Evidence(
+                    level=level, found=besides(f"{count(packets, 'packet')} dropped", others), others=others
+                )
 
             yield evidence
 

@@ -17,6 +17,7 @@ from harness.errors import FaultError
 from harness.faults.base import PROGRAM, Evidence, Fault, routes_by
 from harness.faults.link import LinkDown
 from harness.lab.topology import Layout, Side
+from harness.lab.watched import watched_port
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
@@ -101,7 +102,7 @@ class ContainerKill(_OfContainer, frozen=True, kw_only=True, tag="container-kill
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         host = self._container(lab)
-        unread = host.unread()
+        unread = host.unread(watched_port(lab))
         await_end = host.kill()
 
         def evidence() -> Evidence:
@@ -144,7 +145,11 @@ class ContainerRestart(_OfContainer, frozen=True, kw_only=True, tag="container-r
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         host = self._container(lab)
         host.status()
-        before, identity, unread = host.container.attrs["State"]["StartedAt"], host.identity, host.unread()
+        before, identity, unread = (
+            host.container.attrs["State"]["StartedAt"],
+            host.identity,
+            host.unread(watched_port(lab)),
+        )
         await_end = host.restart(self.grace_s)
 
         def evidence() -> Evidence:

@@ -20,9 +20,10 @@ import msgspec
 
 from harness.errors import MISSING
 from harness.faults import resetter
-from harness.faults.base import Evidence, Fault, unknown_host
+from harness.faults.base import Evidence, Fault, besides, unknown_host
 from harness.faults.presets import PRESETS, Pickup, PresetName, Then
 from harness.lab.topology import HostSpec, Layout, Side
+from harness.lab.watched import OTHERS, apart
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect, Mechanism
 
@@ -108,14 +109,15 @@ class FirewallIdle(Fault, frozen=True, kw_only=True, tag="firewall-idle"):
         }
         with ExitStack() as stack:
             stack.enter_context(host.sysctls(settings))
-            counters = stack.enter_context(host.ruleset("prerouting", _rules(host.spec, self.late, self.how)))
+            rules = apart(lab, _rules(host.spec, self.late, self.how))
+            counters = stack.enter_context(host.ruleset("prerouting", rules))
             program = stack.enter_context(_resetting(host, self.limit_s)) if both else None
-            reset: list[bytes] = []
+            reset: list[list[int]] = []
 
             def evidence() -> Evidence:
                 if program is not None:
-                    reset.extend(program.lines())
-                return _evidence(counters(), len(reset))
+                    reset.extend(json.loads(line)["ports"] for line in program.lines())
+                return _evidence(counters(), sum(lab.watched is None or lab.watched.is_at(ports) for ports in reset))
 
             yield evidence
 
@@ -165,10 +167,10 @@ class FirewallFlush(Fault, frozen=True, kw_only=True, tag="firewall-flush"):
 
         host, family = lab.host(self.on), lab.layout.family
         settings = {"net.netfilter.nf_conntrack_tcp_loose": int(self.picks_up())}
-        rules = _rules(host.spec, self.then or "drop", self.pickup)
+        rules = apart(lab, _rules(host.spec, self.then or "drop", self.pickup))
         with host.sysctls(settings), host.ruleset("prerouting", rules) as counters:
             with host.entered():
-                known = conntrack.flows(family)
+                known = conntrack.flows(family, lab.watched)
                 conntrack.forget()
                 left = set(conntrack.flows(family)) & set(known)
 
@@ -177,6 +179,7 @@ class FirewallFlush(Fault, frozen=True, kw_only=True, tag="firewall-flush"):
                 return Evidence(
                     level="bit" if known and not left else "none",
                     found=f"{count(len(known), 'flow')} forgotten, {len(left)} left; {proof.found}",
+                    others=proof.others,
                 )
 
             yield evidence
@@ -216,7 +219,8 @@ def _evidence(counted: dict[str, int], reset: int) -> Evidence:
     level: Literal["bit", "in-place", "none"] = (
         "bit" if forgotten or anew or reset else "in-place" if tracked else "none"
     )
-    return Evidence(level=level, found=", ".join(words))
+    others = counted[OTHERS]
+    return Evidence(level=level, found=besides(", ".join(words), others), others=others)
 
 
 @contextmanager

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.errors import FaultError
-from harness.faults.base import LOOK_S, PROGRAM, Evidence, Fault, unproxied
+from harness.faults.base import LOOK_S, PROGRAM, Evidence, Fault, besides, unproxied
 from harness.faults.blackhole import on_arrival
 from harness.faults.link import CARRIER_SETTLES_S
 from harness.lab.topology import Layout, ProgramHost, Side
+from harness.lab.watched import OTHERS, apart
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect, Mechanism
 
@@ -185,15 +186,17 @@ class HostSuspend(Fault, frozen=True, kw_only=True, tag="host-suspend"):
         far = _device(lab.layout, own.toward, self.on)
         program = lab.host(self.on).program
         places = ((self.on, own.name), (own.toward, far))
-        with on_arrival(lab, places, {"segment": [_TCP], "rest": [_REST]}) as counted, program.frozen():
+        rules = {**apart(lab, {"segment": [_TCP]}), "rest": [_REST]}
+        with on_arrival(lab, places, rules) as counted, program.frozen():
 
             def evidence() -> Evidence:
-                state, dropped = program.state(), counted()["segment"]
+                state, counts = program.state(), counted()
+                dropped, others = counts["segment"], counts[OTHERS]
                 level: Literal["none", "in-place", "bit"] = "in-place" if state == "T" else "none"
                 if state == "T" and dropped:
                     level = "bit"
-                what = count(dropped, "segment")
-                return Evidence(level=level, found=f"process {program.name} is in state {state}, {what} dropped")
+                found = f"process {program.name} is in state {state}, {count(dropped, 'segment')} dropped"
+                return Evidence(level=level, found=besides(found, others), others=others)
 
             yield evidence
 

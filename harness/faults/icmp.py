@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from harness.faults.base import Evidence, Fault, unknown_host
+from harness.faults.base import Evidence, Fault, besides, unknown_host
 from harness.lab.topology import SIDES, Family, Layout, Side, other
+from harness.lab.watched import OTHERS, apart
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
@@ -129,12 +130,14 @@ class IcmpReject(Fault, frozen=True, kw_only=True, tag="icmp-reject"):
             for name, receivers in self._places(layout).items():
                 hook = "forward" if layout.host(name).forwards else "input"
                 rules = {"rejected": [_reject(layout, receiver, self.code) for receiver in receivers]}
-                counters.append(stack.enter_context(lab.host(name).ruleset(hook, rules)))
+                counters.append(stack.enter_context(lab.host(name).ruleset(hook, apart(lab, rules))))
 
             def evidence() -> Evidence:
-                packets = sum(counter()["rejected"] for counter in counters)
+                counts = [counter() for counter in counters]
+                packets, others = (sum(each[label] for each in counts) for label in ("rejected", OTHERS))
                 level: Literal["bit", "in-place"] = "bit" if packets else "in-place"
-                return Evidence(level=level, found=f"{count(packets, 'segment')} answered with ICMP {self.code}")
+                found = f"{count(packets, 'segment')} answered with ICMP {self.code}"
+                return Evidence(level=level, found=besides(found, others), others=others)
 
             yield evidence
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.faults.base import Evidence, Fault
+from harness.faults.base import Evidence, Fault, besides
 from harness.lab import tracking
 from harness.lab.topology import Layout, Side
+from harness.lab.watched import OTHERS, apart
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect, Mechanism
 
@@ -58,26 +59,29 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
         inbound = {
             "match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": host.spec.facing("server").name}
         }
-        stale = [TCP, inbound, state("new"), NO_SYN, {"counter": None}]
-        stale.append({"drop": None} if self.then == "drop" else {"accept": None})
-        anew = [TCP, tracking.toward_server(host.spec), {"counter": None}, tracking.source(host.spec, family, PORTS)]
+        late = {"drop": None} if self.then == "drop" else {"accept": None}
+        to_old = [TCP, inbound, state("new"), NO_SYN, {"counter": None}, late]
+        chooses = [TCP, tracking.toward_server(host.spec), {"counter": None}, tracking.source(host.spec, family, PORTS)]
         with (
             host.sysctls({"net.netfilter.nf_conntrack_tcp_loose": 1}),
-            host.ruleset("translation", {"anew": [anew]}) as chosen,
-            host.ruleset("prerouting", {"stale": [stale]}) as counters,
+            host.ruleset("translation", apart(lab, {"anew": [chooses]})) as chosen,
+            host.ruleset("prerouting", apart(lab, {"stale": [to_old]})) as counters,
         ):
             with host.entered():
-                before = {flow.source_port: flow.answered_port for flow in conntrack.flows(family)}
+                before = {flow.source_port: flow.answered_port for flow in conntrack.flows(family, lab.watched)}
                 conntrack.forget()
 
             def evidence() -> Evidence:
                 with host.entered():
                     now = {flow.source_port: flow.answered_port for flow in conntrack.flows(family)}
+                anew, stale = chosen(), counters()
+                others = anew[OTHERS] + stale[OTHERS]
                 kept = [port for port, mapped in before.items() if now.get(port) == mapped]
                 found = (
-                    f"{count(len(before), 'mapping')} forgotten, {count(chosen()['anew'], 'flow')} given a port from "
-                    f"{PORTS[0]} on, {count(counters()['stale'], 'packet')} to a port that leads nowhere"
+                    f"{count(len(before), 'mapping')} forgotten, {count(anew['anew'], 'flow')} given a port from "
+                    f"{PORTS[0]} on, {count(stale['stale'], 'packet')} to a port that leads nowhere"
                 )
-                return Evidence(level="bit" if before and not kept else "none", found=found)
+                level: Literal["bit", "none"] = "bit" if before and not kept else "none"
+                return Evidence(level=level, found=besides(found, others), others=others)
 
             yield evidence

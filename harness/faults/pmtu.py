@@ -2,8 +2,9 @@
 
 Small packets pass (keepalive probes, their answers, a few bytes of data), so keepalive finds the connection alive,
 while full segments vanish and are sent again in vain (RFC 2923 section 2.1). The MTU is that of the router's route to
-the end (include/net/ip.h:ip_dst_mtu_maybe_forward). Evidence: the counter of the ICMP errors that were dropped, after
-a datagram that is too big has been sent on the way as a trial.
+the end (include/net/ip.h:ip_dst_mtu_maybe_forward). Evidence: the counter of the ICMP errors that were dropped, of
+those that quote a segment of the watched connection. A datagram that is too big, sent as a trial, shows no more than
+that the fault is in place.
 """
 
 from __future__ import annotations
@@ -12,20 +13,21 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
 
-from harness.faults.base import Evidence, Fault, routes_by, unknown_host
+from harness.faults.base import Evidence, Fault, besides, routes_by, unknown_host
 from harness.faults.icmp import Direction
 from harness.faults.route import address_seen
 from harness.lab import links
 from harness.lab.topology import SIDES, Family, Layout, Side, other
+from harness.lab.watched import OTHERS, of_quoting
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
-    from harness.lab.host import Lab
+    from harness.lab.host import Lab, Rules
     from harness.lab.namespace import Namespace
 
 LEAST_MTU = 1280
@@ -42,6 +44,8 @@ class PmtuBlackhole(Fault, frozen=True, kw_only=True, tag="pmtu-blackhole"):
     mtu: Annotated[int, msgspec.Meta(ge=LEAST_MTU, le=1400)] = LEAST_MTU
     on: str | None = None
     direction: Direction = "both"
+
+    shown_by_trial: ClassVar[bool] = True
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.on is not None and self.on not in layout.host_names:
@@ -74,17 +78,26 @@ class PmtuBlackhole(Fault, frozen=True, kw_only=True, tag="pmtu-blackhole"):
         assert name is not None
         router = lab.host(name)
         with ExitStack() as stack:
-            counters = stack.enter_context(router.ruleset("output", {"silenced": [_drop_error(family)]}))
+            dropped = _drop_error(family)
+            rules: Rules = {"silenced": of_quoting(lab, dropped), OTHERS: [dropped]}
+            counters = stack.enter_context(router.ruleset("output", rules))
             for side in self._receivers():
                 stack.enter_context(_narrow(router.namespace, family, lab.layout.address(side), self.mtu))
 
             def evidence() -> Evidence:
+                before = counters()
                 for side in self._receivers():
                     _try(lab, side, self.mtu)
-                packets = counters()["silenced"]
+                packets, others = before["silenced"], before[OTHERS]
+                tried = sum(counters().values()) - packets - others
+                met = packets if lab.watched is not None else packets + tried
+                found = besides(
+                    f"{count(packets, 'packet')} of more than {self.mtu} bytes dropped without a word", others
+                )
                 return Evidence(
-                    level="bit" if packets else "none",
-                    found=f"{count(packets, 'packet')} of more than {self.mtu} bytes dropped without a word",
+                    level="bit" if met else "in-place" if tried else "none",
+                    found=f"{besides(found, others)}, then {count(tried, 'datagram')} of an attempt of our own",
+                    others=others,
                 )
 
             yield evidence

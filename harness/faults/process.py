@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from harness.errors import FaultError
 from harness.faults.base import LOOK_S, PROGRAM, Evidence, Fault, unproxied
 from harness.lab.topology import SIDES, Layout, ProgramHost, Side
+from harness.lab.watched import watched_port
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 from harness.subjects.endpoint import NOT_READING, READING
@@ -72,7 +73,7 @@ class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         host = lab.host(self.on)
         program = host.program
-        waiting = host.unread()
+        waiting = host.unread(watched_port(lab))
         left = program.kill()
 
         def evidence() -> Evidence:
@@ -162,7 +163,10 @@ class StopsReading(Fault, frozen=True, kw_only=True, tag="stops-reading"):
         before = _sent_to(host, address)
 
         def evidence() -> Evidence:
-            obeys, waiting = program.shown_name() == NOT_READING, host.unread() or _came(before, host, address)
+            obeys, waiting = (
+                program.shown_name() == NOT_READING,
+                host.unread(watched_port(lab)) or _came(before, host, address),
+            )
             level: Literal["none", "in-place", "bit"] = "in-place" if obeys and program.state() in "RS" else "none"
             if level == "in-place" and waiting:
                 level = "bit"

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
 from harness.errors import CapabilityError
-from harness.faults.base import Evidence, Fault
+from harness.faults.base import Evidence, Fault, besides
 from harness.faults.blackhole import Blackhole, Direction, on_arrival
 from harness.lab.topology import SIDES, Layout, Side
+from harness.lab.watched import OTHERS, apart
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
@@ -32,6 +33,17 @@ Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 2)]
 _IS_TCP: dict[str, Any] = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}}
 _PARTS = 100_000
 """How finely nftables divides its random numbers."""
+
+
+class Arrived(NamedTuple):
+    """How many TCP segments have come to a queue, and how many of them are not of the watched connection."""
+
+    all: int
+    others: int
+
+
+def _arrived(counts: dict[str, int]) -> Arrived:
+    return Arrived(counts["seen"] + counts[OTHERS], counts[OTHERS])
 
 
 class _Quality(Fault, frozen=True, kw_only=True):
@@ -72,15 +84,18 @@ class _Quality(Fault, frozen=True, kw_only=True):
             ]
             yield lambda: self._evidence([reader() for reader in readers], arrived())
 
-    def _arrivals(self, lab: Lab, stack: ExitStack) -> Callable[[], int]:
+    def _arrivals(self, lab: Lab, stack: ExitStack) -> Callable[[], Arrived]:
         """A reader of how many TCP segments have come to the queues, counted where they arrive."""
-        places = Blackhole(direction=self.direction).places(lab.layout)
-        counted = stack.enter_context(on_arrival(lab, places, {"seen": [[_IS_TCP, {"counter": None}]]}))
-        return lambda: counted()["seen"]
+        rules = apart(lab, {"seen": [[_IS_TCP, {"counter": None}, {"accept": None}]]})
+        counted = stack.enter_context(on_arrival(lab, Blackhole(direction=self.direction).places(lab.layout), rules))
+        return lambda: _arrived(counted())
 
-    def _evidence(self, counted: list[Counters], arrived: int) -> Evidence:
-        number = self._bitten(counted, arrived)
-        return Evidence(level="bit" if number else "in-place", found=self._found(number, arrived))
+    def _evidence(self, counted: list[Counters], arrived: Arrived) -> Evidence:
+        """The queue does not tell connections apart: it has met the watched one if it treated more than the others."""
+        number = self._bitten(counted, arrived.all)
+        found = besides(self._found(number, arrived.all), arrived.others)
+        level: Literal["bit", "in-place"] = "bit" if number > arrived.others else "in-place"
+        return Evidence(level=level, found=found, others=arrived.others)
 
     def _impairment(self) -> Impairment:
         """What netem is told, the same for both ways."""
@@ -104,7 +119,7 @@ class _Random(_Quality, frozen=True, kw_only=True):
 
     seed: Seed = 1
 
-    def _evidence(self, counted: list[Counters], arrived: int) -> Evidence:
+    def _evidence(self, counted: list[Counters], arrived: Arrived) -> Evidence:
         evidence = super()._evidence(counted, arrived)
         taken = all(counters.seeded for counters in counted)
         seeded = f"seed {self.seed}" if taken else "without a seed, which this kernel's netem does not take"
@@ -140,14 +155,15 @@ class Loss(_Random, frozen=True, kw_only=True, tag="loss"):
         chance = {"numgen": {"mode": "random", "mod": _PARTS, "offset": 0}}
         struck = {"match": {"op": "<", "left": chance, "right": max(1, round(self.percent / 100 * _PARTS))}}
         drop = [_IS_TCP, *([struck] if self.percent < 100 else []), {"counter": None}, {"drop": None}]
-        rules = {"seen": [[_IS_TCP, {"counter": None}]], "drop": [drop]}
+        rules = apart(lab, {"drop": [drop], "passed": [[_IS_TCP, {"counter": None}, {"accept": None}]]})
         with on_arrival(lab, Blackhole(direction=self.direction).places(lab.layout), rules) as counted:
 
             def evidence() -> Evidence:
                 counts = counted()
-                number = counts["drop"]
-                found = f"{self._found(number, counts['seen'])}; by nftables, {words}"
-                return Evidence(level="bit" if number else "in-place", found=found)
+                number, others = counts["drop"], counts[OTHERS]
+                found = besides(self._found(number, number + counts["passed"]), others)
+                level: Literal["bit", "in-place"] = "bit" if number else "in-place"
+                return Evidence(level=level, found=f"{found}; by nftables, {words}", others=others)
 
             yield evidence
 

@@ -155,7 +155,8 @@ def main(timeout_s: float) -> None:
             if len(flow.heard) == 2:  # else it never came about
                 for device, heard in flow.heard.items():
                     wire.sendto(reset(heard), (device, 0))
-                _say(json.dumps({"at_ns": time.monotonic_ns()}))
+                ports = [port for _, port in next(iter(flow.heard.values())).ends]
+                _say(json.dumps({"at_ns": time.monotonic_ns(), "ports": ports}))
 
 
 def _read(wire: socket.socket, flows: Flows) -> None:

@@ -16,10 +16,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.errors import FaultError
-from harness.faults.base import Evidence, Fault
+from harness.faults.base import Evidence, Fault, besides
 from harness.faults.blackhole import Blackhole, Direction, on_arrival
 from harness.lab.links import FAMILIES
 from harness.lab.topology import Family, Layout, Side
+from harness.lab.watched import OTHERS, apart
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 from harness.probes.capture import Capture
@@ -181,12 +182,14 @@ class _Swallowed(Fault, frozen=True, kw_only=True):
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         rule = [_flags(self.mask, self.flags), {"counter": None}, {"drop": None}]
-        with on_arrival(lab, self.places(lab.layout), {"drop": [rule]}) as counted:
-            yield lambda: self._evidence(lab, lambda: counted()["drop"])
+        with on_arrival(lab, self.places(lab.layout), apart(lab, {"drop": [rule]})) as counted:
+            yield lambda: self._evidence(lab, counted)
 
-    def _evidence(self, lab: Lab, dropped: Callable[[], int]) -> Evidence:
-        number = dropped()
-        return Evidence(level="bit" if number else "in-place", found=f"{count(number, self.noun)} dropped")
+    def _evidence(self, lab: Lab, counted: Callable[[], dict[str, int]]) -> Evidence:
+        counts = counted()
+        number, others = counts["drop"], counts[OTHERS]
+        found = besides(f"{count(number, self.noun)} dropped", others)
+        return Evidence(level="bit" if number else "in-place", found=found, others=others)
 
 
 class FinSwallowed(_Swallowed, frozen=True, kw_only=True, tag="fin-swallowed"):
@@ -215,8 +218,10 @@ class _Unconnectable(_Swallowed, frozen=True, kw_only=True):
     """No new connection is made; one that stands is not concerned.
 
     Where no segment was dropped until the evidence is gathered, an attempt of our own, from client to server, shows
-    whether one would have been.
+    whether one would have been: whether the fault is in place.
     """
+
+    shown_by_trial: ClassVar[bool] = True
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if not layout.is_whole:
@@ -225,16 +230,20 @@ class _Unconnectable(_Swallowed, frozen=True, kw_only=True):
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         return (Effect(mechanism="syn-lost", from_s=self.at_s, until_s=self.until_s),)
 
-    def _evidence(self, lab: Lab, dropped: Callable[[], int]) -> Evidence:
-        number, ours = dropped(), 0
+    def _evidence(self, lab: Lab, counted: Callable[[], dict[str, int]]) -> Evidence:
+        before, ours, tried = counted(), 0, False
+        number, others = before["drop"], before[OTHERS]
         if not number:
             with suppress(FaultError):  # where the client is not ours to call from
                 _attempt(lab)
-            ours = dropped()
-        found = f"{count(number, self.noun)} dropped"
+                tried = True
+            ours = sum(counted().values()) - others
+        met = number if lab.watched is not None else number + ours
+        found = besides(f"{count(number, self.noun)} dropped", others)
         if ours:
             found += f", then {count(ours, self.noun)} of an attempt of our own"
-        return Evidence(level="bit" if number or ours else "in-place", found=found)
+        level: Literal["bit", "in-place", "none"] = "bit" if met else "in-place" if ours or not tried else "none"
+        return Evidence(level=level, found=found, others=others)
 
 
 class SynDrop(_Unconnectable, frozen=True, kw_only=True, tag="syn-drop"):

@@ -20,6 +20,7 @@ import msgspec
 from harness.errors import FaultError
 from harness.faults.base import Evidence, Fault
 from harness.lab.topology import SIDES, Layout, Side, other
+from harness.lab.watched import of_watched
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
@@ -110,7 +111,7 @@ class Toxic(_OfProxy, frozen=True, kw_only=True):
         toxiproxy.start(lab)
         sink: Side = "client" if self.stream == "downstream" else "server"
         with ExitStack() as stack:
-            count_up = _watched(host, sink, stack)
+            count_up = _watched(lab, sink, stack)
             with toxiproxy.calls(host) as library:
                 toxiproxy.proxy(library).add_toxic(
                     type=self.toxic, name=self._name, stream=self.stream, toxicity=1.0, attributes=self.attributes()
@@ -295,7 +296,7 @@ class ProxyDown(_OfProxy, frozen=True, kw_only=True, tag="proxy-down"):
 
         host = _proxy_host(lab)
         with ExitStack() as stack:
-            counters = [_watched(host, sink, stack) for sink in SIDES]
+            counters = [_watched(lab, sink, stack) for sink in SIDES]
             with toxiproxy.calls(host) as library:
                 toxiproxy.proxy(library).disable()
 
@@ -322,16 +323,15 @@ def _proxy_host(lab: Lab) -> Host:
     return lab.host(lab.layout.proxy)
 
 
-def _watched(host: Host, sink: Side, stack: ExitStack) -> Callable[[], Seen]:
+def _watched(lab: Lab, sink: Side, stack: ExitStack) -> Callable[[], Seen]:
     """Count from now on what comes to the proxy's host on its way to a side, and what it sends there."""
+    host = _proxy_host(lab)
+    data, end = (of_watched(lab, _with(mask)) for mask in (_PSH, _FIN | _RST))
     arrivals = host.spec.facing(other(sink)).name
     leaves = {"match": {"op": "==", "left": {"meta": {"key": "oifname"}}, "right": host.spec.facing(sink).name}}
-    came = stack.enter_context(
-        host.ruleset(f"ingress:{arrivals}", {"data": [_with(_PSH)], "end": [_with(_FIN | _RST)]})
-    )
-    left = stack.enter_context(
-        host.ruleset("output", {"data": [[leaves, *_with(_PSH)]], "end": [[leaves, *_with(_FIN | _RST)]]})
-    )
+    came = stack.enter_context(host.ruleset(f"ingress:{arrivals}", {"data": data, "end": end}))
+    leaving = {label: [[leaves, *rule] for rule in group] for label, group in (("data", data), ("end", end))}
+    left = stack.enter_context(host.ruleset("output", leaving))
 
     def read() -> Seen:
         before, after = came(), left()

@@ -30,6 +30,7 @@ from harness.lab.ledger import LEDGER
 from harness.lab.links import FAMILIES, SavedInterface
 from harness.lab.namespace import Namespace
 from harness.lab.topology import Family, HostSpec, Interface, Layout
+from harness.lab.watched import Watched
 
 IT, REST = "server", "client"
 
@@ -81,6 +82,7 @@ class AttachedLab:
     def __init__(self, name: str, family: Family = "ipv4", device: str = "") -> None:
         """`device`: its interface that is meant, by default the one by which its default route leads."""
         self.name, self.family, self.device = name, family, device
+        self.watched: Watched | None = None
         self._client: containers.Client = None
         self._retired: list[Namespace] = []
 

@@ -11,6 +11,7 @@ from pyroute2.netlink.nfnetlink.nfctsocket import NFCTSocket
 from harness.errors import LabError
 from harness.lab.links import FAMILIES
 from harness.lab.topology import Family
+from harness.lab.watched import Watched
 
 
 class Flow(NamedTuple):
@@ -21,15 +22,18 @@ class Flow(NamedTuple):
     answered_port: int
 
 
-def flows(family: Family) -> list[Flow]:
-    """The TCP connections that are known and have not expired. Raises LabError."""
+def flows(family: Family, watched: Watched | None = None) -> list[Flow]:
+    """The TCP connections that are known and have not expired. Raises LabError.
+
+    `watched`: those alone that may be the watched one.
+    """
     try:
         with NFCTSocket(nfgen_family=FAMILIES[family]) as tracking:
             found = [(m.get_attr("CTA_TUPLE_ORIG"), m.get_attr("CTA_TUPLE_REPLY")) for m in tracking.dump()]
     except (NetlinkError, OSError) as error:
         raise LabError(f"expected a listing of tracked connections, found {error}") from error
     pairs = [(o.get_attr("CTA_TUPLE_PROTO"), r.get_attr("CTA_TUPLE_PROTO")) for o, r in found]
-    return [
+    known = [
         Flow(
             source_port=original.get_attr("CTA_PROTO_SRC_PORT"),
             port=original.get_attr("CTA_PROTO_DST_PORT"),
@@ -38,6 +42,7 @@ def flows(family: Family) -> list[Flow]:
         for original, reply in pairs
         if original.get_attr("CTA_PROTO_NUM") == socket.IPPROTO_TCP
     ]
+    return [flow for flow in known if watched is None or watched.is_at([flow.port])]
 
 
 def forget() -> None:

@@ -28,6 +28,7 @@ from harness.lab.tracking import TRANSLATION_PRIORITY
 
 if TYPE_CHECKING:
     from harness.lab.netem import Counters, Impairment
+    from harness.lab.watched import Watched
     from harness.probes.packets import FlowTracker
 
 Rules = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
@@ -43,6 +44,8 @@ class Lab(Protocol):
     """A built topology. Leaving it as a context manager takes everything down."""
 
     layout: Layout
+    watched: Watched | None
+    """What tells the connection that a run is about from all else; None: there is no such, and all counts."""
 
     def host(self, name: str) -> Host:
         """The host of that name. Raises KeyError."""
@@ -316,15 +319,23 @@ class Host:
             with namespace.entered():
                 links.give_back(device, saved)
 
-    def unread(self) -> int:
-        """Octets that have come for the host's connections and that no program has read (/proc/net/tcp)."""
+    def unread(self, port: int | None = None) -> int:
+        """Octets that have come for the host's connections and that no program has read (/proc/net/tcp).
+
+        `port`: of the connections from or to that port alone.
+        """
         total = 0
         with self.entered():
             for name in ("tcp", "tcp6"):
                 with suppress(FileNotFoundError), open(f"/proc/thread-self/net/{name}", encoding="ascii") as file:
                     next(file)
                     fields = [line.split() for line in file]
-                    total += sum(int(field[4].partition(":")[2], 16) for field in fields if field[3] != _LISTENING)
+                    total += sum(
+                        int(field[4].partition(":")[2], 16)
+                        for field in fields
+                        if field[3] != _LISTENING
+                        if port is None or port in {int(end.partition(":")[2], 16) for end in field[1:3]}
+                    )
         return total
 
     @contextmanager

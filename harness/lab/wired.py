@@ -20,6 +20,7 @@ from harness.lab.host import Host
 from harness.lab.namespace import Namespace, write_sysctl
 from harness.lab.processes import Owned
 from harness.lab.topology import HostSpec, Interface, Layout, Topology, layout
+from harness.lab.watched import Watched
 
 OPERATION_WAIT_S = 2.0
 
@@ -29,6 +30,7 @@ class WiredLab:
 
     def __init__(self, topology: Topology) -> None:
         self.layout: Layout = layout(topology)
+        self.watched: Watched | None = None
         self._hosts: dict[str, Host] = {}
         self._retired: list[Namespace] = []
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from harness.lab.host import Lab
 from harness.lab.realise import built
-from harness.lab.topology import SIDES, LabKind
+from harness.lab.topology import SIDES, LabKind, Layout
+from harness.lab.watched import Watched, between_ends
+from harness.programs import Separate
 from harness.scenario import NEW_HOSTS, Scenario
+from harness.subjects.tcp import PORT
 
 
 def realised(scenario: Scenario, kind: LabKind) -> AbstractContextManager[Lab]:
@@ -16,6 +19,12 @@ def realised(scenario: Scenario, kind: LabKind) -> AbstractContextManager[Lab]:
     images: dict[str, str] = {side: scenario.endpoint(side).image for side in SIDES if scenario.endpoint(side).image}
     spares = [fault.on for fault in scenario.faults if isinstance(fault, NEW_HOSTS)]
     return built(scenario.topology, kind, images, _folders(scenario), spares)
+
+
+def watched_in(scenario: Scenario, layout: Layout) -> Watched:
+    """The connection that a scenario is about. Heartbeats of their own are on another one, at any port, and count."""
+    separate = isinstance(scenario.client.heartbeat, Separate)
+    return between_ends(layout, None if separate else PORT)
 
 
 def _folders(scenario: Scenario) -> set[Path]:

@@ -8,7 +8,16 @@ import msgspec
 import pytest
 
 from harness.expectations import Ending, Expectation
-from harness.faults import Blackhole, FirewallIdle, LinkDown, ProcessKill, ToxicTimeout
+from harness.faults import (
+    AnyFault,
+    Blackhole,
+    FirewallIdle,
+    LinkDown,
+    PmtuBlackhole,
+    ProcessKill,
+    SynDrop,
+    ToxicTimeout,
+)
 from harness.lab.topology import Topology
 from harness.plan import Plan, make
 from harness.programs import Command, Detects
@@ -45,6 +54,13 @@ def test_what_is_injected_must_act() -> None:
     """Also where nothing is to be noticed: a fault that met nothing proves nothing."""
     assert demands(planned(LinkDown(on="server", at_s=0.5, for_s=3.1), outcome="survives", bound_s=8)) == ["must-act"]
     assert demands(planned(ProcessKill(at_s=1), outcome="eof")) == ["must-act"]
+
+
+@pytest.mark.parametrize("fault", [PmtuBlackhole(at_s=0.5), SynDrop(at_s=0.5)])
+def test_a_trial_is_enough_where_the_fault_changes_nothing(fault: AnyFault) -> None:
+    """For an idle connection, by the oracle; a program may do anything, so that its own segments must have met it."""
+    assert demands(planned(fault, outcome="survives", bound_s=8)) == ["must-stand"]
+    assert demands(commanded(fault)) == ["must-act"]
 
 
 def test_a_firewall_that_is_survived() -> None:

@@ -66,6 +66,22 @@ def test_an_outage_in_silence_proves_nothing(fault: AnyFault) -> None:
     verdict(plan, [*events, SENT], "pass")
 
 
+def test_segments_of_another_connection_prove_nothing() -> None:
+    """On either host; a NAT may give the watched one another port at the client, but not at the server."""
+    plan = survived(LinkDown(on="server", at_s=5, for_s=10))
+    ends = {"local": ["10.77.1.1", 40000], "remote": ["10.77.2.2", 7000]}
+    events = changed(as_foreseen(plan), "subject.armed", **ends)
+
+    def sent(host: str, sport: int, dport: int) -> Event:
+        what = {"way": "out" if host == "client" else "in", "role": "data", "flags": "PA", "length": 1}
+        return at(8 * SECOND, "segment", host, sport=sport, dport=dport, **what)
+
+    for other in (sent("client", 40001, 7000), sent("client", 40001, 53), sent("server", 40001, 53)):
+        unmet(plan, [*events, other])
+    for ours in (sent("client", 40000, 7000), sent("server", 20000, 7000)):
+        verdict(plan, [*events, ours], "pass")
+
+
 @pytest.mark.parametrize("fault", OWN, ids=lambda fault: fault.kind)
 def test_what_the_own_host_loses_is_on_no_wire(fault: AnyFault) -> None:
     """A probe that the oracle has sent meanwhile counts, and so does data that was written."""
