@@ -157,7 +157,7 @@ class _Given(ContainerHost):
     def enter_ledger(self, what: str) -> None:
         """Announce that something will be done to it. Raises LabError."""
         self.token = LEDGER.announce("attached", what)
-        self.table_prefix = f"harness_{self.token[:12]}"
+        self.table_prefix = _prefix(self.token)
         self.done = Done(
             at=containers.place(), container=self.container.id, name=self.container.name, prefix=self.table_prefix
         )
@@ -325,6 +325,8 @@ def undo(entry: Entry) -> list[str]:
         done = msgspec.convert(entry.data, Done)
     except msgspec.ValidationError as error:
         raise LabError(f"expected what this version writes down, found {error}; clean with the one that did") from error
+    if done.prefix != _prefix(entry.token):
+        raise LabError(f"expected tables named after the entry's token, found {done.prefix!r}: those are others'")
     if containers.is_gone(done.at):
         return [f"removed what is said of container {done.name}, whose daemon at {done.at} is gone"]
     import docker.errors
@@ -335,6 +337,11 @@ def undo(entry: Entry) -> list[str]:
         except docker.errors.NotFound:
             return [f"removed what is said of container {done.name}, which is gone"]
         return list(_restored(container, done))
+
+
+def _prefix(token: str) -> str:
+    """What the names of the tables begin with that are put into a container's network."""
+    return f"harness_{token[:12]}"
 
 
 def _restored(container: Any, done: Done) -> Iterator[str]:

@@ -131,6 +131,8 @@ def _attempt(entry: Entry, done: list[str], kept: list[tuple[str, str]]) -> None
         done += importlib.import_module(_UNDOERS[entry.kind]).undo(entry)
     except HarnessError as error:
         kept.append((entry.token, f"{entry.what}: {error}"))
+    except Exception as error:  # noqa: BLE001 - what is wrong with one entry keeps none of the others
+        kept.append((entry.token, f"{entry.what}: expected to undo it, found {type(error).__name__}: {error}"))
 
 
 def owned_by(entry: Entry) -> Owned:

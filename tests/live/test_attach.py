@@ -268,7 +268,8 @@ def test_healing_that_was_cut_off_is_done_again(project: Project) -> None:
     before = project.network()
     with Attachment(project.name) as attached:
         attached.begin(LinkDown(on="server"))
-        entry = Entry("attached", "x", data=msgspec.to_builtins(attached._lab._host.done))
+        given = attached._lab._host
+        entry = Entry("attached", given.token, data=msgspec.to_builtins(given.done))
         host = project.inside(project.name)
         with closing(host), host.entered(), IPRoute() as ipr:
             ipr.link("set", index=ipr.link_lookup(ifname="eth0")[0], state="up")

@@ -188,6 +188,30 @@ def test_what_is_no_entry_is_left_and_named(
     assert path.exists()
 
 
+@pytest.mark.parametrize(
+    ("kind", "data", "found"),
+    [
+        ("docker", {"at": "unix://\0"}, "d: expected to undo it, found ValueError: embedded null byte"),
+        ("docker", {"at": "tcp://["}, "d: docker: "),
+        ("attached", {"at": 7}, "d: expected what this version writes down, found Expected `str`"),
+        (
+            "attached",
+            {"at": "unix:///nowhere/docker.sock", "container": "c", "name": "n", "prefix": "filter"},
+            "d: expected tables named after the entry's token, found 'filter'",
+        ),
+    ],
+    ids=["null", "address", "type", "tables"],
+)
+def test_what_cannot_be_undone_keeps_nothing_else(state: Path, kind: str, data: object, found: str) -> None:
+    """It is named and kept. Nothing is done in a container that its entry cannot have done."""
+    ours = state.parent / f"keepalive-guest-{1:012x}"
+    ours.mkdir()
+    left_behind(state, entry("program", BB, "ours", ours), entry(kind, AA, "d", data=data))
+    done, kept = leftovers.clean()
+    assert done == [f"removed folder {ours} (ours)"]
+    assert [line.startswith(found) for line in kept] == [True], kept
+
+
 def test_entries_of_earlier_versions_are_read(state: Path) -> None:
     """They name no folder and no origin, and need not say what they are of."""
     lines = (f'{{"kind":"program","token":"{AA}","what":""}}\n', f'{{"kind":"program","token":"{BB}"}}\n')
