@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from harness import __version__, predict_options
+from harness.escapes import visible
 from harness.predict_options import duration
 from harness.spelling import did_you_mean
 from harness.venue import DEFAULT_SEED, PLAN_LIMIT_S, WALL_LIMIT_S, seed, wall_limit
@@ -14,6 +16,10 @@ from harness.venue import DEFAULT_SEED, PLAN_LIMIT_S, WALL_LIMIT_S, seed, wall_l
 
 class _Parser(argparse.ArgumentParser):
     """A parser that suggests the choice that a misspelled word is nearest to."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the usage and a message that may hold words of the command line."""
+        super().error(visible(message))
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         if action.choices is not None and value not in action.choices:

@@ -13,11 +13,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from harness import streams
 from harness.arguments import parse
 from harness.errors import HarnessError, UsageError
+from harness.escapes import visible
 from harness.report import signs
 from harness.signals import Terminated, told_to_end
 
@@ -47,8 +49,13 @@ def _defect(error: BaseException) -> int:
         from harness import defects
 
         defects.tell(error)
+    except BrokenPipeError:
+        return streams.BROKEN_PIPE
     except BaseException:  # noqa: BLE001 - without memory nothing may be left to tell it with
-        streams.complain("nothing is proven or refuted, for an error that cannot be told: there may be no memory left")
+        with suppress(BrokenPipeError):
+            streams.complain(
+                "nothing is proven or refuted, for an error that cannot be told: there may be no memory left"
+            )
     return HarnessError.exit_status
 
 
@@ -110,7 +117,8 @@ def _list(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     from harness import show
 
-    sys.stdout.write(show.content_of(show.source_of(options.word)).decode(errors="replace").replace("\r\n", "\n"))
+    shown = show.content_of(show.source_of(options.word)).decode(errors="replace").replace("\r\n", "\n")
+    sys.stdout.write(visible(shown) if sys.stdout.isatty() else shown)
     return 0
 
 
@@ -118,7 +126,7 @@ def _new(options: argparse.Namespace) -> int:
     from harness import show
 
     file = show.create(options.file, options.origin)
-    print(f"wrote {file}; next: harness plan {shlex.quote(str(file))}")
+    streams.say(f"wrote {file}; next: harness plan {shlex.quote(str(file))}")
     return 0
 
 
@@ -128,10 +136,10 @@ def _plan(options: argparse.Namespace) -> int:
 
     kernel = request.kernel(options) if options.clock == "virtual" else None
     plans = request.plans(options, kernel)
-    print("\n\n".join(describe_plan(plan) for plan in plans))
+    streams.say("\n\n".join(describe_plan(plan) for plan in plans))
     wrong = [plan.name for plan in plans if plan.contradicts and not plan.scenario.known_failure]
     if wrong:
-        print(f"harness: expected claims that can hold, found contradictions in {', '.join(wrong)}", file=sys.stderr)
+        streams.complain(f"expected claims that can hold, found contradictions in {', '.join(wrong)}")
     return 1 if wrong else 0
 
 
@@ -153,11 +161,11 @@ def _predict(options: argparse.Namespace) -> int:
 
     answer = predict.answer(options)
     for hint in answer.hints:
-        print(f"harness: {hint}", file=sys.stderr)
+        streams.complain(f"{hint}")
     if options.json:
         sys.stdout.buffer.write(answer.json)
     else:
-        print(answer.text)
+        streams.say(answer.text)
     return 0
 
 
@@ -167,7 +175,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from harness.report import survey
 
     found = capabilities.survey()
-    print("\n".join(survey.describe(found, shutil.get_terminal_size().columns)))
+    streams.say("\n".join(survey.describe(found, shutil.get_terminal_size().columns)))
     return 3 if any(item.essential and not item.available for item in found) else 0
 
 
@@ -178,18 +186,18 @@ def _kernel(options: argparse.Namespace) -> int:
     if options.verb == "build":
         known = kernel.current(options.hz) if options.if_missing else None
         if known is not None:
-            print(known.path)
+            streams.say(str(known.path))
             return 0
         with BuildProgress() as progress:
             built = kernel.build(options.hz, options.source, options.jobs, progress.tell, trial.try_out)
-        print(built.path)
+        streams.say(str(built.path))
     elif options.verb == "list":
         today = kernel.recipe()
         for found in kernel.installed():
             old = "" if found.manifest.recipe == today else "  (built by another version of the harness)"
-            print(f"{found.name:<24} {found.manifest.release:<12} HZ={found.manifest.hz:<5} {found.path}{old}")
+            streams.say(f"{found.name:<24} {found.manifest.release:<12} HZ={found.manifest.hz:<5} {found.path}{old}")
     else:
-        print(kernel.find(options.name).path)
+        streams.say(str(kernel.find(options.name).path))
     return 0
 
 
@@ -201,7 +209,7 @@ def _vtime(options: argparse.Namespace) -> int:
     kernel = request.kernel(options)
     words = seeding.words(kernel, options.seed)
     ended = vtime.run(kernel, argv, write=options.write, wall_limit_s=options.wall_limit, words=words)
-    print(f"harness: {ended.virtual_s:.2f} s of virtual time in {ended.wall_s:.2f} s", file=sys.stderr)
+    streams.complain(f"{ended.virtual_s:.2f} s of virtual time in {ended.wall_s:.2f} s")
     return ended.status
 
 
@@ -216,19 +224,20 @@ def _inject(options: argparse.Namespace) -> int:
         ending = "" if fault.lasting else f"; heals after {options.for_s:g} s" if options.for_s else "; ^C heals it"
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background jobs begin with it ignored
         try:
-            print(f"{fault.kind} in {options.container}, here the server{ending}", flush=True)
+            streams.say(f"{fault.kind} in {options.container}, here the server{ending}")
+            sys.stdout.flush()
             if not fault.lasting:
                 _sleep(options.for_s)
         except KeyboardInterrupt:
-            print(file=sys.stderr)
+            sys.stderr.write("\n")
         finally:
             injection.heal()
         proof = injection.gather()
     healed = "" if fault.lasting else "healed; "
-    print(f"{healed}{proof.level}: {proof.found}")
+    streams.say(f"{healed}{proof.level}: {proof.found}")
     if proof.level != "bit":
         why = "nothing met the fault while it was on" if proof.level == "in-place" else "the fault left no trace"
-        print(f"harness: {why}, so that nothing is proven by it", file=sys.stderr)
+        streams.complain(f"{why}, so that nothing is proven by it")
     return 0 if proof.level == "bit" else 3
 
 
@@ -253,11 +262,11 @@ def _clean(options: argparse.Namespace) -> int:
         runs = run_folders.clean()
         done, kept = done + runs.done, kept + runs.kept
     for line in done:
-        print(line)
+        streams.say(line)
     for line in kept:
-        print(f"harness: left {line}", file=sys.stderr)
+        streams.complain(f"left {line}")
     if not done and not kept:
-        print("nothing to remove")
+        streams.say("nothing to remove")
     return 3 if kept else 0
 
 

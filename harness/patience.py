@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from harness.errors import UsageError
+from harness.escapes import visible
 from harness.plan import Plan
 from harness.venue import host
 
@@ -28,7 +29,8 @@ def check(options: argparse.Namespace, plans: Sequence[Plan]) -> None:
     faster = "--clock virtual takes seconds" if options.lab == "netns" else ""
     if sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty():
         hint = f"; {faster}" if faster else ""
-        print(f"harness: this takes {found}{hint}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+        sys.stderr.write(visible(f"harness: this takes {found}{hint}. Go on? [y/N] "))
+        sys.stderr.flush()
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return
         raise UsageError("expected yes, found another answer: nothing was run")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import streams
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,10 +33,9 @@ def plans(options: argparse.Namespace, kernel: Kernel | None, *, patience_s: int
     ]
     fitting = [each for each in made if each.watch_ns <= limit_ns]
     if len(fitting) < len(scenarios):
-        print(
-            f"harness: left out {len(scenarios) - len(fitting)} scenarios that take more than {patience_s} s of real "
+        streams.complain(
+            f"left out {len(scenarios) - len(fitting)} scenarios that take more than {patience_s} s of real "
             "time: name them, or use --clock virtual",
-            file=sys.stderr,
         )
     return fitting
 
@@ -49,9 +48,8 @@ def _possible(scenarios: list[Scenario]) -> list[Scenario]:
     server = capabilities.toxiproxy() if behind else None
     if server is None or server.available:
         return scenarios
-    print(
-        f"harness: left out {len(behind)} scenarios behind a toxiproxy: {server.found}; mend: {server.mend}",
-        file=sys.stderr,
+    streams.complain(
+        f"left out {len(behind)} scenarios behind a toxiproxy: {server.found}; mend: {server.mend}",
     )
     return [each for each in scenarios if each not in behind]
 

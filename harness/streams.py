@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 
 from harness.errors import UsageError
+from harness.escapes import visible
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
 """The exit status of a command whose output nobody reads any more."""
@@ -26,11 +27,23 @@ def fill() -> None:
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
+def say(text: str) -> None:
+    """Lines on standard output, with escapes for control characters."""
+    sys.stdout.write(f"{visible(text)}\n")
+
+
 def complain(sentence: str) -> None:
-    """A line on standard error; nothing where that cannot be written, as the exit status tells it too."""
-    with suppress(OSError, ValueError):
-        sys.stderr.write(f"harness: {sentence}\n")
+    """A line on standard error; nothing where there is no room for it, as the exit status tells it too.
+
+    Raises BrokenPipeError where nobody reads it.
+    """
+    try:
+        sys.stderr.write(f"harness: {visible(sentence)}\n")
         sys.stderr.flush()
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError):
+        pass
 
 
 def flushed(status: int) -> int:

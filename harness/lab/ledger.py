@@ -25,6 +25,7 @@ import msgspec
 
 from harness import timeline
 from harness.errors import LabError
+from harness.escapes import visible
 from harness.lab import entries, family, folders, origin, processes
 from harness.lab.entries import Entry
 from harness.lab.namespace import Network
@@ -173,7 +174,7 @@ class Ledger:
 
 def _say(words: str) -> None:
     with suppress(OSError, ValueError):  # nobody may be there to hear it
-        sys.stderr.write(f"harness: {words}\n")
+        sys.stderr.write(visible(f"harness: {words}\n"))
 
 
 def _new_file() -> tuple[BinaryIO, Path]:

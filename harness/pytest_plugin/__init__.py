@@ -46,7 +46,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 def _in_a_guest(config: pytest.Config, given: options.Options) -> int:
     """Run the session there; its exit status. Raises pytest.UsageError."""
+    from harness import streams
     from harness.errors import CapabilityError, HarnessError, UsageError
+    from harness.escapes import visible
     from harness.pytest_plugin import session
     from harness.signals import Terminated, told_to_end
 
@@ -54,9 +56,9 @@ def _in_a_guest(config: pytest.Config, given: options.Options) -> int:
         with told_to_end():
             ended = session.run(config, given)
     except (UsageError, CapabilityError) as error:
-        raise pytest.UsageError(str(error)) from error
+        raise pytest.UsageError(visible(str(error))) from error
     except HarnessError as error:
-        sys.stderr.write(f"harness: {error}\n")
+        streams.complain(str(error))
         return pytest.ExitCode.INTERNAL_ERROR
     except KeyboardInterrupt:
         sys.stderr.write("harness: interrupted\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from harness.escapes import visible
+
 if TYPE_CHECKING:
     from harness.timeline import Event
 
@@ -38,8 +40,8 @@ class Telling:
     """A failure's report: its first line in summaries, all of it where pytest shows failures."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
-        self.reprcrash = Crash(text.partition("\n")[0])
+        self.text = visible(text)
+        self.reprcrash = Crash(self.text.partition("\n")[0])
 
     def __str__(self) -> str:
         """All of it."""

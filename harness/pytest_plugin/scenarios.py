@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.escapes import visible
 from harness.pytest_plugin import limits, options
 from harness.pytest_plugin.history import Telling, last_events
 
@@ -202,7 +203,7 @@ class ScenarioFile(pytest.File):
             left_out = scenario.of_containers and kind != "docker" and not self._is_named()
             made = plan.make(scenario, local_machine("docker" if left_out else kind))
         except UsageError as error:
-            raise self.CollectError(str(error)) from error
+            raise self.CollectError(visible(str(error))) from error
         item: pytest.Item = (
             LeftOut.from_parent(self, name=leaf) if left_out else ScenarioItem.from_parent(self, name=leaf, plan=made)
         )
@@ -271,7 +272,8 @@ class ScenarioItem(pytest.Item):
 
         self._result = None
         found = self.config.stash[_RUNS].result(self.plan, self.together)
-        self.user_properties[:] = properties.of(found.verdict, found.attempts).items()
+        facts = properties.of(found.verdict, found.attempts)
+        self.user_properties[:] = [(name, visible(value)) for name, value in facts.items()]
         if found.verdict.verdict == "inconclusive":
             raise NotPassed(found)
         self._result = found

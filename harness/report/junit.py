@@ -5,18 +5,16 @@ Their `type` is the verdict's cause.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 import msgspec
 
+from harness.escapes import visible
 from harness.judge import Verdict
 from harness.report import properties
 
 _ELEMENT = {"fail": "failure", "inconclusive": "error"}
-_NOT_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot hold in any spelling (section 2.2); a program's last words may have them."""
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,8 +51,8 @@ def _testcase(case: Case) -> ET.Element:
     found = ET.Element("testcase", classname=group, name=leaf, time=f"{case.wall_s:.3f}")
     beside = ET.SubElement(found, "properties")
     for name, value in properties.of(verdict, case.attempts).items():
-        ET.SubElement(beside, "property", name=name, value=_NOT_XML.sub("\ufffd", value))
-    reason = _NOT_XML.sub("\ufffd", verdict.reason)
+        ET.SubElement(beside, "property", name=name, value=visible(value))
+    reason = visible(verdict.reason)
     element = _ELEMENT.get(verdict.verdict)
     if element is not None:
         ET.SubElement(found, element, message=reason, type=verdict.cause).text = reason

@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from harness.escapes import markdown_cell, visible
 from harness.judge import Verdict
 from harness.report.text import STYLES
 from harness.suite import FAULT_WORDS, Cell, FaultName, Suite
@@ -118,9 +119,9 @@ def markdown(rows: Sequence[Row], circumstances: str) -> str:
         lines += ["| fault | load | documented | measured | reported as | finding |", "|---|---|---|---|---|---|"]
         for row in mine:
             cells = (row.fault, row.load, _documented(row), _measured(row), row.reports or "", _judged(row))
-            lines.append(f"| {' | '.join(cells)} |")
+            lines.append(f"| {' | '.join(map(markdown_cell, cells))} |")
         lines += ["", *dict.fromkeys(_promise(row) for row in mine)]
-    return "\n".join(lines) + "\n"
+    return visible("\n".join(lines)) + "\n"
 
 
 _LEGEND = """Made by `harness matrix libraries --markdown`; {circumstances}. Times count from the fault or, with a

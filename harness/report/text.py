@@ -8,16 +8,18 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO, cast
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from harness.escapes import in_a_line, visible
 from harness.findings import clipped
 from harness.judge import SEVERITY, Verdict, worst
 from harness.moments import ORIGINS
@@ -40,6 +42,11 @@ _HEADER = ("verdict", "scenario", "measured", "predicted", "probes")
 
 class _Console(Console):
     """A console that leaves a closed pipe to the command line; rich's own ends the program with exit status 1."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Show escapes for control characters of whatever is shown: only rich's own control the terminal."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
         """Say so."""
@@ -107,7 +114,7 @@ def _window(verdict: Verdict) -> str:
 def _measured(verdict: Verdict) -> str:
     if verdict.detected_ns is None:
         return "nothing" if verdict.outcome == "quiet" else "-"
-    given_up = clipped(verdict.reports or "noticed", WORDS_SHOWN)
+    given_up = clipped(in_a_line(verdict.reports or "noticed"), WORDS_SHOWN)
     what = {"eof": "EOF", "noticed": given_up}.get(verdict.outcome or "", verdict.errno)
     if verdict.detected_ns < 0 and verdict.reconnected_ns is not None:  # before the healing, as it may
         return f"connected {verdict.reconnected_ns / 1e9:.3f} s"

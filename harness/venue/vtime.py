@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import msgspec
 
-from harness import plain_files
+from harness import plain_files, streams
 from harness.errors import GuestError, UsageError
 from harness.signals import Terminated
 from harness.venue import WALL_LIMIT_S, command
@@ -103,7 +103,7 @@ def run(
                 in_time = relay.serve(started + wall_limit_s if wall_limit_s else float("inf"))
         except (KeyboardInterrupt, Terminated):
             if doing := _doing(guest):
-                sys.stderr.write(f"harness: the guest was ended during {doing}\n")
+                streams.complain(f"the guest was ended during {doing}")
             raise
         if not in_time:
             raise GuestError(
