@@ -18,7 +18,12 @@ EXHAUSTIVE = bool(os.environ.get("EXHAUSTIVE"))
 RETRIED: list[str] = []
 """What the running test has run again. tests/conftest.py moves it to the test's report and prints it at the end."""
 
-TOGETHER = frozenset(f"tests/live/test_{name}.py" for name in ("cases", "command_line", "daemons", "examples"))
+TOGETHER = frozenset(
+    [
+        *(f"tests/live/test_{name}.py" for name in ("cases", "command_line", "daemons", "examples")),
+        "tests/unit/test_fuzz.py",
+    ]
+)
 """Files whose tests share one run, or look at all processes of this machine: one worker of pytest-xdist has each."""
 
 

@@ -56,10 +56,25 @@ class Silent:
         """Not noted."""
 
 
+DRAW = fuzz.draw
+
+
 @functools.cache
-def drawn(cases: int = CASES, seed: int = SEED) -> tuple[list[Plan], fuzz.Tally]:
-    """Cases; it takes some time, so that tests share them."""
-    return fuzz.draw(cases, seed, MACHINE, Silent())
+def drawn() -> tuple[list[Plan], fuzz.Tally]:
+    """CASES of the seed; it takes some time, so that tests share them."""
+    return DRAW(CASES, SEED, MACHINE, Silent())
+
+
+@pytest.fixture
+def _draws_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever draws from the seed gets the first of what was drawn already: see test_the_same_seed_draws_the_same."""
+
+    def draw(cases: int, seed: int, machine: MachineFacts, watcher: fuzz.Watcher) -> tuple[list[Plan], fuzz.Tally]:
+        assert (seed, machine) == (SEED, MACHINE)
+        del watcher
+        return drawn()[0][:cases], fuzz.Tally(seed=seed, machine=machine)
+
+    monkeypatch.setattr(fuzz, "draw", draw)
 
 
 def judged(plan: Plan, name: VerdictName, *, as_foreseen: bool = False) -> Result:
@@ -92,11 +107,11 @@ def wrong_where(disagrees: Callable[[Scenario], bool]) -> fuzz.Carry:
 
 @pytest.mark.slow
 def test_the_same_seed_draws_the_same() -> None:
-    """And another one others."""
-    first, _ = drawn(20)
-    again, _ = fuzz.draw(20, SEED, MACHINE, Silent())
-    assert first == again
-    assert first != drawn(20, SEED + 1)[0]
+    """However many are drawn, it begins with the same ones; another seed draws others."""
+    again, _ = DRAW(20, SEED, MACHINE, Silent())
+    assert again == drawn()[0][:20]
+    other, _ = DRAW(3, SEED + 1, MACHINE, Silent())
+    assert [plan.scenario for plan in other] != [plan.scenario for plan in again[:3]]
 
 
 @pytest.mark.slow
@@ -214,11 +229,12 @@ def test_the_verdict_on_all_cases(counts: dict[fuzz.Comes, int], verdict: Verdic
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_draws_once")
 def test_all_that_is_told(tmp_path: Path) -> None:
     """Counts, refusals, and each disagreement as it was saved, in words and as JSON."""
     watcher = Silent()
     tally = fuzz.run(40, SEED, MACHINE, wrong_where(lambda s: s.state == "connecting"), tmp_path, watcher)
-    disagreed = sum(plan.scenario.state == "connecting" for plan in drawn(40)[0])
+    disagreed = sum(plan.scenario.state == "connecting" for plan in drawn()[0][:40])
     assert tally.count("disagreed") == disagreed > 0
     assert tally.count() == 40
     assert watcher.begun[:3] == ["drawing", "running", f"making {disagreed} smaller, round 1"]
@@ -248,6 +264,7 @@ def smallest(disagrees: Callable[[Scenario], bool], folder: Path) -> list[Scenar
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_draws_once")
 def test_what_fails_is_made_as_small_as_it_gets(tmp_path: Path) -> None:
     """What makes no difference is gone: faults, writes, options, the topology, the phase, digits."""
 
@@ -272,6 +289,7 @@ def test_what_fails_is_made_as_small_as_it_gets(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_draws_once")
 def test_what_matters_is_kept(tmp_path: Path) -> None:
     """Where two things must come together for a failure, both of them stay."""
 
@@ -285,6 +303,7 @@ def test_what_matters_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_draws_once")
 def test_what_does_not_fail_again_is_reported_as_it_was(tmp_path: Path) -> None:
     """A failure that came once is told, with that it did not come again."""
     done: list[str] = []
@@ -297,7 +316,7 @@ def test_what_does_not_fail_again_is_reported_as_it_was(tmp_path: Path) -> None:
     tally = fuzz.run(10, SEED, MACHINE, carry, tmp_path, Silent())
     (found,) = tally.disagreements
     assert not found.again
-    assert found.scenario == drawn(10)[0][0].scenario
+    assert found.scenario == drawn()[0][0].scenario
 
 
 def test_a_signal_while_hypothesis_draws(monkeypatch: pytest.MonkeyPatch) -> None:
