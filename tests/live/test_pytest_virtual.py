@@ -254,11 +254,18 @@ def test_without_a_kernel_the_command_that_builds_one_is_named(project: Path, mo
 
 
 def test_a_session_that_gets_stuck_is_ended_from_outside(project: Path, kernel: Kernel) -> None:
-    """A test that spins never lets the clock jump; the last words are shown."""
-    (project / "test_it.py").write_text("def test_it():\n    while True:\n        pass\n")
-    ended = session(project, "--harness-wall-limit=15", f"--harness-kernel={kernel.path}", "-v")
-    assert ended.returncode == pytest.ExitCode.INTERNAL_ERROR
-    assert "did not end in 15 s of wall time (--harness-wall-limit); it was at work" in ended.stderr
+    """A test that spins never lets the clock jump; the last words are shown.
+
+    The limit holds for the start of the session, too. Where a busy machine does not get to the test, it gets more.
+    """
+    (project / "test_it.py").write_text(SPIN)
+    for limit_s in (10, 40, 160):
+        limit = f"--harness-wall-limit={limit_s}"
+        ended = session(project, limit, f"--harness-write={project}", f"--harness-kernel={kernel.path}", "-v")
+        assert ended.returncode == pytest.ExitCode.INTERNAL_ERROR
+        assert f"did not end in {limit_s} s of wall time (--harness-wall-limit); it was at work" in ended.stderr
+        if (project / "begun").exists():
+            break
     assert ", during test_it.py::test_it" in ended.stderr
     assert "test_it.py::test_it" in ended.stdout
 
