@@ -4,10 +4,37 @@ import gc
 
 import pytest
 
+from harness.lab.topology import Topology
+from harness.system import kernel_clock
+from tests.conformance.halves import clock_of
+from tests.running import EXHAUSTIVE
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _privileges(privileges: None) -> None:
     """Every test here builds labs."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the tests of the other clock to it, but in an exhaustive run, and where a single test is named."""
+    if EXHAUSTIVE or any("::" in argument for argument in config.args):
+        return
+    here = kernel_clock.clock()
+    others = [item for item in items if _clock(item) not in (None, here)]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in set(others)]
+
+
+def _clock(item: pytest.Item) -> str | None:
+    """The clock that a test runs on; None for both: it is of no topology, or of containers or guests."""
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return None
+    if any(item.get_closest_marker(mark) for mark in ("virtual", "containers", "alone")):
+        return None
+    values = item.callspec.params.values()
+    places = [getattr(value, "topology", value) for value in values]
+    place = next((place for place in places if isinstance(place, Topology)), None)
+    return None if place is None else clock_of(item.nodeid, place.kind, place.family)
 
 
 def pytest_collection_finish() -> None:
