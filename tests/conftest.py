@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,8 @@ LIMIT_S = 300.0
 
 It is no ini option, as that would also limit the scenarios that are run from this checkout by `pytest --clock=virtual`.
 """
+SLOW_S = 5.0
+"""CI lists the tests that take longer."""
 ASKED_FOR = frozenset([*os.environ.get("REQUIRE", "").split(), *(["toxiproxy-server"] if os.environ.get("CI") else [])])
 """What must be there: "docker", "toxiproxy-server", a program; toxiproxy-server always on a CI machine. Tests that need
 what is missing fail then, or else say so."""
@@ -104,7 +108,7 @@ def kernel() -> Kernel:
         pytest.skip(f"virtual time is left out: {reason}")
 
 
-# --- what was run again ----------------------------------------------------------------------------------
+# --- what was run again, and what took long ----------------------------------------------------------------
 
 RETRY = "retry"
 """The property of a test's report that names what the test has run again."""
@@ -120,12 +124,33 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how much was run again, and what: a test that passes only at the second attempt must be seen."""
+    """Say how much was run again, and what: a test that passes only at the second attempt must be seen.
+
+    ci/test, which runs several sessions, has all of them append it to files in the folder TEST_NOTES, with the tests
+    that took longer than SLOW_S, and shows these at its end.
+    """
     reports = [each for some in terminalreporter.stats.values() for each in some if isinstance(each, pytest.TestReport)]
-    lines = sorted(
+    again = sorted(
         f"{report.nodeid}: {value}" for report in reports for name, value in report.user_properties if name == RETRY
     )
-    if lines:
-        terminalreporter.section(f"run again: {len(lines)}")
-        for line in lines:
+    if again:
+        terminalreporter.section(f"run again: {len(again)}")
+        for line in again:
             terminalreporter.line(line)
+    folder = os.environ.get("TEST_NOTES")
+    if folder and "PYTEST_XDIST_WORKER" not in os.environ:
+        _append(Path(folder, "again"), again)
+        _append(Path(folder, "slow"), _slow(reports))
+
+
+def _slow(reports: Iterable[pytest.TestReport]) -> list[str]:
+    """The tests that took longer than SLOW_S with their set-up and teardown, each as a line."""
+    took_s: Counter[str] = Counter()
+    for report in reports:
+        took_s[str(report.nodeid)] += report.duration
+    return [f"{seconds:.1f} s  {nodeid}" for nodeid, seconds in took_s.most_common() if seconds > SLOW_S]
+
+
+def _append(file: Path, lines: Iterable[str]) -> None:
+    with file.open("a") as notes:
+        notes.writelines(f"{line}\n" for line in lines)

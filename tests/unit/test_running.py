@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from harness.model.machine import MachineFacts
 from harness.plan import Plan, make
 from harness.result import Result
 from harness.scenario import Expect, Scenario
-from tests import running
+from tests import conftest, running
 from tests.running import TOGETHER, undisturbed
 
 pytest_plugins = ["pytester"]
@@ -62,6 +61,10 @@ def test_what_came_too_late_is_noted(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 SESSION = """
+import pathlib
+
+import pytest
+
 from tests.running import note_retry
 
 def test_quiet():
@@ -69,39 +72,60 @@ def test_quiet():
 
 def test_twice():
     note_retry(["one", "two"], "too busy")
+
+@pytest.mark.parametrize("n", range(8))
+def test_worker(n, request):
+    name = getattr(request.config, "workerinput", {}).get("workerid", "none")
+    pathlib.Path(request.config.rootpath, f"worker-{name}").touch()
 """
+AGAIN = ["test_twice: one (too busy)", "test_twice: two (too busy)"]
+
+
+def session_of_tests(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Write SESSION as a file of `TOGETHER`, beside a conftest.py that is that of all tests; its path is given."""
+    monkeypatch.setenv("TEST_NOTES", str(pytester.path))
+    pytester.makeconftest(f"import sys; sys.path.insert(0, {str(CHECKOUT)!r})\nfrom tests.conftest import *")
+    folder = pytester.mkdir("tests") / "live"
+    folder.mkdir()
+    (folder / "test_daemons.py").write_text(SESSION)
+    return "tests/live/test_daemons.py"
+
+
+def assert_summary_names_what_was_run_again(result: pytest.RunResult, folder: Path, file: str) -> None:
+    """In the session's own words, and in the file that ci/test shows at its end."""
+    result.assert_outcomes(passed=10)
+    lines = [f"{file}::{each}" for each in AGAIN]
+    result.stdout.fnmatch_lines(["*= run again: 2 =*", *lines])
+    assert (folder / "again").read_text().splitlines() == lines
+    assert (folder / "slow").read_text() == ""
+
+
+def test_the_summary_names_what_was_run_again(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end of the session, counted, with the test."""
+    file = session_of_tests(pytester, monkeypatch)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:xdist")
+    assert_summary_names_what_was_run_again(result, pytester.path, file)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "1")], ids=["alone", "xdist"])
-def test_the_summary_names_what_was_run_again(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+def test_workers_share_tests_and_tell_what_they_ran_again(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the end of the session, counted, with the test; also where a worker of pytest-xdist ran it."""
-    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
-    pytester.makeconftest("from tests.conftest import pytest_runtest_makereport, pytest_terminal_summary\n")
-    pytester.makepyfile(test_it=SESSION)
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
-    result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(
-        ["*= run again: 2 =*", "test_it.py::test_twice: one (too busy)", "test_it.py::test_twice: two (too busy)"]
-    )
-    assert "test_quiet:" not in result.stdout.str()
-
-
-def test_tests_of_one_file_that_go_together_have_one_worker(pytester: pytest.Pytester) -> None:
-    """Each file of `TOGETHER` exists; pytest-xdist would give each of two workers some of its tests."""
+    """Each file of `TOGETHER` exists and has one worker of pytest-xdist, which would give each of two some tests."""
     assert [name for name in TOGETHER if not (CHECKOUT / name).is_file()] == []
-    pytester.makeconftest(f"import sys; sys.path.insert(0, {str(CHECKOUT)!r})\nfrom tests.conftest import *")
-    tests = """
-        import pathlib, pytest
-        @pytest.mark.parametrize("n", range(8))
-        def test_it(n, worker_id, request):
-            pathlib.Path(request.config.rootpath, f"worker-{worker_id}").touch()
-        """
-    folder = pytester.mkdir("tests") / "live"
-    folder.mkdir()
-    (folder / "test_daemons.py").write_text(textwrap.dedent(tests))
-    ended = pytester.runpytest_subprocess("-n", "2", "--dist", "loadgroup", "--rootdir", str(pytester.path))
-    ended.assert_outcomes(passed=8)
+    file = session_of_tests(pytester, monkeypatch)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    result = pytester.runpytest_subprocess("-n", "2", "--dist", "loadgroup", "--rootdir", str(pytester.path))
+    assert_summary_names_what_was_run_again(result, pytester.path, file)
     assert len(list(pytester.path.glob("worker-*"))) == 1
+
+
+def test_slow_tests_are_listed() -> None:
+    """Those whose set-up, call and teardown take longer than the limit together, the slowest first."""
+
+    def report(name: str, when: str, seconds: float) -> pytest.TestReport:
+        return pytest.TestReport(name, ("", 0, ""), {}, "passed", None, when, duration=seconds)  # type: ignore[arg-type]
+
+    took = [("a", "setup", 3.0), ("a", "call", 3.0), ("b", "call", 5.0), ("c", "teardown", 7.5)]
+    assert conftest._slow(report(*each) for each in took) == ["7.5 s  c", "6.0 s  a"]
