@@ -195,10 +195,11 @@ def _from_arming(events: Sequence[Event]) -> list[tuple[int, str]]:
 
 
 def _session(kernel: Kernel, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A session of pytest in a guest, in this checkout."""
+    """A session of pytest in a guest, in this checkout, without plugins that take a guest long to import."""
     options = ["--clock=virtual", f"--harness-kernel={kernel.path}", "--harness-wall-limit=0", "-q"]
+    options += ["-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:xdist"]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *options, "-p", "no:cacheprovider", *arguments],
+        [sys.executable, "-m", "pytest", *options, *arguments],
         cwd=Path(__file__).parents[2],
         stdin=subprocess.DEVNULL,
         capture_output=True,
