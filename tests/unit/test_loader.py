@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import loader
@@ -433,7 +433,7 @@ def test_garbage_raises_nothing_but_a_scenario_error(raw: Any) -> None:
 
 
 @pytest.mark.slow
-@settings(strategies.PATIENT, max_examples=300)
+@strategies.sweep(100, exhaustively=1000)
 @given(strategies.scenarios(), st.data())
 def test_one_wrong_value_in_a_sound_scenario_is_found(scenario: Scenario, data: st.DataObject) -> None:
     """The words for a complaint are found wherever msgspec finds something to complain of, and nowhere else."""
