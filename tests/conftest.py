@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
@@ -145,10 +145,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _slow(reports: Iterable[pytest.TestReport]) -> list[str]:
     """The tests that took longer than SLOW_S with their set-up and teardown, each as a line."""
-    took_s: Counter[str] = Counter()
+    took_s: dict[str, float] = defaultdict(float)
     for report in reports:
         took_s[str(report.nodeid)] += report.duration
-    return [f"{seconds:.1f} s  {nodeid}" for nodeid, seconds in took_s.most_common() if seconds > SLOW_S]
+    slowest = sorted(((seconds, nodeid) for nodeid, seconds in took_s.items()), reverse=True)
+    return [f"{seconds:.1f} s  {nodeid}" for seconds, nodeid in slowest if seconds > SLOW_S]
 
 
 def _append(file: Path, lines: Iterable[str]) -> None:
