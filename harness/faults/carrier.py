@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from harness.faults.base import Evidence, Fault, interface_of, unknown_interface
 from harness.faults.link import LinkDown
-from harness.lab import links
 from harness.lab.topology import Layout, Side
 from harness.model.values import Problem
 from harness.oracle.effects import Effect
@@ -47,6 +46,8 @@ class CarrierLoss(Fault, frozen=True, kw_only=True, tag="carrier-loss"):
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
+        from harness.lab import links  # pyroute2 takes long to import
+
         namespace = lab.host(self.on).namespace
         device = interface_of(lab.layout.host(self.on), self.toward).name
         with self._far_end(lab.layout).inject(lab):

@@ -15,7 +15,7 @@ from harness.errors import FaultError
 from harness.faults.base import LOOK_S, PROGRAM, Evidence, Fault, besides, unproxied
 from harness.faults.blackhole import on_arrival
 from harness.faults.link import CARRIER_SETTLES_S
-from harness.lab.topology import Layout, ProgramHost, Side
+from harness.lab.topology import FAMILIES, Layout, ProgramHost, Side
 from harness.lab.watched import OTHERS, apart
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect, Mechanism
@@ -232,6 +232,6 @@ def _await_belief(lab: Lab, host: str, side: Side, mac: str) -> None:
         if time.monotonic() > deadline:
             raise FaultError(f"expected {host} to take {side}'s announcement of {mac}, found it sending to {found}")
         time.sleep(LOOK_S)
-    entry = (links.FAMILIES[lab.layout.family], lab.layout.address(side), mac)
+    entry = (FAMILIES[lab.layout.family], lab.layout.address(side), mac)
     with lab.host(host).entered():
         links.pin(_device(lab.layout, host, side), (entry,))

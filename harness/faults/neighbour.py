@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.faults.base import Evidence, Fault, interface_of, unknown_interface
-from harness.lab import links
 from harness.lab.topology import Layout, Side, faces
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
@@ -64,6 +63,8 @@ class NeighbourDeath(Fault, frozen=True, kw_only=True, tag="neighbour-death"):
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
+        from harness.lab import links  # pyroute2 takes long to import
+
         host, layout = lab.host(self.on), lab.layout
         namespace = host.namespace
         device = interface_of(layout.host(self.on), self.toward).name

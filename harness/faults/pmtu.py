@@ -20,8 +20,7 @@ import msgspec
 from harness.faults.base import Evidence, Fault, besides, routes_by, unknown_host
 from harness.faults.icmp import Direction
 from harness.faults.route import address_seen
-from harness.lab import links
-from harness.lab.topology import SIDES, Family, Layout, Side, other
+from harness.lab.topology import FAMILIES, SIDES, Family, Layout, Side, other
 from harness.lab.watched import OTHERS, of_quoting
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
@@ -106,6 +105,8 @@ class PmtuBlackhole(Fault, frozen=True, kw_only=True, tag="pmtu-blackhole"):
 @contextmanager
 def _narrow(namespace: Namespace, family: Family, destination: str, mtu: int) -> Iterator[None]:
     """A route of its own to the destination, the same way but with a smaller MTU."""
+    from harness.lab import links  # pyroute2 takes long to import
+
     with namespace.entered():
         way = links.way_to(family, destination)
         links.host_route("add", family, destination, metrics={"mtu": mtu}, **way)
@@ -120,7 +121,7 @@ def _try(lab: Lab, receiver: Side, mtu: int) -> None:
     """Send a datagram that is too big from the other end; where it arrives nobody listens."""
     host, destination = lab.host(other(receiver)), address_seen(lab.layout, other(receiver), receiver)
     level, option = _MTU_DISCOVER[lab.layout.family]
-    with host.socket(links.FAMILIES[lab.layout.family], socket.SOCK_DGRAM) as trial:
+    with host.socket(FAMILIES[lab.layout.family], socket.SOCK_DGRAM) as trial:
         trial.setsockopt(level, option, _PROBE)
         with contextlib.suppress(OSError):  # another fault may have cut the host off
             trial.sendto(bytes(mtu), (destination, _DISCARD_PORT))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Literal
 from harness.errors import MISSING
 from harness.faults.base import Evidence, Fault, routes_by, unknown_host
 from harness.faults.icmp import unrouted
-from harness.lab import links
 from harness.lab.topology import SIDES, Layout, Side
 from harness.model.values import Problem
 from harness.oracle.effects import Effect
@@ -82,6 +81,8 @@ class Route(Fault, frozen=True, kw_only=True, tag="route"):
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
+        from harness.lab import links  # pyroute2 takes long to import
+
         namespace, family = lab.host(self.on).namespace, lab.layout.family
         destination = address_seen(lab.layout, self.on, self._to())
         with namespace.entered():

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from harness.errors import FaultError
 from harness.faults.base import Evidence, Fault, besides
 from harness.faults.blackhole import Blackhole, Direction, on_arrival
-from harness.lab.links import FAMILIES
-from harness.lab.topology import Family, Layout, Side
+from harness.lab.topology import FAMILIES, Family, Layout, Side
 from harness.lab.watched import OTHERS, apart
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect

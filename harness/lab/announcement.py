@@ -12,7 +12,7 @@ import struct
 from pyroute2 import IPRoute
 
 from harness.lab import links
-from harness.lab.topology import Family
+from harness.lab.topology import FAMILIES, Family
 
 _STALE = 0x04
 _OVERRIDE = 0x20
@@ -22,7 +22,7 @@ _ALL_NODES = "ff02::1"
 def frame(family: Family, address: str, mac: str) -> bytes:
     """The announcement that `address` is at `mac`, with its Ethernet header."""
     own = bytes.fromhex(mac.replace(":", ""))
-    packed = socket.inet_pton(links.FAMILIES[family], address)
+    packed = socket.inet_pton(FAMILIES[family], address)
     if family == "ipv4":
         request = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + own + packed + bytes(6) + packed
         return b"\xff" * 6 + own + b"\x08\x06" + request
@@ -40,7 +40,7 @@ def unsettle(family: Family, device: str, address: str) -> None:
     with IPRoute() as ipr:
         index = links.index_of(ipr, device)
         mac = _known(ipr, index, address)
-        ipr.neigh("replace", family=links.FAMILIES[family], dst=address, lladdr=mac, ifindex=index, state=_STALE)
+        ipr.neigh("replace", family=FAMILIES[family], dst=address, lladdr=mac, ifindex=index, state=_STALE)
 
 
 def known(device: str, address: str) -> str | None:

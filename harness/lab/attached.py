@@ -27,9 +27,9 @@ from harness.lab.docker import ensure_root
 from harness.lab.entries import Entry
 from harness.lab.host import Host, Rules
 from harness.lab.ledger import LEDGER
-from harness.lab.links import FAMILIES, SavedInterface
+from harness.lab.links import SavedInterface
 from harness.lab.namespace import Namespace
-from harness.lab.topology import Family, HostSpec, Interface, Layout
+from harness.lab.topology import FAMILIES, Family, HostSpec, Interface, Layout
 from harness.lab.watched import Watched
 
 IT, REST = "server", "client"

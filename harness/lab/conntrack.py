@@ -9,8 +9,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.nfnetlink.nfctsocket import NFCTSocket
 
 from harness.errors import LabError
-from harness.lab.links import FAMILIES
-from harness.lab.topology import Family
+from harness.lab.topology import FAMILIES, Family
 from harness.lab.watched import Watched
 
 

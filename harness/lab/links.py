@@ -14,9 +14,8 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.errors import LabError
-from harness.lab.topology import Family, HostSpec, Interface
+from harness.lab.topology import FAMILIES, Family, HostSpec, Interface
 
-FAMILIES: dict[Family, int] = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 _IFF = {"UP": 0x1, "RUNNING": 0x40, "LOWER_UP": 0x10000}
 _FAMILY_KEYS = ("dst", "gateway", "priority")
 _PERMANENT = 0x80

@@ -17,6 +17,7 @@ neighbour entries can be pinned and a rebooted host comes back with the same ide
 
 from __future__ import annotations
 
+import socket
 from typing import Literal
 
 import msgspec
@@ -26,6 +27,8 @@ Proxy = Literal["toxiproxy", "relay", "command"]
 LabKind = Literal["netns", "docker"]
 """How hosts are made: as network namespaces, or as containers of the docker daemon here."""
 Family = Literal["ipv4", "ipv6"]
+FAMILIES: dict[Family, int] = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+"""The address families of socket(2)."""
 Side = Literal["client", "server"]
 SIDES: tuple[Side, Side] = ("client", "server")
 ProgramHost = Literal["client", "server", "proxy"]

@@ -12,9 +12,8 @@ from typing import Any
 from harness.descriptors import raised_socket
 from harness.errors import SubjectError
 from harness.lab.host import Host, Lab
-from harness.lab.links import FAMILIES
 from harness.lab.program import Program
-from harness.lab.topology import Side
+from harness.lab.topology import FAMILIES, Side
 from harness.scenario import Scenario
 from harness.subjects import endpoint
 from harness.system import priority

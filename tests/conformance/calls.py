@@ -7,8 +7,7 @@ import struct
 from typing import NamedTuple
 
 from harness.lab.host import Host, Lab
-from harness.lab.links import FAMILIES
-from harness.lab.topology import SIDES, Side
+from harness.lab.topology import FAMILIES, SIDES, Side
 from harness.system import kernel_clock
 from harness.workbench import Detection, Expected
 

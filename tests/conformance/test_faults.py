@@ -50,9 +50,9 @@ from harness.faults import (
 from harness.faults.icmp import Code
 from harness.faults.route import Becomes
 from harness.faults.toxiproxy import Stream
-from harness.lab import links, nftables
+from harness.lab import nftables
 from harness.lab.netns import NetnsLab
-from harness.lab.topology import SIDES, Family, Kind, Side, Topology, layout, other
+from harness.lab.topology import FAMILIES, SIDES, Family, Kind, Side, Topology, layout, other
 from harness.subjects import endpoint
 from harness.workbench import Workbench
 from tests.conformance.calls import foreseen
@@ -276,7 +276,7 @@ def test_only_big_packets_vanish(bench: Workbench, case: Case) -> None:
 
 def big_one_arrives(bench: Workbench, side: Side) -> bool:
     """Whether a datagram of 1,400 bytes that must not be fragmented reaches an end."""
-    family = links.FAMILIES[bench.topology.family]
+    family = FAMILIES[bench.topology.family]
     sender = bench.host(other(side))
     with (
         bench.host(side).socket(family, socket.SOCK_DGRAM) as inbox,

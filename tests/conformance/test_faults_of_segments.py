@@ -24,8 +24,7 @@ from harness.faults import (
     SynDrop,
 )
 from harness.faults.blackhole import Direction
-from harness.lab.links import FAMILIES
-from harness.lab.topology import SIDES, Side, Topology, layout, other
+from harness.lab.topology import FAMILIES, SIDES, Side, Topology, layout, other
 from harness.workbench import Workbench
 from tests.conformance.calls import foreseen
 from tests.conformance.test_faults import LABS, LOST_S, WHOLE, Case

@@ -19,11 +19,10 @@ from harness.errors import FaultError, LabError
 from harness.lab import containers, docker, links, netns, tracking, wired
 from harness.lab.docker import DockerLab
 from harness.lab.host import Host, Lab
-from harness.lab.links import FAMILIES
 from harness.lab.netns import NetnsLab
 from harness.lab.places import state_folder
 from harness.lab.program import Program
-from harness.lab.topology import SIDES, Family, Kind, Side, Topology, layout
+from harness.lab.topology import FAMILIES, SIDES, Family, Kind, Side, Topology, layout
 from harness.probes.capture import Capture
 from harness.probes.packets import Segment, parse
 from tests.conformance.calls import AT_ONCE, PATIENCE_S, call, far, reaches

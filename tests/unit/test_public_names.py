@@ -53,6 +53,14 @@ def test_importing_the_package_costs_next_to_nothing() -> None:
     assert not HEAVY & loaded_by("import harness")
 
 
+def test_describing_a_scenario_loads_no_network_library() -> None:
+    """Scenarios and faults are plain data: netlink, event loops and containers are for what carries them out."""
+    loaded = loaded_by(
+        "from harness import Blackhole, Scenario, ToxicTimeout; Scenario(name='a', faults=(Blackhole(),))"
+    )
+    assert not (HEAVY - {"msgspec"} | {"ssl", "toxiproxy"}) & loaded
+
+
 def test_the_command_line_loads_little() -> None:
     """`--help` needs none of it either."""
     code = "import harness.cli\ntry:\n    harness.cli.main(['--help'])\nexcept SystemExit:\n    pass"

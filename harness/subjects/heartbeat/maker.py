@@ -13,9 +13,8 @@ import msgspec
 from harness.descriptors import raised_socket
 from harness.errors import SubjectError
 from harness.lab.host import Lab
-from harness.lab.links import FAMILIES
 from harness.lab.program import Program
-from harness.lab.topology import Side
+from harness.lab.topology import FAMILIES, Side
 from harness.programs import IdleState, Simple
 from harness.scenario import Scenario
 from harness.subjects import endpoint, tcp
