@@ -74,6 +74,7 @@ def test_the_plugin_loads_nothing_but_pytest() -> None:
     assert not (HEAVY - {"pytest", "asyncio"}) & loaded
     assert {name for name in loaded if name.startswith("harness")} == {
         "harness",
+        "harness.escapes",
         "harness.pytest_plugin",
         "harness.pytest_plugin.history",
         "harness.pytest_plugin.limits",
