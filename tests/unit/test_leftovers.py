@@ -106,6 +106,21 @@ def test_a_marked_process_of_another_origin_is_left(state: Path, programs: list[
     assert _left(programs, entry("program", AA, origin=before_boot), state) == []
 
 
+def test_what_may_be_in_another_container_is_named(
+    state: Path, programs: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where not every process shows: its session's number is another one there. Its ledger stays for those who see."""
+    programs.append(sleeper(BB))
+    here = origin.here()
+    elsewhere = msgspec.structs.replace(here, pids=here.pids + 1, since=0)
+    said = entry("program", AA, "it", session=os.getsid(0), born=family.born(os.getsid(0)), origin=elsewhere)
+    monkeypatch.setattr(origin, "sees_everything", lambda: False)
+    (line,) = _left(programs, said, state)
+    assert line.startswith(f"it: it was started in another PID namespace (pid:[{here.pids + 1}]): clean there, or")
+    monkeypatch.setattr(origin, "sees_everything", lambda: True)
+    assert _left(programs, said, state) == []
+
+
 def test_nothing_is_ended_by_an_empty_token(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
     """It is no token: processes without a mark have it, so to say, and those with an empty one."""
     programs += [sleeper(""), sleeper(AA)]
