@@ -154,10 +154,17 @@ def _netem() -> str:
 
 
 def _virtual_time() -> str:
-    from harness.venue import kernel, uml
+    from harness.venue import kernel, trial, uml
 
-    name, memory = kernel.find(None).name, uml.memory_folder()
-    return f"{name}, a User-Mode Linux kernel whose clock jumps; {memory.size_mb} MiB for a guest in {memory.path}"
+    found, memory = kernel.find(None), uml.memory_folder()
+    if trial.try_out(found):
+        files = "the host's kernel keeps guests from all files but those that they are given to write"
+    elif found.manifest.confines:
+        files = "only their own kernel keeps guests from the user's files, as no mount namespace is allowed here"
+    else:
+        files = f"nothing keeps root in a guest from writing the user's files: build a kernel anew ({kernel.COMMAND})"
+    name = f"{found.name}, a User-Mode Linux kernel whose clock jumps"
+    return f"{name}; {memory.size_mb} MiB for a guest in {memory.path}; {files}"
 
 
 def docker() -> Capability:

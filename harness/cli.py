@@ -181,7 +181,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _kernel(options: argparse.Namespace) -> int:
     from harness.report.text import BuildProgress
-    from harness.venue import kernel, trial
+    from harness.venue import kernel, kernel_build, kernel_recipe
 
     if options.verb == "build":
         known = kernel.current(options.hz) if options.if_missing else None
@@ -189,10 +189,10 @@ def _kernel(options: argparse.Namespace) -> int:
             streams.say(str(known.path))
             return 0
         with BuildProgress() as progress:
-            built = kernel.build(options.hz, options.source, options.jobs, progress.tell, trial.try_out)
+            built = kernel_build.build(options.hz, options.source, options.jobs, progress.tell)
         streams.say(str(built.path))
     elif options.verb == "list":
-        today = kernel.recipe()
+        today = kernel_recipe.recipe()
         for found in kernel.installed():
             old = "" if found.manifest.recipe == today else "  (built by another version of the harness)"
             streams.say(f"{found.name:<24} {found.manifest.release:<12} HZ={found.manifest.hz:<5} {found.path}{old}")

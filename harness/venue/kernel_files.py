@@ -21,6 +21,8 @@ HEADER_FILE = "arch/um/os-Linux/internal.h"
 """Included by `MAIN_FILE` from its own folder, so it has to lie beside the changed one."""
 VARIABLE = "KEEPALIVE_HARNESS_WRITABLE"
 MOST_FOLDERS = 64
+MARK_FILE = "confined"
+"""In the first of those folders: made by the kernel's program when it has made everything else read-only."""
 
 _MAIN = "int __init main(int argc, char **argv, char **envp)\n{\n"
 _LIMIT = "\n\tset_stklim();\n"
@@ -126,6 +128,14 @@ static void __init keep_file_rights_only(void)
 	syscall(SYS_capset, &header, data);
 }}
 
+static void __init leave_mark(void)
+{{
+	char path[4096];
+
+	if (snprintf(path, sizeof(path), "%s/{MARK_FILE}", writable_folder(0)) < (int)sizeof(path))
+		close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}}
+
 static int __init try_in_user_namespace(void)
 {{
 	int status = 0, child = fork();
@@ -149,8 +159,10 @@ static void __init confine_files(void)
 		perror("making the host's files read-only for the guest");
 		exit(1);
 	}}
-	if (result == 0)
+	if (result == 0) {{
 		keep_file_rights_only();
+		leave_mark();
+	}}
 }}
 
 """

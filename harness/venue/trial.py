@@ -20,8 +20,11 @@ LIMIT_S = 120.0
 SECCOMP_SINCE = "6.16"
 
 
-def try_out(kernel: Kernel) -> None:
-    """Boot a guest and let an hour of virtual time pass. Raises CapabilityError, with the guest's last words."""
+def try_out(kernel: Kernel) -> bool:
+    """Boot a guest and let an hour of virtual time pass; returns whether this machine's kernel confined it.
+
+    Raises CapabilityError, with the guest's last words.
+    """
     with boot(kernel, {"module": first_boot.__name__}, []) as guest:
         until_s = time.monotonic() + LIMIT_S
         while not guest.over and time.monotonic() < until_s:
@@ -30,10 +33,12 @@ def try_out(kernel: Kernel) -> None:
             status = guest.status() if guest.over else None
         except GuestError as error:
             raise _unfit(kernel, str(error)) from error
+        confined = guest.is_confined()
     if status is None:
         raise _unfit(kernel, f"the guest did not end in {LIMIT_S:g} s of wall time; {guest.last_words()}")
     if status != 0:
         raise _unfit(kernel, f"its clock did not jump over an hour that a process slept; {guest.last_words()}")
+    return confined
 
 
 def _unfit(kernel: Kernel, found: str) -> CapabilityError:
@@ -42,4 +47,4 @@ def _unfit(kernel: Kernel, found: str) -> CapabilityError:
         mend = f"give a newer source, Linux {SECCOMP_SINCE} or later: {mends.KERNEL_BUILD} --source PATH"
     else:
         mend = f"give another source: {mends.KERNEL_BUILD} --source PATH"
-    return CapabilityError(f"kernel {kernel.name}", f"it was built, but does not work here: {found}", mend)
+    return CapabilityError(f"kernel {kernel.name}", f"a guest with it does not work here: {found}", mend)

@@ -84,6 +84,10 @@ class Guest:
         self.over = not chunk
         return None if not chunk and not found else found
 
+    def is_confined(self) -> bool:
+        """Whether the kernel here lets it write only into its folders; to be asked when it has booted."""
+        return (self.folder / kernel_files.MARK_FILE).exists()
+
     def last_words(self) -> str:
         """The end of what the guest printed on its console, for messages; with the words before it."""
         written = ""

@@ -23,8 +23,7 @@ from harness.errors import CapabilityError, GuestError
 from harness.lab.processes import MARK_VARIABLE
 from harness.plan import Plan
 from harness.result import Result
-from harness.venue import guest, uml, vtime
-from harness.venue import kernel as kernels
+from harness.venue import guest, kernel_build, uml, vtime
 from harness.venue.kernel import Kernel
 from tests.live import test_unprivileged
 from tests.live.command import CHECKOUT, COMMAND, PATIENCE_S, Command, environment, harness, started
@@ -130,7 +129,7 @@ def test_interrupted(memory: Path, tmp_path: Path) -> None:
 def test_a_build_that_is_told_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make and what it has started end with `harness kernel build`."""
     try:
-        kernels.check_tools()
+        kernel_build.check_tools()
     except CapabilityError as reason:
         pytest.skip(str(reason))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
