@@ -32,7 +32,7 @@ from harness.oracle.prediction import Asking, Outcome
 from harness.plan import Plan, spell_outcomes
 from harness.silence import doubtful_silence
 from harness.soundness import check_bite, check_deeds, check_in_place, check_run
-from harness.stalls import Doubtful, blamed, check_kernel, check_programs, delay_ns, earlier
+from harness.stalls import Doubtful, blamed, check_kernel, check_programs, delay_ns, earlier, waiting_ns
 from harness.story import Nonsense, Story
 from harness.timeline import Event
 
@@ -225,7 +225,7 @@ def _check_course(plan: Plan, story: Story) -> None:
 def _check_stalls(plan: Plan, story: Story, events: Sequence[Event]) -> None:
     """Whether all would have gone so, too, without the times in which the harness did not run."""
     check_kernel(plan, story)
-    bent = earlier(plan, story, events)
+    bent = earlier(plan, story, events, waiting_ns(story))
     if bent is None:
         return
     stall, sooner = bent
@@ -237,7 +237,8 @@ def _check_stalls(plan: Plan, story: Story, events: Sequence[Event]) -> None:
 
 def _delayed(plan: Plan, story: Story, events: Sequence[Event], refuted: Refuted) -> Doubtful | None:
     """The doubt about a refutation that many short delays may have brought about; None where they cannot have."""
-    late_ns, bent = delay_ns(plan, story), earlier(plan, story, events)
+    late_ns = delay_ns(plan, story)
+    bent = earlier(plan, story, events, late_ns)
     doubt = Doubtful(story, None if bent is None else bent[0], f"this may be why {refuted}")
     if story.end is None:
         return doubt if late_ns > plan.allowance_ns else None

@@ -74,6 +74,8 @@ class EventLoop:
 
     def wait(self, deadline_ns: int, enough: Callable[[], bool] = lambda: False) -> None:
         """Serve until `enough()` or the deadline (CLOCK_MONOTONIC ns), whichever comes first."""
+        if self._queueing is not None:
+            self._queueing.waited_ns()  # from here on
         while not enough():
             now = time.monotonic_ns()
             if now >= deadline_ns:

@@ -38,6 +38,7 @@ from harness.runner.scenario_lab import realised, watched_in
 from harness.subjects import tcp
 from harness.subjects.ends import ENDS, Connection
 from harness.subjects.pair import connected
+from harness.system import priority
 from harness.system.standstill import Standstill, watched
 from harness.timeline import Event, Timeline
 
@@ -128,6 +129,13 @@ class _Run:
                 self._inject(index, fault, lab)
         self.stack.callback(self.loop.close)
         self.loop.capture(lab)
+        if self.plan.machine.clock == "virtual":
+            self._observe(lab)
+            return
+        with priority.urgent(watches=True):
+            self._observe(lab)
+
+    def _observe(self, lab: Lab) -> None:
         self.tell("connecting", None)
         if self.plan.machine.clock == "virtual":
             sleep_until(self.plan.arming_ns(time.monotonic_ns()))

@@ -9,8 +9,8 @@ What is in doubt then depends on who decides:
   either: a peer that stood still may be what was noticed, and a program that stood still notices late.
 - Where the kernel decides, the run is judged. What was noticed during a stall, or right after it, may have come at any
   moment of it from the kernel's decision on, if a segment shows that. The verdict must be the same for all of them.
-- A program under test may be late by all its waiting for a CPU and all shorter stalls. The verdict must be the same for
-  what it noticed and for something earlier by so much.
+- A program under test may be late by all its waiting for a CPU. The verdict must be the same for what it noticed and
+  for something earlier by so much. Nothing is refuted that its waiting and all shorter stalls may account for.
 - A kernel that stood still has timers that go off as soon as it goes on. So nothing is proven where something was sent
   right after a stall longer than the allowance, or where what is sent cannot be seen.
 """
@@ -87,10 +87,14 @@ def blamed(plan: Plan, story: Story, found: str) -> Doubtful | None:
     return Doubtful(story, longest, f"this may be why {found}")
 
 
+def waiting_ns(story: Story) -> int:
+    """By how much the programs may be late because they waited for a CPU."""
+    return story.waited_ns if story.waited_ns >= LEAST_WAIT_NS else 0
+
+
 def delay_ns(plan: Plan, story: Story) -> int:
-    """By how much the programs may be late altogether: their own waiting, and every stall until the decision."""
-    waited_ns = story.waited_ns if story.waited_ns >= LEAST_WAIT_NS else 0
-    return waited_ns + sum(stall.took_ns for stall in stalls(plan, story) if story.before_end(stall.from_ns))
+    """By how much anything may be late altogether: the programs' waiting, and every stall until the decision."""
+    return waiting_ns(story) + sum(stall.took_ns for stall in stalls(plan, story) if story.before_end(stall.from_ns))
 
 
 def check_programs(plan: Plan, story: Story) -> None:
@@ -120,13 +124,15 @@ def _programs_decide(plan: Plan) -> bool:
     return plan.scenario.has_command or any(end.heartbeat is not None for end in ends)
 
 
-def earlier(plan: Plan, story: Story, events: Sequence[Event]) -> tuple[Stall | None, list[Event]] | None:
+def earlier(plan: Plan, story: Story, events: Sequence[Event], late_ns: int) -> tuple[Stall | None, list[Event]] | None:
     """The timeline with the shortest time that may be the true one, from its origin to what was noticed.
+
+    `late_ns`: how much later than in quiet programs may have noticed.
 
     With the stall that makes the difference, None where it is the programs' delay; no timeline where nothing does.
     """
     found = stalls(plan, story)
-    late_ns = delay_ns(plan, story) if _programs_decide(plan) else 0
+    late_ns = late_ns if _programs_decide(plan) else 0
     bent, blame = list(events), None
     for change in (*story.injected.values(), *story.healed.values()):
         done_ns = change.t_ns + change.what.took_ns

@@ -16,7 +16,7 @@ from harness.descriptors import raised, raised_pipe
 from harness.errors import FaultError, SubjectError
 from harness.lab import dated, family, processes
 from harness.lab.processes import MARK_VARIABLE, Owned
-from harness.system import standstill
+from harness.system import priority, standstill
 
 READ_OCTETS, MOST_READS = 65536, 16
 """How much of a program's output is taken at a time, and how often in a row."""
@@ -190,6 +190,7 @@ class Program:
             return []
         others = self._others()
         if self._process.returncode is None:
+            priority.lend(self.pid)  # what is killed needs a CPU to end, and the fault lasts until it has
             try:
                 os.killpg(self.pid, signal.SIGKILL)
             except PermissionError:

@@ -24,6 +24,7 @@ from harness.programs import Command, Ready
 from harness.scenario import Scenario
 from harness.subjects import endpoint, relay, tcp
 from harness.subjects.ends import Connection, End, Notices, observed_last
+from harness.system import priority
 from harness.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -143,6 +144,8 @@ def _start_between(scenario: Scenario, lab: Lab, notices: Notices, stack: ExitSt
         from harness.subjects import running
 
         program = running.start(command, lab, lab.host(host), key, name)
+        if name:  # the harness's own
+            priority.lend(program.pid)
         between = running.Between(command, lab.host(host), program, notices.teller(key), notices, loop)
         stack.callback(between.close)
         between.await_ready(connects=False)

@@ -1,8 +1,9 @@
 """Real-time priority for whatever a run's moments depend on, where the user may have it, as root may.
 
 The kernel then runs the harness as soon as something happens, however many programs compute beside it: with twelve busy
-loops on two CPUs a thread was late by 226 ms at most without it, and by 1 ms with it. Programs that the harness starts
-do not inherit it, so commands under test run as they always do.
+loops on two CPUs a thread was late by 226 ms at most without it, and by 1 ms with it. Threads that watch a run come
+before those that compute. The latter have real-time priority too: they hold the interpreter's lock, which the former
+wait for. Programs that the harness starts do not inherit it, so commands under test run as they always do.
 """
 
 from __future__ import annotations
@@ -11,20 +12,24 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
-_LEAST = os.sched_param(1)
 _POLICY = os.SCHED_RR | os.SCHED_RESET_ON_FORK
 """sched(7): equals take turns; children and new threads begin with normal priority."""
+_COMPUTES, _WATCHES = os.sched_param(1), os.sched_param(2)
 _lock = threading.Lock()
 _holders: set[object] = set()
 """One object for each `urgent` block that has the priority."""
 
 
 @contextmanager
-def urgent() -> Iterator[None]:
-    """Run the calling thread at real-time priority in the block, where that is allowed."""
+def urgent(*, watches: bool = False) -> Iterator[None]:
+    """Run the calling thread at real-time priority in the block, where that is allowed.
+
+    `watches`: it waits for what happens in a run, and hardly computes.
+    """
     before, parameter, holder = os.sched_getscheduler(0), os.sched_getparam(0), object()
-    if not _raised(0):
+    if not _raised(0, _WATCHES if watches else _COMPUTES):
         yield
         return
     with _lock:
@@ -38,13 +43,15 @@ def urgent() -> Iterator[None]:
 
 
 def lend(pid: int) -> None:
-    """Give a process of our own the same priority, as long as any thread has it by `urgent`."""
+    """Give all threads of a process the priority of what watches, as long as any thread has it by `urgent`."""
     if _holders:
-        _raised(pid)
+        with suppress(OSError):
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                _raised(int(thread.name), _WATCHES)
 
 
-def _raised(pid: int) -> bool:
+def _raised(pid: int, priority: os.sched_param) -> bool:
     with suppress(OSError):
-        os.sched_setscheduler(pid, _POLICY, _LEAST)
+        os.sched_setscheduler(pid, _POLICY, priority)
         return True
     return False

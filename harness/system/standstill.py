@@ -43,7 +43,7 @@ class _Watch:
 
     def tick(self) -> None:
         """In a thread of its own."""
-        with urgent():
+        with urgent(watches=True):
             while self.users:
                 sleep_until(self.last_ns + TICK_NS)
                 now_ns = time.monotonic_ns()

@@ -9,36 +9,38 @@ import pytest
 from harness.system import priority
 
 OWN = 0
-PROGRAM = 4711
+PROGRAM = os.getpid()
+"""Also the number of its first thread."""
 
 
 class Kernel:
     """Keeps what each process was given."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, allows: bool) -> None:
-        self.allows, self.policies = allows, {OWN: os.SCHED_BATCH}
+        self.allows, self.policies, self.priorities = allows, {OWN: os.SCHED_BATCH}, {OWN: 0}
         monkeypatch.setattr(os, "sched_setscheduler", self.give)
         monkeypatch.setattr(os, "sched_getscheduler", self.policies.__getitem__)
         monkeypatch.setattr(os, "sched_getparam", lambda _: os.sched_param(0))
 
-    def give(self, pid: int, policy: int, _: os.sched_param) -> None:
+    def give(self, pid: int, policy: int, parameter: os.sched_param) -> None:
         """As sched_setscheduler(2)."""
         if not self.allows:
             raise PermissionError
-        self.policies[pid] = policy
+        self.policies[pid], self.priorities[pid] = policy, parameter.sched_priority
 
 
 def test_a_block_has_it_and_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not handed down to what is started, but may be lent while somebody has it."""
     kernel = Kernel(monkeypatch, allows=True)
     priority.lend(PROGRAM)
-    assert PROGRAM not in kernel.policies
+    assert kernel.policies == {OWN: os.SCHED_BATCH}
     with priority.urgent():
         assert kernel.policies[OWN] == os.SCHED_RR | os.SCHED_RESET_ON_FORK
-        with priority.urgent():
-            pass
+        computes = kernel.priorities[OWN]
+        with priority.urgent(watches=True):
+            assert kernel.priorities[OWN] > computes > 0
         priority.lend(PROGRAM)
-    assert kernel.policies == {OWN: os.SCHED_BATCH, PROGRAM: os.SCHED_RR | os.SCHED_RESET_ON_FORK}
+    assert (kernel.policies[OWN], kernel.policies[PROGRAM]) == (os.SCHED_BATCH, os.SCHED_RR | os.SCHED_RESET_ON_FORK)
 
 
 def test_who_may_not_have_it_goes_on_without(monkeypatch: pytest.MonkeyPatch) -> None:
