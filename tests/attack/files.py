@@ -24,7 +24,7 @@ RUN = 10
 """So many of the files that are planned are run, in virtual time."""
 CPU_LIMIT_S, WALL_LIMIT_S = 30, 120.0
 MEMORY_LIMIT = 4 << 30
-GUEST_LIMIT_S = "20"
+GUEST_LIMIT_S = "10"
 COMMANDS = (b"argv", b"command", b"image")
 """A file with one of these words may run a program, and a mutated one any program: it is planned only."""
 NUMBERS = ("0", "-1", "1", "7200", "2.5", "1e9", "1e400", "nan", "inf", "-0.0", "", "0x10", "९", "1s", "2h", "9" * 400)
