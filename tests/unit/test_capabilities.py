@@ -12,6 +12,8 @@ from harness.capabilities import Capability
 from harness.errors import CapabilityError, LabError
 from harness.lab import containers
 from harness.system import kernel_clock
+from harness.venue import kernel, trial, uml
+from harness.venue.kernel import Kernel, Manifest
 
 
 def test_hz_is_one_that_kernels_have() -> None:
@@ -104,3 +106,24 @@ def test_other_ways_to_a_docker_daemon(where: str, monkeypatch: pytest.MonkeyPat
     assert not found.available
     assert where in found.found
     assert found.mend
+
+
+@pytest.mark.parametrize(
+    ("confined", "confines", "who"),
+    [
+        (True, True, "the host's kernel keeps guests from all files"),
+        (False, True, "only their own kernel keeps guests from the user's files"),
+        (False, False, "nothing keeps root in a guest from writing the user's files: build a kernel anew"),
+    ],
+)
+def test_who_keeps_a_guest_from_the_users_files_is_told(
+    monkeypatch: pytest.MonkeyPatch, *, confined: bool, confines: bool, who: str
+) -> None:
+    """A machine may allow no mount namespace, and an older kernel knows nothing of either."""
+    manifest = Manifest(
+        release="7.2.13", hz=1000, seccomp=True, compiler="", executable_sha256="", built="", confines=confines
+    )
+    monkeypatch.setattr(kernel, "find", lambda _: Kernel("linux-7.2.13-hz1000", Path("linux"), manifest))
+    monkeypatch.setattr(uml, "memory_folder", lambda: uml.MemoryFolder(Path("/dev/shm"), 512))  # noqa: S108 - no file
+    monkeypatch.setattr(trial, "try_out", lambda _: confined)
+    assert who in capabilities._virtual_time()
