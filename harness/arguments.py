@@ -68,6 +68,7 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     _add_repetition(run)
     run.add_argument("--quiet", action="store_true", help="print what did not pass and the summary, nothing else")
     _add_clock(run)
+    _add_no_commands(run)
     _add_wall_limit(run, "with --clock virtual: ")
     _add_seed(run, "with --clock virtual: ")
 
@@ -92,6 +93,7 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     plan = add("plan", "Show the predictions for scenarios, without running them", "harness plan outcomes")
     plan.add_argument("words", nargs="+", metavar="NAME|PATH", help="scenario, folder of the catalogue, or file")
     _add_clock(plan)
+    _add_no_commands(plan)
 
     judge = add("judge", "Judge saved runs again", "harness judge results/")
     judge.add_argument("folder", metavar="DIR", type=Path, help="a run directory, or a folder of them")
@@ -153,6 +155,14 @@ def _add_clock(command: argparse.ArgumentParser) -> None:
         choices=("netns", "docker"),
         default="netns",
         help="how hosts are created: network namespaces, or containers of the docker daemon here (default: netns)",
+    )
+
+
+def _add_no_commands(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--no-commands",
+        action="store_true",
+        help="refuse scenarios that run commands or images of their own, as files from people you do not trust may",
     )
 
 
@@ -279,6 +289,7 @@ def _add_matrix(add: Callable[..., argparse.ArgumentParser]) -> None:
     matrix.add_argument("--jobs", metavar="N", type=_positive, help="at most N scenarios or guests at once")
     _add_repetition(matrix)
     _add_clock(matrix)
+    _add_no_commands(matrix)
     _add_wall_limit(matrix, "with --clock virtual: ")
 
 

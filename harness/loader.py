@@ -106,6 +106,13 @@ def check_claim(scenario: Scenario) -> None:
         raise ScenarioError(f"scenario {scenario.name}", "expect", MISSING, claim)
 
 
+def refuse_programs(scenario: Scenario) -> None:
+    """Raise ScenarioError for a scenario that runs a program of its own: a command, or a container's image."""
+    for key, words in scenario.programs:
+        expected = "no program of the scenario's own, as --no-commands refuses them"
+        raise ScenarioError(f"scenario {scenario.name}", key, " ".join(words), expected)
+
+
 def from_mapping(raw: Mapping[str, object], source: str = "<python>") -> Scenario:
     """Turn plain data (as from TOML or JSON) into a checked Scenario. Raises ScenarioError.
 

@@ -25,6 +25,8 @@ def plans(options: argparse.Namespace, kernel: Kernel | None, *, patience_s: int
     scenarios = catalogue.find(options.words, containers=options.lab == "docker", claimed=True)
     if not options.words:
         scenarios = _possible(scenarios)
+    if options.no_commands:
+        scenarios = _without_programs(scenarios, named=bool(options.words))
     if patience_s is None:
         return catalogue.for_each(scenarios, lambda scenario: plan.make(scenario, machine_facts))
     limit_ns = patience_s * 1_000_000_000
@@ -52,6 +54,19 @@ def _possible(scenarios: list[Scenario]) -> list[Scenario]:
         f"left out {len(behind)} scenarios behind a toxiproxy: {server.found}; mend: {server.mend}",
     )
     return [each for each in scenarios if each not in behind]
+
+
+def _without_programs(scenarios: list[Scenario], *, named: bool) -> list[Scenario]:
+    """Those without a program of their own. Raises ScenarioError or ScenarioErrors for others that were asked for."""
+    from harness import catalogue, loader
+
+    if named:
+        catalogue.for_each(scenarios, loader.refuse_programs)
+        return scenarios
+    found = [each for each in scenarios if not each.programs]
+    if len(found) < len(scenarios):
+        streams.complain(f"left out {len(scenarios) - len(found)} scenarios that run commands, by --no-commands")
+    return found
 
 
 def machine(options: argparse.Namespace, kernel: Kernel | None) -> MachineFacts:

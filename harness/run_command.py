@@ -16,6 +16,7 @@ from rich.text import Text
 from harness import batch, oserrors, patience, plan, request
 from harness import fuzz as fuzzing
 from harness import matrix as matrices
+from harness.errors import UsageError
 from harness.judge import EXIT_STATUS, Verdict, worst
 from harness.plan import Plan
 from harness.report import fuzz as fuzz_report
@@ -64,6 +65,10 @@ def run(options: argparse.Namespace) -> int:
 def matrix(options: argparse.Namespace) -> int:
     """Run the suites of client libraries and compare with what they document."""
     request.check_clock(options)
+    if options.no_commands:
+        raise UsageError(
+            "--no-commands: expected a command that can do without them, found matrix: each cell runs some"
+        )
     found = matrices.find(options.words)
     kernel = request.kernel(options) if options.clock == "virtual" else None
     machine = request.machine(options, kernel)

@@ -155,6 +155,13 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return tuple(placed)
 
     @property
+    def programs(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """What it runs beside the harness's own programs: the key and the value of each command and each image."""
+        found = [(f"{key}.command.argv", command.argv) for key, _, command in self.commands]
+        images = (("client.image", self.client.image), ("server.image", self.server.image))
+        return (*found, *((key, (image,)) for key, image in images if image))
+
+    @property
     def can_echo(self) -> bool:
         """Whether data that the client sends at the end can come back at all."""
         ends = (self.client, self.server)

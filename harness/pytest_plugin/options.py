@@ -35,6 +35,7 @@ class Options(NamedTuple):
     wall_limit_s: float
     seed: int | None
     write: tuple[Path, ...]
+    no_commands: bool = False
 
 
 def add(parser: pytest.Parser) -> None:
@@ -43,7 +44,7 @@ def add(parser: pytest.Parser) -> None:
 
     def option(flag: str, ini: str, text: str, kind: Any = "string", **how: Any) -> None:
         group.addoption(flag, default=None, help=f"{text} (ini option: {ini})", **how)
-        parser.addini(ini, text, type=kind, default=None if kind == "string" else [])
+        parser.addini(ini, text, type=kind, default={"string": None, "bool": False}.get(kind, []))
 
     option(
         "--clock",
@@ -95,6 +96,14 @@ def add(parser: pytest.Parser) -> None:
         type=Path,
         action="append",
     )
+    option(
+        "--no-commands",
+        "harness_no_commands",
+        "refuse scenario files that run commands or images of their own",
+        kind="bool",
+        dest="harness_no_commands",
+        action="store_true",
+    )
 
 
 def of(config: pytest.Config) -> Options:
@@ -106,6 +115,7 @@ def of(config: pytest.Config) -> Options:
         kernel=config.getoption("harness_kernel") or config.getini("harness_kernel") or None,
         wall_limit_s=_number(config, "harness_wall_limit", wall_limit, WALL_LIMIT_S),
         seed=_number(config, "harness_seed", seed, None),
+        no_commands=bool(config.getoption("harness_no_commands") or config.getini("harness_no_commands")),
         write=tuple(config.getoption("harness_write") or config.getini("harness_write")),
     )
 

@@ -193,13 +193,16 @@ class ScenarioFile(pytest.File):
         from harness.errors import UsageError
         from harness.local_machine import local_machine
 
-        kind = options.of(self.config).lab
+        given = options.of(self.config)
+        kind = given.lab
         try:
             scenario = loader.load_file(self.path)
             leaf = scenario.name.rpartition("/")[2]
             # Run directories are told apart by name, so within a session a scenario is named after its path.
             scenario = msgspec.structs.replace(scenario, name=_name_of(self.path, self.config.rootpath))
             loader.check_claim(scenario)
+            if given.no_commands:
+                loader.refuse_programs(scenario)
             left_out = scenario.of_containers and kind != "docker" and not self._is_named()
             made = plan.make(scenario, local_machine("docker" if left_out else kind))
         except UsageError as error:

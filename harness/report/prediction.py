@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import shlex
 from typing import Any
 
@@ -106,6 +108,14 @@ def as_json(forecast: Forecast) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
+def _user() -> str:
+    """Who runs the commands of scenarios."""
+    try:
+        return f"user {pwd.getpwuid(os.geteuid()).pw_name}"
+    except KeyError:
+        return f"user {os.geteuid()}"
+
+
 def describe_plan(plan: Plan) -> str:
     """A plan for people: the claim, the machine, the faults, the predictions."""
     scenario, machine = plan.scenario, plan.machine
@@ -122,6 +132,10 @@ def describe_plan(plan: Plan) -> str:
         if key not in SIDES:
             place = "" if host == key else f"on={host}, "
             lines.append(f"  {key:<11} {place}command={describe_command(command)}")
+    if scenario.commands:
+        lines.append(
+            f"  runs        these commands as {_user()}, with all rights of that user; --no-commands refuses them"
+        )
     for fault, expectation in zip(scenario.faults, plan.faults, strict=True):
         sent = "; something must be sent while it is on" if expectation.needs_traffic else ""
         evidence = f"{_DEMANDS[expectation.demand]}: {expectation.why}{sent}"

@@ -14,6 +14,8 @@ from harness import __version__, capabilities, catalogue, cli, defects, loader, 
 from harness.arguments import parser
 from harness.capabilities import Capability
 from harness.errors import CapabilityError, HarnessError, LabError, ScenarioError, UsageError
+from harness.programs import Command, OwnProxy, Standby
+from harness.scenario import Endpoint, Scenario
 from harness.timeline import Event
 from tests.unit.timelines import as_foreseen, changed, unreachable, without
 
@@ -445,3 +447,76 @@ def test_what_nobody_named_is_left_out_where_its_proxy_is_missing(
     assert said in capsys.readouterr().err
     monkeypatch.setattr(capabilities, "toxiproxy", lambda: msgspec.structs.replace(missing, available=True))
     assert request._possible(found) == found
+
+
+COMMANDED = """
+[client.command]
+argv = ["touch", "made"]
+detects = { prints = "lost" }
+[[faults]]
+kind = "blackhole"
+at_s = 0
+[expect]
+outcome = "never"
+bound_s = 1
+"""
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_files_of_strangers(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those that run a program of their own are refused on demand, before anything runs."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        Path(f"{name}.scenario.toml").write_text(COMMANDED)
+    assert ended(command, ".", "--no-commands") == 2
+    said = capsys.readouterr().err
+    for name in ("one", "two"):
+        assert f"scenario {name}: client.command.argv: expected no program of the scenario's own" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.scenario.toml", "two.scenario.toml"]
+
+
+def test_what_is_a_program_of_a_scenarios_own() -> None:
+    """Each command, wherever it runs, and each image."""
+    command = Command(argv=("it", "-x"))
+    every = Scenario(
+        client=Endpoint(command=command),
+        server=Endpoint(image="redis:7"),
+        proxy=OwnProxy(command=command),
+        standby=Standby(on="router", command=command),
+    )
+    assert [key for key, _ in every.programs] == [
+        "client.command.argv",
+        "proxy.command.argv",
+        "standby.command.argv",
+        "server.image",
+    ]
+    assert not Scenario().programs
+    for key, _ in every.programs:
+        assert key in str(_refused(every, key))
+
+
+def _refused(scenario: Scenario, key: str) -> ScenarioError:
+    """What is said of a scenario that has this program alone."""
+    table = key.partition(".")[0]
+    with pytest.raises(ScenarioError) as caught:
+        loader.refuse_programs(Scenario(**{table: getattr(scenario, table)}))
+    return caught.value
+
+
+def test_plan_says_who_runs_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And nothing of it where there are none."""
+    (tmp_path / "one.scenario.toml").write_text(COMMANDED)
+    assert ended("plan", str(tmp_path)) == 0
+    assert "  runs        these commands as user " in capsys.readouterr().out
+    assert ended("plan", "outcomes/peer-down") == 0
+    assert "  runs " not in capsys.readouterr().out
+
+
+def test_commands_that_nobody_named_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """`harness run --no-commands` goes on with the rest; the matrix has no rest."""
+    some = [Scenario(name="a"), Scenario(name="b", client=Endpoint(command=Command(argv=("it",))))]
+    assert request._without_programs(some, named=False) == some[:1]
+    assert "left out 1 scenarios that run commands" in capsys.readouterr().err
+    assert ended("matrix", "libraries", "--no-commands") == 2

@@ -20,6 +20,7 @@ harness_kernel = linux-7
 harness_wall_limit = 5
 harness_seed = 7
 harness_write = one two
+harness_no_commands = true
 """
 FLAGS = (
     "--clock=real",
@@ -41,20 +42,22 @@ def given(pytester: pytest.Pytester, ini: str, *flags: str) -> options.Options:
 def test_without_any_the_defaults_hold(pytester: pytest.Pytester) -> None:
     """Real time in namespaces, and run directories of our own."""
     found = given(pytester, "[pytest]")
-    assert found == options.Options("real", "netns", None, None, WALL_LIMIT_S, None, ())
+    assert found == options.Options("real", "netns", None, None, WALL_LIMIT_S, None, (), no_commands=False)
 
 
 def test_each_option_may_stand_in_the_ini_file(pytester: pytest.Pytester) -> None:
     """Folders count from where that lies."""
     at = pytester.path
     found = given(pytester, INI)
-    assert found == options.Options("virtual", "docker", at / "runs", "linux-7", 5.0, 7, (at / "one", at / "two"))
+    write = (at / "one", at / "two")
+    assert found == options.Options("virtual", "docker", at / "runs", "linux-7", 5.0, 7, write, no_commands=True)
 
 
 def test_the_command_line_goes_before_the_ini_file(pytester: pytest.Pytester) -> None:
     """Also where it says what would hold without either, and a limit of 0."""
     found = given(pytester, INI, *FLAGS)
-    assert found == options.Options("real", "netns", Path("other"), "linux-6", 0.0, 0, (Path("three"),))
+    write = (Path("three"),)
+    assert found == options.Options("real", "netns", Path("other"), "linux-6", 0.0, 0, write, no_commands=True)
 
 
 @pytest.mark.parametrize(
