@@ -6,8 +6,8 @@ import errno
 import os
 import resource
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.errors import CapabilityError, HarnessError, UsageError
@@ -56,6 +56,24 @@ def in_words(error: OSError, out: Path | None = None) -> str:
 def exit_status(error: OSError) -> int:
     """2 for a place that the user named, 3 where this machine has no room for what was asked."""
     return HarnessError.exit_status if error.errno in _LIMITS else UsageError.exit_status
+
+
+@contextmanager
+def written(reports: Mapping[str | None, bytes]) -> Iterator[None]:
+    """Write files that the user named, do the block, which shows what is in them, and only then raise what is wrong.
+
+    Names None and "-" are for none. Raises UsageError.
+    """
+    errors = []
+    for name, data in reports.items():
+        if name not in (None, "-"):
+            try:
+                write(Path(str(name)), data)
+            except UsageError as error:
+                errors.append(error)
+    yield
+    if errors:
+        raise errors[0]
 
 
 def write(path: Path, data: bytes) -> None:

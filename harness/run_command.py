@@ -42,23 +42,20 @@ def run(options: argparse.Namespace) -> int:
     verdicts = [result.verdict for result in results]
     attempts = {result.plan.name: result.attempts for result in results}
     as_json = json.render(verdicts, attempts)
-    if options.json not in (None, "-"):
-        oserrors.write(Path(options.json), as_json)
-    if options.junit:
-        cases = [junit.Case(verdict=r.verdict, wall_s=r.wall_s or 0.0, attempts=r.attempts) for r in results]
-        oserrors.write(Path(options.junit), junit.render(cases, wall_s))
-    shown = [result for result in results if not options.quiet or result.verdict.verdict != "pass"]
-    if shown:
-        console.print(text.VerdictTable([result.verdict for result in shown]))
-        console.print()
-    for result in shown:
-        if result.verdict.verdict != "pass":
-            draw(console, result)
-    console.print(text.summary(verdicts, wall_s, attempts, brief=options.quiet))
-    if shown:
-        _say_place(console, out)
-    if options.json == "-":
-        sys.stdout.buffer.write(as_json)
+    cases = [junit.Case(verdict=r.verdict, wall_s=r.wall_s or 0.0, attempts=r.attempts) for r in results]
+    with oserrors.written({options.json: as_json, options.junit: junit.render(cases, wall_s)}):
+        shown = [result for result in results if not options.quiet or result.verdict.verdict != "pass"]
+        if shown:
+            console.print(text.VerdictTable([result.verdict for result in shown]))
+            console.print()
+        for result in shown:
+            if result.verdict.verdict != "pass":
+                draw(console, result)
+        console.print(text.summary(verdicts, wall_s, attempts, brief=options.quiet))
+        if shown:
+            _say_place(console, out)
+        if options.json == "-":
+            sys.stdout.buffer.write(as_json)
     return status(verdicts)
 
 
@@ -79,17 +76,15 @@ def matrix(options: argparse.Namespace) -> int:
     verdicts = [result.verdict for result in results]
     rows, circumstances = found.rows(verdicts), text.circumstances(verdicts[0])
     as_json = matrix_report.as_json(rows, circumstances)
-    if options.markdown:
-        oserrors.write(Path(options.markdown), matrix_report.markdown(rows, circumstances).encode())
-    if options.json not in (None, "-"):
-        oserrors.write(Path(options.json), as_json)
-    console.print(matrix_report.table(rows))
-    retried = text.retried(verdicts, {result.plan.name: result.attempts for result in results})
-    if retried:
-        console.print(retried)
-    _say_place(console, out)
-    if options.json == "-":
-        sys.stdout.buffer.write(as_json)
+    as_markdown = matrix_report.markdown(rows, circumstances).encode()
+    with oserrors.written({options.json: as_json, options.markdown: as_markdown}):
+        console.print(matrix_report.table(rows))
+        retried = text.retried(verdicts, {result.plan.name: result.attempts for result in results})
+        if retried:
+            console.print(retried)
+        _say_place(console, out)
+        if options.json == "-":
+            sys.stdout.buffer.write(as_json)
     return status(verdicts)
 
 
@@ -111,13 +106,12 @@ def fuzz(options: argparse.Namespace) -> int:
         _say_place(console, out)
         raise
     as_json = fuzz_report.as_json(tally)
-    if options.json not in (None, "-"):
-        oserrors.write(Path(options.json), as_json)
-    console.print(*fuzz_report.describe(tally, time.monotonic() - started), sep="\n")
-    if tally.count("unjudged", "disagreed"):
-        console.print(f"files and runs that leave a question: {out}", soft_wrap=True, markup=False)
-    if options.json == "-":
-        sys.stdout.buffer.write(as_json)
+    with oserrors.written({options.json: as_json}):
+        console.print(*fuzz_report.describe(tally, time.monotonic() - started), sep="\n")
+        if tally.count("unjudged", "disagreed"):
+            console.print(f"files and runs that leave a question: {out}", soft_wrap=True, markup=False)
+        if options.json == "-":
+            sys.stdout.buffer.write(as_json)
     return EXIT_STATUS[tally.verdict]
 
 

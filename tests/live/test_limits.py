@@ -77,6 +77,15 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert "of 16 scenarios are done" in found.out
 
 
+def test_a_report_without_room(tmp_path: Path) -> None:
+    """It is missed after the table that shows the same."""
+    found = ended(tmp_path, "{}", "run", SHORT, "--json", "/dev/full", "--junit", "there.xml")
+    assert found.status == 2, found.err
+    assert "expected room for a report, found No space left on device at /dev/full" in found.err
+    assert "1 pass, 0 fail, 0 inconclusive" in found.out
+    assert (tmp_path / "there.xml").exists()
+
+
 def test_few_processes(user: User) -> None:
     """Of an ordinary user: root may have any number."""
     found = test_unprivileged._run(user.prefix, "prlimit", "--nproc=1", *COMMAND, "run", SHORT, cwd=user.folder)
