@@ -1,8 +1,8 @@
 """A middlebox's RST to both ends of an idle connection, `timeout_s` after the last packet that it passed on.
 
 A program of its own on a host that forwards: `python -I -S resetter.py ROOT JSON`, with ROOT the folder of the package
-and JSON {"timeout_s": S}. It loads the standard library and `harness.alarm`, nothing else, and prints "ready", then a
-line of JSON for each connection reset.
+and JSON {"timeout_s": S}. It loads the standard library and two small modules of the package, `harness.alarm` and
+`harness.system.internet_checksum`. It prints "ready", then a line of JSON for each connection reset.
 
 A packet is passed on when it leaves the host. Time counts from when the program has seen that, on CLOCK_MONOTONIC, and
 an RST has the very sequence number that its receiver expects next, the one it acknowledged last (RFC 9293, 3.10.7.4;
@@ -20,6 +20,11 @@ import struct
 import sys
 import time
 from typing import NamedTuple
+
+if __name__ == "__main__":
+    sys.path.insert(0, sys.argv[1])  # run by itself, the program finds the package there
+
+from harness.system.internet_checksum import internet_checksum
 
 SNAP = 192
 _ETH_P_ALL = 0x0003
@@ -117,28 +122,20 @@ def reset(heard: Segment) -> bytes:
     (target, port), (source, from_port) = heard.ends
     tcp = struct.pack("!HHIIBBHHH", from_port, port, heard.ack, 0, 5 << 4, _RST, 0, 0, 0)
     pseudo = source + target + struct.pack("!II", len(tcp), socket.IPPROTO_TCP)
-    tcp = tcp[:16] + _checksum(pseudo + tcp) + tcp[18:]
+    tcp = tcp[:16] + internet_checksum(pseudo + tcp).to_bytes(2, "big") + tcp[18:]
     if len(target) == 4:
         kind = _IPV4
         ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0, _HOPS, socket.IPPROTO_TCP, 0) + source + target
-        ip = ip[:10] + _checksum(ip) + ip[12:]
+        ip = ip[:10] + internet_checksum(ip).to_bytes(2, "big") + ip[12:]
     else:
         kind = _IPV6
         ip = struct.pack("!IHBB", 6 << 28, len(tcp), socket.IPPROTO_TCP, _HOPS) + source + target
     return heard.macs[0] + heard.macs[1] + kind.to_bytes(2, "big") + ip + tcp
 
 
-def _checksum(data: bytes) -> bytes:
-    """RFC 1071, of an even number of octets."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return struct.pack("!H", ~total & 0xFFFF)
-
-
 def main(timeout_s: float) -> None:
     """Watch and reset until killed."""
-    from harness.alarm import Alarm
+    from harness.alarm import Alarm  # loads ctypes, which a module of faults does not need
 
     flows, alarm, poller = Flows(round(timeout_s * 1e9)), Alarm(), select.poll()
     wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
@@ -176,5 +173,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, sys.argv[1])
     main(**json.loads(sys.argv[2]))

@@ -24,6 +24,7 @@ from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 from harness.probes.capture import Capture
 from harness.probes.packets import Segment, Stream, parse
+from harness.system.internet_checksum import internet_checksum
 
 if TYPE_CHECKING:
     from harness.lab.host import Host, Lab
@@ -137,25 +138,17 @@ def forged(stream: Stream, number: int) -> bytes:
     size = struct.calcsize("!HHIIBBHHH")
     pseudo = src + dst + struct.pack("!II", size, socket.IPPROTO_TCP)
     bare = struct.pack("!HHIIBBHHH", *fields, 0, 0)
-    segment = struct.pack("!HHIIBBHHH", *fields, _checksum(pseudo + bare), 0)
+    segment = struct.pack("!HHIIBBHHH", *fields, internet_checksum(pseudo + bare), 0)
     if family == socket.AF_INET6:
         return struct.pack("!IHBB", 6 << 28, size, socket.IPPROTO_TCP, _TTL) + src + dst + segment
     head = (4 << 4 | 5, 0, 20 + size, 0, 0, _TTL, socket.IPPROTO_TCP)
-    total = _checksum(struct.pack("!BBHHHBBH", *head, 0) + src + dst)
+    total = internet_checksum(struct.pack("!BBHHHBBH", *head, 0) + src + dst)
     return struct.pack("!BBHHHBBH", *head, total) + src + dst + segment
 
 
 def _ethernet(to_mac: str, from_mac: str, family: Family, packet: bytes) -> bytes:
     macs = bytes.fromhex((to_mac + from_mac).replace(":", ""))
     return macs + struct.pack("!H", _ETHER_TYPES[family]) + packet
-
-
-def _checksum(octets: bytes) -> int:
-    """RFC 1071, of an even number of octets."""
-    total: int = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return 0xFFFF - total
 
 
 class _Swallowed(Fault, frozen=True, kw_only=True):

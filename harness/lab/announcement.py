@@ -13,6 +13,7 @@ from pyroute2 import IPRoute
 
 from harness.lab import links
 from harness.lab.topology import FAMILIES, Family
+from harness.system.internet_checksum import internet_checksum
 
 _STALE = 0x04
 _OVERRIDE = 0x20
@@ -29,7 +30,7 @@ def frame(family: Family, address: str, mac: str) -> bytes:
     everybody = socket.inet_pton(socket.AF_INET6, _ALL_NODES)
     advertisement = struct.pack("!BBHB3x", 136, 0, 0, _OVERRIDE) + packed + struct.pack("!BB", 2, 1) + own
     pseudo = packed + everybody + struct.pack("!I3xB", len(advertisement), socket.IPPROTO_ICMPV6)
-    checksum = _checksum(pseudo + advertisement)
+    checksum = internet_checksum(pseudo + advertisement)
     advertisement = advertisement[:2] + struct.pack("!H", checksum) + advertisement[4:]
     header = struct.pack("!IHBB", 6 << 28, len(advertisement), socket.IPPROTO_ICMPV6, 255)
     return b"\x33\x33\x00\x00\x00\x01" + own + b"\x86\xdd" + header + packed + everybody + advertisement
@@ -52,11 +53,3 @@ def known(device: str, address: str) -> str | None:
 def _known(ipr: IPRoute, index: int, address: str) -> str | None:
     entries = (entry for entry in ipr.get_neighbours(ifindex=index) if entry.get_attr("NDA_DST") == address)
     return next((str(entry.get_attr("NDA_LLADDR")) for entry in entries), None)
-
-
-def _checksum(data: bytes) -> int:
-    """RFC 1071, of an even number of octets."""
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
