@@ -124,7 +124,7 @@ def of_state(state: State, user_timeout_s: float, rtt_ms: float, hz: int | None,
     if state == "connecting":
         prediction = handshake.predict(settings.user_timeout_ms, machine)
     elif state == "zero-window":
-        prediction = zerowindow.predict(settings.user_timeout_ms, machine, answered)
+        prediction = zerowindow.predict_give_up(settings.user_timeout_ms, machine, answered)
     else:
         lost = (Effect(mechanism="lost"),)
         horizon_ns = longest_ns(settings, machine.hz)

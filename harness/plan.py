@@ -199,7 +199,7 @@ def _predict(
         (write_ns,) = _moments_ns(scenario, side)
         if settings.keepalive and write_ns >= settings.idle_s * 1_000_000_000:
             raise Unpredictable("keepalive probes before the write that fills the peer's buffer")
-        return zerowindow.foresee(settings.user_timeout_ms, machine, effects, write_ns, horizon_ns)
+        return zerowindow.predict_connection(settings.user_timeout_ms, machine, effects, write_ns, horizon_ns)
     shuts_at_s = scenario.endpoint(side).shuts_at_s
     if scenario.endpoint(other(side)).shuts_at_s is not None:
         raise Unpredictable(f"the {other(side)} shuts its writing direction")

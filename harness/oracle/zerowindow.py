@@ -36,11 +36,12 @@ DELAYED_US = 40_000
 """TCP_DELACK_MIN: how long those are delayed. The round trip that they tell, smoothed, is part of the RTO."""
 
 
-def predict(user_timeout_ms: int, machine: Machine, answered: int = 0, retries: int = RETRIES) -> Prediction:
-    """When the sender gives up, in nanoseconds after the timer is set or after the last probe that was answered.
+def predict_give_up(user_timeout_ms: int, machine: Machine, answered: int = 0, retries: int = RETRIES) -> Prediction:
+    """When the sender gives up a peer that answers no more, whatever else happened to the connection before.
 
-    Without `answered` probes it counts from the write that finds the window closed and nothing in flight, or from the
-    ACK that closes it. Raises ValueError for answered probes and a user timeout, which does not care about answers.
+    In nanoseconds after the last of the `answered` probes. Where there is none: after the timer is set, by the write
+    that finds the window closed and nothing in flight, or by the ACK that closes it. Raises ValueError for answered
+    probes together with a user timeout, which counts from the first probe in any case.
     """
     if answered and user_timeout_ms:
         raise ValueError("expected no answered probes: the user timeout counts from the first one, answered or not")
@@ -54,14 +55,14 @@ def predict(user_timeout_ms: int, machine: Machine, answered: int = 0, retries: 
     return found.prediction(2 * latest_ns + 10_000_000_000, "probe")
 
 
-def foresee(
+def predict_connection(
     user_timeout_ms: int, machine: Machine, effects: tuple[Effect, ...], write_ns: int, horizon_ns: int
 ) -> Prediction:
-    """What happens to a connection whose peer never reads, after one write that is more than its small buffer holds.
+    """What happens under faults to a connection whose peer never reads, after a write that fills the peer's buffer.
 
-    Times count from arming. When exactly the window closes, and what the round trip seemed to be until then, depends on
-    how the last segments were acknowledged: up to 0.5 s after the write, and up to 40 ms, and so the windows are wider
-    than the timer wheel makes them. Raises Unpredictable for effects other than one that ends the path for good.
+    In nanoseconds after arming. How the last segments were acknowledged is not known: the window closes up to 0.5 s
+    after the write, and the round trip may seem up to 40 ms longer. So the windows are wider than the timer wheel
+    makes them. Raises Unpredictable for effects other than one that ends the path for good.
     """
     path = _Path.of(effects, machine, write_ns)
     latest_ns = max((round(effect.from_s * 1e9) for effect in effects), default=0)
