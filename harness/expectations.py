@@ -125,7 +125,7 @@ def _needs_traffic(scenario: Scenario, effects: Sequence[Effect], due: _Due) -> 
     """
     proxied = scenario.topology.kind == "proxied"
     telling = ("peer-frozen",) if proxied else ON_TRAFFIC
-    over = [e for e in effects if e.until_s is not None and e.mechanism in telling and not e.deaf]
+    over = [e for e in effects if e.until_s is not None and e.mechanism in telling and not e.not_reading]
     return all(due.covers(e) for e in over if e.mechanism == "lost-locally") and bool(over)
 
 

@@ -152,7 +152,7 @@ class StopsReading(Fault, frozen=True, kw_only=True, tag="stops-reading"):
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:
             return ()
-        return (Effect(mechanism="peer-frozen", from_s=self.at_s, until_s=self.until_s, deaf=True),)
+        return (Effect(mechanism="peer-frozen", from_s=self.at_s, until_s=self.until_s, not_reading=True),)
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:

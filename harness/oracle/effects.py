@@ -62,7 +62,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     often whoever reports it may do so (net.ipv4.icmp_ratelimit, net.ipv6.icmp.ratelimit); `charged_twice`: each error
     counts twice against that (ipv4/route.c:ip_error does so beside icmp.c:icmpv4_xrlim_allow).
     `unknown`: why what becomes of data cannot be told, or of anything where the mechanism is "impaired".
-    `deaf`: of "peer-frozen": the program goes on, and only reads no more.
+    `not_reading`: of "peer-frozen": the program goes on and reads no more.
     `midway`: of "peer-forgot": it is something in between that answers with RST, or that does not know the flow.
     `timeout_s`, `then`: of a middlebox: after so long without a packet the flow is forgotten, and a later packet is
     dropped or answered with RST; "reset-both": both ends get RST in the moment of expiry.
@@ -79,7 +79,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     reports_every_s: float = 1.0
     charged_twice: bool = False
     unknown: str = ""
-    deaf: bool = False
+    not_reading: bool = False
     midway: bool = False
     timeout_s: float | None = None
     then: Literal["drop", "reset", "reset-both"] | None = None

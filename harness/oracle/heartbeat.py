@@ -15,7 +15,7 @@ from harness.lab.topology import SIDES, Side, other
 from harness.oracle import beating
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings, hull
-from harness.oracle.world import Ended, Ending, Happening, Rules, World
+from harness.oracle.world import Disturbance, Ended, Ending, Rules, World
 from harness.programs import AnyHeartbeat, Heartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
 
 PATIENCE_NS = 900_000_000_000
@@ -46,7 +46,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rules_of(design: Heartbeat, side: Side) -> Rules:
-    """What a design does on a side, as the simulation takes it."""
+    """When a design sends heartbeats and gives up, on one side."""
     is_client = side == "client"
     if isinstance(design, Simple | Separate):
         wait_ns = _ns(design.wait_s)
@@ -195,13 +195,13 @@ def _world(
     horizon_ns: int,
 ) -> World:
     box = _box(effects, side, horizon_ns)
-    happenings = tuple(_happenings(effects, side))
-    if box is not None and any(each.cuts for each in happenings):
+    disturbances = tuple(_disturbances(effects, side))
+    if box is not None and any(each.cuts for each in disturbances):
         raise Unpredictable("where packets are lost decides what a middlebox sees of them")
     return World(
         observer=side,
         rules=rules,
-        happenings=happenings,
+        disturbances=disturbances,
         writes=writes_ns,
         patience_ns=dict.fromkeys(SIDES, PATIENCE_NS),
         horizon_ns=horizon_ns,
@@ -228,15 +228,15 @@ def _box(effects: Mapping[Side, tuple[Effect, ...]], side: Side, horizon_ns: int
     return boxes[side][0]
 
 
-def _happenings(effects: Mapping[Side, tuple[Effect, ...]], side: Side) -> Iterator[Happening]:
-    """Effects as both sides see them, put together: one fault is one thing that happens."""
+def _disturbances(effects: Mapping[Side, tuple[Effect, ...]], side: Side) -> Iterator[Disturbance]:
+    """Effects as both sides see them, put together: one fault is one disturbance."""
     yield from _cuts(effects, side)
     seen = {(effect.mechanism, effect.from_s) for effect in effects[side]}
     for effect in effects[side]:
         ending = ENDINGS.get(effect.mechanism, "")
         if ending:
-            ending = "deaf" if effect.deaf else ending
-            yield _happening([effect], frozenset(), frozenset(), ending)
+            ending = "not-reading" if effect.not_reading else ending
+            yield _disturbance([effect], frozenset(), frozenset(), ending)
         elif effect.mechanism not in ("lost", "lost-locally", "answers-lost", "syn-lost", "expires"):
             raise Unpredictable(effect.unknown or f"no model of a heartbeat under {effect.mechanism!r}")
     for effect in effects[other(side)]:
@@ -247,7 +247,7 @@ def _happenings(effects: Mapping[Side, tuple[Effect, ...]], side: Side) -> Itera
             raise Unpredictable(effect.unknown or f"no model of a heartbeat under {effect.mechanism!r}")
 
 
-def _cuts(effects: Mapping[Side, tuple[Effect, ...]], side: Side) -> Iterator[Happening]:
+def _cuts(effects: Mapping[Side, tuple[Effect, ...]], side: Side) -> Iterator[Disturbance]:
     """The outages, each with whose segments are lost."""
     groups: dict[tuple[float, float | None], list[tuple[Side, Effect]]] = {}
     for each in SIDES:
@@ -262,12 +262,12 @@ def _cuts(effects: Mapping[Side, tuple[Effect, ...]], side: Side) -> Iterator[Ha
             if until_s is not None:
                 raise Unpredictable("a host that stands still: what its program then does first is not known")
             cuts = set(SIDES)
-        yield _happening([effect for _, effect in views], frozenset(cuts), own, "")
+        yield _disturbance([effect for _, effect in views], frozenset(cuts), own, "")
 
 
-def _happening(effects: Sequence[Effect], cuts: frozenset[Side], own: frozenset[Side], ending: Ending) -> Happening:
+def _disturbance(effects: Sequence[Effect], cuts: frozenset[Side], own: frozenset[Side], ending: Ending) -> Disturbance:
     first = effects[0]
-    return Happening(
+    return Disturbance(
         from_ns=_ns(first.from_s),
         until_ns=None if first.until_s is None else _ns(first.until_s),
         unsettled_ns=max(_ns(effect.unsettled_s) for effect in effects),
@@ -290,8 +290,8 @@ def _refuse_keepalive(world: World, settings: Settings, *, apart: bool) -> None:
     A heartbeat that is sent before keepalive would give up, or before its first probe can meet RST, stays in flight;
     but not where heartbeats are `apart`, on a connection of their own.
     """
-    forgotten = any(each.ending == "forgot" for each in world.happenings) or world.box_ns is not None
-    if not settings.keepalive or not (forgotten or any(each.cuts for each in world.happenings)):
+    forgotten = any(each.ending == "forgot" for each in world.disturbances) or world.box_ns is not None
+    if not settings.keepalive or not (forgotten or any(each.cuts for each in world.disturbances)):
         return
     if settings.user_timeout_ms:
         raise Unpredictable("keepalive and the user timeout have a say beside the heartbeat")

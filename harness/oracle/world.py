@@ -1,4 +1,4 @@
-"""Two programs with heartbeats and what lies between them, as values: what never changes, and what an event changes.
+"""Two programs with heartbeats and the path between them, as values: what never changes, and what an event changes.
 
 `harness.oracle.scene` carries out one event, `harness.oracle.beating` follows them all.
 """
@@ -11,20 +11,21 @@ from typing import Literal
 import msgspec
 
 from harness.lab.topology import Side, other
+from harness.oracle.heartbeat_events import Arrives
 from harness.oracle.prediction import OutcomeKind
 
 Kind = Literal["beat", "answer", "data", "fin"]
-Ending = Literal["", "forgot", "closed", "reset", "frozen", "deaf"]
+Ending = Literal["", "forgot", "closed", "reset", "frozen", "not-reading"]
 Window = tuple[int, int]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """When one side sends a heartbeat and when it gives up.
 
-    The first miss comes `first_ns` after what started the timer, further ones `next_ns` later; the one after `misses`
-    is the end, up to `slack_ns` late by design. `beats`: each other miss sends a heartbeat. `restarts`: all that comes
-    starts the timer anew, else heartbeats alone set the count back and nothing the timer. `writing_restarts`: so does
-    data that it writes. `ping_ns`: it also sends a heartbeat so long after it last wrote anything.
+    The first miss comes `first_ns` after the timer was started, further ones `next_ns` later; the side gives up at the
+    one after `misses`, up to `slack_ns` late by design. `beats`: each other miss sends a heartbeat. `restarts`: all
+    input starts the timer anew; else heartbeats set the count back, and no input starts the timer. `writing_restarts`:
+    data that the side writes starts it, too. `ping_ns`: it also sends a heartbeat so long after it last wrote anything.
     """
 
     first_ns: int
@@ -38,11 +39,12 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
-class Happening(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happens to the path or to the peer, from a moment on, and maybe until another one.
+class Disturbance(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fault does to the path or to the peer, from `from_ns` on; `until_ns` None: for ever.
 
-    `cuts`: whose segments vanish. `unsettled_ns`: so long after each of its ends it is not known yet. `own`: those are
-    lost in a host of its own, whose repetitions keep other times.
+    `cuts`: the sides whose segments vanish. `own`: the sides whose own host drops them, and repeats them at other
+    times. `unsettled_ns`: for how long after its beginning and after its end its effect is not certain. `ending`: what
+    it does to the peer itself.
     """
 
     from_ns: int
@@ -54,17 +56,17 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """All that does not change. Nanoseconds; moments count from arming, the observer's.
+    """Everything that does not change. Nanoseconds; moments count from arming, the observer's.
 
-    `late_ns`: how late a program wakes up, and how long it takes, `flight_ns`: a segment. `begun_ns`: how much sooner
-    or later than arming timers may have started. `delay_ns`: how late things happen. `patience_ns`: how long TCP goes
-    on with data that is not acknowledged, at least. `box_ns`, `box_resets`: a middlebox that forgets the flow after so
-    long, and then answers with RST.
+    `late_ns`: how late a program wakes up, and how long it takes; `flight_ns`: how long a segment takes. `begun_ns`:
+    how much sooner or later than arming timers may have started. `delay_ns`: how late disturbances may be.
+    `patience_ns`: how long TCP goes on with data that is not acknowledged, at least. `box_ns`, `box_resets`: a
+    middlebox that forgets the flow after so long, and then answers with RST.
     """
 
     observer: Side
     rules: Mapping[Side, Rules]
-    happenings: tuple[Happening, ...]
+    disturbances: tuple[Disturbance, ...]
     writes: Mapping[Side, tuple[int, ...]]
     patience_ns: Mapping[Side, int]
     horizon_ns: int
@@ -92,43 +94,53 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
-class End(msgspec.Struct, frozen=True, kw_only=True):
-    """A side's state. `waiting`: what came while its program did not read; `owed`: what has yet to reach the other."""
+class SideState(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of one side.
+
+    `runs`: the program still matters. `frozen`: it stands still; `not_reading`: it goes on and does not read.
+    `waiting`: what came meanwhile. `owed`: what was lost and has yet to reach the other side.
+    """
 
     missed: int = 0
     runs: bool = True
     frozen: bool = False
-    deaf: bool = False
+    not_reading: bool = False
     waiting: frozenset[Kind] = frozenset()
     owed: frozenset[Kind] = frozenset()
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
-    """The discrete part.
+class Message(msgspec.Struct, frozen=True):
+    """A message on its way."""
 
-    `on`: happenings in force. `flying`: messages by the name of their arrival. `forgot`: whether whoever answers for
-    the peer knows nothing of the connection. `parted`: it has given up, and its FIN was lost. `doubled`: segments of
-    the peer came twice, so that the wire says less than the program.
+    arrival: Arrives
+    kind: Kind
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """The discrete part of the state; the other part is a zone.
+
+    `on`: the numbers of the disturbances in force. `forgot`: whether the peer's host, or a middlebox in its place,
+    knows nothing of the connection. `box_gone`: the middlebox drops everything. `peer_gave_up`: and its FIN was lost.
+    `repeated`: segments of the peer may have come twice, so that the last one on the wire is no sign of new data.
     """
 
-    client: End = End()
-    server: End = End()
+    client: SideState = SideState()
+    server: SideState = SideState()
     on: frozenset[int] = frozenset()
-    flying: tuple[tuple[str, Side, Kind], ...] = ()
+    flying: tuple[Message, ...] = ()
     forgot: Literal["no", "maybe", "yes"] = "no"
     box_gone: bool = False
-    parted: bool = False
-    doubled: bool = False
+    peer_gave_up: bool = False
+    repeated: bool = False
 
-    def end(self, side: Side) -> End:
-        """A side's part of it."""
+    def of(self, side: Side) -> SideState:
+        """The state of a side."""
         return self.client if side == "client" else self.server
 
+    def is_flying_to(self, side: Side) -> bool:
+        """Whether a message is on its way to a side."""
+        return any(message.arrival.side == side for message in self.flying)
 
-ARMED = "~armed"
-READ = "~read"
-NOW = "~now"
-BOX = "box"
-"""Names of moments: those with a tilde are past, or stand still, the others are pending events."""
+
 BOX_SLACK_NS = 60_000_000
 """Connection tracking counts from the last ACK, which comes so long after a message at most (TCP_DELACK_MIN, 40 ms)."""

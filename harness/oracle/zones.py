@@ -7,13 +7,16 @@ concurrent systems"): so what follows from all of them together is never lost, h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Generic, TypeVar
 
 FAR_NS = 1 << 62
 """More than any difference: no bound."""
 
+Name = TypeVar("Name", bound=Hashable)
 
-class Zone:
+
+class Zone(Generic[Name]):
     """All assignments of moments, in nanoseconds, to names that keep to the bounds; never empty, never changed.
 
     `most[a, b]`: how much later than b a is at most.
@@ -21,19 +24,19 @@ class Zone:
 
     __slots__ = ("most", "names")
 
-    def __init__(self, names: tuple[str, ...], most: Mapping[tuple[str, str], int]) -> None:
+    def __init__(self, names: tuple[Name, ...], most: Mapping[tuple[Name, Name], int]) -> None:
         self.names, self.most = names, most
 
     @staticmethod
-    def of(name: str) -> Zone:
+    def of(name: Name) -> Zone[Name]:
         """One moment alone."""
         return Zone((name,), {(name, name): 0})
 
-    def bounds(self, name: str, since: str) -> tuple[int, int]:
+    def bounds(self, name: Name, since: Name) -> tuple[int, int]:
         """How much later a moment is than another one, at least and at most."""
         return -self.most[since, name], self.most[name, since]
 
-    def with_moment(self, name: str, since: str, least_ns: int, most_ns: int) -> Zone:
+    def with_moment(self, name: Name, since: Name, least_ns: int, most_ns: int) -> Zone[Name]:
         """With another moment, so much later than one that is known."""
         most = dict(self.most)
         for each in self.names:
@@ -42,7 +45,7 @@ class Zone:
         most[name, name] = 0
         return Zone((*self.names, name), most)
 
-    def where(self, name: str, since: str, most_ns: int) -> Zone | None:
+    def where(self, name: Name, since: Name, most_ns: int) -> Zone[Name] | None:
         """Only where a moment is so much later than another one at most; None where it never is."""
         if self.most[name, since] <= most_ns:
             return self
@@ -55,23 +58,23 @@ class Zone:
                 most[one, two] = min(most[one, two], _sum(upto, self.most[since, two]))
         return Zone(self.names, most)
 
-    def without(self, names: Iterable[str]) -> Zone:
+    def without(self, names: Iterable[Name]) -> Zone[Name]:
         """The same for the other moments alone."""
         gone = set(names)
         left = tuple(each for each in self.names if each not in gone)
         return Zone(left, {(one, two): self.most[one, two] for one in left for two in left})
 
-    def renamed(self, old: str, new: str) -> Zone:
+    def renamed(self, old: Name, new: Name) -> Zone[Name]:
         """The same with one moment under another name."""
         by_name = {each: new if each == old else each for each in self.names}
         return Zone(tuple(by_name.values()), {(by_name[a], by_name[b]): ns for (a, b), ns in self.most.items()})
 
-    def meets(self, other: Zone, name: str) -> bool:
+    def meets(self, other: Zone[Name], name: Name) -> bool:
         """Whether every moment may be the same in both, counted from `name`."""
         pairs = ((self.bounds(each, name), other.bounds(each, name)) for each in self.names)
         return all(mine[0] <= theirs[1] and theirs[0] <= mine[1] for mine, theirs in pairs)
 
-    def hull(self, other: Zone) -> Zone:
+    def hull(self, other: Zone[Name]) -> Zone[Name]:
         """The smallest zone that holds both, which have the same names."""
         return Zone(self.names, {key: max(ns, other.most[key]) for key, ns in self.most.items()})
 

@@ -193,9 +193,9 @@ def test_a_frozen_peer_is_as_silent_as_a_dead_one(pair: tuple[AnyHeartbeat, AnyH
 
 def test_a_peer_that_does_not_read_gives_up_by_itself() -> None:
     """Whose timers go on: a client that reads no answers is gone before its server notices anything."""
-    deaf = Effect(mechanism="peer-frozen", from_s=130.3, deaf=True)
-    assert round(window_s(only(foresee(SIMPLE, "client", seen_by("client", deaf))))[0]) == 210
-    outcome = only(foresee(SIMPLE, "server", seen_by("server", deaf)))
+    full = Effect(mechanism="peer-frozen", from_s=130.3, not_reading=True)
+    assert round(window_s(only(foresee(SIMPLE, "client", seen_by("client", full))))[0]) == 210
+    outcome = only(foresee(SIMPLE, "server", seen_by("server", full)))
     assert outcome.kind == "eof"
     assert round(window_s(outcome)[0]) == 210
 

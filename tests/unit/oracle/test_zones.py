@@ -9,7 +9,7 @@ from harness.oracle.zones import Zone
 from tests.unit.strategies import PATIENT
 
 
-def line(*gaps: tuple[int, int]) -> Zone:
+def line(*gaps: tuple[int, int]) -> Zone[str]:
     """Moments "0", "1" and so on, each so much later than the one before it."""
     zone = Zone.of("0")
     for number, (least, most) in enumerate(gaps, start=1):
