@@ -9,8 +9,9 @@ import msgspec
 
 from harness.oracle import timerwheel
 from harness.oracle.backoff import LEAST_TIMEOUT_US, LONGEST_TIMEOUT_S, RETRIES, model_timeout_ms
-from harness.oracle.course import Moment, When
+from harness.oracle.connection_state import StateKey
 from harness.oracle.effects import Effect, Unpredictable
+from harness.oracle.moment import Moment, When
 from harness.oracle.path import Network
 from harness.oracle.prediction import Machine, OutcomeKind, Settings
 
@@ -62,7 +63,7 @@ class Case:
         self.shuts_ns, self.echoes, self.peer_writes_ns = shuts_ns, echoes, peer_writes_ns
         self.write_slack_ns = machine.write_ns
         self.left, self._price = MOST_EXPIRIES, 1 + len(effects) // 4
-        self.known: dict[tuple[object, ...], Tail] = {}
+        self.known: dict[StateKey, Tail] = {}
         self.planned = self._plan(writes_ns, peer_writes_ns, self._thaws_ns(writes_ns) if echoes else ())
 
     def _thaws_ns(self, writes_ns: tuple[int, ...]) -> tuple[int, ...]:
@@ -125,7 +126,7 @@ class Asked(msgspec.Struct, frozen=True):
     seen: bool
 
 
-class End(msgspec.Struct, frozen=True):
+class NoticedAt(msgspec.Struct, frozen=True):
     """When something was noticed: in a bucket's handler or at a moment, and `after_ns` later."""
 
     when: When
@@ -137,7 +138,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: OutcomeKind
     errno: str | None = None
-    end: End | None = None
+    end: NoticedAt | None = None
     asked: tuple[Asked, ...] = ()
     rst: bool = False
     why: str = "nothing reaches the application"

@@ -1,54 +1,60 @@
-"""Comparisons in a replay, with how much later arming could be for each to come out the same.
+"""Comparisons of one replay, and the interval of arming instants for which each comes out the same.
 
 What the timers do depends on where in the timer wheel's period the connection was armed, to the jiffy, and
-on where in relation to the faults, to the nanosecond. Trying every instant would take minutes, and
-sampling would miss things: a probe's distance from arming falls as arming moves on, then jumps up by a
-bucket, so an outage may be met by phases in the middle and by none at either end. So a replay of one
-instant asks a `Course` for every comparison, and learns for how long its history holds, jiffy for jiffy.
+on where in relation to the faults, to the nanosecond. Trying every instant would take minutes. Trying some
+would miss things: a probe's distance from arming falls as arming moves on, then jumps up by a bucket, so an
+outage may be met by phases in the middle and by none at either end. So a replay of one instant asks a
+`PhaseInterval` for every comparison, and so learns up to which later instant its history holds.
+
+The methods `decide_...` and `fork` are no plain predicates. Each returns a `Branch`: the way that this replay
+takes. `decide_...` narrows the interval to the instants that take the same way. Where an unknown delay leaves
+both ways open, `fork` takes one now, and another replay takes the other.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from harness.oracle import timerwheel
+from harness.oracle.connection_state import ConnectionState
+from harness.oracle.moment import Moment, When
 
 _AMPLE = 1 << 62
 """More than any number of nanoseconds or jiffies here."""
 
-
-class Moment(NamedTuple):
-    """A moment that the program chose, `ns` after arming or up to `slack_ns` later."""
-
-    ns: int
-    slack_ns: int = 0
+Branch = bool
+"""The way that a replay takes at a comparison. It holds in this replay only, and for the narrowed interval."""
 
 
-When = int | Moment
-"""When something happens: in the handler of a bucket, by its jiffy, or at a moment of the program."""
+class PhaseInterval:
+    """The interval of arming instants that share one replay's history.
 
+    Jiffy 0 begins at 0 ns; arming happens at `armed_ns`. `script`: the branch of each fork, in order; a fork beyond its
+    end adds True to it. `state`: of the connection, whose `drift_ns` counts in comparisons. `late`: how many jiffies
+    after its bucket a handler may run. `lag`: how many jiffies before arming the last segment may have come.
+    `rows`: the limits that the first expiry sets are kept apart.
 
-class Course:
-    """Comparisons of one replay, and how much later its arming could be for all to come out the same.
-
-    Jiffy 0 begins at 0 ns; arming happens at `armed_ns`. What a delay that is not known leaves open goes
-    either way, as `script` says; new forks are added to it, taken as True. `late`: how many jiffies after
-    its bucket a handler may run. `lag`: how many jiffies before arming the last segment may have come.
-    `rows`: whether what the first probe alone allows is told apart.
-
-    `first_room_ns`: how much later arming may be as far as the first expiry goes, all rows alike.
-    `room_ns`: the same for everything after that. `first_later`: by how many jiffies the first bucket
-    alone could be later and all other buckets stay. `widest`: the width of the widest bucket that mattered.
-    `forks`: how many comparisons went either way.
-    `drift_ns`: how much later everything may be from now on, since the program's own moments may be.
+    `room_ns`: how much later arming may be. `first_room_ns`: the same as far as the first expiry goes, where `rows`.
+    `first_later`: by how many jiffies the first bucket alone could be later while all other buckets stay.
+    `first_probe`: the bucket of the first probe. `widest`: the width of the widest bucket that mattered.
+    `forks`: how many forks there were.
     """
 
-    def __init__(self, armed_ns: int, script: list[bool], *, tick: int, late: int, lag: int, rows: bool = True) -> None:
+    def __init__(
+        self,
+        armed_ns: int,
+        script: list[Branch],
+        state: ConnectionState,
+        *,
+        tick: int,
+        late: int,
+        lag: int,
+        rows: bool = True,
+    ) -> None:
         self.tick, self.late, self.lag = tick, late, lag
         self.armed_ns, self.armed = armed_ns, armed_ns // tick
         self.first_room_ns = self.room_ns = self.first_later = _AMPLE
         self.first_probe: int | None = None
-        self.drift_ns, self.widest = 0, 1
+        self.widest = 1
+        self._state = state
         self._script, self.forks, self._fired, self._rows = script, 0, 0, rows
 
     def fire_armed(self, jiffies: int) -> int:
@@ -71,14 +77,14 @@ class Course:
     def fire_after(self, since: Moment, jiffies: int, clock: int | None = None) -> int:
         """The same for an expiry so many jiffies after a moment; `clock` None: the timer is set at that moment.
 
-        Where it is set later, for what is left, that is no earlier than `clock`.
-        Where the moment may be later by less than a jiffy, and that decides, it goes either way; more is `drift_ns`.
+        A timer that is set later, for the rest of the time, is set no earlier than in jiffy `clock`. Forks where the
+        moment may be later by up to a jiffy and the bucket depends on it; more than a jiffy is `drift_ns`.
         """
         soonest = self._fire_after(since.ns, jiffies, clock)
         if not 0 < since.slack_ns <= self.tick:
             return soonest
         latest = self._fire_after(since.ns + since.slack_ns, jiffies, clock)
-        return soonest if soonest == latest or self.either() else latest
+        return soonest if soonest == latest or self.fork() else latest
 
     def _fire_after(self, ns: int, jiffies: int, clock: int | None) -> int:
         at_ns = self.armed_ns + ns
@@ -94,41 +100,41 @@ class Course:
         return bucket
 
     def limit(self, room_ns: int, *, of_first: bool = False) -> None:
-        """Arming may be so much later and no more; `of_first`: it is the first probe that says so."""
+        """Narrow the interval: arming may be so much later and no more. `of_first`: the first probe sets this limit."""
         if self._rows and (of_first or self._fired == 1):
             self.first_room_ns = min(self.first_room_ns, room_ns)
         else:
             self.room_ns = min(self.room_ns, room_ns)
 
     def start_over(self) -> None:
-        """Keep account from here on only."""
+        """Forget the limits and the widest bucket so far, to learn those of what follows."""
         self.room_ns, self.widest = _AMPLE, 1
 
-    def either(self) -> bool:
-        """Both ways, one replay each."""
+    def fork(self) -> Branch:
+        """Take one of two ways that are both possible; another replay takes the other."""
         if self.forks == len(self._script):
             self._script.append(True)
         self.forks += 1
         return self._script[self.forks - 1]
 
-    def passed(self, when: When, ns: int, slack_ns: int = 0) -> bool:
-        """Whether arming is `ns` ago at a moment, or when the handler of a bucket runs.
+    def decide_past(self, when: When, ns: int, slack_ns: int = 0) -> Branch:
+        """Decide whether arming is `ns` ago at a moment, or when the handler of a bucket runs.
 
-        What is left open: how late either is, and that it must be up to `slack_ns` longer ago.
+        Forks where that depends on how late either is, or on whether it must be up to `slack_ns` longer ago.
         """
         if isinstance(when, Moment):
             if when.ns + when.slack_ns < ns:
                 return False
-            return when.ns >= ns + slack_ns or self.either()
-        slack_ns += self.late * self.tick + self.drift_ns
-        over = (when + self.late) * self.tick + self.drift_ns - self.armed_ns - ns
+            return when.ns >= ns + slack_ns or self.fork()
+        slack_ns += self.late * self.tick + self._state.drift_ns
+        over = (when + self.late) * self.tick + self._state.drift_ns - self.armed_ns - ns
         if over < 0:
             return False
         self.limit(over - slack_ns if over >= slack_ns else over)
-        return over >= slack_ns or self.either()
+        return over >= slack_ns or self.fork()
 
-    def surely_passed(self, when: When, ns: int) -> bool:
-        """Whether arming is `ns` ago at least, however late anything is; asked for the sake of speed alone."""
+    def decide_surely_past(self, when: When, ns: int) -> Branch:
+        """Decide whether arming is `ns` ago at least, however late anything is. Never forks; False decides nothing."""
         if isinstance(when, Moment):
             return when.ns >= ns
         over = when * self.tick - self.armed_ns - ns
@@ -136,31 +142,31 @@ class Course:
             self.limit(over)
         return over >= 0
 
-    def waited(self, when: When, since: When | None, jiffies: int) -> bool:
-        """Whether so many jiffies lie between two moments or buckets; `since` None: the last segment before arming.
+    def decide_waited(self, when: When, since: When | None, jiffies: int) -> Branch:
+        """Decide whether so many jiffies lie between `since` and `when`; `since` None: the last segment before arming.
 
-        Either handler may be late where the other is not; the last segment before arming came up to
-        `lag` jiffies earlier.
+        Forks where that depends on how late one of the handlers is, or on when the last segment before arming came:
+        up to `lag` jiffies earlier.
         """
         if since is None:
             since = Moment(-self.lag * self.tick, self.lag * self.tick)
         if isinstance(when, Moment):
-            return self._waited_by(when, since, jiffies)
+            return self._decide_waited_by(when, since, jiffies)
         if isinstance(since, Moment):
-            return self.passed(when, since.ns + (jiffies - 1) * self.tick + 1, since.slack_ns)
+            return self.decide_past(when, since.ns + (jiffies - 1) * self.tick + 1, since.slack_ns)
         over = when - since - jiffies
         if over + self.late < 0:
             return False
         sure = over >= self.late
         if since == self.first_probe:
             self.first_later = min(self.first_later, over - self.late if sure else over + self.late)
-        return sure or self.either()
+        return sure or self.fork()
 
-    def _waited_by(self, when: Moment, since: When, jiffies: int) -> bool:
+    def _decide_waited_by(self, when: Moment, since: When, jiffies: int) -> Branch:
         """The same where it ends at a moment of the program."""
         at_ns = self.armed_ns + when.ns
         if isinstance(since, int):
-            slack_ns = when.slack_ns + self.late * self.tick + self.drift_ns
+            slack_ns = when.slack_ns + self.late * self.tick + self._state.drift_ns
             begins_ns = since * self.tick
         else:
             slack_ns = when.slack_ns + since.slack_ns
@@ -175,18 +181,18 @@ class Course:
         if over >= slack_ns:
             return True
         self.limit(slack_ns - over - 1)
-        return self.either()
+        return self.fork()
 
     def elapsed_ms(self, bucket: int, since: int) -> tuple[int, ...]:
         """Between two handlers, as TCP keeps time: in whole milliseconds, rounded one way or the other."""
         whole_ms, rest_ns = divmod((bucket - since) * self.tick, 1_000_000)
         return (whole_ms, whole_ms + 1) if rest_ns else (whole_ms,)
 
-    def reached_ms(self, bucket: int, since: int, limit_ms: int) -> bool:
-        """Whether so many milliseconds lie between two handlers, either of which may be late."""
+    def decide_waited_ms(self, bucket: int, since: int, limit_ms: int) -> Branch:
+        """Decide whether so many milliseconds lie between two handlers. Forks where their lateness decides."""
         late_ms = -(-self.late * self.tick // 1_000_000)
         least = (bucket - since) * self.tick // 1_000_000
         most = least + (1 if self.tick % 1_000_000 else 0)
         if least - late_ms >= limit_ms:
             return True
-        return most + late_ms >= limit_ms and self.either()
+        return most + late_ms >= limit_ms and self.fork()

@@ -7,7 +7,7 @@ period and every delay of faults: all that can happen, and nothing that cannot.
 Neither trying every instant nor trying some of them would do: the period has 262,144 jiffies for the
 default of two hours at HZ=1000, and a probe's distance from arming falls as arming moves on, then jumps up
 by a bucket, so an outage may be met by phases in the middle and by none at either end. Instead each replay
-notes, at every comparison, how much later arming could be for it to come out the same (`Course`). The next
+notes, at every comparison, how much later arming could be for it to come out the same (`PhaseInterval`). The next
 replay starts just beyond, and what lies between has one history, jiffy for jiffy.
 
 In virtual time the instant can be chosen (`Machine.phase_ns`): then one replay is all there is.
@@ -20,12 +20,13 @@ from collections.abc import Iterator
 import msgspec
 
 from harness.oracle import timerwheel
-from harness.oracle.case import Case, End, Run
-from harness.oracle.course import Course, Moment
+from harness.oracle.case import Case, NoticedAt, Run
+from harness.oracle.course import PhaseInterval
 from harness.oracle.effects import Effect
 from harness.oracle.gathering import Gathering
+from harness.oracle.moment import Moment
 from harness.oracle.prediction import MAX_PROBE_WINDOWS, Asking, Machine, Prediction, Settings
-from harness.oracle.replay import follow
+from harness.oracle.replay import armed, follow
 
 
 def phases(settings: Settings, hz: int) -> int:
@@ -91,7 +92,7 @@ class _Stretch(msgspec.Struct, frozen=True):
 
     def end_ns(self) -> tuple[int, int]:
         """When after arming it ends."""
-        end: End | None = self.run.end
+        end: NoticedAt | None = self.run.end
         assert end is not None
         if isinstance(end.when, Moment):
             return end.when.ns + end.after_ns, end.when.ns + end.when.slack_ns + end.after_ns
@@ -140,8 +141,8 @@ def _sweep(case: Case) -> Iterator[_Stretch]:
         while done_ns < cover_ns:
             replays = _all_replays(case, origin_ns + done_ns, late, rows=False)
             if not known:
-                cover_ns = max(cover_ns, *(course.widest * case.tick for _, course in replays))
-            spread = min(cover_ns - done_ns - 1, *(course.room_ns for _, course in replays))
+                cover_ns = max(cover_ns, *(phase.widest * case.tick for _, phase in replays))
+            spread = min(cover_ns - done_ns - 1, *(phase.room_ns for _, phase in replays))
             for run, _ in replays:
                 yield _Stretch(run, case, origin_ns + done_ns, spread, spread)
             done_ns += spread + 1
@@ -165,12 +166,12 @@ def _rectangles(case: Case) -> Iterator[_Stretch]:
         late, (row, last_row, start, end) = pending.pop()
         armed_ns = origin_ns + row * row_ns + start
         replays = _all_replays(case, armed_ns, late, rows=True)
-        room = min(course.room_ns for _, course in replays)
-        same_row_end = min(end, start + room, *(start + c.first_room_ns for _, c in replays))
+        room = min(phase.room_ns for _, phase in replays)
+        same_row_end = min(end, start + room, *(start + phase.first_room_ns for _, phase in replays))
         same_last_row = min(
             last_row,
             row + (room - (same_row_end - start)) // row_ns,
-            *(row + course.first_later // width for _, course in replays),
+            *(row + phase.first_later // width for _, phase in replays),
         )
         spread = same_row_end - start
         for run, _ in replays:
@@ -181,13 +182,14 @@ def _rectangles(case: Case) -> Iterator[_Stretch]:
             pending.append((late, (row, last_row, same_row_end + 1, end)))
 
 
-def _all_replays(case: Case, armed_ns: int, late: int, *, rows: bool) -> list[tuple[Run, Course]]:
+def _all_replays(case: Case, armed_ns: int, late: int, *, rows: bool) -> list[tuple[Run, PhaseInterval]]:
     """One arming instant, every way that the unknown delays allow."""
     replays = []
     script: list[bool] = []
     while True:
-        course = Course(armed_ns, script, tick=case.tick, late=case.late, lag=case.lag, rows=rows)
-        replays.append((follow(case, course, late), course))
+        state = armed(case, late)
+        phase = PhaseInterval(armed_ns, script, state, tick=case.tick, late=case.late, lag=case.lag, rows=rows)
+        replays.append((follow(case, phase, state), phase))
         while script and not script[-1]:
             script.pop()
         if not script:

@@ -1,19 +1,17 @@
 """What the network does with a segment that the observed side sends, as the effects of faults have it.
 
-`Network` is what is known beforehand; a `Path` goes through one replay with it and remembers what
-middleboxes saw.
+`Network` is what is known beforehand. A `Path` decides, in one replay, the fate of each segment.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
-from harness.oracle.course import Course, Moment, When
+from harness.oracle.connection_state import ConnectionState, Decided, MiddleboxMemory
+from harness.oracle.course import Branch, PhaseInterval
 from harness.oracle.effects import Effect, Mechanism, Span, Unpredictable, resolve
+from harness.oracle.moment import Moment, When
 
-Fate = Literal["lost-locally", "lost", "reset", "answered"]
 UNANSWERED_REPEATS = 3
 """nf_conntrack_tcp_max_retrans: after as many unanswered repeats a flow's timeout falls to ..."""
 UNANSWERED_TIMEOUT_S = 300
@@ -87,50 +85,48 @@ class Network:
 
 
 class Path:
-    """The fates of segments in one replay, in the order in which they are sent."""
+    """The fates of segments in one replay, in the order in which they are sent.
 
-    def __init__(self, network: Network, course: Course) -> None:
-        self._network, self._course = network, course
-        self._settled: tuple[Fate, Effect | None] | None = None
-        self._boxes = [_Box(effect, network.box_timeout(effect), course) for effect in network.boxes]
+    What earlier segments left behind is in the connection's state: `middleboxes` and `settled`. A method that returns a
+    fate, or a `Branch`, decides it for this replay, see `PhaseInterval`.
+    """
 
-    @property
-    def memory(self) -> tuple[When | None, ...]:
-        """All that what becomes of a segment depends on, of those before it."""
-        return tuple(when for box in self._boxes for when in (box.last, box.doubtful))
+    def __init__(self, network: Network, phase: PhaseInterval, state: ConnectionState) -> None:
+        self._network, self._phase, self._state = network, phase, state
+        self._boxes = [_Middlebox(effect, network, phase, state, place) for place, effect in enumerate(network.boxes)]
 
     @property
     def last_seen(self) -> When | None:
         """The last packet that the nearest middlebox saw for sure; None: of the handshake."""
-        return self._boxes[0].last
+        return self._state.middleboxes[0].last
 
-    def send(self, when: When, unanswered: int) -> tuple[Fate, Effect | None]:
-        """The fate of what is sent in the handler of a bucket or by the program, with the effect that decided it."""
-        if self._settled is not None:
-            return self._settled
-        fate = self._send(when, unanswered)
-        if not self._boxes and self._course.surely_passed(when, self._network.quiet_from_ns):
-            self._settled = fate
-        return fate
+    def send(self, when: When, unanswered: int) -> Decided:
+        """The fate of what is sent in the handler of a bucket or by the program, with the effect that decides it."""
+        if self._state.settled is not None:
+            return self._state.settled
+        decided = self._send(when, unanswered)
+        if not self._boxes and self._phase.decide_surely_past(when, self._network.quiet_from_ns):
+            self._state.settled = decided
+        return decided
 
-    def _send(self, when: When, unanswered: int) -> tuple[Fate, Effect | None]:
-        if self._in_force("parked", when) is not None:
+    def _send(self, when: When, unanswered: int) -> Decided:
+        if self._first_in_force("parked", when) is not None:
             raise Unpredictable("what is sent waits until a neighbour is known again, and comes late")
-        if any(self._is_unsettled(span, when) for span in self._network.restless):
+        if any(self._decide_unsettled(span, when) for span in self._network.restless):
             raise Unpredictable("a probe falls into the moment after a change of carrier; move the fault's time")
         local = self.lost_locally(when)
         if local is not None:
             return "lost-locally", local
-        lost = self._in_force("lost", when)
-        cut = lost or self._in_force("answers-lost", when)
+        lost = self._first_in_force("lost", when)
+        cut = lost or self._first_in_force("answers-lost", when)
         for box in self._boxes:
             if cut is not None and unanswered >= UNANSWERED_REPEATS:
                 box.refuse_impatience(when, UNANSWERED_TIMEOUT_S * self._network.hz)
             if lost is not None:
                 box.lose_near(when)
-            elif box.forgot(when, answered=cut is None):
+            elif box.decide_forgotten(when, answered=cut is None):
                 return ("reset", box.effect) if box.effect.then != "drop" else ("lost", box.effect)
-        forgot = self._in_force("peer-forgot", when)
+        forgot = self._first_in_force("peer-forgot", when)
         if cut is not None:
             if forgot is not None and forgot.midway:
                 raise Unpredictable("which comes first on the way, what cuts it or what has forgotten the flow")
@@ -140,13 +136,13 @@ class Path:
     def receive(self, when: When) -> None:
         """The peer sends, and all middleboxes see it."""
         for box in self._boxes:
-            if box.forgot(when, answered=True):
+            if box.decide_forgotten(when, answered=True):
                 raise Unpredictable("the peer writes when a middlebox has forgotten the flow")
 
     def lost_locally(self, when: When) -> Effect | None:
         """What keeps the host from sending. Raises Unpredictable where several things do, with different errors."""
         spans = self._network.spans.get("lost-locally", [])
-        found = [span.effect for span in spans if self._is_in_force(span, when)]
+        found = [span.effect for span in spans if self._decide_in_force(span, when)]
         if len({(effect.errno, effect.swallowed) for effect in found}) > 1:
             raise Unpredictable(
                 "several things keep the host from sending, and which error it is depends on all of them"
@@ -156,8 +152,8 @@ class Path:
     def lost_at_the_end(self, bucket: int) -> Effect | None:
         """What keeps a RST that is sent by the handler of `bucket` in the host."""
         for span in self._network.spans.get("lost-locally", []):
-            if span.unsettled_ns and self._is_unsettled(span, bucket):
-                return span.effect if self._course.either() else None
+            if span.unsettled_ns and self._decide_unsettled(span, bucket):
+                return span.effect if self._phase.fork() else None
         return self.lost_locally(bucket)
 
     def arrive(self, what: str, sent_ns: int) -> None:
@@ -170,43 +166,46 @@ class Path:
         cuts = [span for mechanism in ("lost", "answers-lost") for span in self._network.spans.get(mechanism, ())]
         if len(cuts) == 1 or not any(span.effect.reported for span in cuts):
             return cut
-        if sum(self._is_in_force(span, when) for span in cuts) == 1:
+        if sum(self._decide_in_force(span, when) for span in cuts) == 1:
             return cut
         return msgspec.structs.replace(cut, unknown="of two cuts one decides if an ICMP error comes back")
 
-    def _in_force(self, mechanism: Mechanism, when: When) -> Effect | None:
+    def _first_in_force(self, mechanism: Mechanism, when: When) -> Effect | None:
         spans = self._network.spans.get(mechanism, ())
-        return next((span.effect for span in spans if self._is_in_force(span, when)), None)
+        return next((span.effect for span in spans if self._decide_in_force(span, when)), None)
 
-    def _is_in_force(self, span: Span, when: When) -> bool:
-        passed, delay = self._course.passed, self._network.delay_ns
-        begun = passed(when, span.from_ns, delay)
-        return begun and (span.until_ns is None or not passed(when, span.until_ns, delay))
+    def _decide_in_force(self, span: Span, when: When) -> Branch:
+        decide_past, delay = self._phase.decide_past, self._network.delay_ns
+        begun = decide_past(when, span.from_ns, delay)
+        return begun and (span.until_ns is None or not decide_past(when, span.until_ns, delay))
 
-    def _is_unsettled(self, span: Span, when: When) -> bool:
-        length = span.unsettled_ns + self._network.delay_ns
-        return any(
-            self._course.passed(when, edge) and not self._course.passed(when, edge + length) for edge in span.edges_ns
+    def _decide_unsettled(self, span: Span, when: When) -> Branch:
+        decide_past, length = self._phase.decide_past, span.unsettled_ns + self._network.delay_ns
+        return any(decide_past(when, edge) and not decide_past(when, edge + length) for edge in span.edges_ns)
+
+
+class _Middlebox:
+    """A stateful middlebox, whose memory of the flow is at `place` in the connection's state."""
+
+    def __init__(
+        self, effect: Effect, network: Network, phase: PhaseInterval, state: ConnectionState, place: int
+    ) -> None:
+        self.effect, self._timeout = effect, network.box_timeout(effect)
+        self._phase, self._state, self._place = phase, state, place
+
+    def _remember(self, last: When | None, doubtful: When | None = None) -> None:
+        memories, place, memory = self._state.middleboxes, self._place, MiddleboxMemory(last, doubtful)
+        self._state.middleboxes = (
+            (memory,) if len(memories) == 1 else (*memories[:place], memory, *memories[place + 1 :])
         )
 
-
-class _Box:
-    """A middlebox's memory of the flow: the last packet it saw for sure (None: of the handshake).
-
-    A later one that it saw only if it is nearer than the place where packets are lost is `doubtful`.
-    """
-
-    def __init__(self, effect: Effect, timeout: int, course: Course) -> None:
-        self.effect, self._timeout, self._course = effect, timeout, course
-        self.last: When | None = None
-        self.doubtful: When | None = None
-
-    def forgot(self, when: When, *, answered: bool) -> bool:
-        """Whether it finds no state for a packet; a packet that finds it renews it."""
-        if not self._course.waited(when, self.last, self._timeout):
-            self.last, self.doubtful = when, None
+    def decide_forgotten(self, when: When, *, answered: bool) -> Branch:
+        """Decide whether the middlebox finds no state for a packet; a packet that finds it renews it."""
+        known = self._state.middleboxes[self._place]
+        if not self._phase.decide_waited(when, known.last, self._timeout):
+            self._remember(when)
             return False
-        if self.doubtful is not None and not self._course.waited(when, self.doubtful, self._timeout):
+        if known.doubtful is not None and not self._phase.decide_waited(when, known.doubtful, self._timeout):
             raise Unpredictable("whether the middlebox saw the probes that were lost decides if it has expired")
         if self.effect.then != "drop" and not answered:
             raise Unpredictable("a middlebox answers with RST while answers are lost on the way")
@@ -214,14 +213,16 @@ class _Box:
 
     def lose_near(self, when: When) -> None:
         """A packet is lost, before the middlebox or beyond it."""
-        if not self._course.waited(when, self._latest, self._timeout):
-            self.doubtful = when
+        known = self._state.middleboxes[self._place]
+        if not self._phase.decide_waited(when, known.latest, self._timeout):
+            self._remember(known.last, doubtful=when)
         elif self.effect.then != "drop":
             raise Unpredictable("whether a probe is lost before or beyond the expired middlebox decides if RST comes")
 
     def refuse_impatience(self, when: When, shortened: int) -> None:
         """Repeats that go unanswered shorten the timeout, to so many jiffies, where the middlebox sees them."""
-        if self._timeout > shortened and self._course.waited(when, self._latest, shortened):
+        known = self._state.middleboxes[self._place]
+        if self._timeout > shortened and self._phase.decide_waited(when, known.latest, shortened):
             raise Unpredictable(
                 "conntrack shortens the timeout of a flow with repeated unanswered packets to "
                 f"{UNANSWERED_TIMEOUT_S} s (nf_conntrack_tcp_max_retrans), and the next packet comes later than that"
@@ -229,19 +230,15 @@ class _Box:
 
     def refuse_stale(self, what: str, sent_ns: int) -> None:
         """What the peer sends so long after arming must not find the flow forgotten."""
-        course = self._course
-        if self.last is None:
-            waits_ns = sent_ns + course.lag * course.tick
-        elif isinstance(self.last, Moment):
-            waits_ns = sent_ns - self.last.ns + course.tick
+        phase, last = self._phase, self._state.middleboxes[self._place].last
+        if last is None:
+            waits_ns = sent_ns + phase.lag * phase.tick
+        elif isinstance(last, Moment):
+            waits_ns = sent_ns - last.ns + phase.tick
         else:
-            waits_ns = course.armed_ns + sent_ns - self.last * course.tick
-        room_ns = (self._timeout - 1) * course.tick - waits_ns - 1
+            waits_ns = phase.armed_ns + sent_ns - last * phase.tick
+        room_ns = (self._timeout - 1) * phase.tick - waits_ns - 1
         if room_ns < 0:
             raise Unpredictable(f"{what} may come when the middlebox has forgotten the flow")
-        if isinstance(self.last, int):
-            course.limit(room_ns, of_first=self.last == course.first_probe)
-
-    @property
-    def _latest(self) -> When | None:
-        return self.last if self.doubtful is None else self.doubtful
+        if isinstance(last, int):
+            phase.limit(room_ns, of_first=last == phase.first_probe)
