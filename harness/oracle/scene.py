@@ -165,7 +165,7 @@ class Step:
             self._owe(side, kind)
         elif side == self.world.observer and self.state.forgot != "no":
             self._meet_stranger()
-        elif Unacknowledged(side) in self.zone.names:
+        elif Unacknowledged(side) in self.zone:
             self._send_on(side, kind, own)
         else:
             self._fly(side, kind)
@@ -174,7 +174,7 @@ class Step:
 
     def _send_on(self, side: Side, kind: Kind, own: SideState) -> None:
         """More is sent while something has not been acknowledged."""
-        if Repeats(side) in self.zone.names:
+        if Repeats(side) in self.zone:
             self._change(side, owed=own.owed | {kind})
         elif self.state.of(other(side)).runs:
             raise Unpredictable("acknowledgements are lost, and TCP holds back what is written after that")
@@ -187,7 +187,7 @@ class Step:
 
     def _owe(self, side: Side, kind: Kind | None) -> None:
         """A segment is lost, or only its acknowledgement (no kind)."""
-        if Unacknowledged(side) not in self.zone.names:
+        if Unacknowledged(side) not in self.zone:
             self.zone = self.zone.with_moment(Unacknowledged(side), NOW, 0, 0)
         if kind is not None:
             self._change(side, owed=self.state.of(side).owed | {kind})
@@ -206,7 +206,7 @@ class Step:
         assert zone is not None
         self.zone = zone
         self.state = msgspec.structs.replace(self.state, flying=(*self.state.flying, Message(arrival, kind)))
-        if FLOW_EXPIRES in self.zone.names and self.world.box_ns is not None:
+        if FLOW_EXPIRES in self.zone and self.world.box_ns is not None:
             self.zone = self.zone.without([FLOW_EXPIRES])
             self._set(FLOW_EXPIRES, self.world.box_ns, BOX_SLACK_NS)
 
@@ -256,7 +256,7 @@ class Step:
     def _freeze(self, side: Side) -> None:
         self._change(side, frozen=True)
         for timer in (TimerExpires(side), PingDue(side)):
-            if timer in self.zone.names:
+            if timer in self.zone:
                 self.zone = self.zone.renamed(timer, Paused(timer))
 
     def _forget(self, each: Disturbance) -> None:
@@ -277,7 +277,7 @@ class Step:
 
     def _refuse_midstream(self, when: str) -> None:
         peer = self.world.peer
-        waits = self.state.of(peer).waiting or Unacknowledged(self.world.observer) in self.zone.names
+        waits = self.state.of(peer).waiting or Unacknowledged(self.world.observer) in self.zone
         if waits or self.state.is_flying_to(peer):
             raise Unpredictable(f"a heartbeat may be on its way, or unread, {when}; move the fault's time")
 
@@ -314,7 +314,7 @@ class Step:
             return
         timer, *rest = timers
         paused = Paused(timer)
-        if paused not in self.zone.names or timer in self.zone.names:
+        if paused not in self.zone or timer in self.zone:
             self.zone = self.zone.without([paused])
             yield from self._thaw(tuple(rest))
             return
@@ -330,7 +330,7 @@ class Step:
     def _schedule_repetition(self, side: Side) -> None:
         """The path is whole again: what was lost comes at the latest when the timer that runs expires."""
         unacked, repeat = Unacknowledged(side), Repeats(side)
-        if unacked not in self.zone.names or self._cut(side) or repeat in self.zone.names:
+        if unacked not in self.zone or self._cut(side) or repeat in self.zone:
             return
         if self._cut(other(side)):
             raise Unpredictable("one direction is whole again before the other")
@@ -357,7 +357,7 @@ class Step:
         """The observer notices, at most `most_ns` after now."""
         low, high = self.zone.bounds(NOW, ARMED)
         since: Window | None = None
-        if LAST_READ in self.zone.names and not self.state.repeated:
+        if LAST_READ in self.zone and not self.state.repeated:
             read_low, read_high = self.zone.bounds(NOW, LAST_READ)
             since = read_low, read_high + most_ns
         self.ended = Ended(kind=kind, errno=errno, window_ns=(low, high + most_ns), since_read_ns=since, why=why)
@@ -366,7 +366,7 @@ class Step:
         """Raise Unpredictable where TCP itself may give up what it has repeated for too long."""
         for side, patience_ns in self.world.patience_ns.items():
             unacked = Unacknowledged(side)
-            if unacked in self.zone.names and self.zone.bounds(NOW, unacked)[1] > patience_ns:
+            if unacked in self.zone and self.zone.bounds(NOW, unacked)[1] > patience_ns:
                 raise Unpredictable(f"the {side}'s TCP may give up before a heartbeat decides")
 
 

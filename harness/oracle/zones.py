@@ -7,7 +7,7 @@ concurrent systems"): so what follows from all of them together is never lost, h
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 FAR_NS = 1 << 62
@@ -19,64 +19,81 @@ Name = TypeVar("Name", bound=Hashable)
 class Zone(Generic[Name]):
     """All assignments of moments, in nanoseconds, to names that keep to the bounds; never empty, never changed.
 
-    `most[a, b]`: how much later than b a is at most.
+    `_places`: the place of each name in the matrix `_most`, in order. `_most[a][b]`: how much later the moment at a is
+    than the one at b, at most.
     """
 
-    __slots__ = ("most", "names")
+    __slots__ = ("_most", "_places")
 
-    def __init__(self, names: tuple[Name, ...], most: Mapping[tuple[Name, Name], int]) -> None:
-        self.names, self.most = names, most
+    def __init__(self, places: Mapping[Name, int], most: Sequence[Sequence[int]]) -> None:
+        self._places, self._most = places, most
 
     @staticmethod
     def of(name: Name) -> Zone[Name]:
         """One moment alone."""
-        return Zone((name,), {(name, name): 0})
+        return Zone({name: 0}, [[0]])
+
+    @property
+    def names(self) -> tuple[Name, ...]:
+        """The names of all moments, in the order in which they were added."""
+        return tuple(self._places)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a moment of that name."""
+        return name in self._places
 
     def bounds(self, name: Name, since: Name) -> tuple[int, int]:
         """How much later a moment is than another one, at least and at most."""
-        return -self.most[since, name], self.most[name, since]
+        place, from_place = self._places[name], self._places[since]
+        return -self._most[from_place][place], self._most[place][from_place]
 
     def with_moment(self, name: Name, since: Name, least_ns: int, most_ns: int) -> Zone[Name]:
         """With another moment, so much later than one that is known."""
-        most = dict(self.most)
-        for each in self.names:
-            most[name, each] = _sum(most_ns, self.most[since, each])
-            most[each, name] = _sum(self.most[each, since], -least_ns)
-        most[name, name] = 0
-        return Zone((*self.names, name), most)
+        place = self._places[since]
+        most = [[*row, _sum(row[place], -least_ns)] for row in self._most]
+        most.append([*(_sum(most_ns, each_ns) for each_ns in self._most[place]), 0])
+        return Zone({**self._places, name: len(self._places)}, most)
 
     def where(self, name: Name, since: Name, most_ns: int) -> Zone[Name] | None:
         """Only where a moment is so much later than another one at most; None where it never is."""
-        if self.most[name, since] <= most_ns:
+        place, from_place = self._places[name], self._places[since]
+        beyond = self._most[from_place]
+        if self._most[place][from_place] <= most_ns:
             return self
-        if self.most[since, name] + most_ns < 0:
+        if beyond[place] + most_ns < 0:
             return None
-        most = dict(self.most)
-        for one in self.names:
-            upto = _sum(self.most[one, name], most_ns)
-            for two in self.names:
-                most[one, two] = min(most[one, two], _sum(upto, self.most[since, two]))
-        return Zone(self.names, most)
+        most = []
+        for row in self._most:
+            upto_ns = _sum(row[place], most_ns)
+            most.append([min(one_ns, _sum(upto_ns, two_ns)) for one_ns, two_ns in zip(row, beyond, strict=True)])
+        return Zone(self._places, most)
 
     def without(self, names: Iterable[Name]) -> Zone[Name]:
         """The same for the other moments alone."""
         gone = set(names)
-        left = tuple(each for each in self.names if each not in gone)
-        return Zone(left, {(one, two): self.most[one, two] for one in left for two in left})
+        left = [(name, place) for name, place in self._places.items() if name not in gone]
+        if len(left) == len(self._places):
+            return self
+        most = [[self._most[place][each] for _, each in left] for _, place in left]
+        return Zone({name: place for place, (name, _) in enumerate(left)}, most)
 
     def renamed(self, old: Name, new: Name) -> Zone[Name]:
         """The same with one moment under another name."""
-        by_name = {each: new if each == old else each for each in self.names}
-        return Zone(tuple(by_name.values()), {(by_name[a], by_name[b]): ns for (a, b), ns in self.most.items()})
+        return Zone({new if name == old else name: place for name, place in self._places.items()}, self._most)
 
     def meets(self, other: Zone[Name], name: Name) -> bool:
         """Whether every moment may be the same in both, counted from `name`."""
-        pairs = ((self.bounds(each, name), other.bounds(each, name)) for each in self.names)
+        pairs = ((self.bounds(each, name), other.bounds(each, name)) for each in self._places)
         return all(mine[0] <= theirs[1] and theirs[0] <= mine[1] for mine, theirs in pairs)
 
     def hull(self, other: Zone[Name]) -> Zone[Name]:
         """The smallest zone that holds both, which have the same names."""
-        return Zone(self.names, {key: max(ns, other.most[key]) for key, ns in self.most.items()})
+        order = [other._places[name] for name in self._places]
+        most = [
+            [max(ns, theirs[place]) for ns, place in zip(row, order, strict=True)]
+            for row, theirs in zip(self._most, (other._most[place] for place in order), strict=True)
+        ]
+        return Zone(self._places, most)
 
 
 def _sum(one_ns: int, two_ns: int) -> int:
