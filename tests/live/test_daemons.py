@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -27,7 +28,9 @@ ready = {{ listens = true }}
 outcome = "never"
 bound_s = {bound_s}
 """
-MARKED, BARE = "setsid -f sleep 3601.25", "setsid -f env -i {sleep} 3602.25"
+LONG_S = (f"3601.{os.getpid()}", f"3602.{os.getpid()}")
+"""How long the daemons sleep. No other session's daemons on this machine sleep so long: they are looked for by it."""
+MARKED, BARE = f"setsid -f sleep {LONG_S[0]}", f"setsid -f env -i {{sleep}} {LONG_S[1]}"
 """The second one has cleared its environment, so that its network alone says whose it is."""
 
 
@@ -47,7 +50,7 @@ def _sleeping() -> set[str]:
             words = path.read_bytes().split(b"\0")
         except OSError:  # it has ended
             continue
-        found |= {word.decode() for word in words if word in (b"3601.25", b"3602.25") and b"sh" not in words}
+        found |= {word.decode() for word in words if word.decode(errors="replace") in LONG_S and b"sh" not in words}
     return found
 
 
