@@ -22,6 +22,10 @@ CHECKOUT = Path(__file__).parents[2]
 PATIENCE_S = 200.0
 """The longest that anything may take on however busy a machine: what takes longer hangs."""
 
+FEW_PLUGINS = "-p no:hypothesispytest -p no:xdist -p no:pytest_cov"
+"""PYTEST_ADDOPTS of inner sessions: without what only the tests of this checkout need. That takes longer to import than
+most of these sessions last: 1.3 s of CPU time on the host, and more in a guest."""
+
 
 class Ended(NamedTuple):
     """A command that has ended."""
@@ -113,11 +117,6 @@ def inside(folder: Path, *arguments: str) -> Ended:
 
 
 def environment(state: Path) -> dict[str, str]:
-    """This environment with another state folder, and the checkout to import from wherever the command runs.
-
-    Sessions of pytest load none of the plugins that only this checkout's tests need. They take longer to import than
-    most sessions last: 1.3 s of CPU time on the host, and more in a guest.
-    """
-    without = " ".join(f"-p no:{plugin}" for plugin in ("hypothesispytest", "xdist", "pytest_cov"))
+    """This environment with another state folder, and the checkout to import from wherever the command runs."""
     paths = {"XDG_STATE_HOME": str(state), "PYTHONPATH": str(CHECKOUT)}
-    return {**os.environ, **paths, "PYTEST_ADDOPTS": without}
+    return {**os.environ, **paths, "PYTEST_ADDOPTS": FEW_PLUGINS}

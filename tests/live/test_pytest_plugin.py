@@ -15,6 +15,7 @@ import pytest
 from harness import timeline
 from harness.system import kernel_clock
 from harness.venue.kernel import Kernel
+from tests.live.command import FEW_PLUGINS
 from tests.live.sessions import HEAD, PROVEN, REFUTED, RESET
 
 pytest_plugins = ["pytester"]
@@ -40,9 +41,10 @@ bound_s = 1.5
 
 @pytest.fixture(autouse=True)
 def state(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A state folder of the test's own."""
+    """A state folder of the test's own, and sessions with few plugins."""
     folder = pytester.path / "state"
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    monkeypatch.setenv("PYTEST_ADDOPTS", FEW_PLUGINS)
     return folder
 
 
