@@ -140,7 +140,7 @@ def _carried_out(
     try:
         with progress:
             results = batch.run(plans, out, progress, _venue(kernel, options), retries=retries)
-    except (KeyboardInterrupt, Terminated, OSError):  # the last: nothing can be written any more
+    except (KeyboardInterrupt, Terminated, OSError, MemoryError):  # of the last two: nothing can be recorded any more
         _show_interrupted(console, progress.verdicts, len(plans), out)
         raise
     return results, out

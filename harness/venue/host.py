@@ -58,8 +58,8 @@ def folder_of(out: Path, plan: Plan) -> Path:
 def run_all(plans: Sequence[Plan], out: Path, status: Status, jobs: int | None = None) -> Generator[Carried]:
     """Carry out all plans at the same time, at most `jobs` at once; yields each as it ends. In a guest one by one.
 
-    Plan and timeline of each are kept below `out`. Raises CapabilityError where no lab can be built, and OSError where
-    no timeline can be written.
+    Plan and timeline of each are kept below `out`. Raises CapabilityError where no lab can be built, and whatever
+    keeps a run from being recorded, such as OSError or MemoryError.
     """
     limit = raise_limit(_DESCRIPTORS)
     if limit < LEAST_DESCRIPTORS:
@@ -68,7 +68,7 @@ def run_all(plans: Sequence[Plan], out: Path, status: Status, jobs: int | None =
     _prepare(in_containers=_in_containers(plans))
 
     waiting: queue.SimpleQueue[Plan] = queue.SimpleQueue()
-    ended: queue.SimpleQueue[Carried | OSError] = queue.SimpleQueue()
+    ended: queue.SimpleQueue[Carried | Exception] = queue.SimpleQueue()
     for plan in plans:
         folder_of(out, plan).mkdir(parents=True, exist_ok=True)
         plan_file.save(plan, folder_of(out, plan))
@@ -84,7 +84,7 @@ def run_all(plans: Sequence[Plan], out: Path, status: Status, jobs: int | None =
             began = time.monotonic()
             try:
                 events = carry_out(plan, folder_of(out, plan), status)
-            except OSError as error:  # what happens cannot be recorded
+            except Exception as error:  # noqa: BLE001 - raised again where the results are awaited
                 ended.put(error)
                 return
             ended.put(Carried(plan, events, time.monotonic() - began))
@@ -190,7 +190,7 @@ def _responsive() -> Iterator[None]:
 
 
 def _collect(
-    plans: Sequence[Plan], out: Path, ended: queue.SimpleQueue[Carried | OSError], limit_ns: int
+    plans: Sequence[Plan], out: Path, ended: queue.SimpleQueue[Carried | Exception], limit_ns: int
 ) -> Generator[Carried]:
     """Each plan as it ends; what has not ended when it must have is given up, with what it recorded."""
     began = time.monotonic()
@@ -201,7 +201,7 @@ def _collect(
             carried = ended.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             break
-        if isinstance(carried, OSError):
+        if isinstance(carried, Exception):
             raise carried
         del missing[carried.plan.name]
         yield carried
