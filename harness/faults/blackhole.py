@@ -21,7 +21,8 @@ from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
-    from harness.lab.host import Lab, Rules
+    from harness.lab.host import Lab
+    from harness.lab.nftables import Rules
 
 Direction = Literal["both", "to-server", "to-client"]
 

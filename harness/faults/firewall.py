@@ -28,7 +28,8 @@ from harness.model.values import Problem, count
 from harness.oracle.effects import Effect, Mechanism
 
 if TYPE_CHECKING:
-    from harness.lab.host import Host, Lab, Rules
+    from harness.lab.host import Host, Lab
+    from harness.lab.nftables import Rules
     from harness.lab.program import Program
 
 READY_TIMEOUT_S = 10.0

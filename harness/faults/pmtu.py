@@ -26,8 +26,9 @@ from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
-    from harness.lab.host import Lab, Rules
+    from harness.lab.host import Lab
     from harness.lab.namespace import Namespace
+    from harness.lab.nftables import Rules
 
 LEAST_MTU = 1280
 """IPv6 has no smaller one (RFC 8200 section 5), and what fits into one small write passes."""

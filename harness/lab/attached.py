@@ -25,10 +25,11 @@ from harness.lab import containers, links, nftables
 from harness.lab.container import ContainerHost
 from harness.lab.docker import ensure_root
 from harness.lab.entries import Entry
-from harness.lab.host import Host, Rules
+from harness.lab.host import Host
 from harness.lab.ledger import LEDGER
 from harness.lab.links import SavedInterface
 from harness.lab.namespace import Namespace
+from harness.lab.nftables import Rules
 from harness.lab.topology import FAMILIES, Family, HostSpec, Interface, Layout
 from harness.lab.watched import Watched
 

@@ -21,6 +21,7 @@ from harness.errors import FaultError, UsageError
 from harness.lab import folders, nftables, processes
 from harness.lab.ledger import LEDGER
 from harness.lab.namespace import Namespace, read_sysctl, write_sysctl
+from harness.lab.nftables import Rules
 from harness.lab.processes import MARK_VARIABLE
 from harness.lab.program import Program
 from harness.lab.topology import HostSpec, Layout
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from harness.lab.watched import Watched
     from harness.probes.packets import FlowTracker
 
-Rules = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
-"""Label to rules, each a list of nftables expressions (libnftables-json(5)); counters are summed by label."""
 _LISTENING = "0A"
 """TCP_LISTEN (include/net/tcp_states.h), as /proc/net/tcp shows it; the queue there is of connections."""
 DEFAULTS: Mapping[str, str] = {"PYTHONUNBUFFERED": "1"}

@@ -13,6 +13,7 @@ import functools
 import json
 import os
 import threading
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.descriptors import FLOOR
@@ -21,6 +22,8 @@ from harness.errors import CapabilityError, LabError
 _OUTPUT_JSON = 1 << 4
 _OUTPUT_NUMERIC = 0x3E0
 _one_at_a_time = threading.Lock()
+Rules = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
+"""Label to rules, each a list of nftables expressions (libnftables-json(5)); counters are summed by label."""
 MEND = "apt-get install libnftables1 (Fedora: nftables-libs, Alpine: nftables)"
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 if TYPE_CHECKING:
-    from harness.lab.host import Lab, Rules
+    from harness.lab.nftables import Rules
     from harness.lab.topology import Layout
 
 OTHERS = "others"
@@ -37,6 +37,13 @@ class Watched(msgspec.Struct, frozen=True):
         return self.port is None or self.port in ports
 
 
+class WatchedLab(Protocol):
+    """What is needed here of a lab: its layout, and the connection that its run watches, if any."""
+
+    layout: Layout
+    watched: Watched | None
+
+
 def between_ends(layout: Layout, port: int | None) -> Watched:
     """The connection from end to end, with all addresses that it has on its way."""
     hosts = [host for host in layout.hosts if host.translates or host.name == layout.proxy]
@@ -45,12 +52,12 @@ def between_ends(layout: Layout, port: int | None) -> Watched:
     return Watched(tuple(sorted(found)), port)
 
 
-def watched_port(lab: Lab) -> int | None:
+def watched_port(lab: WatchedLab) -> int | None:
     """The port that the watched connection has at one end; None: any, or none is watched."""
     return None if lab.watched is None else lab.watched.port
 
 
-def apart(lab: Lab, rules: Rules) -> Rules:
+def apart(lab: WatchedLab, rules: Rules) -> Rules:
     """The same rules for the watched connection, and after them, with the label `OTHERS`, for what else they match.
 
     Each rule that counts must end what it matches, by a verdict. Where no connection is watched, all that is counted
@@ -65,7 +72,7 @@ def apart(lab: Lab, rules: Rules) -> Rules:
     return {**found, OTHERS: [list(rule) for group in rules.values() for rule in group if _counts(rule)]}
 
 
-def of_watched(lab: Lab, rule: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+def of_watched(lab: WatchedLab, rule: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
     """A rule for the watched connection alone: one for each way; the rule itself where none is watched."""
     if lab.watched is None:
         return [list(rule)]
@@ -78,7 +85,7 @@ def of_watched(lab: Lab, rule: Sequence[Mapping[str, Any]]) -> list[list[Mapping
     return [[*between, _matches("tcp", field, lab.watched.port), *rule] for field in ("sport", "dport")]
 
 
-def of_quoting(lab: Lab, rule: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+def of_quoting(lab: WatchedLab, rule: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
     """A rule for ICMP errors, for those alone that quote a segment of the watched connection.
 
     The quoted packet begins behind the eight octets of the error's own header (RFC 792, RFC 4443 section 2.1).
