@@ -30,7 +30,7 @@ def _holds(outcome: Outcome, exact: Outcome) -> bool:
 
 RARE = Rare()
 """Of this process: what it has seen."""
-EXAMPLES = 120
+EXAMPLES = 60
 """As many as it takes to draw the branches of what is drawn at all."""
 HZS = (250, 300, 1000)
 
