@@ -36,7 +36,7 @@ def now() -> dict[str, list[str]]:
     found = {what: [repr(item) for item in items] for what, items in network().items() if what != "sysctls"}
     found["sysctls"] = _sysctls(_SYSCTLS)
     found["mounts"] = Path("/proc/self/mountinfo").read_text().splitlines()
-    found["cgroups"] = [folder for folder, _, _ in os.walk(_CGROUPS)]
+    found["cgroups"] = [folder for folder, _, _ in os.walk(_CGROUPS) if not _is_others(Path(folder))]
     return found
 
 
@@ -48,6 +48,22 @@ def differences(before: State, after: State) -> list[str]:
         lines += [f"{what}: gone: {item}" for item in sorted((was - now_is).elements())]
         lines += [f"{what}: new: {item}" for item in sorted((now_is - was).elements())]
     return lines
+
+
+def _is_others(cgroup: Path) -> bool:
+    """Whether it lies beside that of this process, where it comes and goes with another program's jobs.
+
+    Of a hierarchy in which this process is in /jobs/7, those are the other ones in /jobs.
+    """
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        own = line.split(":", 2)[2].strip("/")
+        names = [name for name in line.split(":")[1].split(",") if name] or [""]
+        for name in names:
+            here = _CGROUPS / name / own
+            siblings = here.parent in cgroup.parents and own
+            if siblings and here != cgroup and here not in cgroup.parents:
+                return True
+    return False
 
 
 def _sysctls(root: Path) -> list[str]:
