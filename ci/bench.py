@@ -21,18 +21,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from harness import batch, capabilities, plan
-from harness.descriptors import raise_limit
+from harness import capabilities
+from harness.batch import batch
 from harness.errors import CapabilityError
 from harness.faults import AnyFault, Blackhole, LinkDown, PeerReboot
+from harness.judge.result import Result
 from harness.lab.namespace import ensure_privileges
-from harness.lab.topology import Family, Kind, Topology, layout
-from harness.local_machine import local_machine
-from harness.result import Result
-from harness.scenario import Endpoint, Keepalive, Scenario
+from harness.model.topology import Family, Kind, Topology, layout
+from harness.plan import plan
+from harness.plan.local_machine import local_machine
+from harness.scenario.schema import Endpoint, Keepalive, Scenario
+from harness.system.file_descriptors import raise_limit
 
 if TYPE_CHECKING:
-    from harness.lab.wired import WiredLab
+    from harness.lab.base_lab import WiredLab
     from harness.venue.kernel import Kernel
 
 
@@ -105,7 +107,7 @@ def _median_ms(action: Callable[[], None], times: int) -> float:
 
 
 def _labs() -> list[Row]:
-    from harness.lab.netns import NetnsLab
+    from harness.lab.netns_lab import NetnsLab
 
     rows = []
     bounds: dict[Kind, float | None] = {"direct": 10.0, "switched": None, "routed": None}
@@ -146,7 +148,7 @@ def _containers() -> list[Row]:
     if not daemon.available:
         print(f"bench: labs of containers are left out: {daemon.found}; {daemon.mend}", file=sys.stderr)
         return []
-    from harness.lab.docker import DockerLab
+    from harness.lab.docker_lab import DockerLab
 
     rows = []
     kinds: tuple[Kind, ...] = ("routed", "firewalls")
@@ -214,7 +216,7 @@ def _concurrency(number: int, seed: int) -> list[Row]:
 
 _CLIENTS = """
 import socket, sys
-from harness.descriptors import raise_limit
+from harness.system.file_descriptors import raise_limit
 address, port, number = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 raise_limit(2 * number)
 clients = [socket.create_connection((address, port)) for _ in range(number)]
@@ -259,16 +261,16 @@ def _reaper_us(number: int) -> tuple[float, float]:
     import select
     import socket
 
-    from harness.lab.netns import NetnsLab
-    from harness.subjects import endpoint
-    from harness.subjects.heartbeat.end import Setting
+    from harness.lab.netns_lab import NetnsLab
+    from harness.programs import tcp_endpoint
+    from harness.subjects.heartbeat.participant import Setting
     from harness.subjects.heartbeat.reaper import Reaper
 
     values = {"design": "reaper", "silence_s": 60.0, "poll_s": 1.0}
     setting = Setting("server", values, {}, socket.socket, lambda *_, **__: None, {})
     with NetnsLab(Topology(kind="direct")) as lab, lab.host("server").socket(socket.AF_INET) as listener:
         address = lab.layout.address("server")
-        port = endpoint.listen(listener, address)
+        port = tcp_endpoint.listen(listener, address)
         reaper = Reaper(setting, None, listener)
         reaper.begin(time.monotonic_ns())
         clients = lab.host("client").start("clients", [sys.executable, "-c", _CLIENTS, address, str(port), str(number)])
@@ -294,7 +296,7 @@ def _reaper_us(number: int) -> tuple[float, float]:
 
 def _virtual(seed: int) -> list[Row]:
     """Virtual time: a cold start, a warm guest, many scenarios, and what 200 labs take."""
-    from harness import catalogue
+    from harness.scenario import catalogue
     from harness.venue import kernel, uml
 
     try:
@@ -365,8 +367,8 @@ def _long_scenario(index: int, chance: random.Random) -> Scenario:
 
 _MANY_LABS = """
 from contextlib import ExitStack
-from harness.lab.netns import NetnsLab
-from harness.lab.topology import Topology
+from harness.lab.netns_lab import NetnsLab
+from harness.model.topology import Topology
 with ExitStack() as stack:
     for _ in range(200):
         stack.enter_context(NetnsLab(Topology(kind="direct")))

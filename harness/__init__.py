@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.attachment import Attachment
+    from harness.api.container_session import Attachment
+    from harness.api.lab_session import Detection, Expected, Link, Workbench
     from harness.errors import HarnessError
     from harness.faults import (
         AddressRemoved,
@@ -51,46 +52,35 @@ if TYPE_CHECKING:
         ToxicSlowClose,
         ToxicTimeout,
     )
-    from harness.injection import Injection
-    from harness.judge import Verdict
+    from harness.judge.verdict import Verdict
     from harness.lab.host import Host
-    from harness.lab.program import Program
-    from harness.lab.topology import Topology
-    from harness.plan import Plan
-    from harness.programs import (
-        Command,
-        Detects,
-        IdleState,
-        IdleTimer,
-        Ready,
-        Reaper,
-        Separate,
-        Simple,
-        Urgent,
-    )
+    from harness.lab.process import Program
+    from harness.model.programs import Command, Detects, IdleState, IdleTimer, Ready, Reaper, Separate, Simple, Urgent
+    from harness.model.topology import Topology
+    from harness.plan.plan import Plan
     from harness.pytest_plugin.fixtures import AttachFixture, LabFixture
-    from harness.scenario import Endpoint, Expect, Keepalive, Scenario
-    from harness.workbench import Detection, Expected, Link, Workbench
+    from harness.runner.injection import Injection
+    from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "AddressRemoved": "harness.faults",
     "AttachFixture": "harness.pytest_plugin.fixtures",
-    "Attachment": "harness.attachment",
+    "Attachment": "harness.api.container_session",
     "Blackhole": "harness.faults",
     "CarrierLoss": "harness.faults",
-    "Command": "harness.programs",
+    "Command": "harness.model.programs",
     "ContainerKill": "harness.faults",
     "ContainerPause": "harness.faults",
     "ContainerRestart": "harness.faults",
     "Delay": "harness.faults",
-    "Detection": "harness.workbench",
-    "Detects": "harness.programs",
+    "Detection": "harness.api.lab_session",
+    "Detects": "harness.model.programs",
     "Duplicate": "harness.faults",
-    "Endpoint": "harness.scenario",
-    "Expect": "harness.scenario",
-    "Expected": "harness.workbench",
+    "Endpoint": "harness.scenario.schema",
+    "Expect": "harness.scenario.schema",
+    "Expected": "harness.api.lab_session",
     "Failover": "harness.faults",
     "FinSwallowed": "harness.faults",
     "FirewallFlush": "harness.faults",
@@ -99,37 +89,37 @@ _HOMES = {
     "Host": "harness.lab.host",
     "HostSuspend": "harness.faults",
     "IcmpReject": "harness.faults",
-    "IdleState": "harness.programs",
-    "IdleTimer": "harness.programs",
-    "Injection": "harness.injection",
-    "Keepalive": "harness.scenario",
+    "IdleState": "harness.model.programs",
+    "IdleTimer": "harness.model.programs",
+    "Injection": "harness.runner.injection",
+    "Keepalive": "harness.scenario.schema",
     "LabFixture": "harness.pytest_plugin.fixtures",
-    "Link": "harness.workbench",
+    "Link": "harness.api.lab_session",
     "LinkDown": "harness.faults",
     "Loss": "harness.faults",
     "NatRebinding": "harness.faults",
     "NeighbourDeath": "harness.faults",
     "NetworkDisconnect": "harness.faults",
     "PeerReboot": "harness.faults",
-    "Plan": "harness.plan",
+    "Plan": "harness.plan.plan",
     "PmtuBlackhole": "harness.faults",
     "ProcessFreeze": "harness.faults",
     "ProcessKill": "harness.faults",
-    "Program": "harness.lab.program",
+    "Program": "harness.lab.process",
     "ProxyDown": "harness.faults",
     "Rate": "harness.faults",
-    "Ready": "harness.programs",
-    "Reaper": "harness.programs",
+    "Ready": "harness.model.programs",
+    "Reaper": "harness.model.programs",
     "Reorder": "harness.faults",
     "Route": "harness.faults",
     "RstInjected": "harness.faults",
-    "Scenario": "harness.scenario",
-    "Separate": "harness.programs",
-    "Simple": "harness.programs",
+    "Scenario": "harness.scenario.schema",
+    "Separate": "harness.model.programs",
+    "Simple": "harness.model.programs",
     "StopsReading": "harness.faults",
     "SynDrop": "harness.faults",
     "SynackDrop": "harness.faults",
-    "Topology": "harness.lab.topology",
+    "Topology": "harness.model.topology",
     "ToxicBandwidth": "harness.faults",
     "ToxicLatency": "harness.faults",
     "ToxicLimitData": "harness.faults",
@@ -137,9 +127,9 @@ _HOMES = {
     "ToxicSlicer": "harness.faults",
     "ToxicSlowClose": "harness.faults",
     "ToxicTimeout": "harness.faults",
-    "Urgent": "harness.programs",
-    "Verdict": "harness.judge",
-    "Workbench": "harness.workbench",
+    "Urgent": "harness.model.programs",
+    "Verdict": "harness.judge.verdict",
+    "Workbench": "harness.api.lab_session",
 }
 
 __all__ = [

@@ -13,11 +13,11 @@ import sys
 def main() -> int:
     """Run the command line; returns its exit status."""
     try:
-        from harness import cli
+        from harness.cli.main import main as command_line
     except Exception as error:  # noqa: BLE001 - whatever it is, nothing is refuted
         os.write(2, f"harness: expected to be imported, found {type(error).__name__}: {error}\n".encode())
         return 3
-    return cli.main()
+    return command_line()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from harness.errors import CapabilityError, HarnessError
-from harness.local_machine import local_machine
+from harness.plan.local_machine import local_machine
 from harness.system.kernel_clock import hz
 
 
@@ -82,8 +82,8 @@ def _namespaces() -> str:
 
 
 def _topologies() -> str:
-    from harness.lab.netns import NetnsLab
-    from harness.lab.topology import Topology
+    from harness.lab.netns_lab import NetnsLab
+    from harness.model.topology import Topology
 
     started = time.monotonic_ns()
     with NetnsLab(Topology(kind="switched")), NetnsLab(Topology(kind="routed")):
@@ -92,8 +92,8 @@ def _topologies() -> str:
 
 
 def _ipv6() -> str:
-    from harness.lab.netns import NetnsLab
-    from harness.lab.topology import Topology
+    from harness.lab.netns_lab import NetnsLab
+    from harness.model.topology import Topology
 
     with NetnsLab(Topology(kind="direct", family="ipv6")):
         return "IPv6 in namespaces"
@@ -145,8 +145,8 @@ def netem() -> Capability:
 
 def _netem() -> str:
     from harness.lab.netem import Impairment
-    from harness.lab.netns import NetnsLab
-    from harness.lab.topology import Topology
+    from harness.lab.netns_lab import NetnsLab
+    from harness.model.topology import Topology
 
     with NetnsLab(Topology()) as lab, lab.host("router").impaired("to-server", Impairment(seed=1)) as counters:
         seeded = counters().seeded
@@ -173,14 +173,14 @@ def docker() -> Capability:
 
 
 def _docker() -> str:
-    from harness.lab import containers
-    from harness.lab.docker import ensure_root
+    from harness.lab import docker_client
+    from harness.lab.docker_lab import ensure_root
 
-    found, mend = containers.reach()
+    found, mend = docker_client.reach()
     if mend:
         raise CapabilityError("docker", found, mend)
     ensure_root()
-    containers.connect().close()
+    docker_client.connect().close()
     return found
 
 
@@ -190,8 +190,8 @@ def toxiproxy() -> Capability:
 
 
 def _toxiproxy() -> str:
-    from harness.lab import toxiproxy
+    from harness.lab import toxiproxy_server
 
-    said = toxiproxy.version()
-    toxiproxy.check_library()
-    return f"version {said} at {toxiproxy.server()}, with toxiproxy-python"
+    said = toxiproxy_server.version()
+    toxiproxy_server.check_library()
+    return f"version {said} at {toxiproxy_server.server()}, with toxiproxy-python"

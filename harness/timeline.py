@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from harness import plain_files
-from harness.descriptors import raised
 from harness.errors import UsageError
+from harness.system import plain_files
+from harness.system.file_descriptors import raised
 
 FILE_NAME = "timeline.jsonl"
 

@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from harness import batch
-from harness.plan import Plan
-from harness.result import Result
+from harness.batch import batch
+from harness.judge.result import Result
+from harness.plan.plan import Plan
 from harness.venue import host, uml
 from harness.venue.kernel import Kernel
 

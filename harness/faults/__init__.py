@@ -13,11 +13,11 @@ from harness.faults.icmp import IcmpReject
 from harness.faults.link import LinkDown
 from harness.faults.nat import NatRebinding
 from harness.faults.neighbour import NeighbourDeath
+from harness.faults.netem import Delay, Duplicate, Loss, Rate, Reorder
 from harness.faults.pmtu import PmtuBlackhole
 from harness.faults.process import ProcessFreeze, ProcessKill, StopsReading
-from harness.faults.quality import Delay, Duplicate, Loss, Rate, Reorder
 from harness.faults.route import Route
-from harness.faults.segment import FinSwallowed, RstInjected, SynackDrop, SynDrop
+from harness.faults.tcp_segment import FinSwallowed, RstInjected, SynackDrop, SynDrop
 from harness.faults.toxiproxy import (
     ProxyDown,
     ToxicBandwidth,

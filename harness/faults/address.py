@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from harness.faults.base import Evidence, Fault, routes_by
-from harness.lab.topology import Layout, Side
+from harness.model.topology import Layout, Side
 from harness.model.values import Problem
 from harness.oracle.effects import Effect
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 import msgspec
 
 from harness.errors import MISSING
-from harness.lab.topology import SIDES, HostSpec, Interface, Layout, ProgramHost, Side
+from harness.model.topology import SIDES, HostSpec, Interface, Layout, ProgramHost, Side
 from harness.model.values import LATEST_S, Duration, Problem, Seconds, count
 from harness.oracle.effects import Effect
-from harness.spelling import did_you_mean
+from harness.system.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from harness.lab.host import Lab

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.faults.base import Evidence, Fault, interface_of, unknown_interface
 from harness.faults.link import LinkDown
-from harness.lab.topology import Layout, Side
+from harness.model.topology import Layout, Side
 from harness.model.values import Problem
 from harness.oracle.effects import Effect
 
@@ -46,7 +46,7 @@ class CarrierLoss(Fault, frozen=True, kw_only=True, tag="carrier-loss"):
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
-        from harness.lab import links  # pyroute2 takes long to import
+        from harness.lab import rtnetlink  # pyroute2 takes long to import
 
         namespace = lab.host(self.on).namespace
         device = interface_of(lab.layout.host(self.on), self.toward).name
@@ -54,7 +54,7 @@ class CarrierLoss(Fault, frozen=True, kw_only=True, tag="carrier-loss"):
 
             def evidence() -> Evidence:
                 with namespace.entered():
-                    flags = links.flags(device)
+                    flags = rtnetlink.flags(device)
                 up, carrier = "UP" in flags, "LOWER_UP" in flags
                 state = f"{'up' if up else 'down'}, {'with' if carrier else 'without'} carrier"
                 return Evidence(level="bit" if up and not carrier else "none", found=f"{self.on}/{device} is {state}")

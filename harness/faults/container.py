@@ -16,13 +16,13 @@ import msgspec
 from harness.errors import FaultError
 from harness.faults.base import PROGRAM, Evidence, Fault, routes_by
 from harness.faults.link import LinkDown
-from harness.lab.topology import Layout, Side
 from harness.lab.watched import watched_port
+from harness.model.topology import Layout, Side
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
-    from harness.lab.container import ContainerHost
+    from harness.lab.docker_host import ContainerHost
     from harness.lab.host import Lab
 
 _SIGKILLED = 137
@@ -53,7 +53,7 @@ class _OfContainer(Fault, frozen=True, kw_only=True):
 
     def _container(self, lab: Lab) -> ContainerHost:
         """The container. Raises FaultError."""
-        from harness.lab.container import ContainerHost
+        from harness.lab.docker_host import ContainerHost
 
         host = lab.host(self.on)
         if not isinstance(host, ContainerHost):

@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import msgspec
 
 from harness.errors import MISSING
-from harness.faults import resetter
 from harness.faults.base import Evidence, Fault, besides, unknown_host
-from harness.faults.presets import PRESETS, Pickup, PresetName, Then
-from harness.lab.topology import HostSpec, Layout, Side
+from harness.faults.firewall_presets import PRESETS, Pickup, PresetName, Then
 from harness.lab.watched import OTHERS, apart
+from harness.model.topology import HostSpec, Layout, Side
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect, Mechanism
+from harness.programs import middlebox_resetter
 
 if TYPE_CHECKING:
     from harness.lab.host import Host, Lab
     from harness.lab.nftables import Rules
-    from harness.lab.program import Program
+    from harness.lab.process import Program
 
 READY_TIMEOUT_S = 10.0
 LATER_S = 1
@@ -227,7 +227,7 @@ def _evidence(counted: dict[str, int], reset: int) -> Evidence:
 @contextmanager
 def _resetting(host: Host, timeout_s: int) -> Iterator[Program]:
     """A resetter at work on the host. Raises SubjectError where it does not start."""
-    script = Path(resetter.__file__)
+    script = Path(middlebox_resetter.__file__)
     argv = [sys.executable, "-I", "-S", str(script), str(script.parents[2]), json.dumps({"timeout_s": timeout_s})]
     with host.running("resetter", argv) as program:
         program.read_line(READY_TIMEOUT_S)

@@ -15,8 +15,8 @@ from harness.errors import FaultError
 from harness.faults.base import LOOK_S, PROGRAM, Evidence, Fault, besides, unproxied
 from harness.faults.blackhole import on_arrival
 from harness.faults.link import CARRIER_SETTLES_S
-from harness.lab.topology import FAMILIES, Layout, ProgramHost, Side
 from harness.lab.watched import OTHERS, apart
+from harness.model.topology import FAMILIES, Layout, ProgramHost, Side
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect, Mechanism
 
@@ -120,7 +120,7 @@ class Failover(Fault, frozen=True, kw_only=True, tag="failover"):
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
-        from harness.lab import announcement
+        from harness.lab import gratuitous_arp
 
         layout, address = lab.layout, lab.layout.address(self.on)
         interface = layout.host(self.on).interfaces[0]
@@ -132,8 +132,8 @@ class Failover(Fault, frozen=True, kw_only=True, tag="failover"):
         if self.announced:
             for name in neighbours:
                 with lab.host(name).entered():
-                    announcement.unsettle(layout.family, _device(layout, name, self.on), address)
-            lab.host(self.on).transmit(interface.name, announcement.frame(layout.family, address, mac))
+                    gratuitous_arp.unsettle(layout.family, _device(layout, name, self.on), address)
+            lab.host(self.on).transmit(interface.name, gratuitous_arp.frame(layout.family, address, mac))
             for name in neighbours:
                 _await_belief(lab, name, self.on, mac)
         if program is not None:
@@ -217,15 +217,15 @@ def _device(layout: Layout, host: str, toward: str) -> str:
 
 def _believed(lab: Lab, host: str, side: Side) -> str | None:
     """The MAC address to which a host sends what is for an endpoint."""
-    from harness.lab import announcement
+    from harness.lab import gratuitous_arp
 
     with lab.host(host).entered():
-        return announcement.known(_device(lab.layout, host, side), lab.layout.address(side))
+        return gratuitous_arp.known(_device(lab.layout, host, side), lab.layout.address(side))
 
 
 def _await_belief(lab: Lab, host: str, side: Side, mac: str) -> None:
     """Wait until a neighbour has taken the announcement, and pin it again. Raises FaultError."""
-    from harness.lab import links
+    from harness.lab import rtnetlink
 
     deadline = time.monotonic() + ANNOUNCEMENT_WAIT_S
     while (found := _believed(lab, host, side)) != mac:
@@ -234,4 +234,4 @@ def _await_belief(lab: Lab, host: str, side: Side, mac: str) -> None:
         time.sleep(LOOK_S)
     entry = (FAMILIES[lab.layout.family], lab.layout.address(side), mac)
     with lab.host(host).entered():
-        links.pin(_device(lab.layout, host, side), (entry,))
+        rtnetlink.pin(_device(lab.layout, host, side), (entry,))

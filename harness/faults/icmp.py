@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from harness.faults.base import Evidence, Fault, besides, unknown_host
-from harness.lab.topology import SIDES, Family, Layout, Side, other
 from harness.lab.watched import OTHERS, apart
+from harness.model.topology import SIDES, Family, Layout, Side, other
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 

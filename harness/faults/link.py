@@ -16,7 +16,7 @@ import msgspec
 
 from harness.faults.base import Evidence, Fault, interface_of, routes_by, unknown_interface
 from harness.faults.icmp import unrouted
-from harness.lab.topology import HostSpec, Interface, Layout, Side, faces
+from harness.model.topology import HostSpec, Interface, Layout, Side, faces
 from harness.model.values import Problem
 from harness.oracle.effects import Effect
 

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.faults.base import Evidence, Fault, besides
-from harness.lab import tracking
-from harness.lab.topology import Layout, Side
+from harness.lab import nat_rules
 from harness.lab.watched import OTHERS, apart
+from harness.model.topology import Layout, Side
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect, Mechanism
 
@@ -61,7 +61,12 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
         }
         late = {"drop": None} if self.then == "drop" else {"accept": None}
         to_old = [TCP, inbound, state("new"), NO_SYN, {"counter": None}, late]
-        chooses = [TCP, tracking.toward_server(host.spec), {"counter": None}, tracking.source(host.spec, family, PORTS)]
+        chooses = [
+            TCP,
+            nat_rules.toward_server(host.spec),
+            {"counter": None},
+            nat_rules.source(host.spec, family, PORTS),
+        ]
         with (
             host.sysctls({"net.netfilter.nf_conntrack_tcp_loose": 1}),
             host.ruleset("translation", apart(lab, {"anew": [chooses]})) as chosen,

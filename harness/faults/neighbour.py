@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.faults.base import Evidence, Fault, interface_of, unknown_interface
-from harness.lab.topology import Layout, Side, faces
+from harness.model.topology import Layout, Side, faces
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
@@ -63,14 +63,14 @@ class NeighbourDeath(Fault, frozen=True, kw_only=True, tag="neighbour-death"):
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
-        from harness.lab import links  # pyroute2 takes long to import
+        from harness.lab import rtnetlink  # pyroute2 takes long to import
 
         host, layout = lab.host(self.on), lab.layout
         namespace = host.namespace
         device = interface_of(layout.host(self.on), self.toward).name
         with host.ruleset(f"ingress:{device}", {"answer": [_drop_answers(layout)]}) as counters:
             with namespace.entered():
-                pinned = links.unpin(device)
+                pinned = rtnetlink.unpin(device)
 
             def evidence() -> Evidence:
                 dropped = counters()["answer"]
@@ -82,7 +82,7 @@ class NeighbourDeath(Fault, frozen=True, kw_only=True, tag="neighbour-death"):
                 yield evidence
             finally:
                 with namespace.entered():
-                    links.pin(device, pinned)
+                    rtnetlink.pin(device, pinned)
 
 
 def _drop_answers(layout: Layout) -> list[dict[str, Any]]:

@@ -20,8 +20,8 @@ import msgspec
 from harness.faults.base import Evidence, Fault, besides, routes_by, unknown_host
 from harness.faults.icmp import Direction
 from harness.faults.route import address_seen
-from harness.lab.topology import FAMILIES, SIDES, Family, Layout, Side, other
 from harness.lab.watched import OTHERS, of_quoting
+from harness.model.topology import FAMILIES, SIDES, Family, Layout, Side, other
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
@@ -106,16 +106,16 @@ class PmtuBlackhole(Fault, frozen=True, kw_only=True, tag="pmtu-blackhole"):
 @contextmanager
 def _narrow(namespace: Namespace, family: Family, destination: str, mtu: int) -> Iterator[None]:
     """A route of its own to the destination, the same way but with a smaller MTU."""
-    from harness.lab import links  # pyroute2 takes long to import
+    from harness.lab import rtnetlink  # pyroute2 takes long to import
 
     with namespace.entered():
-        way = links.way_to(family, destination)
-        links.host_route("add", family, destination, metrics={"mtu": mtu}, **way)
+        way = rtnetlink.way_to(family, destination)
+        rtnetlink.host_route("add", family, destination, metrics={"mtu": mtu}, **way)
     try:
         yield
     finally:
         with namespace.entered():
-            links.host_route("del", family, destination, **way)
+            rtnetlink.host_route("del", family, destination, **way)
 
 
 def _try(lab: Lab, receiver: Side, mtu: int) -> None:

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.errors import FaultError
 from harness.faults.base import LOOK_S, PROGRAM, Evidence, Fault, unproxied
-from harness.lab.topology import SIDES, Layout, ProgramHost, Side
 from harness.lab.watched import watched_port
+from harness.model.topology import SIDES, Layout, ProgramHost, Side
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
-from harness.subjects.endpoint import NOT_READING, READING
+from harness.programs.tcp_endpoint import NOT_READING, READING
 
 if TYPE_CHECKING:
     from harness.lab.host import Host, Lab
-    from harness.lab.program import Program
+    from harness.lab.process import Program
     from harness.probes.packets import Stream
 
 OBEDIENCE_S = 2.0

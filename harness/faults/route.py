@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from harness.errors import MISSING
 from harness.faults.base import Evidence, Fault, routes_by, unknown_host
 from harness.faults.icmp import unrouted
-from harness.lab.topology import SIDES, Layout, Side
+from harness.model.topology import SIDES, Layout, Side
 from harness.model.values import Problem
 from harness.oracle.effects import Effect
 
@@ -81,16 +81,16 @@ class Route(Fault, frozen=True, kw_only=True, tag="route"):
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
-        from harness.lab import links  # pyroute2 takes long to import
+        from harness.lab import rtnetlink  # pyroute2 takes long to import
 
         namespace, family = lab.host(self.on).namespace, lab.layout.family
         destination = address_seen(lab.layout, self.on, self._to())
         with namespace.entered():
-            links.host_route("add", family, destination, type=_TYPES[self.becomes])
+            rtnetlink.host_route("add", family, destination, type=_TYPES[self.becomes])
 
         def evidence() -> Evidence:
             with namespace.entered():
-                found = links.route_state(family, destination)
+                found = rtnetlink.route_state(family, destination)
             return Evidence(
                 level="bit" if found == self.becomes else "none", found=f"{self.on}'s route to {destination} is {found}"
             )
@@ -99,7 +99,7 @@ class Route(Fault, frozen=True, kw_only=True, tag="route"):
             yield evidence
         finally:
             with namespace.entered():
-                links.host_route("del", family, destination, type=_TYPES[self.becomes])
+                rtnetlink.host_route("del", family, destination, type=_TYPES[self.becomes])
 
 
 def address_seen(layout: Layout, host: str, side: Side) -> str:

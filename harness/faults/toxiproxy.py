@@ -19,8 +19,8 @@ import msgspec
 
 from harness.errors import FaultError
 from harness.faults.base import Evidence, Fault
-from harness.lab.topology import SIDES, Layout, Side, other
 from harness.lab.watched import of_watched
+from harness.model.topology import SIDES, Layout, Side, other
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
@@ -105,28 +105,28 @@ class Toxic(_OfProxy, frozen=True, kw_only=True):
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
-        from harness.lab import toxiproxy
+        from harness.lab import toxiproxy_server
 
         host = _proxy_host(lab)
-        toxiproxy.start(lab)
+        toxiproxy_server.start(lab)
         sink: Side = "client" if self.stream == "downstream" else "server"
         with ExitStack() as stack:
             count_up = _watched(lab, sink, stack)
-            with toxiproxy.calls(host) as library:
-                toxiproxy.proxy(library).add_toxic(
+            with toxiproxy_server.calls(host) as library:
+                toxiproxy_server.proxy(library).add_toxic(
                     type=self.toxic, name=self._name, stream=self.stream, toxicity=1.0, attributes=self.attributes()
                 )
             try:
                 yield lambda: self._evidence(host, count_up())
             finally:
-                with toxiproxy.calls(host) as library:
-                    toxiproxy.proxy(library).destroy_toxic(self._name)
+                with toxiproxy_server.calls(host) as library:
+                    toxiproxy_server.proxy(library).destroy_toxic(self._name)
 
     def _evidence(self, host: Host, seen: Seen) -> Evidence:
-        from harness.lab import toxiproxy
+        from harness.lab import toxiproxy_server
 
-        with toxiproxy.calls(host) as library:
-            found = toxiproxy.proxy(library).get_toxic(self._name)
+        with toxiproxy_server.calls(host) as library:
+            found = toxiproxy_server.proxy(library).get_toxic(self._name)
         wanted = (self.toxic, self.stream, 1.0, self.attributes())
         if found is None or (found.type, found.stream, found.toxicity, found.attributes) != wanted:
             return Evidence(level="none", found=f"the server knows no toxic {self._name} with {self.attributes()}")
@@ -292,17 +292,17 @@ class ProxyDown(_OfProxy, frozen=True, kw_only=True, tag="proxy-down"):
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
-        from harness.lab import toxiproxy
+        from harness.lab import toxiproxy_server
 
         host = _proxy_host(lab)
         with ExitStack() as stack:
             counters = [_watched(lab, sink, stack) for sink in SIDES]
-            with toxiproxy.calls(host) as library:
-                toxiproxy.proxy(library).disable()
+            with toxiproxy_server.calls(host) as library:
+                toxiproxy_server.proxy(library).disable()
 
             def evidence() -> Evidence:
-                with toxiproxy.calls(host) as library:
-                    found = library.Toxiproxy().get_proxy(toxiproxy.PROXY)
+                with toxiproxy_server.calls(host) as library:
+                    found = library.Toxiproxy().get_proxy(toxiproxy_server.PROXY)
                 ended = sum(counter().closed for counter in counters)
                 level: Literal["none", "in-place", "bit"] = "bit" if ended else "in-place"
                 if found is None or found.enabled:
@@ -313,8 +313,8 @@ class ProxyDown(_OfProxy, frozen=True, kw_only=True, tag="proxy-down"):
             try:
                 yield evidence
             finally:
-                with toxiproxy.calls(host) as library:
-                    toxiproxy.proxy(library).enable()
+                with toxiproxy_server.calls(host) as library:
+                    toxiproxy_server.proxy(library).enable()
 
 
 def _proxy_host(lab: Lab) -> Host:

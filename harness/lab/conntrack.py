@@ -9,8 +9,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.nfnetlink.nfctsocket import NFCTSocket
 
 from harness.errors import LabError
-from harness.lab.topology import FAMILIES, Family
 from harness.lab.watched import Watched
+from harness.model.topology import FAMILIES, Family
 
 
 class Flow(NamedTuple):

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.descriptors import raised
+from harness.system.file_descriptors import raised
 
 FOLDER = Path("/dev/shm")  # noqa: S108 - the file has a random name, and loses it at once
 """A tmpfs, as in shm_overview(7)."""

@@ -20,7 +20,7 @@ from harness.lab.namespace import Network
 from harness.lab.origin import Origin
 from harness.lab.processes import Owned
 
-_UNDOERS = {"docker": "harness.lab.containers", "attached": "harness.lab.attached"}
+_UNDOERS = {"docker": "harness.lab.docker_client", "attached": "harness.lab.attached_lab"}
 """The module whose `undo` takes an entry of each kind that is no process, and returns a line for each thing undone."""
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
@@ -32,9 +32,9 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     of somebody's. The module of each of the last two knows what is to be undone by `data` (see `_UNDOERS`).
 
     `folder`: the absolute path of the folder that goes with it, with all that is in it. `session`: the ID of the
-    session that the program began, once it was started, and when that was (see `harness.lab.family`): a program may
-    write over its environment, as redis-server does. `network`: of its host, where that was made for the run. `origin`:
-    where and since when its processes can exist.
+    session that the program began, once it was started, and when that was (see `harness.system.process_tree`): a
+    program may write over its environment, as redis-server does. `network`: of its host, where that was made for the
+    run. `origin`: where and since when its processes can exist.
     """
 
     kind: str

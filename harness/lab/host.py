@@ -16,16 +16,16 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from harness.descriptors import raised_socket
 from harness.errors import FaultError, UsageError
 from harness.lab import folders, nftables, processes
 from harness.lab.ledger import LEDGER
 from harness.lab.namespace import Namespace, read_sysctl, write_sysctl
+from harness.lab.nat_rules import TRANSLATION_PRIORITY
 from harness.lab.nftables import Rules
+from harness.lab.process import Program
 from harness.lab.processes import MARK_VARIABLE
-from harness.lab.program import Program
-from harness.lab.topology import HostSpec, Layout
-from harness.lab.tracking import TRANSLATION_PRIORITY
+from harness.model.topology import HostSpec, Layout
+from harness.system.file_descriptors import raised_socket
 
 if TYPE_CHECKING:
     from harness.lab.netem import Counters, Impairment
@@ -280,21 +280,21 @@ class Host:
 
         Yields a reader of the interface's flags ("UP", "LOWER_UP", …).
         """
-        from harness.lab import links
+        from harness.lab import rtnetlink
 
         namespace = self.namespace
         with namespace.entered():
-            saved = links.take_down(device)
+            saved = rtnetlink.take_down(device)
 
         def flags() -> set[str]:
             with namespace.entered():
-                return links.flags(device)
+                return rtnetlink.flags(device)
 
         try:
             yield flags
         finally:
             with namespace.entered():
-                links.bring_up(device, saved)
+                rtnetlink.bring_up(device, saved)
 
     @contextmanager
     def addresses_removed(self, device: str) -> Iterator[Callable[[], set[str]]]:
@@ -302,21 +302,21 @@ class Host:
 
         Yields a reader of the addresses that it has.
         """
-        from harness.lab import links
+        from harness.lab import rtnetlink
 
         namespace = self.namespace
         with namespace.entered():
-            saved = links.remove_addresses(device)
+            saved = rtnetlink.remove_addresses(device)
 
         def addresses() -> set[str]:
             with namespace.entered():
-                return links.addresses(device)
+                return rtnetlink.addresses(device)
 
         try:
             yield addresses
         finally:
             with namespace.entered():
-                links.give_back(device, saved)
+                rtnetlink.give_back(device, saved)
 
     def unread(self, port: int | None = None) -> int:
         """Octets that have come for the host's connections and that no program has read (/proc/net/tcp).

@@ -25,12 +25,13 @@ import msgspec
 
 from harness import timeline
 from harness.errors import LabError
-from harness.escapes import visible
-from harness.lab import entries, family, folders, origin, processes
+from harness.lab import entries, folders, origin, processes
 from harness.lab.entries import Entry
 from harness.lab.namespace import Network
-from harness.lab.places import LEDGERS, make_state_folder, state_folder
-from harness.signals import deaf
+from harness.system import process_tree
+from harness.system.escapes import visible
+from harness.system.signals import deaf
+from harness.system.user_dirs import LEDGERS, make_state_folder, state_folder
 
 _LOOK_S = 0.01
 _MAKING_S = 30.0
@@ -101,7 +102,7 @@ class Ledger:
         with self._lock:
             entry = self._open_entries.get(token)
             if entry is not None:
-                entry = msgspec.structs.replace(entry, session=pid, born=family.born(pid))
+                entry = msgspec.structs.replace(entry, session=pid, born=process_tree.born(pid))
                 self._append(entry)
                 self._open_entries[token] = entry
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from harness.lab import entries
 from harness.lab.entries import Cleaned, Read
-from harness.lab.places import LEDGERS, found_state_folder
+from harness.system.user_dirs import LEDGERS, found_state_folder
 
 
 class Leftover(NamedTuple):

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import msgspec
 
-from harness import mends
-from harness.descriptors import raised
 from harness.errors import CapabilityError, LabError
+from harness.system import mends
+from harness.system.file_descriptors import raised
 from harness.system.threads import begin
 
 CLONE_NEWUSER = 0x10000000

@@ -21,7 +21,7 @@ from pyroute2.netlink.rtnl import RTM_NEWQDISC, RTM_NEWTFILTER
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from harness.errors import CapabilityError, FaultError
-from harness.lab.links import index_of
+from harness.lab.rtnetlink import index_of
 
 MEND = (
     "use a kernel with CONFIG_NET_SCH_NETEM, CONFIG_NET_SCH_PRIO and CONFIG_NET_CLS_U32 (where they are modules: "

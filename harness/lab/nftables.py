@@ -16,8 +16,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.descriptors import FLOOR
 from harness.errors import CapabilityError, LabError
+from harness.system.file_descriptors import FLOOR
 
 _OUTPUT_JSON = 1 << 4
 _OUTPUT_NUMERIC = 0x3E0

@@ -21,9 +21,10 @@ from typing import NamedTuple
 import msgspec
 
 from harness.errors import LabError
-from harness.lab import family, origin
+from harness.lab import origin
 from harness.lab.namespace import Network, network_of
 from harness.lab.origin import Origin
+from harness.system import process_tree
 
 MARK_VARIABLE = "KEEPALIVE_HARNESS_MARK"
 MOST_ROUNDS = 100
@@ -39,7 +40,7 @@ _STOPPING_S = 0.01
 
 
 class Owned(msgspec.Struct, frozen=True):
-    """Whose processes are to end: of a token, a session (see `harness.lab.family`) or a network; any of them will do.
+    """Whose processes are to end: of a token, a session (`harness.system.process_tree`) or a network.
 
     `what`: the thing that they belong to, in words. `origin`: where and since when they can exist; None: this process
     has just started them, or it is not known.
@@ -108,7 +109,7 @@ def end(owned: Collection[Owned], *, held: bool = False) -> Ended:
 def of(owned: Owned) -> dict[int, int]:
     """The processes of what this process has started, and holds: ID to birth (see `family.born`)."""
     wanted = _Wanted([owned], held=True)
-    found = {pid: family.born(pid) for pid in _all() if wanted.owner(pid) is not None}
+    found = {pid: process_tree.born(pid) for pid in _all() if wanted.owner(pid) is not None}
     return {pid: born for pid, born in found.items() if born}
 
 
@@ -118,7 +119,7 @@ def strays(network: Network) -> dict[int, int]:
     They can only be what a program on its host left behind, with another environment. Process 1, as which the harness
     runs in a guest, gets all that is left behind for children.
     """
-    parents = {pid: each.parent for pid, each in family.everyone().items()}
+    parents = {pid: each.parent for pid, each in process_tree.everyone().items()}
     return {
         pid: born
         for pid, born in of(Owned("", network=network)).items()
@@ -178,19 +179,19 @@ def _end_group(wanted: _Wanted, pid: int, process: int) -> None:
     """
     signal.pidfd_send_signal(process, signal.SIGSTOP)
     deadline = time.monotonic() + _STOPPING_S
-    while (seen := family.read(pid)) is not None and seen.state not in b"TtZX":
+    while (seen := process_tree.read(pid)) is not None and seen.state not in b"TtZX":
         if time.monotonic() > deadline:
             return
         time.sleep(LOOK_S)
     if seen is None or seen.has_ended or seen.group in (0, os.getpgrp()):
         return
-    group = [other for other, each in family.everyone().items() if each.group == seen.group]
+    group = [other for other, each in process_tree.everyone().items() if each.group == seen.group]
     if not any(wanted.owner(other) is None and _is_there(other) for other in group):
         os.killpg(seen.group, signal.SIGKILL)
 
 
 def _is_there(pid: int) -> bool:
-    found = family.read(pid)
+    found = process_tree.read(pid)
     return found is not None and not found.has_ended
 
 
@@ -201,7 +202,7 @@ def _suspects(owned: Collection[Owned]) -> Iterator[tuple[Owned, str]]:
             continue
         if each.origin.is_numbered_here:
             why = "its session has the number of this program's, whose first process is gone; if it is yours, end it"
-            yield from ((each, f"process {pid}: {why}") for pid in family.orphans(each.session, each.born))
+            yield from ((each, f"process {pid}: {why}") for pid in process_tree.orphans(each.session, each.born))
         elif not origin.sees_everything():
             where = f"another PID namespace (pid:[{each.origin.pids}])"
             yield each, f"it was started in {where}: clean there, or remove the ledger when its container is gone"
@@ -224,7 +225,7 @@ class _Wanted:
             pid: (born, each)
             for each in possible
             if (held if each.origin is None else each.origin.is_numbered_here)
-            for pid, born in family.members(each.session, each.born).items()
+            for pid, born in process_tree.members(each.session, each.born).items()
         }
         self._tokens: Mapping[str, Owned] = {each.token: each for each in possible if each.token}
         self._inodes: Mapping[int, Owned] = {each.network.inode: each for each in possible if each.network is not None}
@@ -234,7 +235,7 @@ class _Wanted:
         found = self._by_network(pid)
         if found is None and pid in self._members:
             born, found = self._members[pid]
-            found = found if family.born(pid) == born else None
+            found = found if process_tree.born(pid) == born else None
         if found is None and self._tokens:
             found = self._tokens.get(mark_of(pid))
             found = found if found is not None and self._agrees(found.origin, pid) else None
@@ -245,7 +246,7 @@ class _Wanted:
         if said is None:
             return self._held
         here = said.is_numbered_here or said.pids == origin.pid_namespace(pid)
-        return here and family.born(pid) >= said.since
+        return here and process_tree.born(pid) >= said.since
 
     def _by_network(self, pid: int) -> Owned | None:
         try:

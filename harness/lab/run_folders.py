@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.lab.entries import Cleaned
 from harness.lab.namespace import boot_id
-from harness.lab.places import RUNS, found_state_folder, make_state_folder
+from harness.system.user_dirs import RUNS, found_state_folder, make_state_folder
 
 RUN_MARK = ".keepalive-harness-run"
 """In a folder of run directories that is ours to remove.

@@ -14,7 +14,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from harness.lab.nftables import Rules
-    from harness.lab.topology import Layout
+    from harness.model.topology import Layout
 
 OTHERS = "others"
 """The label of rules for what is not of the watched connection."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from harness.lab.topology import LabKind
+from harness.model.topology import LabKind
 from harness.system.kernel_clock import Clock
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from harness.oracle.case import Asked, Case, NoticedAt, Run
 from harness.oracle.connection_state import ConnectionState, Handler, WriteTimer
-from harness.oracle.course import PhaseInterval
 from harness.oracle.effects import Effect, Unpredictable
+from harness.oracle.established_query import Asked, Case, NoticedAt, Run
 from harness.oracle.moment import Moment, When
-from harness.oracle.path import Path
+from harness.oracle.network_path import Path
+from harness.oracle.phase_interval import PhaseInterval
 from harness.oracle.prediction import OutcomeKind
 
 LONGEST_DELAY_NS = 300_000_000

@@ -20,13 +20,13 @@ from collections.abc import Iterator
 import msgspec
 
 from harness.oracle import timerwheel
-from harness.oracle.case import Case, NoticedAt, Run
-from harness.oracle.course import PhaseInterval
 from harness.oracle.effects import Effect
-from harness.oracle.gathering import Gathering
+from harness.oracle.established_query import Case, NoticedAt, Run
+from harness.oracle.established_timers import armed, follow
 from harness.oracle.moment import Moment
+from harness.oracle.phase_interval import PhaseInterval
 from harness.oracle.prediction import MAX_PROBE_WINDOWS, Asking, Machine, Prediction, Settings
-from harness.oracle.replay import armed, follow
+from harness.oracle.window_union import Gathering
 
 
 def phases(settings: Settings, hz: int) -> int:

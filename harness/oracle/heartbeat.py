@@ -1,8 +1,8 @@
 """Application heartbeats: what each design documents, and when it notices under a scenario's faults.
 
 Two answers. `documented` is arithmetic on a design's own numbers: how long after the last input, and how long after a
-fault that may come at any moment. `predict` follows both programs with `harness.oracle.beating`, from a scenario's
-faults to the window in which the observed one gives its peer up, or TCP tells it, or nothing does.
+fault that may come at any moment. `predict` follows both programs with `harness.oracle.heartbeat_search`, from a
+scenario's faults to the window in which the observed one gives its peer up, or TCP tells it, or nothing does.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from harness.lab.topology import SIDES, Side, other
-from harness.oracle import beating
+from harness.model.programs import AnyHeartbeat, Heartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
+from harness.model.topology import SIDES, Side, other
+from harness.oracle import heartbeat_search
 from harness.oracle.effects import Effect, Unpredictable
+from harness.oracle.heartbeat_model import Disturbance, Ended, Ending, Rules, World
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings, hull
-from harness.oracle.world import Disturbance, Ended, Ending, Rules, World
-from harness.programs import AnyHeartbeat, Heartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
 
 PATIENCE_NS = 900_000_000_000
 """What tcp_retries2 = 15 stands for is more than that: 924.6 s, from the first repetition."""
@@ -179,7 +179,7 @@ def predict(
         raise Unpredictable("a middlebox forgets each of two flows in its own time")
     world = _with_patience(world, given)
     _refuse_keepalive(world, given[side], apart=isinstance(client, Separate))
-    ends = beating.follow(world)
+    ends = heartbeat_search.follow(world)
     if isinstance(client, Separate) and any(end.since_read_ns is None for end in ends):
         ends = [msgspec.structs.replace(end, since_read_ns=None) for end in ends]  # the announced port was data
     again_ns = _reconnects_ns(client, machine) if pair.reconnects and side == "client" else None

@@ -1,13 +1,13 @@
 """The moments that two programs with heartbeats are followed by: pending events, and marks to count time from.
 
-All are frozen values. A zone (`harness.oracle.zones`) holds the bounds between them.
+All are frozen values. A zone (`harness.oracle.difference_bounds`) holds the bounds between them.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from harness.lab.topology import Side
+from harness.model.topology import Side
 
 
 class Event(msgspec.Struct, frozen=True, cache_hash=True):

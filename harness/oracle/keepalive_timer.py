@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.oracle.case import Asked, NoticedAt
 from harness.oracle.connection import Connection
+from harness.oracle.established_query import Asked, NoticedAt
 from harness.oracle.icmp_limits import spend
 from harness.oracle.moment import Moment
 

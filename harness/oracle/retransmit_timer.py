@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from harness.oracle import timerwheel
 from harness.oracle.backoff import RETRIES
-from harness.oracle.case import Asked
 from harness.oracle.connection import Connection
 from harness.oracle.effects import Effect, Unpredictable
+from harness.oracle.established_query import Asked
 from harness.oracle.icmp_limits import report
 
 RETRANSMITTED_SAMPLE_US = 1000

@@ -17,8 +17,8 @@ import msgspec
 from harness.oracle import timerwheel
 from harness.oracle.backoff import LONGEST_TIMEOUT_S
 from harness.oracle.effects import Effect, Unpredictable
-from harness.oracle.gathering import Gathering
 from harness.oracle.prediction import MAX_PROBE_WINDOWS, Machine, Prediction
+from harness.oracle.window_union import Gathering
 
 RETRIES = 15
 """net.ipv4.tcp_retries2."""

@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from harness.descriptors import raised_socket
 from harness.errors import CapabilityError
 from harness.probes.packets import FlowTracker, Icmp, Role, Segment, parse
+from harness.system.file_descriptors import raised_socket
 
 SNAP = 192
 """Octets kept of a frame: all headers, and the headers that an ICMP error quotes."""

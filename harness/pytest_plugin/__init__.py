@@ -46,11 +46,11 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 def _in_a_guest(config: pytest.Config, given: options.Options) -> int:
     """Run the session there; its exit status. Raises pytest.UsageError."""
-    from harness import streams
     from harness.errors import CapabilityError, HarnessError, UsageError
-    from harness.escapes import visible
     from harness.pytest_plugin import session
-    from harness.signals import Terminated, told_to_end
+    from harness.system import streams
+    from harness.system.escapes import visible
+    from harness.system.signals import Terminated, told_to_end
 
     try:
         with told_to_end():

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from harness.attachment import Attachment
-    from harness.lab.topology import Family, Kind, LabKind
-    from harness.workbench import Workbench
+    from harness.api.container_session import Attachment
+    from harness.api.lab_session import Workbench
+    from harness.model.topology import Family, Kind, LabKind
 
 
 class LabFixture(Protocol):

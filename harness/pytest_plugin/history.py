@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from harness.escapes import visible
+from harness.system.escapes import visible
 
 if TYPE_CHECKING:
     from harness.timeline import Event
@@ -15,9 +15,9 @@ EVENTS_SHOWN = 60
 
 def last_events(events: Sequence[Event]) -> list[str]:
     """The last events, one a line, after a line that counts the earlier ones."""
-    from harness.report import picture
+    from harness.report import diagram
 
-    lines = picture.chronicle(events)
+    lines = diagram.chronicle(events)
     left_out = len(lines) - EVENTS_SHOWN
     return lines if left_out <= 0 else [f"({left_out} earlier events left out)", *lines[-EVENTS_SHOWN:]]
 

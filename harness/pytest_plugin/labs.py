@@ -17,9 +17,9 @@ from harness.pytest_plugin import options
 from harness.pytest_plugin.history import last_events
 
 if TYPE_CHECKING:
-    from harness.lab.topology import Family, Kind, LabKind
+    from harness.api.lab_session import Workbench
+    from harness.model.topology import Family, Kind, LabKind
     from harness.pytest_plugin.fixtures import LabFixture
-    from harness.workbench import Workbench
 
 _BENCHES: pytest.StashKey[list[Workbench]] = pytest.StashKey()
 
@@ -92,7 +92,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[LabFixture]:
 
     `harness.Workbench` says what can be done with one.
     """
-    from harness.workbench import Workbench
+    from harness.api.lab_session import Workbench
 
     benches = _benches(request.node)
     with ExitStack() as stack:

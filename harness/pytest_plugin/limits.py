@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
-    from harness.plan import Plan
+    from harness.plan.plan import Plan
 
 OVERTIME_S = 30.0
 """How much longer than its batch an item may take: for the batch's process to begin, and to report."""
@@ -48,7 +48,7 @@ def apply(item: pytest.Item, seconds: float) -> None:
 
 def of_plans_s(together: Sequence[Plan]) -> float:
     """How long an item may take whose plan is run together with these, in seconds of their clock."""
-    from harness import batch
+    from harness.batch import batch
 
     return batch.gives_up_after_ns(together, batch.default_retries(together)) / 1e9 + OVERTIME_S
 
@@ -79,7 +79,7 @@ def _of_mark(item: pytest.Item) -> Any:
 
 def explain(item: pytest.Item, plan: Plan) -> str:
     """For an item that has run out of time: whose limit it was, and how long the plan may take."""
-    from harness.run import longest_ns
+    from harness.runner.execute import longest_ns
 
     needed = f"the scenario may take {longest_ns(plan) / 1e9:.1f} s of {plan.machine.clock} time by its plan"
     own_s = item.stash.get(_OF_PLANS, None)

@@ -12,7 +12,7 @@ import pytest
 from harness.venue import DEFAULT_SEED, WALL_LIMIT_S, seed, wall_limit
 
 if TYPE_CHECKING:
-    from harness.lab.topology import LabKind
+    from harness.model.topology import LabKind
     from harness.system.kernel_clock import Clock
 
 CLOCKS = ("real", "virtual")

@@ -64,7 +64,7 @@ def _write(config: pytest.Config, text: str) -> None:
     path = config.stash[_FILE]
     if not path:
         return
-    from harness.venue.handover import hand_over
+    from harness.venue.guest_io import hand_over
 
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:

@@ -1,8 +1,8 @@
 """Scenario files as test items: run at the same time, in a process of their own, and awaited one by one.
 
 Every file named `*.scenario.toml` below the collected paths is one item. The session's scenarios stand together, where
-the first of them was collected, and start together when it is due. They run in another process (`harness.apart`), so
-that the tests keep their network and their interpreter.
+the first of them was collected, and start together when it is due. They run in another process
+(`harness.batch.worker`), so that the tests keep their network and their interpreter.
 
 An item waits for its verdict while it is set up, and fails in its call when the claim is refuted. A run that could not
 be judged is an error of the set-up, as pytest and its JUnit report tell the two apart.
@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.escapes import visible
 from harness.pytest_plugin import limits, options
 from harness.pytest_plugin.history import Telling, last_events
+from harness.system.escapes import visible
 
 if TYPE_CHECKING:
-    from harness.apart import Batch
-    from harness.plan import Plan
-    from harness.result import Result
-    from harness.scenario import Scenario
+    from harness.batch.worker import Batch
+    from harness.judge.result import Result
+    from harness.plan.plan import Plan
+    from harness.scenario.schema import Scenario
 
 SUFFIX = ".scenario.toml"
 
@@ -54,7 +54,7 @@ class _Runs:
     def out(self) -> Path:
         """The folder of the run directories."""
         if self._out is None:
-            from harness.batch import new_folder
+            from harness.batch.batch import new_folder
 
             self._out = new_folder()
         return self._out
@@ -80,7 +80,7 @@ class _Runs:
         raise self._error
 
     def _start(self, plans: list[Plan]) -> None:
-        from harness.apart import Batch
+        from harness.batch.worker import Batch
         from harness.errors import UsageError
         from harness.system.threads import begin
 
@@ -189,9 +189,10 @@ class ScenarioFile(pytest.File):
         """
         import msgspec
 
-        from harness import loader, plan
         from harness.errors import UsageError
-        from harness.local_machine import local_machine
+        from harness.plan import plan
+        from harness.plan.local_machine import local_machine
+        from harness.scenario import loader
 
         given = options.of(self.config)
         kind = given.lab
@@ -291,12 +292,12 @@ class ScenarioItem(pytest.Item):
         """The verdict with its picture; for a scenario that hung, its timeline so far."""
         from harness import timeline
         from harness.errors import HarnessError
-        from harness.report import picture
+        from harness.report import diagram
 
         error = excinfo.value
         if isinstance(error, NotPassed):
             found = error.result
-            return self._report(str(error), picture.draw(found.plan, found.events) or last_events(found.events))
+            return self._report(str(error), diagram.draw(found.plan, found.events) or last_events(found.events))
         if isinstance(error, HarnessError):
             return Telling(str(error))
         what = str(error) if isinstance(error, pytest.fail.Exception) else str(super().repr_failure(excinfo, style))
@@ -307,7 +308,7 @@ class ScenarioItem(pytest.Item):
         return self._report(what, [limits.explain(self, self.plan), "timeline so far:", *events])
 
     def _report(self, what: str, lines: list[str]) -> Telling:
-        from harness.findings import claim
+        from harness.judge.reasons import claim
 
         summary = self.plan.scenario.summary
         head = [what, "", *([f"scenario: {summary}"] if summary else []), f"claim: {claim(self.plan)}"]

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from harness.attachment import Attachment
-    from harness.lab.topology import Family
+    from harness.api.container_session import Attachment
+    from harness.model.topology import Family
     from harness.pytest_plugin.fixtures import AttachFixture
 
 
@@ -36,15 +36,15 @@ def attach(compose_project: str) -> Iterator[AttachFixture]:
 
     `harness.Attachment` says what can be done with one. Needs root.
     """
-    from harness.attachment import Attachment
+    from harness.api.container_session import Attachment
     from harness.errors import UsageError
-    from harness.lab import containers
-    from harness.lab.attached import NoContainer
+    from harness.lab import docker_client
+    from harness.lab.attached_lab import NoContainer
 
     with ExitStack() as stack:
 
         def to(name: str, *, family: Family = "ipv4", device: str = "") -> Attachment:
-            services = containers.services(compose_project)
+            services = docker_client.services(compose_project)
             try:
                 return stack.enter_context(Attachment(services.get(name, name), family=family, device=device))
             except NoContainer as error:
@@ -67,7 +67,7 @@ def toxiproxy_address() -> tuple[str, int] | str | None:
 @pytest.fixture(scope="session")
 def toxiproxy_server(toxiproxy_address: tuple[str, int] | str | None) -> Iterator[Any]:
     """toxiproxy-python's Toxiproxy, speaking to that server, or to one of the session's own on this machine."""
-    from harness.subjects import toxiproxy_session
+    from harness.api import toxiproxy_session
 
     with toxiproxy_session.speaking_to(toxiproxy_address) as client:
         yield client
@@ -79,7 +79,7 @@ def toxiproxy(toxiproxy_server: Any) -> Iterator[Any]:
 
     What else is on the server stays as it is: what a test does to somebody else's proxy is for the test to undo.
     """
-    from harness.subjects import toxiproxy_session
+    from harness.api import toxiproxy_session
 
     with toxiproxy_session.noting(toxiproxy_server) as client:
         yield client

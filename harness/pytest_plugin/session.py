@@ -13,11 +13,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness import plain_files
-from harness.batch import new_folder
+from harness.batch.batch import new_folder
 from harness.errors import GuestError, UsageError
 from harness.lab.run_folders import RUN_MARK
 from harness.pytest_plugin.options import FLAG, Options
+from harness.system import plain_files
 from harness.venue import seeding, vtime
 from harness.venue.bringing import Bring
 from harness.venue.kernel import Kernel, find

@@ -11,13 +11,13 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.fuzz import COMES, Disagreement, Tally
+from harness.fuzz.campaign import COMES, Disagreement, Tally
 from harness.report import text
 from harness.report.json import as_mapping
-from harness.toml_writer import as_toml
+from harness.scenario.toml_writer import as_toml
 
 if TYPE_CHECKING:
-    from harness.result import Result
+    from harness.judge.result import Result
 
 FORMAT = 1
 REASONS_SHOWN = 5

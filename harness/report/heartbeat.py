@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from harness.forecast import Beating
+from harness.plan.predict import Beating
 from harness.report.prediction import describe_heartbeat
 
 

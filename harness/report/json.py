@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from harness.judge import Verdict, worst
+from harness.judge.verdict import Verdict, worst
 from harness.oracle.prediction import NOUNS
 
 FORMAT = 1

@@ -10,9 +10,9 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
-from harness.escapes import visible
-from harness.judge import Verdict
+from harness.judge.verdict import Verdict
 from harness.report import properties
+from harness.system.escapes import visible
 
 _ELEMENT = {"fail": "failure", "inconclusive": "error"}
 

@@ -16,9 +16,9 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from harness import plain_files
 from harness.errors import UsageError
-from harness.lab.topology import SIDES, Side
+from harness.model.topology import SIDES, Side
+from harness.system import plain_files
 from harness.timeline import Event
 
 FILES = {side: f"{side}.pcapng" for side in SIDES}

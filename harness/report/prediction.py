@@ -9,17 +9,17 @@ from typing import Any
 
 import msgspec
 
-from harness.allowances import tolerances
-from harness.expectations import Demand
-from harness.forecast import Forecast
-from harness.lab.topology import SIDES
+from harness.judge.moments import ORIGINS, plain
 from harness.model.machine import MachineFacts
-from harness.moments import ORIGINS, plain
+from harness.model.programs import Command, Heartbeat
+from harness.model.topology import SIDES
 from harness.oracle.prediction import NOUNS, Outcome, Prediction
 from harness.oracle.timerwheel import granularity, tick_ns
-from harness.plan import Plan
-from harness.programs import Command, Heartbeat
-from harness.scenario import Endpoint
+from harness.plan.allowances import tolerances
+from harness.plan.fault_expectations import Demand
+from harness.plan.plan import Plan
+from harness.plan.predict import Forecast
+from harness.scenario.schema import Endpoint
 
 
 def describe(forecast: Forecast) -> str:

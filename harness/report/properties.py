@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.judge import Verdict
-from harness.moments import ORIGINS
+from harness.judge.moments import ORIGINS
+from harness.judge.verdict import Verdict
 
 
 def of(verdict: Verdict, attempts: int = 1) -> dict[str, str]:

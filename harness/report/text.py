@@ -19,15 +19,15 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from harness.escapes import in_a_line, visible
-from harness.findings import clipped
-from harness.judge import SEVERITY, Verdict, worst
-from harness.moments import ORIGINS
+from harness.judge.moments import ORIGINS
+from harness.judge.reasons import clipped
+from harness.judge.verdict import SEVERITY, Verdict, worst
 from harness.report import signs
+from harness.system.escapes import in_a_line, visible
 
 if TYPE_CHECKING:
-    from harness.result import Result
-    from harness.scenario import Scenario
+    from harness.judge.result import Result
+    from harness.scenario.schema import Scenario
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "bold yellow"}
 WIDTH_OF_FILES = 140

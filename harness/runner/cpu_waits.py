@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.lab.host import Lab
-from harness.lab.program import Program
+from harness.lab.process import Program
 from harness.timeline import Timeline
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from harness.lab.factory import built
 from harness.lab.host import Lab
-from harness.lab.realise import built
-from harness.lab.topology import SIDES, LabKind, Layout
 from harness.lab.watched import Watched, between_ends
-from harness.programs import Separate
-from harness.scenario import NEW_HOSTS, Scenario
-from harness.subjects.tcp import PORT
+from harness.model.programs import Separate
+from harness.model.topology import SIDES, LabKind, Layout
+from harness.scenario.schema import NEW_HOSTS, Scenario
+from harness.subjects.tcp_driver import PORT
 
 
 def realised(scenario: Scenario, kind: LabKind) -> AbstractContextManager[Lab]:

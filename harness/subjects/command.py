@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from harness.errors import SubjectError
 from harness.lab.host import Host, Lab
-from harness.lab.topology import Side
-from harness.programs import Command
-from harness.scenario import Scenario
-from harness.subjects.ends import Notices
+from harness.model.programs import Command
+from harness.model.topology import Side
+from harness.scenario.schema import Scenario
 from harness.subjects.flows import Flows
+from harness.subjects.interface import Notices
 from harness.subjects.output import LONGEST_LINE
 from harness.subjects.running import RunningCommand, in_words, start
 from harness.subjects.sockets import Flow
 
 if TYPE_CHECKING:
-    from harness.lab.program import Program
-    from harness.subjects.ends import SubjectLoop
+    from harness.lab.process import Program
+    from harness.subjects.interface import SubjectLoop
 
 
 class Maker:

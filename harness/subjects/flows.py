@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.lab.host import Host
-from harness.lab.topology import Side
-from harness.programs import Detects
+from harness.model.programs import Detects
+from harness.model.topology import Side
 from harness.subjects import sockets
 from harness.subjects.sockets import Flow
-from harness.subjects.tcp import PORT
+from harness.subjects.tcp_driver import PORT
 
 if TYPE_CHECKING:
-    from harness.subjects.endpoint import Emit
-    from harness.subjects.ends import SubjectLoop
+    from harness.programs.tcp_endpoint import Emit
+    from harness.subjects.interface import SubjectLoop
 
 LOOK_AGAIN_NS = 100_000_000
 """How often a connection is looked at that may have been closed without a segment."""

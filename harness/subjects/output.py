@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.errors import SubjectError
-from harness.lab.program import Program
-from harness.programs import UNFLUSHED
-from harness.subjects.endpoint import Emit
+from harness.lab.process import Program
+from harness.model.programs import UNFLUSHED
+from harness.programs.tcp_endpoint import Emit
 
 MOST_LINES = 5000
 """Of a command's output in one run; a program that prints more floods it."""

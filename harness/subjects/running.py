@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.errors import SubjectError
 from harness.lab.host import Host, Lab
-from harness.lab.places import libraries_folder
-from harness.lab.topology import Layout
-from harness.programs import Command
+from harness.model.programs import Command
+from harness.model.topology import Layout
+from harness.programs.tcp_endpoint import Emit
 from harness.subjects import sockets
-from harness.subjects.endpoint import Emit
 from harness.subjects.output import Output
-from harness.subjects.tcp import PORT
+from harness.subjects.tcp_driver import PORT
+from harness.system.user_dirs import libraries_folder
 
 if TYPE_CHECKING:
-    from harness.lab.program import Program
-    from harness.subjects.ends import Notices, SubjectLoop
+    from harness.lab.process import Program
+    from harness.subjects.interface import Notices, SubjectLoop
 
 LOOK_NS = 10_000_000
 """How often the host's sockets are looked at for a command that is not ready yet. Lines and segments wake at once."""

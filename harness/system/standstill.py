@@ -15,9 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.alarm import sleep_until
-from harness.descriptors import raised
+from harness.system.file_descriptors import raised
 from harness.system.priority import urgent
+from harness.system.timerfd import sleep_until
 
 TICK_NS = 10_000_000
 LEAST_NS = 20_000_000

@@ -27,7 +27,7 @@ def seed(text: str) -> int:
 
 def wall_limit(text: str) -> float:
     """A limit in seconds of wall time from the command line, 0 for none. Raises ArgumentTypeError."""
-    from harness import durations  # every pytest session loads this package
+    from harness.model import durations  # every pytest session loads this package
 
     try:
         limit_s = durations.seconds(text)

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from harness import plain_files
 from harness.errors import GuestError, UsageError
-from harness.venue import command
+from harness.system import plain_files
+from harness.venue import guest_command
 
 
 class Bring(NamedTuple):
@@ -46,7 +46,7 @@ class Bringing:
 
     def take(self, folder: Path) -> None:
         """Copy what a guest has left in its folder to where it belongs. Raises GuestError, UsageError."""
-        listing = folder / command.BROUGHT_LIST
+        listing = folder / guest_command.BROUGHT_LIST
         if not os.path.lexists(listing):
             return
         try:
@@ -56,7 +56,9 @@ class Bringing:
         for number, name in enumerate(names):
             target = self._place(name)
             try:
-                with open(folder / command.BROUGHT_FILES.format(number), "rb", opener=plain_files.plain) as source:
+                with open(
+                    folder / guest_command.BROUGHT_FILES.format(number), "rb", opener=plain_files.plain
+                ) as source:
                     _write(target, source.fileno())
             except OSError as error:
                 raise UsageError(f"expected a file that can be written, found {error.strerror} at {target}") from error

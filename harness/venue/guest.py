@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from harness import plan_file
 from harness.lab.processes import end_everything_else
+from harness.plan import plan_file
 from harness.venue import virtual
-from harness.venue.handover import say
+from harness.venue.guest_io import say
 
 BEGIN, END = "\x1ebegin ", "\x1eend "
 """Lines on the console that tell the host which plan runs; followed by the plan's place in the job."""

@@ -16,20 +16,21 @@ from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
-from harness import plan_file, timeline
-from harness.descriptors import raise_limit, reachable_limit
+from harness import timeline
 from harness.errors import CapabilityError, UsageError
 from harness.lab.namespace import ensure_privileges
-from harness.plan import Plan
-from harness.run import Status, execute, longest_ns
+from harness.plan import plan_file
+from harness.plan.plan import Plan
+from harness.runner.execute import Status, execute, longest_ns
 from harness.system import priority
+from harness.system.file_descriptors import raise_limit, reachable_limit
 from harness.system.threads import begin
 from harness.timeline import Event
 
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread may keep the interpreter while another one has been woken (Python's default is 5 ms)."""
 OVERTIME_NS = 60_000_000_000
-"""How much longer than `harness.run.longest_ns` runs may take to build, heal and end before they are given up."""
+"""How much longer than `harness.runner.execute.longest_ns` runs may take to build, heal and end."""
 DEFAULT_JOBS = 1000
 CONTAINER_JOBS = 20
 """How many labs of containers there are at a time, where nobody says: a daemon starts one container after the other."""
@@ -161,14 +162,14 @@ def _in_containers(plans: Sequence[Plan]) -> bool:
 def _prepare(*, in_containers: bool) -> None:
     """See to what labs need, and load it once, not by every thread at the same moment. Raises CapabilityError."""
     ensure_privileges()
-    import harness.lab.netns  # noqa: F401 - so that threads find it
+    import harness.lab.netns_lab  # noqa: F401 - so that threads find it
 
     if in_containers:
-        from harness.lab import containers, docker
+        from harness.lab import docker_client, docker_lab
 
-        docker.ensure_root()
-        with closing(containers.connect()) as client:
-            containers.ensure_image(client, containers.HOST_TREE)
+        docker_lab.ensure_root()
+        with closing(docker_client.connect()) as client:
+            docker_client.ensure_image(client, docker_client.HOST_TREE)
 
 
 @contextmanager

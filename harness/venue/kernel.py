@@ -21,11 +21,11 @@ from pathlib import Path
 
 import msgspec
 
-from harness import mends
 from harness.errors import CapabilityError, UsageError
-from harness.lab.places import cache_folder
-from harness.spelling import did_you_mean
+from harness.system import mends
 from harness.system.kernel_seed import SEED_WORD
+from harness.system.spelling import did_you_mean
+from harness.system.user_dirs import cache_folder
 from harness.venue import kernel_files, kernel_recipe, kernel_source
 from harness.venue.kernel_source import Source
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from harness.errors import GuestError
-from harness.venue import command
+from harness.venue import guest_command
 from harness.venue.uml import Guest
 
 AHEAD = 1 << 20
@@ -35,7 +35,7 @@ class Output:
 
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
-        self._streams = [_Stream(guest.folder / name, number) for number, name in command.STREAMS.items()]
+        self._streams = [_Stream(guest.folder / name, number) for number, name in guest_command.STREAMS.items()]
 
     def copy(self) -> None:
         """Bring over what the command has written since the last time."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 
-from harness import mends
 from harness.errors import CapabilityError, GuestError
+from harness.system import mends
 from harness.venue import first_boot
 from harness.venue.kernel import Kernel
 from harness.venue.kernel_source import version_key

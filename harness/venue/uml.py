@@ -23,14 +23,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness import plain_files, plan_file, timeline
-from harness.descriptors import raise_limit
+from harness import timeline
 from harness.errors import CapabilityError, GuestError, UsageError
 from harness.lab.ledger import LEDGER
 from harness.lab.processes import MARK_VARIABLE
 from harness.model.machine import MachineFacts
-from harness.plan import Plan
-from harness.run import Status
+from harness.plan import plan_file
+from harness.plan.plan import Plan
+from harness.runner.execute import Status
+from harness.system import plain_files
+from harness.system.file_descriptors import raise_limit
 from harness.system.threads import begin
 from harness.venue import PLAN_LIMIT_S, guest, init, kernel_files, seeding
 from harness.venue.host import Carried, folder_of, given_up

@@ -17,15 +17,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from harness import plan as plans
-from harness.alarm import sleep_until
 from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot
-from harness.local_machine import local_machine
-from harness.plan import Plan
-from harness.run import Status, execute
-from harness.scenario import Endpoint, Expect, Keepalive, Scenario
+from harness.plan import plan as plans
+from harness.plan.local_machine import local_machine
+from harness.plan.plan import Plan
+from harness.runner.execute import Status, execute
+from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
+from harness.system.timerfd import sleep_until
 from harness.timeline import FILE_NAME, Event, Timeline
-from harness.venue.handover import hand_over
+from harness.venue.guest_io import hand_over
 from harness.venue.kernel_random import SEED_FILE
 
 _libc = ctypes.CDLL(None)

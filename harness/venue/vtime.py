@@ -18,10 +18,10 @@ from typing import Any, Self
 
 import msgspec
 
-from harness import plain_files, streams
 from harness.errors import GuestError, UsageError
-from harness.signals import Terminated
-from harness.venue import WALL_LIMIT_S, command
+from harness.system import plain_files, streams
+from harness.system.signals import Terminated
+from harness.venue import WALL_LIMIT_S, guest_command
 from harness.venue.bringing import Bring, Bringing
 from harness.venue.kernel import Kernel
 from harness.venue.output import Output
@@ -83,7 +83,7 @@ def run(
     with_input = with_input and sys.__stdin__ is not None  # None: it was closed when this process began
     terminal = _terminal() if with_input else None
     job = {
-        "module": command.__name__,
+        "module": guest_command.__name__,
         "argv": list(argv),
         "cwd": os.getcwd(),  # noqa: PTH109 - a string is wanted
         "env": {**os.environ, CLOCK_VARIABLE: "virtual"},
@@ -110,10 +110,10 @@ def run(
                 f"{argv[0]} did not end in {wall_limit_s:g} s of wall time ({caller.flag}wall-limit); "
                 f"{_state(guest, relay)}{_during(guest)}; {guest.last_words()}"
             )
-        if (guest.folder / command.STUCK_FILE).exists():
+        if (guest.folder / guest_command.STUCK_FILE).exists():
             raise GuestError(
                 f"{argv[0]} has nothing left to wait for: "
-                f"for {command.IDLE_DAYS} days of virtual time no process ran{_during(guest)}"
+                f"for {guest_command.IDLE_DAYS} days of virtual time no process ran{_during(guest)}"
             )
         status = guest.status()
         virtual_s = _virtual_s(guest)
@@ -125,15 +125,15 @@ def _virtual_s(guest: Guest) -> float:
     """How long the command took. A program in the guest may write to that file, too. Raises GuestError."""
     found = ""
     with suppress(OSError, ValueError):
-        found = plain_files.read_text(guest.folder / command.CLOCK_FILE)
+        found = plain_files.read_text(guest.folder / guest_command.CLOCK_FILE)
         return float(found)
-    raise GuestError(f"expected seconds in the guest's file {command.CLOCK_FILE!r}, found {found[:40]!r}")
+    raise GuestError(f"expected seconds in the guest's file {guest_command.CLOCK_FILE!r}, found {found[:40]!r}")
 
 
 def _doing(guest: Guest) -> str:
     """What the command says that it does, "" where it says nothing; one file for each process that says something."""
     said = []
-    for path in sorted(guest.folder.glob(f"{command.DOING_FILE}*")):
+    for path in sorted(guest.folder.glob(f"{guest_command.DOING_FILE}*")):
         with suppress(OSError):
             said.append(plain_files.read_text(path))
     return ", ".join(filter(None, said))
@@ -147,7 +147,7 @@ def _during(guest: Guest) -> str:
 def _state(guest: Guest, relay: _Relay) -> str:
     """Whether a guest that was ended from here was idle or at work."""
     try:
-        days = int(plain_files.read_text(guest.folder / command.IDLE_FILE))
+        days = int(plain_files.read_text(guest.folder / guest_command.IDLE_FILE))
     except (OSError, ValueError):
         days = 0
     if not days:
@@ -178,7 +178,7 @@ def _terminal() -> tuple[int, int] | None:
 
 def _fill_input(folder: Path) -> dict[str, object]:
     """Put the first of the input, if it is here already, where the guest finds it, so that it need not wait for it."""
-    name, over = command.INPUT_FILES.format(0), False
+    name, over = guest_command.INPUT_FILES.format(0), False
     with (folder / name).open("wb") as file:
         while not over and file.tell() < FIRST_INPUT and not os.isatty(0) and select.select([0], [], [], 0)[0]:
             data = _read_input()
@@ -260,7 +260,7 @@ class _Relay:
                 raise KeyboardInterrupt
             if self.ready and self.interrupts > passed_on:
                 passed_on = self.interrupts
-                self._tell(f"{command.SIGNAL} {int(signal.SIGINT)}")
+                self._tell(f"{guest_command.SIGNAL} {int(signal.SIGINT)}")
         self.output.copy()
         return False
 
@@ -275,8 +275,8 @@ class _Relay:
             self._pass_input()
         if self.guest.process.stdout in ready:
             lines = self.guest.read(0)
-            self.ready |= command.READY in (lines or ())
-            if command.HEARD in (lines or ()):
+            self.ready |= guest_command.READY in (lines or ())
+            if guest_command.HEARD in (lines or ()):
                 self._heard()
             self.output.copy()
             return lines is None
@@ -298,7 +298,7 @@ class _Relay:
         data = _read_input()
         if not data:
             self.input_over = True
-            self._tell(command.END_OF_INPUT)
+            self._tell(guest_command.END_OF_INPUT)
             return
         if self.raw and INTERRUPT in data:
             self.unheard += 1
@@ -306,13 +306,13 @@ class _Relay:
                 raise KeyboardInterrupt
             self._begin_grace()
         self.pieces += 1
-        path = self.guest.folder / command.INPUT_FILES.format(self.pieces)
+        path = self.guest.folder / guest_command.INPUT_FILES.format(self.pieces)
         try:
             plain_files.create(path, data)
         except FileExistsError:
             raise GuestError(f"expected no file in the place of the guest's next input, found one at {path}") from None
         self.ahead.append(path)
-        self._tell(f"{command.INPUT} {path.name}")
+        self._tell(f"{guest_command.INPUT} {path.name}")
 
     def _tell(self, words: str) -> None:
         assert self.guest.process.stdin is not None

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from harness import timeline
 from harness.errors import UsageError
-from harness.lab.topology import SIDES
+from harness.model.topology import SIDES
 
 LOOK_S = 1.0
 """How often, in seconds of wall time, the CPU time is read at most: all processes of the machine are looked at."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from harness.local_machine import local_machine
+from harness.plan.local_machine import local_machine
 from harness.venue.uml import memory_folder
 from tests.attack import files, hoststate, kills, load, pauses, processes, subjects, tally, tuned
 from tests.attack.arena import Arena

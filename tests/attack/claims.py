@@ -9,9 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from harness import capabilities, loader, plan
-from harness import catalogue as scenarios
-from harness.local_machine import local_machine
+from harness import capabilities
+from harness.plan import plan
+from harness.plan.local_machine import local_machine
+from harness.scenario import catalogue as scenarios
+from harness.scenario import loader
 from tests.attack.arena import Arena, Ended
 
 Truth = Literal["sound", "refuted"]

@@ -15,7 +15,8 @@ from typing import Any
 
 import tomli_w
 
-from harness import cli, loader
+from harness.cli import main
+from harness.scenario import loader
 from tests.attack import mutation
 from tests.attack.arena import STATUSES, Arena, Ended, complaint
 
@@ -97,7 +98,7 @@ def _in_fork(arguments: list[str], folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     try:
-        status = cli.main(arguments)
+        status = main.main(arguments)
     except SystemExit as end:  # argparse ends so
         status = int(end.code or 0)
     os._exit(status)

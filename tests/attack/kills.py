@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from harness import loader
+from harness.scenario import loader
 from tests.attack import claims, processes
 from tests.attack.arena import HARNESS, STATUSES, Arena, Command
 

@@ -6,10 +6,10 @@ import socket
 import struct
 from typing import NamedTuple
 
+from harness.api.lab_session import Detection, Expected
 from harness.lab.host import Host, Lab
-from harness.lab.topology import FAMILIES, SIDES, Side
+from harness.model.topology import FAMILIES, SIDES, Side
 from harness.system import kernel_clock
-from harness.workbench import Detection, Expected
 
 PATIENCE_S = 30.0
 """The longest that a working connection may take on however busy a machine."""

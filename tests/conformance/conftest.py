@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from harness.lab.topology import Topology
+from harness.model.topology import Topology
 from harness.system import kernel_clock
 from tests.conformance.halves import clock_of
 from tests.running import EXHAUSTIVE

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from typing import Literal, get_args
 
-from harness.lab.topology import Family, Kind
+from harness.model.topology import Family, Kind
 
 SLOW_TO_SET_UP: frozenset[Kind] = frozenset({"proxied"})
 """What takes a guest long runs in real time, in both families."""

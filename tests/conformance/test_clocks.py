@@ -14,14 +14,16 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
-from harness import capabilities, catalogue, plan_file, timeline
+from harness import capabilities, timeline
 from harness.faults import Blackhole
 from harness.faults.blackhole import Direction
-from harness.lab.topology import SIDES, Family, Kind, Side, Topology, layout
-from harness.local_machine import local_machine
-from harness.plan import ONE_SEGMENT, PHASE_SLACK_NS, Plan, lasts_longer, make
-from harness.result import Result
-from harness.scenario import Endpoint, Expect, Scenario
+from harness.judge.result import Result
+from harness.model.topology import SIDES, Family, Kind, Side, Topology, layout
+from harness.plan import plan_file
+from harness.plan.local_machine import local_machine
+from harness.plan.plan import ONE_SEGMENT, PHASE_SLACK_NS, Plan, lasts_longer, make
+from harness.scenario import catalogue
+from harness.scenario.schema import Endpoint, Expect, Scenario
 from harness.timeline import Event
 from harness.venue import uml
 from harness.venue.kernel import Kernel

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, get_args
 import pytest
 from pyroute2 import IPRoute
 
+from harness.api.lab_session import Workbench
 from harness.errors import FaultError, ScenarioError
 from harness.faults import (
     AddressRemoved,
@@ -51,10 +52,9 @@ from harness.faults.icmp import Code
 from harness.faults.route import Becomes
 from harness.faults.toxiproxy import Stream
 from harness.lab import nftables
-from harness.lab.netns import NetnsLab
-from harness.lab.topology import FAMILIES, SIDES, Family, Kind, Side, Topology, layout, other
-from harness.subjects import endpoint
-from harness.workbench import Workbench
+from harness.lab.netns_lab import NetnsLab
+from harness.model.topology import FAMILIES, SIDES, Family, Kind, Side, Topology, layout, other
+from harness.programs import tcp_endpoint
 from tests.conformance.calls import foreseen
 from tests.conformance.traces import network_untouched, nothing_held
 
@@ -373,7 +373,7 @@ def test_reboot_bites(bench: Workbench, case: Case) -> None:
     with bench.inject(case.fault) as injection:
         assert injection.gather().level == "bit"
         survivor = link._connection.ends[observer]
-        assert isinstance(survivor, endpoint.Endpoint)
+        assert isinstance(survivor, tcp_endpoint.Endpoint)
         survivor.sock.send(b"still there?")
         assert link.wait(within_s=2).errno == "ECONNRESET"
 

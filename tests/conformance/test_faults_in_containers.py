@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 
+from harness.api.lab_session import Workbench
 from harness.errors import CapabilityError
 from harness.faults import (
     AnyFault,
@@ -17,9 +18,8 @@ from harness.faults import (
     FirewallIdle,
     NetworkDisconnect,
 )
-from harness.lab.container import ContainerHost
-from harness.lab.topology import SIDES, Side, Topology, layout
-from harness.workbench import Workbench
+from harness.lab.docker_host import ContainerHost
+from harness.model.topology import SIDES, Side, Topology, layout
 from tests.conformance.test_faults import CASES, LOST_S, Case, configuration
 from tests.conformance.traces import nothing_held
 

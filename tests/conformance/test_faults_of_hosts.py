@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from harness.api.lab_session import Link, Workbench
 from harness.faults import AnyFault, Failover, HostSuspend, ProcessKill, StopsReading
-from harness.lab.topology import SIDES, Side, other
-from harness.scenario import Endpoint
-from harness.workbench import Link, Workbench
+from harness.model.topology import SIDES, Side, other
+from harness.scenario.schema import Endpoint
 from tests.conformance.test_faults import LABS, LOST_S, WHOLE, Case
 from tests.conformance.traces import network_untouched, nothing_held
 

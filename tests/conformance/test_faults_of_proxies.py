@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness.api.lab_session import Workbench
 from harness.errors import FaultError
 from harness.faults import (
     ProcessKill,
@@ -22,11 +23,10 @@ from harness.faults import (
     ToxicSlowClose,
     ToxicTimeout,
 )
-from harness.lab import toxiproxy
+from harness.lab import toxiproxy_server
 from harness.lab.host import Host
-from harness.lab.netns import NetnsLab
-from harness.lab.topology import Topology, layout
-from harness.workbench import Workbench
+from harness.lab.netns_lab import NetnsLab
+from harness.model.topology import Topology, layout
 from tests.conformance.calls import foreseen
 from tests.conformance.test_faults import LOST_S, Case, bench, build, of
 
@@ -40,8 +40,8 @@ AT_ONCE = 20
 
 def toxics(host: Host) -> dict[str, Any]:
     """What the server on a host knows of its proxy, by name."""
-    with toxiproxy.calls(host) as library:
-        found: dict[str, Any] = toxiproxy.proxy(library).toxics()
+    with toxiproxy_server.calls(host) as library:
+        found: dict[str, Any] = toxiproxy_server.proxy(library).toxics()
     return found
 
 
@@ -157,7 +157,7 @@ def test_a_toxic_that_is_gone_is_no_evidence(bench: Workbench, case: Case) -> No
     with ExitStack() as stack:
         evidence = stack.enter_context(case.fault.inject(bench.lab))
         assert link.echo()
-        with toxiproxy.calls(bench.host("proxy")) as library:
+        with toxiproxy_server.calls(bench.host("proxy")) as library:
             library.Toxiproxy().reset()
         assert evidence().level == "none"
         healing = stack.pop_all()
@@ -172,7 +172,7 @@ def test_a_server_that_does_not_answer_is_a_fault_error(
     """One that stands still: it never answers, so only the time limit ends the call; and one that is dead."""
     bench.connect()
     program = bench.host("proxy").program
-    monkeypatch.setattr(toxiproxy, "ANSWER_S", 0.2)
+    monkeypatch.setattr(toxiproxy_server, "ANSWER_S", 0.2)
     os.killpg(program.pid, signal.SIGSTOP)
     with pytest.raises(FaultError, match=r"to answer, found .*timed out"), case.fault.inject(bench.lab):
         pass
@@ -216,16 +216,16 @@ def test_many_labs_at_once_do_not_mix() -> None:
     """Each has a proxy of its own name and port and a toxic of its own settings, and reads back exactly its own."""
 
     def own(number: int, lab: NetnsLab) -> tuple[dict[str, str], dict[str, object]]:
-        toxiproxy.start(lab)
+        toxiproxy_server.start(lab)
         host, name = lab.host("proxy"), f"own-{number}"
-        with toxiproxy.calls(host) as library:
+        with toxiproxy_server.calls(host) as library:
             server = library.Toxiproxy()
             server.create(upstream="127.0.0.1:7100", name=name, listen=f"127.0.0.1:{7200 + number}")
             server.get_proxy(name).add_toxic(type="latency", attributes={"latency": number, "jitter": 0})
         listens: dict[str, str] = {}
         latencies: dict[str, object] = {}
         for _ in range(5):
-            with ToxicLatency(latency_ms=100 + number).inject(lab), toxiproxy.calls(host) as library:
+            with ToxicLatency(latency_ms=100 + number).inject(lab), toxiproxy_server.calls(host) as library:
                 for each in library.Toxiproxy().proxies().values():
                     listens[each.name] = each.listen
                     latencies[each.name] = [toxic.attributes["latency"] for toxic in each.toxics().values()]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from harness.api.lab_session import Workbench
 from harness.capabilities import netem
 from harness.errors import CapabilityError, FaultError
 from harness.faults import (
@@ -24,8 +25,7 @@ from harness.faults import (
     SynDrop,
 )
 from harness.faults.blackhole import Direction
-from harness.lab.topology import FAMILIES, SIDES, Side, Topology, layout, other
-from harness.workbench import Workbench
+from harness.model.topology import FAMILIES, SIDES, Side, Topology, layout, other
 from tests.conformance.calls import foreseen
 from tests.conformance.test_faults import LABS, LOST_S, WHOLE, Case
 from tests.conformance.traces import network_untouched, nothing_held

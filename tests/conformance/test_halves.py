@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from harness.lab.topology import Family
+from harness.model.topology import Family
 from tests.conformance.halves import SLOW_TO_SET_UP, clock_of
 from tests.conformance.test_faults import CASES, Case
 

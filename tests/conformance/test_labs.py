@@ -16,15 +16,15 @@ import pytest
 from pyroute2 import IPRoute
 
 from harness.errors import FaultError, LabError
-from harness.lab import containers, docker, links, netns, tracking, wired
-from harness.lab.docker import DockerLab
+from harness.lab import base_lab, docker_client, docker_lab, nat_rules, netns_lab, rtnetlink
+from harness.lab.docker_lab import DockerLab
 from harness.lab.host import Host, Lab
-from harness.lab.netns import NetnsLab
-from harness.lab.places import state_folder
-from harness.lab.program import Program
-from harness.lab.topology import FAMILIES, SIDES, Family, Kind, Side, Topology, layout
+from harness.lab.netns_lab import NetnsLab
+from harness.lab.process import Program
+from harness.model.topology import FAMILIES, SIDES, Family, Kind, Side, Topology, layout
 from harness.probes.capture import Capture
 from harness.probes.packets import Segment, parse
+from harness.system.user_dirs import state_folder
 from tests.conformance.calls import AT_ONCE, PATIENCE_S, call, far, reaches
 from tests.conformance.traces import network, network_untouched, nothing_held, process
 
@@ -40,9 +40,9 @@ class Implementation(NamedTuple):
     steps: tuple[tuple[object, str], ...]
 
 
-_SHARED = ((wired, "quieten"), (links, "configure"), (tracking, "set_up"))
-NETNS = Implementation(NetnsLab, ((netns, "Namespace"), (links, "connect"), *_SHARED))
-DOCKER = Implementation(DockerLab, ((docker, "make_network"), (containers, "start"), *_SHARED))
+_SHARED = ((base_lab, "quieten"), (rtnetlink, "configure"), (nat_rules, "set_up"))
+NETNS = Implementation(NetnsLab, ((netns_lab, "Namespace"), (rtnetlink, "connect"), *_SHARED))
+DOCKER = Implementation(DockerLab, ((docker_lab, "make_network"), (docker_client, "start"), *_SHARED))
 IMPLEMENTATIONS = {"netns": NETNS, "docker": DOCKER}
 FAMILIES_OF_LABS: tuple[Family, ...] = get_args(Family)
 PLACES = {
@@ -118,7 +118,7 @@ def test_hosts_are_as_laid_out(lab: Lab, topology: Topology) -> None:
         assert _interfaces(host) == {i.name: (i.mac, i.address and (i.address, i.prefix)) for i in spec.interfaces}
         for interface in spec.interfaces:
             with host.entered():
-                assert links.flags(interface.name) == {"UP", "RUNNING", "LOWER_UP"}
+                assert rtnetlink.flags(interface.name) == {"UP", "RUNNING", "LOWER_UP"}
     with pytest.raises(KeyError):
         lab.host("nobody")
 
@@ -424,7 +424,7 @@ def test_refusal_by_the_kernel_leaves_nothing(implementation: Implementation, mo
     client, router, server = plain.hosts
     twins = tuple(msgspec.structs.replace(interface, name="twin") for interface in router.interfaces)
     broken = msgspec.structs.replace(plain, hosts=(client, msgspec.structs.replace(router, interfaces=twins), server))
-    monkeypatch.setattr(wired, "layout", lambda _: broken)
+    monkeypatch.setattr(base_lab, "layout", lambda _: broken)
     with (
         nothing_held(),
         network_untouched(),
@@ -489,7 +489,7 @@ def _interfaces(host: Host) -> dict[str, tuple[str, tuple[str, int] | None]]:
         return {
             message.get_attr("IFLA_IFNAME"): (message.get_attr("IFLA_ADDRESS"), addresses.get(message["index"]))
             for message in ipr.get_links()
-            if message.get_attr("IFLA_IFNAME") not in ("lo", links.BRIDGE)
+            if message.get_attr("IFLA_IFNAME") not in ("lo", rtnetlink.BRIDGE)
         }
 
 
@@ -510,6 +510,6 @@ def _await_operation(lab: Lab) -> None:
     for name in lab.layout.host_names:
         with lab.host(name).entered(), IPRoute() as ipr:
             for link in ipr.get_links():
-                while link["index"] != 1 and not links.in_operation(ipr, link["index"]):
+                while link["index"] != 1 and not rtnetlink.in_operation(ipr, link["index"]):
                     assert time.monotonic() < deadline, f"{name}/{link.get_attr('IFLA_IFNAME')}"
                     time.sleep(0.0005)

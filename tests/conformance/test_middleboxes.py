@@ -10,12 +10,12 @@ from typing import Literal, get_args
 
 import pytest
 
+from harness.api.lab_session import Link, Workbench
 from harness.faults import FirewallFlush, FirewallIdle, NatRebinding
 from harness.faults.base import Evidence
 from harness.lab import conntrack
-from harness.lab.topology import Family, Kind, Side
-from harness.subjects import endpoint
-from harness.workbench import Link, Workbench
+from harness.model.topology import Family, Kind, Side
+from harness.programs import tcp_endpoint
 from tests.conformance.calls import retransmissions
 from tests.conformance.traces import nothing_held
 
@@ -63,7 +63,7 @@ def _write(link: Link, side: Side) -> None:
 
 def _socket(link: Link, side: Side) -> socket.socket:
     end = link._connection.ends[side]
-    assert isinstance(end, endpoint.Endpoint)
+    assert isinstance(end, tcp_endpoint.Endpoint)
     return end.sock
 
 
@@ -146,8 +146,8 @@ def test_the_server_sees_the_routers_address(nat: Workbench) -> None:
     link = nat.connect()
     assert link.echo()
     client, server = (link._connection.ends[side] for side in ("client", "server"))
-    assert isinstance(client, endpoint.Endpoint)
-    assert isinstance(server, endpoint.Endpoint)
+    assert isinstance(client, tcp_endpoint.Endpoint)
+    assert isinstance(server, tcp_endpoint.Endpoint)
     outside = nat.lab.layout.host("router").facing("server").address
     assert server.sock.getpeername()[0] == outside
     assert client.sock.getsockname()[0] == nat.address("client")

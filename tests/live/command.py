@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-from harness import cli
+from harness.cli import main
 
 COMMAND = (sys.executable, "-m", "harness")
 CHECKOUT = Path(__file__).parents[2]
@@ -110,7 +110,7 @@ def inside(folder: Path, *arguments: str) -> Ended:
         contextlib.redirect_stderr(err),
     ):
         try:
-            status = cli.main(arguments)
+            status = main.main(arguments)
         except SystemExit as end:  # argparse ends so
             status = int(end.code or 0)
     return Ended(status, out.getvalue(), err.getvalue())

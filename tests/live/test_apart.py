@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import plan
-from harness.apart import Batch
+from harness.batch.worker import Batch
 from harness.errors import HarnessError
 from harness.faults import PeerReboot, ProcessFreeze
-from harness.local_machine import local_machine
-from harness.plan import Plan
-from harness.scenario import Endpoint, Expect, Keepalive, Scenario
+from harness.plan import plan
+from harness.plan.local_machine import local_machine
+from harness.plan.plan import Plan
+from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 
 pytestmark = pytest.mark.live
 

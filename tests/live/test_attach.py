@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from pyroute2 import IPRoute
 
-from harness.attachment import Attachment
+from harness.api.container_session import Attachment
 from harness.errors import FaultError, LabError, UsageError
 from harness.faults import (
     AddressRemoved,
@@ -33,13 +33,13 @@ from harness.faults import (
     SynackDrop,
     SynDrop,
 )
-from harness.lab import containers
-from harness.lab.attached import undo
-from harness.lab.container import ContainerHost
+from harness.lab import docker_client
+from harness.lab.attached_lab import undo
+from harness.lab.docker_host import ContainerHost
 from harness.lab.entries import Entry
 from harness.lab.host import Host
 from harness.lab.namespace import Namespace
-from harness.lab.topology import HostSpec
+from harness.model.topology import HostSpec
 from tests.conformance.traces import network
 
 pytestmark = [pytest.mark.live, pytest.mark.containers, pytest.mark.needs("docker")]
@@ -58,7 +58,7 @@ class Project:
 
     def inside(self, name: str) -> Host:
         """A container as a host, of which only the namespace matters."""
-        pid = containers.pid_of(self.client.containers.get(name))
+        pid = docker_client.pid_of(self.client.containers.get(name))
         return Host(HostSpec(name=name, interfaces=()), Namespace(pid))
 
     def reaches(self, timeout_s: float = SOON_S) -> bool:
@@ -93,8 +93,8 @@ class Project:
 def daemon(privileges: None) -> Iterator[Any]:
     """A client of the daemon."""
     del privileges
-    with closing(containers.connect()) as client:
-        containers.ensure_image(client, containers.HOST_TREE)
+    with closing(docker_client.connect()) as client:
+        docker_client.ensure_image(client, docker_client.HOST_TREE)
         yield client
 
 
@@ -102,13 +102,13 @@ def daemon(privileges: None) -> Iterator[Any]:
 def project(daemon: Any) -> Iterator[Project]:
     """Two containers without a label of ours, on a network as docker makes it where nothing is asked of it."""
     name = f"somebodys-{uuid.uuid4().hex[:8]}"
-    binds = containers.host_tree(())
+    binds = docker_client.host_tree(())
     made = daemon.networks.create(name, driver="bridge")
     both = []
     try:
         for part in ("db", "app"):
             run = {"name": f"{name}-{part}", "network": name, "volumes": binds, "detach": True}
-            both += [daemon.containers.run(containers.HOST_TREE, entrypoint=["sleep"], command=["1000"], **run)]
+            both += [daemon.containers.run(docker_client.HOST_TREE, entrypoint=["sleep"], command=["1000"], **run)]
         yield Project(daemon, f"{name}-db", f"{name}-app")
     finally:
         for container in both:
@@ -314,9 +314,14 @@ def test_a_fault_inside_a_lost_network_heals(project: Project) -> None:
 def test_a_container_without_a_network_of_its_own_is_refused(project: Project, mode: str) -> None:
     """A fault would be this machine's, or another container's."""
     network = "host" if mode == "host" else f"container:{project.name}"
-    binds = containers.host_tree(())
+    binds = docker_client.host_tree(())
     other = project.client.containers.run(
-        containers.HOST_TREE, entrypoint=["sleep"], command=["1000"], network_mode=network, volumes=binds, detach=True
+        docker_client.HOST_TREE,
+        entrypoint=["sleep"],
+        command=["1000"],
+        network_mode=network,
+        volumes=binds,
+        detach=True,
     )
     try:
         whose = "this machine's" if mode == "host" else "another container's"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.lab.topology import SIDES
+from harness.model.topology import SIDES
 from harness.venue.kernel import Kernel
 from tests.live.command import CHECKOUT, harness
 

@@ -12,9 +12,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness import batch, catalogue, plan_file, timeline
-from harness.judge import worst
+from harness import timeline
+from harness.batch import batch
+from harness.judge.verdict import worst
+from harness.plan import plan_file
 from harness.report.json import as_mapping
+from harness.scenario import catalogue
 from harness.system import kernel_clock
 from tests.live.command import CHECKOUT, Command, Ended, harness, inside, started
 from tests.running import note_retry

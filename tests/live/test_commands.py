@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot, ProcessFreeze, ProcessKill, Route
-from harness.lab.topology import Topology
-from harness.local_machine import local_machine
-from harness.plan import make
-from harness.programs import Alive, Command, Detects, OwnProxy, Ready, Standby
-from harness.result import Result
-from harness.scenario import Endpoint, Expect, Keepalive, Scenario
-from harness.subjects import relay
+from harness.judge.result import Result
+from harness.model.programs import Alive, Command, Detects, OwnProxy, Ready, Standby
+from harness.model.topology import Topology
+from harness.plan.local_machine import local_machine
+from harness.plan.plan import make
+from harness.programs import tcp_relay
+from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 from harness.venue import uml
 from harness.venue.kernel import Kernel
 from tests.conformance.traces import network_untouched
@@ -128,7 +128,7 @@ assert ECHO.command is not None
 
 def own_proxy(*words: str, **settings: Any) -> OwnProxy:
     """The harness's relay as a command, or another in its place."""
-    argv = words or ("{python}", str(relay.__file__), "{proxy}", "{server}", "{port}")
+    argv = words or ("{python}", str(tcp_relay.__file__), "{proxy}", "{server}", "{port}")
     return OwnProxy(command=Command(argv=argv, **settings))
 
 

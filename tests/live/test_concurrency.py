@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from harness import plan
+from harness.api.lab_session import Workbench
 from harness.errors import ScenarioError
 from harness.faults import (
     AnyFault,
@@ -21,12 +21,12 @@ from harness.faults import (
     ProcessFreeze,
     ProcessKill,
 )
-from harness.lab.topology import Family, Kind, Topology, layout
-from harness.local_machine import local_machine
-from harness.plan import Plan
-from harness.result import Result
-from harness.scenario import Endpoint, Expect, Keepalive, Scenario
-from harness.workbench import Workbench
+from harness.judge.result import Result
+from harness.model.topology import Family, Kind, Topology, layout
+from harness.plan import plan
+from harness.plan.local_machine import local_machine
+from harness.plan.plan import Plan
+from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 from tests.conformance.traces import network_untouched, nothing_held, process
 from tests.live.command import started
 from tests.running import undisturbed
@@ -155,7 +155,7 @@ def test_what_lasts_stays_above_select(tmp_path: Path, monkeypatch: pytest.Monke
 
 OCCUPY = """
 import fcntl, os, resource, sys
-from harness.cli import main
+from harness.cli.main import main
 lowest, number = int(sys.argv[1]), int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 for _ in range(number):

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from harness import capabilities, catalogue
+from harness import capabilities
+from harness.scenario import catalogue
 from harness.venue.kernel import Kernel
 from tests.live.command import CHECKOUT
 

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from harness.errors import CapabilityError, LabError, SubjectError
-from harness.lab import containers
-from harness.lab.container import ContainerHost
-from harness.lab.docker import DockerLab
-from harness.lab.topology import Family, Topology
+from harness.lab import docker_client
+from harness.lab.docker_host import ContainerHost
+from harness.lab.docker_lab import DockerLab
+from harness.model.topology import Family, Topology
 from harness.venue.kernel import Kernel
 from tests.live.command import harness, started
 from tests.running import note_retry
@@ -38,14 +38,14 @@ PATIENCE_S = 30.0
 def daemon(privileges: None) -> Iterator[Any]:
     """A client of the daemon."""
     del privileges
-    with closing(containers.connect()) as client:
+    with closing(docker_client.connect()) as client:
         yield client
 
 
 @pytest.fixture
 def ours(daemon: Any) -> Callable[[], list[str]]:
     """The containers and networks that bear our label, by name, but for those that were there before the test."""
-    wanted = {"label": containers.LABEL}
+    wanted = {"label": docker_client.LABEL}
 
     def now() -> dict[str, str]:
         both = [
@@ -156,9 +156,9 @@ def test_no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @docker
 def test_a_daemon_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the version of its API."""
-    monkeypatch.setattr(containers, "OLDEST_API", (99, 0))
+    monkeypatch.setattr(docker_client, "OLDEST_API", (99, 0))
     with pytest.raises(CapabilityError, match=r"a daemon with API 1\.\d+. Mend: one with API 99\.0"):
-        containers.connect()
+        docker_client.connect()
 
 
 @docker
@@ -178,8 +178,8 @@ def test_an_image_that_is_not_there(tmp_path: Path) -> None:
 def test_a_name_that_is_taken(daemon: Any, monkeypatch: pytest.MonkeyPatch, ours: Callable[[], list[str]]) -> None:
     """The other container stays, and what had been built goes."""
     monkeypatch.setattr(DockerLab, "_prefix", "keepalive-taken")
-    containers.ensure_image(daemon, containers.HOST_TREE)
-    other = daemon.containers.create(containers.HOST_TREE, command=["x"], name="keepalive-taken-server")
+    docker_client.ensure_image(daemon, docker_client.HOST_TREE)
+    other = daemon.containers.create(docker_client.HOST_TREE, command=["x"], name="keepalive-taken-server")
     try:
         with (
             pytest.raises(LabError, match=r"container keepalive-taken-server .*`harness clean`.*already in use"),
@@ -237,7 +237,7 @@ def test_a_run_that_is_ended_leaves_nothing(
 @docker
 def test_the_image_goes_when_asked(tmp_path: Path, daemon: Any) -> None:
     """It is kept for the next lab otherwise."""
-    containers.ensure_image(daemon, containers.HOST_TREE)
+    docker_client.ensure_image(daemon, docker_client.HOST_TREE)
     assert harness(tmp_path, "clean").out == "nothing to remove\n"
-    assert f"removed image {containers.HOST_TREE}" in harness(tmp_path, "clean", "--images").out
-    assert not daemon.images.list(name=containers.HOST_TREE.partition(":")[0])
+    assert f"removed image {docker_client.HOST_TREE}" in harness(tmp_path, "clean", "--images").out
+    assert not daemon.images.list(name=docker_client.HOST_TREE.partition(":")[0])

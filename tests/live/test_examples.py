@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness import loader
+from harness.scenario import loader
 from harness.venue.kernel import Kernel
 from tests.live.command import CHECKOUT, environment, harness
 

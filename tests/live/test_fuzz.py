@@ -8,10 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness import cli, fuzz, loader, plan
+from harness.cli import main
+from harness.fuzz import campaign
 from harness.model.machine import MachineFacts
-from harness.plan import Plan
-from harness.scenario import Scenario
+from harness.plan import plan
+from harness.plan.plan import Plan
+from harness.scenario import loader
+from harness.scenario.schema import Scenario
 from harness.venue.kernel import Kernel
 from tests.live.command import harness
 from tests.running import EXHAUSTIVE
@@ -63,9 +66,9 @@ def test_a_wrong_oracle_is_found_out(
         return msgspec.structs.replace(made, prediction=prediction, expected=outcomes)
 
     monkeypatch.setattr(plan, "make", wrong)
-    monkeypatch.setattr(fuzz, "ROUNDS", 1)
+    monkeypatch.setattr(campaign, "ROUNDS", 1)
     out = tmp_path / "out"
-    status = cli.main(["fuzz", "--cases", "6", "--seed", str(SEED), "--kernel", kernel.name, "--out", str(out)])
+    status = main.main(["fuzz", "--cases", "6", "--seed", str(SEED), "--kernel", kernel.name, "--out", str(out)])
     shown = capsys.readouterr()
     assert status == 1, shown.out + shown.err
     files = sorted(out.glob(f"disagreement-*{loader.SUFFIX}"))

@@ -18,11 +18,14 @@ from typing import Any
 
 import pytest
 
-from harness import batch, capabilities, catalogue, plan, plan_file, timeline
+from harness import capabilities, timeline
+from harness.batch import batch
 from harness.errors import CapabilityError, GuestError
+from harness.judge.result import Result
 from harness.lab.processes import MARK_VARIABLE
-from harness.plan import Plan
-from harness.result import Result
+from harness.plan import plan, plan_file
+from harness.plan.plan import Plan
+from harness.scenario import catalogue
 from harness.venue import guest, kernel_build, uml, vtime
 from harness.venue.kernel import Kernel
 from tests.live import test_unprivileged

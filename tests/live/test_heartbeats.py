@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from harness.faults import Blackhole, LinkDown, PeerReboot, ProcessFreeze, ProcessKill, StopsReading
-from harness.lab.topology import SIDES, Side, Topology
-from harness.plan import make
-from harness.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
-from harness.result import Result
-from harness.scenario import Endpoint, Expect, Keepalive, Scenario
+from harness.judge.result import Result
+from harness.model.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
+from harness.model.topology import SIDES, Side, Topology
+from harness.plan.plan import make
+from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 from harness.timeline import Event
 from harness.venue import uml
 from harness.venue.kernel import Kernel

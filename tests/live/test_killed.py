@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import plan_file, timeline
+from harness import timeline
 from harness.lab.processes import MARK_VARIABLE
-from harness.subjects import endpoint
+from harness.plan import plan_file
+from harness.programs import tcp_endpoint
 from tests.conformance.traces import network_untouched
 from tests.live.command import PATIENCE_S, Command, harness, started
 
@@ -142,7 +143,7 @@ def test_killed_with_a_program_that_was_started_again(tmp_path: Path) -> None:
 
 # A shell starts what runs in its background with SIGINT ignored, and so would pytest's children be.
 _MAIN = "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
-_INTERRUPTIBLE = (sys.executable, "-c", f"import signal, sys; from harness.cli import main; {_MAIN}")
+_INTERRUPTIBLE = (sys.executable, "-c", f"import signal, sys; from harness.cli.main import main; {_MAIN}")
 
 
 # --- helpers --------------------------------------------------------------------------------------------
@@ -175,7 +176,7 @@ def _announced(state: Path) -> set[str]:
 def _lookalike() -> Iterator[subprocess.Popen[bytes]]:
     """A program that looks like a run's endpoint, mark and all, but is of no run."""
     with subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()", str(endpoint.__file__), "{}"],
+        [sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()", str(tcp_endpoint.__file__), "{}"],
         env={**os.environ, MARK_VARIABLE: "0123456789abcdef0123456789abcdef"},
         stdin=subprocess.PIPE,
         start_new_session=True,

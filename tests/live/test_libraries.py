@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import batch, matrix
+from harness.batch import batch, library_matrix
 from harness.errors import CapabilityError
-from harness.plan import make
-from harness.report import matrix as report
+from harness.plan.plan import make
+from harness.report import library_matrix as report
 from harness.venue import uml
 from harness.venue.kernel import Kernel
 from tests.running import Silent
@@ -34,7 +34,7 @@ SAMPLE = (
 def test_the_matrix_is_as_it_is_said_to_be(tmp_path: Path, kernel: Kernel) -> None:
     """Known failures included; all findings are there, in each form of the table."""
     try:
-        found = matrix.find([f"libraries/{name}" for name in SAMPLE])
+        found = library_matrix.find([f"libraries/{name}" for name in SAMPLE])
     except CapabilityError as reason:
         pytest.skip(f"client libraries are left out: {reason}")
     assert len(found.scenarios) == len(SAMPLE)

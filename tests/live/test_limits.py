@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import loader
+from harness.scenario import loader
 from tests.live import test_unprivileged
 from tests.live.command import COMMAND, Ended, environment
 from tests.live.test_unprivileged import User

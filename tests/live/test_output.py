@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import loader
+from harness.scenario import loader
 from tests.live.command import COMMAND, environment
 
 pytestmark = pytest.mark.virtual

@@ -12,12 +12,12 @@ from typing import get_args
 import pytest
 
 from harness.faults import AnyFault, ProxyDown, ToxicLatency, ToxicTimeout
-from harness.lab import toxiproxy
-from harness.lab.topology import Family, Topology
-from harness.local_machine import local_machine
-from harness.plan import make
-from harness.result import Result
-from harness.scenario import Endpoint, Expect, Keepalive, Scenario
+from harness.judge.result import Result
+from harness.lab import toxiproxy_server
+from harness.model.topology import Family, Topology
+from harness.plan.local_machine import local_machine
+from harness.plan.plan import make
+from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 from harness.venue import uml
 from harness.venue.kernel import Kernel
 from tests.live.command import PATIENCE_S, harness, started
@@ -80,8 +80,8 @@ def test_what_is_missing_is_said(missing: str, tmp_path: Path, monkeypatch: pyte
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     else:
         monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-        monkeypatch.delitem(sys.modules, toxiproxy._OWN, raising=False)
-        toxiproxy._library.cache_clear()
+        monkeypatch.delitem(sys.modules, toxiproxy_server._OWN, raising=False)
+        toxiproxy_server._library.cache_clear()
     scenario = Scenario(
         name="missing",
         topology=Topology(kind="proxied"),
@@ -98,11 +98,11 @@ def test_killed_with_a_proxy_at_work(tmp_path: Path) -> None:
     """The server does not end with the harness that is killed; it is in the ledger, and `clean` removes it."""
     with started(tmp_path, "run", "proxied/server-frozen-defaults", "--yes", "--out", "out") as running:
         ledger, deadline = running.state / "keepalive-harness" / "ledger", time.monotonic() + PATIENCE_S
-        while not any(toxiproxy.NAME in file.read_text() for file in ledger.glob("*.jsonl")):
+        while not any(toxiproxy_server.NAME in file.read_text() for file in ledger.glob("*.jsonl")):
             assert time.monotonic() < deadline
             time.sleep(0.01)
         time.sleep(0.5)
         running.process.kill()
     cleaned = harness(tmp_path, "clean")
-    assert re.search(rf"^removed process \d+ \({toxiproxy.NAME} on proxy: ", cleaned.out, re.MULTILINE)
+    assert re.search(rf"^removed process \d+ \({toxiproxy_server.NAME} on proxy: ", cleaned.out, re.MULTILINE)
     assert harness(tmp_path, "clean").out == "nothing to remove\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.lab import toxiproxy
+from harness.lab import toxiproxy_server
 
 SCRIPT = Path(__file__).parents[2] / "ci/public-suite"
 UNREACHABLE = 75
@@ -50,7 +50,7 @@ def test_what_is_not_there_and_what_is_not_right_are_told_apart(tmp_path: Path, 
         _pack(tmp_path / "index" / f"{NAME}.tar.gz", found)
     places = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "index"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     # ci/setup, which it calls, has nothing to build then.
-    places["PATH"] = os.pathsep.join((str(toxiproxy.folder()), os.environ["PATH"]))
+    places["PATH"] = os.pathsep.join((str(toxiproxy_server.folder()), os.environ["PATH"]))
     ended = subprocess.run(
         [SCRIPT, "--real"],
         env={**os.environ, **places},

@@ -463,7 +463,7 @@ def test_mistakes_in_hand_written_tests_are_told(pytester: pytest.Pytester) -> N
         ]
     )
     result = pytester.runpytest_subprocess("--full-trace", "-k", "topology")
-    result.stdout.fnmatch_lines(["*harness/workbench.py:*"])
+    result.stdout.fnmatch_lines(["*harness/api/lab_session.py:*"])
 
 
 # --- sessions that have nothing to do with it ------------------------------------------------------------
@@ -481,7 +481,7 @@ def test_a_plain_session_is_left_alone(pytester: pytest.Pytester, monkeypatch: p
             return "chemistry"
 
         def test_plain(lab):
-            heavy = {"pyroute2", "rich", "msgspec", "harness.batch", "harness.workbench"}
+            heavy = {"pyroute2", "rich", "msgspec", "harness.batch.batch", "harness.api.lab_session"}
             assert not heavy & set(sys.modules)
             assert lab == "chemistry"
             for kind in ("user", "net"):

@@ -31,9 +31,8 @@ def ordinary_users_python() -> list[str]:
     for name in filter(None, (sys.executable, shutil.which(version, path=os.defpath))):
         command = [*without_privileges(), name]
         # Twice, because its child may find out what it is not allowed that this one was before setpriv was done.
-        probe = (
-            "import subprocess, sys, harness.workbench, pytest; subprocess.run([sys.executable, '-c', ''], check=True)"
-        )
+        child = "subprocess.run([sys.executable, '-c', ''], check=True)"
+        probe = f"import subprocess, sys, harness.api.lab_session, pytest; {child}"
         if (
             subprocess.run([*command, "-c", probe], capture_output=True, env=environment("/"), check=False).returncode
             == 0

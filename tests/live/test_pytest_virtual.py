@@ -13,7 +13,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness import loader, pytest_plugin
+from harness import pytest_plugin
+from harness.scenario import loader
 from harness.venue.kernel import Kernel
 from tests.live.command import Command, environment, send, started
 from tests.running import EXHAUSTIVE

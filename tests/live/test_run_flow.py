@@ -15,14 +15,14 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness import timeline
-from harness.lab.topology import SIDES
+from harness.model.topology import SIDES
 from harness.venue.kernel import Kernel
 from tests.live.command import COMMAND, environment, harness, started
 
 pytestmark = pytest.mark.live
 
 _MAIN = "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
-_INTERRUPTIBLE = (sys.executable, "-c", f"import signal, sys; from harness.cli import main; {_MAIN}")
+_INTERRUPTIBLE = (sys.executable, "-c", f"import signal, sys; from harness.cli.main import main; {_MAIN}")
 """A shell starts what runs in its background with SIGINT ignored, and so would pytest's children be."""
 PATIENCE_S = 30.0
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import plan_file, timeline
+from harness import timeline
+from harness.plan import plan_file
 from harness.venue.kernel import Kernel
 from tests.conformance import test_clocks
 from tests.live.command import CHECKOUT, Ended, harness

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
+from harness.api import toxiproxy_session
 from harness.errors import CapabilityError, UsageError
-from harness.lab import containers, keyed, namespace, toxiproxy
-from harness.lab.places import libraries_folder
-from harness.subjects import toxiproxy_session
+from harness.lab import docker_client, keyed, namespace, toxiproxy_server
+from harness.system.user_dirs import libraries_folder
 from tests.live.command import CHECKOUT
 
 pytestmark = [pytest.mark.live, pytest.mark.needs("toxiproxy-server")]
@@ -45,16 +45,16 @@ def redis_project() -> Iterator[str]:
     if server is None:
         pytest.skip("no redis-server here: ci/libraries installs it")
     project = f"example-{uuid.uuid4().hex[:8]}"
-    with closing(containers.connect()) as client:
-        containers.ensure_image(client, containers.HOST_TREE)
+    with closing(docker_client.connect()) as client:
+        docker_client.ensure_image(client, docker_client.HOST_TREE)
         network = client.networks.create(project, driver="bridge")
         labels = {"com.docker.compose.project": project, "com.docker.compose.service": "redis"}
         command = [server, "--save", "", "--protected-mode", "no", "--dir", "/tmp"]  # noqa: S108 - the container's
-        shown = containers.host_tree(())
+        shown = docker_client.host_tree(())
         container = None
         try:
             container = client.containers.run(
-                containers.HOST_TREE,
+                docker_client.HOST_TREE,
                 command=command,
                 name=f"{project}-redis-1",
                 labels=labels,
@@ -86,7 +86,9 @@ def _await_answer(container: Any) -> None:
 @pytest.fixture
 def running_toxiproxy() -> Iterator[None]:
     """The example's toxiproxy, where its compose file publishes it."""
-    with subprocess.Popen([toxiproxy.server(), "-host", "127.0.0.1"], env={**os.environ, "LOG_LEVEL": "fatal"}) as it:
+    with subprocess.Popen(
+        [toxiproxy_server.server(), "-host", "127.0.0.1"], env={**os.environ, "LOG_LEVEL": "fatal"}
+    ) as it:
         try:
             yield
         finally:

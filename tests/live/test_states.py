@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from harness.faults import Blackhole, PeerReboot, ProcessFreeze, ProcessKill, StopsReading
-from harness.lab.netns import NetnsLab
-from harness.lab.topology import SIDES, Family, Side, Topology
-from harness.loop import EventLoop
-from harness.plan import make
+from harness.lab.netns_lab import NetnsLab
+from harness.model.topology import SIDES, Family, Side, Topology
+from harness.plan.plan import make
 from harness.probes.packets import Segment, parse
-from harness.scenario import Endpoint, Expect, Keepalive, Scenario
-from harness.subjects.pair import connected
+from harness.runner.event_loop import EventLoop
+from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
+from harness.subjects.connect import connected
 from harness.timeline import Event, Timeline
 from harness.venue import uml
 from harness.venue.kernel import Kernel

@@ -48,7 +48,7 @@ def user() -> Iterator[User]:
             stash = stack.enter_context(tempfile.TemporaryDirectory())
             prefix = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", _script(Path(stash)), "sh")
             user = User(Path(name), NOBODY, prefix)
-        found = _run(user.prefix, sys.executable, "-c", "import harness.cli, pyroute2, rich", cwd=user.folder)
+        found = _run(user.prefix, sys.executable, "-c", "import harness.cli.main, pyroute2, rich", cwd=user.folder)
         if found.returncode:
             pytest.skip(f"an ordinary user cannot use this checkout and its Python: {found.stderr}")
         yield user

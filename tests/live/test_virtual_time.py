@@ -458,5 +458,5 @@ def test_run_directories_of_a_guest_count_as_over(vtime: Callable[..., Ended], t
 
 
 _MAIN = "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
-INTERRUPTIBLE = (sys.executable, "-c", f"import signal, sys; from harness.cli import main; {_MAIN}")
+INTERRUPTIBLE = (sys.executable, "-c", f"import signal, sys; from harness.cli.main import main; {_MAIN}")
 """The `harness` command, also where the tests run in a shell's background, which has programs ignore SIGINT."""

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.api.lab_session import Workbench
 from harness.errors import LabError, UsageError
 from harness.faults import Blackhole, FirewallIdle, PeerReboot, ProcessKill
-from harness.lab.topology import SIDES, Side
-from harness.programs import Command, Detects, Ready, Simple
-from harness.scenario import Endpoint, Keepalive
-from harness.workbench import Workbench
+from harness.model.programs import Command, Detects, Ready, Simple
+from harness.model.topology import SIDES, Side
+from harness.scenario.schema import Endpoint, Keepalive
 from tests.conformance.traces import network_untouched, nothing_held
 
 pytestmark = pytest.mark.timed

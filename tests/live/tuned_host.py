@@ -13,8 +13,8 @@ from pathlib import Path
 
 from harness.lab import sysctls
 from harness.lab.namespace import Namespace
-from harness.lab.netns import NetnsLab
-from harness.lab.topology import Topology
+from harness.lab.netns_lab import NetnsLab
+from harness.model.topology import Topology
 
 ROOT = Path("/proc/sys/net")
 NOT_TUNED = ("flush", "stable_secret", "tcp_fastopen_key", "tcp_child_ehash_entries", "udp_child_hash_entries")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import catalogue
+from harness.scenario import catalogue
 
 Write = Callable[[str, str | bytes], Path]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from harness.judge import Verdict, judge
-from harness.plan import Plan
-from harness.scenario import Endpoint, Keepalive
+from harness.judge.verdict import Verdict, judge
+from harness.plan.plan import Plan
+from harness.scenario.schema import Endpoint, Keepalive
 from harness.timeline import Event
 from tests.unit.timelines import SECOND, as_foreseen, at, moved
 

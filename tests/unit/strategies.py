@@ -19,14 +19,14 @@ from harness.faults import (
     ProcessFreeze,
     ProcessKill,
 )
-from harness.faults.presets import Then
-from harness.lab.topology import SIDES, HostSpec, Kind, Side, Topology, layout, other
+from harness.faults.firewall_presets import Then
+from harness.model.topology import SIDES, HostSpec, Kind, Side, Topology, layout, other
 from harness.oracle import timerwheel
 from harness.oracle.effects import Effect, Mechanism
 from harness.oracle.established import phases
 from harness.oracle.prediction import Settings
-from harness.scenario import Endpoint, Expect, Keepalive, OutcomeName, Scenario
-from harness.validation import problems
+from harness.scenario.schema import Endpoint, Expect, Keepalive, OutcomeName, Scenario
+from harness.scenario.validation import problems
 from tests.running import EXHAUSTIVE
 
 PATIENT = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

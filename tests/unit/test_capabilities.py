@@ -10,7 +10,7 @@ import pytest
 from harness import capabilities
 from harness.capabilities import Capability
 from harness.errors import CapabilityError, LabError
-from harness.lab import containers
+from harness.lab import docker_client
 from harness.system import kernel_clock
 from harness.venue import kernel, trial, uml
 from harness.venue.kernel import Kernel, Manifest
@@ -90,12 +90,12 @@ def test_a_docker_daemon_is_one_that_answers(monkeypatch: pytest.MonkeyPatch, tm
     """Not a file that lies where its socket should be."""
     path = tmp_path / "docker.sock"
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
-    assert "No such file or directory" in containers.reach()[0]
+    assert "No such file or directory" in docker_client.reach()[0]
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
-        assert "Connection refused" in containers.reach()[0]
+        assert "Connection refused" in docker_client.reach()[0]
         listener.listen()
-        assert containers.reach() == (f"a daemon at unix://{path}", "")
+        assert docker_client.reach() == (f"a daemon at unix://{path}", "")
 
 
 @pytest.mark.parametrize("where", ["tcp://127.0.0.1:1", "ssh://", "nonsense"])

@@ -63,7 +63,7 @@ def test_describing_a_scenario_loads_no_network_library() -> None:
 
 def test_the_command_line_loads_little() -> None:
     """`--help` needs none of it either."""
-    code = "import harness.cli\ntry:\n    harness.cli.main(['--help'])\nexcept SystemExit:\n    pass"
+    code = "import harness.cli.main\ntry:\n    harness.cli.main.main(['--help'])\nexcept SystemExit:\n    pass"
     assert not HEAVY & loaded_by(code)
 
 
@@ -74,7 +74,8 @@ def test_the_plugin_loads_nothing_but_pytest() -> None:
     assert not (HEAVY - {"pytest", "asyncio"}) & loaded
     assert {name for name in loaded if name.startswith("harness")} == {
         "harness",
-        "harness.escapes",
+        "harness.system",
+        "harness.system.escapes",
         "harness.pytest_plugin",
         "harness.pytest_plugin.history",
         "harness.pytest_plugin.limits",

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import batch
-from harness.judge import Verdict
+from harness.batch import batch
+from harness.judge.result import Result
+from harness.judge.verdict import Verdict
 from harness.model.machine import MachineFacts
-from harness.plan import Plan, make
-from harness.result import Result
-from harness.scenario import Expect, Scenario
+from harness.plan.plan import Plan, make
+from harness.scenario.schema import Expect, Scenario
 from tests import conftest, running
 from tests.running import TOGETHER, undisturbed
 

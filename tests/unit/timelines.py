@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from harness.faults import AnyFault, Blackhole, LinkDown
-from harness.lab.topology import SIDES, Kind, Topology
 from harness.model.machine import MachineFacts
-from harness.plan import Plan, make
-from harness.scenario import Endpoint, Expect, Keepalive, Scenario
+from harness.model.topology import SIDES, Kind, Topology
+from harness.plan.plan import Plan, make
+from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 from harness.timeline import Event
 
 ARMED_NS = 100_000_000

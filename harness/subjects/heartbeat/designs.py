@@ -7,14 +7,14 @@ import select
 import socket
 import time
 
-from harness.descriptors import raised_socket
-from harness.subjects import endpoint
+from harness.programs import tcp_endpoint
 from harness.subjects.heartbeat import detectors
 from harness.subjects.heartbeat.detectors import NS, Detector, Watchdog
-from harness.subjects.heartbeat.end import End, Setting, Timed, after
 from harness.subjects.heartbeat.framing import FramingError, Message, encode_port, port_of
-from harness.subjects.heartbeat.link import Link
+from harness.subjects.heartbeat.message_stream import Link
+from harness.subjects.heartbeat.participant import End, Setting, Timed, after
 from harness.subjects.heartbeat.reaper import Reaper
+from harness.system.file_descriptors import raised_socket
 
 BEAT = b"\x01"
 """What goes over a connection for heartbeats alone; any octet is one."""
@@ -51,7 +51,7 @@ class Separate(Timed):
         if not self.setting.is_server:
             self._announce(self.link)
             return
-        deadline = time.monotonic() + endpoint.CONNECT_TIMEOUT_S
+        deadline = time.monotonic() + tcp_endpoint.CONNECT_TIMEOUT_S
         poller = select.poll()
         poller.register(self.fileno(), select.POLLIN)
         while time.monotonic() < deadline:
@@ -69,7 +69,7 @@ class Separate(Timed):
     def _announce(self, link: Link) -> None:
         """Wait for the server at a port that is free, and say which."""
         self._side_door = self.setting.make_socket()
-        port = endpoint.listen(self._side_door, link.sock.getsockname()[0])
+        port = tcp_endpoint.listen(self._side_door, link.sock.getsockname()[0])
         self._side_door.settimeout(0)
         self.reactor.add(self._side_door, self._accept)
         link.send(encode_port(port))
@@ -202,7 +202,7 @@ class IdleState(Timed):
         self.reactor.at(self._failed, None)
         self._attempt, self._server = None, self._watchdog.server
         remote = list(self.setting.servers[self._server])
-        endpoint.set_options(sock, self.setting.options)
+        tcp_endpoint.set_options(sock, self.setting.options)
         self.emit("subject.reconnected", at_ns=at_ns, remote=remote, server=self._server)
         self.watch(Link(sock))
         self._begin(at_ns)

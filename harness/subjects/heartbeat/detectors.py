@@ -227,7 +227,7 @@ class Watchdog:
 
 
 def make(values: Mapping[str, Any], role: Role) -> Detector | None:
-    """The detector of a design, from the keys of `harness.programs`; None for the reaper, which has one for all."""
+    """The detector of a design, by the keys of `harness.model.programs`; None for the reaper, which has one for all."""
 
     def ns(key: str) -> int:
         return round(float(values[key]) * NS)

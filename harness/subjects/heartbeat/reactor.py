@@ -7,8 +7,8 @@ import select
 from collections.abc import Callable
 from typing import Protocol
 
-from harness.alarm import Alarm
-from harness.descriptors import raised
+from harness.system.file_descriptors import raised
+from harness.system.timerfd import Alarm
 
 EDGES = select.EPOLLIN | select.EPOLLPRI | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 """Edge-triggered: told once of each change, after which all there is must be read."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import socket
 
-from harness.descriptors import raised_socket
 from harness.subjects.heartbeat.detectors import NS
-from harness.subjects.heartbeat.end import End, Setting
-from harness.subjects.heartbeat.link import Link
+from harness.subjects.heartbeat.message_stream import Link
+from harness.subjects.heartbeat.participant import End, Setting
 from harness.subjects.heartbeat.register import Register
+from harness.system.file_descriptors import raised_socket
 
 _BACKLOG = 4096
 """Connections that may wait to be accepted."""

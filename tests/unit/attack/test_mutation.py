@@ -7,7 +7,7 @@ import tomllib
 import pytest
 import tomli_w
 
-from harness import loader
+from harness.scenario import loader
 from tests.attack import mutation
 
 TABLE = {"client": {"keepalive": {"idle_s": 1}}, "faults": [{"kind": "link-down", "at_s": 0.5}], "expect": {}}

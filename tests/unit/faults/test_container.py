@@ -14,10 +14,10 @@ from harness.faults import (
     NetworkDisconnect,
     PeerReboot,
 )
-from harness.lab.topology import Side, Topology, layout
 from harness.model.machine import MachineFacts
-from harness.plan import make
-from harness.scenario import Endpoint, Expect, Keepalive, Scenario
+from harness.model.topology import Side, Topology, layout
+from harness.plan.plan import make
+from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 
 ROUTED, DIRECT = layout(Topology(kind="routed")), layout(Topology(kind="direct"))
 HERE = MachineFacts(kernel="6.18.0", hz=250, hz_source="given", cpus=2)

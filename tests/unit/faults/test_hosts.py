@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.faults import AnyFault, Failover, HostSuspend, PeerReboot, ProcessFreeze, ProcessKill, StopsReading
-from harness.lab.topology import SIDES, Side, Topology, layout, other
+from harness.model.topology import SIDES, Side, Topology, layout, other
 
 WHERE = layout(Topology())
 MEANT: dict[str, tuple[AnyFault, str, float | None]] = {

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from harness import loader, validation
 from harness.errors import ScenarioError
 from harness.faults import (
     AddressRemoved,
@@ -19,9 +18,10 @@ from harness.faults import (
     PmtuBlackhole,
     Route,
 )
-from harness.lab.topology import Family, Kind, Side, Topology, layout
+from harness.model.topology import Family, Kind, Side, Topology, layout
 from harness.oracle.effects import Effect
-from harness.scenario import Scenario
+from harness.scenario import loader, validation
+from harness.scenario.schema import Scenario
 
 
 def effect(fault: AnyFault, kind: Kind, family: Family, observer: Side = "client") -> Effect:

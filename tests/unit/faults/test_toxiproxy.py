@@ -27,12 +27,12 @@ from harness.faults import (
 )
 from harness.faults.route import address_seen
 from harness.faults.toxiproxy import Seen, Toxic
-from harness.lab import toxiproxy
-from harness.lab.topology import Proxy, Topology, layout
-from harness.loader import checked, from_mapping
+from harness.lab import toxiproxy_server
 from harness.model.machine import MachineFacts
-from harness.plan import make
-from harness.scenario import Endpoint, Expect, Keepalive, Scenario
+from harness.model.topology import Proxy, Topology, layout
+from harness.plan.plan import make
+from harness.scenario.loader import checked, from_mapping
+from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 
 MACHINE = MachineFacts(kernel="6.18.0", hz=1000, hz_source="given", cpus=2, clock="virtual")
 PROXIED = Topology(kind="proxied")
@@ -220,33 +220,33 @@ def test_a_server_is_found_on_path_first(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     with pytest.raises(CapabilityError, match=r"neither on PATH nor at .*call .*ci/setup"):
-        toxiproxy.server()
-    on_path = tmp_path / "bin" / toxiproxy.NAME
-    for program in (toxiproxy.folder() / toxiproxy.NAME, on_path):
+        toxiproxy_server.server()
+    on_path = tmp_path / "bin" / toxiproxy_server.NAME
+    for program in (toxiproxy_server.folder() / toxiproxy_server.NAME, on_path):
         program.parent.mkdir(parents=True)
         program.write_text("#!/bin/sh\necho toxiproxy-server version 9.9.9\n")
         program.chmod(0o755)
-        assert toxiproxy.server() == str(program)
-        assert toxiproxy.version() == "9.9.9"
+        assert toxiproxy_server.server() == str(program)
+        assert toxiproxy_server.version() == "9.9.9"
     on_path.write_text("#!/bin/sh\nexit 1\n")
     with pytest.raises(CapabilityError, match="does not run"):
-        toxiproxy.version()
+        toxiproxy_server.version()
 
 
 def test_without_the_library_the_mend_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of it is imported before it is needed."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(CapabilityError, match=r"not installed. Mend: (call .*ci/setup|.* -m pip install )"):
-        toxiproxy.check_library()
+        toxiproxy_server.check_library()
 
 
 def test_the_library_is_the_harness_own() -> None:
     """The same code under another name, so that neither sees what the other sets."""
     import toxiproxy as users
 
-    own = toxiproxy._library()
+    own = toxiproxy_server._library()
     assert own is not users
-    assert own is toxiproxy._library()
+    assert own is toxiproxy_server._library()
     assert own.__file__ == users.__file__
     assert own.api.APIConsumer is not users.api.APIConsumer
     assert own.server.APIConsumer is own.api.APIConsumer

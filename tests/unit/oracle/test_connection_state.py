@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from harness.oracle import replay
-from harness.oracle.case import Case, Run, longest_ns
+from harness.oracle import established_timers
 from harness.oracle.connection import Connection
 from harness.oracle.connection_state import ConnectionState
-from harness.oracle.course import PhaseInterval
 from harness.oracle.effects import Effect
+from harness.oracle.established_query import Case, Run, longest_ns
+from harness.oracle.established_timers import armed, follow, step
+from harness.oracle.phase_interval import PhaseInterval
 from harness.oracle.prediction import Machine, Settings
-from harness.oracle.replay import armed, follow, step
 
 SECOND_NS = 1_000_000_000
 LOST = Effect(mechanism="lost", from_s=6.0)
@@ -66,7 +66,9 @@ def test_a_replay_goes_on_from_any_state_in_the_same_way(
         phase = PhaseInterval((1 << 30) * case.tick, [], state, tick=case.tick, late=0, lag=0)
         return Connection(case, phase, state)
 
-    monkeypatch.setattr(replay, "_recall", replay._expire)  # nothing is remembered: each expiry is a step
+    monkeypatch.setattr(
+        established_timers, "_recall", established_timers._expire
+    )  # nothing is remembered: each expiry is a step
     connection = connected()
     rests: list[tuple[int, Run]] = []
     for number in range(1000):

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from harness import plan
-from harness.drawing import Drawn, scenarios
 from harness.errors import ScenarioError
+from harness.fuzz.strategies import Drawn, scenarios
 from harness.model.machine import MachineFacts
 from harness.oracle.prediction import Outcome, Prediction
-from harness.scenario import Scenario
+from harness.plan import plan
+from harness.scenario.schema import Scenario
 from tests.unit.rarity import Rare
 from tests.unit.strategies import sweep
 

@@ -4,9 +4,9 @@ import pytest
 
 from harness.oracle import timerwheel
 from harness.oracle.backoff import model_timeout_ms
-from harness.oracle.case import longest_ns
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.established import predict
+from harness.oracle.established_query import longest_ns
 from harness.oracle.prediction import Machine, Prediction, Settings
 
 SILENT = Settings(keepalive=False)

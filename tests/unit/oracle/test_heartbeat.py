@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.lab.topology import SIDES, Side, other
+from harness.model.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
+from harness.model.topology import SIDES, Side, other
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.heartbeat import Bounds, Pair, documented, predict
 from harness.oracle.prediction import Machine, Outcome, Settings
-from harness.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
 from tests.unit.strategies import PATIENT
 
 EXACT = Machine(hz=1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.oracle.difference_bounds import Zone
 from harness.oracle.heartbeat_events import (
     ARMED,
     FLOW_EXPIRES,
@@ -21,7 +22,6 @@ from harness.oracle.heartbeat_events import (
     Writes,
     is_of_program,
 )
-from harness.oracle.zones import Zone
 
 
 def test_events_of_different_kinds_are_different_names() -> None:

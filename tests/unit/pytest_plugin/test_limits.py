@@ -9,15 +9,15 @@ import msgspec
 import pytest
 import pytest_timeout
 
-from harness import catalogue
-from harness.lab.topology import SIDES, Topology
 from harness.model.machine import MachineFacts
-from harness.plan import Plan, make
-from harness.programs import Command, Detects, OwnProxy, Ready, Standby
+from harness.model.programs import Command, Detects, OwnProxy, Ready, Standby
+from harness.model.topology import SIDES, Topology
+from harness.plan.plan import Plan, make
 from harness.pytest_plugin import limits
 from harness.pytest_plugin.scenarios import ScenarioItem
-from harness.run import ECHO_TIMEOUT_S, STARTING_STEPS, longest_ns
-from harness.scenario import Endpoint, Expect, Scenario
+from harness.runner.execute import ECHO_TIMEOUT_S, STARTING_STEPS, longest_ns
+from harness.scenario import catalogue
+from harness.scenario.schema import Endpoint, Expect, Scenario
 from harness.venue import host
 from tests.live.sessions import RESET
 
@@ -43,7 +43,7 @@ def planned(scenario: Scenario, hz: int) -> Plan:
 
 
 def takes_ns(plan: Plan) -> int:
-    """How long the run takes at most once its lab stands, added up from what `harness.run` does."""
+    """How long the run takes at most once its lab stands, added up from what `harness.runner.execute` does."""
     waits_ns = 0
     if plan.machine.clock == "virtual":
         moment_ns = plan.arming_ns(0) + TOO_LATE_NS

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json as standard
 
 from harness.faults import Blackhole
-from harness.judge import judge
+from harness.judge.verdict import judge
 from harness.report import json
-from harness.scenario import Endpoint
+from harness.scenario.schema import Endpoint
 from tests.unit.timelines import as_foreseen, changed, flap, planned, unreachable
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.escapes import visible
-from harness.judge import Verdict, judge
+from harness.judge.verdict import Verdict, judge
 from harness.report import junit
+from harness.system.escapes import visible
 from tests.unit.timelines import as_foreseen, unreachable
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
-from harness.lab.topology import SIDES, Side
+from harness.model.topology import SIDES, Side
 from harness.report.pcapng import FILES, write
 from harness.timeline import Event
 

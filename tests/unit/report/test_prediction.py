@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import forecast
 from harness.errors import UsageError
 from harness.faults import Blackhole, FirewallIdle, LinkDown, ProcessKill
-from harness.lab.topology import Topology
-from harness.plan import make
-from harness.programs import Command, Detects, OwnProxy, Ready, Standby
+from harness.model.programs import Command, Detects, OwnProxy, Ready, Standby
+from harness.model.topology import Topology
+from harness.plan import predict
+from harness.plan.plan import make
 from harness.report import prediction
-from harness.scenario import Endpoint, Expect, Scenario
+from harness.scenario.schema import Endpoint, Expect, Scenario
 from tests.unit.timelines import MACHINE, flap, planned, unreachable
 
 
 def test_linux_default_in_words() -> None:
     """2 h 11 min 15 s is never kept: the window, its bounds in hours, the errno, the probes and the reason are told."""
-    text = prediction.describe(forecast.of_options(7200, 75, 9, 0.0, 250))
+    text = prediction.describe(predict.of_options(7200, 75, 9, 0.0, 250))
     assert "keepalive idle 7200 s, interval 75 s, count 9, HZ=250 (--hz)" in text
     assert "7881.984 to 8013.056 s after arming, 2 h 11 min 21.98 s to 2 h 13 min 33.06 s" in text
     assert "(idle + interval * count would be 7875 s)" in text
@@ -37,28 +37,28 @@ def test_linux_default_in_words() -> None:
 
 def test_a_table_that_is_cut_says_so() -> None:
     """The probes beyond those whose windows are listed have one line."""
-    text = prediction.describe(forecast.of_options(1, 1, 127, 0.0, 250))
+    text = prediction.describe(predict.of_options(1, 1, 127, 0.0, 250))
     assert "33.768 to 131.080 s" not in text
     assert "33.768 to 130.056 s  probes 33 to 127  1.024 s apart" in text
 
 
 def test_user_timeout_in_words() -> None:
     """It is named among the settings and in the reason."""
-    text = prediction.describe(forecast.of_options(10, 5, 3, 12.5, 1000))
+    text = prediction.describe(predict.of_options(10, 5, 3, 12.5, 1000))
     assert "user timeout 12.5 s, HZ=1000" in text
     assert "TCP_USER_TIMEOUT of 12.5 s passed" in text
 
 
 def test_this_machines_hz_is_the_default() -> None:
     """Without --hz the kernel's own counts, and the source says how that was found."""
-    found = forecast.of_options(10, 5, 3, 0.0, None)
+    found = predict.of_options(10, 5, 3, 0.0, None)
     assert found.hz_source.startswith("clock_getres(CLOCK_MONOTONIC_COARSE) = ")
     assert f"HZ={found.hz} (clock_getres" in prediction.describe(found)
 
 
 def test_as_json() -> None:
     """Seconds after arming, with everything that the prediction rests on."""
-    document = json.loads(prediction.as_json(forecast.of_options(2, 1, 3, 0.0, 250)))
+    document = json.loads(prediction.as_json(predict.of_options(2, 1, 3, 0.0, 250)))
     assert document.pop("kernel")
     assert document == {
         "idle_s": 2,
@@ -94,7 +94,7 @@ def test_what_the_kernel_would_refuse(changes: dict[str, float], words: str) -> 
     """Each number out of range is refused with its option's name and the range."""
     options = {"idle_s": 10, "interval_s": 5, "count": 3, "user_timeout_s": 0.0, "hz": 250, **changes}
     with pytest.raises(UsageError) as caught:
-        forecast.of_options(**options)  # type: ignore[arg-type]
+        predict.of_options(**options)  # type: ignore[arg-type]
     assert words in str(caught.value)
 
 
@@ -111,7 +111,7 @@ def test_all_settings_have_one_prediction(idle: int, interval: int, count: int, 
     timeout_s = min(
         timeout * interval / 1000, 2_147_483.0
     )  # of as many probes as keepalive itself can have, and some more
-    found = forecast.of_options(idle, interval, count, timeout_s, hz)
+    found = predict.of_options(idle, interval, count, timeout_s, hz)
     assert len(found.prediction.outcomes) == 1
     lo, hi = json.loads(prediction.as_json(found))["window_s"]
     assert idle <= lo + 1e-6 < hi

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.judge import judge
+from harness.judge.verdict import judge
 from harness.report import properties
 from tests.unit.timelines import as_foreseen, unreachable
 

@@ -10,7 +10,7 @@ import pytest
 from rich.text import Text
 
 import harness
-from harness.report import picture, signs, text
+from harness.report import diagram, signs, text
 from tests.unit.timelines import as_foreseen, unreachable
 
 PACKAGE = Path(harness.__file__).parent
@@ -36,7 +36,7 @@ def test_every_sign_that_is_printed_has_a_plain_one() -> None:
 
 def test_marks_of_a_picture_stay_apart() -> None:
     """So that its legend is true."""
-    marks = [signs.PLAIN[mark] for mark in picture._LEGEND]
+    marks = [signs.PLAIN[mark] for mark in diagram._LEGEND]
     assert len(set(marks)) == len(marks)
     assert all(len(plain) == 1 for mark, plain in signs.PLAIN.items() if mark not in "…→")
 
@@ -47,7 +47,7 @@ def test_a_picture_in_another_encoding(encoding: str) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
     console = text.console(stream)
-    lines = picture.draw(unreachable(), as_foreseen(unreachable()))
+    lines = diagram.draw(unreachable(), as_foreseen(unreachable()))
     console.print(Text("\n".join(lines)))
     console.print("café … 漢")
     stream.flush()

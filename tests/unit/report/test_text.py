@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from harness.judge import Verdict, judge
+from harness.judge.result import Result
+from harness.judge.verdict import Verdict, judge
 from harness.report import text
-from harness.result import Result
-from harness.scenario import Scenario
+from harness.scenario.schema import Scenario
 from tests.unit.timelines import SECOND, as_foreseen, flap, unreachable, without
 
 

@@ -15,17 +15,17 @@ import pytest
 from harness.errors import SubjectError
 from harness.lab import dated
 from harness.lab.host import Host
-from harness.lab.program import Program
-from harness.lab.topology import Side
-from harness.loop import EventLoop
-from harness.programs import Command, Detects, Ready
-from harness.scenario import Endpoint, Expect, Scenario
+from harness.lab.process import Program
+from harness.model.programs import Command, Detects, Ready
+from harness.model.topology import Side
+from harness.runner.event_loop import EventLoop
+from harness.scenario.schema import Endpoint, Expect, Scenario
 from harness.subjects import sockets
 from harness.subjects.command import CommandEnd
-from harness.subjects.ends import Notices
+from harness.subjects.interface import Notices
 from harness.subjects.running import LOOK_NS
 from harness.subjects.sockets import ESTABLISHED, Socket
-from harness.subjects.tcp import PORT
+from harness.subjects.tcp_driver import PORT
 from harness.timeline import Timeline
 
 SLEEPS = "import time; print('ready', flush=True); time.sleep(60)"

@@ -8,12 +8,12 @@ from typing import Any, cast
 import pytest
 
 from harness.lab.host import Host
-from harness.lab.topology import Side
-from harness.programs import Detects
-from harness.subjects.ends import SubjectLoop
+from harness.model.programs import Detects
+from harness.model.topology import Side
 from harness.subjects.flows import Flows
+from harness.subjects.interface import SubjectLoop
 from harness.subjects.sockets import Flow
-from harness.subjects.tcp import PORT
+from harness.subjects.tcp_driver import PORT
 
 CLIENT, SERVER = "10.77.1.1", "10.77.2.2"
 EVERY_WAY = Detects(closes=True, reconnects=True)

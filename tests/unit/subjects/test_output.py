@@ -15,7 +15,7 @@ import pytest
 
 from harness.errors import SubjectError
 from harness.lab import dated
-from harness.lab.program import Program
+from harness.lab.process import Program
 from harness.subjects.output import MOST_LINES, Output
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.lab.topology import Kind, Topology, layout
-from harness.programs import Command
+from harness.model.programs import Command
+from harness.model.topology import Kind, Topology, layout
 from harness.subjects.running import places, variables
 
 COMMAND = Command(argv=("anything",), load="trickle")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import GuestError, UsageError
-from harness.venue import command
+from harness.venue import guest_command
 from harness.venue.bringing import Bring, Bringing
 
 
@@ -22,8 +22,8 @@ def left(tmp_path: Path) -> Path:
 def offer(left: Path, *names: object) -> None:
     """Leave files as a guest does that copies out those of these names."""
     for number, name in enumerate(names):
-        (left / command.BROUGHT_FILES.format(number)).write_text(f"content of {name}")
-    (left / command.BROUGHT_LIST).write_text(json.dumps([str(name) for name in names]))
+        (left / guest_command.BROUGHT_FILES.format(number)).write_text(f"content of {name}")
+    (left / guest_command.BROUGHT_LIST).write_text(json.dumps([str(name) for name in names]))
 
 
 def test_what_was_asked_for_comes_to_its_place(left: Path, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_siblings_are_of_the_same_folder(left: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("listing", ["", "[1]", '{"a": 1}', "[" * 100_000])
 def test_a_list_that_is_none(left: Path, listing: str) -> None:
     """It is told, and nothing is written."""
-    (left / command.BROUGHT_LIST).write_text(listing)
+    (left / guest_command.BROUGHT_LIST).write_text(listing)
     with pytest.raises(GuestError, match="expected a list of the files"):
         Bringing([]).take(left)
 
@@ -96,8 +96,8 @@ def test_links_that_the_guest_has_put_on_the_way_are_not_followed(left: Path, tm
     assert (kept / "report.xml").read_text() == "kept"
 
     offer(left, out / "plain")
-    (left / command.BROUGHT_FILES.format(0)).unlink()
-    (left / command.BROUGHT_FILES.format(0)).symlink_to(kept / "report.xml")
+    (left / guest_command.BROUGHT_FILES.format(0)).unlink()
+    (left / guest_command.BROUGHT_FILES.format(0)).symlink_to(kept / "report.xml")
     with pytest.raises(UsageError, match="expected a file that can be written"):
         bringing.take(left)
 

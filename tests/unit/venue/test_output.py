@@ -16,7 +16,7 @@ from typing import cast
 import pytest
 
 from harness.errors import GuestError
-from harness.venue import command, output
+from harness.venue import guest_command, output
 from harness.venue.uml import Guest
 
 WRITER = """
@@ -38,7 +38,7 @@ def test_what_was_copied_takes_no_room(tmp_path: Path, monkeypatch: pytest.Monke
     """All of it arrives, once, and the guest's file has only what is still to come."""
     target = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=target))
-    file = tmp_path / command.STREAMS[1]
+    file = tmp_path / guest_command.STREAMS[1]
     going = output.Output(_guest(tmp_path))
     going.copy()
     for _ in range(2):
@@ -56,7 +56,7 @@ def test_a_guest_stands_still_while_nobody_reads(tmp_path: Path, monkeypatch: py
     reader, target = os.pipe()
     stream = os.fdopen(target, "wb")
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=stream))
-    file = tmp_path / command.STREAMS[1]
+    file = tmp_path / guest_command.STREAMS[1]
     with stream, subprocess.Popen([sys.executable, "-c", WRITER, str(file)], stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
         writer.stdout.readline()
@@ -88,7 +88,7 @@ def test_no_other_file_is_freed(tmp_path: Path, link: Callable[[Path, Path], Non
     """A guest may put another file in the place of its stream."""
     mine = tmp_path / "mine"
     mine.write_bytes(WRITTEN)
-    link(tmp_path / command.STREAMS[1], mine)
+    link(tmp_path / guest_command.STREAMS[1], mine)
     with pytest.raises(GuestError):
         output.Output(_guest(tmp_path)).copy()
     assert mine.read_bytes() == WRITTEN

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness import Blackhole, ContainerPause
-from harness.attachment import Attachment
+from harness.api.container_session import Attachment
 
 PORT, THROUGH_PROXY = 6379, 26379
 Attach = Callable[..., Attachment]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
+from harness.model.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
 from harness.subjects.heartbeat import detectors
 from harness.subjects.heartbeat.detectors import NS, Action, Detector, Watchdog
 from harness.subjects.heartbeat.register import Register

@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
-from harness.subjects import endpoint
+from harness.model.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
+from harness.programs import tcp_endpoint
 from harness.subjects.heartbeat import designs
 from harness.subjects.heartbeat.detectors import NS, Role
-from harness.subjects.heartbeat.end import End, Setting
 from harness.subjects.heartbeat.framing import Kind, encode, encode_port
+from harness.subjects.heartbeat.participant import End, Setting
 
 LOOPBACK = "127.0.0.1"
 DESIGNS: dict[str, tuple[AnyHeartbeat, AnyHeartbeat]] = {
@@ -58,11 +58,11 @@ class Bench:
         """A connection's two ends, and who listened."""
         listener, client = self.sock(), self.sock()
         if small:
-            endpoint.limit_buffers(listener, 4096, 4096)
-            endpoint.limit_buffers(client, 4096, 4096)
-        port = endpoint.listen(listener, LOOPBACK)
-        endpoint.connect(client, LOOPBACK, port)
-        server = endpoint.accept(listener)
+            tcp_endpoint.limit_buffers(listener, 4096, 4096)
+            tcp_endpoint.limit_buffers(client, 4096, 4096)
+        port = tcp_endpoint.listen(listener, LOOPBACK)
+        tcp_endpoint.connect(client, LOOPBACK, port)
+        server = tcp_endpoint.accept(listener)
         self.sockets.append(server)
         return client, server, listener
 
@@ -218,7 +218,7 @@ def test_the_peers_end_is_seen(bench: Bench, role: Role) -> None:
     peer.close()
     assert bench.serve(lambda: bench.kinds(role) == ["subject.eof"])
     _, peer = bench.peer(role, Simple())
-    endpoint.vanish(peer)
+    tcp_endpoint.vanish(peer)
     assert bench.serve(lambda: bench.kinds(role) == ["subject.eof", "subject.detected"])
     assert bench.last(role)["errno"] == "ECONNRESET"
 
@@ -244,7 +244,7 @@ def test_who_does_not_read_hears_of_an_error_all_the_same(bench: Bench) -> None:
     end, peer = bench.peer("server", Simple())
     end.reads = False
     peer.send(encode(Kind.BEAT))
-    endpoint.vanish(peer)
+    tcp_endpoint.vanish(peer)
     assert bench.serve(lambda: not end.watching)
     assert bench.last("server")["errno"] == "ECONNRESET"
 
@@ -324,7 +324,7 @@ def test_a_reaper_serves_many_and_drops_the_silent(bench: Bench) -> None:
     end = bench.end(bench.setting("server", Reaper(silence_s=60, poll_s=1)), theirs, listener)
     others = [bench.sock() for _ in range(50)]
     for other in others:
-        endpoint.connect(other, LOOPBACK, listener.getsockname()[1])
+        tcp_endpoint.connect(other, LOOPBACK, listener.getsockname()[1])
     bench.settle()
     for _ in range(70):
         bench.pass_time(1.0)
@@ -364,7 +364,7 @@ def test_a_lost_server_is_replaced(bench: Bench) -> None:
     assert bench.kinds("client") == ["subject.eof", "subject.reconnected"]
     seen = bench.last("client")
     assert (seen["server"], seen["remote"]) == ("server", list(servers["server"]))
-    again = endpoint.accept(listener)
+    again = tcp_endpoint.accept(listener)
     bench.sockets.append(again)
     bench.pass_time(30)
     again.settimeout(5)

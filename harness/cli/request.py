@@ -1,0 +1,129 @@
+"""What a command line asks for: plans, a kernel, folders and reports, checked before anything runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import UsageError
+from harness.system import streams
+
+if TYPE_CHECKING:
+    from harness.model.machine import MachineFacts
+    from harness.plan.plan import Plan
+    from harness.scenario.schema import Scenario
+    from harness.venue.kernel import Kernel
+
+
+def plans(options: argparse.Namespace, kernel: Kernel | None, *, patience_s: int | None = None) -> list[Plan]:
+    """The plans of what the words name, without those that surely take longer than `patience_s`."""
+    from harness.plan import plan
+    from harness.scenario import catalogue
+
+    machine_facts = machine(options, kernel)
+    scenarios = catalogue.find(options.words, containers=options.lab == "docker", claimed=True)
+    if not options.words:
+        scenarios = _possible(scenarios)
+    if options.no_commands:
+        scenarios = _without_programs(scenarios, named=bool(options.words))
+    if patience_s is None:
+        return catalogue.for_each(scenarios, lambda scenario: plan.make(scenario, machine_facts))
+    limit_ns = patience_s * 1_000_000_000
+    made = [
+        plan.make(each, machine_facts) for each in scenarios if not plan.lasts_longer(each, machine_facts, limit_ns)
+    ]
+    fitting = [each for each in made if each.watch_ns <= limit_ns]
+    if len(fitting) < len(scenarios):
+        streams.complain(
+            f"left out {len(scenarios) - len(fitting)} scenarios that take more than {patience_s} s of real "
+            "time: name them, or use --clock virtual",
+        )
+    return fitting
+
+
+def _possible(scenarios: list[Scenario]) -> list[Scenario]:
+    """Those that nobody asked for by name, without what this machine lacks a program for, which is said."""
+    from harness import capabilities
+
+    behind = [each for each in scenarios if each.topology.proxied_by == "toxiproxy"]
+    server = capabilities.toxiproxy() if behind else None
+    if server is None or server.available:
+        return scenarios
+    streams.complain(
+        f"left out {len(behind)} scenarios behind a toxiproxy: {server.found}; mend: {server.mend}",
+    )
+    return [each for each in scenarios if each not in behind]
+
+
+def _without_programs(scenarios: list[Scenario], *, named: bool) -> list[Scenario]:
+    """Those without a program of their own. Raises ScenarioError or ScenarioErrors for others that were asked for."""
+    from harness.scenario import catalogue, loader
+
+    if named:
+        catalogue.for_each(scenarios, loader.refuse_programs)
+        return scenarios
+    found = [each for each in scenarios if not each.programs]
+    if len(found) < len(scenarios):
+        streams.complain(f"left out {len(scenarios) - len(found)} scenarios that run commands, by --no-commands")
+    return found
+
+
+def machine(options: argparse.Namespace, kernel: Kernel | None) -> MachineFacts:
+    """Where scenarios are to run. Raises UsageError."""
+    if kernel is None:
+        from harness.plan.local_machine import local_machine
+
+        return local_machine(options.lab)
+    if options.lab != "netns":
+        raise UsageError(f"--lab {options.lab}: expected --clock real with it, as containers' time is this machine's")
+    from harness.venue import uml
+
+    return uml.machine(kernel, getattr(options, "seed", None))
+
+
+def check_clock(options: argparse.Namespace) -> None:
+    """Raise UsageError for an option that is for guests alone, where none is wanted."""
+    for option, value in {"--wall-limit": options.wall_limit, "--seed": getattr(options, "seed", None)}.items():
+        if options.clock == "real" and value is not None:
+            raise UsageError(f"{option}: expected --clock virtual with it, as it is for guests")
+
+
+def kernel(options: argparse.Namespace) -> Kernel:
+    """The guests' kernel. Raises CapabilityError where none is built."""
+    from harness.venue import kernel as kernels
+
+    return kernels.find(options.kernel)
+
+
+def check_reports(options: argparse.Namespace) -> None:
+    """Raise UsageError for reports that could not be written after the run."""
+    junit = getattr(options, "junit", None)
+    given = {"--json": options.json, "--junit": junit, "--markdown": getattr(options, "markdown", None)}
+    for flag, file in given.items():
+        if file is None or (flag, file) == ("--json", "-"):
+            continue
+        path = Path(file)
+        target = path if path.exists() else path.resolve().parent
+        if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
+            raise UsageError(f"{flag}: expected a file that can be written, found {file}")
+    if options.json is not None and options.json == junit:
+        raise UsageError(f"--junit: expected another file than --json's, found {junit}")
+
+
+def out_folder(options: argparse.Namespace) -> Path:
+    """An empty folder for the run's results. Raises UsageError."""
+    if options.out is None:
+        from harness.batch.batch import new_folder
+
+        return new_folder(options.keep)
+    folder = Path(options.out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        used = any(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"--out: expected a folder that can be made, found {error.strerror} at {folder}") from error
+    if used or not os.access(folder, os.W_OK):
+        raise UsageError(f"--out: expected an empty or new folder that can be written, found {folder} in use")
+    return folder

@@ -1,0 +1,173 @@
+"""The commands that carry out plans and report on them: `run`, `matrix` and `fuzz`."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from harness.batch import batch
+from harness.batch import library_matrix as matrices
+from harness.cli import patience, request
+from harness.errors import UsageError
+from harness.fuzz import campaign as fuzzing
+from harness.judge.result import Result
+from harness.judge.verdict import EXIT_STATUS, Verdict, worst
+from harness.plan import plan
+from harness.plan.plan import Plan
+from harness.report import diagram, json, junit, text
+from harness.report import fuzz as fuzz_report
+from harness.report import library_matrix as matrix_report
+from harness.system import oserrors
+from harness.system.signals import Terminated
+from harness.venue import PLAN_LIMIT_S, host, uml
+from harness.venue.kernel import Kernel
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run scenarios and judge them."""
+    started = time.monotonic()
+    request.check_clock(options)
+    kernel = request.kernel(options) if options.clock == "virtual" else None
+    unasked = not options.words and kernel is None
+    plans = request.plans(options, kernel, patience_s=patience.PATIENCE_S if unasked else None)
+    request.check_reports(options)
+    console = _console(options)
+    results, out = _carried_out(options, plans, kernel, console)
+    wall_s = time.monotonic() - started
+    verdicts = [result.verdict for result in results]
+    attempts = {result.plan.name: result.attempts for result in results}
+    as_json = json.render(verdicts, attempts)
+    cases = [junit.Case(verdict=r.verdict, wall_s=r.wall_s or 0.0, attempts=r.attempts) for r in results]
+    with oserrors.written({options.json: as_json, options.junit: junit.render(cases, wall_s)}):
+        shown = [result for result in results if not options.quiet or result.verdict.verdict != "pass"]
+        if shown:
+            console.print(text.VerdictTable([result.verdict for result in shown]))
+            console.print()
+        for result in shown:
+            if result.verdict.verdict != "pass":
+                draw(console, result)
+        console.print(text.summary(verdicts, wall_s, attempts, brief=options.quiet))
+        if shown:
+            _say_place(console, out)
+        if options.json == "-":
+            sys.stdout.buffer.write(as_json)
+    return status(verdicts)
+
+
+def matrix(options: argparse.Namespace) -> int:
+    """Run the suites of client libraries and compare with what they document."""
+    request.check_clock(options)
+    if options.no_commands:
+        raise UsageError(
+            "--no-commands: expected a command that can do without them, found matrix: each cell runs some"
+        )
+    found = matrices.find(options.words)
+    kernel = request.kernel(options) if options.clock == "virtual" else None
+    machine = request.machine(options, kernel)
+    plans = [plan.make(scenario, machine) for scenario in found.scenarios]
+    request.check_reports(options)
+    console = _console(options)
+    results, out = _carried_out(options, plans, kernel, console)
+    verdicts = [result.verdict for result in results]
+    rows, circumstances = found.rows(verdicts), text.circumstances(verdicts[0])
+    as_json = matrix_report.as_json(rows, circumstances)
+    as_markdown = matrix_report.markdown(rows, circumstances).encode()
+    with oserrors.written({options.json: as_json, options.markdown: as_markdown}):
+        console.print(matrix_report.table(rows))
+        retried = text.retried(verdicts, {result.plan.name: result.attempts for result in results})
+        if retried:
+            console.print(retried)
+        _say_place(console, out)
+        if options.json == "-":
+            sys.stdout.buffer.write(as_json)
+    return status(verdicts)
+
+
+def fuzz(options: argparse.Namespace) -> int:
+    """Hold the oracle against scenarios that are drawn at random."""
+    fuzzing.check_capable()
+    kernel = request.kernel(options)
+    seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
+    request.check_reports(options)
+    console = _console(options)
+    out = request.out_folder(options)
+    started = time.monotonic()
+    try:
+        with fuzz_report.Progress() as progress:
+            carry = functools.partial(batch.run, watcher=progress, venue=_venue(kernel, options))
+            tally = fuzzing.run(options.cases, seed, uml.machine(kernel), carry, out, progress)
+    except (KeyboardInterrupt, Terminated):
+        console.print(f"interrupted; again: harness fuzz --seed {seed} --cases {options.cases}", highlight=False)
+        _say_place(console, out)
+        raise
+    as_json = fuzz_report.as_json(tally)
+    with oserrors.written({options.json: as_json}):
+        console.print(*fuzz_report.describe(tally, time.monotonic() - started), sep="\n")
+        if tally.count("unjudged", "disagreed"):
+            console.print(f"files and runs that leave a question: {out}", soft_wrap=True, markup=False)
+        if options.json == "-":
+            sys.stdout.buffer.write(as_json)
+    return EXIT_STATUS[tally.verdict]
+
+
+def draw(console: Console, result: Result) -> None:
+    """A picture of a run, where there is something to draw."""
+    lines = diagram.draw(result.plan, result.events)
+    if lines:
+        console.print(Text("\n".join([result.plan.name, *(f"  {line}" for line in lines), ""])))
+
+
+def status(verdicts: Sequence[Verdict]) -> int:
+    """The exit status: that of the worst verdict."""
+    return EXIT_STATUS[worst(verdicts)]
+
+
+def _carried_out(
+    options: argparse.Namespace, plans: Sequence[Plan], kernel: Kernel | None, console: Console
+) -> tuple[list[Result], Path]:
+    """The results, and the folder with the run directories. An interrupt shows what is done so far."""
+    if kernel is None and options.words:  # of what nobody named, nothing takes long
+        patience.check(options, plans)
+    out = request.out_folder(options)
+    longest_s = max(each.watch_ns for each in plans) / 1e9
+    retries = batch.default_retries(plans) if options.retries is None else options.retries
+    progress = text.Progress(len(plans), longest_s, quiet=getattr(options, "quiet", False))
+    try:
+        with progress:
+            results = batch.run(plans, out, progress, _venue(kernel, options), retries=retries)
+    except (KeyboardInterrupt, Terminated, OSError, MemoryError):  # of the last two: nothing can be recorded any more
+        _show_interrupted(console, progress.verdicts, len(plans), out)
+        raise
+    return results, out
+
+
+def _show_interrupted(console: Console, done: Sequence[Verdict], total: int, out: Path) -> None:
+    if done:
+        console.print(text.VerdictTable(done))
+        console.print()
+    console.print(f"interrupted: {len(done)} of {total} scenarios are done", highlight=False)
+    _say_place(console, out)
+
+
+def _console(options: argparse.Namespace) -> Console:
+    """Where people look: not where JSON goes."""
+    return text.console(sys.stderr if options.json == "-" else sys.stdout)
+
+
+def _say_place(console: Console, out: Path) -> None:
+    console.print(f"plans, timelines and captures: {out}", soft_wrap=True, markup=False)
+
+
+def _venue(kernel: Kernel | None, options: argparse.Namespace) -> batch.Venue:
+    if kernel is None:
+        return functools.partial(host.run_all, jobs=options.jobs)
+    limit_s = PLAN_LIMIT_S if options.wall_limit is None else options.wall_limit
+    return functools.partial(uml.run_all, kernel=kernel, jobs=options.jobs, wall_limit_s=limit_s)

@@ -1,0 +1,173 @@
+"""What comes of judging, in words: why a run cannot be judged, and what differs from what was claimed or foreseen."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from harness.judge.history import Story
+from harness.judge.moments import ORIGINS, Clock, plain
+from harness.plan.plan import Plan, spell_outcomes
+from harness.scenario.schema import Expect
+
+Doubt: TypeAlias = Literal[
+    "timeline-nonsense",
+    "run-broken",
+    "never-armed",
+    "run-cut-short",
+    "capture-incomplete",
+    "machine-too-busy",
+    "fault-never-injected",
+    "fault-left-no-evidence",
+    "fault-met-nothing",
+    "fault-mistimed",
+    "action-failed",
+    "liveness-not-shown",
+    "origin-missing",
+]
+"""Why a run cannot be judged.
+
+`fault-left-no-evidence`: not even that it was in place. `fault-met-nothing`: it was in place, but nothing that it acts
+on came. `fault-mistimed`: too early, or never healed. `action-failed`: a write or a shutdown of the scenario.
+`liveness-not-shown`: nothing was noticed, and no data was sent to tell a live connection from a dead one.
+`origin-missing`: what the claim counts from never came. `machine-too-busy`: a retry in quiet may succeed.
+"""
+Difference: TypeAlias = Literal[
+    "false-alarm",
+    "never-noticed",
+    "noticed-too-early",
+    "noticed-too-late",
+    "noticed-unexpectedly",
+    "claim-refuted",
+    "connection-dead",
+    "reconnection-refuted",
+    "oracle-refuted",
+    "known-failure-gone",
+]
+"""What differs from the claim or the prediction.
+
+`noticed-too-early`, `noticed-too-late`: outside the claimed window. `noticed-unexpectedly`: a program gave its peer up
+though the claim is "never". `claim-refuted`: another outcome, errno or report. `connection-dead`: nothing was noticed,
+but data does not pass. `oracle-refuted`: the claim holds, the prediction does not. `known-failure-gone`: the claim
+holds although it is marked with `known_failure`.
+"""
+Cause: TypeAlias = Literal["confirmed", "known-failure"] | Doubt | Difference
+"""What a verdict rests on. Code branches on this and never on the sentence."""
+UNKEPT: frozenset[Cause] = frozenset({"never-noticed", "noticed-too-early", "noticed-too-late", "noticed-unexpectedly"})
+"""The claim's time was not kept: what `known_failure` may be said of."""
+
+
+WORDS_SHOWN = 200
+"""So many characters of what a program said stand in a sentence; all of them are in the timeline."""
+CUT = "..."
+
+
+class Inconclusive(Exception):
+    """The run cannot be judged; the text says why."""
+
+    def __init__(self, cause: Doubt, text: str) -> None:
+        super().__init__(text)
+        self.cause: Doubt = cause
+
+
+class TooBusy(Inconclusive):
+    """This machine was too slow for the run to be judged; the text says what was late."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("machine-too-busy", f"{text}: this machine is too busy")
+
+
+class Refuted(Exception):
+    """The run was judged and something differs; the text says what."""
+
+    def __init__(self, cause: Difference, text: str) -> None:
+        super().__init__(text)
+        self.cause: Difference = cause
+
+
+class Unforeseen(Refuted):
+    """The oracle predicted something else; the text says what differs."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("oracle-refuted", text)
+
+
+def fault_name(plan: Plan, index: int) -> str:
+    """What a reader finds a fault by."""
+    return f"fault {index} ({plan.faults[index].kind})"
+
+
+def seen(story: Story) -> str:
+    """What was noticed, and when."""
+    if story.end is None:
+        return "nothing noticed"
+    what = story.errno if story.kind == "detected" else "end of file"
+    if story.given_up is not None:
+        what = f"{story.given_up.how}: {clipped(story.given_up.found, WORDS_SHOWN)}"
+    return f"{what} {Clock(story).moment(story.since_armed(story.end.t_ns))}"
+
+
+def said(plan: Plan) -> str:
+    """The outcome that the scenario claims."""
+    expect: Expect = plan.scenario.expect
+    words = {
+        "detected": expect.errno or "an error",
+        "noticed": "the program to give its peer up",
+        "eof": "end of file",
+        "survives": "the connection to survive",
+        "never": "nothing to be noticed",
+    }
+    return words.get(expect.outcome, "what the oracle predicts")
+
+
+def claim(plan: Plan) -> str:
+    """All that the scenario claims: outcome, report, window with its origin, reconnection."""
+    expect = plan.scenario.expect
+    parts = [said(plan)]
+    if expect.reports is not None:
+        parts.append(f"with the report {expect.reports!r}")
+    if expect.window_s is not None:
+        parts.append(f"{_span(expect.window_s)} after {ORIGINS[expect.origin]}")
+    elif expect.bound_s is not None:
+        parts.append(f"for {plain(expect.bound_s)} s after arming")
+    if expect.reconnects_s is not None:
+        later = f"after {ORIGINS['healed']}" if expect.origin == "healed" else "later"
+        parts.append(f"and another connection {_span(expect.reconnects_s)} {later}")
+    return " ".join(parts)
+
+
+def _span(window_s: tuple[float, float]) -> str:
+    return f"{plain(window_s[0])} to {plain(window_s[1])} s"
+
+
+def oracle_says(plan: Plan, story: Story) -> str:
+    """What was predicted, for the end of a complaint."""
+    if plan.prediction is None:
+        return ""
+    said, clock = [], Clock(story)
+    for outcome in plan.prediction.outcomes:
+        text = spell_outcomes((outcome,))
+        if outcome.window_ns is not None:
+            low, high = clock.times(*outcome.window_ns)
+            text += f" {low} to {high} after {clock.origin}"
+        said.append(f"{text} ({outcome.why})")
+    return f"; the oracle predicted {' or '.join(said)}"
+
+
+def clipped(words: str, most: int) -> str:
+    """A program's words, cut where they are longer than that."""
+    return words if len(words) <= most else f"{words[: most - len(CUT)]}{CUT}"
+
+
+def in_range(span: tuple[int, int]) -> str:
+    """Least and most, or the number where they are one."""
+    return str(span[0]) if span[0] == span[1] else f"{span[0]} to {span[1]}"
+
+
+def reconnected_ns(story: Story) -> int | None:
+    """From being noticed to the connection that took the place of the lost one."""
+    return None if story.end is None or story.reconnected is None else story.reconnected.t_ns - story.end.t_ns
+
+
+def restored_ns(story: Story) -> int | None:
+    """From the healing to the first connection after it, where the scenario counts from that."""
+    return None if story.origin is None or story.restored is None else story.restored.t_ns - story.origin[0]

@@ -1,0 +1,158 @@
+"""Whether a time in which the harness did not run could have changed the verdict. Pure.
+
+A stall is a time in which this process did not run: it was stopped, waited for a CPU, or the whole machine stood still.
+What is in doubt then depends on who decides:
+
+- No claim is refuted in a run with a stall longer than the allowance: any moment may have been seen late, or have come
+  late or not at all.
+- Where programs decide by timers of their own (commands, heartbeats), a stall longer than the allowance proves nothing
+  either: a peer that stood still may be what was noticed, and a program that stood still notices late.
+- Where the kernel decides, the run is judged. What was noticed during a stall, or right after it, may have come at any
+  moment of it from the kernel's decision on, if a segment shows that. The verdict must be the same for all of them.
+- A program under test may be late by all its waiting for a CPU. The verdict must be the same for what it noticed and
+  for something earlier by so much. Nothing is refuted that its waiting and all shorter stalls may account for.
+- A kernel that stood still has timers that go off as soon as it goes on. So nothing is proven where something was sent
+  right after a stall longer than the allowance, or where what is sent cannot be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from harness.judge.history import Story
+from harness.judge.moments import Clock, secs
+from harness.judge.reasons import Inconclusive
+from harness.plan.plan import Plan
+from harness.timeline import Event
+
+LEAST_WAIT_NS = 20_000_000
+"""What programs wait less is within the allowance."""
+
+
+class Stall(NamedTuple):
+    """When the harness did not run, in nanoseconds of the timeline."""
+
+    from_ns: int
+    until_ns: int
+
+    @property
+    def took_ns(self) -> int:
+        """How long it was."""
+        return self.until_ns - self.from_ns
+
+
+class Doubtful(Inconclusive):
+    """A stall may have decided; the text says when it was and what is in doubt. A retry in quiet may succeed."""
+
+    def __init__(self, story: Story, stall: Stall | None, doubt: str) -> None:
+        """`stall`: None where it is what adds up over the run that decides."""
+        stood_ns = sum(each.took_ns for each in stalls(story.plan, story))
+        words = f"programs under test waited {secs(story.waited_ns)} for a CPU, the harness did not run for "
+        words += f"{secs(stood_ns)} in all (this machine is too busy)"
+        if stall is not None:
+            moment = Clock(story).times(story.since_armed(stall.from_ns), story.since_armed(stall.until_ns))
+            when = f"from {moment[0]} to {moment[1]} after {Clock(story).origin}"
+            words = f"the harness did not run {when} (it was stopped, or this machine is too busy)"
+        super().__init__("machine-too-busy", f"{words}: {doubt}")
+
+
+def stalls(plan: Plan, story: Story) -> list[Stall]:
+    """All from arming to the end of the run, in their order; those that overlap are accounts of one.
+
+    A command is armed when something of it was seen, so that a stall right before that counts too.
+    """
+    if story.armed is None:
+        return []
+    armed_ns = min(story.armed_ns)
+    begins_ns = armed_ns - (plan.allowance_ns if plan.scenario.has_command else 0)
+    merged: list[Stall] = []
+    for from_ns, until_ns in sorted(story.stalls):
+        if until_ns <= begins_ns or (story.ended is not None and from_ns >= story.ended.t_ns):
+            continue
+        if merged and from_ns < merged[-1].until_ns:
+            merged[-1] = Stall(merged[-1].from_ns, max(merged[-1].until_ns, until_ns))
+        else:
+            merged.append(Stall(from_ns, until_ns))
+    return merged
+
+
+def blamed(plan: Plan, story: Story, found: str) -> Doubtful | None:
+    """The doubt that a stall longer than the allowance throws on anything but a pass; None where there was none."""
+    longest = max(stalls(plan, story), key=lambda stall: stall.took_ns, default=None)
+    if longest is None or longest.took_ns <= plan.allowance_ns:
+        return None
+    return Doubtful(story, longest, f"this may be why {found}")
+
+
+def waiting_ns(story: Story) -> int:
+    """By how much the programs may be late because they waited for a CPU."""
+    return story.waited_ns if story.waited_ns >= LEAST_WAIT_NS else 0
+
+
+def delay_ns(plan: Plan, story: Story) -> int:
+    """By how much anything may be late altogether: the programs' waiting, and every stall until the decision."""
+    return waiting_ns(story) + sum(stall.took_ns for stall in stalls(plan, story) if story.before_end(stall.from_ns))
+
+
+def check_programs(plan: Plan, story: Story) -> None:
+    """Whether programs that decide by timers of their own, and their peers, ran until they decided."""
+    if not _programs_decide(plan):
+        return
+    ends_ns = _decided_ns(story)
+    for stall in stalls(plan, story):
+        if stall.took_ns > plan.allowance_ns and (ends_ns is None or stall.from_ns < ends_ns):
+            raise Doubtful(story, stall, "a program may have noticed late, or that its peer stood still")
+
+
+def check_kernel(plan: Plan, story: Story) -> None:
+    """Whether the kernel's timers ran in time, as far as a stall is any reason to doubt it."""
+    hidden = any(fault.hides_probes for fault in plan.faults)
+    for stall in stalls(plan, story):
+        if stall.took_ns <= plan.allowance_ns or not story.before_end(stall.from_ns):
+            continue
+        after_ns = stall.until_ns + plan.allowance_ns
+        sent = (t_ns for t_ns in story.sent_ns if story.before_end(t_ns))
+        if hidden or any(stall.until_ns <= t_ns <= after_ns for t_ns in sent):
+            raise Doubtful(story, stall, "the kernel's timers may have stood still too")
+
+
+def _programs_decide(plan: Plan) -> bool:
+    ends = (plan.scenario.client, plan.scenario.server)
+    return plan.scenario.has_command or any(end.heartbeat is not None for end in ends)
+
+
+def earlier(plan: Plan, story: Story, events: Sequence[Event], late_ns: int) -> tuple[Stall | None, list[Event]] | None:
+    """The timeline with the shortest time that may be the true one, from its origin to what was noticed.
+
+    `late_ns`: how much later than in quiet programs may have noticed.
+
+    With the stall that makes the difference, None where it is the programs' delay; no timeline where nothing does.
+    """
+    found = stalls(plan, story)
+    late_ns = late_ns if _programs_decide(plan) else 0
+    bent, blame = list(events), None
+    for change in (*story.injected.values(), *story.healed.values()):
+        done_ns = change.t_ns + change.what.took_ns
+        for stall in found:
+            if stall.from_ns < done_ns and stall.until_ns > change.t_ns:
+                event, blame = events[change.place], stall
+                bent[change.place] = msgspec.structs.replace(event, t_ns=done_ns, data={**event.data, "took_ns": 0})
+    if story.end is not None:
+        t_ns = story.end.t_ns
+        for stall in reversed(found):
+            if stall.from_ns < t_ns <= stall.until_ns + plan.allowance_ns:
+                t_ns, blame = stall.from_ns, stall
+        shown_ns = story.kernel_moment_ns
+        t_ns = t_ns if shown_ns is None else max(t_ns, shown_ns)
+        t_ns = min(t_ns, story.end.t_ns - late_ns)
+        bent[story.end.place] = msgspec.structs.replace(events[story.end.place], t_ns=max(t_ns, min(story.armed_ns)))
+    return None if blame is None and not late_ns else (blame, bent)
+
+
+def _decided_ns(story: Story) -> int | None:
+    """When the last thing happened that is judged; None where nothing was noticed."""
+    facts = [fact for fact in (story.end, story.reconnected, story.restored) if fact is not None]
+    return max((fact.t_ns for fact in facts), default=None)

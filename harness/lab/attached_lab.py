@@ -1,0 +1,405 @@
+"""A lab of one container that somebody runs: it is the host "server", and all that it talks to is the host "client".
+
+Nothing is made but what a fault needs, and before a fault changes something, what that was goes into the ledger: when
+its lab is left, or by `harness clean` after this process was killed, it is so again. What others change meanwhile is
+theirs. What arrives at the rest of the network is what leaves the container; it is caught at its interface's egress
+(netfilter, Linux 5.16) and sent to loopback, which drops it: to TCP it has been sent (see KERNEL: a drop would be a
+local error).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from harness.errors import FaultError, LabError, UsageError
+from harness.lab import docker_client, nftables, rtnetlink
+from harness.lab.docker_host import ContainerHost
+from harness.lab.docker_lab import ensure_root
+from harness.lab.entries import Entry
+from harness.lab.host import Host
+from harness.lab.ledger import LEDGER
+from harness.lab.namespace import Namespace
+from harness.lab.nftables import Rules
+from harness.lab.rtnetlink import SavedInterface
+from harness.lab.watched import Watched
+from harness.model.topology import FAMILIES, Family, HostSpec, Interface, Layout
+
+IT, REST = "server", "client"
+
+
+class NoContainer(UsageError):
+    """There is none of that name."""
+
+
+class Paused(msgspec.Struct, frozen=True, tag=True):
+    """Its processes stand still."""
+
+
+class Disconnected(msgspec.Struct, frozen=True, tag=True):
+    """It is off a network, on which it was with this endpoint."""
+
+    network: str
+    endpoint: dict[str, Any]
+
+
+class Changed(msgspec.Struct, frozen=True, tag=True):
+    """An interface is down, or without its addresses: how it is known again, and what is lost with it.
+
+    `namespace`: the inode number of the network namespace. What is there under the same name, but in another one, or
+    has another index, is not what was changed: docker has made it anew since.
+    """
+
+    namespace: int
+    device: str
+    index: int
+    saved: SavedInterface
+
+
+Change = Paused | Disconnected | Changed
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is done to a container at the moment. `at`: the daemon; `prefix`: of the names of tables in its network."""
+
+    at: str
+    container: str
+    name: str
+    prefix: str
+    changes: tuple[Change, ...] = ()
+
+
+class AttachedLab:
+    """One running container. Use as a context manager; leaving it undoes what was done to the container."""
+
+    def __init__(self, name: str, family: Family = "ipv4", device: str = "") -> None:
+        """`device`: its interface that is meant, by default the one by which its default route leads."""
+        self.name, self.family, self.device = name, family, device
+        self.watched: Watched | None = None
+        self._client: docker_client.Client = None
+        self._retired: list[Namespace] = []
+
+    def __enter__(self) -> Self:
+        """Look at the container, and announce it. Raises UsageError, CapabilityError, LabError."""
+        ensure_root()
+        self._client = docker_client.connect()
+        try:
+            container = _find(self._client, self.name)
+            namespace = Namespace(docker_client.pid_of(container))
+            try:
+                _check_own(namespace, container)
+                spec = _spec(namespace, self.family, self.device)
+            finally:
+                namespace.close()
+            self._host = _Given(spec, container)
+            self._host.come_back = self._come_back
+        except BaseException:
+            self._client.close()
+            raise
+        self._host.enter_ledger(f"container {self.name}")
+        self._lay_out(spec)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Whatever has not been healed is undone. Raises LabError; what is left then is for `harness clean`."""
+        try:
+            with docker_client.words(LabError, f"expected to restore container {self.name}"):
+                self._host.container.reload()
+                for _ in _restored(self._host.container, self._host.done):
+                    pass
+            LEDGER.settle(self._host.token)
+        finally:
+            self._host.close()
+            for namespace in self._retired:
+                namespace.close()
+            self._client.close()
+
+    def host(self, name: str) -> Host:
+        """The container, or the stand-in for the rest. Raises KeyError."""
+        return {IT: self._host, REST: self._outside}[name]
+
+    def networks(self) -> list[str]:
+        """Docker's networks that the container is on, by name. Raises FaultError."""
+        return self._host.networks()
+
+    def reboot(self, name: str, mac: str | None = None) -> None:
+        """Raise FaultError: a container that is not ours is restarted by docker, or not at all."""
+        raise FaultError(f"expected a fault for a container that is given, found a reboot of {name}: container-restart")
+
+    def _lay_out(self, spec: HostSpec) -> None:
+        self._outside = _Outside(_rest(spec), self._host)
+        self.layout = Layout(family=self.family, hosts=(self._outside.spec, spec), neighbours=())
+
+    def _come_back(self) -> None:
+        """It may have another network namespace, interface and address."""
+        found = Namespace(docker_client.pid_of(self._host.container))
+        if found.identity == self._host.identity:
+            found.close()
+        else:
+            self._retired.append(self._host.namespace)
+            self._host.namespace = found
+        self._host.spec = _spec(self._host.namespace, self.family, "")
+        self._lay_out(self._host.spec)
+
+
+class _Given(ContainerHost):
+    """The container: each change to it is in the ledger for as long as it lasts."""
+
+    def enter_ledger(self, what: str) -> None:
+        """Announce that something will be done to it. Raises LabError."""
+        self.token = LEDGER.announce("attached", what)
+        self.table_prefix = _prefix(self.token)
+        self.done = Done(
+            at=docker_client.place(), container=self.container.id, name=self.container.name, prefix=self.table_prefix
+        )
+        self._note()
+
+    @contextmanager
+    def paused(self) -> Iterator[Callable[[], bool]]:
+        if self.status() == "paused":
+            raise FaultError(f"expected container {self.container.name} to run, found it paused already")
+        with self._noted(Paused()), super().paused() as is_paused:
+            yield is_paused
+
+    @contextmanager
+    def disconnected(self, network: str) -> Iterator[Callable[[], bool]]:
+        network = network or self._only_network()
+        left = Disconnected(network, docker_client.endpoint(self.container, network))
+        with self._noted(left), super().disconnected(network) as is_off:
+            yield is_off
+
+    @contextmanager
+    def interface_down(self, device: str) -> Iterator[Callable[[], set[str]]]:
+        with self._changed(device), super().interface_down(device) as flags:
+            yield flags
+
+    @contextmanager
+    def addresses_removed(self, device: str) -> Iterator[Callable[[], set[str]]]:
+        with self._changed(device), super().addresses_removed(device) as addresses:
+            yield addresses
+
+    def _changed(self, device: str) -> AbstractContextManager[None]:
+        expected = f"expected {device} of container {self.container.name} up"
+        with self.entered():
+            index = _indices().get(device)
+            if index is None:
+                raise FaultError(f"{expected}, found none: docker has made its network anew; attach to it again")
+            if "UP" not in rtnetlink.flags(device):
+                raise FaultError(f"{expected}, found it down already")
+            return self._noted(Changed(self.identity, device, index, rtnetlink.saved(device)))
+
+    @contextmanager
+    def _noted(self, change: Change) -> Iterator[None]:
+        """Around a change and its undoing; where that fails, it stays to be done."""
+        self._note(*self.done.changes, change)
+        yield
+        with suppress(LabError):  # what is over already stays written down, and is found in order
+            self._note(*(other for other in self.done.changes if other is not change))
+
+    def _note(self, *changes: Change) -> None:
+        self.done = msgspec.structs.replace(self.done, changes=changes)
+        LEDGER.note(self.token, msgspec.to_builtins(self.done))
+
+
+class _Outside(Host):
+    """All that the container talks to. What arrives there is what leaves the container."""
+
+    def __init__(self, spec: HostSpec, container: ContainerHost) -> None:
+        super().__init__(spec, container.namespace)
+        self._container = container
+
+    @property
+    def identity(self) -> int:
+        return self._container.identity
+
+    def entered(self) -> AbstractContextManager[None]:
+        raise FaultError("expected a fault of the container itself, found one of what it talks to")
+
+    @contextmanager
+    def ruleset(self, hook: str, rules: Rules) -> Iterator[Callable[[], dict[str, int]]]:
+        device = self._container.spec.interfaces[0].name
+        sent = {label: [_to_loopback(rule) for rule in group] for label, group in rules.items()}
+        if not hook.startswith("ingress:"):
+            raise FaultError(f"expected a fault of the container itself, found one that works on its peer's {hook}")
+        with self._container.ruleset(f"egress:{device}", sent) as counters:
+            yield counters
+
+    def close(self) -> None:
+        """The namespace is the container's."""
+
+
+def _to_loopback(rule: Sequence[Any]) -> list[Any]:
+    return [{"fwd": {"dev": "lo"}} if "drop" in statement else statement for statement in rule]
+
+
+# --- looking -------------------------------------------------------------------------------------------
+
+
+def _find(client: docker_client.Client, name: str) -> Any:
+    """The running container of that name or ID. Raises NoContainer, UsageError, LabError."""
+    import docker.errors
+
+    with docker_client.words(LabError, f"expected to look for container {name}"):
+        try:
+            container = client.containers.get(name)
+        except (docker.errors.NotFound, docker.errors.NullResource):
+            running = ", ".join(sorted(each.name for each in client.containers.list(ignore_removed=True))) or "none"
+            raise NoContainer(f"expected a running container ({running}), found no {name or 'name'}") from None
+    if container.status not in ("running", "paused"):
+        raise UsageError(f"expected a running container, found {name} {container.status}; docker start it")
+    return container
+
+
+def _check_own(namespace: Namespace, container: Any) -> None:
+    """Raise UsageError for a container without a network of its own."""
+    mode = str(container.attrs["HostConfig"]["NetworkMode"])
+    shared = namespace.identity == Path("/proc/self/ns/net").stat().st_ino
+    if shared or mode == "host" or mode.startswith("container:"):
+        whose = "another container's" if mode.startswith("container:") else "this machine's"
+        raise UsageError(
+            f"expected a container with a network of its own, found {container.name} on {whose} (--network {mode})"
+        )
+
+
+def _spec(namespace: Namespace, family: Family, device: str) -> HostSpec:
+    """The container as a host at the end of a link. Raises UsageError."""
+    with namespace.entered(), IPRoute() as ipr:
+        own = _addressed(ipr, family)
+        wanted = device or _default_device(ipr, family) or next(iter(own), "")
+        if wanted not in own:
+            found = ", ".join(own) or "none"
+            raise UsageError(
+                f"expected an interface of the container with an {family} address ({found}), found "
+                f"{wanted or 'no interface'}; name another family or device"
+            )
+        index = rtnetlink.index_of(ipr, wanted)
+        mac = str(ipr.link("get", index=index)[0].get_attr("IFLA_ADDRESS"))
+    address, prefix = own[wanted]
+    interface = Interface(name=wanted, toward=REST, mac=mac, address=address, prefix=prefix)
+    return HostSpec(name=IT, interfaces=(interface,))
+
+
+def _addressed(ipr: IPRoute, family: Family) -> dict[str, tuple[str, int]]:
+    """The first address of each interface that has one beyond its link, with the prefix, by name."""
+    names = dict(socket.if_nameindex())
+    found: dict[str, tuple[str, int]] = {}
+    for message in ipr.get_addr(family=FAMILIES[family]):
+        name = names.get(message["index"], "lo")
+        if message["scope"] == 0 and name != "lo":
+            found.setdefault(name, (str(message.get_attr("IFA_ADDRESS")), int(message["prefixlen"])))
+    return found
+
+
+def _default_device(ipr: IPRoute, family: Family) -> str:
+    """The interface of the default route, "" where there is none."""
+    for route in ipr.get_default_routes(family=FAMILIES[family]):
+        index = route.get_attr("RTA_OIF")
+        if index is not None:
+            return str(ipr.link("get", index=index)[0].get_attr("IFLA_IFNAME"))
+    return ""
+
+
+def _rest(spec: HostSpec) -> HostSpec:
+    """What stands for all that the container talks to."""
+    own = spec.interfaces[0]
+    return HostSpec(name=REST, interfaces=(msgspec.structs.replace(own, name="outside", toward=IT, mac=""),))
+
+
+# --- giving back ---------------------------------------------------------------------------------------
+
+
+def undo(entry: Entry) -> list[str]:
+    """Undo what was done to a container, after a harness was killed; a line for each thing. Raises HarnessError."""
+    if not entry.data:
+        return []
+    try:
+        done = msgspec.convert(entry.data, Done)
+    except msgspec.ValidationError as error:
+        raise LabError(f"expected what this version writes down, found {error}; clean with the one that did") from error
+    if done.prefix != _prefix(entry.token):
+        raise LabError(f"expected tables named after the entry's token, found {done.prefix!r}: those are others'")
+    if docker_client.is_gone(done.at):
+        return [f"removed what is said of container {done.name}, whose daemon at {done.at} is gone"]
+    import docker.errors
+
+    with docker_client.at(done.at) as client, docker_client.words(LabError, f"expected to restore {done.name}"):
+        try:
+            container = client.containers.get(done.container)
+        except docker.errors.NotFound:
+            return [f"removed what is said of container {done.name}, which is gone"]
+        return list(_restored(container, done))
+
+
+def _prefix(token: str) -> str:
+    """What the names of the tables begin with that are put into a container's network."""
+    return f"harness_{token[:12]}"
+
+
+def _restored(container: Any, done: Done) -> Iterator[str]:
+    """Undo, a line for each thing: what is in order, or gone with the container's network, is left alone."""
+    if container.status == "restarting":
+        raise LabError(f"expected to look at container {done.name}, found it restarting; try again")
+    networks = container.attrs["NetworkSettings"]["Networks"]
+    for change in reversed(done.changes):
+        if isinstance(change, Paused) and container.status == "paused":
+            container.unpause()
+            container.reload()
+            yield f"unpaused container {done.name}"
+        elif isinstance(change, Disconnected) and change.network not in networks:
+            docker_client.reconnect(container, change.network, change.endpoint)
+            networks = {**networks, change.network: {}}
+            yield f"connected container {done.name} to network {change.network}"
+    container.reload()
+    if container.status not in ("running", "paused"):
+        return
+    namespace = Namespace(docker_client.pid_of(container))
+    try:
+        with namespace.entered():
+            for table in _tables_removed(done.prefix):
+                yield f"removed packet filter {table} of container {done.name}"
+            for change in reversed(done.changes):
+                if isinstance(change, Changed) and change.namespace == namespace.identity:
+                    for what in _interface_restored(change):
+                        yield f"{what} of container {done.name}"
+    except (NetlinkError, OSError) as error:
+        raise LabError(f"expected to restore the network of container {done.name}, found {error}") from error
+    finally:
+        namespace.close()
+
+
+def _tables_removed(prefix: str) -> Iterator[str]:
+    for item in nftables.run({"list": {"tables": None}}):
+        table = item.get("table", {})
+        if str(table.get("name", "")).startswith(f"{prefix}_"):
+            nftables.run({"delete": {"table": {"family": table["family"], "name": table["name"]}}})
+            yield table["name"]
+
+
+def _interface_restored(change: Changed) -> Iterator[str]:
+    """Routes may be gone of one that is up and has its addresses: all of it is given back, whatever is said."""
+    device = change.device
+    if _indices().get(device) != change.index:
+        return
+    if "UP" not in rtnetlink.flags(device):
+        rtnetlink.bring_up(device, change.saved)
+        yield f"set up again {device}"
+        return
+    lost = change.saved != rtnetlink.saved(device)
+    rtnetlink.give_back(device, change.saved)
+    if lost:
+        yield f"gave back addresses and routes to {device}"
+
+
+def _indices() -> dict[str, int]:
+    """Of the interfaces here, by name."""
+    return {name: index for index, name in socket.if_nameindex()}

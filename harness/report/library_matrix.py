@@ -1,0 +1,139 @@
+"""The matrix of libraries: what was measured against what is documented, as a table, Markdown and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from harness.judge.verdict import Verdict
+from harness.report.text import STYLES
+from harness.scenario.suites import FAULT_WORDS, Cell, FaultName, Suite
+from harness.system.escapes import markdown_cell, visible
+
+Finding = Literal["met", "exceeded", "early", "never detected", "not promised, detected", "not promised, not detected"]
+_LOADS = {"idle": "idle", "trickle": "a little data now and then", "full": "more data than the send buffer holds"}
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell: what its library's documentation promises and what was measured, both in seconds from `origin`.
+
+    `finding` None: the run could not be judged, see `reason`. `reports`: the exception that the program got.
+    """
+
+    suite: str
+    library: str
+    version: str
+    server: str
+    fault: FaultName
+    load: str
+    origin: str
+    documents: str
+    documented_s: tuple[float, float] | None
+    source: str
+    measured_s: float | None
+    reports: str | None
+    finding: Finding | None
+    known: bool
+    verdict: str
+    reason: str
+
+
+def row(suite: Suite, version: str, server: str, cell: Cell, verdict: Verdict) -> Row:
+    """One cell with its verdict."""
+    measured_s = None if verdict.detected_ns is None else verdict.detected_ns / 1e9
+    return Row(
+        suite=suite.name.rpartition("/")[2],
+        library=suite.package,
+        version=version,
+        server=server,
+        fault=cell.fault,
+        load=cell.load,
+        origin=verdict.origin,
+        documents=cell.documents,
+        documented_s=cell.documented_s,
+        source=cell.source,
+        measured_s=measured_s,
+        reports=verdict.reports or verdict.errno,
+        finding=_finding(cell, verdict, measured_s),
+        known=bool(cell.known_failure),
+        verdict=verdict.verdict,
+        reason=verdict.reason,
+    )
+
+
+def _finding(cell: Cell, verdict: Verdict, measured_s: float | None) -> Finding | None:
+    if verdict.verdict == "inconclusive":
+        return None
+    if cell.documented_s is None:
+        return "not promised, not detected" if measured_s is None else "not promised, detected"
+    if verdict.outcome == "quiet":
+        return "never detected"
+    if measured_s is None or measured_s < cell.documented_s[0]:
+        return "early"
+    return "met" if measured_s <= cell.documented_s[1] + verdict.allowance_ns / 1e9 else "exceeded"
+
+
+def _documented(row: Row) -> str:
+    return "nothing" if row.documented_s is None else f"{row.documented_s[0]:g} to {row.documented_s[1]:g} s"
+
+
+def _measured(row: Row) -> str:
+    if row.measured_s is None:
+        return "never" if row.finding else "?"
+    return f"{row.measured_s:.3f} s"
+
+
+def _judged(row: Row) -> str:
+    if row.finding is None:
+        return "inconclusive"
+    return f"{row.finding} (known)" if row.known else row.finding
+
+
+def table(rows: Sequence[Row]) -> Group:
+    """For a terminal, with the reason below each cell that is not as it is said to be."""
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in ("library", "fault", "load", "documented", "measured", "reported as", "finding"):
+        shown.add_column(heading, overflow="fold")
+    for each in rows:
+        cells = (f"{each.suite} {each.version}", each.fault, each.load, _documented(each), _measured(each))
+        shown.add_row(*cells, each.reports or "-", _judged(each), style=None if each.verdict == "pass" else "bold")
+    wrong = [Text(f"{r.suite}/{r.fault}-{r.load}: {r.reason}", STYLES["fail"]) for r in rows if r.verdict != "pass"]
+    return Group(shown, *wrong)
+
+
+def markdown(rows: Sequence[Row], circumstances: str) -> str:
+    """For documentation: a table for each suite, with the circumstances under all of them."""
+    lines = ["# What client libraries promise, and what they do", "", _LEGEND.format(circumstances=circumstances), ""]
+    lines += ["| fault | what happens |", "|---|---|"]
+    lines += [f"| {name} | {words} |" for name, words in FAULT_WORDS.items()]
+    lines += ["", "| load | what the client sends meanwhile |", "|---|---|"]
+    lines += [f"| {name} | {words} |" for name, words in _LOADS.items()]
+    for suite in dict.fromkeys(row.suite for row in rows):
+        mine = [row for row in rows if row.suite == suite]
+        lines += ["", f"## {suite}: {mine[0].library} {mine[0].version}", "", f"Server: {mine[0].server}", ""]
+        lines += ["| fault | load | documented | measured | reported as | finding |", "|---|---|---|---|---|---|"]
+        for row in mine:
+            cells = (row.fault, row.load, _documented(row), _measured(row), row.reports or "", _judged(row))
+            lines.append(f"| {' | '.join(map(markdown_cell, cells))} |")
+        lines += ["", *dict.fromkeys(_promise(row) for row in mine)]
+    return visible("\n".join(lines)) + "\n"
+
+
+_LEGEND = """Made by `harness matrix libraries --markdown`; {circumstances}. Times count from the fault or, with a
+firewall, which is there from the beginning, from when the client was ready. "known": the scenario states what is
+documented and is marked as a known failure, so that a mended version shows up as unexpectedly passing."""
+
+
+def _promise(row: Row) -> str:
+    return f"- {_documented(row)}: {row.documents}" + (f" ({row.source})" if row.source else "")
+
+
+def as_json(rows: Sequence[Row], circumstances: str) -> bytes:
+    """For programs: {"circumstances": …, "cells": [Row, …]}."""
+    document = {"circumstances": circumstances, "cells": list(rows)}
+    return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"

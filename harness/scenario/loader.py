@@ -1,0 +1,213 @@
+"""Scenario files to Scenario values, and names to files.
+
+A scenario file is TOML, named `*.scenario.toml`. Its name is its path under the catalogue (`scenarios/`) without that
+suffix, or for a file elsewhere its bare file name. Every mistake becomes one ScenarioError that names the file, the
+key, the value found and what was expected; nothing is built before all files are read.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from harness.errors import MISSING, ScenarioError, UsageError
+from harness.model import durations
+from harness.scenario.schema import Expect, Scenario
+from harness.scenario.validation import check
+from harness.system import plain_files
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+SUFFIX = ".scenario.toml"
+MOST_BYTES = 1 << 17
+"""Of a file of scenarios or of a suite; reading TOML takes time that grows with the square of its longest key."""
+SUITES = "libraries"
+"""The catalogue's folder of suites, see `harness.scenario.suites`."""
+_READING = {errno.EISDIR: "a directory", errno.ENOENT: "no such file"}
+_PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+_NAME = re.compile(f"{_PART}(/{_PART})*")
+
+
+def catalogue() -> Path:
+    """The folder of shipped scenarios: beside the package in a checkout, inside it when installed from a wheel.
+
+    Raises UsageError when neither is there.
+    """
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "_scenarios", package.parent / "scenarios"):
+        if folder.is_dir():
+            return folder
+    raise UsageError(f"expected the scenario catalogue beside or inside {package}, found none; reinstall the package")
+
+
+ABOUT_FILE = "about.txt"
+
+
+def abouts() -> dict[str, str]:
+    """A line about each topic of the catalogue, by the topic's name."""
+    root = catalogue()
+    return {file.parent.relative_to(root).as_posix(): file.read_text().strip() for file in root.rglob(ABOUT_FILE)}
+
+
+# --- values ------------------------------------------------------------------------------------------
+
+
+LONGEST_NAME = 200
+RUN_FILES = frozenset({"plan.json", "timeline.jsonl", "client.pcapng", "server.pcapng", "verdict.json", "attempts"})
+"""What lies in a run directory, which is named after its scenario."""
+
+
+def load_file(path: Path, name: str | None = None) -> Scenario:
+    """Read one scenario file; `name` is for one that gives itself none. Raises ScenarioError."""
+    scenario = read(path)
+    return scenario if scenario.name else named(scenario, bare_name(path) if name is None else name, path)
+
+
+def read(path: Path) -> Scenario:
+    """The scenario in a file, without a name where the file gives it none. Raises ScenarioError."""
+    source = shown(path)
+    return placed(from_mapping(read_tables(path, source), source), path.resolve().parent)
+
+
+def bare_name(path: Path) -> str:
+    """The name of a scenario whose file gives it none: that of the file, without its endings."""
+    return path.name.removesuffix(".toml").removesuffix(".scenario")
+
+
+def named(scenario: Scenario, name: str, path: Path) -> Scenario:
+    """The scenario under that name. Raises ScenarioError where it is no name; `path`: its file, for the message."""
+    _check_name(name, shown(path))
+    return msgspec.structs.replace(scenario, name=name)
+
+
+def placed(scenario: Scenario, folder: Path) -> Scenario:
+    """The same scenario with the folder of its file where its commands have {scenario}."""
+    for key, _, command in scenario.commands:
+        here = {
+            "argv": tuple(word.replace("{scenario}", str(folder)) for word in command.argv),
+            "env": {name: value.replace("{scenario}", str(folder)) for name, value in command.env.items()},
+            "folder": command.folder.replace("{scenario}", str(folder)),
+        }
+        table = msgspec.structs.replace(getattr(scenario, key), command=msgspec.structs.replace(command, **here))
+        scenario = msgspec.structs.replace(scenario, **{key: table})
+    return scenario
+
+
+def check_claim(scenario: Scenario) -> None:
+    """Raise ScenarioError for a scenario that could not fail: with neither a fault nor an expectation."""
+    if not scenario.faults and scenario.expect == Expect():
+        claim = "a claim: without a fault and an expectation nothing is proven"
+        raise ScenarioError(f"scenario {scenario.name}", "expect", MISSING, claim)
+
+
+def refuse_programs(scenario: Scenario) -> None:
+    """Raise ScenarioError for a scenario that runs a program of its own: a command, or a container's image."""
+    for key, words in scenario.programs:
+        expected = "no program of the scenario's own, as --no-commands refuses them"
+        raise ScenarioError(f"scenario {scenario.name}", key, " ".join(words), expected)
+
+
+def from_mapping(raw: Mapping[str, object], source: str = "<python>") -> Scenario:
+    """Turn plain data (as from TOML or JSON) into a checked Scenario. Raises ScenarioError.
+
+    A fault that comes again and again becomes as many faults.
+    """
+    try:
+        scenario = msgspec.convert(durations.in_seconds(raw), Scenario)
+    except msgspec.ValidationError as error:
+        raise explanation(raw, Scenario, source, str(error)) from error
+    if scenario.name:
+        _check_name(scenario.name, source)
+    topology = scenario.topology
+    if scenario.proxy.command is not None and topology.kind == "proxied" and topology.proxy is None:
+        topology = msgspec.structs.replace(topology, proxy="command")
+        scenario = msgspec.structs.replace(scenario, topology=topology)
+    check(scenario, source)
+    _check_onsets(raw, scenario, source)
+    outages = tuple(outage for fault in scenario.faults for outage in fault.outages())
+    return msgspec.structs.replace(scenario, faults=outages)
+
+
+def _check_onsets(raw: Mapping[str, Any], scenario: Scenario, source: str) -> None:
+    """Raise ScenarioError for a fault whose time was forgotten: 0 is a time like any other, and is said."""
+    for index, fault in enumerate(scenario.faults):
+        if not fault.standing and "at_s" not in raw["faults"][index]:
+            expected = f"when {fault.kind} sets in, in seconds after arming (0: at once)"
+            raise ScenarioError(source, f"faults[{index}].at_s", MISSING, expected)
+
+
+def checked(scenario: Scenario, source: str = "<python>") -> Scenario:
+    """The same scenario, held to what holds for files: msgspec checks no types or ranges at construction.
+
+    Integers where numbers are wanted become floats, lists tuples. Raises ScenarioError.
+    """
+    return from_mapping(_plain(scenario), source)
+
+
+def _plain(value: Any) -> Any:
+    """Structs as tables and sequences as lists, with all else, sound or not, left for the complaint to show."""
+    if isinstance(value, msgspec.Struct):
+        table = {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        config = value.__struct_config__
+        return {config.tag_field: config.tag, **table} if config.tag_field else table
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def read_tables(path: Path, source: str) -> dict[str, object]:
+    """The file's tables. Raises ScenarioError, with the line where there is one."""
+    data = b""
+    try:
+        data = plain_files.read_named(path, MOST_BYTES)
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except OSError as error:
+        found, expected = _READING.get(error.errno or 0) or str(error.strerror).lower(), "a readable file"
+        if error.errno == errno.EFBIG:
+            expected = f"at most {MOST_BYTES} bytes"
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        found, expected = f"byte {data[error.start]:#04x} in line {line}", "UTF-8 text"
+    except RecursionError:
+        found, expected = "tables or arrays within each other without end", "valid TOML"
+    except ValueError as error:  # TOMLDecodeError, and integers with thousands of digits
+        what, at, where = str(error).rpartition(" (at ")
+        where = where.removesuffix(")").replace("end of document", f"the end, line {len(data.splitlines())}")
+        found, expected = f"{where}: {what}" if at else str(error), "valid TOML"
+    from harness.scenario.decode_errors import Plainly
+
+    raise ScenarioError(source, "", Plainly(found), expected)
+
+
+def _check_name(name: str, source: str) -> None:
+    if len(name) > LONGEST_NAME or RUN_FILES & set(name.split("/")):
+        raise ScenarioError(
+            source, "name", name, f"at most {LONGEST_NAME} characters and no part of {sorted(RUN_FILES)}"
+        )
+    if not _NAME.fullmatch(name):
+        expected = "letters, digits, '.', '_', '-' in parts joined by '/', none of which begins with '.'"
+        raise ScenarioError(source, "name", name, expected)
+
+
+def explanation(raw: object, wanted: type[msgspec.Struct], source: str, technical: str) -> ScenarioError:
+    """What is wrong with plain data that was to become a scenario or a suite, whose `technical` complaint is known."""
+    from harness.scenario.decode_errors import Plainly, complaints
+
+    for complaint in complaints(raw, wanted):
+        return ScenarioError(source, complaint.key, complaint.value, complaint.expected)
+    return ScenarioError(source, "", Plainly(technical), f"a {wanted.__name__.lower()}")
+
+
+def shown(path: Path) -> str:
+    """A path as a reader would type it: relative where it lies below the working directory."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

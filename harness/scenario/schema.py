@@ -1,0 +1,178 @@
+"""A scenario: the claim that a peer's death is noticed in a window, with an errno. Frozen data, no I/O.
+
+The same values are written as TOML (see `harness.scenario.loader`) or in Python:
+
+    Scenario(
+        name="peer-down",
+        client=Endpoint(keepalive=Keepalive(idle_s=2, interval_s=1, count=3)),
+        faults=(Blackhole(at_s=0.5),),
+        expect=Expect(outcome="detected", errno="ETIMEDOUT"),
+    )
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from harness.faults import AnyFault, Failover, PeerReboot
+from harness.model.programs import AnyHeartbeat, Command, OwnProxy, Standby
+from harness.model.topology import Side, Topology
+from harness.model.values import Duration, Seconds
+
+NEW_HOSTS = (PeerReboot, Failover)
+"""Faults after which the host is another one, which knows nothing."""
+KernelSeconds = Annotated[int, msgspec.Meta(ge=1, le=32767)]
+"""MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL (include/net/tcp.h)."""
+KernelCount = Annotated[int, msgspec.Meta(ge=1, le=127)]
+"""MAX_TCP_KEEPCNT."""
+
+WriteOctets = Annotated[int, msgspec.Meta(ge=1, le=1 << 26)]
+Buffer = Annotated[int, msgspec.Meta(ge=0, le=1 << 30)]
+
+State = Literal["established", "connecting"]
+OutcomeName = Literal["as-predicted", "detected", "noticed", "eof", "survives", "never"]
+Origin = Literal["armed", "fault", "healed", "last-received"]
+
+
+class Keepalive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """SO_KEEPALIVE with its three options, as in tcp(7); what is left out has Linux's default."""
+
+    idle_s: KernelSeconds = 7200
+    interval_s: KernelSeconds = 75
+    count: KernelCount = 9
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One side of the connection: its program and the options of its socket.
+
+    `keepalive`: a table of settings, `true` for Linux's defaults, `false` (the default) for off.
+    `user_timeout_s`: TCP_USER_TIMEOUT, to the millisecond. `settings_via`: whether idle, interval and count are set
+    on the socket or as the namespace's sysctls net.ipv4.tcp_keepalive_*; SO_KEEPALIVE is the socket's either way.
+    `writes_at_s`: when, in seconds after arming, the program writes `write_bytes` octets, each time without waiting:
+    what the socket does not take is left. `receive_buffer_bytes`, `send_buffer_bytes`: SO_RCVBUF and SO_SNDBUF, set
+    before the connection is made, which the kernel doubles; 0 leaves it to the system. `reads` false: the program never
+    reads, and so notices only errors; its kernel's window closes. A server that does not read does not echo either.
+    `shuts_at_s`: when, in seconds after arming, it shuts its writing direction (shutdown(2), SHUT_WR), which sends FIN.
+    `heartbeat`: the built-in program is one with a heartbeat of this design. `command`: it is this one, in place of the
+    built-in program; what its socket is set to is then its own business, but for sysctls. `image`: of the container
+    that is its host, with --lab docker; by default an empty one that sees this machine's programs.
+    """
+
+    keepalive: Keepalive | bool = False
+    user_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=2_147_483)] = 0.0
+    settings_via: Literal["socket", "sysctl"] = "socket"
+    writes_at_s: tuple[Seconds, ...] = ()
+    write_bytes: WriteOctets = 12
+    receive_buffer_bytes: Buffer = 0
+    send_buffer_bytes: Buffer = 0
+    reads: bool = True
+    shuts_at_s: Seconds | None = None
+    heartbeat: AnyHeartbeat | None = None
+    command: Command | None = None
+    image: str = ""
+
+    @property
+    def keepalive_settings(self) -> Keepalive | None:
+        """The settings in force, or None where keepalive is off."""
+        if isinstance(self.keepalive, Keepalive):
+            return self.keepalive
+        return Keepalive() if self.keepalive else None
+
+
+class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `side` must see. What is left out is taken from the oracle's prediction.
+
+    `outcome`: `detected` (an error on the socket), `noticed` (the program gives its peer up by itself: its heartbeat is
+    not answered, or its command shows it), `eof` (the peer's FIN), `survives` (nothing is noticed and data still passes
+    at the end), `never` (nothing is noticed until `bound_s`), `as-predicted` (whichever the oracle says).
+    `reports`: what a command must report, the first group of its `detects.prints`.
+    `window_s`: [earliest, latest] in seconds from `origin`: `armed` (keepalive switched on or, where it is off,
+    the connection made), `fault` (the first fault's injection), `healed` (the moment when the last fault that ends was
+    undone: where it ended a program, the moment when that was started again, so that its start-up is in the window) or
+    `last-received` (the last segment from the peer).
+    `bound_s`: how long after arming to watch for `survives` and `never`, and at least for `noticed`.
+    `window`: "exact": in virtual time the connection is armed `phase_ns` after a multiple of the timer wheel's period,
+    and what is predicted for it is exact to the jiffy; else the prediction holds whatever the phase.
+    `reconnects_s`: [earliest, latest] in seconds from being noticed to the connection that takes the place of the lost
+    one; with origin "healed" from the healing to the first connection after it. `source`: where the claim comes from,
+    as a reader would look it up.
+    """
+
+    side: Side = "client"
+    outcome: OutcomeName = "as-predicted"
+    errno: str | None = None
+    reports: str | None = None
+    window_s: tuple[Seconds, Seconds] | None = None
+    origin: Origin = "armed"
+    bound_s: Duration | None = None
+    window: Literal["every-phase", "exact"] = "every-phase"
+    phase_ns: Annotated[int, msgspec.Meta(ge=0, le=1 << 50)] = 0
+    reconnects_s: tuple[Seconds, Seconds] | None = None
+    source: str = ""
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One claim. `name` comes from the file's place in the catalogue unless it is given.
+
+    `state`: what is observed. "established": a connection that stands, idle or with what the endpoints write. In
+    "connecting" it is the client's connect(2): arming is its call, without waiting and with all options set before;
+    faults with `at_s` = 0 are in place by then. It ends with connect's error or, once connected, as ever. Of a command
+    arming is the first SYN captured on its host, or its start where it ends or notices without one.
+    `proxy`: the command that is the proxy of the topology "proxied". `standby`: a second server between the two ends.
+    `known_failure`: what was measured instead, where the claim is known not to hold: refuted it passes, and confirmed
+    it fails, so that a mended program shows.
+    """
+
+    name: str = ""
+    summary: str = ""
+    topology: Topology = Topology()
+    state: State = "established"
+    client: Endpoint = Endpoint()
+    server: Endpoint = Endpoint()
+    proxy: OwnProxy = OwnProxy()
+    standby: Standby | None = None
+    faults: tuple[AnyFault, ...] = ()
+    expect: Expect = Expect()
+    known_failure: str = ""
+
+    def endpoint(self, side: Side) -> Endpoint:
+        """The endpoint of a side."""
+        return self.client if side == "client" else self.server
+
+    def command_on(self, host: str) -> Command | None:
+        """The command that is the program of a host, or None where that is a built-in one, or there is none."""
+        return next((command for _, on, command in self.commands if on == host), None)
+
+    @property
+    def commands(self) -> tuple[tuple[str, str, Command], ...]:
+        """Each command, with the key of its table and the host on which it runs."""
+        tables = (("client", self.client.command), ("server", self.server.command), ("proxy", self.proxy.command))
+        placed = [(key, key, command) for key, command in tables if command is not None]
+        if self.standby is not None:
+            placed.append(("standby", self.standby.on, self.standby.command))
+        return tuple(placed)
+
+    @property
+    def programs(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """What it runs beside the harness's own programs: the key and the value of each command and each image."""
+        found = [(f"{key}.command.argv", command.argv) for key, _, command in self.commands]
+        images = (("client.image", self.client.image), ("server.image", self.server.image))
+        return (*found, *((key, (image,)) for key, image in images if image))
+
+    @property
+    def can_echo(self) -> bool:
+        """Whether data that the client sends at the end can come back at all."""
+        ends = (self.client, self.server)
+        return all(end.reads and end.shuts_at_s is None and end.command is None for end in ends)
+
+    @property
+    def of_containers(self) -> bool:
+        """Whether it needs hosts that are containers."""
+        return any(fault.of_containers for fault in self.faults) or bool(self.client.image or self.server.image)
+
+    @property
+    def has_command(self) -> bool:
+        """Whether a program runs that is none of ours."""
+        return self.client.command is not None or self.server.command is not None

@@ -1,0 +1,360 @@
+"""What is wrong with a scenario although each of its values has the right type: contradictions between them. Pure."""
+
+from __future__ import annotations
+
+import errno as errno_numbers
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from harness.errors import MISSING, ScenarioError
+from harness.faults import AnyFault, HostSuspend, NetworkDisconnect, ProcessFreeze
+from harness.faults.base import unknown_host
+from harness.model.programs import PARTNERS, Alive, Command, IdleState
+from harness.model.topology import SIDES, Layout, Side, layout, other
+from harness.model.values import Problem
+from harness.scenario.schema import NEW_HOSTS, Endpoint, Expect, Scenario
+from harness.system.spelling import did_you_mean
+
+MOST_ONSETS = 1000
+"""Of all faults of a scenario: each is compared with each other one."""
+_SIGNS = 'how the command shows that it has noticed: prints, exits, closes or reconnects, as { prints = "^lost" }'
+
+
+def check(scenario: Scenario, source: str) -> None:
+    """Raise ScenarioError for the first thing in `scenario` that its types alone cannot rule out.
+
+    `source` names where the scenario came from, for the message.
+    """
+    for problem in problems(scenario):
+        raise ScenarioError(source, problem.key, problem.value, problem.expected)
+
+
+def problems(scenario: Scenario) -> Iterator[Problem]:
+    """Everything in `scenario` that its types alone cannot rule out."""
+    where = layout(scenario.topology)
+    onsets = sum(fault.times for fault in scenario.faults)
+    if onsets > MOST_ONSETS:
+        expected = f"at most {MOST_ONSETS} onsets of faults in all, each of `times` counted"
+        yield Problem("faults", onsets, expected)
+        return
+    yield from _middle_problems(scenario, where)
+    for index, fault in enumerate(scenario.faults):
+        for problem in (*fault.mistimed(), *fault.misplaced(where)):
+            yield Problem(f"faults[{index}].{problem.key}", problem.value, problem.expected)
+        if scenario.expect.side in fault.processes():
+            yield Problem(
+                f"faults[{index}].on", scenario.expect.side, "the other side: a stopped program cannot notice anything"
+            )
+    if not any(problem for fault in scenario.faults for problem in (*fault.mistimed(), *fault.misplaced(where))):
+        yield from _contradictions(scenario, where)
+    yield from _expectation_problems(scenario.expect, scenario.faults)
+    yield from _late_problems(scenario)
+    yield from _state_problems(scenario)
+    yield from _host_problems(scenario)
+    yield from _program_problems(scenario)
+    yield from _heartbeat_problems(scenario, where)
+    yield from _unseen_problems(scenario)
+    for side in SIDES:
+        yield from _endpoint_problems(side, scenario.endpoint(side))
+
+
+def _middle_problems(scenario: Scenario, where: Layout) -> Iterator[Problem]:
+    """What is wrong with what runs between the ends: a proxy, and a standby server."""
+    by, proxied = scenario.topology.proxy, scenario.topology.kind == "proxied"
+    command, standby = scenario.proxy.command, scenario.standby
+    if by is not None and not proxied:
+        yield Problem("topology.proxy", by, 'no such key but with kind = "proxied"')
+    elif command is not None and not proxied:
+        yield Problem("proxy.command", command.argv[0], 'no such table but with topology.kind = "proxied"')
+    elif command is not None and by not in (None, "command"):
+        yield Problem("topology.proxy", by, "no such key with [proxy.command], which is the proxy")
+    elif command is None and by == "command":
+        yield Problem("proxy.command", MISSING, 'the command that topology.proxy = "command" means')
+    for key, in_middle in (("proxy", command), ("standby", None if standby is None else standby.command)):
+        for problem in () if in_middle is None else in_middle.problems_in_the_middle():
+            yield Problem(f"{key}.command.{problem.key}", problem.value, problem.expected)
+    free = [name for name in where.middle if name != where.proxy and where.host(name).interfaces[0].address]
+    if standby is not None and standby.on not in free:
+        hosts = f"a host in the middle that has an address ({', '.join(free) or 'this topology has none'})"
+        yield Problem("standby.on", standby.on, hosts)
+
+
+def _endpoint_problems(side: Side, endpoint: Endpoint) -> Iterator[Problem]:
+    if round(endpoint.user_timeout_s * 1000, 6) % 1:
+        yield Problem(f"{side}.user_timeout_s", endpoint.user_timeout_s, "seconds in whole milliseconds")
+    if list(endpoint.writes_at_s) != sorted(endpoint.writes_at_s):
+        yield Problem(f"{side}.writes_at_s", list(endpoint.writes_at_s), "moments in the order of time")
+    if not endpoint.writes_at_s and endpoint.write_bytes != Endpoint().write_bytes:
+        yield Problem(f"{side}.write_bytes", endpoint.write_bytes, "no such key without writes_at_s")
+    if endpoint.command is not None:
+        yield from _command_problems(side, endpoint, endpoint.command)
+    if endpoint.settings_via == "sysctl" and endpoint.keepalive_settings is None:
+        yield Problem(f"{side}.settings_via", "sysctl", "keepalive, whose settings it is about")
+    last_s = max(endpoint.writes_at_s, default=0.0)
+    if endpoint.shuts_at_s is not None and endpoint.shuts_at_s <= last_s and endpoint.writes_at_s:
+        yield Problem(f"{side}.shuts_at_s", endpoint.shuts_at_s, f"a time after the last write, {last_s:g} s")
+
+
+def _unseen_problems(scenario: Scenario) -> Iterator[Problem]:
+    """What an observed command can show, and nothing else, can be claimed of it."""
+    side, expect = scenario.expect.side, scenario.expect
+    unseen = scenario.endpoint(other(side)).command
+    if unseen is not None and unseen.alive is not None:
+        expected = f"no such key: it is the {side} that is judged"
+        yield Problem(f"{other(side)}.command.alive", unseen.alive.prints, expected)
+    command = scenario.endpoint(side).command
+    if command is None:
+        return
+    if expect.outcome == "survives" and command.alive is None:
+        expected = 'alive = { prints = "pattern", within_s = 60 }: a line that it prints while its connection works'
+        yield Problem(f"{side}.command.alive", MISSING, expected)
+    if not command.shows and (command.alive is None or expect.outcome == "noticed"):
+        yield Problem(f"{side}.command.detects", MISSING, _SIGNS)
+    if command.alive is not None and expect.outcome in ("survives", "never"):
+        yield from _hasty_signs(side, command.alive, scenario)
+    # Of "as-predicted" the plan says that nothing is predicted.
+    if expect.outcome not in ("noticed", "never", "survives", "as-predicted"):
+        yield Problem("expect.outcome", expect.outcome, '"noticed", "never" or "survives" of a command')
+    if expect.reports is not None and not (command.detects.prints or command.detects.exits):
+        yield Problem("expect.reports", expect.reports, f"{side}.command.detects.prints with it")
+
+
+def _hasty_signs(side: Side, alive: Alive, scenario: Scenario) -> Iterator[Problem]:
+    """A sign of life that may come at once after the last change is none: that may be what was under way before."""
+    bound_s = scenario.expect.bound_s
+    if bound_s is None:
+        return
+    outages = [outage for fault in scenario.faults if not fault.standing for outage in fault.outages()]
+    changes = [at_s for outage in outages for at_s in (outage.at_s, outage.until_s) if at_s is not None]
+    left_s = bound_s - max((at_s for at_s in changes if at_s < bound_s), default=0.0)
+    if alive.within_s > left_s:
+        expected = f"{left_s:g} s at most, what expect.bound_s leaves after the last change; or a later bound_s"
+        yield Problem(f"{side}.command.alive.within_s", alive.within_s, expected)
+
+
+def _command_problems(side: Side, endpoint: Endpoint, command: Command) -> Iterator[Problem]:
+    """What is wrong with a command, and what the harness does to its own sockets alone."""
+    for problem in command.problems():
+        yield Problem(f"{side}.command.{problem.key}", problem.value, problem.expected)
+    plain = Endpoint(
+        command=command, keepalive=endpoint.keepalive, settings_via=endpoint.settings_via, image=endpoint.image
+    )
+    for key in Endpoint.__struct_fields__:
+        if getattr(endpoint, key) != getattr(plain, key):
+            value = getattr(endpoint, key)
+            yield Problem(f"{side}.{key}", value, "no such key with a command, which sees to its own connection")
+    if endpoint.keepalive_settings is not None and endpoint.settings_via == "socket":
+        expected = "no such key with a command, unless settings_via is sysctl"
+        yield Problem(f"{side}.keepalive", endpoint.keepalive, expected)
+
+
+def _heartbeat_problems(scenario: Scenario, where: Layout) -> Iterator[Problem]:
+    """Heartbeats come in pairs, and belong to connections that stand and are read."""
+    client, server = scenario.client.heartbeat, scenario.server.heartbeat
+    wanted = None if client is None else PARTNERS.get(client.design)
+    if client is not None and wanted is None:
+        yield Problem("client.heartbeat.design", client.design, f"a client's ({', '.join(PARTNERS)})")
+    elif wanted is not None and (server is None or server.design != wanted):
+        found = MISSING if server is None else server.design
+        yield Problem("server.heartbeat.design", found, f"{wanted!r}, which goes with the client's")
+    elif server is not None and client is None:
+        yield Problem("client.heartbeat", MISSING, "the design that goes with the server's")
+    if isinstance(client, IdleState):
+        for name in client.servers:
+            if name not in where.host_names or name == "client":
+                yield unknown_host("client.heartbeat.servers", name, where)
+    for side in SIDES:
+        end = scenario.endpoint(side)
+        if end.heartbeat is not None and not end.reads:
+            yield Problem(f"{side}.reads", end.reads, "true with a heartbeat, whose answers must be read")
+        if end.heartbeat is not None and end.shuts_at_s is not None:
+            yield Problem(f"{side}.shuts_at_s", end.shuts_at_s, "no such key with a heartbeat, which goes on writing")
+        if end.heartbeat is not None and scenario.state == "connecting":
+            yield Problem(f"{side}.heartbeat", end.heartbeat.design, 'state = "established" with it')
+
+
+def _state_problems(scenario: Scenario) -> Iterator[Problem]:
+    """What does not go together with the state that is observed, and claims that no data can show to hold."""
+    if scenario.state == "connecting":
+        if scenario.expect.side != "client":
+            yield Problem("expect.side", scenario.expect.side, '"client", which connects')
+        for side in SIDES:
+            endpoint = scenario.endpoint(side)
+            for key, value in (("writes_at_s", list(endpoint.writes_at_s)), ("shuts_at_s", endpoint.shuts_at_s)):
+                if value not in ([], None):
+                    yield Problem(f"{side}.{key}", value, 'state = "established" with it')
+        if scenario.client.command is not None:
+            yield from _attempt_problems(scenario.client.command)
+    observed = scenario.endpoint(scenario.expect.side)
+    if scenario.expect.outcome == "survives" and not scenario.can_echo and observed.command is None:
+        expected = "never: where a side does not read, shuts or is a command, no data of ours can show that it survives"
+        yield Problem("expect.outcome", "survives", expected)
+    if scenario.expect.outcome == "eof" and not scenario.endpoint(scenario.expect.side).reads:
+        yield Problem("expect.outcome", "eof", "another: who does not read does not see the end of the stream")
+
+
+def _attempt_problems(command: Command) -> Iterator[Problem]:
+    """What cannot be said of a client that is observed while it connects."""
+    why = 'with state = "connecting", where times count from the first SYN'
+    if command.ready.prints or command.ready.listens:
+        key = "prints" if command.ready.prints else "listens"
+        yield Problem(f"client.command.ready.{key}", getattr(command.ready, key), f"no such key {why}")
+    if command.connection != 1:
+        yield Problem("client.command.connection", command.connection, f"1 {why}")
+
+
+def _host_problems(scenario: Scenario) -> Iterator[Problem]:
+    """What the endpoints do must go with what faults do to their hosts."""
+    for fault in scenario.faults:
+        if isinstance(fault, HostSuspend):
+            end = scenario.endpoint(fault.on)
+            if end.keepalive_settings is not None:
+                expected = f"false: the timers of a suspended host stand still, those of {fault.on} would not"
+                yield Problem(f"{fault.on}.keepalive", end.keepalive, expected)
+            if end.writes_at_s:
+                yield Problem(f"{fault.on}.writes_at_s", list(end.writes_at_s), "none by a host that is suspended")
+
+
+def _program_problems(scenario: Scenario) -> Iterator[Problem]:
+    """A fault of a program needs one that is there, and that runs when it is to write."""
+    bare = [fault for fault in scenario.faults if isinstance(fault, NEW_HOSTS) and not fault.starts_program]
+    renewed: dict[str, float] = {fault.on: fault.at_s for fault in bare}
+    where = layout(scenario.topology)
+    for index, fault in enumerate(scenario.faults):
+        yield from _restart_problems(scenario, index, fault)
+        if (
+            fault.proxy_must(where)
+            and where.proxy is not None
+            and fault.at_s >= renewed.get(where.proxy, fault.at_s + 1)
+        ):
+            expected = f"a time before {renewed[where.proxy]:g}, when the proxy's host comes back without a proxy"
+            yield Problem(f"faults[{index}].at_s", fault.at_s, expected)
+        for side in fault.processes():
+            if fault.at_s >= renewed.get(side, fault.at_s + 1):
+                expected = f"a time before {renewed[side]:g}, when the {side} becomes a host that runs no program"
+                yield Problem(f"faults[{index}].at_s", fault.at_s, expected)
+            if isinstance(fault, ProcessFreeze):
+                ends_s = fault.until_s or float("inf")
+                if any(fault.at_s <= at_s < ends_s for at_s in scenario.endpoint(side).writes_at_s):
+                    writes = list(scenario.endpoint(side).writes_at_s)
+                    yield Problem(f"{side}.writes_at_s", writes, "no moment at which the program stands still")
+
+
+def _restart_problems(scenario: Scenario, index: int, fault: AnyFault) -> Iterator[Problem]:
+    """Only a command can be started again: the built-in programs have one connection, which ends with them."""
+    on = fault.starts
+    relayed = on == "proxy" and scenario.topology.proxied_by == "relay"
+    if on is None or relayed or scenario.command_on(on) is not None:
+        return
+    key, value = ("for_s", fault.for_s) if fault.for_s is not None else ("starts_program", True)
+    expected = f"no such key without [{on}.command]: the built-in {on} is not started again"
+    yield Problem(f"faults[{index}].{key}", value, expected)
+
+
+def _at_once(one: AnyFault, other: AnyFault) -> bool:
+    """Whether there is a moment at which both are on."""
+    ends = [float("inf") if fault.until_s is None else fault.until_s for fault in (one, other)]
+    return one.at_s < ends[1] and other.at_s < ends[0]
+
+
+def _contradictions(scenario: Scenario, where: Layout) -> Iterator[Problem]:
+    """Faults that undo each other, or what they are watched from."""
+    outages = [
+        _Outage(index, outage, fault.hosts(where))
+        for index, fault in enumerate(scenario.faults)
+        for outage in fault.outages()
+    ]
+    for index, fault, hosts in outages:
+        if isinstance(fault, NEW_HOSTS) and fault.on == scenario.expect.side:
+            expected = "the other side: a new host knows nothing of what it watched"
+            yield Problem(f"faults[{index}].on", fault.on, expected)
+        for other_index, earlier, other_hosts in outages:
+            renewed = isinstance(earlier, NEW_HOSTS) and earlier.at_s <= fault.at_s
+            if renewed and isinstance(fault, NetworkDisconnect) and fault.on in other_hosts:
+                expected = f"a time before {earlier.at_s:g}, when a host takes its place that is on no docker network"
+                yield Problem(f"faults[{index}].at_s", fault.at_s, expected)
+            if other_index != index and hosts & other_hosts:
+                yield from _quarrels(where, (other_index, earlier), (index, fault))
+
+
+class _Outage(NamedTuple):
+    """One onset of the fault with this number, and the hosts that it acts on."""
+
+    number: int
+    fault: AnyFault
+    hosts: frozenset[str]
+
+
+def _quarrels(where: Layout, one: tuple[int, AnyFault], two: tuple[int, AnyFault]) -> Iterator[Problem]:
+    """What is wrong with the second of two faults on one host, which are looked at both ways round."""
+    (other_index, earlier), (index, fault) = one, two
+    overlap = earlier.at_s <= fault.at_s and (earlier.until_s is None or fault.at_s < earlier.until_s)
+    if isinstance(fault, NEW_HOSTS) and overlap and not isinstance(earlier, NEW_HOSTS):
+        expected = f"a time at which fault {other_index} ({earlier.kind}) does not act on the same host"
+        yield Problem(f"faults[{index}].at_s", fault.at_s, expected)
+    elif other_index < index:
+        pick_ups = {earlier.picks_up(), fault.picks_up()} - {None}
+        if len(pick_ups) > 1:
+            expected = f"one that takes up unknown flows as fault {other_index} ({earlier.kind}) does on that host"
+            yield Problem(f"faults[{index}].kind", fault.kind, expected)
+        if _at_once(earlier, fault) and {earlier.proxy_must(where), fault.proxy_must(where)} == {"exist", "answer"}:
+            expected = (
+                f"a time at which fault {other_index} ({earlier.kind}) is over: the proxy must answer to heal one"
+            )
+            yield Problem(f"faults[{index}].at_s", fault.at_s, expected)
+        if _at_once(earlier, fault) and (common := sorted(fault.touches(where) & earlier.touches(where))):
+            host, thing = common[0]
+            expected = f"a time at which fault {other_index} ({earlier.kind}) is over: both act on {host}'s {thing}"
+            yield Problem(f"faults[{index}].at_s", fault.at_s, expected)
+
+
+def _late_problems(scenario: Scenario) -> Iterator[Problem]:
+    """What is planned for a time at which nobody watches any more."""
+    bound_s = scenario.expect.bound_s
+    if bound_s is None:
+        return
+    expected = f"a time before expect.bound_s, {bound_s:g} s, when the watch is over"
+    for index, fault in enumerate(scenario.faults):
+        if not fault.standing and fault.outages()[-1].at_s >= bound_s:
+            yield Problem(f"faults[{index}].at_s", fault.at_s, expected)
+    for side in SIDES:
+        end = scenario.endpoint(side)
+        if end.writes_at_s and end.writes_at_s[-1] >= bound_s:
+            yield Problem(f"{side}.writes_at_s", list(end.writes_at_s), expected)
+        if end.shuts_at_s is not None and end.shuts_at_s >= bound_s:
+            yield Problem(f"{side}.shuts_at_s", end.shuts_at_s, expected)
+
+
+def _expectation_problems(expect: Expect, faults: tuple[AnyFault, ...]) -> Iterator[Problem]:
+    if expect.errno is not None:
+        if expect.errno not in errno_numbers.errorcode.values():
+            hint = did_you_mean(expect.errno, errno_numbers.errorcode.values())
+            yield Problem("expect.errno", expect.errno, f"an errno's name, such as ETIMEDOUT or ECONNRESET{hint}")
+        if expect.outcome not in ("detected", "as-predicted"):
+            yield Problem("expect.errno", expect.errno, f"no errno with outcome {expect.outcome!r}")
+    yield from _program_expectation_problems(expect)
+    if expect.window_s is not None:
+        if expect.outcome in ("survives", "never"):
+            yield Problem("expect.window_s", list(expect.window_s), f"bound_s with outcome {expect.outcome!r}")
+        if expect.window_s[0] > expect.window_s[1]:
+            yield Problem("expect.window_s", list(expect.window_s), "[earliest, latest], in that order")
+    if expect.phase_ns and expect.window != "exact":
+        yield Problem("expect.phase_ns", expect.phase_ns, 'window = "exact" with it')
+    if expect.bound_s is not None and expect.outcome in ("detected", "eof"):
+        yield Problem("expect.bound_s", expect.bound_s, f"window_s with outcome {expect.outcome!r}")
+    if expect.origin == "fault" and all(fault.standing for fault in faults):
+        yield Problem("expect.origin", expect.origin, '"armed" in a scenario without timed faults')
+    if expect.origin == "healed" and all(fault.restored_s is None for fault in faults):
+        expected = '"armed" or "fault" where no fault ends: give one of them for_s, or starts_program = true'
+        yield Problem("expect.origin", expect.origin, expected)
+
+
+def _program_expectation_problems(expect: Expect) -> Iterator[Problem]:
+    """What is expected of the program itself."""
+    if expect.reports is not None and expect.outcome != "noticed":
+        yield Problem("expect.reports", expect.reports, 'outcome = "noticed" with it')
+    if expect.reconnects_s is not None:
+        if expect.outcome in ("survives", "never"):
+            yield Problem("expect.reconnects_s", list(expect.reconnects_s), f"none with outcome {expect.outcome!r}")
+        if expect.reconnects_s[0] > expect.reconnects_s[1]:
+            yield Problem("expect.reconnects_s", list(expect.reconnects_s), "[earliest, latest], in that order")
