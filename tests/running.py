@@ -21,7 +21,7 @@ RETRIED: list[str] = []
 TOGETHER = frozenset(
     [
         *(f"tests/live/test_{name}.py" for name in ("cases", "command_line", "daemons", "examples")),
-        "tests/unit/test_fuzz.py",
+        "tests/unit/fuzz/test_campaign.py",
     ]
 )
 """Files whose tests share one run, or look at all processes of this machine: one worker of pytest-xdist has each."""

@@ -57,9 +57,9 @@ while True: pass
 MAKEFILE = "VERSION = 7\nPATCHLEVEL = 2\nSUBLEVEL = 13\nEXTRAVERSION =\n%:\n\t@sleep 600\n"
 HANG = """
 import ctypes
-from harness.venue import guest
+from harness.venue import guest, virtual
 
-real = guest.execute
+real = virtual.execute
 
 
 def execute(plan, folder, status, *more):
@@ -70,7 +70,7 @@ def execute(plan, folder, status, *more):
     return real(plan, folder, hang if plan.name == {name!r} else status, *more)
 
 
-guest.execute = execute
+virtual.execute = execute
 main = guest.main
 """
 STOPS = {
