@@ -162,7 +162,7 @@ def _started() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     environment = {**os.environ, "LOG_LEVEL": "fatal", MARK_VARIABLE: token}
     argv = [path, "-host", _LOOPBACK, "-port", str(port)]
     with ExitStack() as stack:
-        stack.callback(LEDGER.settle, token)
+        stack.callback(LEDGER.abandon, token)
         try:
             server = subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         except OSError as error:

@@ -158,7 +158,7 @@ class Host:
             breeds, keeps = scratch is not None, self.keeps_ended
             program = Program(name, argv, marked, folder, breeds=breeds, keeps_ended=keeps, popen=self._popen)
         except BaseException:
-            LEDGER.settle(token)
+            LEDGER.abandon(token)
             raise
         if scratch is not None:  # only programs that are none of ours write over their environment
             LEDGER.started(token, program.pid)

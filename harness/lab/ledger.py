@@ -115,6 +115,14 @@ class Ledger:
             owned = [entries.owned_by(self._open_entries[token]) for token in tokens if token in self._open_entries]
         return {each.token for each, _ in processes.end(owned, held=True).left}
 
+    def abandon(self, token: str) -> None:
+        """End what a program's start may have left, and settle it where nothing is left.
+
+        For a start that was interrupted: before Popen has returned, nobody knows the process that it has made.
+        """
+        if not self.end_leftovers([token]):
+            self.settle(token)
+
     def settle(self, token: str) -> None:
         """Remove its folder and write down that it is gone; the file goes when everything in it is.
 

@@ -307,7 +307,7 @@ def _make(site: _Site, words: Sequence[str], progress: Progress = _silent) -> No
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
     finally:
-        LEDGER.settle(mark)
+        LEDGER.abandon(mark)
     if status:
         raise CapabilityError(
             f"kernel {site.name}", f"{first_error(lines)} (log: {site.log})", "give another source with --source PATH"
