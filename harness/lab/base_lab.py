@@ -21,6 +21,7 @@ from harness.lab.namespace import Namespace, write_sysctl
 from harness.lab.processes import Owned
 from harness.lab.watched import Watched
 from harness.model.topology import HostSpec, Interface, Layout, Topology, layout
+from harness.probes.capture import keep_stamping
 
 OPERATION_WAIT_S = 2.0
 
@@ -35,6 +36,7 @@ class WiredLab:
         self._retired: list[Namespace] = []
 
     def __enter__(self) -> Self:
+        keep_stamping()
         try:
             self._make_hosts()
             for near, far in zip(self.layout.hosts, self.layout.hosts[1:], strict=False):
