@@ -152,6 +152,13 @@ def test_a_build_that_is_told_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not list((tmp_path / "cache").rglob(".build-*"))
 
 
+def test_the_first_scenario_of_a_guest(kernel: Kernel, tmp_path: Path) -> None:
+    """One that has just booted sends ICMP errors like any other: its jiffies wrap before the first plan."""
+    del kernel
+    ended = harness(tmp_path, "run", "--clock", "virtual", "transport/connecting-rejected")
+    assert ended.status == 0, ended
+
+
 @pytest.mark.parametrize("ending", STOPS)
 def test_a_plan_that_takes_its_guest_with_it(
     memory: Path, kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
