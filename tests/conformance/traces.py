@@ -15,6 +15,7 @@ from pyroute2 import IPRoute
 
 from harness.errors import HarnessError
 from harness.lab import nftables
+from harness.probes.capture import keep_stamping
 
 PATIENCE_S = 30.0
 _PERMANENT = 0x80
@@ -57,7 +58,8 @@ class Process(NamedTuple):
 
 
 def process() -> Process:
-    """What this process holds now."""
+    """What this process holds now, with what its first lab leaves until it ends."""
+    keep_stamping()
     gc.collect()
     return Process(dict(_descriptors()), _threads(), tuple(sorted(_children())))
 
