@@ -280,8 +280,6 @@ class _Relay:
                 self._heard()
             self.output.copy()
             return lines is None
-        if not ready:  # a program that computes may keep the guest from saying that there is output
-            self.output.copy()
         return False
 
     def _heard(self) -> None:
