@@ -32,6 +32,12 @@ LEAST_PERIOD = 8**4
 """In jiffies: that of the longest retransmission timeout, 120 s, up to HZ=2000."""
 FIRST_JIFFIES_S = 300
 """So long before its first wrap the kernel's count of jiffies begins (INIT_JIFFIES, include/linux/jiffies.h)."""
+BEGINS_NS = (FIRST_JIFFIES_S + 1) * 1_000_000_000
+"""Virtual time: no plan begins before this moment of CLOCK_MONOTONIC: the kernel's count of jiffies has then passed 0.
+
+In the 20 ms after that a network namespace sends no ICMP error: net/ipv4/icmp.c:icmp_global_allow takes the stamp 0 of
+one that has sent none for the present moment.
+"""
 GRACE_NS = 2_000_000_000
 """How long after the last acceptable moment the run goes on watching, so that "late" can be told from "never"."""
 

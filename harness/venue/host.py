@@ -20,7 +20,7 @@ from harness import timeline
 from harness.errors import CapabilityError, UsageError
 from harness.lab.namespace import ensure_privileges
 from harness.plan import plan_file
-from harness.plan.plan import Plan
+from harness.plan.plan import BEGINS_NS, Plan
 from harness.runner.execute import Status, execute, longest_ns
 from harness.system import priority
 from harness.system.file_descriptors import raise_limit, reachable_limit
@@ -113,8 +113,12 @@ def gives_up_after_ns(plans: Sequence[Plan], jobs: int | None = None) -> int:
         return OVERTIME_NS
     rounds = -(-len(plans) // _workers(plans, jobs))
     containers = sum(plan.machine.lab == "docker" for plan in plans)
-    phase_ns = max(plan.period_ns for plan in plans) if _in_a_guest(plans) else 0  # that each begins at
-    return rounds * (max(map(longest_ns, plans)) + phase_ns) + OVERTIME_NS + containers * CONTAINERS_NS
+    booted_ns, phase_ns = 0, 0
+    if _in_a_guest(plans):
+        booted_ns = BEGINS_NS
+        phase_ns = max(plan.period_ns for plan in plans)  # that each begins at
+    rounds_ns = rounds * (max(map(longest_ns, plans)) + phase_ns)
+    return booted_ns + rounds_ns + OVERTIME_NS + containers * CONTAINERS_NS
 
 
 def watches_ns(plans: Sequence[Plan], jobs: int | None = None) -> int:

@@ -20,7 +20,7 @@ from pathlib import Path
 from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot
 from harness.plan import plan as plans
 from harness.plan.local_machine import local_machine
-from harness.plan.plan import Plan
+from harness.plan.plan import BEGINS_NS, Plan
 from harness.runner.execute import Status, execute
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 from harness.system.timerfd import sleep_until
@@ -31,12 +31,6 @@ from harness.venue.kernel_random import SEED_FILE
 _libc = ctypes.CDLL(None)
 _PR_SET_TIMERSLACK = 29
 """Without it the kernel may wake a sleeper up to 50 microseconds late, together with others."""
-WRAPPED_NS = 301_000_000_000
-"""No plan begins before this moment of CLOCK_MONOTONIC: the kernel's count of jiffies has then passed 0, at 300 s.
-
-In the 20 ms after that a network namespace sends no ICMP error: net/ipv4/icmp.c:icmp_global_allow takes the stamp 0 of
-one that has sent none for the present moment.
-"""
 
 
 def go_first() -> None:
@@ -80,7 +74,7 @@ def carry_out(plan: Plan, folder: Path, status: Status) -> tuple[Event, ...]:
         timeline.close()
         return tuple(timeline.events)
     _seed(plan)
-    sleep_until(WRAPPED_NS)
+    sleep_until(BEGINS_NS)
     now_ns = time.monotonic_ns()
     sleep_until(now_ns + -now_ns % plan.period_ns)
     recorded = os.open(folder / FILE_NAME, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -117,7 +117,7 @@ for name, value in json.loads(sys.argv[1]).items():
 time.sleep(600)
 os.execv(sys.argv[2], sys.argv[2:])
 """
-"""The host has been up for ten minutes, so that its count of jiffies has passed 0 (see `harness.venue.virtual`)."""
+"""The host has been up for ten minutes, so that its count of jiffies has passed 0 (see `plan.BEGINS_NS`)."""
 
 
 def drawn(chance: random.Random) -> dict[str, str]:

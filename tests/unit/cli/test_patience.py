@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from harness.cli import main, patience
-from harness.plan.plan import Plan
+from harness.plan.plan import BEGINS_NS, Plan
 from harness.runner.execute import longest_ns as longest_ns_of
 from harness.venue import host
 from tests.unit.timelines import flap, unreachable
@@ -117,7 +117,7 @@ def test_in_a_guest_one_plan_follows_the_other() -> None:
     plans = [msgspec.structs.replace(unreachable(), watch_ns=each * 10**9, machine=here) for each in (5, 3, 4)]
     assert host.watches_ns(plans) == host.watches_ns(plans, jobs=50) == 12 * 10**9
     longest_ns = max(longest_ns_of(plan) + plan.period_ns for plan in plans)
-    assert host.gives_up_after_ns(plans) == 3 * longest_ns + host.OVERTIME_NS
+    assert host.gives_up_after_ns(plans) == BEGINS_NS + 3 * longest_ns + host.OVERTIME_NS
 
 
 @pytest.mark.parametrize(
