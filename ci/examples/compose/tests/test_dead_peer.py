@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness import Blackhole, ContainerPause
-from harness.api.container_session import Attachment
+from harness import Attachment, Blackhole, ContainerPause
 
 PORT, THROUGH_PROXY = 6379, 26379
 Attach = Callable[..., Attachment]
