@@ -107,7 +107,7 @@ def end(owned: Collection[Owned], *, held: bool = False) -> Ended:
 
 
 def of(owned: Owned) -> dict[int, int]:
-    """The processes of what this process has started, and holds: ID to birth (see `family.born`)."""
+    """The processes of what this process has started, and holds: ID to birth (see `process_tree.born`)."""
     wanted = _Wanted([owned], held=True)
     found = {pid: process_tree.born(pid) for pid in _all() if wanted.owner(pid) is not None}
     return {pid: born for pid, born in found.items() if born}
