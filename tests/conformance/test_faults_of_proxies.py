@@ -174,6 +174,7 @@ def test_a_server_that_does_not_answer_is_a_fault_error(
     program = bench.host("proxy").program
     monkeypatch.setattr(toxiproxy_server, "ANSWER_S", 0.2)
     os.killpg(program.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, program.pid, os.WSTOPPED | os.WNOWAIT)  # a thread of it may run on until then
     with pytest.raises(FaultError, match=r"to answer, found .*timed out"), case.fault.inject(bench.lab):
         pass
     program.kill()
