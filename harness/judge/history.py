@@ -47,11 +47,11 @@ F = TypeVar("F", bound=OfFault)
 R = TypeVar("R", bound=msgspec.Struct)
 
 
-class Nonsense(Exception):
+class InvalidTimeline(Exception):
     """No run can have left this timeline; the text says what is wrong with it."""
 
 
-class Story:
+class History:
     """The observed side's run. What did not happen is None, or absent; of two events alike the earlier one counts.
 
     `injected`, `healed`, `proofs`: by the fault's index. `segments`: captured on the observer's host; `lost`: how many
@@ -60,7 +60,7 @@ class Story:
     socket, on either side. `signs_of_life`: when the command showed that it works. `printed`: the lines that the
     observed side's command printed. `armed_ns`: when each side was armed. `stalls`: from when to when the harness did
     not run. `waited_ns`: how long the lab's programs waited for a CPU, all together.
-    Raises Nonsense.
+    Raises InvalidTimeline.
     """
 
     def __init__(self, plan: Plan, events: Sequence[Event]) -> None:
@@ -104,7 +104,7 @@ class Story:
         healing = self.origin if plan.scenario.expect.origin == "healed" else None
         self.restored = None if healing is None else _since(healing[0], again)
         if self.armed is not None and self.end is not None and self.end.t_ns < self.armed.t_ns:
-            raise Nonsense(f"event {self.end.place} ({events[self.end.place].kind}) is older than arming")
+            raise InvalidTimeline(f"event {self.end.place} ({events[self.end.place].kind}) is older than arming")
 
     @property
     def kind(self) -> OutcomeKind | None:
@@ -319,9 +319,9 @@ def _checked(plan: Plan, event: Event, place: int) -> Fact[Any]:
     try:
         what = msgspec.convert(event.data, KINDS[event.kind])
     except msgspec.ValidationError as error:
-        raise Nonsense(f"event {place} ({event.kind}): {error}") from error
+        raise InvalidTimeline(f"event {place} ({event.kind}): {error}") from error
     if isinstance(what, OfFault) and what.index >= len(plan.faults):
-        raise Nonsense(f"event {place} ({event.kind}): the scenario has no fault {what.index}")
+        raise InvalidTimeline(f"event {place} ({event.kind}): the scenario has no fault {what.index}")
     return Fact(place, event.t_ns, what)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from harness.judge.history import Story
+from harness.judge.history import History
 
 ORIGINS: dict[str, str] = {
     "armed": "arming",
@@ -44,8 +44,8 @@ def plain(time_s: float) -> str:
 class Clock:
     """One origin for all times of a result: the scenario's own, or arming where that never came."""
 
-    def __init__(self, story: Story) -> None:
-        name, self.shift_ns = story.counts_from
+    def __init__(self, history: History) -> None:
+        name, self.shift_ns = history.counts_from
         self.origin = ORIGINS[name]
 
     def times(self, measured_ns: int, *others_ns: int) -> list[str]:

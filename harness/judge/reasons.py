@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from harness.judge.history import Story
+from harness.judge.history import History
 from harness.judge.moments import ORIGINS, Clock, plain
 from harness.plan.plan import Plan, spell_outcomes
 from harness.scenario.schema import Expect
 
 Doubt: TypeAlias = Literal[
-    "timeline-nonsense",
+    "timeline-invalid",
     "run-broken",
     "never-armed",
     "run-cut-short",
@@ -52,7 +52,9 @@ holds although it is marked with `known_failure`.
 """
 Cause: TypeAlias = Literal["confirmed", "known-failure"] | Doubt | Difference
 """What a verdict rests on. Code branches on this and never on the sentence."""
-UNKEPT: frozenset[Cause] = frozenset({"never-noticed", "noticed-too-early", "noticed-too-late", "noticed-unexpectedly"})
+TIMING_MISMATCHES: frozenset[Cause] = frozenset(
+    {"never-noticed", "noticed-too-early", "noticed-too-late", "noticed-unexpectedly"}
+)
 """The claim's time was not kept: what `known_failure` may be said of."""
 
 
@@ -84,7 +86,7 @@ class Refuted(Exception):
         self.cause: Difference = cause
 
 
-class Unforeseen(Refuted):
+class PredictionRefuted(Refuted):
     """The oracle predicted something else; the text says what differs."""
 
     def __init__(self, text: str) -> None:
@@ -96,14 +98,14 @@ def fault_name(plan: Plan, index: int) -> str:
     return f"fault {index} ({plan.faults[index].kind})"
 
 
-def seen(story: Story) -> str:
+def seen(history: History) -> str:
     """What was noticed, and when."""
-    if story.end is None:
+    if history.end is None:
         return "nothing noticed"
-    what = story.errno if story.kind == "detected" else "end of file"
-    if story.given_up is not None:
-        what = f"{story.given_up.how}: {clipped(story.given_up.found, WORDS_SHOWN)}"
-    return f"{what} {Clock(story).moment(story.since_armed(story.end.t_ns))}"
+    what = history.errno if history.kind == "detected" else "end of file"
+    if history.given_up is not None:
+        what = f"{history.given_up.how}: {clipped(history.given_up.found, WORDS_SHOWN)}"
+    return f"{what} {Clock(history).moment(history.since_armed(history.end.t_ns))}"
 
 
 def said(plan: Plan) -> str:
@@ -139,11 +141,11 @@ def _span(window_s: tuple[float, float]) -> str:
     return f"{plain(window_s[0])} to {plain(window_s[1])} s"
 
 
-def oracle_says(plan: Plan, story: Story) -> str:
+def oracle_says(plan: Plan, history: History) -> str:
     """What was predicted, for the end of a complaint."""
     if plan.prediction is None:
         return ""
-    said, clock = [], Clock(story)
+    said, clock = [], Clock(history)
     for outcome in plan.prediction.outcomes:
         text = spell_outcomes((outcome,))
         if outcome.window_ns is not None:
@@ -163,11 +165,11 @@ def in_range(span: tuple[int, int]) -> str:
     return str(span[0]) if span[0] == span[1] else f"{span[0]} to {span[1]}"
 
 
-def reconnected_ns(story: Story) -> int | None:
+def reconnected_ns(history: History) -> int | None:
     """From being noticed to the connection that took the place of the lost one."""
-    return None if story.end is None or story.reconnected is None else story.reconnected.t_ns - story.end.t_ns
+    return None if history.end is None or history.reconnected is None else history.reconnected.t_ns - history.end.t_ns
 
 
-def restored_ns(story: Story) -> int | None:
+def restored_ns(history: History) -> int | None:
     """From the healing to the first connection after it, where the scenario counts from that."""
-    return None if story.origin is None or story.restored is None else story.restored.t_ns - story.origin[0]
+    return None if history.origin is None or history.restored is None else history.restored.t_ns - history.origin[0]

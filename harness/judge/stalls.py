@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from harness.judge.history import Story
+from harness.judge.history import History
 from harness.judge.moments import Clock, secs
 from harness.judge.reasons import Inconclusive
 from harness.plan.plan import Plan
@@ -47,30 +47,30 @@ class Stall(NamedTuple):
 class Doubtful(Inconclusive):
     """A stall may have decided; the text says when it was and what is in doubt. A retry in quiet may succeed."""
 
-    def __init__(self, story: Story, stall: Stall | None, doubt: str) -> None:
+    def __init__(self, history: History, stall: Stall | None, doubt: str) -> None:
         """`stall`: None where it is what adds up over the run that decides."""
-        stood_ns = sum(each.took_ns for each in stalls(story.plan, story))
-        words = f"programs under test waited {secs(story.waited_ns)} for a CPU, the harness did not run for "
+        stood_ns = sum(each.took_ns for each in stalls(history.plan, history))
+        words = f"programs under test waited {secs(history.waited_ns)} for a CPU, the harness did not run for "
         words += f"{secs(stood_ns)} in all (this machine is too busy)"
         if stall is not None:
-            moment = Clock(story).times(story.since_armed(stall.from_ns), story.since_armed(stall.until_ns))
-            when = f"from {moment[0]} to {moment[1]} after {Clock(story).origin}"
+            moment = Clock(history).times(history.since_armed(stall.from_ns), history.since_armed(stall.until_ns))
+            when = f"from {moment[0]} to {moment[1]} after {Clock(history).origin}"
             words = f"the harness did not run {when} (it was stopped, or this machine is too busy)"
         super().__init__("machine-too-busy", f"{words}: {doubt}")
 
 
-def stalls(plan: Plan, story: Story) -> list[Stall]:
+def stalls(plan: Plan, history: History) -> list[Stall]:
     """All from arming to the end of the run, in their order; those that overlap are accounts of one.
 
     A command is armed when something of it was seen, so that a stall right before that counts too.
     """
-    if story.armed is None:
+    if history.armed is None:
         return []
-    armed_ns = min(story.armed_ns)
+    armed_ns = min(history.armed_ns)
     begins_ns = armed_ns - (plan.allowance_ns if plan.scenario.has_command else 0)
     merged: list[Stall] = []
-    for from_ns, until_ns in sorted(story.stalls):
-        if until_ns <= begins_ns or (story.ended is not None and from_ns >= story.ended.t_ns):
+    for from_ns, until_ns in sorted(history.stalls):
+        if until_ns <= begins_ns or (history.ended is not None and from_ns >= history.ended.t_ns):
             continue
         if merged and from_ns < merged[-1].until_ns:
             merged[-1] = Stall(merged[-1].from_ns, max(merged[-1].until_ns, until_ns))
@@ -79,44 +79,46 @@ def stalls(plan: Plan, story: Story) -> list[Stall]:
     return merged
 
 
-def blamed(plan: Plan, story: Story, found: str) -> Doubtful | None:
+def blamed(plan: Plan, history: History, found: str) -> Doubtful | None:
     """The doubt that a stall longer than the allowance throws on anything but a pass; None where there was none."""
-    longest = max(stalls(plan, story), key=lambda stall: stall.took_ns, default=None)
+    longest = max(stalls(plan, history), key=lambda stall: stall.took_ns, default=None)
     if longest is None or longest.took_ns <= plan.allowance_ns:
         return None
-    return Doubtful(story, longest, f"this may be why {found}")
+    return Doubtful(history, longest, f"this may be why {found}")
 
 
-def waiting_ns(story: Story) -> int:
+def waiting_ns(history: History) -> int:
     """By how much the programs may be late because they waited for a CPU."""
-    return story.waited_ns if story.waited_ns >= LEAST_WAIT_NS else 0
+    return history.waited_ns if history.waited_ns >= LEAST_WAIT_NS else 0
 
 
-def delay_ns(plan: Plan, story: Story) -> int:
+def delay_ns(plan: Plan, history: History) -> int:
     """By how much anything may be late altogether: the programs' waiting, and every stall until the decision."""
-    return waiting_ns(story) + sum(stall.took_ns for stall in stalls(plan, story) if story.before_end(stall.from_ns))
+    return waiting_ns(history) + sum(
+        stall.took_ns for stall in stalls(plan, history) if history.before_end(stall.from_ns)
+    )
 
 
-def check_programs(plan: Plan, story: Story) -> None:
+def check_programs(plan: Plan, history: History) -> None:
     """Whether programs that decide by timers of their own, and their peers, ran until they decided."""
     if not _programs_decide(plan):
         return
-    ends_ns = _decided_ns(story)
-    for stall in stalls(plan, story):
+    ends_ns = _decided_ns(history)
+    for stall in stalls(plan, history):
         if stall.took_ns > plan.allowance_ns and (ends_ns is None or stall.from_ns < ends_ns):
-            raise Doubtful(story, stall, "a program may have noticed late, or that its peer stood still")
+            raise Doubtful(history, stall, "a program may have noticed late, or that its peer stood still")
 
 
-def check_kernel(plan: Plan, story: Story) -> None:
+def check_kernel(plan: Plan, history: History) -> None:
     """Whether the kernel's timers ran in time, as far as a stall is any reason to doubt it."""
     hidden = any(fault.hides_probes for fault in plan.faults)
-    for stall in stalls(plan, story):
-        if stall.took_ns <= plan.allowance_ns or not story.before_end(stall.from_ns):
+    for stall in stalls(plan, history):
+        if stall.took_ns <= plan.allowance_ns or not history.before_end(stall.from_ns):
             continue
         after_ns = stall.until_ns + plan.allowance_ns
-        sent = (t_ns for t_ns in story.sent_ns if story.before_end(t_ns))
+        sent = (t_ns for t_ns in history.sent_ns if history.before_end(t_ns))
         if hidden or any(stall.until_ns <= t_ns <= after_ns for t_ns in sent):
-            raise Doubtful(story, stall, "the kernel's timers may have stood still too")
+            raise Doubtful(history, stall, "the kernel's timers may have stood still too")
 
 
 def _programs_decide(plan: Plan) -> bool:
@@ -124,35 +126,39 @@ def _programs_decide(plan: Plan) -> bool:
     return plan.scenario.has_command or any(end.heartbeat is not None for end in ends)
 
 
-def earlier(plan: Plan, story: Story, events: Sequence[Event], late_ns: int) -> tuple[Stall | None, list[Event]] | None:
+def earlier(
+    plan: Plan, history: History, events: Sequence[Event], late_ns: int
+) -> tuple[Stall | None, list[Event]] | None:
     """The timeline with the shortest time that may be the true one, from its origin to what was noticed.
 
     `late_ns`: how much later than in quiet programs may have noticed.
 
     With the stall that makes the difference, None where it is the programs' delay; no timeline where nothing does.
     """
-    found = stalls(plan, story)
+    found = stalls(plan, history)
     late_ns = late_ns if _programs_decide(plan) else 0
-    bent, blame = list(events), None
-    for change in (*story.injected.values(), *story.healed.values()):
+    shifted, blame = list(events), None
+    for change in (*history.injected.values(), *history.healed.values()):
         done_ns = change.t_ns + change.what.took_ns
         for stall in found:
             if stall.from_ns < done_ns and stall.until_ns > change.t_ns:
                 event, blame = events[change.place], stall
-                bent[change.place] = msgspec.structs.replace(event, t_ns=done_ns, data={**event.data, "took_ns": 0})
-    if story.end is not None:
-        t_ns = story.end.t_ns
+                shifted[change.place] = msgspec.structs.replace(event, t_ns=done_ns, data={**event.data, "took_ns": 0})
+    if history.end is not None:
+        t_ns = history.end.t_ns
         for stall in reversed(found):
             if stall.from_ns < t_ns <= stall.until_ns + plan.allowance_ns:
                 t_ns, blame = stall.from_ns, stall
-        shown_ns = story.kernel_moment_ns
+        shown_ns = history.kernel_moment_ns
         t_ns = t_ns if shown_ns is None else max(t_ns, shown_ns)
-        t_ns = min(t_ns, story.end.t_ns - late_ns)
-        bent[story.end.place] = msgspec.structs.replace(events[story.end.place], t_ns=max(t_ns, min(story.armed_ns)))
-    return None if blame is None and not late_ns else (blame, bent)
+        t_ns = min(t_ns, history.end.t_ns - late_ns)
+        shifted[history.end.place] = msgspec.structs.replace(
+            events[history.end.place], t_ns=max(t_ns, min(history.armed_ns))
+        )
+    return None if blame is None and not late_ns else (blame, shifted)
 
 
-def _decided_ns(story: Story) -> int | None:
+def _decided_ns(history: History) -> int | None:
     """When the last thing happened that is judged; None where nothing was noticed."""
-    facts = [fact for fact in (story.end, story.reconnected, story.restored) if fact is not None]
+    facts = [fact for fact in (history.end, history.reconnected, history.restored) if fact is not None]
     return max((fact.t_ns for fact in facts), default=None)

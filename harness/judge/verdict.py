@@ -26,12 +26,12 @@ from harness.judge.expectations import (
     check_kind,
     check_prediction,
 )
-from harness.judge.history import Nonsense, Story
+from harness.judge.history import History, InvalidTimeline
 from harness.judge.liveness import check_liveness
-from harness.judge.reasons import UNKEPT, Cause, Inconclusive, Refuted, claim, reconnected_ns, restored_ns
+from harness.judge.reasons import TIMING_MISMATCHES, Cause, Inconclusive, Refuted, claim, reconnected_ns, restored_ns
 from harness.judge.silence import doubtful_silence
 from harness.judge.stalls import Doubtful, blamed, check_kernel, check_programs, delay_ns, earlier, waiting_ns
-from harness.judge.validity import check_bite, check_deeds, check_in_place, check_run
+from harness.judge.validity import check_actions, check_evidence, check_in_place, check_run
 from harness.oracle.prediction import Asking, Outcome
 from harness.plan.plan import Plan, spell_outcomes
 from harness.timeline import Event
@@ -95,9 +95,9 @@ def judge(plan: Plan, events: Sequence[Event]) -> Verdict:
     A claim that is known not to be kept passes where the peer is noticed too early, too late or never, under faults
     that bit, and fails where it is confirmed. Whatever else goes wrong is no known failure.
     """
-    verdict, unkept = _judge(plan, events)
+    verdict, mistimed = _judge(plan, events)
     known = plan.scenario.known_failure
-    if unkept and known:
+    if mistimed and known:
         reason = f"a known failure ({known}): {verdict.reason}"
         return msgspec.structs.replace(verdict, verdict="pass", cause="known-failure", reason=reason)
     if verdict.verdict == "pass" and known:
@@ -109,36 +109,36 @@ def judge(plan: Plan, events: Sequence[Event]) -> Verdict:
 def _judge(plan: Plan, events: Sequence[Event]) -> tuple[Verdict, bool]:
     """The verdict on the claim as it stands, and whether it is only the time that was not kept."""
     try:
-        story = Story(plan, events)
-    except Nonsense as nonsense:
-        reason = f"the timeline makes no sense: {nonsense}"
-        return _verdict(plan, Story(plan, ()), "inconclusive", "timeline-nonsense", reason), False
+        history = History(plan, events)
+    except InvalidTimeline as invalid:
+        reason = f"the timeline makes no sense: {invalid}"
+        return _verdict(plan, History(plan, ()), "inconclusive", "timeline-invalid", reason), False
     try:
-        _check_course(plan, story)
-        _check_stalls(plan, story, events)
+        _check_course(plan, history)
+        _check_stalls(plan, history, events)
     except Inconclusive as doubt:
-        told = doubt if doubt.cause == "machine-too-busy" else blamed(plan, story, str(doubt)) or doubt
-        return _verdict(plan, story, "inconclusive", told.cause, str(told)), False
+        told = doubt if doubt.cause == "machine-too-busy" else blamed(plan, history, str(doubt)) or doubt
+        return _verdict(plan, history, "inconclusive", told.cause, str(told)), False
     except Refuted as refutation:
-        stall = blamed(plan, story, str(refutation)) or _delayed(plan, story, events, refutation)
+        stall = blamed(plan, history, str(refutation)) or _delayed(plan, history, events, refutation)
         if stall is not None:
-            return _verdict(plan, story, "inconclusive", stall.cause, str(stall)), False
-        unkept = refutation.cause in UNKEPT and _unbitten(plan, story) is None
-        return _verdict(plan, story, "fail", refutation.cause, str(refutation)), unkept
-    as_foreseen, unproven = plan.prediction is not None, _unbitten(plan, story)
+            return _verdict(plan, history, "inconclusive", stall.cause, str(stall)), False
+        mistimed = refutation.cause in TIMING_MISMATCHES and _missing_evidence(plan, history) is None
+        return _verdict(plan, history, "fail", refutation.cause, str(refutation)), mistimed
+    as_foreseen, unproven = plan.prediction is not None, _missing_evidence(plan, history)
     if unproven is not None:
-        unproven = blamed(plan, story, str(unproven)) or unproven
-        found = _verdict(plan, story, "inconclusive", unproven.cause, str(unproven))
+        unproven = blamed(plan, history, str(unproven)) or unproven
+        found = _verdict(plan, history, "inconclusive", unproven.cause, str(unproven))
     else:
-        found = _verdict(plan, story, "pass", "confirmed", _confirmation(plan, story))
+        found = _verdict(plan, history, "pass", "confirmed", _confirmation(plan, history))
     return msgspec.structs.replace(found, as_foreseen=as_foreseen), False
 
 
-def _unbitten(plan: Plan, story: Story) -> Inconclusive | None:
+def _missing_evidence(plan: Plan, history: History) -> Inconclusive | None:
     """Of the first fault that lacks the evidence that the plan demands of it; None where there is no such."""
     try:
         for index in range(len(plan.faults)):
-            check_bite(plan, story, index)
+            check_evidence(plan, history, index)
     except Inconclusive as doubt:
         return doubt
     return None
@@ -149,7 +149,7 @@ def worst(verdicts: Sequence[Verdict]) -> VerdictName:
     return max((v.verdict for v in verdicts), key=lambda name: SEVERITY[name], default="inconclusive")
 
 
-def _verdict(plan: Plan, story: Story, verdict: VerdictName, cause: Cause, reason: str) -> Verdict:
+def _verdict(plan: Plan, history: History, verdict: VerdictName, cause: Cause, reason: str) -> Verdict:
     return Verdict(
         name=plan.name,
         summary=plan.scenario.summary,
@@ -161,23 +161,23 @@ def _verdict(plan: Plan, story: Story, verdict: VerdictName, cause: Cause, reaso
         hz=plan.machine.hz,
         side=plan.scenario.expect.side,
         lab=plan.machine.lab,
-        outcome=story.kind,
-        errno=story.errno,
-        reports=None if story.given_up is None else story.given_up.reports or story.given_up.how,
-        reconnected_ns=restored_ns(story) if plan.scenario.expect.origin == "healed" else reconnected_ns(story),
+        outcome=history.kind,
+        errno=history.errno,
+        reports=None if history.given_up is None else history.given_up.reports or history.given_up.how,
+        reconnected_ns=restored_ns(history) if plan.scenario.expect.origin == "healed" else reconnected_ns(history),
         known_failure=plan.scenario.known_failure,
-        detected_ns=story.detected_ns,
-        window_ns=_predicted_window(plan, story),
+        detected_ns=history.detected_ns,
+        window_ns=_predicted_window(plan, history),
         armed_window_ns=_armed_window(plan),
         claimed_ns=_claimed_window(plan),
         allowance_ns=plan.allowance_ns,
         origin=plan.scenario.expect.origin,
         asking="probe" if plan.prediction is None else plan.prediction.asking,
-        probes=len(story.probes) if story.armed is not None else None,
+        probes=len(history.probes) if history.armed is not None else None,
         probes_expected=_span([o.probes_seen for o in _foreseen(plan)]),
         claimed=claim(plan),
         predicted="" if plan.prediction is None else spell_outcomes(_foreseen(plan)),
-        cites=story.cites,
+        cites=history.cites,
     )
 
 
@@ -186,12 +186,12 @@ def _foreseen(plan: Plan) -> tuple[Outcome, ...]:
     return plan.expected or (() if plan.prediction is None else plan.prediction.outcomes)
 
 
-def _predicted_window(plan: Plan, story: Story) -> tuple[int, int] | None:
+def _predicted_window(plan: Plan, history: History) -> tuple[int, int] | None:
     """From the scenario's origin; None where nothing is predicted, or that nothing is noticed."""
     found = _armed_window(plan)
     shift = 0 if plan.scenario.expect.origin == "armed" else None
-    if story.origin is not None:
-        shift = story.since_armed(story.origin[0])
+    if history.origin is not None:
+        shift = history.since_armed(history.origin[0])
     if found is None or shift is None:
         return None
     return max(0, found[0] - shift), found[1] - shift
@@ -207,60 +207,60 @@ def _claimed_window(plan: Plan) -> tuple[int, int] | None:
     return None if claim is None else (round(claim[0] * 1e9), round(claim[1] * 1e9))
 
 
-def _check_course(plan: Plan, story: Story) -> None:
+def _check_course(plan: Plan, history: History) -> None:
     """Whether all went as claimed and foreseen, whatever the faults left behind; raises for anything else."""
-    check_run(plan, story)
-    check_programs(plan, story)
-    check_false_alarm(plan, story)
+    check_run(plan, history)
+    check_programs(plan, history)
+    check_false_alarm(plan, history)
     for index in range(len(plan.faults)):
-        check_in_place(plan, story, index)
-    check_deeds(plan, story)
-    check_kind(plan, story)
-    check_liveness(plan, story)
-    check_claimed_window(plan, story)
-    check_claimed_reconnection(plan, story)
-    check_prediction(plan, story)
+        check_in_place(plan, history, index)
+    check_actions(plan, history)
+    check_kind(plan, history)
+    check_liveness(plan, history)
+    check_claimed_window(plan, history)
+    check_claimed_reconnection(plan, history)
+    check_prediction(plan, history)
 
 
-def _check_stalls(plan: Plan, story: Story, events: Sequence[Event]) -> None:
+def _check_stalls(plan: Plan, history: History, events: Sequence[Event]) -> None:
     """Whether all would have gone so, too, without the times in which the harness did not run."""
-    check_kernel(plan, story)
-    bent = earlier(plan, story, events, waiting_ns(story))
-    if bent is None:
+    check_kernel(plan, history)
+    shifted = earlier(plan, history, events, waiting_ns(history))
+    if shifted is None:
         return
-    stall, sooner = bent
+    stall, sooner = shifted
     try:
-        _check_course(plan, Story(plan, sooner))
-    except (Inconclusive, Refuted, Nonsense) as other:
-        raise Doubtful(story, stall, f"this may be true as well: {other}") from other
+        _check_course(plan, History(plan, sooner))
+    except (Inconclusive, Refuted, InvalidTimeline) as other:
+        raise Doubtful(history, stall, f"this may be true as well: {other}") from other
 
 
-def _delayed(plan: Plan, story: Story, events: Sequence[Event], refuted: Refuted) -> Doubtful | None:
+def _delayed(plan: Plan, history: History, events: Sequence[Event], refuted: Refuted) -> Doubtful | None:
     """The doubt about a refutation that many short delays may have brought about; None where they cannot have."""
-    late_ns = delay_ns(plan, story)
-    bent = earlier(plan, story, events, late_ns)
-    doubt = Doubtful(story, None if bent is None else bent[0], f"this may be why {refuted}")
-    if story.end is None:
+    late_ns = delay_ns(plan, history)
+    shifted = earlier(plan, history, events, late_ns)
+    doubt = Doubtful(history, None if shifted is None else shifted[0], f"this may be why {refuted}")
+    if history.end is None:
         return doubt if late_ns > plan.allowance_ns else None
     if refuted.cause in ("oracle-refuted", "reconnection-refuted"):  # whose sides a cause does not tell apart
         return doubt if late_ns else None
-    if bent is None:
+    if shifted is None:
         return None
     try:
-        _check_course(plan, Story(plan, bent[1]))
+        _check_course(plan, History(plan, shifted[1]))
     except Refuted as other:
         return None if other.cause == refuted.cause else doubt
-    except (Inconclusive, Nonsense):
+    except (Inconclusive, InvalidTimeline):
         return doubt
     return doubt
 
 
-def _confirmation(plan: Plan, story: Story) -> str:
-    proofs = [story.proofs[index].what.found for index in sorted(story.proofs)]
+def _confirmation(plan: Plan, history: History) -> str:
+    proofs = [history.proofs[index].what.found for index in sorted(history.proofs)]
     evidence = f" ({'; '.join(proofs)})" if proofs else ""
-    same = [o for o in plan.expected if o.kind == story.kind and o.errno == story.errno]
+    same = [o for o in plan.expected if o.kind == history.kind and o.errno == history.errno]
     why = f"{same[0].why}" if same else "as claimed"
-    return f"{why}{evidence}{doubtful_silence(plan, story)}"
+    return f"{why}{evidence}{doubtful_silence(plan, history)}"
 
 
 def _span(spans: list[tuple[int, int]]) -> tuple[int, int] | None:

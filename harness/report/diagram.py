@@ -19,7 +19,7 @@ import math
 from collections.abc import Sequence
 
 from harness.judge.facts import Eof, Segment
-from harness.judge.history import Nonsense, Story
+from harness.judge.history import History, InvalidTimeline
 from harness.judge.moments import Clock
 from harness.judge.reasons import clipped
 from harness.plan.fault_expectations import Expectation
@@ -49,22 +49,22 @@ _OUTGOING = {"probe": "●", "data": "■", "retransmit": "▪"}
 def draw(plan: Plan, events: Sequence[Event]) -> list[str]:
     """The lanes as lines of text; no lines where the subject was never armed or the timeline makes no sense."""
     try:
-        story = Story(plan, events)
-    except Nonsense:
+        history = History(plan, events)
+    except InvalidTimeline:
         return []
-    if story.armed is None:
+    if history.armed is None:
         return []
-    clock = Clock(story)
-    scale = _Scale(story.armed.t_ns, _length_ns(plan, story), clock.shift_ns)
+    clock = Clock(history)
+    scale = _Scale(history.armed.t_ns, _length_ns(plan, history), clock.shift_ns)
     lanes = [("seconds", scale.axis())]
     for index, fault in enumerate(plan.faults):
-        lanes += _labelled("fault", _fault_lane(index, fault, story, scale))
-    probes = _probe_lane(story, scale)
+        lanes += _labelled("fault", _fault_lane(index, fault, history, scale))
+    probes = _probe_lane(history, scale)
     in_flight = plan.prediction is not None and plan.prediction.asking in ("retransmit", "syn")
     lanes.append(("data" if in_flight else "probes", probes if probes.strip() else "none on the wire"))
-    lanes += _claim_lanes(plan, story, scale)
+    lanes += _claim_lanes(plan, history, scale)
     lanes += _prediction_lanes(plan, scale)
-    lanes += _labelled("noticed", _end_lane(story, scale))
+    lanes += _labelled("noticed", _end_lane(history, scale))
     legend = ", ".join(f"{mark} {meaning}" for mark, meaning in _LEGEND.items() if mark in probes)
     lanes.append(("", "; ".join(filter(None, [legend, f"seconds after {clock.origin}"]))))
     return [f"{label:<{LABEL_WIDTH}}{lane}".rstrip() for label, lane in lanes]
@@ -110,23 +110,23 @@ class _Scale:
         return "".join(cells)
 
 
-def _length_ns(plan: Plan, story: Story) -> int:
+def _length_ns(plan: Plan, history: History) -> int:
     """From arming to a little after everything that is drawn."""
     moments = [o.window_ns[1] for o in plan.expected if o.window_ns]
-    moments += [story.since_armed(moment) for moment in _heals(story).values()]
-    if plan.scenario.expect.window_s is not None and story.origin is not None:
-        moments.append(story.since_armed(story.origin[0]) + round(plan.scenario.expect.window_s[1] * 1e9))
-    if story.end is None:
-        moments.append(plan.watch_ns if story.ended is not None or not moments else 0)
+    moments += [history.since_armed(moment) for moment in _heals(history).values()]
+    if plan.scenario.expect.window_s is not None and history.origin is not None:
+        moments.append(history.since_armed(history.origin[0]) + round(plan.scenario.expect.window_s[1] * 1e9))
+    if history.end is None:
+        moments.append(plan.watch_ns if history.ended is not None or not moments else 0)
     else:
-        moments.append(story.since_armed(story.end.t_ns))
+        moments.append(history.since_armed(history.end.t_ns))
     return max(moments) * 26 // 25
 
 
-def _heals(story: Story) -> dict[int, int]:
+def _heals(history: History) -> dict[int, int]:
     """When faults were healed, by index; those that the harness only healed to tidy up are left out."""
-    last = story.end or story.ended
-    return {index: fact.t_ns for index, fact in story.healed.items() if last is None or fact.t_ns <= last.t_ns}
+    last = history.end or history.ended
+    return {index: fact.t_ns for index, fact in history.healed.items() if last is None or fact.t_ns <= last.t_ns}
 
 
 def _labelled(label: str, lines: list[str]) -> list[tuple[str, str]]:
@@ -146,8 +146,8 @@ def _beside(first: int, bar: str, text: str) -> list[str]:
     return [text, " " * first + bar]
 
 
-def _fault_lane(index: int, fault: Expectation, story: Story, scale: _Scale) -> list[str]:
-    injected, healed_ns = story.injected.get(index), _heals(story).get(index)
+def _fault_lane(index: int, fault: Expectation, history: History, scale: _Scale) -> list[str]:
+    injected, healed_ns = history.injected.get(index), _heals(history).get(index)
     if injected is None:
         return [f"{fault.kind}: never injected"]
     is_early = fault.standing or injected.t_ns < scale.armed_ns  # before the connection, or its first SYN
@@ -163,11 +163,11 @@ def _fault_lane(index: int, fault: Expectation, story: Story, scale: _Scale) -> 
     return [" " * first + (bar if healed_ns is None else bar[:-1] + "┫")]
 
 
-def _probe_lane(story: Story, scale: _Scale) -> str:
+def _probe_lane(history: History, scale: _Scale) -> str:
     """What passed the observer's host while it was watched."""
     cells: list[set[str]] = [set() for _ in range(LANE_WIDTH)]
-    for segment in story.segments:
-        if scale.holds(segment.t_ns) and (story.ended is None or segment.t_ns <= story.ended.t_ns):
+    for segment in history.segments:
+        if scale.holds(segment.t_ns) and (history.ended is None or segment.t_ns <= history.ended.t_ns):
             cells[scale.column(segment.t_ns)].add(_mark(segment.what))
     return "".join(_merge(marks) for marks in cells)
 
@@ -200,9 +200,9 @@ def _window(lo_ns: int, hi_ns: int, text: str, scale: _Scale) -> list[str]:
     return _beside(first, bar, f"{text}{scale.seconds(lo_ns)} to {scale.seconds(hi_ns)} s")
 
 
-def _claim_lanes(plan: Plan, story: Story, scale: _Scale) -> list[tuple[str, str]]:
+def _claim_lanes(plan: Plan, history: History, scale: _Scale) -> list[tuple[str, str]]:
     expect = plan.scenario.expect
-    if expect.window_s is None or story.origin is None:
+    if expect.window_s is None or history.origin is None:
         return []
     lo, hi = (scale.zero_ns + round(end * 1e9) for end in expect.window_s)
     return _labelled("claimed", _window(lo, hi, "", scale))
@@ -221,14 +221,16 @@ def _prediction_lanes(plan: Plan, scale: _Scale) -> list[tuple[str, str]]:
     return lanes
 
 
-def _end_lane(story: Story, scale: _Scale) -> list[str]:
-    if story.end is None:
-        return ["nothing, until the end of the watch" if story.ended is not None else "nothing, until the run stopped"]
-    what = "end of file" if isinstance(story.end.what, Eof) else story.errno or ""
-    if story.given_up is not None:
-        what = clipped(story.given_up.reports or story.given_up.how, WORDS_SHOWN)
-    text = f"{what} {scale.seconds(story.since_armed(story.end.t_ns))} s"
-    return _beside(scale.column(story.end.t_ns), "▲", text)
+def _end_lane(history: History, scale: _Scale) -> list[str]:
+    if history.end is None:
+        return [
+            "nothing, until the end of the watch" if history.ended is not None else "nothing, until the run stopped"
+        ]
+    what = "end of file" if isinstance(history.end.what, Eof) else history.errno or ""
+    if history.given_up is not None:
+        what = clipped(history.given_up.reports or history.given_up.how, WORDS_SHOWN)
+    text = f"{what} {scale.seconds(history.since_armed(history.end.t_ns))} s"
+    return _beside(scale.column(history.end.t_ns), "▲", text)
 
 
 def _details(event: Event) -> str:

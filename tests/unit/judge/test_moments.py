@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.judge.history import Story
+from harness.judge.history import History
 from harness.judge.moments import Clock, plain, seconds, secs
 from harness.judge.reasons import claim, clipped, oracle_says, seen
 from harness.scenario.schema import Origin
@@ -52,18 +52,18 @@ def test_times_count_from_the_scenarios_origin() -> None:
     cases: dict[Origin, tuple[str, str]] = {"armed": ("5.090", "arming"), "fault": ("4.590", "the fault")}
     for origin, (at, name) in cases.items():
         plan = unreachable(origin=origin, window_s=(4.0, 5.25))
-        story = Story(plan, as_foreseen(plan))
-        assert Clock(story).origin == name
-        assert seen(story) == f"ETIMEDOUT {at} s after {name}"
-        assert oracle_says(plan, story).count(f"s after {name}") == 1
+        history = History(plan, as_foreseen(plan))
+        assert Clock(history).origin == name
+        assert seen(history) == f"ETIMEDOUT {at} s after {name}"
+        assert oracle_says(plan, history).count(f"s after {name}") == 1
         assert claim(plan) == f"ETIMEDOUT 4 to 5.25 s after {name}"
 
 
 def test_an_origin_that_never_came_leaves_arming() -> None:
     """And it is named."""
     plan = unreachable(origin="fault", window_s=(4.0, 5.0))
-    story = Story(plan, [event for event in as_foreseen(plan) if event.kind != "fault.injected"])
-    assert seen(story) == "ETIMEDOUT 5.090 s after arming"
+    history = History(plan, [event for event in as_foreseen(plan) if event.kind != "fault.injected"])
+    assert seen(history) == "ETIMEDOUT 5.090 s after arming"
 
 
 def test_a_programs_words_are_cut() -> None:

@@ -107,7 +107,7 @@ def never_reconnected() -> Run:
 RUNS: dict[Cause, Callable[[], Run]] = {
     "confirmed": lambda: foreseen(unreachable()),
     "known-failure": lambda: given_up("takes longer", window_s=(0.5, 1.0)),
-    "timeline-nonsense": lambda: bent(unreachable(), "fault.injected", index=7),
+    "timeline-invalid": lambda: bent(unreachable(), "fault.injected", index=7),
     "run-broken": broken,
     "never-armed": lambda: in_vain(unreachable(), "subject.armed"),
     "run-cut-short": lambda: in_vain(unreachable(), "run.ended"),

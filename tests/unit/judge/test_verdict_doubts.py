@@ -77,7 +77,7 @@ def test_user_timeout_counts_from_the_handshake() -> None:
 
 
 @pytest.mark.parametrize(
-    ("nonsense", "words"),
+    ("invalid", "words"),
     [
         (at(0, "segment", way="up", role="probe"), "event 0 (segment)"),
         (at(0, "fault.injected", "fault", index=1, took_ns=1), "the scenario has no fault 1"),
@@ -88,10 +88,10 @@ def test_user_timeout_counts_from_the_handshake() -> None:
         (at(0, "run.broken", "harness"), "missing required field `error`"),
     ],
 )
-def test_nonsense_is_inconclusive_and_named(nonsense: Event, words: str) -> None:
+def test_an_invalid_timeline_is_inconclusive_and_named(invalid: Event, words: str) -> None:
     """An event that no run can have written makes the timeline worthless, and the reason says which and why."""
     plan = unreachable()
-    found = verdict(plan, [nonsense, *as_foreseen(plan)], "inconclusive", "the timeline makes no sense", words)
+    found = verdict(plan, [invalid, *as_foreseen(plan)], "inconclusive", "the timeline makes no sense", words)
     assert (found.outcome, found.cites) == (None, ())
 
 

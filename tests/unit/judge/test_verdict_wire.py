@@ -75,8 +75,8 @@ def test_probes_keep_their_distance() -> None:
 def test_survival_rests_on_answers() -> None:
     """Where as many probes in a row as the count went unanswered, a live connection is a contradiction."""
     plan = flap()
-    deaf = [e for e in as_foreseen(plan) if e.data.get("role") != "answer"]
-    verdict(plan, deaf, "fail", "probes in a row went unanswered")
+    unanswered = [e for e in as_foreseen(plan) if e.data.get("role") != "answer"]
+    verdict(plan, unanswered, "fail", "probes in a row went unanswered")
 
 
 def test_a_reset_needs_its_rst() -> None:
