@@ -28,9 +28,8 @@ from harness.errors import LabError
 from harness.lab import entries, folders, origin, processes
 from harness.lab.entries import Entry
 from harness.lab.namespace import Network
-from harness.system import process_tree
+from harness.system import process_tree, signals
 from harness.system.escapes import visible
-from harness.system.signals import deaf
 from harness.system.user_dirs import LEDGERS, make_state_folder, state_folder
 
 _LOOK_S = 0.01
@@ -211,7 +210,7 @@ def end() -> None:
     Whatever would end it earlier is not heeded: it would leave what this is there to remove.
     """
     timeline.stop_recording()
-    with deaf():
+    with signals.ignored():
         LEDGER.finish()
 
 

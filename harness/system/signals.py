@@ -64,8 +64,8 @@ def told_to_end() -> Iterator[None]:
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
-    """Leave what tells this process to end unheard for the length of the block."""
+def ignored() -> Iterator[None]:
+    """Ignore the signals that end this process (SIGINT, SIGTERM, SIGHUP) while the block runs."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -79,7 +79,7 @@ def deaf() -> Iterator[None]:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Let signals that tell this process to end, or interrupt it, come when the block is over."""
+    """Deliver the signals that end this process (SIGINT, SIGTERM, SIGHUP) when the block is over."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.system.signals import AGAIN_S, Terminated, deaf, deferred, told_to_end
+from harness.system.signals import AGAIN_S, Terminated, deferred, ignored, told_to_end
 
 PATIENCE_S = 10.0
 
@@ -70,9 +70,9 @@ def test_none_is_lost_on_a_busy_machine(number: signal.Signals, monkeypatch: pyt
     test_none_is_lost(number)
 
 
-def test_none_is_heard_while_clearing_up() -> None:
+def test_signals_are_ignored_while_clearing_up() -> None:
     """And each is heard again afterwards."""
-    with deaf():
+    with ignored():
         for number in NUMBERS:
             signal.raise_signal(number)
     with pytest.raises(KeyboardInterrupt):
