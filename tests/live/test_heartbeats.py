@@ -143,7 +143,7 @@ def test_what_a_design_alone_has(tmp_path: Path, kernel: Kernel) -> None:
     """Another server, a NAT in the way, a full buffer."""
     full = Endpoint(heartbeat=SIMPLE, writes_at_s=(0.2, 0.7), write_bytes=500_000, send_buffer_bytes=4096)
     stuck = msgspec.structs.replace(full, heartbeat=msgspec.structs.replace(SIMPLE, blocking=True))
-    deaf = StopsReading(at_s=0.1)
+    not_reading = StopsReading(at_s=0.1)
     restless = msgspec.structs.replace(IDLE_STATE, servers=("server", "router"), retry_s=0.2)
     scenarios = [
         scenario(
@@ -160,7 +160,7 @@ def test_what_a_design_alone_has(tmp_path: Path, kernel: Kernel) -> None:
             topology=Topology(kind="nat"),
         ),
         scenario("full", "simple", noticed("simple", "client"), Blackhole(at_s=0.65), client=full),
-        scenario("deaf", "simple", Expect(outcome="noticed", window_s=(1.1, 1.4)), deaf, client=full),
+        scenario("not-reading", "simple", Expect(outcome="noticed", window_s=(1.1, 1.4)), not_reading, client=full),
         scenario("hangs", "simple", Expect(outcome="never", bound_s=2.5), Blackhole(at_s=0.65), client=stuck),
         scenario(
             "waits-and-notices",

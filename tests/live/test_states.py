@@ -28,7 +28,7 @@ from tests.running import in_guests
 pytestmark = pytest.mark.live
 
 FAMILIES: tuple[Family, ...] = ("ipv4", "ipv6")
-DEAF = Endpoint(reads=False, receive_buffer_bytes=4096)
+NOT_READING = Endpoint(reads=False, receive_buffer_bytes=4096)
 TALKER = Endpoint(writes_at_s=(0.2,), write_bytes=100_000)
 REFUSED = Expect(outcome="detected", errno="ECONNREFUSED", window_s=(0.0, 0.5))
 RESET = Expect(outcome="detected", errno="ECONNRESET", window_s=(0.5, 1.0))
@@ -54,7 +54,7 @@ QUICK: dict[str, dict[str, Any]] = {
         "expect": Expect(outcome="survives", bound_s=1.5),
     },
     "shut": {"client": Endpoint(shuts_at_s=0.3), "expect": Expect(side="server", outcome="eof", window_s=(0.3, 0.5))},
-    "full": {"client": TALKER, "server": DEAF, "expect": Expect(outcome="never", bound_s=1.5)},
+    "full": {"client": TALKER, "server": NOT_READING, "expect": Expect(outcome="never", bound_s=1.5)},
     "full for a time": {
         "client": TALKER,
         "server": Endpoint(receive_buffer_bytes=4096),
@@ -63,7 +63,7 @@ QUICK: dict[str, dict[str, Any]] = {
     },
     "reset by a program that had not read": {
         "client": TALKER,
-        "server": DEAF,
+        "server": NOT_READING,
         "faults": (ProcessKill(at_s=0.5, unread=True),),
         "expect": RESET,
     },
@@ -140,8 +140,8 @@ def _slow(family: Family) -> list[Scenario]:
     slow: dict[str, dict[str, Any]] = {
         "connecting": {"state": "connecting", "faults": (Blackhole(),), "expect": gone},
         "closing": {"client": Endpoint(shuts_at_s=1.0), "faults": (Blackhole(at_s=0.5),), "expect": gone},
-        "full": {"client": TALKER, "server": DEAF, "faults": (Blackhole(at_s=0.4),), "expect": gone},
-        "full for ever": {"client": TALKER, "server": DEAF, "expect": Expect(outcome="never", bound_s=5000.0)},
+        "full": {"client": TALKER, "server": NOT_READING, "faults": (Blackhole(at_s=0.4),), "expect": gone},
+        "full for ever": {"client": TALKER, "server": NOT_READING, "expect": Expect(outcome="never", bound_s=5000.0)},
     }
     return [Scenario(name=f"{name}".replace(" ", "-"), topology=Topology(family=family), **slow[name]) for name in slow]
 

@@ -14,7 +14,7 @@ MEANT: dict[str, tuple[AnyFault, str, float | None]] = {
     "silent": (Failover(at_s=2, announced=False), "lost", None),
     "suspended": (HostSuspend(at_s=2, for_s=3), "lost", 5.0),
     "frozen": (ProcessFreeze(at_s=2, for_s=3), "peer-frozen", 5.0),
-    "deaf": (StopsReading(at_s=2, for_s=3), "peer-frozen", 5.0),
+    "not reading": (StopsReading(at_s=2, for_s=3), "peer-frozen", 5.0),
     "killed": (ProcessKill(at_s=2), "peer-closed", None),
     "killed, unread": (ProcessKill(at_s=2, unread=True), "peer-reset", None),
 }

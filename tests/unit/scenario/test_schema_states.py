@@ -12,7 +12,7 @@ from harness.scenario.loader import checked
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 
 WRITER = Endpoint(writes_at_s=(1.0,), write_bytes=5_000_000)
-DEAF = Endpoint(reads=False, receive_buffer_bytes=4096)
+NOT_READING = Endpoint(reads=False, receive_buffer_bytes=4096)
 SHUTTER = Endpoint(writes_at_s=(1.0,), shuts_at_s=2.0)
 
 COMMAND = Endpoint(command=Command(argv=("server",)))
@@ -32,9 +32,9 @@ SOUND = {
     ),
     "killed again and again": Scenario(server=COMMAND, faults=(ProcessKill(at_s=1, for_s=1),)),
     "connecting": Scenario(state="connecting"),
-    "connecting, deaf": Scenario(state="connecting", server=DEAF),
+    "connecting, not reading": Scenario(state="connecting", server=NOT_READING),
     "connecting, alive": Scenario(state="connecting", client=Endpoint(keepalive=True, user_timeout_s=6.0)),
-    "a full window": Scenario(client=WRITER, server=DEAF, expect=Expect(outcome="never", bound_s=9)),
+    "a full window": Scenario(client=WRITER, server=NOT_READING, expect=Expect(outcome="never", bound_s=9)),
     "closing": Scenario(client=SHUTTER, expect=Expect(side="server", outcome="eof")),
     "closing at once": Scenario(client=Endpoint(shuts_at_s=0.0), expect=Expect(outcome="never", bound_s=9)),
     "suspended": Scenario(faults=(HostSuspend(at_s=1, for_s=1),), expect=Expect(outcome="survives", bound_s=9)),
@@ -104,8 +104,8 @@ REFUSED = {
         Scenario(state="connecting", client=Endpoint(shuts_at_s=0.0)),
         r"client.shuts_at_s: expected state = \"established\" with it, found 0.0",
     ),
-    "an echo from the deaf": (
-        Scenario(server=DEAF, expect=Expect(outcome="survives")),
+    "an echo from an end that does not read": (
+        Scenario(server=NOT_READING, expect=Expect(outcome="survives")),
         "expect.outcome: expected never: where a side does not read, shuts",
     ),
     "an echo after the end": (
@@ -113,7 +113,7 @@ REFUSED = {
         "expect.outcome: expected never: where a side does not read, shuts",
     ),
     "an end that is not read": (
-        Scenario(client=DEAF, expect=Expect(outcome="eof")),
+        Scenario(client=NOT_READING, expect=Expect(outcome="eof")),
         "expect.outcome: expected another: who does not read",
     ),
     "writing after the end": (
@@ -177,7 +177,7 @@ def test_a_host_may_be_replaced_and_reboot() -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize(("end", "can"), [(Endpoint(), True), (WRITER, True), (DEAF, False), (SHUTTER, False)])
+@pytest.mark.parametrize(("end", "can"), [(Endpoint(), True), (WRITER, True), (NOT_READING, False), (SHUTTER, False)])
 def test_who_can_echo(side: Side, end: Endpoint, *, can: bool) -> None:
     """Both must read and write to the end for the client's data to come back."""
     assert Scenario(**{side: end}).can_echo is can  # type: ignore[arg-type]
