@@ -175,7 +175,7 @@ def _scenario(index: int, chance: random.Random) -> Scenario:
 
 
 class _Silent:
-    def status(self, name: str, what: str, until_ns: int | None) -> None:
+    def status(self, name: str, what: str | None, until_ns: int | None) -> None:
         """Not shown."""
 
     def done(self, result: Result) -> None:

@@ -36,7 +36,7 @@ def group_of(nodeid: str) -> str:
 class Silent:
     """Watches a batch without a word."""
 
-    def status(self, name: str, what: str, until_ns: int | None) -> None:
+    def status(self, name: str, what: str | None, until_ns: int | None) -> None:
         """Nobody looks."""
 
     def done(self, result: Result) -> None:

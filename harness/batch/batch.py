@@ -45,8 +45,8 @@ Closed before its end, as after an interrupt, it takes down what it had made.
 class Watcher(Protocol):
     """Told how the batch goes."""
 
-    def status(self, name: str, what: str, until_ns: int | None) -> None:
-        """A scenario awaits something, until when in CLOCK_MONOTONIC nanoseconds."""
+    def status(self, name: str, what: str | None, until_ns: int | None) -> None:
+        """What a scenario waits for, and its deadline in CLOCK_MONOTONIC nanoseconds; None: it has ended."""
 
     def done(self, result: Result) -> None:
         """A scenario has been judged and its run directory is complete."""

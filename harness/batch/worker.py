@@ -105,7 +105,7 @@ class Batch:
 class _Teller:
     """Tells the caller how the batch goes."""
 
-    def status(self, name: str, what: str, until_ns: int | None) -> None:
+    def status(self, name: str, what: str | None, until_ns: int | None) -> None:
         """The caller does not ask."""
 
     def done(self, result: Result) -> None:

@@ -53,7 +53,7 @@ class Progress:
         """One of them is done."""
         self._bar.advance(self._task)
 
-    def status(self, name: str, what: str, until_ns: int | None) -> None:
+    def status(self, name: str, what: str | None, until_ns: int | None) -> None:
         """What a single case awaits is not shown."""
 
     def done(self, result: Result) -> None:

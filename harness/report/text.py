@@ -240,10 +240,10 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
-    def status(self, name: str, what: str, until_ns: int | None) -> None:
-        """Called by runs, from their threads."""
+    def status(self, name: str, what: str | None, until_ns: int | None) -> None:
+        """What a scenario waits for, and its deadline; None: it has ended. Runs call this from their threads."""
         with self._lock:
-            if what == "done":
+            if what is None:
                 self._running.pop(name, None)
             else:
                 self._running[name] = (what, until_ns)

@@ -54,8 +54,8 @@ STARTING_STEPS = 2
 LEAVING_NS = 1_000_000_000
 """How long a command may take to end that closed the connection before any fault: its end breaks the run."""
 
-Status = Callable[[str, str, int | None], None]
-"""Told (scenario, what is awaited, until when in CLOCK_MONOTONIC ns) whenever that changes."""
+Status = Callable[[str, str | None, int | None], None]
+"""Called with (scenario, what it waits for, deadline in CLOCK_MONOTONIC ns) at each change; None: it has ended."""
 
 
 def longest_ns(plan: Plan) -> int:
@@ -97,7 +97,7 @@ def execute(
         timeline.add("run.broken", "harness", error=f"{type(error).__name__}: {error}", traceback=text)
     finally:
         timeline.close()
-        status(plan.name, "done", None)
+        status(plan.name, None, None)
     return tuple(timeline.events)
 
 

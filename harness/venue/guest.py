@@ -29,5 +29,5 @@ def main(job: dict[str, Any]) -> int:
     return 0
 
 
-def _unwatched(name: str, what: str, until_ns: int | None) -> None:
+def _unwatched(name: str, what: str | None, until_ns: int | None) -> None:
     """The host tells what runs by the lines on the console."""

@@ -405,7 +405,7 @@ class _Crew:
                 done = 0
                 for carried in self._one_guest(share):
                     self.ended.put(carried)
-                    self.status(carried.plan.name, "done", None)
+                    self.status(carried.plan.name, None, None)
                     done += 1
                 share = share[done:]
         except BaseException as error:  # noqa: BLE001 - it is raised again where the results are collected

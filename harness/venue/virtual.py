@@ -79,7 +79,7 @@ def carry_out(plan: Plan, folder: Path, status: Status) -> tuple[Event, ...]:
     sleep_until(now_ns + -now_ns % plan.period_ns)
     recorded = os.open(folder / FILE_NAME, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
-    def tell(name: str, what: str, until_ns: int | None) -> None:
+    def tell(name: str, what: str | None, until_ns: int | None) -> None:
         hand_over(recorded)  # before anything is awaited, as a guest that gets stuck then is killed
         status(name, what, until_ns)
 
@@ -99,5 +99,5 @@ def _seed(plan: Plan) -> None:
         Path(SEED_FILE).write_text(str(seed), encoding="ascii")
 
 
-def _unwatched(name: str, what: str, until_ns: int | None) -> None:
+def _unwatched(name: str, what: str | None, until_ns: int | None) -> None:
     """Nobody looks on: what is awaited comes at once."""

@@ -329,11 +329,11 @@ def test_progress_keeps_to_the_terminals_size() -> None:
 
 
 def test_what_is_over_is_not_awaited() -> None:
-    """A scenario that says "done" leaves the display."""
+    """A scenario that has ended leaves the display."""
     progress = text.Progress(1, 8.4, io.StringIO())
     progress.status("a", "building the lab", None)
     assert "building the lab" in joined(shown(progress._render(), 80))
-    progress.status("a", "done", None)
+    progress.status("a", None, None)
     assert shown(progress._render(), 80)[0].strip() == "0 of 1 done"
 
 
