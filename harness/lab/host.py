@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -24,6 +24,7 @@ from harness.lab.nat_rules import TRANSLATION_PRIORITY
 from harness.lab.nftables import Rules
 from harness.lab.process import Program
 from harness.lab.processes import MARK_VARIABLE
+from harness.lab.socket_table import SocketTable
 from harness.model.topology import HostSpec, Layout
 from harness.system.file_descriptors import raised_socket
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from harness.lab.watched import Watched
     from harness.probes.packets import FlowTracker
 
-_LISTENING = "0A"
-"""TCP_LISTEN (include/net/tcp_states.h), as /proc/net/tcp shows it; the queue there is of connections."""
 DEFAULTS: Mapping[str, str] = {"PYTHONUNBUFFERED": "1"}
 """Variables of the programs that run on a host, unless they are set already: Python prints each line at once."""
 _table_numbers = itertools.count(1)
@@ -110,6 +109,11 @@ class Host:
             raise UsageError(f"socket: expected socket.AF_INET or socket.AF_INET6, found {family!r}")
         with self.entered():
             return raised_socket(socket.socket(family, kind))
+
+    @property
+    def socket_table(self) -> SocketTable:
+        """The TCP sockets of the host."""
+        return SocketTable(self.name, self.entered)
 
     def sysctl(self, name: str, value: int | str) -> None:
         """Set a sysctl of the host's network, by its dotted name. Raises LabError."""
@@ -319,23 +323,11 @@ class Host:
                 rtnetlink.give_back(device, saved)
 
     def unread(self, port: int | None = None) -> int:
-        """Octets that have come for the host's connections and that no program has read (/proc/net/tcp).
+        """Octets that have come for the host's connections and that no program has read. Raises LabError.
 
         `port`: of the connections from or to that port alone.
         """
-        total = 0
-        with self.entered():
-            for name in ("tcp", "tcp6"):
-                with suppress(FileNotFoundError), open(f"/proc/thread-self/net/{name}", encoding="ascii") as file:
-                    next(file)
-                    fields = [line.split() for line in file]
-                    total += sum(
-                        int(field[4].partition(":")[2], 16)
-                        for field in fields
-                        if field[3] != _LISTENING
-                        if port is None or port in {int(end.partition(":")[2], 16) for end in field[1:3]}
-                    )
-        return total
+        return self.socket_table.unread(port)
 
     @contextmanager
     def impaired(self, device: str, impairment: Impairment) -> Iterator[Callable[[], Counters]]:

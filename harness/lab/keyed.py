@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import CapabilityError
+from harness.lab.socket_table import SocketTable
 
 ANSWER_S = 5.0
 """How long a server may take to answer; where the key is another one it never does."""
@@ -29,7 +30,6 @@ _PREFIX = 1
 _LONGEST_KEY = 80
 _PIDFD_GETFD = 438
 """Its number is the same on every architecture (include/uapi/asm-generic/unistd.h)."""
-_LISTENING = "0A"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -66,7 +66,7 @@ def is_used(port: int) -> bool:
 
     A connection that was reset leaves no trace.
     """
-    return any(port in (local, remote) and state != _LISTENING for local, remote, state, _ in _sockets())
+    return any(port in found.ports for found in SocketTable().connections(socket.AF_INET))
 
 
 def listens(pid: int, port: int) -> bool:
@@ -101,7 +101,7 @@ def _pid(process: int) -> int:
 
 def _number(pid: int, port: int) -> int | None:
     """The number of a process's descriptor that listens at a port."""
-    inodes = {f"socket:[{inode}]" for local, _, state, inode in _sockets() if local == port and state == _LISTENING}
+    inodes = {f"socket:[{found.inode}]" for found in SocketTable().listeners(socket.AF_INET, port)}
     try:
         for entry in Path(f"/proc/{pid}/fd").iterdir():
             if str(entry.readlink()) in inodes:
@@ -109,14 +109,6 @@ def _number(pid: int, port: int) -> int | None:
     except OSError:  # it has ended, or has just closed one
         pass
     return None
-
-
-def _sockets() -> Iterator[tuple[int, int, str, str]]:
-    """Both ports, state and inode number of this network's IPv4 sockets of TCP (/proc/net/tcp, proc(5))."""
-    for line in Path("/proc/thread-self/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
-        fields = line.split()
-        local, remote = (int(field.partition(":")[2], 16) for field in fields[1:3])
-        yield local, remote, fields[3], fields[9]
 
 
 def _lacking(found: str) -> CapabilityError:

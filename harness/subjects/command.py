@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from harness.errors import SubjectError
 from harness.lab.host import Host, Lab
+from harness.lab.socket_table import Ends
 from harness.model.programs import Command
 from harness.model.topology import Side
 from harness.scenario.schema import Scenario
@@ -20,7 +21,6 @@ from harness.subjects.flows import Flows
 from harness.subjects.interface import Notices
 from harness.subjects.output import LONGEST_LINE
 from harness.subjects.running import RunningCommand, in_words, start
-from harness.subjects.sockets import Flow
 
 if TYPE_CHECKING:
     from harness.lab.process import Program
@@ -180,7 +180,7 @@ class CommandEnd(RunningCommand):
         flow = self.flows.begun(1)
         self._arm(flow, started_ns if flow is None else self.flows.begun_ns(flow))
 
-    def _arm(self, flow: Flow | None, at_ns: int) -> None:
+    def _arm(self, flow: Ends | None, at_ns: int) -> None:
         self._armed_ns = at_ns
         places = {} if flow is None else {"local": list(flow.near), "remote": list(flow.far)}
         self.emit("subject.armed", at_ns=at_ns, took_ns=0, **places)

@@ -22,7 +22,6 @@ from harness.lab.host import Host, Lab
 from harness.model.programs import Command
 from harness.model.topology import Layout
 from harness.programs.tcp_endpoint import Emit
-from harness.subjects import sockets
 from harness.subjects.output import Output
 from harness.subjects.tcp_driver import PORT
 from harness.system.user_dirs import libraries_folder
@@ -168,7 +167,7 @@ class RunningCommand:
 
     def _has_listened(self) -> bool:
         """Whether it listens, or has done so."""
-        if "listens" not in self.ready_ns and sockets.listens(self.host, PORT):
+        if "listens" not in self.ready_ns and self.host.socket_table.listens(PORT):
             self.ready_ns["listens"] = time.monotonic_ns()
         return "listens" in self.ready_ns
 

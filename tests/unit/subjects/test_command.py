@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import select
 import sys
 import time
@@ -16,15 +15,14 @@ from harness.errors import SubjectError
 from harness.lab import dated
 from harness.lab.host import Host
 from harness.lab.process import Program
+from harness.lab.socket_table import ESTABLISHED, Ends, Socket
 from harness.model.programs import Command, Detects, Ready
 from harness.model.topology import Side
 from harness.runner.event_loop import EventLoop
 from harness.scenario.schema import Endpoint, Expect, Scenario
-from harness.subjects import sockets
 from harness.subjects.command import CommandEnd
 from harness.subjects.interface import Notices
 from harness.subjects.running import LOOK_NS
-from harness.subjects.sockets import ESTABLISHED, Socket
 from harness.subjects.tcp_driver import PORT
 from harness.timeline import Timeline
 
@@ -32,15 +30,29 @@ SLEEPS = "import time; print('ready', flush=True); time.sleep(60)"
 ENDS = {"client": ("10.77.1.1", 40000), "server": ("10.77.2.2", PORT)}
 
 
+class Table:
+    """A host's sockets, as a test says."""
+
+    def __init__(self, *, listening: bool = False, stands: bool = False) -> None:
+        self.listening, self.stands = listening, stands
+
+    def listens(self, port: int) -> bool:
+        """Whether a program listens at the port now."""
+        return self.listening and port == PORT
+
+    def find(self, ends: Ends) -> Socket | None:
+        """Whichever connection is asked for."""
+        return Socket(ESTABLISHED, ends.near[1], ends.far[1], queue=0, inode=1) if self.stands else None
+
+
 class Here:
-    """A host whose network is that of the calling thread."""
+    """A host without a network."""
 
     name, identity = "here", 1
     restarted: object = None
 
-    def entered(self) -> contextlib.AbstractContextManager[None]:
-        """It is there already."""
-        return contextlib.nullcontext()
+    def __init__(self, table: Table) -> None:
+        self.socket_table = table
 
 
 class Hearing(EventLoop):
@@ -64,15 +76,15 @@ class Hearing(EventLoop):
 
 
 @contextmanager
-def running(side: Side, ready: Ready, script: str = SLEEPS) -> Iterator[tuple[CommandEnd, Hearing]]:
-    """A command's end, whose program is a Python script, and the loop that it hears."""
+def running(side: Side, ready: Ready, table: Table) -> Iterator[tuple[CommandEnd, Hearing]]:
+    """A command's end, whose program sleeps, and the loop that it hears."""
     command = Command(argv=("it",), ready=ready, detects=Detects(prints="lost"))
     scenario = Scenario(expect=Expect(side=side), **{side: Endpoint(command=command)})  # type: ignore[arg-type]
     timeline = Timeline()
     loop = Hearing(timeline)
-    program = Program("it", [sys.executable, "-I", "-S", "-c", script], breeds=True)
+    program = Program("it", [sys.executable, "-I", "-S", "-c", SLEEPS], breeds=True)
     try:
-        end = CommandEnd(scenario, side, command, cast("Host", Here()), program, Notices(timeline), loop)
+        end = CommandEnd(scenario, side, command, cast("Host", Here(table)), program, Notices(timeline), loop)
         yield end, loop
         end.close()
     finally:
@@ -80,20 +92,18 @@ def running(side: Side, ready: Ready, script: str = SLEEPS) -> Iterator[tuple[Co
         program.close()
 
 
-def test_a_server_that_stops_listening_stays_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_stops_listening_stays_ready() -> None:
     """That it listened once is remembered."""
-    listens = iter([True])
-    monkeypatch.setattr(sockets, "listens", lambda *_: next(listens, False))
-    with running("server", Ready(listens=True, within_s=0.2)) as (end, _):
+    table = Table(listening=True)
+    with running("server", Ready(listens=True, within_s=0.2), table) as (end, _):
         end.await_ready(connects=False)
+        table.listening = False
         end.await_ready(connects=False)
 
 
-def test_a_handshake_proves_that_a_server_listened(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_handshake_proves_that_a_server_listened() -> None:
     """However short that was, and whatever became of the connection."""
-    monkeypatch.setattr(sockets, "listens", lambda *_: False)
-    monkeypatch.setattr(sockets, "find", lambda *_: None)
-    with running("server", Ready(listens=True, within_s=0.2)) as (end, loop):
+    with running("server", Ready(listens=True, within_s=0.2), Table()) as (end, loop):
         now_ns = time.monotonic_ns()
         loop.segment("server", "client", "S", now_ns)
         with pytest.raises(SubjectError, match="expected it to listen at port 7000"):
@@ -103,12 +113,11 @@ def test_a_handshake_proves_that_a_server_listened(monkeypatch: pytest.MonkeyPat
         end.await_ready(connects=False)
 
 
-def test_time_counts_from_the_ready_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_counts_from_the_ready_line() -> None:
     """Not from when a busy harness comes to see it: the handshake was before it here."""
-    monkeypatch.setattr(sockets, "find", lambda *_: Socket(ESTABLISHED, held=True))
     if not dated.FOLDER.is_mount():
         pytest.skip(f"output has no date where {dated.FOLDER} is no tmpfs")
-    with running("client", Ready(prints="^ready")) as (end, loop):
+    with running("client", Ready(prints="^ready"), Table(stands=True)) as (end, loop):
         for sender, flags in (("client", "S"), ("server", "SA"), ("client", "A")):
             loop.segment("client", cast("Side", sender), flags, time.monotonic_ns())
         poller = select.poll()
@@ -124,10 +133,9 @@ def test_time_counts_from_the_ready_line(monkeypatch: pytest.MonkeyPatch) -> Non
         assert armed.t_ns + loop.timeline.opened_ns <= printed_ns + dated.LATE_NS
 
 
-def test_time_counts_from_the_handshake_where_that_was_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_counts_from_the_handshake_where_that_was_later() -> None:
     """The last of the conditions counts."""
-    monkeypatch.setattr(sockets, "find", lambda *_: Socket(ESTABLISHED, held=True))
-    with running("client", Ready(prints="^ready")) as (end, loop):
+    with running("client", Ready(prints="^ready"), Table(stands=True)) as (end, loop):
         end.await_ready(connects=False)
         now_ns = time.monotonic_ns()
         for number, (sender, flags) in enumerate((("client", "S"), ("server", "SA"), ("client", "A"))):
@@ -141,13 +149,13 @@ def test_time_counts_from_the_handshake_where_that_was_later(monkeypatch: pytest
 
 def test_of_a_program_started_again_any_connection_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its first one may have been refused, and the second one be over before anybody looks: it has stood."""
-    monkeypatch.setattr(sockets, "find", lambda *_: Socket(ESTABLISHED, held=True))
-    with running("client", Ready()) as (end, loop):
+    table = Table(stands=True)
+    with running("client", Ready(), table) as (end, loop):
         for sender, flags in (("client", "S"), ("server", "SA"), ("client", "A")):
             loop.segment("client", cast("Side", sender), flags, time.monotonic_ns())
         end.await_ready(connects=True)
         end.arm()
-        monkeypatch.setattr(sockets, "find", lambda *_: None)
+        table.stands = False
         again = Program("again", [sys.executable, "-I", "-S", "-c", SLEEPS], breeds=True)
         try:
             end.start_over(again)

@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 
 from harness.lab.host import Host
+from harness.lab.socket_table import Ends
 from harness.model.programs import Detects
 from harness.model.topology import Side
 from harness.subjects.flows import Flows
 from harness.subjects.interface import SubjectLoop
-from harness.subjects.sockets import Flow
 from harness.subjects.tcp_driver import PORT
 
 CLIENT, SERVER = "10.77.1.1", "10.77.2.2"
@@ -59,12 +59,12 @@ class World:
             seen = {"way": way, "flags": flags, "src": src, "dst": dst, "sport": sport, "dport": dport}
             self.hearer(host, at_ns, seen)
 
-    def shakes_hands(self, at_ns: int, port: int, server_port: int = PORT) -> Flow:
+    def shakes_hands(self, at_ns: int, port: int, server_port: int = PORT) -> Ends:
         """Three segments, one nanosecond after the other; the connection as the side sees it."""
         for number, (sender, flags) in enumerate((("client", "S"), ("server", "SA"), ("client", "A"))):
             self.segment(at_ns + number, cast("Side", sender), flags, port, server_port)
         ends = ((CLIENT, port), (SERVER, server_port))
-        return Flow(*(ends if self.side == "client" else ends[::-1]))
+        return Ends(*(ends if self.side == "client" else ends[::-1]))
 
 
 @pytest.fixture(params=["client", "server"])

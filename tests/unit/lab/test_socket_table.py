@@ -1,0 +1,115 @@
+"""The kernel's socket monitoring, asked about sockets of this test's own in the network it runs in."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+
+from harness.errors import LabError
+from harness.lab.socket_table import ESTABLISHED, LISTEN, STATES, Ends, SocketTable, sockets_in
+
+HERE = SocketTable()
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+
+
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def listener(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
+    """A socket that listens at a port of its own."""
+    family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
+    try:
+        sock = socket.create_server((request.param, 0), family=family)
+    except OSError as error:
+        pytest.skip(f"no {request.param} here: {error}")
+    with sock:
+        yield sock
+
+
+def ends(sock: socket.socket) -> Ends:
+    """The connection as the end of that socket sees it."""
+    return Ends(sock.getsockname()[:2], sock.getpeername()[:2])
+
+
+def state(of: Ends) -> tuple[str, bool] | None:
+    """The state of a connection, and whether a program holds it."""
+    found = HERE.find(of)
+    return None if found is None else (STATES[found.state], found.is_held)
+
+
+def test_who_listens(listener: socket.socket) -> None:
+    """A port is listened at until the listener is closed, whatever connections stand there."""
+    port = listener.getsockname()[1]
+    assert HERE.listens(port)
+    assert [found.state for found in HERE.listeners(listener.family, port)] == [LISTEN]
+    with socket.create_connection(listener.getsockname()[:2]):
+        accepted, _ = listener.accept()
+        listener.close()
+        assert not HERE.listens(port)
+        accepted.close()
+
+
+def test_one_connection_of_many(listener: socket.socket) -> None:
+    """It is found by both ends' addresses; a program holds it from accept(2) to close(2)."""
+    address = listener.getsockname()[:2]
+    with socket.create_connection(address) as other, socket.create_connection(address) as client:
+        theirs = Ends(*reversed(ends(client)))
+        assert state(ends(client)) == ("ESTABLISHED", True)
+        assert state(theirs) == ("ESTABLISHED", False)
+        accepted = [listener.accept()[0] for _ in range(2)]
+        assert state(theirs) == ("ESTABLISHED", True)
+        client.close()
+        assert state(theirs) == ("CLOSE_WAIT", True)
+        for sock in accepted:
+            sock.close()
+        assert state(theirs) is None
+        assert state(ends(other)) != ("ESTABLISHED", True)
+
+
+def test_a_listener_is_no_connection(listener: socket.socket) -> None:
+    """Where there is no such connection the kernel names the listener; that is none."""
+    address = listener.getsockname()[:2]
+    assert HERE.find(Ends(address, (address[0], 1))) is None
+
+
+def test_octets_that_nobody_has_read(listener: socket.socket) -> None:
+    """They count for a connection from or to the port. A connection that waits at a listener is not counted."""
+    address = listener.getsockname()[:2]
+    port = address[1]
+    with socket.create_connection(address) as client:
+        assert HERE.unread(port) == 0
+        with listener.accept()[0] as accepted:
+            client.sendall(b"12345")
+            accepted.sendall(b"123")
+            assert (HERE.unread(port), HERE.unread(client.getsockname()[1])) == (8, 8)
+            assert HERE.unread() >= 8
+            accepted.recv(5)
+            assert HERE.unread(port) == 3
+            found = [each for each in HERE.connections(listener.family) if port in each.ports]
+            assert sorted((each.near_port == port, each.queue, each.state) for each in found) == [
+                (False, 3, ESTABLISHED),
+                (True, 0, ESTABLISHED),
+            ]
+
+
+@pytest.mark.parametrize("kind", [NLMSG_ERROR, NLMSG_DONE])
+def test_a_kernel_that_lists_no_sockets_is_an_error(kind: int) -> None:
+    """Otherwise a kernel without INET_DIAG would look like a host where nothing is unread."""
+    none = struct.pack("=IHHIIi", 20, kind, 0, 1, 0, -errno.ENOENT)
+    with pytest.raises(OSError, match="No such file"):
+        sockets_in(none, lists=True)
+    assert sockets_in(struct.pack("=IHHIIi", 20, NLMSG_DONE, 0, 1, 0, 0), lists=True) == ([], True)
+    assert sockets_in(none, lists=False) == ([], True)
+
+
+def test_an_error_says_where_it_was() -> None:
+    """The message names the host."""
+
+    def refused() -> AbstractContextManager[None]:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    with pytest.raises(LabError, match=r"^router: expected the kernel to tell of its TCP sockets .* not permitted$"):
+        SocketTable("router", refused).listens(1)
