@@ -17,6 +17,7 @@ import msgspec
 from harness.errors import UsageError
 from harness.system import plain_files
 from harness.system.file_descriptors import raised
+from harness.system.monotonic import KernelClock, MonotonicClock
 
 FILE_NAME = "timeline.jsonl"
 
@@ -80,12 +81,19 @@ def stop_recording() -> None:
 class Timeline:
     """An append-only list of events, written through to a file where there is one."""
 
-    def __init__(self, folder: Path | None = None, secure: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        secure: Callable[[int], None] = lambda _: None,
+        clock: MonotonicClock | None = None,
+    ) -> None:
         """Open `folder`'s file, where there is one; `secure`: makes sure that what was written to a descriptor stays.
 
         It is called for each event of `URGENT`, where whoever writes the timeline may not come to write more.
+        `clock`: the one that all moments of the run are read from, by default CLOCK_MONOTONIC of this kernel.
         """
         self.events: list[Event] = []
+        self.clock = clock or KernelClock()
         self._secure = secure
         self._file: BinaryIO | None = None
         self._path = None if folder is None else folder / FILE_NAME
@@ -93,7 +101,7 @@ class Timeline:
             opened = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
             self._file = os.fdopen(raised(opened), "wb", buffering=0)
         self._encoder = msgspec.json.Encoder()
-        self.opened_ns = time.monotonic_ns()
+        self.opened_ns = self.clock.now_ns()
         self.realtime_offset_ns = time.time_ns() - self.opened_ns
         self.add(
             "opened",
@@ -105,7 +113,7 @@ class Timeline:
 
     def add(self, kind: str, source: str, *, at_ns: int | None = None, **data: Any) -> Event:
         """Append an event that happened at `at_ns` (CLOCK_MONOTONIC; now when None)."""
-        moment = time.monotonic_ns() if at_ns is None else at_ns
+        moment = self.clock.now_ns() if at_ns is None else at_ns
         event = Event(moment - self.opened_ns, kind, source, data)
         self.events.append(event)
         if self._file is not None and _recording:

@@ -6,7 +6,6 @@ import functools
 import heapq
 import itertools
 import select
-import time
 from collections.abc import Callable, Sequence
 
 from harness.lab.host import Lab
@@ -15,7 +14,6 @@ from harness.probes.capture import Capture, describe
 from harness.probes.packets import FlowTracker
 from harness.subjects.interface import Hearer, Watched
 from harness.system.standstill import LEAST_NS, Queueing
-from harness.system.timerfd import Alarm
 from harness.timeline import Timeline
 
 
@@ -24,15 +22,14 @@ class EventLoop:
 
     def __init__(self, timeline: Timeline, *, notes_delays: bool = False) -> None:
         """`notes_delays`: of this thread, in real time, as events `run.stalled`."""
-        self.timeline = timeline
+        self.timeline, self._clock = timeline, timeline.clock
         self._queueing = Queueing() if notes_delays else None
-        self._poller = select.poll()
+        self._poller = self._clock.poller()
         self._watched: dict[int, Watched] = {}
         self._taps: dict[str, _Tap] = {}
         self._due: list[tuple[int, int, Callable[[], object]]] = []
         self._tie = itertools.count()
         self._hearers: list[Hearer] = []
-        self._alarm: Alarm | None = None
 
     def capture(self, lab: Lab) -> None:
         """Capture on both endpoints; call again when a host may have got another namespace.
@@ -77,17 +74,16 @@ class EventLoop:
         if self._queueing is not None:
             self._queueing.waited_ns()  # from here on
         while not enough():
-            now = time.monotonic_ns()
+            now = self._clock.now_ns()
             if now >= deadline_ns:
-                self._serve(self._poller.poll(0))  # what has come while nobody looked
+                self._serve(self._poller.ready())  # what has come while nobody looked
                 return
             if self._due and self._due[0][0] <= now:
                 heapq.heappop(self._due)[2]()
                 continue
-            alarm_ns = min(deadline_ns, self._due[0][0]) if self._due else deadline_ns
-            self._set_alarm(alarm_ns)
-            ready = self._poller.poll()
-            self._note_delay(alarm_ns)
+            until_ns = min(deadline_ns, self._due[0][0]) if self._due else deadline_ns
+            ready = self._poller.poll(until_ns)
+            self._note_delay(until_ns)
             self._serve(ready)
 
     def drain(self) -> None:
@@ -99,27 +95,18 @@ class EventLoop:
         """End the captures."""
         for tap in list(self._taps.values()):
             self._drop(tap)
-        if self._alarm is not None:
-            self._poller.unregister(self._alarm.fileno())
-            self._alarm.close()
-            self._alarm = None
+        self._poller.close()
         if self._queueing is not None:
             self._queueing.close()
 
-    def _note_delay(self, alarm_ns: int) -> None:
+    def _note_delay(self, until_ns: int) -> None:
         """Write down how long this thread waited for a CPU, or for the other threads, before it came to look."""
         if self._queueing is None:
             return
-        now = time.monotonic_ns()
-        late_ns = max(self._queueing.waited_ns(), now - alarm_ns)
+        now = self._clock.now_ns()
+        late_ns = max(self._queueing.waited_ns(), now - until_ns)
         if late_ns >= LEAST_NS:
             self.timeline.add("run.stalled", "harness", at_ns=now - late_ns, took_ns=late_ns)
-
-    def _set_alarm(self, moment_ns: int) -> None:
-        if self._alarm is None:
-            self._alarm = Alarm()
-            self._poller.register(self._alarm.fileno(), select.POLLIN)
-        self._alarm.set(moment_ns)
 
     def _drop(self, tap: _Tap) -> None:
         tap.drain()
@@ -129,7 +116,7 @@ class EventLoop:
         del self._taps[tap.host]
 
     def _serve(self, ready: list[tuple[int, int]]) -> None:
-        now = time.monotonic_ns()
+        now = self._clock.now_ns()
         for descriptor, revents in ready:
             end = self._watched.get(descriptor)
             if end is not None:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import functools
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -38,8 +37,8 @@ from harness.subjects import tcp_driver
 from harness.subjects.connect import connected
 from harness.subjects.interface import ENDS, Connection
 from harness.system import priority
+from harness.system.monotonic import MonotonicClock
 from harness.system.standstill import Standstill, watched
-from harness.system.timerfd import sleep_until
 from harness.timeline import Event, Timeline
 
 BUILDERS = threading.BoundedSemaphore(2)
@@ -80,13 +79,17 @@ def _starting_ns(plan: Plan) -> int:
 
 
 def execute(
-    plan: Plan, folder: Path | None, status: Status, secure: Callable[[int], None] = lambda _: None
+    plan: Plan,
+    folder: Path | None,
+    status: Status,
+    secure: Callable[[int], None] = lambda _: None,
+    clock: MonotonicClock | None = None,
 ) -> tuple[Event, ...]:
     """Carry the plan out on this kernel; returns the timeline's events. Raises nothing on purpose.
 
-    `secure`: see `Timeline`.
+    `secure`, `clock`: see `Timeline`.
     """
-    timeline = Timeline(folder, secure)
+    timeline = Timeline(folder, secure, clock)
     try:
         with ExitStack() as stack:
             _Run(plan, timeline, status, stack).go()
@@ -108,7 +111,7 @@ class _Run:
         self.plan, self.scenario = plan, plan.scenario
         is_real = plan.machine.clock == "real"
         self._stalls: Callable[[], list[Standstill]] = stack.enter_context(watched()) if is_real else list
-        self.timeline, self.stack = timeline, stack
+        self.timeline, self.clock, self.stack = timeline, timeline.clock, stack
         self.tell = functools.partial(status, plan.name)
         self.loop = EventLoop(timeline, notes_delays=is_real)
         self.injections: list[Injection] = []
@@ -138,7 +141,7 @@ class _Run:
     def _observe(self, lab: Lab) -> None:
         self.tell("connecting", None)
         if self.plan.machine.clock == "virtual":
-            sleep_until(self.plan.arming_ns(time.monotonic_ns()))
+            self.clock.sleep_until(self.plan.arming_ns(self.clock.now_ns()))
         connecting = self.scenario.state == "connecting"
         timed = [(index, fault) for index, fault in enumerate(self.scenario.faults) if not fault.standing]
         first = [index for index, fault in timed if connecting and fault.at_s == 0]
@@ -153,8 +156,8 @@ class _Run:
             waits.note(self.timeline)
         if self._noticed():
             self._await_reconnection()
-            self.loop.wait(time.monotonic_ns() + SETTLE_NS)
-            self.loop.wait(time.monotonic_ns() + LEAVING_NS, lambda: not connection.is_left)
+            self.loop.wait(self.clock.now_ns() + SETTLE_NS)
+            self.loop.wait(self.clock.now_ns() + LEAVING_NS, lambda: not connection.is_left)
         elif self.plan.must_echo:
             self._echo(connection)
         self._finish()
@@ -162,9 +165,9 @@ class _Run:
     def _build(self) -> Lab:
         self.tell("building the lab", None)
         with BUILDERS:
-            started = time.monotonic_ns()
+            started = self.clock.now_ns()
             lab = self.stack.enter_context(realised(self.scenario, self.plan.machine.lab))
-            took_ns = time.monotonic_ns() - started
+            took_ns = self.clock.now_ns() - started
         lab.watched = watched_in(self.scenario, lab.layout)
         kind, hosts = self.plan.machine.lab, list(lab.layout.host_names)
         self.timeline.add("lab.ready", "lab", hosts=hosts, lab=kind, took_ns=took_ns)
@@ -247,12 +250,12 @@ class _Run:
             return any(event.data["side"] == side and event.t_ns >= since_ns for event in again)
 
         if within_ns:
-            self.tell("reconnection", time.monotonic_ns() + within_ns)
-            self.loop.wait(time.monotonic_ns() + within_ns, enough)
+            self.tell("reconnection", self.clock.now_ns() + within_ns)
+            self.loop.wait(self.clock.now_ns() + within_ns, enough)
 
     def _echo(self, connection: Connection) -> None:
         """Send data through the surviving connection and wait for it to come back."""
-        deadline_ns = time.monotonic_ns() + round(ECHO_TIMEOUT_S * 1e9)
+        deadline_ns = self.clock.now_ns() + round(ECHO_TIMEOUT_S * 1e9)
         if connection.ends["client"].say():
             self.loop.wait(deadline_ns, lambda: connection.echo_is_over)
         self.timeline.add("subject.alive", "client", side="client", echo=connection.echoed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -18,9 +17,9 @@ class Injection:
         """Inject now. Raises FaultError or LabError."""
         self.fault, self.index, self.timeline = fault, index, timeline
         self._guard = ExitStack()
-        self.injected_ns = time.monotonic_ns()
+        self.injected_ns = timeline.clock.now_ns()
         self._evidence: Callable[[], Evidence] = self._guard.enter_context(fault.inject(lab))
-        took_ns = time.monotonic_ns() - self.injected_ns
+        took_ns = timeline.clock.now_ns() - self.injected_ns
         self.proof: Evidence | None = None
         self.healed_ns: int | None = None
         timeline.add("fault.injected", "fault", at_ns=self.injected_ns, index=index, fault=fault.kind, took_ns=took_ns)
@@ -52,9 +51,9 @@ class Injection:
         try:
             self.gather()
         finally:
-            self.healed_ns = time.monotonic_ns()
+            self.healed_ns = self.timeline.clock.now_ns()
             self._guard.close()
-        took_ns = time.monotonic_ns() - self.healed_ns
+        took_ns = self.timeline.clock.now_ns() - self.healed_ns
         self.timeline.add(
             "fault.healed", "fault", at_ns=self.healed_ns, index=self.index, fault=self.fault.kind, took_ns=took_ns
         )
