@@ -21,7 +21,6 @@ from harness.system import plain_files
 from harness.venue import seeding, vtime
 from harness.venue.bringing import Bring
 from harness.venue.kernel import Kernel, find
-from harness.venue.kernel_patch import FREE_READINGS
 
 GRACE_S = 3.0
 """How long after an interrupt a session may still report and tear down, in seconds of wall time."""
@@ -49,9 +48,7 @@ def run(config: pytest.Config, options: Options) -> vtime.Ended:
             wall_limit_s=options.wall_limit_s,
             with_input=_wants_input(config),
             caller=vtime.Caller(flag=FLAG, grace_s=None if _debugs(config) else GRACE_S),
-            # Scenarios in it are judged to the microsecond. Without this each reading of the clock, by whatever else
-            # runs in the session, makes programs 256 ns later than the oracle's windows have it.
-            words=[FREE_READINGS, *seeding.words(kernel, options.seed, f"{FLAG}seed")],
+            words=seeding.words(kernel, options.seed, f"{FLAG}seed"),
         )
     if report and ended.status in _REPORTING and _stamp(report) in (None, before):
         raise GuestError(

@@ -54,8 +54,8 @@ LOOK_S = 0.2
 """How often, in seconds of wall time, who waits for a guest looks whether it is still wanted."""
 _TEMPORARY = ("/dev/shm", "/tmp", "/var/tmp")  # noqa: S108 - what is made there has a name by chance
 _PYTHON, _INIT = "python", "init.py"
-_REPEATABLE = (FREE_READINGS, "PYTHONHASHSEED=0")
-"""Words for guests in which chance must not decide how time goes by; the second is in init's environment."""
+_REPEATABLE = ("PYTHONHASHSEED=0",)
+"""For guests in which chance must not decide how time goes by: the kernel hands the word on to init's environment."""
 
 
 class Guest:
@@ -330,6 +330,7 @@ def _command_line(kernel: Kernel, folder: Path, memory_mb: int, words: Sequence[
         "ssl=null",
         "seccomp=auto",
         "time-travel=inf-cpu",
+        FREE_READINGS,
         f"uml_dir={folder}/uml",
         "umid=guest",
         f"{init.JOB_VARIABLE}={folder}",
