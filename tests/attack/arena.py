@@ -30,6 +30,15 @@ LAST_LINES = 12
 LONGEST_LINE = 300
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _EARLY_INTERRUPT = re.compile(r"^KeyboardInterrupt\b", re.MULTILINE)
+_LOST_INTERRUPT = re.compile(
+    r"^Exception ignored [^\n]*\nTraceback \(most recent call last\):\n(?:[ \t][^\n]*\n)*KeyboardInterrupt\b[^\n]*$",
+    re.MULTILINE,
+)
+"""How Python tells of an interrupt that came while it ran a weak reference's callback or a destructor.
+
+It has nobody to raise KeyboardInterrupt to there, prints it, and goes on. The harness sends such an interrupt again
+(`harness.system.signals.told_to_end`), but neither before that begins nor in the sessions of pytest.
+"""
 
 
 class Ended(NamedTuple):
@@ -52,6 +61,7 @@ class Command:
         folder.mkdir(parents=True, exist_ok=True)
         self.argv, self.folder = tuple(argv), folder
         self.began_s = time.monotonic()
+        self.interrupted = False
         with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
             self.process = subprocess.Popen(
                 [*HEEDFUL, *argv], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err
@@ -70,6 +80,7 @@ class Command:
 
     def send(self, number: signal.Signals) -> None:
         """A signal, where it is still there."""
+        self.interrupted |= number == signal.SIGINT
         with suppress(ProcessLookupError):
             self.process.send_signal(number)
 
@@ -126,7 +137,7 @@ class Arena:
         """What holds for each command: a status that is documented, no traceback, no control characters."""
         if ended.status not in statuses:
             self.wrong(f"{command.words}: expected exit status {sorted(statuses)}, found {ended}")
-        fault = complaint(ended)
+        fault = complaint(ended, interrupted=command.interrupted)
         if fault:
             self.wrong(f"{command.words}: {fault}: {ended}")
 
@@ -163,14 +174,16 @@ class Arena:
             self.wrong(f"a process is left: {process}")
 
 
-def complaint(ended: Ended) -> str:
-    """What a command must never print; "" where it did not.
+def complaint(ended: Ended, *, interrupted: bool = False) -> str:
+    """What a command must never print; "" where it did not. `interrupted`: whether SIGINT was sent to it.
 
-    An interrupt that comes while the interpreter is still starting is Python's own to tell of.
+    Two tracebacks are Python's own: of an interrupt that comes while the interpreter is still starting, and of one that
+    it has lost.
     """
     both = ended.out + ended.err  # a program under test may print a traceback: the verdict shows its last lines
     early = ended.status == -signal.SIGINT and _EARLY_INTERRUPT.search(ended.err)
-    if DEFECT in both or ("Traceback (most recent call last)" in ended.err and not early):
+    told = _LOST_INTERRUPT.sub("", ended.err) if interrupted else ended.err
+    if DEFECT in both or ("Traceback (most recent call last)" in told and not early):
         return "a traceback"
     if "INTERNALERROR" in both:
         return "an internal error"

@@ -45,6 +45,30 @@ def test_what_must_never_be_printed(ended: Ended, word: str) -> None:
     assert complaint(ended) == word
 
 
+LOSE = """
+import os, signal, weakref
+
+class Thing:
+    pass
+
+thing = Thing()
+reference = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGINT))
+del thing
+print("goes on")
+"""
+
+
+def test_a_lost_interrupt_is_pythons() -> None:
+    """Where one was sent; any other traceback beside it is not."""
+    done = subprocess.run([sys.executable, "-I", "-c", LOSE], capture_output=True, text=True, check=True)
+    lost = Ended(done.returncode, done.stdout, done.stderr, 0.1)
+    assert done.stdout == "goes on\n"
+    assert complaint(lost) == "a traceback"
+    assert complaint(lost, interrupted=True) == ""
+    assert complaint(lost._replace(err=f"{TRACE}ValueError\n{done.stderr}"), interrupted=True) == "a traceback"
+    assert complaint(lost._replace(err=f"{done.stderr}{TRACE}KeyboardInterrupt\n"), interrupted=True) == "a traceback"
+
+
 def test_an_orphan_is_found_and_ended(tmp_path: Path) -> None:
     """Though it has left its session and its environment."""
     done = subprocess.run(
