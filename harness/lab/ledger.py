@@ -171,7 +171,7 @@ class Ledger:
         if self._file is None:
             self._file, self._path = _new_file()
             self._owner = os.getpid()
-        self._file.write(msgspec.json.encode(entry) + b"\n")
+        _write_line(self._file, msgspec.json.encode(entry) + b"\n")
 
     def _remove(self) -> None:
         if self._file is not None and self._path is not None:
@@ -183,6 +183,23 @@ class Ledger:
 def _say(words: str) -> None:
     with suppress(OSError, ValueError):  # nobody may be there to hear it
         sys.stderr.write(visible(f"harness: {words}\n"))
+
+
+def _write_line(file: BinaryIO, line: bytes) -> None:
+    """All of a line at the end of an unbuffered file, or nothing: the next line would go on where a torn one ended.
+
+    The system may take a part of it, as on a disk that becomes full. Raises OSError.
+    """
+    end = file.tell()
+    left = memoryview(line)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except BaseException:  # an interrupt, too
+        with suppress(OSError):
+            file.truncate(end)
+            file.seek(end)
+        raise
 
 
 def _new_file() -> tuple[BinaryIO, Path]:

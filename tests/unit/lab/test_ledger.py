@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -11,12 +13,13 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from harness.errors import LabError
-from harness.lab import leftovers
+from harness.lab import ledger, leftovers
 from harness.lab.entries import Entry
 from harness.lab.ledger import Ledger
 from tests.unit.leftbehind import files, sleeper
@@ -70,6 +73,37 @@ def test_the_file_goes_with_the_last_thing(state: Path) -> None:
     third = own.announce("program", "c")
     assert files(state) not in ([], [path])
     own.settle(third)
+
+
+def test_no_line_is_torn(state: Path) -> None:
+    """Of an entry that the system has taken a part of nothing is left, and the next one has a line of its own."""
+    own = Ledger()
+    first = own.announce("program", "a")
+    (path,) = files(state)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            own.announce("program", "b")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    last = own.announce("program", "c")
+    assert entries(path) == [Entry("program", first, "a"), Entry("program", last, "c")]
+    own.settle(first)
+    own.settle(last)
+
+
+def test_a_line_that_is_taken_in_parts_is_whole(tmp_path: Path) -> None:
+    """As write(2) may take it, after a signal for instance."""
+
+    class Slow(io.FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(data[:7])
+
+    with Slow(tmp_path / "ledger", "xb") as file:
+        for line in (b"0123456789abcdef\n", b"next\n"):
+            ledger._write_line(file, line)  # type: ignore[arg-type]  # noqa: SLF001
+    assert (tmp_path / "ledger").read_bytes() == b"0123456789abcdef\nnext\n"
 
 
 def test_settling_twice_does_nothing(state: Path) -> None:
