@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.errors import CapabilityError, LabError
+from harness.system import streams
 from harness.system.kernel_clock import clock
 
 LEDGERS, RUNS = "ledger", "runs"
@@ -73,7 +74,8 @@ def check(folder: Path) -> bool:
     """Whether a state folder is there. Raises LabError unless it is a folder of this user with mode 0700, and no link.
 
     An earlier version made its folder with the mode that the umask gave: where others could not write into that, it
-    gets mode 0700. In a guest the host's owners show, and there are no other users.
+    gets mode 0700, and a line on standard error tells of it. In a guest the host's owners show, and there are no other
+    users.
     """
     try:
         door = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -89,6 +91,7 @@ def check(folder: Path) -> bool:
             raise _refused(f"{folder} of user {facts.st_uid}", f"run as that user, or {_ANOTHER}")
         if mode & 0o077 and not mode & 0o022 and _is_of_earlier_version(folder):
             os.fchmod(door, 0o700)
+            streams.complain(f"{folder}, made by an earlier version, had mode {mode:04o} and has 0700 now")
         elif mode & 0o077:
             mend = f"look at what is in it, then: chmod 700 {folder}; or {_ANOTHER}"
             raise _refused(f"mode {mode:04o} at {folder}", mend)

@@ -47,12 +47,15 @@ def test_it_is_made_for_its_user_alone(state: Path) -> None:
     assert user_dirs.make_state_folder() == user_dirs.found_state_folder() == state
 
 
-def test_one_of_an_earlier_version_is_closed(state: Path) -> None:
-    """That made it as the umask said, so that others could read it but not write."""
+def test_one_of_an_earlier_version_is_closed(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """That made it as the umask said, so that others could read it but not write. It is told of once."""
     (state / "ledger").mkdir(parents=True)
     state.chmod(0o755)
-    assert user_dirs.found_state_folder() == state
-    assert _mode(state) == 0o700
+    for _ in range(2):
+        assert user_dirs.found_state_folder() == state
+        assert _mode(state) == 0o700
+    said = f"harness: {state}, made by an earlier version, had mode 0755 and has 0700 now\n"
+    assert capsys.readouterr() == ("", said)
 
 
 def _everything_refuses(found: str) -> None:
