@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 from harness.venue import DOING_VARIABLE
 from harness.venue.guest_io import hand_over, say
+from harness.venue.init import OWN_TREES
 
 READY, MORE, HEARD = "\x1eready", "\x1emore", "\x1eheard"
 """The last: words from the host have been read, or a piece of input has been taken and its file is gone."""
@@ -158,13 +159,17 @@ class _Command:
         own, to pass on an interrupt.
         """
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        program, folder = self.job["argv"][0], self.job["cwd"]
         try:
-            os.chdir(self.job["cwd"])
-            env = {**self.job["env"], DOING_VARIABLE: f"{self.folder}/{DOING_FILE}"}
-            os.execvpe(self.job["argv"][0], self.job["argv"], env)  # noqa: S606 - no shell wanted
+            os.chdir(folder)
         except OSError as error:
-            os.write(2, f"harness vtime: {self.job['argv'][0]}: {error.strerror}\n".encode())
-            os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+            _end(126, f"expected the working directory in the guest, found {error.strerror}: {folder}{_mend(folder)}")
+        try:
+            env = {**self.job["env"], DOING_VARIABLE: f"{self.folder}/{DOING_FILE}"}
+            os.execvpe(program, self.job["argv"], env)  # noqa: S606 - no shell wanted
+        except OSError as error:
+            status = 127 if isinstance(error, FileNotFoundError) else 126
+            _end(status, f"{program}: {error.strerror}{_mend(os.path.dirname(program) or '/')}")
 
     def _serve(self, wake: int, pid: int) -> set[int]:
         """Wait for anything, at most a day; the descriptors at which something came."""
@@ -252,6 +257,19 @@ class _Command:
         for descriptor in list(self.outputs):
             while descriptor in self.outputs and select.select([descriptor], [], [], 0)[0]:
                 self._copy(descriptor)
+
+
+def _mend(folder: str) -> str:
+    """What to do where the host has a folder and the guest may have none of that name; "" elsewhere."""
+    hidden = any(os.path.commonpath((tree, os.path.abspath(folder))) == tree for tree in OWN_TREES.values())
+    trees = ", ".join(OWN_TREES.values())
+    return f"; a guest has its own {trees}: add --write {folder}, or use another folder" if hidden else ""
+
+
+def _end(status: int, words: str) -> NoReturn:
+    """End this process, with a line on standard error."""
+    os.write(2, f"harness vtime: {words}\n".encode(errors="surrogateescape"))
+    os._exit(status)
 
 
 def _hush_console() -> None:

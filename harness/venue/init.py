@@ -28,6 +28,8 @@ From then on nothing more can be mounted from the host, see `kernel_files`. io_u
 that and go on without it: its polling thread (IORING_SETUP_SQPOLL) spins in the kernel until some time has passed, and
 while it does so none passes.
 """
+OWN_TREES = {"proc": "/proc", "sysfs": "/sys", "devtmpfs": "/dev", "tmpfs": "/run"}
+"""Kinds of file systems, and where a guest has one of its own: what the host has below that, it does not see."""
 _STAGES = ("/run", "/mnt", "/tmp", "/dev")
 """Where the new root is put together: a folder that the tree has anyway; small containers lack the first ones."""
 _MNT_DETACH = 2
@@ -56,7 +58,7 @@ def take_root(folders: list[str]) -> None:
     for name in ("upper", "work"):
         os.mkdir(f"{stage}/{name}")
     mount("overlay", root, data=f"lowerdir=/,upperdir={stage}/upper,workdir={stage}/work")
-    for kind, folder in (("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/run")):
+    for kind, folder in OWN_TREES.items():
         mount(kind, root + folder)
     mount("devpts", f"{root}/dev/pts", data="ptmxmode=666,mode=620")
     mount("tmpfs", f"{root}/dev/shm", data="mode=1777")

@@ -257,6 +257,24 @@ def test_a_folder_that_cannot_be_written_is_refused(vtime: Callable[..., Ended],
     assert ended.stderr.decode() == f"harness: --write: expected a folder that can be written, found {folder}\n"
 
 
+def test_a_folder_that_the_guest_does_not_see(memory: Path, tmp_path: Path) -> None:
+    """It has a /dev of its own; the way out is told, and works."""
+    del memory
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+
+        def ended(*words: str) -> Ended:
+            command, variables = [*COMMAND, "vtime", *words], environment(tmp_path / "state")
+            return subprocess.run(
+                command, cwd=folder, env=variables, capture_output=True, timeout=PATIENCE_S, check=False
+            )
+
+        refused = ended("pwd")
+        assert (refused.returncode, refused.stdout) == (126, b"")
+        expected = f"found No such file or directory: {folder}; a guest has its own /proc, /sys, /dev, /run: "
+        assert f"{expected}add --write {folder}, or use another folder\n" in refused.stderr.decode()
+        assert ended("--write", folder, "pwd").stdout.decode() == f"{folder}\n"
+
+
 # --- what does not go well -------------------------------------------------------------------------------
 
 

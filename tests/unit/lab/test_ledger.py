@@ -102,7 +102,7 @@ def test_a_line_that_is_taken_in_parts_is_whole(tmp_path: Path) -> None:
 
     with Slow(tmp_path / "ledger", "xb") as file:
         for line in (b"0123456789abcdef\n", b"next\n"):
-            ledger._write_line(file, line)  # type: ignore[arg-type]  # noqa: SLF001
+            ledger._write_line(file, line)
     assert (tmp_path / "ledger").read_bytes() == b"0123456789abcdef\nnext\n"
 
 
