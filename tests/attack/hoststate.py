@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ VOLATILE = frozenset(
         "fs/file-nr",
         "fs/inode-nr",
         "fs/inode-state",
+        "fs/quota",
         "kernel/ns_last_pid",
         "kernel/pty/nr",
         "kernel/random",
@@ -30,12 +32,15 @@ VOLATILE = frozenset(
 )
 """Sysctls that count or draw, or folders of such: they change by themselves."""
 
+_DOCKERS = re.compile(r"(?:/var/lib/docker|/(?:var/)?run/docker|/.*/keepalive-docker\.[^/]+)/.+")
+"""Mount points of a Docker daemon: it mounts for containers, and no attack has any."""
+
 
 def now() -> dict[str, list[str]]:
     """The state of the namespaces that this process is in."""
     found = {what: [repr(item) for item in items] for what, items in network().items() if what != "sysctls"}
     found["sysctls"] = _sysctls(_SYSCTLS)
-    found["mounts"] = Path("/proc/self/mountinfo").read_text().splitlines()
+    found["mounts"] = mounts(Path("/proc/self/mountinfo").read_text())
     found["cgroups"] = [folder for folder, _, _ in os.walk(_CGROUPS) if not _is_others(Path(folder))]
     return found
 
@@ -48,6 +53,11 @@ def differences(before: State, after: State) -> list[str]:
         lines += [f"{what}: gone: {item}" for item in sorted((was - now_is).elements())]
         lines += [f"{what}: new: {item}" for item in sorted((now_is - was).elements())]
     return lines
+
+
+def mounts(mountinfo: str) -> list[str]:
+    """The lines of proc_pid_mountinfo(5), but for a Docker daemon's: the fifth word is the mount point."""
+    return [line for line in mountinfo.splitlines() if not _DOCKERS.fullmatch(line.split()[4])]
 
 
 def _is_others(cgroup: Path) -> bool:

@@ -25,11 +25,25 @@ def test_values_count(tmp_path: Path) -> None:
     (tmp_path / "net/answer").write_text("42\n")
     (tmp_path / "kernel/random/uuid").write_text("1-2-3\n")
     (tmp_path / "kernel/ns_last_pid").write_text("7\n")
+    (tmp_path / "fs/quota").mkdir(parents=True)
+    (tmp_path / "fs/quota/syncs").write_text("19358\n")
     before = hoststate._sysctls(tmp_path)
     assert before == ["net/answer = 42"]
     (tmp_path / "net/answer").write_text("43\n")
     changes = hoststate.differences({"sysctls": before}, {"sysctls": hoststate._sysctls(tmp_path)})
     assert changes == ["sysctls: gone: net/answer = 42", "sysctls: new: net/answer = 43"]
+
+
+def test_a_docker_daemon_mounts_for_itself() -> None:
+    """Another program's containers come and go; a network namespace that was mounted by name counts."""
+    line = "83 27 0:4 net:[4026531833] {} rw - nsfs nsfs rw"
+    kept = [line.format(place) for place in ("/run/netns/lab", "/srv/docker/x", "/var/lib/docker")]
+    others = (
+        "/srv/keepalive-docker.JTso3U/exec/netns/a",
+        "/run/docker/netns/default",
+        "/var/lib/docker/a",
+    )
+    assert hoststate.mounts("\n".join([*kept, *map(line.format, others)])) == kept
 
 
 def test_this_machine_has_all_of_it() -> None:
