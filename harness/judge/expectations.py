@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from harness.judge.facts import Fact, Segment
+from harness.judge.facts import CapturedPacket, Fact
 from harness.judge.history import History
 from harness.judge.moments import ORIGINS, Clock, plain, seconds
 from harness.judge.reasons import (
@@ -164,7 +164,7 @@ def _check_since_read(plan: Plan, history: History, same: list[Outcome]) -> None
 def _check_segments(plan: Plan, history: History, same: list[Outcome]) -> None:
     """Number, times and spacing of the probes, the answers that survival rests on, and the RST at the end."""
     assert plan.prediction is not None
-    probes: list[Fact[Segment]] = history.probes
+    probes: list[Fact[CapturedPacket]] = history.probes
     clock = Clock(history)
     noun = NOUNS[plan.prediction.asking]
     possible = {number for outcome in same for number in outcome.window_by_probes}

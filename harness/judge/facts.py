@@ -117,7 +117,7 @@ class Proof(OfFault, frozen=True):
     others: int = 0
 
 
-class Segment(msgspec.Struct, frozen=True):
+class CapturedPacket(msgspec.Struct, frozen=True):
     """A segment, or an ICMP error (which has no flags), as captured on a host."""
 
     way: Literal["in", "out"]
@@ -170,7 +170,7 @@ KINDS: dict[str, type[msgspec.Struct]] = {
     "fault.injected": Injected,
     "fault.evidence": Proof,
     "fault.healed": Healed,
-    "segment": Segment,
+    "segment": CapturedPacket,
     "capture.ended": CaptureEnded,
     "run.broken": Broken,
     "run.stalled": Stalled,

@@ -16,6 +16,7 @@ from harness.judge.facts import (
     Alive,
     Armed,
     Broken,
+    CapturedPacket,
     CaptureEnded,
     Detected,
     Ended,
@@ -29,7 +30,6 @@ from harness.judge.facts import (
     Printed,
     Proof,
     Reconnected,
-    Segment,
     Shut,
     SignOfLife,
     Stalled,
@@ -87,13 +87,14 @@ class History:
         self.proofs = _by_fault(_of(facts, Proof))
         self.sent_ns = [
             fact.t_ns
-            for fact in _of(facts, Segment)
+            for fact in _of(facts, CapturedPacket)
             if fact.what.role != "icmp"
             if _may_be_watched(plan, fact.what, self.armed, here=events[fact.place].source == side)
         ]
         self.sent_ns += [fact.t_ns for fact in self.writes if fact.what.written]
         self.sent_ns += [fact.t_ns for fact in self.shuts if fact.what.done]
-        captured = [fact for fact in _of(facts, Segment) if events[fact.place].source == side]
+        packets = _of(facts, CapturedPacket)
+        captured = [fact for fact in packets if events[fact.place].source == side]
         captured = [fact for fact in captured if not _is_of_closing(fact, self.ended)]
         self.segments = [fact for fact in captured if _is_watched(fact.what, self.armed)]
         self.last_read = _last_read(captured, self.end)
@@ -189,7 +190,7 @@ class History:
         return None if self.end is None or self.origin is None else self.end.t_ns - self.origin[0]
 
     @property
-    def probes(self) -> list[Fact[Segment]]:
+    def probes(self) -> list[Fact[CapturedPacket]]:
         """What was sent to get an answer, between arming and the end, or the prediction's horizon where there is none.
 
         Keepalive probes, or retransmissions, or both, as is predicted.
@@ -272,12 +273,12 @@ class History:
         return tuple(sorted(places))
 
 
-def _is_of_closing(segment: Fact[Segment], ended: Fact[Ended] | None) -> bool:
+def _is_of_closing(segment: Fact[CapturedPacket], ended: Fact[Ended] | None) -> bool:
     """Whether it was sent in the moment of the end, but after it: in virtual time closing the sockets takes none."""
     return ended is not None and segment.t_ns == ended.t_ns and segment.place > ended.place
 
 
-def _is_watched(segment: Segment, armed: Fact[Armed] | None) -> bool:
+def _is_watched(segment: CapturedPacket, armed: Fact[Armed] | None) -> bool:
     """Whether it belongs to the watched connection, as far as that is known; ICMP errors may be about it."""
     if armed is None or armed.what.local is None or not segment.sport:
         return True
@@ -285,7 +286,7 @@ def _is_watched(segment: Segment, armed: Fact[Armed] | None) -> bool:
     return near == armed.what.local[1] and (armed.what.remote is None or far == armed.what.remote[1])
 
 
-def _may_be_watched(plan: Plan, segment: Segment, armed: Fact[Armed] | None, *, here: bool) -> bool:
+def _may_be_watched(plan: Plan, segment: CapturedPacket, armed: Fact[Armed] | None, *, here: bool) -> bool:
     """The same for a segment on either host; `here`: on the observer's.
 
     On the other one it has the same port at the server, but behind a NAT or a proxy perhaps another one at the client.
@@ -299,7 +300,7 @@ def _may_be_watched(plan: Plan, segment: Segment, armed: Fact[Armed] | None, *, 
     return service[1] in (segment.sport, segment.dport)
 
 
-def _last_read(captured: list[Fact[Segment]], end: Fact[Noticed] | None) -> int | None:
+def _last_read(captured: list[Fact[CapturedPacket]], end: Fact[Noticed] | None) -> int | None:
     """When the last data came, on whatever connection, before the end."""
     moments = [s.t_ns for s in captured if s.what.way == "in" and s.what.length and (not end or s.t_ns <= end.t_ns)]
     return moments[-1] if moments else None
@@ -310,7 +311,7 @@ def _since(t_ns: int, facts: Sequence[Fact[R]]) -> Fact[R] | None:
     return next((fact for fact in facts if fact.t_ns >= t_ns), None)
 
 
-def _from_living_peer(segment: Segment) -> bool:
+def _from_living_peer(segment: CapturedPacket) -> bool:
     return segment.way == "in" and segment.role != "icmp" and not set("RF") & set(segment.flags)
 
 

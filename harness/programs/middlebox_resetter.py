@@ -34,7 +34,7 @@ _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 _HOPS = 64
 
 
-class Segment(NamedTuple):
+class FramedSegment(NamedTuple):
     """A TCP segment in its frame: addresses as octets, numbers as sent."""
 
     macs: tuple[bytes, bytes]
@@ -49,7 +49,7 @@ class Flow:
 
     def __init__(self, isn: int) -> None:
         self.isn = isn
-        self.heard: dict[str, Segment] = {}
+        self.heard: dict[str, FramedSegment] = {}
         self.passed_ns: int | None = None
 
 
@@ -61,7 +61,7 @@ class Flows:
         self._by_place: dict[tuple[str, frozenset[tuple[bytes, int]]], Flow] = {}
         self._by_isn: dict[int, Flow] = {}
 
-    def see(self, device: str, segment: Segment, now_ns: int, *, outgoing: bool) -> None:
+    def see(self, device: str, segment: FramedSegment, now_ns: int, *, outgoing: bool) -> None:
         """Remember a segment that came in on a device, or left by it."""
         place = (device, frozenset(segment.ends))
         if segment.flags & (_SYN | _ACK) == _SYN:
@@ -99,7 +99,7 @@ class Flows:
         self._by_place = {place: known for place, known in self._by_place.items() if known is not flow}
 
 
-def parse(frame: bytes) -> Segment | None:
+def parse(frame: bytes) -> FramedSegment | None:
     """The TCP segment in an Ethernet frame, or None; IPv6 without extension headers."""
     if len(frame) < _ETHERNET + 40:
         return None
@@ -114,10 +114,10 @@ def parse(frame: bytes) -> Segment | None:
         return None
     sport, dport, seq, ack, _, flags = struct.unpack_from("!HHIIBB", frame, at)
     ends = ((addresses[0], sport), (addresses[1], dport))
-    return Segment((frame[6:12], frame[:6]), ends, seq, ack, flags)
+    return FramedSegment((frame[6:12], frame[:6]), ends, seq, ack, flags)
 
 
-def reset(heard: Segment) -> bytes:
+def reset(heard: FramedSegment) -> bytes:
     """The frame that ends the connection at the sender of `heard`, as if it came from the other end."""
     (target, port), (source, from_port) = heard.ends
     tcp = struct.pack("!HHIIBBHHH", from_port, port, heard.ack, 0, 5 << 4, _RST, 0, 0, 0)

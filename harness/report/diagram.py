@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from harness.judge.facts import Eof, Segment
+from harness.judge.facts import CapturedPacket, Eof
 from harness.judge.history import History, InvalidTimeline
 from harness.judge.moments import Clock
 from harness.judge.reasons import clipped
@@ -172,7 +172,7 @@ def _probe_lane(history: History, scale: _Scale) -> str:
     return "".join(_merge(marks) for marks in cells)
 
 
-def _mark(segment: Segment) -> str:
+def _mark(segment: CapturedPacket) -> str:
     if segment.role == "rst":
         return "✕"
     if segment.way == "out":

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from harness.subjects.interface import SubjectLoop
 
 
-class Maker:
+class CommandDriver:
     """Starts a command and waits until it is ready."""
 
     def __init__(

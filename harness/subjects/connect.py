@@ -24,7 +24,7 @@ from harness.model.topology import SIDES, Layout, Side
 from harness.programs import tcp_endpoint, tcp_relay
 from harness.scenario.schema import Scenario
 from harness.subjects import tcp_driver
-from harness.subjects.interface import Connection, End, Notices, observed_last
+from harness.subjects.interface import Connection, ConnectionEnd, Notices, observed_last
 from harness.system import priority
 from harness.timeline import Timeline
 
@@ -38,7 +38,7 @@ _SYSCTLS = {
 }
 
 
-class Maker(Protocol):
+class Driver(Protocol):
     """Makes one end, step by step. Each raises OSError or SubjectError."""
 
     def listen(self) -> None:
@@ -54,17 +54,20 @@ class Maker(Protocol):
         """Set the options; the scenario's times count from here."""
 
     @property
-    def end(self) -> End:
+    def end(self) -> ConnectionEnd:
         """What has been made."""
 
 
-class EarlyMaker(Maker, Protocol):
-    """A maker for connections that are observed while they are made, too. Each raises OSError or SubjectError."""
+class ConnectingDriver(Driver, Protocol):
+    """A driver for connections that are observed while they are made, too.
 
-    def open_listener(self) -> End:
+    Each method raises OSError or SubjectError.
+    """
+
+    def open_listener(self) -> ConnectionEnd:
         """As a server: an end that listens, and accepts by itself."""
 
-    def open_connecting(self) -> End:
+    def open_connecting(self) -> ConnectionEnd:
         """As a client: an end that has begun to connect and no more; the scenario's times count from there."""
 
 
@@ -115,16 +118,16 @@ def set_sysctls(scenario: Scenario, lab: Lab) -> None:
 
 def _open(
     scenario: Scenario, lab: Lab, notices: Notices, apart: frozenset[Side], stack: ExitStack, loop: SubjectLoop
-) -> dict[Side, End]:
+) -> dict[Side, ConnectionEnd]:
     """An established connection, each end armed."""
-    makers: dict[Side, Maker] = {side: _maker(scenario, lab, side, notices, apart, stack, loop) for side in SIDES}
-    makers["server"].listen()
+    drivers: dict[Side, Driver] = {side: _driver(scenario, lab, side, notices, apart, stack, loop) for side in SIDES}
+    drivers["server"].listen()
     _start_between(scenario, lab, notices, stack, loop)
-    makers["client"].connect()
-    makers["server"].accept()
+    drivers["client"].connect()
+    drivers["server"].accept()
     for side in observed_last(scenario.expect.side):
-        makers[side].arm()
-    return {side: maker.end for side, maker in makers.items()}
+        drivers[side].arm()
+    return {side: driver.end for side, driver in drivers.items()}
 
 
 def _start_between(scenario: Scenario, lab: Lab, notices: Notices, stack: ExitStack, loop: SubjectLoop) -> None:
@@ -159,7 +162,7 @@ def relay_command(where: Layout) -> Command:
     return Command(argv=argv, ready=Ready(prints="^ready$", within_s=tcp_driver.READY_TIMEOUT_S))
 
 
-def _maker(
+def _driver(
     scenario: Scenario,
     lab: Lab,
     side: Side,
@@ -167,13 +170,14 @@ def _maker(
     apart: frozenset[Side],
     stack: ExitStack,
     loop: SubjectLoop,
-) -> Maker:
+) -> Driver:
     end = scenario.endpoint(side)
     if end.command is None and end.heartbeat is not None:
         from harness.subjects.heartbeat import driver
 
-        return driver.Maker(scenario, lab, side, notices.emitter(side), loop, stack, apart=side in apart)
-    return _early_maker(scenario, lab, side, notices, apart, stack, loop)
+        emit = notices.emitter(side)
+        return driver.HeartbeatDriver(scenario, lab, side, emit, loop, stack, apart=side in apart)
+    return _connecting_driver(scenario, lab, side, notices, apart, stack, loop)
 
 
 def _connecting(
@@ -184,15 +188,15 @@ def _connecting(
     stack: ExitStack,
     loop: SubjectLoop,
     listening: Callable[[], None],
-) -> dict[Side, End]:
+) -> dict[Side, ConnectionEnd]:
     """A server that listens and a client that has begun to connect."""
-    makers = {side: _early_maker(scenario, lab, side, notices, apart, stack, loop) for side in SIDES}
-    server = makers["server"].open_listener()
+    drivers = {side: _connecting_driver(scenario, lab, side, notices, apart, stack, loop) for side in SIDES}
+    server = drivers["server"].open_listener()
     listening()
-    return {"client": makers["client"].open_connecting(), "server": server}
+    return {"client": drivers["client"].open_connecting(), "server": server}
 
 
-def _early_maker(
+def _connecting_driver(
     scenario: Scenario,
     lab: Lab,
     side: Side,
@@ -200,9 +204,10 @@ def _early_maker(
     apart: frozenset[Side],
     stack: ExitStack,
     loop: SubjectLoop,
-) -> EarlyMaker:
+) -> ConnectingDriver:
     if scenario.endpoint(side).command is not None:
         from harness.subjects import command
 
-        return command.Maker(scenario, lab, side, notices, loop, stack)
-    return tcp_driver.Maker(scenario, lab, side, notices.emitter(side), stack, apart=side in apart)
+        return command.CommandDriver(scenario, lab, side, notices, loop, stack)
+    emit = notices.emitter(side)
+    return tcp_driver.TcpDriver(scenario, lab, side, emit, stack, apart=side in apart)

@@ -51,7 +51,7 @@ class SubjectLoop(Protocol):
         """Write down what the captures still hold."""
 
 
-class End(Watched, Protocol):
+class ConnectionEnd(Watched, Protocol):
     """One end of the connection. `received`, `written`: octets that count for an echo, in all."""
 
     received: int
@@ -81,7 +81,7 @@ class WatchedCommand(Watched, Protocol):
 class Connection:
     """Both ends of a connection, what is to be polled, and by side how it was noticed that it ended."""
 
-    def __init__(self, ends: dict[Side, End], notices: Notices) -> None:
+    def __init__(self, ends: dict[Side, ConnectionEnd], notices: Notices) -> None:
         self.ends, self.noticed, self._commands = ends, notices.noticed, notices.commands
 
     def look(self) -> None:

@@ -23,7 +23,7 @@ READY_TIMEOUT_S = 10.0
 ECHO_OCTETS = len(tcp_endpoint.PATTERN)
 
 
-class Process:
+class EndProcess:
     """An end that runs as a program of ours; its printed events are copied into the timeline."""
 
     def __init__(self, program: Program, emit: tcp_endpoint.Emit, side: Side) -> None:
@@ -97,7 +97,7 @@ def options_of(scenario: Scenario, side: Side) -> dict[str, int]:
     return options
 
 
-class Maker:
+class TcpDriver:
     """Makes one end of the built-in kind: a socket that lives here or, `apart`, a process of its own."""
 
     def __init__(
@@ -105,7 +105,7 @@ class Maker:
     ) -> None:
         self.scenario, self.lab, self.side, self.emit, self.stack, self.apart = scenario, lab, side, emit, stack, apart
         self.address = lab.layout.address("server") if side == "server" else lab.layout.entrance
-        self._end: Process | tcp_endpoint.Endpoint | None = None
+        self._end: EndProcess | tcp_endpoint.Endpoint | None = None
         self._listener: socket.socket | None = None
 
     def listen(self) -> None:
@@ -133,19 +133,19 @@ class Maker:
 
     def arm(self) -> None:
         """Set the options; where it is a process, wait until it has."""
-        if isinstance(self._end, Process):
+        if isinstance(self._end, EndProcess):
             self._end.await_event("subject.armed")
         elif self._end is not None:
             self._end.arm()
 
-    def open_listener(self) -> Process | tcp_endpoint.Endpoint:
+    def open_listener(self) -> EndProcess | tcp_endpoint.Endpoint:
         """As a server: an end that accepts by itself, while the run goes on."""
         self.listen()
         if self._listener is not None:
             self._end = self._inside(self._listener, "listening")
         return self.end
 
-    def open_connecting(self) -> Process | tcp_endpoint.Endpoint:
+    def open_connecting(self) -> EndProcess | tcp_endpoint.Endpoint:
         """As a client: an end that has called connect(2) and no more."""
         if self.apart:
             self._end = self._process()
@@ -156,12 +156,12 @@ class Maker:
         return self._end
 
     @property
-    def end(self) -> Process | tcp_endpoint.Endpoint:
+    def end(self) -> EndProcess | tcp_endpoint.Endpoint:
         """What has been made."""
         assert self._end is not None
         return self._end
 
-    def _process(self) -> Process:
+    def _process(self) -> EndProcess:
         """A program; a server's listens when this returns."""
         end = self.scenario.endpoint(self.side)
         job = {
@@ -173,7 +173,7 @@ class Maker:
             "buffers": [end.receive_buffer_bytes, end.send_buffer_bytes],
             "reads": end.reads,
         }
-        process = Process(_start(self.lab.host(self.side), self.side, job), self.emit, self.side)
+        process = EndProcess(_start(self.lab.host(self.side), self.side, job), self.emit, self.side)
         if self.side == "server":
             process.await_event("subject.listening")
         return process

@@ -12,7 +12,7 @@ from harness.subjects.heartbeat import detectors
 from harness.subjects.heartbeat.detectors import NS, Detector, Watchdog
 from harness.subjects.heartbeat.framing import FramingError, Message, encode_port, port_of
 from harness.subjects.heartbeat.message_stream import Link
-from harness.subjects.heartbeat.participant import End, Setting, Timed, after
+from harness.subjects.heartbeat.participant import Participant, Setting, Timed, after
 from harness.subjects.heartbeat.reaper import Reaper
 from harness.system.file_descriptors import raised_socket
 
@@ -208,7 +208,7 @@ class IdleState(Timed):
         self._begin(at_ns)
 
 
-def make(setting: Setting, sock: socket.socket, listener: socket.socket | None = None) -> End:
+def make(setting: Setting, sock: socket.socket, listener: socket.socket | None = None) -> Participant:
     """The end for a connection that was just made; a reaper keeps the listening socket, others have closed it."""
     design = setting.values["design"]
     detector = detectors.make(setting.values, setting.role)

@@ -19,7 +19,7 @@ from harness.programs import tcp_endpoint
 from harness.scenario.schema import Scenario
 from harness.subjects import tcp_driver
 from harness.subjects.heartbeat import designs, main
-from harness.subjects.heartbeat.participant import End, Setting
+from harness.subjects.heartbeat.participant import Participant, Setting
 from harness.subjects.heartbeat.reaper import Reaper
 from harness.subjects.tcp_driver import PORT
 from harness.system import priority
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harness.subjects.interface import SubjectLoop
 
 
-class Process(tcp_driver.Process):
+class HeartbeatProcess(tcp_driver.EndProcess):
     """An end that runs as a program of ours."""
 
     def note(self, line: bytes) -> str:
@@ -39,7 +39,7 @@ class Process(tcp_driver.Process):
         return kind
 
 
-class Maker:
+class HeartbeatDriver:
     """Makes one end: an object that lives here or, `apart` or where its sends wait, a process of its own."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Maker:
         self.setting = self._setting(side, side, emit)
         self.apart = apart or (isinstance(heartbeat, Simple) and heartbeat.blocking and side == "client")
         self.address = lab.layout.address("server") if side == "server" else lab.layout.entrance
-        self._end: Process | End | None = None
+        self._end: HeartbeatProcess | Participant | None = None
         self._listener: socket.socket | None = None
 
     def listen(self) -> None:
@@ -91,13 +91,13 @@ class Maker:
         self._take(sock)
 
     def arm(self) -> None:
-        if isinstance(self._end, Process):
+        if isinstance(self._end, HeartbeatProcess):
             self._end.await_event("subject.armed")
         elif self._end is not None:
             self._end.arm()
 
     @property
-    def end(self) -> Process | End:
+    def end(self) -> HeartbeatProcess | Participant:
         assert self._end is not None
         return self._end
 
@@ -120,7 +120,7 @@ class Maker:
         tcp_endpoint.limit_buffers(sock, end.receive_buffer_bytes, end.send_buffer_bytes)
         return sock
 
-    def _process(self) -> Process:
+    def _process(self) -> HeartbeatProcess:
         end = self.scenario.endpoint(self.side)
         job = {
             "role": self.side,
@@ -133,7 +133,7 @@ class Maker:
         }
         started: Program = self.lab.host(self.side).start(f"heartbeat-{self.side}", main.argv(job))
         priority.lend(started.pid)
-        return Process(started, self.setting.emit, self.side)
+        return HeartbeatProcess(started, self.setting.emit, self.side)
 
     def _start_spare(self, name: str, address: str) -> None:
         """A server like the scenario's on another host, for when the first one is lost. What it sees is not told."""

@@ -1,7 +1,8 @@
 """An end of a connection with a heartbeat: messages answered, the end noticed, timers served. Standard library only.
 
-The same object runs inside the harness, whose loop polls its descriptor, and in a process of its own (`program`).
-`End` is what all designs have in common; `Timed` is one with a detector for its one connection.
+The same object runs inside the harness, whose loop polls its descriptor, and in a process of its
+own (`heartbeat.main`). `Participant` is the base of all designs; `Timed` is a participant with a
+detector for its one connection.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Setting:
         return self.role == "server"
 
 
-class End:
+class Participant:
     """One end. `fileno()` is to be polled for `mask` while `watching`; it goes on answering while it is served.
 
     `link`: the watched connection, None once it is over. `received`: octets of answers; `written`: octets of what is to
@@ -245,7 +246,7 @@ def after(at_ns: int) -> int:
     return max(at_ns, time.monotonic_ns())
 
 
-class Timed(End):
+class Timed(Participant):
     """An end with a detector: `simple` and `idle-timer` as they are, the others with something of their own."""
 
     def __init__(self, setting: Setting, link: Link, detector: Detector) -> None:

@@ -6,7 +6,7 @@ import socket
 
 from harness.subjects.heartbeat.detectors import NS
 from harness.subjects.heartbeat.message_stream import Link
-from harness.subjects.heartbeat.participant import End, Setting
+from harness.subjects.heartbeat.participant import Participant, Setting
 from harness.subjects.heartbeat.register import Register
 from harness.system.file_descriptors import raised_socket
 
@@ -14,7 +14,7 @@ _BACKLOG = 4096
 """Connections that may wait to be accepted."""
 
 
-class Reaper(End):
+class Reaper(Participant):
     """A server that goes on accepting; the connection it is made with is the watched one, the others count for nobody.
 
     It looks at who has been silent the longest every `poll_s`, from arming on.

@@ -32,7 +32,7 @@ class World(NamedTuple):
     lost_beyond_box: bool = False
 
 
-class End(NamedTuple):
+class ReplayResult(NamedTuple):
     """What came of it; times in nanoseconds after arming, `at_ns` None where nothing was detected.
 
     `rst` None: whether a RST leaves the host cannot be told; `if_stopped` is the errno where it does not.
@@ -46,7 +46,7 @@ class End(NamedTuple):
     seen_ns: tuple[int, ...]
     if_stopped: str | None = None
 
-    def told_apart(self) -> tuple[End, ...]:
+    def told_apart(self) -> tuple[ReplayResult, ...]:
         """Itself, or both that it may be."""
         if self.rst is not None:
             return (self,)
@@ -114,9 +114,9 @@ class Replay:
         self.soft_errno: str | None = None
         self.probes: list[int] = []
         self.seen: list[int] = []
-        self.end: End | None = None
+        self.end: ReplayResult | None = None
 
-    def follow(self, horizon_ns: int) -> End:
+    def follow(self, horizon_ns: int) -> ReplayResult:
         """From arming to the end."""
         closes = self.events.first("peer-closed")
         planned_s = closes[0].from_s if closes else horizon_ns
@@ -190,10 +190,10 @@ class Replay:
         if_stopped: str | None = None,
     ) -> None:
         """The end, with everything that was sent until then."""
-        self.end = End(kind, errno, rst, at_ns, tuple(self.probes), tuple(self.seen), if_stopped)
+        self.end = ReplayResult(kind, errno, rst, at_ns, tuple(self.probes), tuple(self.seen), if_stopped)
 
 
-def replay(settings: Settings, hz: int, effects: tuple[Effect, ...], horizon_ns: int, world: World) -> End:
+def replay(settings: Settings, hz: int, effects: tuple[Effect, ...], horizon_ns: int, world: World) -> ReplayResult:
     """Follow one connection from one known arming instant."""
     return Replay(settings, hz, effects, world).follow(horizon_ns)
 
@@ -211,7 +211,7 @@ def instants(case: Case, delay_ns: int = 0) -> Iterator[int]:
             yield jiffy * tick + fraction
 
 
-def replays(case: Case, *, lost_beyond_box: bool) -> Iterator[End]:
+def replays(case: Case, *, lost_beyond_box: bool) -> Iterator[ReplayResult]:
     """A replay of every arming instant; where it cannot be told if a RST leaves the host, with and without."""
     punctual = ((0, 0),) * len(case.effects)
     for armed_ns in instants(case):

@@ -15,7 +15,7 @@ from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.established import predict
 from harness.oracle.prediction import MAX_PROBE_WINDOWS, Machine, Outcome, Prediction, Settings
 from tests.unit import strategies
-from tests.unit.oracle.reference import End, World, firewall, instants, replay, replays
+from tests.unit.oracle.reference import ReplayResult, World, firewall, instants, replay, replays
 from tests.unit.strategies import Case, sweep
 
 SECOND_NS = 1_000_000_000
@@ -31,9 +31,9 @@ Window = tuple[int, int]
 Summary = tuple[dict[Kind, list[Window | None]], list[Window]]
 
 
-def _hull_of_replays(ends: Iterator[End]) -> Summary:
+def _hull_of_replays(ends: Iterator[ReplayResult]) -> Summary:
     """By outcome: the extremes of its time, of the number of probes and of those seen; and each probe's extremes."""
-    kinds: dict[Kind, list[End]] = {}
+    kinds: dict[Kind, list[ReplayResult]] = {}
     windows: list[Window] = []
     for end in ends:
         kinds.setdefault(end[:3], []).append(end)

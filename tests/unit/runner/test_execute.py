@@ -20,7 +20,7 @@ from harness.plan.plan import Plan, make
 from harness.runner import event_loop, execute
 from harness.scenario.schema import Endpoint, Expect, Scenario, State
 from harness.subjects import tcp_driver
-from harness.subjects.interface import Connection, End, Notices, SubjectLoop, WatchedCommand
+from harness.subjects.interface import Connection, ConnectionEnd, Notices, SubjectLoop, WatchedCommand
 from harness.timeline import Event, Timeline
 from tests.unit.fake_clock import FakeClock
 from tests.unit.fake_lab import FakeCapture, FakeLab
@@ -92,7 +92,7 @@ class Bench:
         lab.step("armed")
         self.armed()
         try:
-            yield Connection(cast("dict[Side, End]", self.ends), notices)
+            yield Connection(cast("dict[Side, ConnectionEnd]", self.ends), notices)
         finally:
             lab.step("disconnected")
 

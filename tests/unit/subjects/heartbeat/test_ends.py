@@ -18,7 +18,7 @@ from harness.programs import tcp_endpoint
 from harness.subjects.heartbeat import designs
 from harness.subjects.heartbeat.detectors import NS, Role
 from harness.subjects.heartbeat.framing import Kind, encode, encode_port
-from harness.subjects.heartbeat.participant import End, Setting
+from harness.subjects.heartbeat.participant import Participant, Setting
 
 LOOPBACK = "127.0.0.1"
 DESIGNS: dict[str, tuple[AnyHeartbeat, AnyHeartbeat]] = {
@@ -35,7 +35,7 @@ class Bench:
     """Makes ends, serves them as the harness's loop does, and keeps what they tell, by role."""
 
     def __init__(self) -> None:
-        self.ends: list[End] = []
+        self.ends: list[Participant] = []
         self.sockets: list[socket.socket] = []
         self.told: dict[str, Log] = {"client": [], "server": []}
         self.later_ns = 0
@@ -73,7 +73,7 @@ class Bench:
         listener: socket.socket | None = None,
         *,
         prepared: bool = True,
-    ) -> End:
+    ) -> Participant:
         """One end, armed."""
         end = designs.make(setting, sock, listener)
         self.ends.append(end)
@@ -82,7 +82,9 @@ class Bench:
         end.arm()
         return end
 
-    def pair(self, client: AnyHeartbeat, server: AnyHeartbeat, *, small: bool = False) -> tuple[End, End]:
+    def pair(
+        self, client: AnyHeartbeat, server: AnyHeartbeat, *, small: bool = False
+    ) -> tuple[Participant, Participant]:
         """Both ends, armed."""
         ours, theirs, listener = self.connected(small=small)
         first = designs.make(self.setting("client", client), ours)
@@ -92,7 +94,7 @@ class Bench:
         first.arm()
         return first, second
 
-    def peer(self, role: Role, design: AnyHeartbeat) -> tuple[End, socket.socket]:
+    def peer(self, role: Role, design: AnyHeartbeat) -> tuple[Participant, socket.socket]:
         """One end, armed, and a plain socket at the other end."""
         ours, theirs, _ = self.connected()
         mine, other = (ours, theirs) if role == "client" else (theirs, ours)
