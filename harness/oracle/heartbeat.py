@@ -1,8 +1,8 @@
-"""Application heartbeats: what each design documents, and when it notices under a scenario's faults.
+"""When one of two programs with heartbeats notices, under a scenario's faults. Pure.
 
-Two answers. `documented` is arithmetic on a design's own numbers: how long after the last input, and how long after a
-fault that may come at any moment. `predict` follows both programs with `harness.oracle.heartbeat_search`, from a
-scenario's faults to the window in which the observed one gives its peer up, or TCP tells it, or nothing does.
+`predict` follows both programs with `harness.oracle.heartbeat_search`, from a scenario's faults to the window in
+which the observed one gives its peer up, or TCP reports an error to it, or nothing happens. What a design documents
+by itself is in `harness.oracle.heartbeat_rules`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from harness.model.programs import AnyHeartbeat, Heartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
+from harness.model.programs import AnyHeartbeat, IdleState, Separate
 from harness.model.topology import SIDES, Side, other
 from harness.oracle import heartbeat_search
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.heartbeat_model import Disturbance, Ended, Ending, Rules, World
+from harness.oracle.heartbeat_rules import nanoseconds, rules_of
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings, hull
 
 PATIENCE_NS = 900_000_000_000
@@ -30,109 +31,6 @@ ENDINGS: dict[str, Ending] = {
     "peer-reset": "reset",
     "peer-frozen": "frozen",
 }
-
-
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """When a peer that falls silent is noticed, in nanoseconds, with the reasons.
-
-    `since_input_ns`: [least, most] after the last input. `since_fault_ns`: (best, worst] after a fault that comes at
-    any moment, while nothing but heartbeats is sent.
-    """
-
-    since_input_ns: tuple[int, int]
-    since_fault_ns: tuple[int, int]
-    input_why: str
-    fault_why: str
-
-
-def rules_of(design: Heartbeat, side: Side) -> Rules:
-    """When a design sends heartbeats and gives up, on one side."""
-    is_client = side == "client"
-    if isinstance(design, Simple | Separate):
-        wait_ns = _ns(design.wait_s)
-        first_ns = _ns(design.idle_s) + (0 if is_client else wait_ns)
-        why = f"{design.misses} heartbeats go unanswered" if is_client else f"{design.misses} misses, then one more"
-        return Rules(first_ns=first_ns, next_ns=wait_ns, misses=design.misses, beats=is_client, why=why)
-    if isinstance(design, Urgent):
-        interval_ns = _ns(design.interval_s)
-        why = f"{design.misses} urgent octets go unanswered" if is_client else f"{design.misses} intervals without one"
-        return Rules(
-            first_ns=interval_ns, next_ns=interval_ns, misses=design.misses, beats=is_client, restarts=False, why=why
-        )
-    if isinstance(design, IdleTimer):
-        return Rules(
-            first_ns=_ns(design.idle_s),
-            next_ns=_ns(design.retry_s),
-            misses=design.tries,
-            beats=True,
-            writing_restarts=True,
-            why=f"{design.tries} tries go unanswered",
-        )
-    if isinstance(design, IdleState):
-        silent_ns = _ns(design.read_idle_s)
-        times = "" if design.misses == 1 else f", {design.misses} times in a row"
-        return Rules(
-            first_ns=silent_ns,
-            next_ns=silent_ns,
-            misses=design.misses - 1,
-            ping_ns=_ns(design.write_idle_s),
-            why=f"nothing is read for {design.read_idle_s:g} s{times}",
-        )
-    assert isinstance(design, Reaper)
-    why = f"nothing comes for {design.silence_s:g} s"
-    return Rules(first_ns=_ns(design.silence_s), next_ns=0, misses=0, slack_ns=_ns(design.poll_s), why=why)
-
-
-def documented(client: AnyHeartbeat, server: AnyHeartbeat, side: Side) -> Bounds:
-    """The bounds of one side of a pair."""
-    rules = rules_of(client if side == "client" else server, side)
-    every_ns, said = _between_inputs(client)
-    if not rules.restarts:
-        return _of_urgent(rules, side)
-    least_ns = rules.first_ns + rules.misses * rules.next_ns
-    most_ns = least_ns + rules.slack_ns
-    steps = [f"{_s(rules.first_ns)} s without input"]
-    steps += [f"{rules.misses} x {_s(rules.next_ns)} s"] if rules.misses else []
-    steps += [f"up to {_s(rules.slack_ns)} s until it looks"] if rules.slack_ns else []
-    return Bounds(
-        since_input_ns=(least_ns, most_ns),
-        since_fault_ns=(max(0, least_ns - every_ns), most_ns),
-        input_why=", then ".join(steps),
-        fault_why=f"the last input came up to {_s(every_ns)} s before it: {said}",
-    )
-
-
-def _of_urgent(rules: Rules, side: Side) -> Bounds:
-    interval_ns, misses = rules.next_ns, rules.misses
-    most_ns = (misses + 1) * interval_ns
-    if side == "client":
-        return Bounds(
-            since_input_ns=(most_ns, most_ns),
-            since_fault_ns=(misses * interval_ns, most_ns),
-            input_why=f"{misses} + 1 intervals of {_s(interval_ns)} s, the first from the octet that was answered",
-            fault_why=f"the last answer came up to {_s(interval_ns)} s before it: an octet every {_s(interval_ns)} s",
-        )
-    return Bounds(
-        since_input_ns=(misses * interval_ns, most_ns),
-        since_fault_ns=((misses - 1) * interval_ns, most_ns),
-        input_why=f"{misses} + 1 expiries of a timer of its own, the first up to {_s(interval_ns)} s after the octet",
-        fault_why=f"the last octet came up to {_s(interval_ns)} s before it, if the client's interval is the same",
-    )
-
-
-def _between_inputs(client: AnyHeartbeat) -> tuple[int, str]:
-    """How long the path is silent at most while all is well, and why."""
-    if isinstance(client, IdleState):
-        return _ns(client.write_idle_s), f"a ping when nothing was written for {client.write_idle_s:g} s"
-    if isinstance(client, Urgent):
-        return _ns(client.interval_s), f"an octet every {client.interval_s:g} s"
-    assert isinstance(client, Simple | Separate | IdleTimer)
-    return _ns(client.idle_s), f"a heartbeat after {client.idle_s:g} s"
-
-
-def longest_ns(client: AnyHeartbeat, server: AnyHeartbeat, side: Side) -> int:
-    """How long a side may take to notice, with its machine's lateness left out, and to look for another server."""
-    return documented(client, server, side).since_input_ns[1] + _between_inputs(client)[0]
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,7 +108,7 @@ def _world(
         begun_ns=begun_ns(machine),
         delay_ns=machine.injection_ns,
         rtt_ns=machine.rtt_ns,
-        box_ns=None if box is None else _ns(box.timeout_s or 0),
+        box_ns=None if box is None else nanoseconds(box.timeout_s or 0),
         box_resets=box is not None and box.then == "reset",
     )
 
@@ -218,7 +116,7 @@ def _world(
 def _box(effects: Mapping[Side, tuple[Effect, ...]], side: Side, horizon_ns: int) -> Effect | None:
     """The middlebox that forgets the flow before the horizon, if there is one."""
     boxes = {
-        each: [e for e in effects[each] if e.mechanism == "expires" and _ns(e.timeout_s or 0) < horizon_ns]
+        each: [e for e in effects[each] if e.mechanism == "expires" and nanoseconds(e.timeout_s or 0) < horizon_ns]
         for each in SIDES
     }
     if not boxes["client"] and not boxes["server"]:
@@ -268,9 +166,9 @@ def _cuts(effects: Mapping[Side, tuple[Effect, ...]], side: Side) -> Iterator[Di
 def _disturbance(effects: Sequence[Effect], cuts: frozenset[Side], own: frozenset[Side], ending: Ending) -> Disturbance:
     first = effects[0]
     return Disturbance(
-        from_ns=_ns(first.from_s),
-        until_ns=None if first.until_s is None else _ns(first.until_s),
-        unsettled_ns=max(_ns(effect.unsettled_s) for effect in effects),
+        from_ns=nanoseconds(first.from_s),
+        until_ns=None if first.until_s is None else nanoseconds(first.until_s),
+        unsettled_ns=max(nanoseconds(effect.unsettled_s) for effect in effects),
         cuts=cuts,
         own=own,
         ending=ending,
@@ -309,7 +207,7 @@ def _refuse_keepalive(world: World, settings: Settings, *, apart: bool) -> None:
 def _reconnects_ns(client: AnyHeartbeat, machine: Machine) -> tuple[int, int] | None:
     if not isinstance(client, IdleState) or not client.servers:
         return None
-    wait_ns = _ns(min(client.retry_s, client.most_retry_s))
+    wait_ns = nanoseconds(min(client.retry_s, client.most_retry_s))
     return wait_ns, wait_ns + 2 * machine.write_ns + machine.rtt_ns
 
 
@@ -354,11 +252,3 @@ def first_beat_ns(client: AnyHeartbeat) -> int:
 def begun_ns(machine: Machine) -> int:
     """How long before the observed side the other one may have been armed."""
     return machine.arming_lag_ns or BEGUN_NS
-
-
-def _ns(seconds: float) -> int:
-    return round(seconds * 1_000_000_000)
-
-
-def _s(nanoseconds: int) -> str:
-    return f"{nanoseconds / 1e9:g}"

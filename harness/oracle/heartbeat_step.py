@@ -10,7 +10,6 @@ from harness.model.topology import Side, other
 from harness.oracle.difference_bounds import Zone
 from harness.oracle.effects import Unpredictable
 from harness.oracle.heartbeat_events import (
-    ARMED,
     FLOW_EXPIRES,
     LAST_READ,
     NOW,
@@ -32,39 +31,22 @@ from harness.oracle.heartbeat_events import (
 from harness.oracle.heartbeat_model import (
     BOX_SLACK_NS,
     Disturbance,
-    Ended,
     Kind,
     Message,
     SideState,
-    State,
-    Window,
-    World,
 )
-from harness.oracle.prediction import OutcomeKind
-
-LEAST_TIMEOUT_NS = 200_000_000
-"""TCP_RTO_MIN."""
-MEASURED_NS = 50_000_000
-"""What the measured round trip may add to that: an ACK that was delayed by 40 ms, and some more."""
-LONGEST_TIMEOUT_NS = 120_000_000_000
-"""TCP_RTO_MAX."""
-ROUNDED = 8 / 63
-"""By which part the timer wheel prolongs a timer at most."""
+from harness.oracle.heartbeat_situation import Situation, next_repetition_ns
 
 
-class Step:
+class Step(Situation):
     """The effect of one event, which happens at the moment NOW of the zone.
 
     `state` and `zone` become those after the event; or `ended` is set, and nothing comes after it.
     """
 
-    def __init__(self, world: World, state: State, zone: Zone[Point]) -> None:
-        self.world, self.state, self.zone = world, state, zone
-        self.ended: Ended | None = None
-
     def carry_out(self, event: Event) -> Iterator[Step]:
         """Yield all steps that may come of the event; mostly one."""
-        self._refuse_impatience()
+        self.refuse_impatience()
         match event:
             case TimerExpires(side=side):
                 self._miss(side)
@@ -95,14 +77,14 @@ class Step:
         if own.missed == rules.misses:
             self._give_up(side)
             return
-        self._change(side, missed=own.missed + 1)
-        self._set(TimerExpires(side), rules.next_ns)
+        self.change(side, missed=own.missed + 1)
+        self.schedule(TimerExpires(side), rules.next_ns)
         if rules.beats:
             self._beat(side)
 
     def _give_up(self, side: Side) -> None:
         if side == self.world.observer:
-            self._over("noticed", why=self.world.rules[side].why)
+            self.finish("noticed", why=self.world.rules[side].why)
             return
         if self.state.is_flying_to(side):
             raise Unpredictable("the peer gives up while something is on its way to it: FIN or RST comes first")
@@ -120,14 +102,14 @@ class Step:
             return
         self._send(side, "data")
         if self.world.rules[side].writing_restarts:
-            self._change(side, missed=0)
-            self._set(TimerExpires(side), self.world.rules[side].first_ns)
+            self.change(side, missed=0)
+            self.schedule(TimerExpires(side), self.world.rules[side].first_ns)
         self._wrote(side)
 
     def _wrote(self, side: Side) -> None:
         ping_ns = self.world.rules[side].ping_ns
         if ping_ns is not None and self.ended is None:
-            self._set(PingDue(side), ping_ns)
+            self.schedule(PingDue(side), ping_ns)
 
     def _arrive(self, side: Side, kind: Kind) -> None:
         """A program finds something in its socket."""
@@ -135,18 +117,18 @@ class Step:
         if not own.runs:
             return
         if own.frozen or own.not_reading:
-            self._change(side, waiting=own.waiting | {kind})
+            self.change(side, waiting=own.waiting | {kind})
             return
         if kind == "fin":
-            self._over("eof", why="the peer gives up first, and its kernel says FIN")
+            self.finish("eof", why="the peer gives up first, and its kernel says FIN")
             return
         if is_observer:
             self._note_reading()
         if rules.restarts:
-            self._change(side, missed=0)
-            self._set(TimerExpires(side), rules.first_ns, rules.slack_ns)
+            self.change(side, missed=0)
+            self.schedule(TimerExpires(side), rules.first_ns, rules.slack_ns)
         elif kind != "data":
-            self._change(side, missed=0)
+            self.change(side, missed=0)
         if kind == "beat":
             self._send(side, "answer")
 
@@ -156,19 +138,15 @@ class Step:
     def _stop(self, side: Side) -> None:
         """The program is gone, or nothing that it does matters from here on."""
         self.zone = self.zone.without([point for point in self.zone.names if is_of_program(point, side)])
-        self._change(side, runs=False, owed=frozenset(), waiting=frozenset())
+        self.change(side, runs=False, owed=frozenset(), waiting=frozenset())
 
     # --- TCP and the path ---
 
-    def _cut(self, side: Side) -> set[int]:
-        """The disturbances in force that let a side's segments vanish."""
-        return {number for number in self.state.on if side in self.world.disturbances[number].cuts}
-
     def _send(self, side: Side, kind: Kind) -> None:
         """The program writes, and TCP sends what it may."""
-        cut, own = self._cut(side), self.state.of(side)
+        cut, own = self.cut(side), self.state.of(side)
         if cut:
-            if any(side in each.own and each.until_ns is not None for each in self._all(cut)):
+            if any(side in each.own and each.until_ns is not None for each in self.disturbances(cut)):
                 raise Unpredictable("its own host cannot send a heartbeat, and repeats it at times of its own")
             self._owe(side, kind)
         elif self.state.box_gone:
@@ -179,13 +157,13 @@ class Step:
             self._send_on(side, kind, own)
         else:
             self._fly(side, kind)
-            if self._cut(other(side)):
+            if self.cut(other(side)):
                 self._owe(side, None)
 
     def _send_on(self, side: Side, kind: Kind, own: SideState) -> None:
         """More is sent while something has not been acknowledged."""
         if Repeats(side) in self.zone:
-            self._change(side, owed=own.owed | {kind})
+            self.change(side, owed=own.owed | {kind})
         elif self.state.of(other(side)).runs:
             raise Unpredictable("acknowledgements are lost, and TCP holds back what is written after that")
 
@@ -193,14 +171,14 @@ class Step:
         if self.state.forgot == "maybe":
             raise Unpredictable("a heartbeat falls into the moment in which the peer changes; move the fault's time")
         latest_ns = self.world.flight_ns + self.world.late_ns
-        self._over("detected", "ECONNRESET", most_ns=latest_ns, why="the next segment that is sent meets RST")
+        self.finish("detected", "ECONNRESET", most_ns=latest_ns, why="the next segment that is sent meets RST")
 
     def _owe(self, side: Side, kind: Kind | None) -> None:
         """A segment is lost, or only its acknowledgement (no kind)."""
         if Unacknowledged(side) not in self.zone:
             self.zone = self.zone.with_moment(Unacknowledged(side), NOW, 0, 0)
         if kind is not None:
-            self._change(side, owed=self.state.of(side).owed | {kind})
+            self.change(side, owed=self.state.of(side).owed | {kind})
         elif side == self.world.peer:
             self.state = msgspec.structs.replace(self.state, repeated=True)
 
@@ -218,7 +196,7 @@ class Step:
         self.state = msgspec.structs.replace(self.state, flying=(*self.state.flying, Message(arrival, kind)))
         if FLOW_EXPIRES in self.zone and self.world.box_ns is not None:
             self.zone = self.zone.without([FLOW_EXPIRES])
-            self._set(FLOW_EXPIRES, self.world.box_ns, BOX_SLACK_NS)
+            self.schedule(FLOW_EXPIRES, self.world.box_ns, BOX_SLACK_NS)
 
     def _landed(self, arrival: Arrives) -> Kind:
         (kind,) = (message.kind for message in self.state.flying if message.arrival == arrival)
@@ -230,7 +208,7 @@ class Step:
         """What was owed arrives at last."""
         owed = self.state.of(side).owed
         self.zone = self.zone.without([Unacknowledged(side)])
-        self._change(side, owed=frozenset())
+        self.change(side, owed=frozenset())
         if other(side) == self.world.observer:
             self._note_reading()
         for kind in sorted(owed):
@@ -253,7 +231,7 @@ class Step:
         if not self.state.of(peer).runs:
             return
         if each.ending == "not-reading":
-            self._change(peer, not_reading=True)
+            self.change(peer, not_reading=True)
         elif each.ending == "frozen":
             self._freeze(peer)
         elif each.ending == "forgot":
@@ -264,7 +242,7 @@ class Step:
             self._end_connection(each)
 
     def _freeze(self, side: Side) -> None:
-        self._change(side, frozen=True)
+        self.change(side, frozen=True)
         for timer in (TimerExpires(side), PingDue(side)):
             if timer in self.zone:
                 self.zone = self.zone.renamed(timer, Paused(timer))
@@ -272,18 +250,18 @@ class Step:
     def _forget(self, each: Disturbance) -> None:
         self.state = msgspec.structs.replace(self.state, forgot="maybe" if each.unsettled_ns else "yes")
         if each.unsettled_ns:
-            self._set(PEER_FORGETS, 0, each.unsettled_ns + self.world.delay_ns)
+            self.schedule(PEER_FORGETS, 0, each.unsettled_ns + self.world.delay_ns)
 
     def _end_connection(self, each: Disturbance) -> None:
         """The peer's kernel, or somebody in its name, ends the connection."""
-        if self._cut(self.world.peer):
+        if self.cut(self.world.peer):
             raise Unpredictable("the connection ends while the path is cut")
         self._refuse_midstream("when the connection ends")
         latest_ns = self.world.flight_ns + self.world.late_ns
         if each.ending == "closed":
-            self._over("eof", most_ns=latest_ns, why="the peer's kernel says FIN")
+            self.finish("eof", most_ns=latest_ns, why="the peer's kernel says FIN")
         else:
-            self._over("detected", "ECONNRESET", most_ns=latest_ns, why="an RST comes")
+            self.finish("detected", "ECONNRESET", most_ns=latest_ns, why="an RST comes")
 
     def _refuse_midstream(self, when: str) -> None:
         peer = self.world.peer
@@ -310,7 +288,7 @@ class Step:
             self._schedule_repetition(other(side))
         if each.ending and self.state.of(peer).runs:
             waiting = self.state.of(peer).waiting
-            self._change(peer, frozen=False, not_reading=False, waiting=frozenset())
+            self.change(peer, frozen=False, not_reading=False, waiting=frozenset())
             for kind in sorted(waiting):
                 self._arrive(peer, kind)
             yield from self._thaw((TimerExpires(peer), PingDue(peer)))
@@ -331,7 +309,7 @@ class Step:
         overdue, later = self.zone.where(paused, NOW, 0), self.zone.where(NOW, paused, 0)
         if overdue is not None:
             step = Step(self.world, self.state, overdue.without([paused]))
-            step._set(timer, 0)
+            step.schedule(timer, 0)
             yield from step._thaw(tuple(rest))
         if later is not None:
             step = Step(self.world, self.state, later.renamed(paused, timer))
@@ -340,62 +318,11 @@ class Step:
     def _schedule_repetition(self, side: Side) -> None:
         """The path is whole again: what was lost comes at the latest when the timer that runs expires."""
         unacked, repeat = Unacknowledged(side), Repeats(side)
-        if unacked not in self.zone or self._cut(side) or repeat in self.zone:
+        if unacked not in self.zone or self.cut(side) or repeat in self.zone:
             return
-        if self._cut(other(side)):
+        if self.cut(other(side)):
             raise Unpredictable("one direction is whole again before the other")
-        wait_ns, since_ns = _next_repetition_ns(self.zone.bounds(NOW, unacked)[1], self.world.rtt_ns)
+        wait_ns, since_ns = next_repetition_ns(self.zone.bounds(NOW, unacked)[1], self.world.rtt_ns)
         slack_ns = self.world.flight_ns + 3 * self.world.late_ns
         self.zone = self.zone.with_moment(repeat, NOW, 0, wait_ns + slack_ns)
         self.zone = self.zone.where(repeat, unacked, since_ns + slack_ns) or self.zone
-
-    # --- helpers ---
-
-    def _all(self, numbers: set[int]) -> list[Disturbance]:
-        return [self.world.disturbances[number] for number in numbers]
-
-    def _change(self, side: Side, **values: object) -> None:
-        own = msgspec.structs.replace(self.state.of(side), **values)
-        self.state = msgspec.structs.replace(self.state, **{side: own})
-
-    def _set(self, event: Event, after_ns: int, slack_ns: int = 0) -> None:
-        """Let an event come so long after now, instead of when it was to come before."""
-        latest_ns = after_ns + slack_ns + self.world.late_ns
-        self.zone = self.zone.without([event]).with_moment(event, NOW, after_ns, latest_ns)
-
-    def _over(self, kind: OutcomeKind, errno: str | None = None, most_ns: int = 0, why: str = "") -> None:
-        """The observer notices, at most `most_ns` after now."""
-        low, high = self.zone.bounds(NOW, ARMED)
-        since: Window | None = None
-        if LAST_READ in self.zone and not self.state.repeated:
-            read_low, read_high = self.zone.bounds(NOW, LAST_READ)
-            since = read_low, read_high + most_ns
-        self.ended = Ended(kind=kind, errno=errno, window_ns=(low, high + most_ns), since_read_ns=since, why=why)
-
-    def _refuse_impatience(self) -> None:
-        """Raise Unpredictable where TCP itself may give up what it has repeated for too long."""
-        for side, patience_ns in self.world.patience_ns.items():
-            unacked = Unacknowledged(side)
-            if unacked in self.zone and self.zone.bounds(NOW, unacked)[1] > patience_ns:
-                raise Unpredictable(f"the {side}'s TCP may give up before a heartbeat decides")
-
-
-def _next_repetition_ns(elapsed_ns: int, rtt_ns: int) -> tuple[int, int]:
-    """The latest moment at which a segment lost so long ago at most is sent again: from now, and from when it was sent.
-
-    The loss probe comes first or not at all, then timeouts that double.
-    """
-    timeout_ns = LEAST_TIMEOUT_NS + rtt_ns + MEASURED_NS
-    starts_ns, wait_ns, whole_ns, number = 0, _rounded_ns(timeout_ns), 2 * _rounded_ns(timeout_ns), 0
-    while True:
-        following_ns = LEAST_TIMEOUT_NS * ((1 << number) - 1) if number < 12 else starts_ns + LONGEST_TIMEOUT_NS
-        if following_ns > elapsed_ns:
-            return wait_ns, whole_ns
-        starts_ns, number = following_ns, number + 1
-        wait_ns = _rounded_ns(min(timeout_ns << (number - 1), LONGEST_TIMEOUT_NS))
-        whole_ns += wait_ns
-
-
-def _rounded_ns(timeout_ns: int) -> int:
-    """At the latest, by the timer wheel, at HZ=100 with a timer handler that is a jiffy late."""
-    return round(timeout_ns * (1 + ROUNDED)) + 20_000_000

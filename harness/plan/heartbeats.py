@@ -7,7 +7,7 @@ import msgspec
 from harness.faults import AnyFault, Blackhole
 from harness.model.programs import IdleState, Separate
 from harness.model.topology import SIDES, Side, layout
-from harness.oracle import established, heartbeat
+from harness.oracle import established, heartbeat, heartbeat_rules
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.network_path import CUTS
 from harness.oracle.prediction import Machine, Prediction, Settings
@@ -25,7 +25,7 @@ def longest_ns(scenario: Scenario) -> int:
     client, server = scenario.client.heartbeat, scenario.server.heartbeat
     if client is None or server is None:
         return 0
-    return heartbeat.longest_ns(client, server, scenario.expect.side) + SPARE_NS
+    return heartbeat_rules.longest_ns(client, server, scenario.expect.side) + SPARE_NS
 
 
 def predict(scenario: Scenario, settings: dict[Side, Settings], machine: Machine, horizon_ns: int) -> Prediction:

@@ -11,7 +11,7 @@ from harness.errors import UsageError
 from harness.model import durations
 from harness.model.programs import PARTNERS, AnyHeartbeat
 from harness.model.topology import Side
-from harness.oracle import closing, established, handshake, heartbeat, zerowindow
+from harness.oracle import closing, established, handshake, heartbeat_rules, zerowindow
 from harness.oracle.effects import Effect
 from harness.oracle.established_query import longest_ns
 from harness.oracle.other_systems import SYSTEMS, Name, System
@@ -276,9 +276,9 @@ class Beating(msgspec.Struct, frozen=True, kw_only=True):
     side: Side
 
     @property
-    def bounds(self) -> heartbeat.Bounds:
+    def bounds(self) -> heartbeat_rules.Bounds:
         """In nanoseconds, with the reasons."""
-        return heartbeat.documented(self.client, self.server, self.side)
+        return heartbeat_rules.documented(self.client, self.server, self.side)
 
 
 def of_heartbeat(design: str, side: Side, settings: Sequence[str]) -> Beating:

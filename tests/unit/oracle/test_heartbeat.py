@@ -1,4 +1,4 @@
-"""Heartbeats: what each design documents, and what two programs with one see under faults."""
+"""What two programs with heartbeats see under faults."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from harness.model.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
 from harness.model.topology import SIDES, Side, other
 from harness.oracle.effects import Effect, Unpredictable
-from harness.oracle.heartbeat import Bounds, Pair, documented, predict
+from harness.oracle.heartbeat import Pair, predict
+from harness.oracle.heartbeat_rules import documented
 from harness.oracle.prediction import Machine, Outcome, Settings
+from tests.unit.oracle.heartbeat_pairs import PAIRS, SEPARATE, SIMPLE, STATE, TIMER, URGENT, in_seconds
 from tests.unit.strategies import PATIENT
 
 EXACT = Machine(hz=1000)
@@ -26,11 +28,6 @@ REAL = Machine(
 ANY = (EXACT, VIRTUAL, REAL)
 AROUND_S = 0.002
 """What the moment at which the other side was armed may make of it."""
-SIMPLE, SEPARATE, TIMER = (Simple(), Simple()), (Separate(), Separate()), (IdleTimer(), Reaper())
-STATE = (IdleState(), Reaper(silence_s=90.0))
-URGENT = (Urgent(), Urgent(interval_s=1.4))
-"""Two intervals, so that the timers of both sides never race."""
-PAIRS: tuple[tuple[AnyHeartbeat, AnyHeartbeat], ...] = (SIMPLE, SEPARATE, TIMER, STATE, URGENT)
 Views = dict[Side, tuple[Effect, ...]]
 
 
@@ -83,46 +80,6 @@ def window_s(outcome: Outcome) -> tuple[float, float]:
     """After arming."""
     assert outcome.window_ns is not None
     return outcome.window_ns[0] / 1e9, outcome.window_ns[1] / 1e9
-
-
-def in_seconds(bounds: Bounds) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Since the last input, since the fault."""
-    (a, b), (c, d) = bounds.since_input_ns, bounds.since_fault_ns
-    return (a / 1e9, b / 1e9), (c / 1e9, d / 1e9)
-
-
-# --- what is documented ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("pair", "side", "since_input_s", "since_fault_s"),
-    [
-        (SIMPLE, "client", (90, 90), (30, 90)),
-        (SIMPLE, "server", (100, 100), (40, 100)),
-        (SEPARATE, "client", (90, 90), (30, 90)),
-        (SEPARATE, "server", (100, 100), (40, 100)),
-        ((Urgent(interval_s=2, misses=4),) * 2, "client", (10, 10), (8, 10)),
-        ((Urgent(interval_s=2, misses=4),) * 2, "server", (8, 10), (6, 10)),
-        (TIMER, "client", (50, 50), (25, 50)),
-        (TIMER, "server", (60, 61), (35, 61)),
-        ((IdleState(write_idle_s=20, read_idle_s=50), Reaper()), "client", (50, 50), (30, 50)),
-        ((IdleState(write_idle_s=20, read_idle_s=50, misses=3), Reaper()), "client", (150, 150), (130, 150)),
-    ],
-)
-def test_what_the_designs_document(
-    pair: tuple[AnyHeartbeat, AnyHeartbeat],
-    side: Side,
-    since_input_s: tuple[float, float],
-    since_fault_s: tuple[float, float],
-) -> None:
-    """T1 + 3 * T2, T1 + 4 * T2, (max * n, (max + 1) * n], 25 + 5 * 5, 60 and a look, (k * r - w, k * r]."""
-    assert in_seconds(documented(*pair, side)) == (since_input_s, since_fault_s)
-
-
-def test_every_bound_says_why() -> None:
-    """Both of them, on both sides."""
-    bounds = [documented(*pair, side) for pair in PAIRS for side in SIDES]
-    assert all(each.input_why and each.fault_why for each in bounds)
 
 
 # --- a silent peer -----------------------------------------------------------------------------------------
