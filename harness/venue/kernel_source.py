@@ -11,25 +11,23 @@ import fcntl
 import hashlib
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from harness.errors import CapabilityError, UsageError
+from harness.venue.apt_archives import Archive, attempts, machine_archives, os_release_fields, render
 
 Progress = Callable[[str, float | None], None]
 """Told what is being done, with the fraction done of the part that takes long, where that is known."""
 
 INSTALLED = Path("/usr/src")
-NEWEST_SUITE = {"debian": "unstable", "ubuntu": "devel"}
-"""By ID of os-release: the suite of the distribution's own archive that has the newest kernel."""
 _PACKAGE = re.compile(r"linux-source-(\d+(?:\.\d+)+)")
 _TARBALL = re.compile(r"\.tar(\.\w+)?$")
 _MEND = "harness kernel build --source PATH, with an unpacked kernel tree or a tarball of one (https://kernel.org)"
@@ -118,111 +116,6 @@ def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
             waiting()
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-# --- the machine's apt configuration -------------------------------------------------------------------
-
-
-class Archive(msgspec.Struct, frozen=True, kw_only=True):
-    """One suite of one package archive; `signed_by` is a keyring's path, a key block, or "" for the trusted ones."""
-
-    uri: str
-    suite: str
-    components: tuple[str, ...]
-    signed_by: str = ""
-
-
-def parse_list(text: str) -> list[Archive]:
-    """The binary archives of a one-line-style file, sources.list(5)."""
-    found = []
-    for line in text.splitlines():
-        match = re.match(r"\s*deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<rest>[^#]+)", line)
-        if match is None or match["uri"].startswith("cdrom:"):
-            continue
-        options = dict(option.partition("=")[::2] for option in (match["options"] or "").split())
-        suite, *components = match["rest"].split()
-        signed_by = options.get("signed-by", "")
-        found.append(Archive(uri=match["uri"], suite=suite, components=tuple(components), signed_by=signed_by))
-    return found
-
-
-def parse_deb822(text: str) -> list[Archive]:
-    """The enabled binary archives of a deb822-style file, sources.list(5)."""
-    found = []
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    for stanza in re.split(r"\n\s*\n", "\n".join(lines)):
-        fields = {
-            name.lower(): value.strip() for name, value in re.findall(r"(?m)^(\S+?):((?:.*)(?:\n[ \t].*)*)", stanza)
-        }
-        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() in ("no", "false", "0"):
-            continue
-        found += [
-            Archive(
-                uri=uri,
-                suite=suite,
-                components=tuple(fields.get("components", "").split()),
-                signed_by=fields.get("signed-by", ""),
-            )
-            for uri in fields.get("uris", "").split()
-            for suite in fields.get("suites", "").split()
-            if not uri.startswith("cdrom:")
-        ]
-    return found
-
-
-def render(archives: Iterable[Archive]) -> str:
-    """The same, as a deb822-style file that asks for package lists only."""
-    stanzas = []
-    for archive in archives:
-        lines = ["Types: deb", f"URIs: {archive.uri}", f"Suites: {archive.suite}", "Targets: Packages"]
-        if archive.components:
-            lines.append(f"Components: {' '.join(archive.components)}")
-        if archive.signed_by:
-            lines.append(f"Signed-By: {archive.signed_by}")
-        stanzas.append("\n".join(lines) + "\n")
-    return "\n".join(stanzas)
-
-
-def machine_archives() -> list[Archive]:
-    """What the machine's apt is configured for, in its order; none where there is no apt."""
-    if shutil.which("apt-config") is None:
-        return []
-    asked = ["LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d"]
-    answer = subprocess.run(["apt-config", "shell", *asked], capture_output=True, text=True, check=False)  # noqa: S607
-    places = dict(word.partition("=")[::2] for word in shlex.split(answer.stdout))
-    parts = Path(places.get("PARTS", "/etc/apt/sources.list.d"))
-    files = [Path(places.get("LIST", "/etc/apt/sources.list")), *sorted(parts.glob("*"))]
-    found = []
-    for file in files:
-        parse = {".list": parse_list, ".sources": parse_deb822}.get(file.suffix)
-        if parse is not None and file.is_file():
-            found += parse(file.read_text(encoding="utf-8", errors="replace"))
-    return found
-
-
-def attempts(archives: Sequence[Archive], os_release: dict[str, str]) -> list[list[Archive]]:
-    """Which archives to ask, newest kernel first: the distribution's newest suite, then the machine's own suites.
-
-    An archive is taken for the distribution's when it has the machine's codename and a component "main". A stranger
-    that looks the same costs one failed look-up, no more: what is fetched must be signed by the keys it is listed with.
-    """
-    codename = os_release.get("VERSION_CODENAME", "")
-    newest = NEWEST_SUITE.get(os_release.get("ID", ""))
-    for suites in ({codename}, {"stable", "testing", "unstable", "sid"}):
-        own = [
-            msgspec.structs.replace(archive, components=("main",))
-            for archive in archives
-            if "main" in archive.components and archive.suite.partition("-")[0] in suites
-        ]
-        ahead = [
-            msgspec.structs.replace(archive, suite=newest) for archive in own if newest and archive.suite in suites
-        ]
-        if own:
-            return [list(dict.fromkeys(group)) for group in (ahead, own) if group]
-    return []
-
-
-# --- fetching ------------------------------------------------------------------------------------------
 
 
 class _Package(msgspec.Struct, frozen=True):
@@ -329,7 +222,7 @@ def without_credentials(text: str) -> str:
 def _fetch(cache: Path, progress: Progress) -> Source:
     """The newest source that the first archives to offer one offer, or one as new that is cached."""
     cached = _newest_cached(cache)
-    groups = attempts(machine_archives(), _os_release())
+    groups = attempts(machine_archives(), os_release_fields())
     problems = [] if groups else ["apt is not configured here for an archive with kernel source"]
     for left in cache.glob(".apt-*"):
         shutil.rmtree(left, ignore_errors=True)  # of a fetch that was killed: this one has the lock
@@ -412,14 +305,3 @@ def _newest_cached(cache: Path) -> tuple[_Package, Source] | None:
         if tarball.is_file() and sha256(tarball) == note.source.sha256:
             return note.package, msgspec.structs.replace(note.source, path=str(tarball))
     return None
-
-
-def _os_release() -> dict[str, str]:
-    """os-release(5)."""
-    for path in ("/etc/os-release", "/usr/lib/os-release"):
-        try:
-            words = shlex.split(Path(path).read_text(encoding="utf-8"), comments=True)
-        except (OSError, ValueError):
-            continue
-        return dict(word.partition("=")[::2] for word in words)
-    return {}
