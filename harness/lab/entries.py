@@ -20,7 +20,7 @@ from harness.lab.namespace import Network
 from harness.lab.origin import Origin
 from harness.lab.processes import Owned
 
-_UNDOERS = {"docker": "harness.lab.docker_client", "attached": "harness.lab.attached_lab"}
+_UNDOERS = {"docker": "harness.lab.docker_client", "attached": "harness.lab.attached_undo"}
 """The module whose `undo` takes an entry of each kind that is no process, and returns a line for each thing undone."""
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 

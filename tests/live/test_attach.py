@@ -34,7 +34,7 @@ from harness.faults import (
     SynDrop,
 )
 from harness.lab import docker_client
-from harness.lab.attached_lab import undo
+from harness.lab.attached_undo import undo
 from harness.lab.docker_host import ContainerHost
 from harness.lab.entries import Entry
 from harness.lab.host import Host
