@@ -25,7 +25,7 @@ def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _add_settings(predict: argparse.ArgumentParser) -> None:
-    """An idle connection with keepalive."""
+    """Settings of an idle connection with keepalive."""
     keepalive = predict.add_argument_group("settings of the socket")
     keepalive.add_argument(
         "--idle", metavar="S", type=duration, help="TCP_KEEPIDLE, 1 to 32767 s (default: 7200; example: --idle 60)"
@@ -50,8 +50,8 @@ def _add_settings(predict: argparse.ArgumentParser) -> None:
         "--system",
         choices=("linux", "freebsd", "macos", "windows", "aix", "solaris"),
         default="linux",
-        help="another system's keepalive, as its source or manual documents it, not measured; AIX counts in steps of "
-        "0.5 s, Windows of 0.001 s (default: linux; example: --system aix)",
+        help="compute it for another system, as its source or manual says; not measured. AIX rounds times to 0.5 s, "
+        "Windows to 0.001 s (default: linux; example: --system aix)",
     )
 
 
@@ -71,7 +71,7 @@ def _add_states(predict: argparse.ArgumentParser) -> None:
         metavar="MS",
         type=milliseconds,
         default=0.0,
-        help="with --state in-flight and closing: the longest round trip, in ms (default: 0; example: --rtt 30)",
+        help="with --state in-flight and closing: the longest round-trip time, in ms (default: 0; example: --rtt 30)",
     )
     states.add_argument(
         "--answered",
@@ -91,14 +91,16 @@ def _add_designs(predict: argparse.ArgumentParser) -> None:
         help="simple, separate, urgent, idle-timer or idle-state (example: --heartbeat simple)",
     )
     designs.add_argument(
-        "--side", choices=("client", "server"), help="with --heartbeat: the end that notices (default: client)"
+        "--side",
+        choices=("client", "server"),
+        help="with --heartbeat: which end notices the dead peer (default: client)",
     )
     designs.add_argument(
         "--set",
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="with --heartbeat: a key of the design or of its server's, as in scenarios (repeat; example: "
+        help="with --heartbeat: set a key of either end's design, as in scenarios (repeatable; example: "
         "--set idle_s=30)",
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, cast
 
 import pytest
 
@@ -38,72 +38,81 @@ class Options(NamedTuple):
     no_commands: bool = False
 
 
-def add(parser: pytest.Parser) -> None:
-    """Add each option with its ini option; None as default tells what is not given."""
-    group = parser.getgroup("keepalive-harness")
+class _Option(NamedTuple):
+    """An option of the command line with its ini option; `how`: arguments of argparse's add_argument."""
 
-    def option(flag: str, ini: str, text: str, kind: Any = "string", **how: Any) -> None:
-        group.addoption(flag, default=None, help=f"{text} (ini option: {ini})", **how)
-        parser.addini(ini, text, type=kind, default={"string": None, "bool": False}.get(kind, []))
+    flag: str
+    ini: str
+    text: str
+    how: dict[str, Any]
+    kind: Literal["string", "paths", "bool"] = "string"
 
-    option(
+
+_OPTIONS = (
+    _Option(
         "--clock",
         "harness_clock",
-        "virtual: run the whole session in a User-Mode Linux guest whose clock jumps; default: real",
-        choices=CLOCKS,
-    )
-    option(
+        "virtual: run the whole session in a User-Mode Linux guest, which skips the time in which nothing happens; "
+        "default: real",
+        {"choices": CLOCKS},
+    ),
+    _Option(
         "--lab",
         "harness_lab",
         "create the hosts of scenarios and of the `lab` fixture as network namespaces (netns) or "
         "containers (docker); default: netns",
-        choices=LABS,
-    )
-    option(
+        {"choices": LABS},
+    ),
+    _Option(
         "--harness-out",
         "harness_out",
-        "keep plans, timelines and captures of scenario files in DIR; default: a state folder",
-        kind="paths",
-        metavar="DIR",
-        type=Path,
-    )
-    option(
+        "write plans, timelines and captures of scenario files to DIR; default: a new folder in "
+        "~/.local/state/keepalive-harness",
+        {"metavar": "DIR", "type": Path},
+        "paths",
+    ),
+    _Option(
         "--harness-kernel",
         "harness_kernel",
-        "kernel of the guest, see `harness kernel list`; default: the newest",
-        metavar="NAME",
-    )
-    option(
+        "the kernel to boot in the guest, by its name in `harness kernel list`; default: the newest",
+        {"metavar": "NAME"},
+    ),
+    _Option(
         "--harness-wall-limit",
         "harness_wall_limit",
-        f"end the guest after S seconds of real time, 0: never; default: {WALL_LIMIT_S:g}",
-        metavar="S",
-        type=wall_limit,
-    )
-    option(
+        f"stop the guest after S seconds of real time, 0: never; default: {WALL_LIMIT_S:g}",
+        {"metavar": "S", "type": wall_limit},
+    ),
+    _Option(
         "--harness-seed",
         "harness_seed",
-        f"with --clock=virtual: seed of the random numbers that programs draw; default: {DEFAULT_SEED}",
-        metavar="N",
-        type=seed,
-    )
-    option(
+        f"with --clock=virtual: seed of the random numbers that programs get; default: {DEFAULT_SEED}",
+        {"metavar": "N", "type": seed},
+    ),
+    _Option(
         "--harness-write",
         "harness_write",
         "with --clock=virtual: let tests write to DIR outside of the project (repeatable)",
-        kind="paths",
-        metavar="DIR",
-        type=Path,
-        action="append",
-    )
-    option(
+        {"metavar": "DIR", "type": Path, "action": "append"},
+        "paths",
+    ),
+    _Option(
         "--no-commands",
         "harness_no_commands",
-        "refuse scenario files that run commands or images of their own",
-        kind="bool",
-        dest="harness_no_commands",
-        action="store_true",
-    )
+        "refuse scenario files that run commands or container images",
+        {"dest": "harness_no_commands", "action": "store_true"},
+        "bool",
+    ),
+)
+
+
+def add(parser: pytest.Parser) -> None:
+    """Add each option with its ini option; None as default tells what is not given."""
+    group = parser.getgroup("keepalive-harness")
+    defaults: dict[str, Any] = {"string": None, "bool": False, "paths": []}
+    for each in _OPTIONS:
+        group.addoption(each.flag, default=None, help=f"{each.text} (ini option: {each.ini})", **each.how)
+        parser.addini(each.ini, each.text, type=each.kind, default=defaults[each.kind])
 
 
 def of(config: pytest.Config) -> Options:
