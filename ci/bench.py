@@ -28,8 +28,9 @@ from harness.faults import AnyFault, Blackhole, LinkDown, PeerReboot
 from harness.judge.result import Result
 from harness.lab.namespace import ensure_privileges
 from harness.model.topology import Family, Kind, Topology, layout
-from harness.plan import plan
+from harness.plan import planner
 from harness.plan.local_machine import local_machine
+from harness.plan.plan import Plan
 from harness.scenario.schema import Endpoint, Keepalive, Scenario
 from harness.system.file_descriptors import raise_limit
 
@@ -185,7 +186,7 @@ class _Silent:
 def _concurrency(number: int, seed: int) -> list[Row]:
     chance = random.Random(seed)
     machine = local_machine()
-    plans = [plan.make(_scenario(index, chance), machine) for index in range(number)]
+    plans = [planner.make(_scenario(index, chance), machine) for index in range(number)]
     longest_s = max(w.window_ns[1] for p in plans for w in p.expected if w.window_ns) / 1e9
     _say(f"{number} scenarios at once, the longest window ends after {longest_s:.1f} s")
     with tempfile.TemporaryDirectory() as folder:
@@ -309,8 +310,8 @@ def _virtual(seed: int) -> list[Row]:
     cold_s = _median_ms(functools.partial(_quiet, command), 5) / 1e3
     chance = random.Random(seed)
     machine = uml.machine(found)
-    many = [plan.make(_long_scenario(index, chance), machine) for index in range(1000)]
-    linux = plan.make(catalogue.find(["defaults/linux"])[0], machine)
+    many = [planner.make(_long_scenario(index, chance), machine) for index in range(1000)]
+    linux = planner.make(catalogue.find(["defaults/linux"])[0], machine)
     warm = [
         msgspec.structs.replace(linux, scenario=msgspec.structs.replace(linux.scenario, name=f"linux-{n}"))
         for n in range(40)
@@ -319,7 +320,7 @@ def _virtual(seed: int) -> list[Row]:
     many_s, not_passed = _in_guests(many, found)
     shipped = catalogue.find([])
     started = time.perf_counter()
-    all_plans = [plan.make(scenario, machine) for scenario in shipped]
+    all_plans = [planner.make(scenario, machine) for scenario in shipped]
     planned_s = time.perf_counter() - started
     all_s, refuted = _in_guests(all_plans, found)
     fuzz_s, disagreed = _fuzz(found, seed)
@@ -336,7 +337,7 @@ def _virtual(seed: int) -> list[Row]:
     ]
 
 
-def _in_guests(plans: list[plan.Plan], found: Kernel, jobs: int | None = None) -> tuple[float, int]:
+def _in_guests(plans: list[Plan], found: Kernel, jobs: int | None = None) -> tuple[float, int]:
     """Wall seconds for all, and how many did not pass."""
     from harness.venue import uml
 

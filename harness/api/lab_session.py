@@ -27,7 +27,8 @@ from harness.lab.process import Program
 from harness.model.topology import SIDES, Family, Kind, LabKind, Side, Topology
 from harness.oracle.prediction import Outcome
 from harness.plan.local_machine import local_machine
-from harness.plan.plan import Plan, make
+from harness.plan.plan import Plan
+from harness.plan.planner import make
 from harness.runner.event_loop import EventLoop
 from harness.runner.execute import ECHO_TIMEOUT_S
 from harness.runner.injection import Injection, without_evidence

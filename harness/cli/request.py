@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def plans(options: argparse.Namespace, kernel: Kernel | None, *, patience_s: int | None = None) -> list[Plan]:
     """The plans of what the words name, without those that surely take longer than `patience_s`."""
-    from harness.plan import plan
+    from harness.plan import planner
     from harness.scenario import catalogue
 
     machine_facts = machine(options, kernel)
@@ -29,10 +29,12 @@ def plans(options: argparse.Namespace, kernel: Kernel | None, *, patience_s: int
     if options.no_commands:
         scenarios = _without_programs(scenarios, named=bool(options.words))
     if patience_s is None:
-        return catalogue.for_each(scenarios, lambda scenario: plan.make(scenario, machine_facts))
+        return catalogue.for_each(scenarios, lambda scenario: planner.make(scenario, machine_facts))
     limit_ns = patience_s * 1_000_000_000
     made = [
-        plan.make(each, machine_facts) for each in scenarios if not plan.lasts_longer(each, machine_facts, limit_ns)
+        planner.make(each, machine_facts)
+        for each in scenarios
+        if not planner.lasts_longer(each, machine_facts, limit_ns)
     ]
     fitting = [each for each in made if each.watch_ns <= limit_ns]
     if len(fitting) < len(scenarios):

@@ -20,7 +20,7 @@ from harness.errors import UsageError
 from harness.fuzz import campaign as fuzzing
 from harness.judge.result import Result
 from harness.judge.verdict import EXIT_STATUS, Verdict, worst
-from harness.plan import plan
+from harness.plan import planner
 from harness.plan.plan import Plan
 from harness.report import diagram, json, junit, text
 from harness.report import fuzz as fuzz_report
@@ -72,7 +72,7 @@ def matrix(options: argparse.Namespace) -> int:
     found = matrices.find(options.words)
     kernel = request.kernel(options) if options.clock == "virtual" else None
     machine = request.machine(options, kernel)
-    plans = [plan.make(scenario, machine) for scenario in found.scenarios]
+    plans = [planner.make(scenario, machine) for scenario in found.scenarios]
     request.check_reports(options)
     console = _console(options)
     results, out = _carried_out(options, plans, kernel, console)

@@ -23,8 +23,8 @@ from harness.judge.verdict import Verdict, VerdictName
 from harness.model.machine import MachineFacts
 from harness.model.topology import SIDES, Topology
 from harness.oracle.effects import Unpredictable
-from harness.plan import plan
-from harness.plan.meaning import fills
+from harness.plan import planner
+from harness.plan.model_coverage import fills
 from harness.plan.plan import Plan
 from harness.scenario.loader import SUFFIX, checked
 from harness.scenario.schema import Endpoint, Keepalive, Scenario
@@ -228,7 +228,7 @@ def _planned(scenario: Scenario, name: str, machine: MachineFacts) -> Plan | Non
     except ScenarioError:
         return None
     try:
-        return plan.make(sound, machine)
+        return planner.make(sound, machine)
     except ScenarioError as error:
         raise Unpredictable(_REASON.sub(r"\1", error.expected)) from error
 

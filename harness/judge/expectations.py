@@ -24,8 +24,7 @@ from harness.judge.silence import last_lines, until_when
 from harness.oracle.prediction import NOUNS, Outcome, hull
 from harness.oracle.timerwheel import tick_ns
 from harness.plan.allowances import TIMER_ALLOWANCE_MS, tolerances
-from harness.plan.fault_expectations import KIND_OF
-from harness.plan.plan import Plan, settings_of
+from harness.plan.plan import KIND_OF, Plan, settings_of
 
 VIRTUAL_WAKE_UP_NS = 5_000_000
 """Virtual time, which stands still while anything computes: the longest from the kernel's decision to the program."""

@@ -11,8 +11,7 @@ from harness.judge.moments import seconds, secs
 from harness.judge.reasons import Inconclusive, TooBusy, fault_name, seen
 from harness.model.topology import SIDES
 from harness.plan.allowances import tolerances
-from harness.plan.fault_expectations import Expectation
-from harness.plan.plan import Plan
+from harness.plan.plan import Expectation, Plan
 
 D = TypeVar("D", Wrote, Shut)
 

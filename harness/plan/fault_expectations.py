@@ -11,66 +11,21 @@ interface was down is no evidence then: something must have been sent while the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import msgspec
 
 from harness.faults import AnyFault
 from harness.model.topology import layout, other
 from harness.oracle.effects import Effect, Mechanism
-from harness.oracle.prediction import MAX_PROBE_WINDOWS, Machine, Outcome, OutcomeKind, Prediction
-from harness.plan.meaning import ESTABLISHED_S, effects_on
+from harness.oracle.prediction import MAX_PROBE_WINDOWS, Machine, Outcome, Prediction
+from harness.plan.fault_effects import ESTABLISHED_S, effects_on
+from harness.plan.plan import KIND_OF, Demand, Ending, Expectation
 from harness.scenario.schema import Scenario
 
-Demand = Literal["must-act", "must-stand", "may-act"]
 Foresee = Callable[[Scenario, tuple[Effect, ...]], Prediction | None]
 """The oracle's answer to a scenario whose faults have these effects; None where it has none."""
 ON_TRAFFIC: tuple[Mechanism, ...] = ("lost", "lost-locally", "answers-lost", "peer-frozen")
 """Without a segment these change nothing."""
-KIND_OF: dict[str, OutcomeKind] = {
-    "detected": "detected",
-    "noticed": "noticed",
-    "eof": "eof",
-    "survives": "quiet",
-    "never": "quiet",
-}
-"""The kind of outcome that satisfies each claim but "as-predicted"."""
-
-
-class Ending(msgspec.Struct, frozen=True):
-    """An outcome by its name."""
-
-    kind: OutcomeKind
-    errno: str | None
-
-
-class Expectation(msgspec.Struct, frozen=True, kw_only=True):
-    """What the judge must know of one fault. Times are nanoseconds after arming.
-
-    `demand`: "must-act": its evidence must be "bit", or that of a fault in `instead` (by index), which would do the
-    same. "must-stand": "in-place" is enough. "may-act": "in-place" is enough unless the run ends in one of `decides`.
-    `why`: the reason for the demand, in words. `restored_ns`: when what it took away is there again. That is when it
-    wears off or, for a reboot after which the program is started again, when it sets in.
-    `late_ns`: how much later than planned it may set in or wear off. `sets_clock`: it counts time from its onset.
-    `hides_probes`: probes that it swallows are not on the wire.
-    `needs_traffic`: it wears off, and means nothing to a connection on which nothing is sent while it is on.
-    `due_ns`: of one that hides probes: when they would be on the wire, from the least to the most.
-    """
-
-    kind: str
-    standing: bool
-    at_ns: int
-    until_ns: int | None
-    restored_ns: int | None
-    late_ns: int
-    sets_clock: bool
-    hides_probes: bool
-    demand: Demand
-    why: str
-    decides: tuple[Ending, ...] = ()
-    instead: tuple[int, ...] = ()
-    needs_traffic: bool = False
-    due_ns: tuple[tuple[int, int], ...] = ()
 
 
 class _Evidence(msgspec.Struct, frozen=True, kw_only=True):

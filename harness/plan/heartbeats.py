@@ -11,7 +11,7 @@ from harness.oracle import established, heartbeat, heartbeat_rules
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.network_path import CUTS
 from harness.oracle.prediction import Machine, Prediction, Settings
-from harness.plan.meaning import effects_on
+from harness.plan.fault_effects import effects_on
 from harness.scenario.schema import Scenario
 
 MOST_OCTETS = 1000

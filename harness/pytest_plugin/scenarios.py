@@ -190,7 +190,7 @@ class ScenarioFile(pytest.File):
         import msgspec
 
         from harness.errors import UsageError
-        from harness.plan import plan
+        from harness.plan import planner
         from harness.plan.local_machine import local_machine
         from harness.scenario import loader
 
@@ -205,7 +205,7 @@ class ScenarioFile(pytest.File):
             if given.no_commands:
                 loader.refuse_programs(scenario)
             left_out = scenario.of_containers and kind != "docker" and not self._is_named()
-            made = plan.make(scenario, local_machine("docker" if left_out else kind))
+            made = planner.make(scenario, local_machine("docker" if left_out else kind))
         except UsageError as error:
             raise self.CollectError(visible(str(error))) from error
         item: pytest.Item = (

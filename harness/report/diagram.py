@@ -22,8 +22,7 @@ from harness.judge.facts import CapturedPacket, Eof
 from harness.judge.history import History, InvalidTimeline
 from harness.judge.moments import Clock
 from harness.judge.reasons import clipped
-from harness.plan.fault_expectations import Expectation
-from harness.plan.plan import Plan
+from harness.plan.plan import Expectation, Plan
 from harness.timeline import Event
 
 LABEL_WIDTH = 11

@@ -16,8 +16,7 @@ from harness.model.topology import SIDES
 from harness.oracle.prediction import NOUNS, Outcome, Prediction
 from harness.oracle.timerwheel import granularity, tick_ns
 from harness.plan.allowances import tolerances
-from harness.plan.fault_expectations import Demand
-from harness.plan.plan import Plan
+from harness.plan.plan import Demand, Plan
 from harness.plan.predict import Forecast
 from harness.scenario.schema import Endpoint
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot
-from harness.plan import plan as plans
+from harness.plan import planner
 from harness.plan.local_machine import local_machine
 from harness.plan.plan import BEGINS_NS, Plan
 from harness.runner.execute import Status, execute
@@ -58,7 +58,7 @@ def warm_up() -> None:
         faults=faults,
         expect=Expect(outcome="detected"),
     )
-    execute(plans.make(scenario, local_machine()), None, _unwatched)
+    execute(planner.make(scenario, local_machine()), None, _unwatched)
 
 
 def carry_out(plan: Plan, folder: Path, status: Status) -> tuple[Event, ...]:

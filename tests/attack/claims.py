@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from harness import capabilities
-from harness.plan import plan
+from harness.plan import planner
 from harness.plan.local_machine import local_machine
 from harness.scenario import catalogue as scenarios
 from harness.scenario import loader
@@ -136,8 +136,8 @@ def catalogue(watch_s: float = WATCH_S) -> tuple[str, ...]:
         for scenario in scenarios.find([])
         if (toxiproxy or scenario.topology.proxied_by != "toxiproxy")
         and not scenario.known_failure
-        and not plan.lasts_longer(scenario, machine, round(watch_s * 1e9))
-        and plan.make(scenario, machine).watch_ns <= watch_s * 1e9
+        and not planner.lasts_longer(scenario, machine, round(watch_s * 1e9))
+        and planner.make(scenario, machine).watch_ns <= watch_s * 1e9
     )
 
 

@@ -21,7 +21,8 @@ from harness.judge.result import Result
 from harness.model.topology import SIDES, Family, Kind, Side, Topology, layout
 from harness.plan import plan_file
 from harness.plan.local_machine import local_machine
-from harness.plan.plan import ONE_SEGMENT, PHASE_SLACK_NS, Plan, lasts_longer, make
+from harness.plan.plan import Plan
+from harness.plan.planner import ONE_SEGMENT, PHASE_SLACK_NS, lasts_longer, make
 from harness.scenario import catalogue
 from harness.scenario.schema import Endpoint, Expect, Scenario
 from harness.timeline import Event

@@ -13,7 +13,7 @@ import pytest
 from harness.batch.worker import Batch
 from harness.errors import HarnessError
 from harness.faults import PeerReboot, ProcessFreeze
-from harness.plan import plan
+from harness.plan import planner
 from harness.plan.local_machine import local_machine
 from harness.plan.plan import Plan
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
@@ -33,13 +33,13 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def reboot(name: str) -> Plan:
     """A plan that takes one second."""
     scenario = Scenario(name=name, client=QUICK, faults=(PeerReboot(at_s=0.2),))
-    return plan.make(scenario, local_machine())
+    return planner.make(scenario, local_machine())
 
 
 def frozen() -> Plan:
     """A plan with a program that does not end by itself, watched for a minute."""
     scenario = Scenario(name="frozen", faults=(ProcessFreeze(),), expect=Expect(outcome="never", bound_s=60))
-    return plan.make(scenario, local_machine())
+    return planner.make(scenario, local_machine())
 
 
 def test_results_come_as_if_run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from harness.judge.result import Result
 from harness.model.programs import Alive, Command, Detects, OwnProxy, Ready, Standby
 from harness.model.topology import Topology
 from harness.plan.local_machine import local_machine
-from harness.plan.plan import make
+from harness.plan.planner import make
 from harness.programs import tcp_relay
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 from harness.venue import uml

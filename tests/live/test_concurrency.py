@@ -23,7 +23,7 @@ from harness.faults import (
 )
 from harness.judge.result import Result
 from harness.model.topology import Family, Kind, Topology, layout
-from harness.plan import plan
+from harness.plan import planner
 from harness.plan.local_machine import local_machine
 from harness.plan.plan import Plan
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
@@ -94,7 +94,7 @@ def _predictable(seed: int, number: int) -> list[Plan]:
     plans: list[Plan] = []
     while len(plans) < number:
         try:
-            plans.append(plan.make(_scenario(chance, len(plans)), machine))
+            plans.append(planner.make(_scenario(chance, len(plans)), machine))
         except ScenarioError:
             continue
     return plans
@@ -126,7 +126,7 @@ def test_firewalls_do_not_mix(tmp_path: Path) -> None:
         for number in range(FIREWALLS // 2)
         for then in ("drop", "reset")
     ]
-    results = _run([plan.make(scenario, machine) for scenario in scenarios], tmp_path)
+    results = _run([planner.make(scenario, machine) for scenario in scenarios], tmp_path)
     assert _not_passed(results) == {}
     for result in results:
         # Of the handshake, the SYN is new and not yet tracked; of the end, an abort sends one RST after its probes.

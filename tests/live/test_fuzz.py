@@ -11,7 +11,7 @@ import pytest
 from harness.cli import main
 from harness.fuzz import campaign
 from harness.model.machine import MachineFacts
-from harness.plan import plan
+from harness.plan import planner
 from harness.plan.plan import Plan
 from harness.scenario import loader
 from harness.scenario.schema import Scenario
@@ -53,7 +53,7 @@ def test_a_wrong_oracle_is_found_out(
 ) -> None:
     """One that expects another errno: status 1, and files that `harness run` takes, on which the right one agrees."""
     del memory
-    right = plan.make
+    right = planner.make
 
     def wrong(scenario: Scenario, machine: MachineFacts) -> Plan:
         made = right(scenario, machine)
@@ -65,7 +65,7 @@ def test_a_wrong_oracle_is_found_out(
         prediction = msgspec.structs.replace(made.prediction, outcomes=outcomes)
         return msgspec.structs.replace(made, prediction=prediction, expected=outcomes)
 
-    monkeypatch.setattr(plan, "make", wrong)
+    monkeypatch.setattr(planner, "make", wrong)
     monkeypatch.setattr(campaign, "ROUNDS", 1)
     out = tmp_path / "out"
     status = main.main(["fuzz", "--cases", "6", "--seed", str(SEED), "--kernel", kernel.name, "--out", str(out)])

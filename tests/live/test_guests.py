@@ -23,7 +23,7 @@ from harness.batch import batch
 from harness.errors import CapabilityError, GuestError
 from harness.judge.result import Result
 from harness.lab.processes import MARK_VARIABLE
-from harness.plan import plan, plan_file
+from harness.plan import plan_file, planner
 from harness.plan.plan import Plan
 from harness.scenario import catalogue
 from harness.venue import guest, kernel_build, uml, vtime
@@ -170,7 +170,7 @@ def test_a_plan_that_takes_its_guest_with_it(
     (tmp_path / "hanging.py").write_text(HANG.format(hang=STOPS[ending], name=bad))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(guest, "__name__", "hanging")
-    plans = [plan.make(scenario, uml.machine(kernel)) for scenario in scenarios]
+    plans = [planner.make(scenario, uml.machine(kernel)) for scenario in scenarios]
     results = _run(plans, tmp_path / "out", kernel, wall_limit_s=4.0)
     assert [result.verdict.verdict for result in results] == ["pass", "inconclusive", "pass"]
     assert ending in results[1].verdict.reason

@@ -14,7 +14,7 @@ from harness.faults import Blackhole, LinkDown, PeerReboot, ProcessFreeze, Proce
 from harness.judge.result import Result
 from harness.model.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
 from harness.model.topology import SIDES, Side, Topology
-from harness.plan.plan import make
+from harness.plan.planner import make
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 from harness.timeline import Event
 from harness.venue import uml

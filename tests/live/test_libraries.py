@@ -9,7 +9,7 @@ import pytest
 
 from harness.batch import batch, library_matrix
 from harness.errors import CapabilityError
-from harness.plan.plan import make
+from harness.plan.planner import make
 from harness.report import library_matrix as report
 from harness.venue import uml
 from harness.venue.kernel import Kernel

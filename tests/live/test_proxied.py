@@ -16,7 +16,7 @@ from harness.judge.result import Result
 from harness.lab import toxiproxy_server
 from harness.model.topology import Family, Topology
 from harness.plan.local_machine import local_machine
-from harness.plan.plan import make
+from harness.plan.planner import make
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 from harness.venue import uml
 from harness.venue.kernel import Kernel

@@ -14,7 +14,7 @@ import pytest
 from harness.faults import Blackhole, PeerReboot, ProcessFreeze, ProcessKill, StopsReading
 from harness.lab.netns_lab import NetnsLab
 from harness.model.topology import SIDES, Family, Side, Topology
-from harness.plan.plan import make
+from harness.plan.planner import make
 from harness.probes.packets import Segment, parse
 from harness.runner.event_loop import EventLoop
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario

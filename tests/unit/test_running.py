@@ -12,7 +12,8 @@ from harness.batch import batch
 from harness.judge.result import Result
 from harness.judge.verdict import Verdict
 from harness.model.machine import MachineFacts
-from harness.plan.plan import Plan, make
+from harness.plan.plan import Plan
+from harness.plan.planner import make
 from harness.scenario.schema import Expect, Scenario
 from tests import conftest, running
 from tests.running import TOGETHER, undisturbed

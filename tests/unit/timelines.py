@@ -10,7 +10,8 @@ import msgspec
 from harness.faults import AnyFault, Blackhole, LinkDown
 from harness.model.machine import MachineFacts
 from harness.model.topology import SIDES, Kind, Topology
-from harness.plan.plan import Plan, make
+from harness.plan.plan import Plan
+from harness.plan.planner import make
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 from harness.timeline import Event
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.cli import main, show
 from harness.model.machine import MachineFacts
-from harness.plan import plan
+from harness.plan import planner
 from harness.scenario import catalogue, loader
 
 MACHINES = [
@@ -89,7 +89,7 @@ def test_the_starter_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert main.main(["new"]) == 0
     (made,) = catalogue.find(["starter.scenario.toml"], claimed=True)
     for machine in MACHINES:
-        found = plan.make(made, machine)
+        found = planner.make(made, machine)
         assert found.notes == ()
         (outcome,) = found.expected
         assert outcome.window_ns is not None

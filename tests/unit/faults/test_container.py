@@ -16,7 +16,7 @@ from harness.faults import (
 )
 from harness.model.machine import MachineFacts
 from harness.model.topology import Side, Topology, layout
-from harness.plan.plan import make
+from harness.plan.planner import make
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 
 ROUTED, DIRECT = layout(Topology(kind="routed")), layout(Topology(kind="direct"))

@@ -30,7 +30,7 @@ from harness.faults.toxiproxy import Seen, Toxic
 from harness.lab import toxiproxy_server
 from harness.model.machine import MachineFacts
 from harness.model.topology import Proxy, Topology, layout
-from harness.plan.plan import make
+from harness.plan.planner import make
 from harness.scenario.loader import checked, from_mapping
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 

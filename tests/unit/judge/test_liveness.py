@@ -7,7 +7,8 @@ import pytest
 from harness.errors import ScenarioError
 from harness.faults import Blackhole
 from harness.model.programs import Alive, Command, Detects
-from harness.plan.plan import Plan, make
+from harness.plan.plan import Plan
+from harness.plan.planner import make
 from harness.scenario.schema import Endpoint, Expect, OutcomeName, Scenario
 from harness.timeline import Event
 from tests.unit.judging import verdict

@@ -6,7 +6,8 @@ import pytest
 
 from harness.faults import Blackhole, PeerReboot
 from harness.model.programs import Command, Detects, Simple
-from harness.plan.plan import Plan, make
+from harness.plan.plan import Plan
+from harness.plan.planner import make
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 from harness.timeline import Event
 from tests.unit.judging import MS, bitten, noticed_at, verdict, window

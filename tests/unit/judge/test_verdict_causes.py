@@ -12,7 +12,8 @@ from harness.faults import Blackhole, FirewallIdle
 from harness.judge.reasons import Cause, Difference, Doubt
 from harness.judge.verdict import judge
 from harness.model.programs import Command, Detects
-from harness.plan.plan import Plan, make
+from harness.plan.plan import Plan
+from harness.plan.planner import make
 from harness.scenario.schema import Endpoint, Expect, Scenario
 from harness.timeline import Event
 from tests.unit.judging import MS, bitten, noticed_at, window

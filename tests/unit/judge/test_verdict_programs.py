@@ -10,7 +10,8 @@ import pytest
 from harness.faults import Blackhole, ProcessKill
 from harness.model.programs import Command, Detects
 from harness.oracle.prediction import Outcome, Prediction
-from harness.plan.plan import Plan, make
+from harness.plan.plan import Plan
+from harness.plan.planner import make
 from harness.scenario.schema import Endpoint, Expect, Scenario
 from harness.timeline import Event
 from tests.unit.judging import MS, TOOK_NS, bitten, verdict

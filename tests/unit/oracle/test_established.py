@@ -11,7 +11,7 @@ from harness.errors import ScenarioError
 from harness.fuzz.strategies import Drawn, scenarios
 from harness.model.machine import MachineFacts
 from harness.oracle.prediction import Outcome, Prediction
-from harness.plan import plan
+from harness.plan import planner
 from harness.scenario.schema import Scenario
 from tests.unit.rarity import Rare
 from tests.unit.strategies import sweep
@@ -38,7 +38,7 @@ HZS = (250, 300, 1000)
 def _prediction(scenario: Scenario, machine: MachineFacts) -> Prediction:
     """What the oracle says; an example about which it says nothing is passed over."""
     try:
-        made = plan.make(scenario, machine)
+        made = planner.make(scenario, machine)
     except ScenarioError:
         assume(False)  # noqa: FBT003 - Hypothesis asks for it by position
         raise

@@ -19,8 +19,8 @@ from harness.faults import (
 )
 from harness.model.programs import Command, Detects
 from harness.model.topology import Topology
-from harness.plan.fault_expectations import Ending, Expectation
-from harness.plan.plan import Plan, make
+from harness.plan.plan import Ending, Expectation, Plan
+from harness.plan.planner import make
 from harness.scenario.schema import Endpoint, Expect, Scenario
 from harness.system.kernel_clock import Clock
 from tests.unit.timelines import ALIVE, MACHINE, planned

@@ -11,7 +11,8 @@ from harness.faults import AnyFault, Blackhole, LinkDown, PeerReboot
 from harness.model.machine import MachineFacts
 from harness.model.programs import AnyHeartbeat, IdleState, Reaper, Separate, Simple
 from harness.model.topology import Topology
-from harness.plan.plan import Plan, make
+from harness.plan.plan import Plan
+from harness.plan.planner import make
 from harness.report.prediction import describe_plan
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 from harness.system.kernel_clock import Clock

@@ -11,7 +11,7 @@ from harness.errors import UsageError
 from harness.faults import Blackhole, FirewallIdle, LinkDown, ProcessKill
 from harness.plan import plan_file
 from harness.plan.plan import FORMAT, Plan
-from tests.unit.plan.test_plan import VIRTUAL, planned
+from tests.unit.plan.test_planner import VIRTUAL, planned
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import pytest_timeout
 from harness.model.machine import MachineFacts
 from harness.model.programs import Command, Detects, OwnProxy, Ready, Standby
 from harness.model.topology import SIDES, Topology
-from harness.plan.plan import Plan, make
+from harness.plan.plan import Plan
+from harness.plan.planner import make
 from harness.pytest_plugin import limits
 from harness.pytest_plugin.scenarios import ScenarioItem
 from harness.runner.execute import ECHO_TIMEOUT_S, STARTING_STEPS, longest_ns

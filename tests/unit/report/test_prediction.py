@@ -15,7 +15,7 @@ from harness.faults import Blackhole, FirewallIdle, LinkDown, ProcessKill
 from harness.model.programs import Command, Detects, OwnProxy, Ready, Standby
 from harness.model.topology import Topology
 from harness.plan import predict
-from harness.plan.plan import make
+from harness.plan.planner import make
 from harness.report import prediction
 from harness.scenario.schema import Endpoint, Expect, Scenario
 from tests.unit.timelines import MACHINE, flap, planned, unreachable

@@ -16,7 +16,8 @@ from harness.faults import AnyFault, Blackhole, FirewallIdle, LinkDown
 from harness.model.machine import MachineFacts
 from harness.model.programs import Command, Ready
 from harness.model.topology import SIDES, Kind, Side, Topology
-from harness.plan.plan import Plan, make
+from harness.plan.plan import Plan
+from harness.plan.planner import make
 from harness.runner import event_loop, execute
 from harness.scenario.schema import Endpoint, Expect, Scenario, State
 from harness.subjects import tcp_driver

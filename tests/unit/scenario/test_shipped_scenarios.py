@@ -16,7 +16,8 @@ from harness.faults.firewall_presets import PRESETS
 from harness.faults.icmp import Code
 from harness.model.machine import MachineFacts
 from harness.model.topology import SIDES, Kind, LabKind
-from harness.plan.plan import Plan, make
+from harness.plan.plan import Plan
+from harness.plan.planner import make
 from harness.scenario import catalogue, loader
 from harness.scenario.schema import Scenario
 from harness.system.kernel_clock import Clock

@@ -25,8 +25,9 @@ from harness.faults import (
 from harness.model.machine import MachineFacts
 from harness.model.programs import PLACEHOLDERS, Command, Detects
 from harness.model.topology import Kind, Topology, layout
-from harness.plan import plan
+from harness.plan import planner
 from harness.plan.allowances import ALLOWANCE_MS, VIRTUAL_INJECTION_NS, tolerances
+from harness.plan.plan import GRACE_NS, Plan, settings_of
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 from harness.scenario.validation import problems
 from harness.subjects.running import places
@@ -44,10 +45,10 @@ def machine(hz: int = 250, **facts: Any) -> MachineFacts:
 VIRTUAL = machine(1000, clock="virtual")
 
 
-def planned(*faults: Any, on: MachineFacts | None = None, client: Endpoint = ALIVE, **expectation: Any) -> plan.Plan:
+def planned(*faults: Any, on: MachineFacts | None = None, client: Endpoint = ALIVE, **expectation: Any) -> Plan:
     """A plan for a client with keepalive 10/2/3."""
     scenario = Scenario(name="x", client=client, faults=faults, expect=Expect(**expectation))
-    return plan.make(scenario, on or machine())
+    return planner.make(scenario, on or machine())
 
 
 # --- what a machine brings ---------------------------------------------------------------------------
@@ -137,13 +138,13 @@ def test_the_subject_is_watched_beyond_the_last_acceptable_moment() -> None:
     made = planned(Blackhole())
     window = made.expected[0].window_ns
     assert window is not None
-    assert made.watch_ns == window[1] + made.allowance_ns + plan.GRACE_NS
+    assert made.watch_ns == window[1] + made.allowance_ns + GRACE_NS
 
 
 def test_the_subject_is_watched_to_the_end_of_a_claimed_window() -> None:
     """Also where the claim is wrong, or counts from the fault."""
     late = planned(Blackhole(at_s=3), outcome="detected", window_s=(90, 100), origin="fault")
-    assert late.watch_ns == 103 * SECOND_NS + plan.GRACE_NS
+    assert late.watch_ns == 103 * SECOND_NS + GRACE_NS
 
 
 # --- what it expects ---------------------------------------------------------------------------------
@@ -214,7 +215,7 @@ def test_a_fault_after_the_predicted_end_is_noted() -> None:
     end = Endpoint(keepalive=Keepalive(idle_s=60, interval_s=10, count=3))
 
     def notes(*faults: AnyFault, **claim: Any) -> tuple[str, ...]:
-        return plan.make(Scenario(client=end, faults=faults, expect=Expect(**claim)), VIRTUAL).notes
+        return planner.make(Scenario(client=end, faults=faults, expect=Expect(**claim)), VIRTUAL).notes
 
     (note,) = notes(firewall, late)
     assert note.startswith("fault 1 (link-down) at 1000 s comes after the predicted detection, at most 6")
@@ -239,7 +240,7 @@ def test_names_in_braces_that_are_no_placeholders_are_noted() -> None:
     command = Command(argv=argv, env={"A": "{firewall-a}"}, detects=Detects(exits=True))
     expect = Expect(outcome="never", bound_s=9)
     scenario = Scenario(client=Endpoint(command=command), faults=(Blackhole(at_s=3),), expect=expect)
-    _, *notes = plan.make(scenario, VIRTUAL).notes
+    _, *notes = planner.make(scenario, VIRTUAL).notes
     assert [note.partition(" and stays")[0] for note in notes] == [
         "client.command: {sever} is no placeholder (did you mean server?)",
         "client.command: {host} is no placeholder",
@@ -261,7 +262,7 @@ def test_seconds_that_look_like_milliseconds_are_noted() -> None:
         client=Endpoint(keepalive=Keepalive(idle_s=30000, interval_s=75), user_timeout_s=30000),
         faults=(Blackhole(at_s=3),),
     )
-    assert plan.make(scenario, machine).notes == (
+    assert planner.make(scenario, machine).notes == (
         "client.user_timeout_s = 30000 means 30000 s (8 h 20 min); did you mean 30 s?",
         "client.keepalive.idle_s = 30000 means 30000 s (8 h 20 min); did you mean 30 s?",
     )
@@ -302,7 +303,7 @@ def test_neighbours_that_forget_each_other_are_not_predicted(
     """The request of one tells the other its address: the kernel sent an RST that should have had nowhere to go."""
     expect = Expect(outcome="detected", errno="ETIMEDOUT", window_s=(0, 99))
     scenario = Scenario(name="x", topology=Topology(kind=kind), client=ALIVE, faults=faults, expect=expect)
-    found = plan.make(scenario, VIRTUAL).unpredictable or ""
+    found = planner.make(scenario, VIRTUAL).unpredictable or ""
     assert ("reminds the other" not in found) is predicted, found
 
 
@@ -337,21 +338,21 @@ def test_whose_link_is_down_decides_errno_and_what_is_on_the_wire(
     scenario = Scenario(
         topology=Topology(kind="routed", family=family), client=ALIVE, faults=(LinkDown(on=on, at_s=0.5),)
     )
-    (outcome,) = plan.make(scenario, machine()).expected
+    (outcome,) = planner.make(scenario, machine()).expected
     assert (outcome.errno, outcome.probes, outcome.probes_seen) == (errno, (3, 3), seen)
 
 
 def test_each_side_has_its_own_settings() -> None:
     """What is predicted is what `expect.side` sees with its socket's options."""
     scenario = Scenario(client=ALIVE, faults=(Blackhole(),), expect=Expect(side="server"))
-    assert plan.settings_of(scenario, "client").idle_s == 10
-    assert not plan.settings_of(scenario, "server").keepalive
-    assert [outcome.kind for outcome in plan.make(scenario, machine()).expected] == ["quiet"]
+    assert settings_of(scenario, "client").idle_s == 10
+    assert not settings_of(scenario, "server").keepalive
+    assert [outcome.kind for outcome in planner.make(scenario, machine()).expected] == ["quiet"]
 
 
 def test_keepalive_true_means_the_defaults_of_linux() -> None:
     """2 hours, 75 seconds, 9 probes."""
-    found = plan.settings_of(Scenario(client=Endpoint(keepalive=True, user_timeout_s=1.5)), "client")
+    found = settings_of(Scenario(client=Endpoint(keepalive=True, user_timeout_s=1.5)), "client")
     assert (found.idle_s, found.interval_s, found.count, found.user_timeout_ms) == (7200, 75, 9, 1500)
 
 
@@ -397,7 +398,7 @@ def test_any_sound_scenario_is_planned_or_refused_by_name(scenario: Scenario, hz
     scenario = msgspec.structs.replace(scenario, faults=faults, expect=expect)
     assume(not any(problems(scenario)))
     try:
-        made = plan.make(scenario, machine(hz))
+        made = planner.make(scenario, machine(hz))
     except ScenarioError as error:
         assert error.key.startswith("expect")  # noqa: PT017
         return
@@ -408,9 +409,9 @@ def test_any_sound_scenario_is_planned_or_refused_by_name(scenario: Scenario, hz
 def test_two_keepalives_are_not_predicted_where_one_can_reach_the_other() -> None:
     """The other side's probes refresh a firewall, and its RST may pass a one-way cut: no model covers that."""
 
-    def made(fault: Blackhole) -> plan.Plan:
+    def made(fault: Blackhole) -> Plan:
         claim = Expect(outcome="detected", errno="ETIMEDOUT", window_s=(10.0, 99.0))
-        return plan.make(Scenario(name="x", client=ALIVE, server=ALIVE, faults=(fault,), expect=claim), machine())
+        return planner.make(Scenario(name="x", client=ALIVE, server=ALIVE, faults=(fault,), expect=claim), machine())
 
     assert made(Blackhole(direction="to-client")).unpredictable is not None
     assert made(Blackhole()).unpredictable is None

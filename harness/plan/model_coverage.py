@@ -1,4 +1,4 @@
-"""What a scenario's faults mean to a side, and which scenarios no model covers, told from the scenario itself."""
+"""Which scenarios the oracle's models do not cover, though each fault by itself is covered, and why."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import itertools
 
 from harness.faults import (
     AddressRemoved,
-    AnyFault,
     FinSwallowed,
     FirewallFlush,
     FirewallIdle,
@@ -18,12 +17,11 @@ from harness.faults import (
 )
 from harness.faults.base import interface_of
 from harness.model.topology import Layout, Side, faces, layout, other
-from harness.oracle.effects import Effect, Unpredictable
+from harness.oracle.effects import Unpredictable
 from harness.oracle.network_path import CUTS
+from harness.plan.fault_effects import effects_on
 from harness.scenario.schema import Scenario
 
-ESTABLISHED_S = 432_000.0
-"""nf_conntrack_tcp_timeout_established."""
 LEAST_SEGMENT = 28
 """Octets of an MTU of 68, that of blackhole_netdev, without IPv4 and TCP headers."""
 CONVERSING_S = 0.1
@@ -32,27 +30,6 @@ SMALL_BUFFER = 16384
 """Octets that a receive buffer may have for how long it takes to fill to be known."""
 MUCH_MORE = 4
 """What is written is so many times the buffer at least: the kernel doubles what was asked for."""
-
-
-def effects_on(scenario: Scenario, side: Side) -> tuple[Effect, ...]:
-    """What the faults mean to a side, those of middleboxes in the order in which its segments meet them.
-
-    A NAT is a middlebox by itself, with the time that Linux gives an established flow; for what the server sends after
-    that it has no mapping, and answers with RST.
-    """
-    where = layout(scenario.topology)
-    order = list(where.host_names) if side == "client" else list(reversed(where.host_names))
-
-    def place(fault: AnyFault) -> int:
-        return min((order.index(host) for host in fault.hosts(where) if host in order), default=0)
-
-    standing = sorted((fault for fault in scenario.faults if fault.standing), key=place)
-    timed = [fault for fault in scenario.faults if not fault.standing]
-    effects = [effect for fault in (*standing, *timed) for effect in fault.effects(where, side)]
-    translated = any(host.translates for host in where.hosts) and side == "server"
-    if translated and not any(effect.mechanism == "expires" for effect in effects):
-        effects.append(Effect(mechanism="expires", timeout_s=ESTABLISHED_S, then="reset"))
-    return tuple(effects)
 
 
 def fills(scenario: Scenario, side: Side) -> bool:
