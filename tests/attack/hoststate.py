@@ -41,7 +41,8 @@ def now() -> dict[str, list[str]]:
     found = {what: [repr(item) for item in items] for what, items in network().items() if what != "sysctls"}
     found["sysctls"] = _sysctls(_SYSCTLS)
     found["mounts"] = mounts(Path("/proc/self/mountinfo").read_text())
-    found["cgroups"] = [folder for folder, _, _ in os.walk(_CGROUPS) if not _is_others(Path(folder))]
+    cgroups = (Path(folder) for folder, _, _ in os.walk(_CGROUPS))
+    found["cgroups"] = [str(folder) for folder in cgroups if not (is_dockers(folder) or _is_others(folder))]
     return found
 
 
@@ -58,6 +59,11 @@ def differences(before: State, after: State) -> list[str]:
 def mounts(mountinfo: str) -> list[str]:
     """The lines of proc_pid_mountinfo(5), but for a Docker daemon's: the fifth word is the mount point."""
     return [line for line in mountinfo.splitlines() if not _DOCKERS.fullmatch(line.split()[4])]
+
+
+def is_dockers(cgroup: Path) -> bool:
+    """Whether a cgroup is a container's of a Docker daemon: no attack has any."""
+    return any(name == "docker" or name.startswith("docker-") for name in cgroup.parts)
 
 
 def _is_others(cgroup: Path) -> bool:

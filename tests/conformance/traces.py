@@ -148,10 +148,9 @@ def _steady(value: Any) -> Any:
 
 
 def _sysctls() -> Iterator[tuple[str, str]]:
-    for path in Path("/proc/sys/net").rglob("*"):
-        if path.name in _VOLATILE_SYSCTLS:
-            continue
-        try:
-            yield str(path), path.read_text()
-        except OSError:  # a folder, write-only, or a secret
-            continue
+    for folder, _, names in os.walk("/proc/sys/net"):  # goes on where a folder has gone with its link
+        for path in (Path(folder, name) for name in names if name not in _VOLATILE_SYSCTLS):
+            try:
+                yield str(path), path.read_text()
+            except OSError:  # write-only, or a secret
+                continue

@@ -34,7 +34,7 @@ def test_values_count(tmp_path: Path) -> None:
     assert changes == ["sysctls: gone: net/answer = 42", "sysctls: new: net/answer = 43"]
 
 
-def test_a_docker_daemon_mounts_for_itself() -> None:
+def test_what_a_docker_daemon_makes_is_its_own() -> None:
     """Another program's containers come and go; a network namespace that was mounted by name counts."""
     line = "83 27 0:4 net:[4026531833] {} rw - nsfs nsfs rw"
     kept = [line.format(place) for place in ("/run/netns/lab", "/srv/docker/x", "/var/lib/docker")]
@@ -44,6 +44,9 @@ def test_a_docker_daemon_mounts_for_itself() -> None:
         "/var/lib/docker/a",
     )
     assert hoststate.mounts("\n".join([*kept, *map(line.format, others)])) == kept
+    assert hoststate.is_dockers(Path("/sys/fs/cgroup/cpu/docker/064d"))
+    assert hoststate.is_dockers(Path("/sys/fs/cgroup/system.slice/docker-064d.scope"))
+    assert not hoststate.is_dockers(Path("/sys/fs/cgroup/system.slice/dockerd"))
 
 
 def test_this_machine_has_all_of_it() -> None:
