@@ -17,7 +17,7 @@ import tomli_w
 
 from harness.cli import main
 from harness.scenario import loader
-from tests.attack import mutation
+from tests.attack import mutation, processes
 from tests.attack.arena import STATUSES, Arena, Ended, complaint
 
 FILES = 60
@@ -77,8 +77,15 @@ def _carried_out(arena: Arena, arguments: list[str], statuses: set[int], file: P
     process.start()
     process.join(WALL_LIMIT_S)
     if process.exitcode is None:
+        assert process.pid is not None
+        computes = processes.computes(process.pid)
         process.kill()
         process.join()
+        if computes:  # it has not used up its CPU time
+            arena.unjudged(
+                f"harness {' '.join(arguments)} did not get {CPU_LIMIT_S} s of CPU time in {WALL_LIMIT_S:g} s"
+            )
+            return None
     out, err = ((arena.folder / name).read_text(errors="replace") for name in ("stdout", "stderr"))
     ended = Ended(process.exitcode or 0, out, err, time.monotonic() - began_s)
     words = f"harness {' '.join(arguments)}"

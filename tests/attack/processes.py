@@ -62,6 +62,12 @@ def end_leftovers() -> list[Process]:
     return left
 
 
+def computes(pid: int) -> bool:
+    """Whether a process runs or waits for a CPU, and not for anything else."""
+    found = _read(pid)
+    return found is not None and found.state == "R"
+
+
 def _reap() -> None:
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG) != (0, 0):
