@@ -50,24 +50,7 @@ class Program:
         self.is_silent = False
         """Whether it will print no more."""
         self._output = dated.make() if breeds else None
-        try:
-            self._process = popen(
-                argv,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE if self._output is None else self._output.writing,
-                stderr=subprocess.STDOUT,
-                env=None if env is None else dict(env),
-                cwd=folder,
-                start_new_session=True,
-            )
-        except OSError as error:
-            if self._output is not None:
-                os.close(self._output.reading)
-            where = f" in {folder}" if folder else ""
-            raise SubjectError(f"expected to start {argv[0]!r}{where}, found {error.strerror}") from error
-        finally:
-            if self._output is not None:
-                os.close(self._output.writing)
+        self._process = self._start(argv, env, folder, popen)
         try:
             self._end = raised(os.pidfd_open(self._process.pid))
         except OSError as error:
@@ -89,6 +72,29 @@ class Program:
             self.stdout = FileIO(self._output.reading, "rb")
         self._pending = b""
         self._waited_ns = 0
+
+    def _start(
+        self, argv: Sequence[str], env: Mapping[str, str] | None, folder: str | None, popen: Popen
+    ) -> subprocess.Popen[bytes]:
+        """Start the process with its pipes. Raises SubjectError."""
+        try:
+            return popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE if self._output is None else self._output.writing,
+                stderr=subprocess.STDOUT,
+                env=None if env is None else dict(env),
+                cwd=folder,
+                start_new_session=True,
+            )
+        except OSError as error:
+            if self._output is not None:
+                os.close(self._output.reading)
+            where = f" in {folder}" if folder else ""
+            raise SubjectError(f"expected to start {argv[0]!r}{where}, found {error.strerror}") from error
+        finally:
+            if self._output is not None:
+                os.close(self._output.writing)
 
     @property
     def pid(self) -> int:

@@ -12,17 +12,14 @@ import os
 import platform
 import re
 import shutil
-import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from harness.errors import CapabilityError, UsageError
-from harness.lab.ledger import LEDGER
-from harness.lab.processes import MARK_VARIABLE
 from harness.venue import kernel_recipe, kernel_source, trial
 from harness.venue.kernel import (
     COMMAND,
@@ -38,11 +35,10 @@ from harness.venue.kernel import (
     parse_config,
     utc,
 )
+from harness.venue.kernel_make import Build, make, unreported
 from harness.venue.kernel_source import Progress, Source
 
 DEFAULT_HZ = 1000
-EXPECTED_STEPS = 1470
-"""Lines that make prints for Linux 7.2 with this configuration; another version's count differs by some percent."""
 FREE_BYTES = 1_500_000_000
 """Of which the unpacked tree takes 0.5 GB, what is built 0.15 GB, and a tarball and the package it came in 0.33 GB."""
 
@@ -67,28 +63,11 @@ NOT_UNPACKED = (
 """Two thirds of the tree that nothing compiled here depends on. Kconfig and Makefiles stay: make reads them all."""
 
 
-def _silent(text: str, fraction: float | None) -> None:
-    pass
-
-
-class _Site(msgspec.Struct, frozen=True):
-    """One build: where it happens, and what of."""
-
-    work: Path
-    tree: Path
-    name: str
-    log: Path
-
-    @property
-    def objects(self) -> Path:
-        return self.work / "objects"
-
-
 def build(
     hz: int = DEFAULT_HZ,
     source: Path | None = None,
     jobs: int | None = None,
-    progress: Progress = _silent,
+    progress: Progress = unreported,
 ) -> Kernel:
     """Build a kernel, or find it built from the same source and configuration already.
 
@@ -173,7 +152,7 @@ def _build(work: Path, source: Source, key: str, hz: int, jobs: int, progress: P
     tree = _unpack(source, work, progress)
     release = release_of((tree / "Makefile").read_text(encoding="utf-8"))
     folder_name = f"{name_of(release, hz)}-{key}"
-    site = _Site(work, tree, name_of(release, hz), work.parent / "logs" / f"{folder_name}.log")
+    site = Build(work, tree, name_of(release, hz), work.parent / "logs" / f"{folder_name}.log")
     site.log.unlink(missing_ok=True)
     progress(f"configuring {site.name}", None)
     lacks = [*_configure(site, hz), *kernel_recipe.put_changed_files(site.tree, site.objects)]
@@ -190,7 +169,7 @@ def _build(work: Path, source: Source, key: str, hz: int, jobs: int, progress: P
     return final
 
 
-def _product(site: _Site, source: Source, key: str, lacks: Sequence[str], took_s: float) -> Manifest:
+def _product(site: Build, source: Source, key: str, lacks: Sequence[str], took_s: float) -> Manifest:
     """Put what the cache will have into a folder `product`. Raises CapabilityError."""
     product = site.work / "product"
     product.mkdir()
@@ -247,11 +226,11 @@ def with_hz(kconfig: str, hz: int) -> str:
     return kconfig[:at] + definition + kconfig[at:]
 
 
-def _configure(site: _Site, hz: int) -> list[str]:
+def _configure(site: Build, hz: int) -> list[str]:
     """Write .config; returns the options that were asked for in vain. Raises CapabilityError for those we need."""
     kconfig = (site.tree / "Kconfig").read_text(encoding="utf-8")
     (site.work / "Kconfig").write_text(with_hz(kconfig, hz), encoding="utf-8")
-    _make(site, [f"KCONFIG_ALLCONFIG={kernel_recipe.CONFIG}", "allnoconfig"])
+    make(site, [f"KCONFIG_ALLCONFIG={kernel_recipe.CONFIG}", "allnoconfig"])
     config = parse_config((site.objects / ".config").read_text(encoding="utf-8"))
     asked = parse_config(kernel_recipe.CONFIG.read_text(encoding="utf-8"))
     lacking = [option for option in REQUIRED if config.get(option) != "y"]
@@ -263,69 +242,8 @@ def _configure(site: _Site, hz: int) -> list[str]:
     return [option for option, value in asked.items() if config.get(option, "n") != value]
 
 
-def _compile(site: _Site, jobs: int, progress: Progress) -> None:
+def _compile(site: Build, jobs: int, progress: Progress) -> None:
     """Build the executable; the steps that make prints are counted for the fraction."""
-    _make(site, [f"-j{jobs}", "linux"], progress)
+    make(site, [f"-j{jobs}", "linux"], progress)
     if not os.access(site.objects / "linux", os.X_OK):
         raise CapabilityError(f"kernel {site.name}", f"make built no executable; log: {site.log}", "see the log")
-
-
-_MAKE_WORDS = ("LOCALVERSION=", "RUSTC=false", "PAHOLE=false")
-"""No suffix to the release, and no trace in the configuration of tools that are on PATH but not used."""
-
-
-def _make(site: _Site, words: Sequence[str], progress: Progress = _silent) -> None:
-    """Run make, its output into the log. Raises CapabilityError with the first complaint."""
-    command = ["make", "-C", str(site.tree), f"O={site.objects}", "ARCH=um", f"KBUILD_KCONFIG={site.work / 'Kconfig'}"]
-    mark = LEDGER.announce("program", f"build of {site.name}")
-    steps, lines = 0, []
-    try:
-        with (
-            site.log.open("a", encoding="utf-8") as log,
-            subprocess.Popen(
-                [*command, *_MAKE_WORDS, *words],
-                env={**_environment(site.tree), MARK_VARIABLE: mark},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                encoding="utf-8",
-                errors="replace",
-                start_new_session=True,
-            ) as process,
-        ):
-            assert process.stdout is not None
-            try:
-                for line in process.stdout:
-                    log.write(line)
-                    if re.match(r"  [A-Z]+ +\S", line):
-                        steps += 1
-                        progress(f"building {site.name}: {' '.join(line.split())}", min(steps / EXPECTED_STEPS, 0.99))
-                    else:
-                        lines.append(line)
-                status = process.wait()
-            except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
-    finally:
-        LEDGER.abandon(mark)
-    if status:
-        raise CapabilityError(
-            f"kernel {site.name}", f"{first_error(lines)} (log: {site.log})", "give another source with --source PATH"
-        )
-
-
-def _environment(tree: Path) -> Mapping[str, str]:
-    """For make: nothing that changes what it builds, no date or name that differs from one build to the next."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-    date = time.strftime("%a %b %d %H:%M:%S UTC %Y", time.gmtime((tree / "Makefile").stat().st_mtime))
-    who = {f"KBUILD_BUILD_{what}": "keepalive-harness" for what in ("USER", "HOST")}
-    return {**kept, **who, "KBUILD_BUILD_VERSION": "1", "KBUILD_BUILD_TIMESTAMP": date, "LC_ALL": "C"}
-
-
-def first_error(lines: Sequence[str]) -> str:
-    """Why a make failed: the first error of compiler or linker, else of Kconfig, else of make, else its last line."""
-    for pattern in (r"\berror: |undefined reference to", r"^[\w./-]+:\d+: (?!warning)", r"\*\*\* "):
-        for line in lines:
-            if re.search(pattern, line):
-                return line.strip()
-    return lines[-1].strip() if lines else "make failed and said nothing"

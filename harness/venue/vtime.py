@@ -73,21 +73,20 @@ def run(
 ) -> Ended:
     """Run a command as if here: its terminal or pipes, environment, working directory and exit status.
 
-    `write`: folders it may write. `bring`: files that are copied out at its end. All else it writes is gone afterwards.
-    `wall_limit_s`: 0 for none. `with_input`: whether it gets our standard input, or else
-    an empty one. `words`: for the kernel's command line.
-    Raises UsageError for a command or folder that is not there, GuestError for a guest that got stuck or died.
+    `write`: folders it may write. `bring`: files that are copied out at its end. What it writes elsewhere is lost.
+    `wall_limit_s`: 0 for none. `with_input`: whether it gets this process's standard input, or an empty one.
+    `words`: more for the kernel's command line.
+    Raises UsageError for a command or folder that does not exist, GuestError for a guest that got stuck or died.
     """
     _check(argv, write, caller.flag)
     started = time.monotonic()
     with_input = with_input and sys.__stdin__ is not None  # None: it was closed when this process began
-    terminal = _terminal() if with_input else None
-    job = {
+    job: dict[str, Any] = {
         "module": guest_command.__name__,
         "argv": list(argv),
         "cwd": os.getcwd(),  # noqa: PTH109 - a string is wanted
         "env": {**os.environ, CLOCK_VARIABLE: "virtual"},
-        "terminal": terminal,
+        "terminal": _terminal() if with_input else None,
         "bring": [wanted.pattern for wanted in bring],
     }
     bringing = Bringing(bring)
@@ -98,27 +97,36 @@ def run(
         prepare=_fill_input if with_input else _no_input,
         words=words,
     ) as guest:
-        try:
-            with _Relay(guest, raw=terminal is not None, grace_s=caller.grace_s) as relay:
-                in_time = relay.serve(started + wall_limit_s if wall_limit_s else float("inf"))
-        except (KeyboardInterrupt, Terminated):
-            if doing := _doing(guest):
-                streams.complain(f"the guest was ended during {doing}")
-            raise
-        if not in_time:
-            raise GuestError(
-                f"{argv[0]} did not end in {wall_limit_s:g} s of wall time ({caller.flag}wall-limit); "
-                f"{_state(guest, relay)}{_during(guest)}; {guest.last_words()}"
-            )
-        if (guest.folder / guest_command.STUCK_FILE).exists():
-            raise GuestError(
-                f"{argv[0]} has nothing left to wait for: "
-                f"for {guest_command.IDLE_DAYS} days of virtual time no process ran{_during(guest)}"
-            )
+        _serve(guest, caller, wall_limit_s, started)
         status = guest.status()
         virtual_s = _virtual_s(guest)
         bringing.take(guest.folder)
     return Ended(status=status, virtual_s=virtual_s, wall_s=time.monotonic() - started)
+
+
+def _serve(guest: Guest, caller: Caller, wall_limit_s: float, started: float) -> None:
+    """Pass input and output on until the command has ended by itself. Raises GuestError.
+
+    `started`: the moment (time.monotonic) from which the limit counts.
+    """
+    command = guest.job["argv"][0]
+    try:
+        with _Relay(guest, raw=guest.job["terminal"] is not None, grace_s=caller.grace_s) as relay:
+            in_time = relay.serve(started + wall_limit_s if wall_limit_s else float("inf"))
+    except (KeyboardInterrupt, Terminated):
+        if doing := _doing(guest):
+            streams.complain(f"the guest was ended during {doing}")
+        raise
+    if not in_time:
+        raise GuestError(
+            f"{command} did not end in {wall_limit_s:g} s of wall time ({caller.flag}wall-limit); "
+            f"{_state(guest, relay)}{_during(guest)}; {guest.last_words()}"
+        )
+    if (guest.folder / guest_command.STUCK_FILE).exists():
+        raise GuestError(
+            f"{command} has nothing left to wait for: "
+            f"for {guest_command.IDLE_DAYS} days of virtual time no process ran{_during(guest)}"
+        )
 
 
 def _virtual_s(guest: Guest) -> float:

@@ -409,26 +409,6 @@ def test_hz_is_defined_ahead_of_the_kernels_own_definition() -> None:
     assert text.index("default 250") < text.index("source")
 
 
-@pytest.mark.parametrize(
-    ("lines", "why"),
-    [
-        (["x.c:1:1: warning: error-prone", "x.c:2:1: error: bad", "y.c:1: error: later"], "x.c:2:1: error: bad"),
-        (["x.c:1:10: fatal error: gelf.h: No such file"], "x.c:1:10: fatal error: gelf.h: No such file"),
-        (
-            ["/usr/bin/ld: x.o: in function `f':", "x.c:3: undefined reference to `g'"],
-            "x.c:3: undefined reference to `g'",
-        ),
-        (["make[1]: *** No rule to make target 'q'.  Stop."], "make[1]: *** No rule to make target 'q'.  Stop."),
-        (["K:1:warning: x", "a/Kconfig:7: can't open file", "make: *** [a] Error 1"], "a/Kconfig:7: can't open file"),
-        (["the last word"], "the last word"),
-        ([], "make failed and said nothing"),
-    ],
-)
-def test_the_reason_for_a_failure_is_found_in_makes_output(lines: list[str], why: str) -> None:
-    """The compiler's first error, not what follows from it."""
-    assert kernel_build.first_error(lines) == why
-
-
 def test_every_needed_option_is_asked_for() -> None:
     """Else no kernel would ever do."""
     asked = kernel.parse_config(kernel_recipe.CONFIG.read_text())
