@@ -147,7 +147,7 @@ def _built_and_torn(make: Callable[[Topology], WiredLab], kind: Kind, times: int
 def _containers() -> list[Row]:
     daemon = capabilities.docker()
     if not daemon.available:
-        print(f"bench: labs of containers are left out: {daemon.found}; {daemon.mend}", file=sys.stderr)
+        print(f"bench: labs of containers are left out: {daemon.found}; {daemon.fix}", file=sys.stderr)
         return []
     from harness.lab.docker_lab import DockerLab
 

@@ -1,4 +1,4 @@
-"""What this machine can do, each with how that was found out, the reason where it cannot, and the mend.
+"""What this machine can do, each with how that was found out, the reason where it cannot, and the fix.
 
 `survey()` is what `harness doctor` prints. Each capability is tried, not guessed from versions.
 """
@@ -18,12 +18,12 @@ from harness.system.kernel_clock import hz
 
 
 class Capability(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is needed (`essential`) or useful; `found` says what was seen, `mend` what would help."""
+    """One thing that is needed (`essential`) or useful; `found` says what was seen, `fix` what would help."""
 
     name: str
     available: bool
     found: str
-    mend: str = ""
+    fix: str = ""
     needed_for: str = ""
     essential: bool = True
 
@@ -60,18 +60,16 @@ def _cpus() -> str:
 def _attempt(
     name: str, trial: Callable[[], str], needed_for: str, options: str, *, essential: bool = True
 ) -> Capability:
-    """`options`: of the kernel's configuration, for the mend where the trial itself knows none."""
-    mend = ""
+    """`options`: of the kernel's configuration, for the fix where the trial itself knows none."""
+    fix = ""
     try:
         found, available = trial(), True
     except CapabilityError as error:
-        found, available, mend = error.found, False, error.mend
+        found, available, fix = error.found, False, error.fix
     except (HarnessError, OSError) as error:
         found, available = str(error), False
-        mend = f"use a kernel with {options}; where they are modules, load them as root (modprobe)"
-    return Capability(
-        name=name, available=available, found=found, mend=mend, needed_for=needed_for, essential=essential
-    )
+        fix = f"use a kernel with {options}; where they are modules, load them as root (modprobe)"
+    return Capability(name=name, available=available, found=found, fix=fix, needed_for=needed_for, essential=essential)
 
 
 def _namespaces() -> str:
@@ -176,9 +174,9 @@ def _docker() -> str:
     from harness.lab import docker_client
     from harness.lab.docker_lab import ensure_root
 
-    found, mend = docker_client.reach()
-    if mend:
-        raise CapabilityError("docker", found, mend)
+    found, fix = docker_client.reach()
+    if fix:
+        raise CapabilityError("docker", found, fix)
     ensure_root()
     docker_client.connect().close()
     return found

@@ -72,11 +72,11 @@ MISSING = _Missing()
 
 
 class CapabilityError(HarnessError):
-    """Something this machine lacks; `mend` is the command or setting that would provide it."""
+    """Something this machine lacks; `fix` is the command or setting that would provide it."""
 
-    def __init__(self, what: str, found: str, mend: str) -> None:
-        self.what, self.found, self.mend = what, found, mend
-        super().__init__(f"{what}: {found}. Mend: {mend}")
+    def __init__(self, what: str, found: str, fix: str) -> None:
+        self.what, self.found, self.fix = what, found, fix
+        super().__init__(f"{what}: {found}. Fix: {fix}")
 
 
 class LabError(HarnessError):

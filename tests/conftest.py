@@ -92,12 +92,12 @@ def _needs(request: pytest.FixtureRequest) -> None:
 
 
 def _missing(name: str) -> str:
-    """Why a test cannot have what it needs, and the mend; "" where it is there."""
+    """Why a test cannot have what it needs, and the fix; "" where it is there."""
     known = {"docker": capabilities.docker, "toxiproxy-server": capabilities.toxiproxy}
     if name in known:
         found = known[name]()
-        return "" if found.available else f"{name}: {found.found}. Mend: {found.mend}"
-    return "" if shutil.which(name) else f"{name}: no such program on PATH. Mend: install it"
+        return "" if found.available else f"{name}: {found.found}. Fix: {found.fix}"
+    return "" if shutil.which(name) else f"{name}: no such program on PATH. Fix: install it"
 
 
 @pytest.fixture(scope="session")

@@ -60,10 +60,10 @@ def _check_there(host: str, port: int) -> None:
     """Raise CapabilityError unless a toxiproxy-server answers at an address that the tests name."""
     found = _said(host, port)
     if found:
-        mend = "start it before the tests, or leave toxiproxy_address as it is"
+        fix = "start it before the tests, or leave toxiproxy_address as it is"
         if clock() == "virtual":
-            mend = "leave toxiproxy_address as it is with --clock virtual: a guest has a network of its own"
-        raise CapabilityError(toxiproxy_server.NAME, f"{found} at {host}:{port}", mend)
+            fix = "leave toxiproxy_address as it is with --clock virtual: a guest has a network of its own"
+        raise CapabilityError(toxiproxy_server.NAME, f"{found} at {host}:{port}", fix)
 
 
 def _parsed(address: tuple[str, int] | str) -> tuple[str, int]:

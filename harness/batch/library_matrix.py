@@ -14,7 +14,7 @@ from harness.scenario import suites
 from harness.scenario.loader import SUITES
 from harness.scenario.schema import Scenario
 from harness.scenario.suites import Cell, Suite
-from harness.system import mends
+from harness.system import fixes
 from harness.system.spelling import did_you_mean
 from harness.system.user_dirs import libraries_folder
 
@@ -69,10 +69,10 @@ def _server(found: Suite) -> str:
             argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=PATIENCE_S
         )
     except OSError as error:
-        raise CapabilityError(f"server of {found.name}", f"{argv[0]}: {error.strerror}", mends.libraries()) from error
+        raise CapabilityError(f"server of {found.name}", f"{argv[0]}: {error.strerror}", fixes.libraries()) from error
     except subprocess.TimeoutExpired as error:
-        raise CapabilityError(f"server of {found.name}", f"{error}", mends.libraries()) from error
+        raise CapabilityError(f"server of {found.name}", f"{error}", fixes.libraries()) from error
     words = (said.stdout or said.stderr).strip().partition("\n")[0]
     if not words or said.returncode > LAST_OWN_STATUS:  # mosquitto -h tells its version and ends with 3
-        raise CapabilityError(f"server of {found.name}", f"{' '.join(argv)}: {words or 'nothing'}", mends.libraries())
+        raise CapabilityError(f"server of {found.name}", f"{' '.join(argv)}: {words or 'nothing'}", fixes.libraries())
     return words

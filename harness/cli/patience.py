@@ -34,8 +34,8 @@ def check(options: argparse.Namespace, plans: Sequence[Plan]) -> None:
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return
         raise UsageError("expected yes, found another answer: nothing was run")
-    mend = f"{faster}, --yes goes on" if faster else "--yes goes on"
-    raise UsageError(f"expected at most {PATIENCE_S} s of real time without --yes, found {found}; {mend}")
+    fix = f"{faster}, --yes goes on" if faster else "--yes goes on"
+    raise UsageError(f"expected at most {PATIENCE_S} s of real time without --yes, found {found}; {fix}")
 
 
 def spelled(seconds: float) -> str:

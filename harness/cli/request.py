@@ -54,7 +54,7 @@ def _possible(scenarios: list[Scenario]) -> list[Scenario]:
     if server is None or server.available:
         return scenarios
     streams.complain(
-        f"left out {len(behind)} scenarios behind a toxiproxy: {server.found}; mend: {server.mend}",
+        f"left out {len(behind)} scenarios behind a toxiproxy: {server.found}; fix: {server.fix}",
     )
     return [each for each in scenarios if each not in behind]
 

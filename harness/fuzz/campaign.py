@@ -29,7 +29,7 @@ from harness.plan.plan import Plan
 from harness.scenario.loader import SUFFIX, checked
 from harness.scenario.schema import Endpoint, Keepalive, Scenario
 from harness.scenario.toml_writer import as_toml
-from harness.system import mends, signals
+from harness.system import fixes, signals
 
 if TYPE_CHECKING:
     from harness.fuzz.strategies import Drawn
@@ -215,7 +215,7 @@ def _hypothesis() -> Any:
         import tomli_w  # noqa: F401 - wanted at the end
     except ImportError as error:
         raise CapabilityError(
-            "differential testing", f"{error.name} is not installed", mends.install_extra("fuzz")
+            "differential testing", f"{error.name} is not installed", fixes.install_extra("fuzz")
         ) from error
     return hypothesis
 

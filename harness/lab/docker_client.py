@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from harness.errors import CapabilityError, FaultError, HarnessError, LabError
-from harness.system import mends
+from harness.system import fixes
 from harness.system.user_dirs import cache_folder
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def place() -> str:
 
 
 def reach() -> tuple[str, str]:
-    """Whether a daemon answers there: what was found, and the mend, "" where it does."""
+    """Whether a daemon answers there: what was found, and the fix, "" where it does."""
     from harness.system.kernel_clock import clock
 
     where = place()
@@ -72,13 +72,13 @@ def reach() -> tuple[str, str]:
 
 def connect() -> Client:
     """A client of the daemon, to be closed. Raises CapabilityError."""
-    found, mend = reach()
-    if mend:
-        raise CapabilityError("docker", found, mend)
+    found, fix = reach()
+    if fix:
+        raise CapabilityError("docker", found, fix)
     try:
         import docker
     except ImportError as error:
-        raise CapabilityError("docker", f"no package of that name ({error})", mends.install_extra("docker")) from error
+        raise CapabilityError("docker", f"no package of that name ({error})", fixes.install_extra("docker")) from error
     with words(CapabilityError, "docker", f"see whether `docker version` answers at {place()}"):
         client = docker.from_env(timeout=TIMEOUT_S)
         try:
@@ -99,7 +99,7 @@ def connect() -> Client:
 def words(kind: Callable[..., HarnessError], *before: str) -> Iterator[None]:
     """Turn what docker says into an error of ours.
 
-    A CapabilityError of what and mend in `before`, another one with the words in `before` put before docker's.
+    A CapabilityError of what and fix in `before`, another one with the words in `before` put before docker's.
     """
     import docker.errors
     import requests.exceptions

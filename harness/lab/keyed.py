@@ -112,5 +112,5 @@ def _number(pid: int, port: int) -> int | None:
 
 
 def _lacking(found: str) -> CapabilityError:
-    mend = "pytest --clock=virtual, or start the server yourself, as in a compose project, and say where it is"
-    return CapabilityError("a server for this process alone", found, mend)
+    fix = "pytest --clock=virtual, or start the server yourself, as in a compose project, and say where it is"
+    return CapabilityError("a server for this process alone", found, fix)

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import CapabilityError, LabError
-from harness.system import mends
+from harness.system import fixes
 from harness.system.file_descriptors import raised
 from harness.system.threads import begin
 
@@ -181,7 +181,7 @@ def ensure_privileges() -> str:
         raise CapabilityError(
             "network namespaces",
             f"not root, and a process with {threads} threads cannot enter a user namespace",
-            f"run as root, or let the harness start before other threads do; or {mends.NO_RIGHTS}",
+            f"run as root, or let the harness start before other threads do; or {fixes.NO_RIGHTS}",
         )
     if not may_leave:
         _enter_user_namespace()
@@ -191,7 +191,7 @@ def ensure_privileges() -> str:
         _bring_up_loopback()
     except OSError as error:
         found = f"a user namespace was entered but gives no right to make them ({error})"
-        raise CapabilityError("network namespaces", found, user_namespace_mend()) from error
+        raise CapabilityError("network namespaces", found, user_namespace_fix()) from error
     return "user namespace"
 
 
@@ -206,7 +206,7 @@ def _enter_user_namespace() -> None:
         call("unshare", CLONE_NEWUSER)
     except OSError as error:
         raise CapabilityError(
-            "network namespaces", f"not root, and user namespaces are not allowed here ({error})", user_namespace_mend()
+            "network namespaces", f"not root, and user namespaces are not allowed here ({error})", user_namespace_fix()
         ) from error
     try:
         _write_text("/proc/self/setgroups", "deny")
@@ -214,11 +214,11 @@ def _enter_user_namespace() -> None:
         _write_text("/proc/self/gid_map", f"0 {gid} 1")
     except OSError as error:
         raise CapabilityError(
-            "network namespaces", f"a user namespace was made but not filled ({error})", user_namespace_mend()
+            "network namespaces", f"a user namespace was made but not filled ({error})", user_namespace_fix()
         ) from error
 
 
-def user_namespace_mend() -> str:
+def user_namespace_fix() -> str:
     """What would allow user namespaces here, as a command."""
     for path, command in (
         ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "kernel.apparmor_restrict_unprivileged_userns=0"),
@@ -228,11 +228,11 @@ def user_namespace_mend() -> str:
         try:
             with open(path, encoding="ascii") as file:
                 if file.read().strip() != wanted:
-                    return f"run as root, or: sudo sysctl -w {command}; or {mends.NO_RIGHTS}"
+                    return f"run as root, or: sudo sysctl -w {command}; or {fixes.NO_RIGHTS}"
         except OSError:
             continue
     allowed = "raise user.max_user_namespaces and let the container's seccomp profile allow unshare(2)"
-    return f"run as root, or {allowed}; or {mends.NO_RIGHTS}"
+    return f"run as root, or {allowed}; or {fixes.NO_RIGHTS}"
 
 
 def _bring_up_loopback() -> None:

@@ -23,7 +23,7 @@ from pyroute2.netlink.rtnl.tcmsg import tcmsg
 from harness.errors import CapabilityError, FaultError
 from harness.lab.rtnetlink import index_of
 
-MEND = (
+FIX = (
     "use a kernel with CONFIG_NET_SCH_NETEM, CONFIG_NET_SCH_PRIO and CONFIG_NET_CLS_U32 (where they are modules: "
     "modprobe sch_netem sch_prio cls_u32), or run with --clock virtual"
 )
@@ -167,5 +167,5 @@ def _share(part: float) -> int:
 def _meant(error: Any, device: str) -> CapabilityError | FaultError:
     reason = os.strerror(error.code)
     if error.code in (errno.ENOENT, errno.EOPNOTSUPP):
-        return CapabilityError("netem", f"this kernel has no netem with a filter before it ({reason})", MEND)
+        return CapabilityError("netem", f"this kernel has no netem with a filter before it ({reason})", FIX)
     return FaultError(f"expected to put netem on {device}, found {reason}; one quality fault at a time fits there")

@@ -24,7 +24,7 @@ _OUTPUT_NUMERIC = 0x3E0
 _one_at_a_time = threading.Lock()
 Rules = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
 """Label to rules, each a list of nftables expressions (libnftables-json(5)); counters are summed by label."""
-MEND = "apt-get install libnftables1 (Fedora: nftables-libs, Alpine: nftables)"
+FIX = "apt-get install libnftables1 (Fedora: nftables-libs, Alpine: nftables)"
 
 
 @functools.cache
@@ -33,7 +33,7 @@ def library() -> ctypes.CDLL:
     try:
         loaded = ctypes.CDLL("libnftables.so.1")
     except OSError as error:
-        raise CapabilityError("nftables", f"libnftables.so.1 cannot be loaded ({error})", MEND) from error
+        raise CapabilityError("nftables", f"libnftables.so.1 cannot be loaded ({error})", FIX) from error
     loaded.nft_ctx_new.restype = ctypes.c_void_p
     loaded.nft_ctx_new.argtypes = [ctypes.c_uint32]
     loaded.nft_ctx_free.argtypes = [ctypes.c_void_p]

@@ -24,7 +24,7 @@ from typing import Any
 from harness.errors import CapabilityError, FaultError, SubjectError
 from harness.lab.host import Host, Lab
 from harness.lab.keyed import Keyed
-from harness.system import mends
+from harness.system import fixes
 from harness.system.user_dirs import cache_folder
 
 NAME = "toxiproxy-server"
@@ -55,7 +55,7 @@ def server() -> str:
     kept = folder() / NAME
     found = shutil.which(NAME) or shutil.which(str(kept))
     if found is None:
-        raise CapabilityError(NAME, f"neither on PATH nor at {kept}", mends.toxiproxy_server())
+        raise CapabilityError(NAME, f"neither on PATH nor at {kept}", fixes.toxiproxy_server())
     return found
 
 
@@ -65,8 +65,8 @@ def version() -> str:
     try:
         said = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=ANSWER_S, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        mend = f"remove it; then {mends.toxiproxy_server()}"
-        raise CapabilityError(NAME, f"{path} does not run: {error}", mend) from error
+        fix = f"remove it; then {fixes.toxiproxy_server()}"
+        raise CapabilityError(NAME, f"{path} does not run: {error}", fix) from error
     return said.strip().removeprefix(f"{NAME} version ")
 
 
@@ -74,7 +74,7 @@ def check_library() -> str:
     """Where toxiproxy-python is. Raises CapabilityError."""
     found = importlib.util.find_spec("toxiproxy")
     if found is None or found.origin is None:
-        raise CapabilityError("toxiproxy-python", "it is not installed", mends.install_extra("toxiproxy"))
+        raise CapabilityError("toxiproxy-python", "it is not installed", fixes.install_extra("toxiproxy"))
     return found.origin
 
 

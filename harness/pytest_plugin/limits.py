@@ -88,5 +88,5 @@ def explain(item: pytest.Item, plan: Plan) -> str:
     limit = of_user(item)
     if limit is None:
         return f"time limit: none; {needed}"
-    mend = "without a limit of yours the plan's own applies"
-    return f"time limit: {limit.value} s, set by the {limit.source}; {needed}; {mend}"
+    fix = "without a limit of yours the plan's own applies"
+    return f"time limit: {limit.value} s, set by the {limit.source}; {needed}; {fix}"

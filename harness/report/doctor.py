@@ -24,7 +24,7 @@ def describe(found: Sequence[Capability], columns: int) -> list[str]:
         lines += _wrapped(item.found, width, head, " " * margin)
         if not item.available:
             lines += _wrapped(f"needed for {item.needed_for}", width, _INDENT, _INDENT + "  ")
-            lines += _wrapped(f"mend: {item.mend}", width, _INDENT, _INDENT + "  ")
+            lines += _wrapped(f"fix: {item.fix}", width, _INDENT, _INDENT + "  ")
     return [*lines, "", *_wrapped(_conclusion(found), width, "", "")]
 
 

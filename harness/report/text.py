@@ -154,8 +154,8 @@ def retried(verdicts: Sequence[Verdict], attempts: Mapping[str, int]) -> str:
     if busy:
         virtual = any(verdict.clock == "real" and verdict.lab == "netns" for verdict in busy)
         fewer = "run fewer at once with --jobs 4"
-        mend = f"{fewer}, or use --clock virtual, where load makes no difference" if virtual else fewer
-        lines.append(f"{len(busy)} inconclusive, as this machine was too busy: {mend}")
+        fix = f"{fewer}, or use --clock virtual, where load makes no difference" if virtual else fewer
+        lines.append(f"{len(busy)} inconclusive, as this machine was too busy: {fix}")
     return "\n".join(lines)
 
 

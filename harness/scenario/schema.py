@@ -122,7 +122,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     arming is the first SYN captured on its host, or its start where it ends or notices without one.
     `proxy`: the command that is the proxy of the topology "proxied". `standby`: a second server between the two ends.
     `known_failure`: what was measured instead, where the claim is known not to hold: refuted it passes, and confirmed
-    it fails, so that a mended program shows.
+    it fails, so that a fixed program shows.
     """
 
     name: str = ""

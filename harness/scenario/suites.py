@@ -19,7 +19,7 @@ from harness.model.programs import Load
 from harness.model.values import Duration, Seconds
 from harness.scenario.loader import SUITES, catalogue, explanation, from_mapping, placed, read_tables, shown
 from harness.scenario.schema import Scenario
-from harness.system import mends
+from harness.system import fixes
 from harness.system.user_dirs import libraries_folder
 
 SUFFIX = ".suite.toml"
@@ -154,4 +154,4 @@ def version(suite: Suite) -> str:
         name, _, number = info.name.removesuffix(".dist-info").partition("-")
         if name.lower() == stem:
             return number
-    raise CapabilityError(f"library {suite.library}", f"no {suite.package} below {site}", mends.libraries())
+    raise CapabilityError(f"library {suite.library}", f"no {suite.package} below {site}", fixes.libraries())

@@ -43,9 +43,9 @@ def in_words(error: OSError, out: Path | None = None) -> str:
     reason = error.strerror or str(error)
     path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
     if error.errno in _LIMITS:
-        wanted, mend = _LIMITS[error.errno].split("|")
+        wanted, fix = _LIMITS[error.errno].split("|")
         wanted = wanted.format(limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        return f"expected {wanted}, found {reason}; {mend}, or do less at once with --jobs N"
+        return f"expected {wanted}, found {reason}; {fix}, or do less at once with --jobs N"
     if error.errno in _FULL:
         return _without_room(reason, path, out)
     if error.errno in _REFUSED and path is not None:

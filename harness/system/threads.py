@@ -6,7 +6,7 @@ import threading
 
 from harness.errors import CapabilityError
 
-MEND = "raise the limits of processes (`ulimit -u`) and of memory (`ulimit -v`), or do less at once with --jobs N"
+FIX = "raise the limits of processes (`ulimit -u`) and of memory (`ulimit -v`), or do less at once with --jobs N"
 
 
 def begin(thread: threading.Thread) -> None:
@@ -14,4 +14,4 @@ def begin(thread: threading.Thread) -> None:
     try:
         thread.start()
     except RuntimeError as error:  # what Python makes of clone(2) with EAGAIN or ENOMEM
-        raise CapabilityError("threads", str(error), MEND) from error
+        raise CapabilityError("threads", str(error), FIX) from error

@@ -93,16 +93,16 @@ def check(folder: Path) -> bool:
             os.fchmod(door, 0o700)
             streams.complain(f"{folder}, made by an earlier version, had mode {mode:04o} and has 0700 now")
         elif mode & 0o077:
-            mend = f"look at what is in it, then: chmod 700 {folder}; or {_ANOTHER}"
-            raise _refused(f"mode {mode:04o} at {folder}", mend)
+            fix = f"look at what is in it, then: chmod 700 {folder}; or {_ANOTHER}"
+            raise _refused(f"mode {mode:04o} at {folder}", fix)
     finally:
         os.close(door)
     return True
 
 
-def _refused(found: str, mend: str) -> LabError:
+def _refused(found: str, fix: str) -> LabError:
     wanted = f"a state folder of user {os.geteuid()} with mode 0700, and no symbolic link"
-    return LabError(f"expected {wanted}, found {found}; {mend}")
+    return LabError(f"expected {wanted}, found {found}; {fix}")
 
 
 def _is_of_earlier_version(folder: Path) -> bool:

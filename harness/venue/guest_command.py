@@ -163,13 +163,13 @@ class _Command:
         try:
             os.chdir(folder)
         except OSError as error:
-            _end(126, f"expected the working directory in the guest, found {error.strerror}: {folder}{_mend(folder)}")
+            _end(126, f"expected the working directory in the guest, found {error.strerror}: {folder}{_fix(folder)}")
         try:
             env = {**self.job["env"], DOING_VARIABLE: f"{self.folder}/{DOING_FILE}"}
             os.execvpe(program, self.job["argv"], env)  # noqa: S606 - no shell wanted
         except OSError as error:
             status = 127 if isinstance(error, FileNotFoundError) else 126
-            _end(status, f"{program}: {error.strerror}{_mend(os.path.dirname(program) or '/')}")
+            _end(status, f"{program}: {error.strerror}{_fix(os.path.dirname(program) or '/')}")
 
     def _serve(self, wake: int, pid: int) -> set[int]:
         """Wait for anything, at most a day; the descriptors at which something came."""
@@ -259,7 +259,7 @@ class _Command:
                 self._copy(descriptor)
 
 
-def _mend(folder: str) -> str:
+def _fix(folder: str) -> str:
     """What to do where the host has a folder and the guest may have none of that name; "" elsewhere."""
     hidden = any(os.path.commonpath((tree, os.path.abspath(folder))) == tree for tree in OWN_TREES.values())
     trees = ", ".join(OWN_TREES.values())

@@ -64,8 +64,8 @@ def run_all(plans: Sequence[Plan], out: Path, status: Status, jobs: int | None =
     """
     limit = raise_limit(_DESCRIPTORS)
     if limit < LEAST_DESCRIPTORS:
-        mend = f"raise it with `ulimit -n {LEAST_DESCRIPTORS}` or more, and the hard limit with it"
-        raise CapabilityError("open files", f"a limit of {limit}, fewer than a run needs", mend)
+        fix = f"raise it with `ulimit -n {LEAST_DESCRIPTORS}` or more, and the hard limit with it"
+        raise CapabilityError("open files", f"a limit of {limit}, fewer than a run needs", fix)
     _prepare(in_containers=_in_containers(plans))
 
     waiting: queue.SimpleQueue[Plan] = queue.SimpleQueue()

@@ -22,14 +22,14 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import CapabilityError, UsageError
-from harness.system import mends
+from harness.system import fixes
 from harness.system.kernel_seed import SEED_WORD
 from harness.system.spelling import did_you_mean
 from harness.system.user_dirs import cache_folder
 from harness.venue import kernel_files, kernel_recipe, kernel_source
 from harness.venue.kernel_source import Source
 
-COMMAND = mends.KERNEL_BUILD
+COMMAND = fixes.KERNEL_BUILD
 MANIFEST_FILE = "manifest.json"
 EXECUTABLE_FILE = "linux"
 REQUIRED = (
@@ -124,7 +124,7 @@ def find(name: str | None) -> Kernel:
     known = installed()
     if not known:
         raise CapabilityError(
-            "virtual time", f"no kernel for it in {kernels_folder()}", f"{COMMAND} (once, {mends.KERNEL_BUILD_TIME})"
+            "virtual time", f"no kernel for it in {kernels_folder()}", f"{COMMAND} (once, {fixes.KERNEL_BUILD_TIME})"
         )
     if name is None:
         return known[0]

@@ -130,18 +130,18 @@ def _compiles() -> bool:
 def _room() -> Path:
     """The cache, made, with room for a build. Raises CapabilityError."""
     folder = kernels_folder()
-    mend = "set XDG_CACHE_HOME to a folder with 1.5 GB of room, and no space or colon in its path"
+    fix = "set XDG_CACHE_HOME to a folder with 1.5 GB of room, and no space or colon in its path"
     try:
         (folder / "logs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CapabilityError("the kernel cache", f"{folder}: {error.strerror}", mend) from error
+        raise CapabilityError("the kernel cache", f"{folder}: {error.strerror}", fix) from error
     if os.statvfs(folder).f_flag & os.ST_NOEXEC:
-        raise CapabilityError("the kernel cache", f"{folder} is mounted noexec", mend)
+        raise CapabilityError("the kernel cache", f"{folder} is mounted noexec", fix)
     if re.search(r"[\s:]", str(folder)):
-        raise CapabilityError("the kernel cache", f"make cannot work in {str(folder)!r}", mend)
+        raise CapabilityError("the kernel cache", f"make cannot work in {str(folder)!r}", fix)
     free = shutil.disk_usage(folder).free
     if free < FREE_BYTES:
-        raise CapabilityError("the kernel cache", f"{free / 1e9:.1f} GB free at {folder}", mend)
+        raise CapabilityError("the kernel cache", f"{free / 1e9:.1f} GB free at {folder}", fix)
     return folder
 
 
@@ -237,8 +237,8 @@ def _configure(site: Build, hz: int) -> list[str]:
     if config.get("HZ") != str(hz):
         lacking.append(f"HZ={hz}")
     if lacking:
-        mend = f"use a newer source: {COMMAND} --source PATH"
-        raise CapabilityError(f"kernel {site.name}", f"configuring it left out {', '.join(lacking)}", mend)
+        fix = f"use a newer source: {COMMAND} --source PATH"
+        raise CapabilityError(f"kernel {site.name}", f"configuring it left out {', '.join(lacking)}", fix)
     return [option for option, value in asked.items() if config.get(option, "n") != value]
 
 

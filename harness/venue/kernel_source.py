@@ -30,7 +30,7 @@ Progress = Callable[[str, float | None], None]
 INSTALLED = Path("/usr/src")
 _PACKAGE = re.compile(r"linux-source-(\d+(?:\.\d+)+)")
 _TARBALL = re.compile(r"\.tar(\.\w+)?$")
-_MEND = "harness kernel build --source PATH, with an unpacked kernel tree or a tarball of one (https://kernel.org)"
+_FIX = "harness kernel build --source PATH, with an unpacked kernel tree or a tarball of one (https://kernel.org)"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,7 +201,7 @@ class _Apt:
         got = self.run("apt-get", "download", f"{package.name}={package.version}")
         files = list(self.folder.glob("*.deb"))
         if got.returncode or not files:
-            raise CapabilityError("kernel source", f"apt-get download: {complaint(got.stderr + got.stdout)}", _MEND)
+            raise CapabilityError("kernel source", f"apt-get download: {complaint(got.stderr + got.stdout)}", _FIX)
         return files[0]
 
 
@@ -244,7 +244,7 @@ def _fetch(cache: Path, progress: Progress) -> Source:
         problems.append(f"{suites}: {problem}")
         progress(problems[-1], None)
     if cached is None:
-        raise CapabilityError("kernel source", "; ".join(problems), _MEND)
+        raise CapabilityError("kernel source", "; ".join(problems), _FIX)
     return cached[1]
 
 
@@ -281,7 +281,7 @@ def _extract_tarball(package_file: Path, into: Path) -> str:
             suffix = ""
     if process.returncode or not suffix:
         found = f"no tarball in {package_file.name} (dpkg-deb ended with status {process.returncode})"
-        raise CapabilityError("kernel source", found, _MEND)
+        raise CapabilityError("kernel source", found, _FIX)
     return suffix
 
 

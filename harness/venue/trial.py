@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from harness.errors import CapabilityError, GuestError
-from harness.system import mends
+from harness.system import fixes
 from harness.venue import first_boot
 from harness.venue.kernel import Kernel
 from harness.venue.kernel_source import version_key
@@ -44,7 +44,7 @@ def try_out(kernel: Kernel) -> bool:
 def _unfit(kernel: Kernel, found: str) -> CapabilityError:
     release = kernel.manifest.release
     if version_key(release) < version_key(SECCOMP_SINCE):
-        mend = f"give a newer source, Linux {SECCOMP_SINCE} or later: {mends.KERNEL_BUILD} --source PATH"
+        fix = f"give a newer source, Linux {SECCOMP_SINCE} or later: {fixes.KERNEL_BUILD} --source PATH"
     else:
-        mend = f"give another source: {mends.KERNEL_BUILD} --source PATH"
-    return CapabilityError(f"kernel {kernel.name}", f"a guest with it does not work here: {found}", mend)
+        fix = f"give another source: {fixes.KERNEL_BUILD} --source PATH"
+    return CapabilityError(f"kernel {kernel.name}", f"a guest with it does not work here: {found}", fix)

@@ -145,8 +145,8 @@ def memory_folder() -> MemoryFolder:
         lacks.append(lack or f"{path} has {free_mb} MiB free")
     if most.size_mb >= LEAST_MEMORY_MB:
         return most
-    mend = f"set TMPDIR to a folder on a file system that is mounted with exec and has {MEMORY_MB} MiB free"
-    raise CapabilityError("memory for a virtual-time guest", "; ".join(lacks), mend)
+    fix = f"set TMPDIR to a folder on a file system that is mounted with exec and has {MEMORY_MB} MiB free"
+    raise CapabilityError("memory for a virtual-time guest", "; ".join(lacks), fix)
 
 
 def _lack(path: Path) -> str:
@@ -179,8 +179,8 @@ def boot(
     """
     limit = raise_limit(DESCRIPTORS)
     if limit < LEAST_DESCRIPTORS:
-        mend = f"raise it with `ulimit -n {LEAST_DESCRIPTORS}` or more, and the hard limit with it"
-        raise CapabilityError("open files", f"a limit of {limit}, fewer than a guest needs", mend)
+        fix = f"raise it with `ulimit -n {LEAST_DESCRIPTORS}` or more, and the hard limit with it"
+        raise CapabilityError("open files", f"a limit of {limit}, fewer than a guest needs", fix)
     memory = memory_folder()
     folder = memory.path / f"{FOLDER_PREFIX}{secrets.token_hex(6)}"
     writable = writable_variables([folder, *write])
@@ -217,8 +217,8 @@ def _fill(folder: Path, job: Mapping[str, Any], prepare: Callable[[Path], Mappin
         (folder / _INIT).symlink_to(Path(init.__file__).resolve())
         (folder / init.JOB_FILE).write_text(json.dumps(whole))
     except OSError as error:
-        mend = "set TMPDIR to a folder that can be written, on a file system with room"
-        raise CapabilityError("a folder for a virtual-time guest", f"{error.strerror} at {folder}", mend) from error
+        fix = "set TMPDIR to a folder that can be written, on a file system with room"
+        raise CapabilityError("a folder for a virtual-time guest", f"{error.strerror} at {folder}", fix) from error
     return whole
 
 

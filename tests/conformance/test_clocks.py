@@ -83,7 +83,7 @@ def _runnable() -> list[Scenario]:
     found, proxy = catalogue.find([]), capabilities.toxiproxy()
     if proxy.available or os.environ.get("CI"):
         return found
-    print(f"without scenarios behind a proxy: {proxy.found}. Mend: {proxy.mend}")  # noqa: T201 - for who looks
+    print(f"without scenarios behind a proxy: {proxy.found}. Fix: {proxy.fix}")  # noqa: T201 - for who looks
     return [scenario for scenario in found if layout(scenario.topology).proxied_by != "toxiproxy"]
 
 

@@ -28,7 +28,7 @@ def client() -> Iterator[Any]:
     """A Docker client with an empty image, whose daemon has been seen to run a container."""
     daemon = capabilities.docker()
     if not daemon.available:
-        pytest.skip(f"containers are left out: {daemon.found}; {daemon.mend}")
+        pytest.skip(f"containers are left out: {daemon.found}; {daemon.fix}")
     docker = pytest.importorskip("docker")
     with closing(docker.from_env(timeout=30)) as client:
         empty = io.BytesIO()

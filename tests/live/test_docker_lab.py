@@ -146,18 +146,18 @@ def test_an_image_in_a_scenario(image: str, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("privileges")
 def test_no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Said with where it was looked for and the mend, before anything is built."""
+    """Said with where it was looked for and the fix, before anything is built."""
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     done = harness(tmp_path, "run", "outcomes/peer-alive", "--lab", "docker")
     assert done.status == 3
-    assert "docker: No such file or directory at unix:///nowhere/docker.sock. Mend: start a docker" in done.err
+    assert "docker: No such file or directory at unix:///nowhere/docker.sock. Fix: start a docker" in done.err
 
 
 @docker
 def test_a_daemon_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the version of its API."""
     monkeypatch.setattr(docker_client, "OLDEST_API", (99, 0))
-    with pytest.raises(CapabilityError, match=r"a daemon with API 1\.\d+. Mend: one with API 99\.0"):
+    with pytest.raises(CapabilityError, match=r"a daemon with API 1\.\d+. Fix: one with API 99\.0"):
         docker_client.connect()
 
 
@@ -171,7 +171,7 @@ def test_an_image_that_is_not_there(tmp_path: Path) -> None:
     assert "1 pass, 0 fail, 1 inconclusive" in done.out
     said = " ".join(done.out.split())
     assert "image nobody/nothing:7: not on the daemon" in said
-    assert "Mend: docker pull nobody/nothing:7" in said
+    assert "Fix: docker pull nobody/nothing:7" in said
 
 
 @docker

@@ -235,14 +235,14 @@ def test_where_its_memory_lives(
 
 
 def test_no_room_for_its_memory(places: Callable[[Mapping[str, int]], None], kernel: Kernel) -> None:
-    """What every folder lacks is told, with the mend; by `harness doctor` too."""
+    """What every folder lacks is told, with the fix; by `harness doctor` too."""
     del kernel
     places({"small": 255, "two words": 9000, "missing": 9000})
     told = capabilities._attempt("virtual time", capabilities._virtual_time, "", "", essential=False)
     assert not told.available
     for lack in ("small has 255 MiB free", "two words has a blank", "missing is not a folder that can be written"):
         assert lack in told.found
-    assert told.mend.startswith("set TMPDIR to a folder")
+    assert told.fix.startswith("set TMPDIR to a folder")
 
 
 def test_little_memory(
@@ -302,7 +302,7 @@ def test_paths_with_blanks(kernel: Kernel, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_filled(memory: Path, kernel: Kernel) -> None:
-    """It is told as what it is, with the mend, and taken away; the kernel is not blamed."""
+    """It is told as what it is, with the fix, and taken away; the kernel is not blamed."""
 
     def fill(folder: Path) -> Mapping[str, Any]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))

@@ -38,7 +38,7 @@ def ended(folder: Path, before: str, *arguments: str, command: tuple[str, ...] =
 @pytest.mark.parametrize(
     ("before", "arguments", "status", "words"),
     [
-        ("ulimit -n 16", ("run", SHORT), 3, "open files: a limit of 16, fewer than a run needs. Mend: raise it"),
+        ("ulimit -n 16", ("run", SHORT), 3, "open files: a limit of 16, fewer than a run needs. Fix: raise it"),
         ("{} 2>/dev/full", ("plan", "./none"), 2, ""),
         ("{} >&- 2>&-", ("plan", "./none"), 2, ""),
         ("{}", ("plan", "/dev/zero"), 2, "/dev/zero: expected a readable file, found a fifo, socket or device"),
@@ -47,7 +47,7 @@ def ended(folder: Path, before: str, *arguments: str, command: tuple[str, ...] =
     ],
 )
 def test_limits(tmp_path: Path, before: str, arguments: tuple[str, ...], status: int, words: str) -> None:
-    """What is missing is said, as far as anything can be said, with the mend; no command hangs."""
+    """What is missing is said, as far as anything can be said, with the fix; no command hangs."""
     found = ended(tmp_path, before, *arguments)
     assert found.status == status, found.err
     assert words in found.err
@@ -90,7 +90,7 @@ def test_few_processes(user: User) -> None:
     """Of an ordinary user: root may have any number."""
     found = test_unprivileged._run(user.prefix, "prlimit", "--nproc=1", *COMMAND, "run", SHORT, cwd=user.folder)
     assert found.returncode == 3
-    assert "Mend: raise the limits of processes (`ulimit -u`)" in found.stderr
+    assert "Fix: raise the limits of processes (`ulimit -u`)" in found.stderr
 
 
 def test_long_keys_and_files(tmp_path: Path) -> None:

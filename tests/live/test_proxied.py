@@ -74,7 +74,7 @@ def test_twenty_toxics(tmp_path: Path, kernel: Kernel) -> None:
 
 @pytest.mark.parametrize("missing", ["server", "library"])
 def test_what_is_missing_is_said(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run is inconclusive, with the mend; a relay does without."""
+    """The run is inconclusive, with the fix; a relay does without."""
     if missing == "server":
         monkeypatch.setenv("PATH", str(tmp_path))
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -91,7 +91,7 @@ def test_what_is_missing_is_said(missing: str, tmp_path: Path, monkeypatch: pyte
     )
     (result,) = undisturbed([make(scenario, local_machine())], tmp_path / "runs", 1)
     assert result.verdict.verdict == "inconclusive"
-    assert "Mend: " in result.verdict.reason
+    assert "Fix: " in result.verdict.reason
 
 
 def test_killed_with_a_proxy_at_work(tmp_path: Path) -> None:

@@ -146,4 +146,4 @@ def test_an_ordinary_user_without_namespaces_is_told(users_folder: Path) -> None
     done = as_ordinary_user(users_folder, "test_a.py", "--tb=short")
     assert "1 failed" in done.stdout
     assert "network namespaces: not root, and a process with 2 threads cannot enter a user namespace" in done.stdout
-    assert "Mend: run as root" in done.stdout
+    assert "Fix: run as root" in done.stdout

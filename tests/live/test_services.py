@@ -177,7 +177,7 @@ def test_a_server_that_everybody_may_use_is_refused(monkeypatch: pytest.MonkeyPa
     """Where the machine cannot give it a key, with what can be done; in a network of one's own it needs none."""
     monkeypatch.setattr(keyed, lacks, 4000)
     with (
-        pytest.raises(CapabilityError, match=r"a server for this process alone: .*Mend: pytest --clock=virtual, or"),
+        pytest.raises(CapabilityError, match=r"a server for this process alone: .*Fix: pytest --clock=virtual, or"),
         toxiproxy_session.speaking_to(None),
     ):
         pass

@@ -134,7 +134,7 @@ finally:
     found = _run(user_with_namespaces.prefix, sys.executable, "-c", code, cwd=user_with_namespaces.folder)
     assert found.stdout == (
         "network namespaces: not root, and a process with 2 threads cannot enter a user namespace. "
-        "Mend: run as root, or let the harness start before other threads do; or run with --clock virtual, which "
+        "Fix: run as root, or let the harness start before other threads do; or run with --clock virtual, which "
         "needs no rights\n"
     )
 
@@ -150,20 +150,20 @@ def refused(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return lambda *arguments: _run(prefix, *COMMAND, *arguments, cwd=tmp_path)
 
 
-def test_without_any_right_the_reason_and_the_mend_are_told(
+def test_without_any_right_the_reason_and_the_fix_are_told(
     refused: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     """Neither root nor user namespaces: the run is not judged but refused, with exit status 3, and nothing is run."""
     found = refused("run", "outcomes/peer-alive", "--out", "out")
     assert found.returncode == 3
     assert "network namespaces: not root, and user namespaces are not allowed here" in found.stderr
-    assert "Mend: run as root, or" in found.stderr
+    assert "Fix: run as root, or" in found.stderr
     assert "or run with --clock virtual, which needs no rights" in found.stderr
     assert not list((tmp_path / "out").iterdir())
     doctor = refused("doctor")
     assert doctor.returncode == 3
     assert "MISSING  namespaces" in doctor.stdout
-    assert "mend: run as root" in doctor.stdout
+    assert "fix: run as root" in doctor.stdout
 
 
 def test_predictions_need_no_right(refused: Callable[..., subprocess.CompletedProcess[str]]) -> None:

@@ -385,10 +385,10 @@ def test_output_that_nobody_reads(memory: Path, tmp_path: Path) -> None:
 
 
 def test_without_a_kernel(vtime: Callable[..., Ended], tmp_path: Path) -> None:
-    """The one command that mends it is told."""
+    """The one command that fixes it is told."""
     ended = vtime("true", XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert ended.returncode == 3
-    assert ended.stderr.decode().endswith("Mend: harness kernel build (once, about 5 minutes on 2 cores)\n")
+    assert ended.stderr.decode().endswith("Fix: harness kernel build (once, about 5 minutes on 2 cores)\n")
 
 
 def test_a_kernel_without_time_travel(vtime: Callable[..., Ended], tmp_path: Path) -> None:
@@ -414,7 +414,7 @@ def _noexec(folders: tuple[Path, ...], but: tuple[Path, ...]) -> tuple[str, ...]
 
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_memory_that_cannot_be_executed(kernel: Kernel, *, everywhere: bool) -> None:
-    """Another folder is used; where there is none, all are named with the mend."""
+    """Another folder is used; where there is none, all are named with the fix."""
     needed = (CHECKOUT, Path(sys.prefix), Path(sys.base_prefix), kernel.path.parent)
     with tempfile.TemporaryDirectory(dir=Path.home()) as home:
         folders = (Path(home), *((Path(name) for name in MEMORY) if everywhere else ()))
@@ -434,7 +434,7 @@ def test_memory_that_cannot_be_executed(kernel: Kernel, *, everywhere: bool) -> 
     if everywhere:
         for name in (home, *MEMORY):
             assert f"{name} is mounted noexec" in ended.stderr
-        assert "Mend: set TMPDIR" in ended.stderr
+        assert "Fix: set TMPDIR" in ended.stderr
 
 
 @pytest.mark.parametrize(

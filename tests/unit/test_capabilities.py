@@ -1,4 +1,4 @@
-"""What a machine can do: found out by trying, told with a mend."""
+"""What a machine can do: found out by trying, told with a fix."""
 
 from __future__ import annotations
 
@@ -44,28 +44,28 @@ def attempted(error: Exception | None) -> Capability:
 
 
 def test_what_works_is_available() -> None:
-    """With what was found, and nothing to mend."""
+    """With what was found, and nothing to fix."""
     found = attempted(None)
-    assert (found.available, found.found, found.mend) == (True, "all of it", "")
+    assert (found.available, found.found, found.fix) == (True, "all of it", "")
 
 
 @pytest.mark.parametrize(
-    ("error", "found", "mend"),
+    ("error", "found", "fix"),
     [
         (CapabilityError("thing", "not there", "apt-get install thing"), "not there", "apt-get install thing"),
         (LabError("expected a bridge, found none"), "expected a bridge, found none", "CONFIG_THING"),
         (OSError(95, "Operation not supported"), "[Errno 95] Operation not supported", "CONFIG_THING"),
     ],
 )
-def test_what_fails_has_a_mend(error: Exception, found: str, mend: str) -> None:
+def test_what_fails_has_a_fix(error: Exception, found: str, fix: str) -> None:
     """The error's own, or the option of the kernel that the trial needs."""
     missing = attempted(error)
     assert (missing.available, missing.found) == (False, found)
-    assert mend in missing.mend
+    assert fix in missing.fix
 
 
 def test_without_namespaces_nothing_else_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What needs them cannot be told; all that is missing has a mend and a use."""
+    """What needs them cannot be told; all that is missing has a fix and a use."""
 
     def refused() -> str:
         raise CapabilityError("network namespaces", "not allowed", "run as root")
@@ -83,7 +83,7 @@ def test_without_namespaces_nothing_else_is_tried(monkeypatch: pytest.MonkeyPatc
         ("docker", False),
         ("toxiproxy-server", False),
     ]
-    assert all(item.mend and item.needed_for for item in missing)
+    assert all(item.fix and item.needed_for for item in missing)
 
 
 def test_a_docker_daemon_is_one_that_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_other_ways_to_a_docker_daemon(where: str, monkeypatch: pytest.MonkeyPat
     found = capabilities.docker()
     assert not found.available
     assert where in found.found
-    assert found.mend
+    assert found.fix
 
 
 @pytest.mark.parametrize(

@@ -438,15 +438,15 @@ def test_no_line_ends_in_blanks(arguments: tuple[str, ...], capsys: pytest.Captu
 def test_what_nobody_named_is_left_out_where_its_proxy_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is said how many, and the mend; a machine that has the proxy leaves nothing out."""
+    """It is said how many, and the fix; a machine that has the proxy leaves nothing out."""
     found = catalogue.find([])
-    missing = Capability(name="toxiproxy-server", available=False, found="nowhere", mend="call ci/setup")
+    missing = Capability(name="toxiproxy-server", available=False, found="nowhere", fix="call ci/setup")
     monkeypatch.setattr(capabilities, "toxiproxy", lambda: missing)
     kept = request._possible(found)
     behind = {each.name for each in found} - {each.name for each in kept}
     assert behind
     assert all(name.startswith("proxied/") for name in behind)
-    said = f"left out {len(behind)} scenarios behind a toxiproxy: nowhere; mend: call ci/setup"
+    said = f"left out {len(behind)} scenarios behind a toxiproxy: nowhere; fix: call ci/setup"
     assert said in capsys.readouterr().err
     monkeypatch.setattr(capabilities, "toxiproxy", lambda: msgspec.structs.replace(missing, available=True))
     assert request._possible(found) == found

@@ -216,7 +216,7 @@ def test_each_end_sees_the_proxy_in_place_of_the_other() -> None:
 
 
 def test_a_server_is_found_on_path_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Then in the cache; and where it is nowhere, the mend is told."""
+    """Then in the cache; and where it is nowhere, the fix is told."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     with pytest.raises(CapabilityError, match=r"neither on PATH nor at .*call .*ci/setup"):
@@ -233,10 +233,10 @@ def test_a_server_is_found_on_path_first(monkeypatch: pytest.MonkeyPatch, tmp_pa
         toxiproxy_server.version()
 
 
-def test_without_the_library_the_mend_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_the_fix_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of it is imported before it is needed."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(CapabilityError, match=r"not installed. Mend: (call .*ci/setup|.* -m pip install )"):
+    with pytest.raises(CapabilityError, match=r"not installed. Fix: (call .*ci/setup|.* -m pip install )"):
         toxiproxy_server.check_library()
 
 

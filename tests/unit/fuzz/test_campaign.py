@@ -184,7 +184,7 @@ def test_a_scenario_as_a_file_is_the_scenario(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["hypothesis", "tomli_w"])
-def test_what_is_missing_is_said_with_its_mend(
+def test_what_is_missing_is_said_with_its_fix(
     missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Before a kernel is looked for or anything is drawn."""

@@ -176,7 +176,7 @@ def test_faults_after_the_loss_count_until_the_reconnection() -> None:
 
 @pytest.mark.parametrize(("noticed_s", "plain", "known"), [(2, "pass", "fail"), (3, "fail", "pass")])
 def test_a_claim_that_is_known_not_to_hold(noticed_s: int, plain: str, known: str) -> None:
-    """Refuted it passes, and confirmed it fails, so that nobody overlooks a mended program."""
+    """Refuted it passes, and confirmed it fails, so that nobody overlooks a fixed program."""
     verdict(planned(), run(noticed_s * SECOND), plain)
     found = verdict(planned(known_failure="2.5 s"), run(noticed_s * SECOND), known, "2.5 s")
     assert found.known_failure == "2.5 s"

@@ -12,14 +12,14 @@ NAMESPACES = Capability(
     name="namespaces",
     available=False,
     found="not root, and user namespaces are not allowed here (unshare: Operation not permitted)",
-    mend="run as root, or: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+    fix="run as root, or: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
     needed_for="every scenario",
 )
 DOCKER = Capability(
     name="docker",
     available=False,
     found="No such file or directory",
-    mend="start it",
+    fix="start it",
     needed_for="containers",
     essential=False,
 )
@@ -34,11 +34,11 @@ def test_a_whole_machine() -> None:
     ]
 
 
-def test_what_is_missing_has_its_mend_and_its_use() -> None:
+def test_what_is_missing_has_its_fix_and_its_use() -> None:
     """What was found, what would help and what it is needed for stand below one another; the conclusion names it."""
     lines = doctor.describe([KERNEL, NAMESPACES], 80)
     assert lines[1].startswith("MISSING  namespaces  not root, and user namespaces")
-    assert "mend: run as root, or: sudo sysctl -w" in " ".join(line.strip() for line in lines)
+    assert "fix: run as root, or: sudo sysctl -w" in " ".join(line.strip() for line in lines)
     assert any(line.strip() == "needed for every scenario" for line in lines)
     assert lines[-1] == "This machine cannot run the scenarios in real time: namespaces missing."
 
@@ -52,7 +52,7 @@ def test_what_is_missing_has_its_mend_and_its_use() -> None:
 )
 def test_virtual_time_is_named_where_real_time_is_not_to_be_had(*, available: bool, conclusion: str) -> None:
     """It needs no rights."""
-    virtual = Capability(name="virtual time", available=available, found="", mend="x", essential=False)
+    virtual = Capability(name="virtual time", available=available, found="", fix="x", essential=False)
     said = " ".join(doctor.describe([KERNEL, NAMESPACES, virtual], 80)[-2:])
     assert said.endswith(f"in real time: namespaces missing. {conclusion}")
 

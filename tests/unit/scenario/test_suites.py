@@ -113,7 +113,7 @@ def test_mistakes_are_named(folder: Path, old: str, new: str, words: str) -> Non
 
 
 def test_a_library_that_is_not_there(folder: Path) -> None:
-    """Has no version, and the mend is named."""
+    """Has no version, and the fix is named."""
     (found,) = suites.find(["libraries"])
     assert suites.version(found) == "1.2"
     with pytest.raises(CapabilityError, match=r"call .*ci/libraries"):

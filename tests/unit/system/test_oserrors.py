@@ -95,7 +95,7 @@ def test_any_other_error_is_told_with_its_path() -> None:
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM])
 def test_limits_of_the_machine(number: int) -> None:
-    """They have no path, but a mend, and nothing was wrong with what was asked for."""
+    """They have no path, but a fix, and nothing was wrong with what was asked for."""
     said = oserrors.in_words(error(number))
     assert re.fullmatch(r"expected .+, found .+; raise .+, or do less at once with --jobs N", said), said
     assert (oserrors.exit_status(error(number)), oserrors.exit_status(error(errno.ENOSPC))) == (3, 2)

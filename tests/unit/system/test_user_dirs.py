@@ -1,4 +1,4 @@
-"""The state folder is its user's alone, or it is refused with the mend."""
+"""The state folder is its user's alone, or it is refused with the fix."""
 
 from __future__ import annotations
 

@@ -323,8 +323,8 @@ def test_kernels_are_listed_newest_release_first(cache: Path) -> None:
 
 @pytest.mark.usefixtures("cache")
 def test_without_any_kernel_the_command_that_builds_one_is_named() -> None:
-    """That is a capability which is missing, with its mend."""
-    with pytest.raises(CapabilityError, match=r"Mend: harness kernel build \(once, about "):
+    """That is a capability which is missing, with its fix."""
+    with pytest.raises(CapabilityError, match=r"Fix: harness kernel build \(once, about "):
         kernel.find(None)
 
 
@@ -376,16 +376,16 @@ def test_all_missing_tools_are_named_at_once(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("harness.venue.kernel_build.shutil.which", lambda name: name if name in here else None)
     monkeypatch.setattr(kernel_build, "_compiles", lambda: True)
     monkeypatch.setattr("harness.venue.kernel_build.trial.try_out", lambda _: True)
-    with pytest.raises(CapabilityError, match=r"missing flex, bison, bc, xz\. Mend: apt-get install flex .*xz-utils$"):
+    with pytest.raises(CapabilityError, match=r"missing flex, bison, bc, xz\. Fix: apt-get install flex .*xz-utils$"):
         kernel_build.check_tools()
-    with pytest.raises(CapabilityError, match=r"missing flex, bison, bc\. Mend"):
+    with pytest.raises(CapabilityError, match=r"missing flex, bison, bc\. Fix"):
         kernel_build.check_tools(Path("linux.tar.gz"))
 
 
 def test_a_machine_of_another_architecture_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """User-Mode Linux exists for x86 alone; no tool would mend that."""
+    """User-Mode Linux exists for x86 alone; no tool would fix that."""
     monkeypatch.setattr("harness.venue.kernel_build.platform.machine", lambda: "aarch64")
-    with pytest.raises(CapabilityError, match=r"for x86_64, this machine is aarch64\. Mend: stay with real time"):
+    with pytest.raises(CapabilityError, match=r"for x86_64, this machine is aarch64\. Fix: stay with real time"):
         kernel_build.check_tools()
 
 

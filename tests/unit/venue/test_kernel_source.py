@@ -48,7 +48,7 @@ def test_a_path_that_is_no_source_is_refused(tmp_path: Path) -> None:
         kernel_source.at_path(tmp_path / "linux.zip")
 
 
-def test_a_tree_that_somebody_builds_in_is_refused_with_the_mend(tmp_path: Path) -> None:
+def test_a_tree_that_somebody_builds_in_is_refused_with_the_fix(tmp_path: Path) -> None:
     """make would refuse it too, minutes of reading later."""
     (tmp_path / "arch/um").mkdir(parents=True)
     (tmp_path / "arch/um/Kconfig").touch()

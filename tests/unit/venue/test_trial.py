@@ -32,14 +32,14 @@ def test_a_kernel_that_does_the_job_passes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("release", "mend"), [("6.1.170", "Linux 6.16 or later"), ("6.15.3", "Linux 6.16"), ("7.2.13", "another source")]
+    ("release", "fix"), [("6.1.170", "Linux 6.16 or later"), ("6.15.3", "Linux 6.16"), ("7.2.13", "another source")]
 )
-def test_a_kernel_that_panics_is_refused_with_its_last_words(tmp_path: Path, release: str, mend: str) -> None:
+def test_a_kernel_that_panics_is_refused_with_its_last_words(tmp_path: Path, release: str, fix: str) -> None:
     """And with the releases that do not need what it fails at."""
     with pytest.raises(CapabilityError, match=r"the guest panicked; its last words:\n.*ptrace set fp regs") as caught:
         trial.try_out(of_paper(tmp_path, PANIC, release))
     assert str(caught.value).startswith(f"kernel linux-{release}-hz1000: a guest with it does not work here: ")
-    assert mend in caught.value.mend
+    assert fix in caught.value.fix
 
 
 def test_a_kernel_whose_clock_stands_still_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
