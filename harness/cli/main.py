@@ -18,7 +18,7 @@ from pathlib import Path
 
 from harness.cli.parser import parse
 from harness.errors import HarnessError, UsageError
-from harness.report import signs
+from harness.report import ascii_output
 from harness.system import streams
 from harness.system.escapes import visible
 from harness.system.signals import Terminated, told_to_end
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         streams.fill()
         for stream in (sys.stdout, sys.stderr):
-            signs.tolerate(stream)
+            ascii_output.replace_missing(stream)
         return streams.flushed(_carried_out(arguments))
     except SystemExit as end:  # argparse has printed help, or what is wrong
         raise SystemExit(streams.flushed(int(end.code or 0))) from None

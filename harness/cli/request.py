@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from harness.venue.kernel import Kernel
 
 
-def plans(options: argparse.Namespace, kernel: Kernel | None, *, patience_s: int | None = None) -> list[Plan]:
-    """The plans of what the words name, without those that surely take longer than `patience_s`."""
+def plans(options: argparse.Namespace, kernel: Kernel | None, *, longest_s: int | None = None) -> list[Plan]:
+    """The plans of the scenarios that the words name, without those that take longer than `longest_s`."""
     from harness.plan import planner
     from harness.scenario import catalogue
 
@@ -28,9 +28,9 @@ def plans(options: argparse.Namespace, kernel: Kernel | None, *, patience_s: int
         scenarios = _possible(scenarios)
     if options.no_commands:
         scenarios = _without_programs(scenarios, named=bool(options.words))
-    if patience_s is None:
+    if longest_s is None:
         return catalogue.for_each(scenarios, lambda scenario: planner.make(scenario, machine_facts))
-    limit_ns = patience_s * 1_000_000_000
+    limit_ns = longest_s * 1_000_000_000
     made = [
         planner.make(each, machine_facts)
         for each in scenarios
@@ -39,7 +39,7 @@ def plans(options: argparse.Namespace, kernel: Kernel | None, *, patience_s: int
     fitting = [each for each in made if each.watch_ns <= limit_ns]
     if len(fitting) < len(scenarios):
         streams.complain(
-            f"left out {len(scenarios) - len(fitting)} scenarios that take more than {patience_s} s of real "
+            f"left out {len(scenarios) - len(fitting)} scenarios that take more than {longest_s} s of real "
             "time: name them, or use --clock virtual",
         )
     return fitting

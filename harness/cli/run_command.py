@@ -15,7 +15,7 @@ from rich.text import Text
 
 from harness.batch import batch
 from harness.batch import library_matrix as matrices
-from harness.cli import patience, request
+from harness.cli import confirmation, request
 from harness.errors import UsageError
 from harness.fuzz import campaign as fuzzing
 from harness.judge.result import Result
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     request.check_clock(options)
     kernel = request.kernel(options) if options.clock == "virtual" else None
     unasked = not options.words and kernel is None
-    plans = request.plans(options, kernel, patience_s=patience.PATIENCE_S if unasked else None)
+    plans = request.plans(options, kernel, longest_s=confirmation.LONGEST_UNASKED_S if unasked else None)
     request.check_reports(options)
     console = _console(options)
     results, out = _carried_out(options, plans, kernel, console)
@@ -135,7 +135,7 @@ def _carried_out(
 ) -> tuple[list[Result], Path]:
     """The results, and the folder with the run directories. An interrupt shows what is done so far."""
     if kernel is None and options.words:  # of what nobody named, nothing takes long
-        patience.check(options, plans)
+        confirmation.ask(options, plans)
     out = request.out_folder(options)
     longest_s = max(each.watch_ns for each in plans) / 1e9
     retries = batch.default_retries(plans) if options.retries is None else options.retries

@@ -159,8 +159,15 @@ class Host:
             if scratch is not None:
                 scratch.mkdir(mode=0o755, exist_ok=scratch in self._scratches.values())
             marked = {**DEFAULTS, **self._environment(), **(env or {}), MARK_VARIABLE: token}
-            breeds, keeps = scratch is not None, self.keeps_ended
-            program = Program(name, argv, marked, folder, breeds=breeds, keeps_ended=keeps, popen=self._popen)
+            program = Program(
+                name,
+                argv,
+                marked,
+                folder,
+                owns_children=scratch is not None,
+                keeps_ended=self.keeps_ended,
+                popen=self._popen,
+            )
         except BaseException:
             LEDGER.abandon(token)
             raise
@@ -175,7 +182,7 @@ class Host:
 
     def _strays(self, program: Program) -> dict[int, int]:
         """What a program left behind that has no mark any more, where no other command is on the host."""
-        others = (each for each, _ in self._programs if each is not program and each.breeds)
+        others = (each for each, _ in self._programs if each is not program and each.owns_children)
         if self.namespace.network is None or any(each.poll() is None for each in others):
             return {}
         return processes.strays(self.namespace.network)

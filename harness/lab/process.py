@@ -36,20 +36,20 @@ class Program:
         env: Mapping[str, str] | None = None,
         folder: str | None = None,
         *,
-        breeds: bool = False,
+        owns_children: bool = False,
         keeps_ended: bool = True,
         popen: Popen = subprocess.Popen,
     ) -> None:
         """Start `argv` in the calling thread's namespace, in a working directory. Raises SubjectError.
 
-        `breeds`: it may start processes in sessions of their own, as PostgreSQL does, which go and stop with it; and
+        `owns_children`: faults kill and freeze the processes that it starts, too, in sessions of their own as well; and
         what it prints has a date, see `written_ns`. `keeps_ended`: see `poll`.
         `popen`: what starts it, with subprocess.Popen's arguments.
         """
-        self.name, self.breeds, self._keeps_ended = name, breeds, keeps_ended
+        self.name, self.owns_children, self._keeps_ended = name, owns_children, keeps_ended
         self.is_silent = False
         """Whether it will print no more."""
-        self._output = dated.make() if breeds else None
+        self._output = dated.make() if owns_children else None
         self._process = self._start(argv, env, folder, popen)
         try:
             self._end = raised(os.pidfd_open(self._process.pid))
@@ -203,7 +203,7 @@ class Program:
                 return [f"process {self.pid}: not permitted to end it; run as its user"]
             self._await_end(None)
         process_tree.tell(others, signal.SIGKILL)
-        left = [why for _, why in processes.end([self.owned()], held=True).left] if self.breeds else []
+        left = [why for _, why in processes.end([self.owned()], held=True).left] if self.owns_children else []
         deadline = time.monotonic() + processes.DYING_S
         while (strays := self.strays()) and time.monotonic() < deadline:
             process_tree.tell(strays, signal.SIGKILL)
@@ -236,7 +236,7 @@ class Program:
 
     def _others(self) -> dict[int, int]:
         """The processes that it started, and those that they started, that still run: ID to birth."""
-        if not self.breeds:
+        if not self.owns_children:
             return {}
         found = {**processes.of(self.owned()), **self.strays()}
         return {pid: born for pid, born in found.items() if pid != self.pid}

@@ -22,7 +22,7 @@ from rich.text import Text
 from harness.judge.moments import ORIGINS
 from harness.judge.reasons import clipped
 from harness.judge.verdict import SEVERITY, Verdict, worst
-from harness.report import signs
+from harness.report import ascii_output
 from harness.system.escapes import in_a_line, visible
 
 if TYPE_CHECKING:
@@ -55,10 +55,12 @@ class _Console(Console):
 
 def console(stream: TextIO) -> Console:
     """A console on a stream: as wide as the terminal, or 140 columns where the output is a file."""
-    signs.tolerate(stream)
+    ascii_output.replace_missing(stream)
     if stream.isatty():
         return _Console(file=stream, highlight=False, soft_wrap=False)
-    return _Console(file=cast("TextIO", signs.Tidy(stream)), width=WIDTH_OF_FILES, highlight=False, soft_wrap=False)
+    return _Console(
+        file=cast("TextIO", ascii_output.TrimmedStream(stream)), width=WIDTH_OF_FILES, highlight=False, soft_wrap=False
+    )
 
 
 class VerdictTable:

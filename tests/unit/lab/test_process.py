@@ -29,7 +29,7 @@ while time.monotonic() < end:
 def _started(script: str) -> tuple[Program, int]:
     """A program with a mark, and the process whose ID it prints."""
     env = {**os.environ, MARK_VARIABLE: os.urandom(16).hex()}
-    program = Program("daemon", [sys.executable, "-I", "-S", "-c", script], env, breeds=True)
+    program = Program("daemon", [sys.executable, "-I", "-S", "-c", script], env, owns_children=True)
     return program, int(program.read_line(20.0))
 
 
@@ -84,7 +84,7 @@ def test_a_chain_goes_with_its_program() -> None:
 def test_the_status_stays(*, keeps: bool) -> None:
     """While it is a zombie, after that, and when it is closed, as often as it is asked for."""
     argv = [sys.executable, "-I", "-S", "-c", "import sys; sys.exit(int(input()))"]
-    with_status = Program("it", argv, breeds=True, keeps_ended=keeps)
+    with_status = Program("it", argv, owns_children=True, keeps_ended=keeps)
     with pytest.raises(SubjectError, match="expected an end within 0 s, found it running"):
         with_status.wait(0)
     assert with_status.poll() is None

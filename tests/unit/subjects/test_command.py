@@ -82,7 +82,7 @@ def running(side: Side, ready: Ready, table: Table) -> Iterator[tuple[CommandEnd
     scenario = Scenario(expect=Expect(side=side), **{side: Endpoint(command=command)})  # type: ignore[arg-type]
     timeline = Timeline()
     loop = Hearing(timeline)
-    program = Program("it", [sys.executable, "-I", "-S", "-c", SLEEPS], breeds=True)
+    program = Program("it", [sys.executable, "-I", "-S", "-c", SLEEPS], owns_children=True)
     try:
         end = CommandEnd(scenario, side, command, cast("Host", Here(table)), program, Notices(timeline), loop)
         yield end, loop
@@ -156,7 +156,7 @@ def test_of_a_program_started_again_any_connection_will_do(monkeypatch: pytest.M
         end.await_ready(connects=True)
         end.arm()
         table.stands = False
-        again = Program("again", [sys.executable, "-I", "-S", "-c", SLEEPS], breeds=True)
+        again = Program("again", [sys.executable, "-I", "-S", "-c", SLEEPS], owns_children=True)
         try:
             end.start_over(again)
             for port, answer in ((40001, "RA"), (40002, "SA")):

@@ -97,7 +97,7 @@ time.sleep(0.2)
         assert at_ns is not None
         moments.append(at_ns)
 
-    program = Program("it", [sys.executable, "-I", "-S", "-c", script], breeds=True)
+    program = Program("it", [sys.executable, "-I", "-S", "-c", script], owns_children=True)
     try:
         if program.written_ns() is None and not dated.FOLDER.is_mount():
             pytest.skip(f"output has no date where {dated.FOLDER} is no tmpfs")

@@ -29,7 +29,7 @@ time.sleep(1000)
 @pytest.fixture(params=["stays", "leaves"])
 def program(request: pytest.FixtureRequest) -> Iterator[Program]:
     """One with a child, in its session or in one of its own."""
-    started = Program("parent", [sys.executable, "-c", SCRIPT, request.param, "goes-on"], breeds=True)
+    started = Program("parent", [sys.executable, "-c", SCRIPT, request.param, "goes-on"], owns_children=True)
     assert started.read_line(20.0) == b"child"
     yield started
     started.close()
@@ -65,7 +65,7 @@ def test_children_stand_still_with_their_program(program: Program) -> None:
 
 def test_children_go_after_their_program() -> None:
     """What a program leaves behind in its session is found when it is gone."""
-    program = Program("parent", [sys.executable, "-c", SCRIPT, "stays", "ends"], breeds=True)
+    program = Program("parent", [sys.executable, "-c", SCRIPT, "stays", "ends"], owns_children=True)
     assert program.read_line(20.0) == b"child"
     assert program.wait(20.0) == 7
     assert len(process_tree.members(program.pid, program.born)) == 1

@@ -1,4 +1,4 @@
-"""Signs of pictures and tables, and what stands for them where the output's encoding has none of them (as ASCII)."""
+"""Output in encodings without the characters of diagrams and tables, as in ASCII: each has a replacement."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import unicodedata
 from typing import TextIO
 
-PLAIN = {
+ASCII = {
     "●": "o",
     "◉": "@",
     "⊗": "%",
@@ -29,36 +29,36 @@ PLAIN = {
     "×": "x",  # noqa: RUF001 - the sign itself
     "µ": "u",
 }
-"""Each sign of a picture has another one: its legend stays true."""
-HANDLER = "harness.signs"
+"""No two characters of a diagram have the same replacement, so its legend stays true."""
+HANDLER = "harness.ascii"
 
 
-def _plainly(error: UnicodeError) -> tuple[str, int]:
-    """As an error handler of `codecs`; what has no sign is spelled without accents, or is a question mark."""
+def _to_ascii(error: UnicodeError) -> tuple[str, int]:
+    """An error handler of `codecs`. Characters without a replacement lose their accents, or become a question mark."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     left = error.object[error.start : error.end]
-    return "".join(PLAIN.get(each) or _bare(each) for each in left), error.end
+    return "".join(ASCII.get(each) or _without_accents(each) for each in left), error.end
 
 
-def _bare(character: str) -> str:
+def _without_accents(character: str) -> str:
     return unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode() or "?"
 
 
-codecs.register_error(HANDLER, _plainly)
+codecs.register_error(HANDLER, _to_ascii)
 
 
-def tolerate(stream: TextIO) -> None:
-    """Let a stream replace what its encoding does not have."""
+def replace_missing(stream: TextIO) -> None:
+    """Let a stream replace characters that its encoding does not have."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors=HANDLER)
 
 
-class Tidy:
-    """A stream that gets lines without blanks at their ends, for what pads them to a width.
+class TrimmedStream:
+    """Passes lines on to a stream without the blanks at their ends, which pad them to a width.
 
-    No file of Python's, which would close the stream with itself. A line that is written in parts keeps the blanks at
-    the end of all but its last one.
+    It is no file object of Python, as that would close the stream when it is deleted. Where a line is written in
+    parts, only the last part loses its blanks.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -67,7 +67,7 @@ class Tidy:
         self.flush, self.fileno, self.isatty = stream.flush, stream.fileno, stream.isatty
 
     def write(self, text: str) -> int:
-        """Write it with the blanks before line ends left out."""
+        """Write `text` without the blanks before its line ends."""
         *whole, rest = text.split("\n")
         self._stream.write("".join(f"{line.rstrip(' ')}\n" for line in whole) + rest)
         return len(text)

@@ -10,7 +10,7 @@ import pytest
 from rich.text import Text
 
 import harness
-from harness.report import diagram, signs, text
+from harness.report import ascii_output, diagram, text
 from tests.unit.timelines import as_foreseen, unreachable
 
 PACKAGE = Path(harness.__file__).parent
@@ -30,15 +30,15 @@ def test_every_sign_that_is_printed_has_a_plain_one() -> None:
     used = {sign for path in PACKAGE.rglob("*.py") for string in literals(path) for sign in string}
     printed = {sign for sign in used if "\x7f" < sign < "\ud7ff"}  # beyond are bounds of what XML may hold
     assert "●" in printed
-    assert printed - set(signs.PLAIN) == set()
-    assert all(plain.isascii() for plain in signs.PLAIN.values())
+    assert printed - set(ascii_output.ASCII) == set()
+    assert all(plain.isascii() for plain in ascii_output.ASCII.values())
 
 
 def test_marks_of_a_picture_stay_apart() -> None:
     """So that its legend is true."""
-    marks = [signs.PLAIN[mark] for mark in diagram._LEGEND]
+    marks = [ascii_output.ASCII[mark] for mark in diagram._LEGEND]
     assert len(set(marks)) == len(marks)
-    assert all(len(plain) == 1 for mark, plain in signs.PLAIN.items() if mark not in "…→")
+    assert all(len(plain) == 1 for mark, plain in ascii_output.ASCII.items() if mark not in "…→")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])

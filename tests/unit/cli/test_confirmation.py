@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.cli import main, patience
+from harness.cli import confirmation, main
 from harness.plan.plan import BEGINS_NS, Plan
 from harness.runner.execute import longest_ns as longest_ns_of
 from harness.venue import host
@@ -61,7 +61,7 @@ def test_without_a_terminal_nothing_long_is_begun(
     assert re.fullmatch(
         r"harness: expected at most 60 s of real time without --yes, "
         rf"found up to {takes} of real time \(defaults/linux is watched for {takes}\); "
-        r"--clock virtual takes seconds, --yes goes on\n",
+        r"--clock virtual takes seconds, --yes starts it anyway\n",
         said,
     )
 
@@ -76,7 +76,7 @@ def test_a_terminal_is_asked(monkeypatch: pytest.MonkeyPatch, answer: str, *, go
         assert ended(monkeypatch, *LONG, answer=answer) == 2
     assert isinstance(sys.stderr, Terminal)
     assert "this takes up to 2 h " in sys.stderr.getvalue()
-    assert "--clock virtual takes seconds. Go on? [y/N] " in sys.stderr.getvalue()
+    assert "--clock virtual takes seconds. Continue? [y/N] " in sys.stderr.getvalue()
 
 
 @pytest.mark.parametrize("arguments", [(*LONG, "--yes"), ("run", "outcomes/peer-alive"), ("run", "outcomes", "link")])
@@ -126,4 +126,4 @@ def test_in_a_guest_one_plan_follows_the_other() -> None:
 )
 def test_durations_in_words(seconds: float, words: str) -> None:
     """Rounded up, in two units at most."""
-    assert patience.spelled(seconds) == words
+    assert confirmation.spelled(seconds) == words
