@@ -57,6 +57,7 @@ class Program:
             self._process.kill()
             self._process.wait()
             raise SubjectError(f"expected to watch over {argv[0]!r}, found {error.strerror}") from error
+        priority.keep_nice(self._process.pid)
         self.born = process_tree.born(self._process.pid)
         mark = (env or {}).get(MARK_VARIABLE, "")
         self.owned: Callable[[], Owned] = lambda: Owned(name, mark, self.pid, self.born)

@@ -31,7 +31,7 @@ from harness.model.machine import MachineFacts
 from harness.plan import plan_file
 from harness.plan.plan import Plan
 from harness.runner.execute import Status
-from harness.system import plain_files
+from harness.system import plain_files, priority
 from harness.system.file_descriptors import raise_limit
 from harness.system.threads import begin
 from harness.venue import PLAN_LIMIT_S, guest, init, kernel_files, seeding
@@ -243,7 +243,7 @@ def _start(
     if cpu is not None:
         os.sched_setaffinity(0, {cpu})
     try:
-        return subprocess.Popen(
+        guest = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -256,6 +256,8 @@ def _start(
         raise GuestError(f"expected to start {command[0]}, found {error.strerror}") from error
     finally:
         os.sched_setaffinity(0, before)
+    priority.keep_nice(guest.pid)
+    return guest
 
 
 @contextmanager

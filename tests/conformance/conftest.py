@@ -6,7 +6,7 @@ import pytest
 
 from harness.model.topology import Topology
 from harness.system import kernel_clock
-from tests.conformance.halves import clock_of
+from tests.conformance.halves import Placed, clock_of, sample
 from tests.running import EXHAUSTIVE
 
 
@@ -19,14 +19,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave the tests of the other clock to it, but in an exhaustive run, and where a single test is named."""
     if EXHAUSTIVE or any("::" in argument for argument in config.args):
         return
-    here = kernel_clock.clock()
-    others = [item for item in items if _clock(item) not in (None, here)]
-    config.hook.pytest_deselected(items=others)
-    items[:] = [item for item in items if item not in set(others)]
+    placed = {item: place for item in items if (place := _placed(item))}
+    if kernel_clock.clock() == "virtual":
+        chosen = sample(placed.values())
+    else:
+        chosen = {test.name for test in placed.values() if clock_of(*test) == "real"}
+    others = {item for item, test in placed.items() if test.name not in chosen}
+    config.hook.pytest_deselected(items=list(others))
+    items[:] = [item for item in items if item not in others]
 
 
-def _clock(item: pytest.Item) -> str | None:
-    """The clock that a test runs on; None for both: it is of no topology, or of containers or guests."""
+def _placed(item: pytest.Item) -> Placed | None:
+    """The test and its topology; None where it runs on both clocks: it is of no topology, or of containers or guests."""
     if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
         return None
     if any(item.get_closest_marker(mark) for mark in ("virtual", "containers", "alone")):
@@ -34,7 +38,7 @@ def _clock(item: pytest.Item) -> str | None:
     values = item.callspec.params.values()
     places = [getattr(value, "topology", value) for value in values]
     place = next((place for place in places if isinstance(place, Topology)), None)
-    return None if place is None else clock_of(item.nodeid, place.kind, place.family)
+    return None if place is None else Placed(item.nodeid, place.kind, place.family)
 
 
 def pytest_collection_finish() -> None:

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from harness.model.topology import Family
-from tests.conformance.halves import SLOW_TO_SET_UP, clock_of
+from tests.conformance.halves import SLOW_TO_SET_UP, Placed, clock_of, sample
 from tests.conformance.test_faults import CASES, Case
 
 pytestmark = pytest.mark.conformance
@@ -42,3 +42,13 @@ def test_each_clock_meets_each_fault_and_each_topology_in_each_family() -> None:
     assert all(clocks == BOTH for clocks in found.values()), found
     slow = {(case.topology.family, clocks_of(case)) for case in CASES if case not in quick}
     assert slow == set(itertools.product(get_args(Family), {"real"}))
+
+
+def test_a_guest_meets_each_fault_and_each_topology() -> None:
+    """Each in one place, with both families among them: the place is another one from test to test."""
+    quick = {f"test[{case}]": case for case in CASES if case.topology.kind not in SLOW_TO_SET_UP}
+    tests = [Placed(name, case.topology.kind, case.topology.family) for name, case in quick.items()]
+    chosen = [quick[name] for name in sample(tests)]
+    assert len(chosen) == len({test.elsewhere for test in tests}) > 80
+    assert {type(case.fault) for case in chosen} == {type(case.fault) for case in quick.values()}
+    assert {case.topology for case in chosen} == {case.topology for case in quick.values()}

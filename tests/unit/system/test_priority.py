@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +53,21 @@ def test_who_may_not_have_it_goes_on_without(monkeypatch: pytest.MonkeyPatch) ->
         kernel.allows = True
         priority.lend(PROGRAM)
     assert kernel.policies == {OWN: os.SCHED_BATCH}
+
+
+def test_a_session_of_its_own_keeps_the_nice_value() -> None:
+    """Beside other sessions, too. Of a thread, as this process cannot get a nice value back without privileges."""
+
+    def started() -> str:
+        os.setpriority(os.PRIO_PROCESS, 0, 7)
+        with subprocess.Popen(["sleep", "60"], start_new_session=True) as program:
+            try:
+                priority.keep_nice(program.pid)
+                return Path(f"/proc/{program.pid}/autogroup").read_text()
+            finally:
+                program.kill()
+
+    if not Path("/proc/self/autogroup").exists():
+        pytest.skip("this kernel has no autogroups (CONFIG_SCHED_AUTOGROUP)")
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(started).result().endswith(" nice 7\n")
