@@ -53,8 +53,9 @@ def lend(pid: int) -> None:
 def keep_nice(pid: int) -> None:
     """Give the new session of a process the nice value of this process, in the kernel's share between sessions.
 
-    Where autogroups are enabled (sched(7), "The autogroup feature"), a nice value counts within a session only, and each
-    new session begins with an equal share of the CPUs: without this, `nice harness run` has no effect on its guests.
+    Where autogroups are enabled (sched(7), "The autogroup feature"), a nice value counts within a session
+    only, and each new session begins with an equal share of the CPUs: without this, `nice harness run` has
+    no effect on its guests.
     The kernel lets an ordinary user do this once in 0.1 s (proc_sched_autogroup_set_nice); the others keep that share.
     """
     if nice := os.getpriority(os.PRIO_PROCESS, 0):

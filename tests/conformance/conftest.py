@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _placed(item: pytest.Item) -> Placed | None:
-    """The test and its topology; None where it runs on both clocks: it is of no topology, or of containers or guests."""
+    """The test with its topology; None where it runs on both clocks: without a topology, or of containers or guests."""
     if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
         return None
     if any(item.get_closest_marker(mark) for mark in ("virtual", "containers", "alone")):

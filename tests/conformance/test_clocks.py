@@ -113,7 +113,7 @@ def test_both_clocks_tell_the_same_story(tmp_path: Path, kernel: Kernel) -> None
 
 
 def _in_guests_once(plans: Sequence[Plan], out: Path, kernel: Kernel) -> list[Result]:
-    """In virtual time, but for what a session of pytest has run in this run of ci/test: a guest always tells the same."""
+    """In virtual time, but for what a session of pytest has run in this run of ci/test: guests always tell the same."""
     found = {plan.name: result for plan in plans if (result := _kept(plan)) is not None}
     missing = in_guests([plan for plan in plans if plan.name not in found], out, kernel)
     found |= {result.plan.name: result for result in missing}
@@ -121,7 +121,7 @@ def _in_guests_once(plans: Sequence[Plan], out: Path, kernel: Kernel) -> list[Re
 
 
 def _catalogue_folder() -> Path | None:
-    """Where the sessions of ci/test keep the catalogue's runs for one another; None where there are no such sessions."""
+    """Where the sessions of ci/test keep the catalogue's runs for one another; None outside of ci/test."""
     notes = os.environ.get("TEST_NOTES")
     return Path(notes, "catalogue") if notes else None
 
@@ -248,8 +248,8 @@ def _session(kernel: Kernel, *arguments: str) -> subprocess.CompletedProcess[str
 def test_the_conformance_tests_pass_in_virtual_time(tmp_path: Path, kernel: Kernel) -> None:
     """Labs, faults and captures do there what they do here, and hand-written tests see what is predicted, in time.
 
-    The sample of tests/conformance/halves.py, and all that is of no topology. Of proxies, which take a guest long to set
-    up and run in real time, one.
+    The sample of tests/conformance/halves.py, and all that is of no topology. Of proxies, which take a guest long to
+    set up and run in real time, one.
     """
     chosen = "(not proxied and not docker) or both_ends or (proxy_that_is_down and ipv4)"
     where = ["tests/conformance", "tests/live/test_workbench.py"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, nullcontext
 from typing import get_args
 
 import pytest
 
+from harness.api import lab_session
 from harness.api.lab_session import Workbench
 from harness.errors import CapabilityError
 from harness.faults import (
@@ -19,6 +22,8 @@ from harness.faults import (
     NetworkDisconnect,
 )
 from harness.lab.docker_host import ContainerHost
+from harness.lab.factory import built
+from harness.lab.host import Lab
 from harness.model.topology import SIDES, Side, Topology, layout
 from tests.conformance.test_faults import CASES, LOST_S, Case, configuration
 from tests.conformance.traces import nothing_held
@@ -54,11 +59,30 @@ def of(*kinds: type[AnyFault]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", [c for c in _of_docker() if isinstance(c.fault, kinds)], ids=str)
 
 
+@pytest.fixture(scope="module")
+def labs() -> Iterator[Callable[[Topology], Lab]]:
+    """Labs of containers by topology, each for all tests that leave it as it was."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def lab(topology: Topology) -> Lab:
+            return stack.enter_context(built(topology, "docker"))
+
+        yield lab
+
+
 @pytest.fixture
-def bench(case: Case) -> Iterator[Workbench]:
-    """A workbench of containers, which leaves nothing behind."""
-    with nothing_held(), Workbench(case.topology.kind, case.topology.family, lab="docker") as built:
-        yield built
+def bench(case: Case, labs: Callable[[Topology], Lab], monkeypatch: pytest.MonkeyPatch) -> Iterator[Workbench]:
+    """A workbench of containers, which leaves nothing behind; in a lab that was used before where hosts stay the same.
+
+    They do not where the fault lasts, where programs are started on them, and where a firewall has seen flows.
+    """
+    fault = case.fault
+    if not (fault.lasting or fault.processes() or fault.of_containers or isinstance(fault, FirewallIdle)):
+        lab = labs(case.topology)
+        monkeypatch.setattr(lab_session, "built", lambda *_: nullcontext(lab))
+    with nothing_held(), Workbench(case.topology.kind, case.topology.family, lab="docker") as made:
+        yield made
 
 
 def test_no_fault_of_docker_is_missing() -> None:

@@ -60,7 +60,7 @@ def test_a_session_of_its_own_keeps_the_nice_value() -> None:
 
     def started() -> str:
         os.setpriority(os.PRIO_PROCESS, 0, 7)
-        with subprocess.Popen(["sleep", "60"], start_new_session=True) as program:
+        with subprocess.Popen(["/bin/sleep", "60"], start_new_session=True) as program:
             try:
                 priority.keep_nice(program.pid)
                 return Path(f"/proc/{program.pid}/autogroup").read_text()
