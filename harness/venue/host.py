@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import heapq
 import queue
+import resource
 import sys
 import threading
 import time
@@ -41,6 +42,10 @@ DESCRIPTORS_PER_RUN = 24
 LEAST_DESCRIPTORS = 2 * DESCRIPTORS_PER_RUN
 """Below this limit of open files not even one run is begun, as this process has some open too."""
 _DESCRIPTORS = DEFAULT_JOBS * DESCRIPTORS_PER_RUN
+LEAST_ADDRESS_SPACE = 256 << 20
+"""In octets: under a lower limit (`ulimit -v`) no run is begun. Libraries without memory end the process, or hang."""
+ADDRESS_SPACE_PER_RUN = 64 << 20
+"""Each run beyond the first needs so much more: for its threads' stacks, and what the C library reserves for them."""
 
 
 class Carried(NamedTuple):
@@ -66,6 +71,7 @@ def run_all(plans: Sequence[Plan], out: Path, status: Status, jobs: int | None =
     if limit < LEAST_DESCRIPTORS:
         fix = f"raise it with `ulimit -n {LEAST_DESCRIPTORS}` or more, and the hard limit with it"
         raise CapabilityError("open files", f"a limit of {limit}, fewer than a run needs", fix)
+    _check_address_space()
     _prepare(in_containers=_in_containers(plans))
 
     waiting: queue.SimpleQueue[Plan] = queue.SimpleQueue()
@@ -134,7 +140,24 @@ def _workers(plans: Sequence[Plan], jobs: int | None) -> int:
     if _in_a_guest(plans):
         return min(len(plans), 1)
     most = jobs or (CONTAINER_JOBS if _in_containers(plans) else DEFAULT_JOBS)
-    return min(len(plans), most, max(1, reachable_limit(_DESCRIPTORS) // DESCRIPTORS_PER_RUN))
+    space = _address_space()
+    fitting = most if space is None else 1 + max(0, space - LEAST_ADDRESS_SPACE) // ADDRESS_SPACE_PER_RUN
+    return min(len(plans), most, fitting, max(1, reachable_limit(_DESCRIPTORS) // DESCRIPTORS_PER_RUN))
+
+
+def _address_space() -> int | None:
+    """The limit of this process's address space in octets, None where there is none."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def _check_address_space() -> None:
+    """Raise CapabilityError where a run would not fit."""
+    space = _address_space()
+    if space is not None and space < LEAST_ADDRESS_SPACE:
+        fix = f"raise it with `ulimit -v {LEAST_ADDRESS_SPACE >> 10}` or more, and the hard limit with it"
+        found = f"a limit of {space >> 10} KiB of address space, fewer than a run needs"
+        raise CapabilityError("memory", found, fix)
 
 
 def _in_a_guest(plans: Sequence[Plan]) -> bool:

@@ -39,6 +39,7 @@ def ended(folder: Path, before: str, *arguments: str, command: tuple[str, ...] =
     ("before", "arguments", "status", "words"),
     [
         ("ulimit -n 16", ("run", SHORT), 3, "open files: a limit of 16, fewer than a run needs. Fix: raise it"),
+        ("ulimit -v 150000", ("run", SHORT), 3, "memory: a limit of 150000 KiB of address space, fewer than"),
         ("{} 2>/dev/full", ("plan", "./none"), 2, ""),
         ("{} >&- 2>&-", ("plan", "./none"), 2, ""),
         ("{}", ("plan", "/dev/zero"), 2, "/dev/zero: expected a readable file, found a fifo, socket or device"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import threading
 from pathlib import Path
 
@@ -45,3 +46,11 @@ def test_fewer_threads_than_runs(most: int, monkeypatch: pytest.MonkeyPatch) -> 
     else:
         with pytest.raises(CapabilityError):
             host._begin(lambda: None, 5)
+
+
+@pytest.mark.parametrize(("mebibytes", "workers"), [(256, 1), (319, 1), (320, 2), (768, 9), (100_000, 20)])
+def test_fewer_runs_at_once_in_little_memory(mebibytes: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as fit into the limit of the address space."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (mebibytes << 20, resource.RLIM_INFINITY))
+    monkeypatch.setattr(host, "reachable_limit", lambda _: 1 << 20)
+    assert host._workers([unreachable()] * 20, None) == workers
