@@ -1,13 +1,12 @@
-"""A command at work: started on its host, followed through its output, ready as it says, also when started again.
+"""A running command: it is started on its host, gets ready, ends, and may be started again.
 
-What it is to the connection - an end of it, its proxy, a second server - is told by the classes derived from this one.
+Derived classes say what it is to the connection: `command.CommandEnd` is an end of it, `Between` is
+its proxy or a second server.
 """
 
 from __future__ import annotations
 
 import functools
-import os
-import re
 import select
 import signal
 import sys
@@ -15,14 +14,17 @@ import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from harness.errors import SubjectError
 from harness.lab.host import Host, Lab
-from harness.model.programs import Command
+from harness.model.programs import Command, Ready
 from harness.model.topology import Layout
 from harness.programs.tcp_endpoint import Emit
-from harness.subjects.output import Output
+from harness.subjects.output_watcher import OutputWatcher
+from harness.subjects.readiness import Readiness
 from harness.subjects.tcp_driver import PORT
 from harness.system.user_dirs import libraries_folder
 
@@ -32,9 +34,6 @@ if TYPE_CHECKING:
 
 LOOK_NS = 10_000_000
 """How often the host's sockets are looked at for a command that is not ready yet. Lines and segments wake at once."""
-
-Condition = Literal["prints", "listens", "stands"]
-"""What makes a command ready. Each was so once; it need not be so any more."""
 
 
 def start(command: Command, lab: Lab, host: Host, key: str, name: str = "") -> Program:
@@ -76,42 +75,34 @@ def _filled(text: str, places: Mapping[str, str]) -> str:
 class RunningCommand:
     """A running command, as the run sees it."""
 
+    mask = select.POLLIN
     connects: bool = False
     """Whether it is ready only once the watched connection stands."""
 
     def __init__(
         self, command: Command, host: Host, program: Program, emit: Emit, notices: Notices, loop: SubjectLoop
     ) -> None:
-        self.command, self.host, self.emit, self.notices, self.loop = command, host, emit, notices, loop
-        self.watching, self.mask = True, select.POLLIN
-        self.ready_ns: dict[Condition, int] = {}
+        self.command, self.host, self.emit = command, host, emit
+        self.notices, self.loop = notices, loop
+        self.watching = True
+        self.output = OutputWatcher(program, emit, is_awaited=command.is_heard)
+        self.readiness = Readiness(self._conditions(), PORT, self._listened, self._stood, command.connection)
         notices.commands.append(self)
-        self._poller = select.epoll()
-        self._follow(program)
+        loop.watch(self)
         host.restarted = self.start_over
-
-    def _follow(self, program: Program) -> None:
-        """Be woken by what this program prints, and by its end."""
-        self.program, self._hears = program, True
-        self.output = Output(program, self.emit, is_awaited=self.command.is_heard)
-        self._process = os.pidfd_open(program.pid)
-        self._poller.register(program.fileno(), select.EPOLLIN)
-        self._poller.register(self._process, select.EPOLLIN)
-        self.loop.watch(self)
 
     def fileno(self) -> int:
         """Readable when the program has printed something or has ended."""
-        return self._poller.fileno()
+        return self.output.fileno()
 
     def close(self) -> None:
-        """Give the descriptors back; the program is its host's to end."""
-        self._poller.close()
-        os.close(self._process)
+        """Close the descriptors; the program is its host's to end."""
+        self.output.close()
 
     @property
     def name(self) -> str:
-        """What messages call it."""
-        return self.program.name
+        """The program's name, for messages."""
+        return self.output.program.name
 
     @property
     def leaves(self) -> bool:
@@ -121,89 +112,70 @@ class RunningCommand:
     # --- getting ready ---------------------------------------------------------------------------------
 
     def await_ready(self, *, connects: bool) -> None:
-        """Wait until it is ready, with a connection where it `connects`. Raises SubjectError."""
+        """Wait until it is ready, and connected where it `connects`. Raises SubjectError, LabError."""
         within_s = self.command.ready.within_s
         deadline_ns = time.monotonic_ns() + round(within_s * 1e9)
 
         def is_ready() -> bool:
             for each in self.notices.commands:
                 each.check_alive()
-            return not self._lacks(connects=connects)
+            return not self.readiness.missing(connects=connects)
 
         while not is_ready():
             now_ns = time.monotonic_ns()
             if now_ns > deadline_ns:
-                lacks = self._lacks(connects=connects)
-                raise SubjectError(
-                    f"{self.name}: expected {lacks} within {within_s:g} s, found {self.output.last_words()}"
-                )
+                expected = f"expected {self.readiness.missing(connects=connects)} within {within_s:g} s"
+                raise SubjectError(f"{self.name}: {expected}, found {self.output.last_words()}")
             self.loop.wait(now_ns + LOOK_NS, is_ready)
-        self.notices.is_ready(max(self.ready_ns.values(), default=0))
+        self.notices.is_ready(self.readiness.met_ns)
 
     def check_alive(self) -> None:
         """Raise SubjectError where it has ended."""
         if not self.watching:
-            lacks = self._lacks(connects=self.connects)
-            waited = f"; still awaited: {lacks}" if lacks else ""
-            status = in_words(self.program.poll() or 0)
-            raise SubjectError(
-                f"{self.name}: ended with {status} before it was ready{waited}; {self.output.last_words()}"
-            )
+            missing = self.readiness.missing(connects=self.connects)
+            awaited = f"; still awaited: {missing}" if missing else ""
+            found = f"ended with {in_words(self.output.status or 0)} before it was ready"
+            raise SubjectError(f"{self.name}: {found}{awaited}; {self.output.last_words()}")
 
-    def _lacks(self, *, connects: bool) -> str:
-        """What it still lacks to be ready, in words; "" when it is. What is there is remembered, with its moment."""
-        ready = self.command.ready
-        if ready.prints and "prints" not in self.ready_ns:
-            return f"a line that matches {ready.prints!r}"
-        if self._listens_when_ready() and not self._has_listened():
-            return f"it to listen at port {PORT}"
-        if connects and not self._has_stood():
-            return f"connection {self.command.connection} to port {PORT}"
-        return ""
+    def _conditions(self) -> Ready:
+        """What makes it ready."""
+        return self.command.ready
 
-    def _listens_when_ready(self) -> bool:
-        """Whether it is ready only once it listens."""
-        return self.command.ready.listens
+    def _listened(self) -> int | None:
+        """Since when it listens, or has listened, as far as can be told; None where it has not."""
+        return time.monotonic_ns() if self.host.socket_table.listens(PORT) else None
 
-    def _has_listened(self) -> bool:
-        """Whether it listens, or has done so."""
-        if "listens" not in self.ready_ns and self.host.socket_table.listens(PORT):
-            self.ready_ns["listens"] = time.monotonic_ns()
-        return "listens" in self.ready_ns
-
-    def _has_stood(self) -> bool:
-        """Whether the connection to be watched stands, or has stood."""
-        return True
+    def _stood(self) -> int | None:
+        """Since when the watched connection stands, or has stood; None where it has not."""
+        return None
 
     # --- started again ---------------------------------------------------------------------------------
 
     def start_over(self, program: Program) -> None:
         """Follow the program that was started in place of one that a fault has ended. Raises SubjectError."""
         at_ns = time.monotonic_ns()
-        self._listen(at_ns, has_ended=True)
+        self._read(at_ns, has_ended=True)
         if self.watching:
-            self.emit("subject.ended", at_ns=at_ns, status=self.program.poll() or 0)
-        if self._hears:
-            self._poller.unregister(self.program.fileno())
-        os.close(self._process)
-        self.ready_ns.clear()
+            self.emit("subject.ended", at_ns=at_ns, status=self.output.status or 0)
+        self.readiness.forget()
         self.watching = True
         self.emit("subject.restarted", at_ns=at_ns)
-        self._follow(program)
+        self.output.follow(program)
+        self.loop.watch(self)
         self._await_again(program, at_ns)
 
     def _await_again(self, program: Program, started_ns: int) -> None:
         """Look again and again until it is ready, in the time that it had at first. Raises SubjectError."""
         now_ns = time.monotonic_ns()
         self.woken(0, now_ns)
-        if program is not self.program or program.poll() == -signal.SIGKILL:
+        if program is not self.output.program or program.poll() == -signal.SIGKILL:
             return  # a fault has ended it in the meantime
         self.check_alive()
-        lacks, within_s = self._lacks(connects=self.connects), self.command.ready.within_s
-        if not lacks:
+        missing, within_s = self.readiness.missing(connects=self.connects), self.command.ready.within_s
+        if not missing:
             self.emit("subject.ready", at_ns=now_ns, took_ns=now_ns - started_ns)
         elif now_ns - started_ns > within_s * 1e9:
-            expected = f"expected {lacks} within {within_s:g} s of being started again"
+            expected = f"expected {missing} within {within_s:g} s of being started again"
             raise SubjectError(f"{self.name}: {expected}, found {self.output.last_words()}")
         else:
             self.loop.at(now_ns + LOOK_NS, functools.partial(self._await_again, program, started_ns))
@@ -212,32 +184,21 @@ class RunningCommand:
 
     def woken(self, revents: int, at_ns: int) -> None:
         """Read what was printed; see whether the program has ended. Raises SubjectError."""
-        self._listen(at_ns)
-        if self.watching and self.program.poll() is not None:
-            self._listen(at_ns, has_ended=True)  # what it said between the two
+        self._read(at_ns)
+        if self.watching and self.output.status is not None:
+            self._read(at_ns, has_ended=True)  # what it printed between the two
             self.watching = False
-            self._ended(self.program.poll() or 0, at_ns)
+            self._ended(self.output.status, at_ns)
 
-    def _listen(self, at_ns: int, *, has_ended: bool = False) -> None:
-        if not self._hears:
-            return
+    def _read(self, at_ns: int, *, has_ended: bool = False) -> None:
         for line, moment_ns in self.output.read(at_ns, has_ended=has_ended):
-            self._take(line, moment_ns)
-        if self.output.is_over:
-            self._hears = False
-            self._poller.unregister(self.program.fileno())
+            self._printed(line, moment_ns, gets_ready=self.readiness.reads(line, moment_ns))
 
-    def _take(self, line: str, at_ns: int) -> bool:
-        """A line of output; whether it was taken as the sign that the program is ready, or came before that."""
-        pattern = self.command.ready.prints
-        if not pattern or "prints" in self.ready_ns:
-            return False
-        if re.search(pattern, line):
-            self.ready_ns["prints"] = at_ns
-        return True
+    def _printed(self, line: str, at_ns: int, *, gets_ready: bool) -> None:
+        """A line of output; `gets_ready`: as `Readiness.reads` says."""
 
     def _ended(self, status: int, at_ns: int) -> None:
-        """It has ended; whoever is derived from this says what that means. Raises SubjectError."""
+        """It has ended; derived classes say what that means. Raises SubjectError."""
         self.emit("subject.ended", at_ns=at_ns, status=status)
 
 
@@ -248,15 +209,15 @@ class Between(RunningCommand):
     injected: the fault killed it, or it noticed the fault.
     """
 
-    def _listens_when_ready(self) -> bool:
-        return super()._listens_when_ready() or not self.command.ready.prints
+    def _conditions(self) -> Ready:
+        ready = self.command.ready
+        return ready if ready.prints else msgspec.structs.replace(ready, listens=True)
 
     def _ended(self, status: int, at_ns: int) -> None:
         super()._ended(status, at_ns)
         if not self.notices.injected:
-            raise SubjectError(
-                f"{self.name}: ended with {in_words(status)} before any fault was injected; {self.output.last_words()}"
-            )
+            found = f"ended with {in_words(status)} before any fault was injected"
+            raise SubjectError(f"{self.name}: {found}; {self.output.last_words()}")
 
 
 def in_words(status: int) -> str:

@@ -27,6 +27,7 @@ from harness.subjects.tcp_driver import PORT
 from harness.timeline import Timeline
 
 SLEEPS = "import time; print('ready', flush=True); time.sleep(60)"
+LOST = Detects(prints="lost")
 ENDS = {"client": ("10.77.1.1", 40000), "server": ("10.77.2.2", PORT)}
 
 
@@ -76,13 +77,24 @@ class Hearing(EventLoop):
 
 
 @contextmanager
-def running(side: Side, ready: Ready, table: Table) -> Iterator[tuple[CommandEnd, Hearing]]:
-    """A command's end, whose program sleeps, and the loop that it hears."""
-    command = Command(argv=("it",), ready=ready, detects=Detects(prints="lost"))
-    scenario = Scenario(expect=Expect(side=side), **{side: Endpoint(command=command)})  # type: ignore[arg-type]
+def running(
+    side: Side,
+    ready: Ready,
+    table: Table,
+    *,
+    script: str = SLEEPS,
+    detects: Detects = LOST,
+    observed: Side | None = None,
+) -> Iterator[tuple[CommandEnd, Hearing]]:
+    """A command's end, whose program sleeps unless there is another script, and the loop that it hears.
+
+    `observed`: the side that is judged, by default the command's own.
+    """
+    command = Command(argv=("it",), ready=ready, detects=detects)
+    scenario = Scenario(expect=Expect(side=observed or side), **{side: Endpoint(command=command)})  # type: ignore[arg-type]
     timeline = Timeline()
     loop = Hearing(timeline)
-    program = Program("it", [sys.executable, "-I", "-S", "-c", SLEEPS], owns_children=True)
+    program = Program("it", [sys.executable, "-I", "-S", "-c", script], owns_children=True)
     try:
         end = CommandEnd(scenario, side, command, cast("Host", Here(table)), program, Notices(timeline), loop)
         yield end, loop
@@ -121,7 +133,7 @@ def test_time_counts_from_the_ready_line() -> None:
         for sender, flags in (("client", "S"), ("server", "SA"), ("client", "A")):
             loop.segment("client", cast("Side", sender), flags, time.monotonic_ns())
         poller = select.poll()
-        poller.register(end.program.fileno(), select.POLLIN)
+        poller.register(end.output.program.fileno(), select.POLLIN)
         assert poller.poll(20_000)
         printed_ns = time.monotonic_ns()
         time.sleep(0.2)
@@ -174,3 +186,55 @@ def _is_ready_again(loop: EventLoop) -> bool:
     """Whether the loop has it ready after a few looks."""
     loop.wait(time.monotonic_ns() + 3 * LOOK_NS)
     return any(event.kind == "subject.ready" for event in loop.timeline.events)
+
+
+@pytest.mark.parametrize(
+    ("detects", "status", "found"),
+    [
+        (Detects(exits=True), 3, None),
+        (Detects(exits=True, status=4), 3, "ended with status 3; "),
+        (LOST, 0, "ended with status 0, never having printed what matches 'lost'; "),
+    ],
+)
+def test_the_judged_end_may_end_only_as_its_scenario_says(detects: Detects, status: int, found: str | None) -> None:
+    """Then the exit is what it has noticed by; otherwise nothing is left to be judged, and the message says why."""
+    script = f"raise SystemExit({status})"
+    with running("server", Ready(), Table(), script=script, detects=detects) as (end, loop):
+        end.arm_unconnected()
+        if found is None:
+            _await_end(loop, end)
+            (noticed,) = [event for event in loop.timeline.events if event.kind == "subject.noticed"]
+            assert (noticed.data["how"], noticed.data["found"]) == ("exit", f"status {status}")
+        else:
+            with pytest.raises(SubjectError, match=found):
+                _await_end(loop, end)
+
+
+@pytest.mark.parametrize(("status", "injected", "may"), [(0, False, True), (3, False, False), (3, True, True)])
+def test_the_other_end_may_end_once_a_fault_was_injected(status: int, injected: bool, may: bool) -> None:  # noqa: FBT001
+    """Before that with status 0 alone."""
+    script = f"input(); raise SystemExit({status})"
+    with running("server", Ready(), Table(), script=script, observed="client") as (end, loop):
+        end.arm_unconnected()
+        if injected:
+            loop.timeline.add("fault.injected", "harness")
+        end.output.program.write(b"\n")
+        if may:
+            _await_end(loop, end)
+        else:
+            with pytest.raises(SubjectError, match="ended with status 3 before any fault was injected"):
+                _await_end(loop, end)
+
+
+def test_an_exit_before_arming_is_weighed_then() -> None:
+    """Not before: the other end may still be getting ready."""
+    with running("server", Ready(), Table(), script="raise SystemExit(3)") as (end, loop):
+        _await_end(loop, end)
+        with pytest.raises(SubjectError, match="ended with status 3, never having printed"):
+            end.arm_unconnected()
+
+
+def _await_end(loop: EventLoop, end: CommandEnd) -> None:
+    """Serve until the program has ended. Raises SubjectError."""
+    loop.wait(time.monotonic_ns() + 20_000_000_000, lambda: not end.watching)
+    assert not end.watching

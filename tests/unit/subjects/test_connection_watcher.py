@@ -8,14 +8,15 @@ from typing import Any, cast
 import pytest
 
 from harness.lab.host import Host
-from harness.lab.socket_table import Ends
+from harness.lab.socket_table import CLOSE_WAIT, ESTABLISHED, Ends, Socket
 from harness.model.programs import Detects
 from harness.model.topology import Side
-from harness.subjects.flows import Flows
+from harness.subjects.connection_watcher import LOOK_AGAIN_NS, ConnectionWatcher
 from harness.subjects.interface import SubjectLoop
 from harness.subjects.tcp_driver import PORT
 
 CLIENT, SERVER = "10.77.1.1", "10.77.2.2"
+LAST_ACK = 9
 EVERY_WAY = Detects(closes=True, reconnects=True)
 
 
@@ -28,7 +29,9 @@ class World:
         self.side = side
         self.found: list[tuple[str, str, int]] = []
         self.emitted: list[tuple[str, int]] = []
-        self.flows = Flows(
+        self.looks: list[tuple[int, Callable[[], object]]] = []
+        self.socket: Socket | None = None
+        self.watcher = ConnectionWatcher(
             side,
             cast("Host", self),
             cast("SubjectLoop", self),
@@ -43,6 +46,22 @@ class World:
 
     def at(self, moment_ns: int, action: Callable[[], object]) -> None:
         """As of a loop, whose time does not pass."""
+        self.looks.append((moment_ns, action))
+
+    @property
+    def socket_table(self) -> World:
+        """As of a host."""
+        return self
+
+    def find(self, ends: Ends) -> Socket | None:
+        """As of a socket table, whichever connection is asked for."""
+        assert ends == self.watcher.handshakes.begun(1)
+        return self.socket
+
+    def has_socket(self, state: int | None, *, is_held: bool = True) -> None:
+        """From now on the first connection has a socket in that state, or none."""
+        gone = state is None
+        self.socket = None if gone else Socket(state or 0, 1, 2, queue=0, inode=int(is_held))
 
     def emit(self, kind: str, at_ns: int | None = None, **data: object) -> None:
         """As of a timeline."""
@@ -73,50 +92,71 @@ def world(request: pytest.FixtureRequest) -> World:
     return World(request.param)
 
 
-def test_connections_count_in_the_order_of_their_handshakes(world: World) -> None:
-    """From 1, those to the port alone; -1 is the last one. A repeated SYN begins nothing."""
-    world.shakes_hands(50, 40000, server_port=9)
-    first, second = world.shakes_hands(100, 40001), world.shakes_hands(200, 40002)
-    world.segment(300, "client", "S", 40001)
-    assert [world.flows.begun(number) for number in (1, 2, 3, -1, -2, -3)] == [
-        first,
-        second,
-        None,
-        second,
-        first,
-        None,
-    ]
-    assert (world.flows.begun_ns(first), world.flows.stood_ns(first)) == (100, 102)
-    assert world.found == []
-
-
 def test_the_watched_one_is_closed_by_its_own_segments(world: World) -> None:
     """By the first FIN or RST that it sends, or an RST that comes; those of another one say nothing."""
     first, _ = world.shakes_hands(100, 40001), world.shakes_hands(200, 40002)
-    world.flows.watch(first, 250)
+    world.watcher.watch(first, 250)
     other: Side = "server" if world.side == "client" else "client"
     world.segment(300, world.side, "FA", 40002)
     world.segment(301, other, "FA", 40001)
-    assert (world.found, world.flows.left_ns) == ([], None)
+    assert (world.found, world.watcher.left_ns) == ([], None)
     world.segment(400, world.side, "FA", 40001)
     world.segment(401, world.side, "RA", 40001)
     world.segment(402, other, "R", 40001)
     assert world.found == [("close", "FIN sent", 400), ("close", "RST sent", 401), ("close", "RST received", 402)]
-    assert world.flows.left_ns == 400
+    assert world.watcher.left_ns == 400
 
 
 def test_when_it_left_is_known_whatever_it_detects_by() -> None:
     """The moment tells which of two ends went first."""
     world = World("client", Detects(prints="lost"))
-    world.flows.watch(world.shakes_hands(100, 40001), 150)
+    world.watcher.watch(world.shakes_hands(100, 40001), 150)
     world.segment(400, "client", "FA", 40001)
-    assert (world.found, world.flows.left_ns) == ([], 400)
+    assert (world.found, world.watcher.left_ns) == ([], 400)
 
 
 def test_a_client_that_connects_anew() -> None:
     """To whatever port: its SYN says that it has noticed, its next segment that the new connection stands."""
     world = World("client")
-    world.flows.watch(world.shakes_hands(100, 40001), 150)
+    world.watcher.watch(world.shakes_hands(100, 40001), 150)
     world.shakes_hands(500, 40002, server_port=9)
     assert world.found == [("reconnect", f"a SYN to {SERVER}, port 9", 500)]
     assert world.emitted == [("subject.reconnected", 502)]
+
+
+def test_a_connection_stands_while_its_program_holds_it(world: World) -> None:
+    """By the socket table: the handshake may be long over, and the program may have closed its end."""
+    first = world.shakes_hands(100, 40001)
+    for state, is_held, stands in (
+        (ESTABLISHED, True, True),
+        (ESTABLISHED, False, False),
+        (CLOSE_WAIT, True, False),
+        (None, False, False),
+    ):
+        world.has_socket(state, is_held=is_held)
+        assert world.watcher.standing(1) == (first if stands else None)
+    assert world.watcher.standing(2) is None
+
+
+def test_a_socket_that_goes_without_a_segment() -> None:
+    """It is looked at every 100 ms until it is gone, or its program has closed it, or the watch is over."""
+    world = World("client")
+    world.watcher.watch(world.shakes_hands(100, 40001), 200)
+    ((at_ns, look),) = world.looks
+    assert at_ns == 200 + LOOK_AGAIN_NS
+    for state, is_held, found in (
+        (CLOSE_WAIT, True, []),
+        (None, False, ["the socket is gone"]),
+        (ESTABLISHED, False, ["the socket is gone"]),
+        (LAST_ACK, True, ["the socket is in state LAST_ACK"]),
+    ):
+        world.looks.clear()
+        world.found.clear()
+        world.has_socket(state, is_held=is_held)
+        look()
+        assert [each[:2] for each in world.found] == [("close", each) for each in found]
+        assert len(world.looks) == (0 if found else 1)
+    world.found.clear()
+    world.watcher.close()
+    look()
+    assert (world.found, world.looks) == ([], [])
