@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harness.api.container_session import Attachment
-    from harness.api.lab_session import Detection, Expected, Link, Workbench
+    from harness.api.detection import Detection, Expected
+    from harness.api.lab_session import Link, Workbench
     from harness.errors import HarnessError
     from harness.faults import (
         AddressRemoved,
@@ -75,12 +76,12 @@ _HOMES = {
     "ContainerPause": "harness.faults",
     "ContainerRestart": "harness.faults",
     "Delay": "harness.faults",
-    "Detection": "harness.api.lab_session",
+    "Detection": "harness.api.detection",
     "Detects": "harness.model.programs",
     "Duplicate": "harness.faults",
     "Endpoint": "harness.scenario.schema",
     "Expect": "harness.scenario.schema",
-    "Expected": "harness.api.lab_session",
+    "Expected": "harness.api.detection",
     "Failover": "harness.faults",
     "FinSwallowed": "harness.faults",
     "FirewallFlush": "harness.faults",

@@ -8,6 +8,7 @@ HarnessError                  says what was expected, found, where, and what to 
 ├─ LabError                  the lab could not be built or broke while in use                   (exit 3)
 ├─ FaultError                a fault could not be injected or healed                            (exit 3)
 ├─ SubjectError              a program under test did not start, get ready or answer            (exit 3)
+├─ StandstillError           this process did not run when it mattered: nothing is proven        (exit 3)
 └─ GuestError                a virtual-time guest did not boot, panicked or got stuck           (exit 3)
 
 Beside the tree: oracle.effects.Unpredictable, which a plan turns into words, and signals.Terminated.
@@ -93,3 +94,13 @@ class SubjectError(HarnessError):
 
 class GuestError(HarnessError):
     """A guest did not boot, panicked, got stuck or ended without a result."""
+
+
+class StandstillError(HarnessError):
+    """This process did not run from `from_s` to `until_s` after arming, and an assertion hangs on that."""
+
+    def __init__(self, from_s: float, until_s: float, doubt: str) -> None:
+        self.from_s, self.until_s = from_s, until_s
+        found = f"found that it did not from {from_s:.3f} to {until_s:.3f} s after arming"
+        fix = "run the test again, with less beside it or in virtual time (pytest --clock=virtual)"
+        super().__init__(f"expected that this process runs all the time, {found}: {doubt}; {fix}")

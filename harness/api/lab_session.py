@@ -11,13 +11,14 @@ assert seen in expected and seen.errno == "ETIMEDOUT"
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self, get_args
 
 import msgspec
 
+from harness.api.detection import Detection, Expected
 from harness.errors import FaultError, LabError, UsageError
 from harness.faults import AnyFault, Fault
 from harness.lab.factory import built
@@ -25,7 +26,6 @@ from harness.lab.host import Host, Lab
 from harness.lab.namespace import ensure_privileges
 from harness.lab.process import Program
 from harness.model.topology import SIDES, Family, Kind, LabKind, Side, Topology
-from harness.oracle.prediction import Outcome
 from harness.plan.local_machine import local_machine
 from harness.plan.plan import Plan
 from harness.plan.planner import make
@@ -36,57 +36,10 @@ from harness.scenario.loader import checked
 from harness.scenario.schema import NEW_HOSTS, Endpoint, Expect, Scenario
 from harness.subjects.connect import connected
 from harness.subjects.interface import Connection
+from harness.system import kernel_clock, standstill
 from harness.system.spelling import did_you_mean, nearest
+from harness.system.standstill import Standstill
 from harness.timeline import Event, Timeline
-
-
-class Detection(msgspec.Struct, frozen=True, kw_only=True):
-    """What the observed side noticed. `after_armed_s` seconds from arming; None, with kind "quiet", for nothing.
-
-    `reports`: with kind "noticed" what a command said of it, or how it showed it.
-    """
-
-    kind: str
-    errno: str | None = None
-    reports: str | None = None
-    after_armed_s: float | None = None
-
-
-class Expected(msgspec.Struct, frozen=True, kw_only=True):
-    """A prediction that a Detection can be held against: `detection in expected`.
-
-    `windows_s`: [earliest, latest] after arming for each outcome that ends, without `allowance_s`.
-    """
-
-    outcomes: tuple[Outcome, ...]
-    allowance_s: float
-
-    @property
-    def windows_s(self) -> tuple[tuple[float, float], ...]:
-        """In the order of the outcomes; those in which nothing is noticed are left out."""
-        return tuple((o.window_ns[0] / 1e9, o.window_ns[1] / 1e9) for o in self.outcomes if o.window_ns)
-
-    def __repr__(self) -> str:
-        """As assertions show it."""
-        shown = [f"{o.errno or o.kind} {_range_s(o.window_ns)}" for o in self.outcomes]
-        return f"<Expected {' or '.join(shown)}, allowance {self.allowance_s:g} s>"
-
-    def __contains__(self, detection: Detection) -> bool:
-        for outcome in self.outcomes:
-            if (outcome.kind, outcome.errno) != (detection.kind, detection.errno):
-                continue
-            if outcome.window_ns is None or detection.after_armed_s is None:
-                return True
-            lo, hi = outcome.window_ns
-            if lo <= detection.after_armed_s * 1e9 <= hi + self.allowance_s * 1e9:
-                return True
-        return False
-
-
-def _range_s(window_ns: tuple[int, int] | None) -> str:
-    if window_ns is None:
-        return "until the end of the watch"
-    return f"{window_ns[0] / 1e9:.6f} to {window_ns[1] / 1e9:.6f} s after arming"
 
 
 class Link:
@@ -109,6 +62,10 @@ class Link:
         else:
             deadline_ns = time.monotonic_ns() + round(within_s * 1e9)
         self._bench.loop.wait(deadline_ns, lambda: self._noticed() is not None)
+        return msgspec.structs.replace(self._detection(), gaps_s=self._bench.gaps_s(self.armed_ns))
+
+    def _detection(self) -> Detection:
+        """What has been noticed so far."""
         found = self._noticed()
         if found is None:
             return Detection(kind="quiet")
@@ -158,12 +115,15 @@ class Workbench:
         self.injections: list[Injection] = []
         self._stack = ExitStack()
         self._lab: Lab | None = None
+        self._stalls: Callable[[], list[Standstill]] = list
 
     def __enter__(self) -> Self:
         """Build the lab. Raises CapabilityError or LabError; nothing is left behind then."""
         ensure_privileges()
         with ExitStack() as stack:
             self._lab = stack.enter_context(built(self.topology, self._kind, self._images))
+            if kernel_clock.clock() == "real":
+                self._stalls = stack.enter_context(standstill.watched())
             stack.callback(self.loop.close)
             self.loop.capture(self._lab)
             self._stack = stack.pop_all()
@@ -268,7 +228,20 @@ class Workbench:
     def expected(self, scenario: Scenario, armed_ns: int) -> Expected:
         """The oracle's answer to `plan`. Raises ScenarioError where it has no model."""
         plan = self.plan(scenario, armed_ns)
-        return Expected(outcomes=plan.expected, allowance_s=plan.allowance_ns / 1e9)
+        changes_s = tuple(self._changes_s(armed_ns))
+        return Expected(outcomes=plan.expected, allowance_s=plan.allowance_ns / 1e9, changes_s=changes_s)
+
+    def _changes_s(self, armed_ns: int) -> Iterator[tuple[float, float]]:
+        """From when to when faults were injected and healed so far, in seconds after arming."""
+        for event in self.timeline.events:
+            if event.kind in ("fault.injected", "fault.healed"):
+                begun_ns = event.t_ns + self.timeline.opened_ns - armed_ns
+                yield begun_ns / 1e9, (begun_ns + int(event.data["took_ns"])) / 1e9
+
+    def gaps_s(self, armed_ns: int) -> tuple[tuple[float, float], ...]:
+        """From when to when this process did not run, in seconds after `armed_ns`; nothing in virtual time."""
+        found = (stall for stall in self._stalls() if stall.until_ns > armed_ns)
+        return tuple(((stall.from_ns - armed_ns) / 1e9, (stall.until_ns - armed_ns) / 1e9) for stall in found)
 
     def predict(self, observed: Endpoint, armed_ns: int, side: Side = "client") -> Expected:
         """What a socket of your own must see, with the options of `observed`, armed at `armed_ns` (time.monotonic_ns).

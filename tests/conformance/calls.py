@@ -6,7 +6,7 @@ import socket
 import struct
 from typing import NamedTuple
 
-from harness.api.lab_session import Detection, Expected
+from harness.api.detection import Detection, Expected
 from harness.lab.host import Host, Lab
 from harness.model.topology import FAMILIES, SIDES, Side
 from harness.system import kernel_clock

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness import timeline
+from harness.api.lab_session import Workbench
+from harness.errors import StandstillError
+from harness.scenario.schema import Endpoint, Keepalive
 from tests import pausing
 from tests.live.command import COMMAND, environment
 
@@ -109,3 +115,17 @@ def test_a_stopped_harness_neither_confirms_nor_refutes(tmp_path: Path) -> None:
     assert "fail" not in {said[name]["verdict"] for name in RIGHT}, said
     assert "the harness did not run from" in said["heartbeat"]["reason"]
     assert said["heartbeat"]["cause"] == "machine-too-busy"
+
+
+def test_no_assertion_of_a_test_hangs_on_a_pause() -> None:
+    """The process of a hand-written test is stopped for longer than the allowance: no prediction is refuted."""
+    with Workbench() as bench:
+        link = bench.connect(Endpoint(keepalive=Keepalive(idle_s=1, interval_s=1, count=1)))
+        expected = link.predict()
+        pause = f"sleep 0.1; kill -STOP {os.getpid()}; sleep 0.2; kill -CONT {os.getpid()}"
+        with subprocess.Popen(["/bin/sh", "-c", pause]):
+            seen = link.wait(within_s=0.5)
+    assert [outcome.kind for outcome in expected.outcomes] == [seen.kind] == ["quiet"]
+    assert max(until_s - from_s for from_s, until_s in seen.gaps_s) > expected.allowance_s
+    with pytest.raises(StandstillError):
+        assert seen in msgspec.structs.replace(expected, outcomes=())
