@@ -181,7 +181,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _kernel(options: argparse.Namespace) -> int:
-    from harness.report.text import BuildProgress
+    from harness.report.progress import BuildProgress
     from harness.venue import kernel, kernel_build, kernel_recipe
 
     if options.verb == "build":
@@ -244,21 +244,21 @@ def _inject(options: argparse.Namespace) -> int:
 
 def _sleep(for_s: float | None) -> None:
     """Wait, or wait for an interrupt, with the seconds left on a terminal."""
-    from harness.report import text
+    from harness.report.progress import Countdown
 
     end = None if for_s is None else time.monotonic() + for_s
-    with text.Countdown() as countdown:
+    with Countdown() as countdown:
         while end is None or (left := end - time.monotonic()) > 0:
             countdown.show(None if end is None else left)
             time.sleep(1.0 if end is None else min(1.0, left))
 
 
 def _clean(options: argparse.Namespace) -> int:
-    from harness.lab import docker_client, leftovers, run_folders
+    from harness.lab import docker_images, leftovers, run_folders
 
     done, kept = leftovers.clean()
     if options.images:
-        done += docker_client.clean_images()
+        done += docker_images.clean_images()
     if options.runs:
         runs = run_folders.clean()
         done, kept = done + runs.done, kept + runs.kept

@@ -25,6 +25,7 @@ from harness.plan.plan import Plan
 from harness.report import diagram, json, junit, text
 from harness.report import fuzz as fuzz_report
 from harness.report import library_matrix as matrix_report
+from harness.report.progress import Progress
 from harness.system import oserrors
 from harness.system.signals import Terminated
 from harness.venue import PLAN_LIMIT_S, host, uml
@@ -139,7 +140,7 @@ def _carried_out(
     out = request.out_folder(options)
     longest_s = max(each.watch_ns for each in plans) / 1e9
     retries = batch.default_retries(plans) if options.retries is None else options.retries
-    progress = text.Progress(len(plans), longest_s, quiet=getattr(options, "quiet", False))
+    progress = Progress(len(plans), longest_s, quiet=getattr(options, "quiet", False))
     try:
         with progress:
             results = batch.run(plans, out, progress, _venue(kernel, options), retries=retries)

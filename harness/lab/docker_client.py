@@ -7,14 +7,11 @@ removes exactly that. The docker package is imported where it is first needed: i
 from __future__ import annotations
 
 import functools
-import io
 import os
 import pwd
 import socket
-import sys
-import tarfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +19,11 @@ from urllib.parse import urlsplit
 
 from harness.errors import CapabilityError, FaultError, HarnessError, LabError
 from harness.system import fixes
-from harness.system.user_dirs import cache_folder
 
 if TYPE_CHECKING:
     from harness.lab.entries import Entry
 
 LABEL = "org.keepalive-harness.lab"
-IMAGE_LABEL = "org.keepalive-harness.image"
-"""Of the image below; containers of it inherit it."""
 HOST_TREE = "keepalive-harness/host-tree:1"
 """An empty image: its containers see the machine's own programs, read-only."""
 OLDEST_API = (1, 40)
@@ -37,7 +31,6 @@ OLDEST_API = (1, 40)
 TIMEOUT_S = 60
 REMOVAL_S = 20.0
 """How long what is being removed may take to be gone."""
-_TREE = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt")
 _IDLE = ("sleep", "2147483647")
 """What a lab's containers run as their first process."""
 _DEFAULT = "unix:///var/run/docker.sock"
@@ -131,44 +124,6 @@ def _user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
-
-
-# --- images --------------------------------------------------------------------------------------------
-
-
-def ensure_image(client: Client, name: str) -> None:
-    """See to an image: the host tree's is made, any other must be there. Raises CapabilityError."""
-    import docker.errors
-
-    with words(CapabilityError, f"image {name}", "name one that `docker images` shows"):
-        try:
-            client.images.get(name)
-        except docker.errors.ImageNotFound:
-            if name != HOST_TREE:
-                raise CapabilityError(
-                    f"image {name}", f"not on the daemon at {place()}", f"docker pull {name}"
-                ) from None
-            repository, _, tag = name.partition(":")
-            label = f'LABEL "{IMAGE_LABEL}"="host-tree"'
-            client.api.import_image_from_data(_empty_tree(), repository=repository, tag=tag, changes=[label])
-
-
-def _empty_tree() -> bytes:
-    """A tar file of one empty folder: an image of nothing at all is refused."""
-    written = io.BytesIO()
-    with tarfile.open(fileobj=written, mode="w") as tree:
-        folder = tarfile.TarInfo("usr")
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-        tree.addfile(folder)
-    return written.getvalue()
-
-
-def host_tree(shown: Collection[Path]) -> dict[str, dict[str, str]]:
-    """Bind mounts of the machine's programs and libraries, of this Python, of what is cached, and of `shown`."""
-    own = (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).resolve().parents[2], cache_folder(), *shown)
-    wanted = sorted({str(path) for path in (*map(Path, _TREE), *own) if path.is_dir()})
-    kept = [path for path in wanted if not any(path.startswith(f"{other}/") for other in wanted)]
-    return {path: {"bind": path, "mode": "ro"} for path in kept}
 
 
 # --- containers ----------------------------------------------------------------------------------------
@@ -353,15 +308,3 @@ def at(where: str) -> Iterator[Client]:
         yield client
     finally:
         client.close()
-
-
-def clean_images() -> list[str]:
-    """Remove the host tree's image, where a daemon answers and nothing uses it; a line for it."""
-    if reach()[1]:
-        return []
-    removed = []
-    with suppress(HarnessError), at(place()) as client, words(LabError):
-        for image in client.images.list(filters={"label": IMAGE_LABEL}):
-            client.images.remove(image.id, force=False)
-            removed.append(f"removed image {', '.join(image.tags) or image.short_id}")
-    return removed

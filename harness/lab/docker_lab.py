@@ -20,7 +20,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.errors import CapabilityError, FaultError, LabError
-from harness.lab import base_lab, docker_client, namespace, nftables, rtnetlink, sysctls
+from harness.lab import base_lab, docker_client, docker_images, namespace, nftables, rtnetlink, sysctls
 from harness.lab.docker_client import HOST_TREE, LABEL
 from harness.lab.docker_host import ContainerHost
 from harness.lab.ledger import LEDGER
@@ -87,7 +87,7 @@ class DockerLab(base_lab.WiredLab):
         self._folder = folder
         folder.mkdir(mode=0o755)
         for image in {self._images.get(spec.name, HOST_TREE) for spec in self.layout.hosts}:
-            docker_client.ensure_image(self._client, image)
+            docker_images.ensure_image(self._client, image)
         for spec in self.layout.hosts:
             host = ContainerHost(spec, self._container(spec, self._own_network(spec)), folder)
             self._hosts[spec.name] = host
@@ -110,7 +110,7 @@ class DockerLab(base_lab.WiredLab):
         assert self._folder is not None
         self._serial += 1
         image = self._images.get(spec.name, HOST_TREE)
-        binds = docker_client.host_tree(self._shown) if image == HOST_TREE else {}
+        binds = docker_images.host_tree(self._shown) if image == HOST_TREE else {}
         binds[str(self._folder)] = {"bind": str(self._folder), "mode": "rw"}
         name = f"{self._prefix}-{spec.name}"
         with LEDGER.making():

@@ -192,11 +192,11 @@ def _prepare(*, in_containers: bool) -> None:
     import harness.lab.netns_lab  # noqa: F401 - so that threads find it
 
     if in_containers:
-        from harness.lab import docker_client, docker_lab
+        from harness.lab import docker_client, docker_images, docker_lab
 
         docker_lab.ensure_root()
         with closing(docker_client.connect()) as client:
-            docker_client.ensure_image(client, docker_client.HOST_TREE)
+            docker_images.ensure_image(client, docker_client.HOST_TREE)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from harness.faults import (
     SynackDrop,
     SynDrop,
 )
-from harness.lab import docker_client
+from harness.lab import docker_client, docker_images
 from harness.lab.attached_undo import undo
 from harness.lab.docker_host import ContainerHost
 from harness.lab.entries import Entry
@@ -94,7 +94,7 @@ def daemon(privileges: None) -> Iterator[Any]:
     """A client of the daemon."""
     del privileges
     with closing(docker_client.connect()) as client:
-        docker_client.ensure_image(client, docker_client.HOST_TREE)
+        docker_images.ensure_image(client, docker_client.HOST_TREE)
         yield client
 
 
@@ -102,7 +102,7 @@ def daemon(privileges: None) -> Iterator[Any]:
 def project(daemon: Any) -> Iterator[Project]:
     """Two containers without a label of ours, on a network as docker makes it where nothing is asked of it."""
     name = f"somebodys-{uuid.uuid4().hex[:8]}"
-    binds = docker_client.host_tree(())
+    binds = docker_images.host_tree(())
     made = daemon.networks.create(name, driver="bridge")
     both = []
     try:
@@ -314,7 +314,7 @@ def test_a_fault_inside_a_lost_network_heals(project: Project) -> None:
 def test_a_container_without_a_network_of_its_own_is_refused(project: Project, mode: str) -> None:
     """A fault would be this machine's, or another container's."""
     network = "host" if mode == "host" else f"container:{project.name}"
-    binds = docker_client.host_tree(())
+    binds = docker_images.host_tree(())
     other = project.client.containers.run(
         docker_client.HOST_TREE,
         entrypoint=["sleep"],

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from harness.errors import CapabilityError, LabError, SubjectError
-from harness.lab import docker_client
+from harness.lab import docker_client, docker_images
 from harness.lab.docker_host import ContainerHost
 from harness.lab.docker_lab import DockerLab
 from harness.model.topology import Family, Topology
@@ -178,7 +178,7 @@ def test_an_image_that_is_not_there(tmp_path: Path) -> None:
 def test_a_name_that_is_taken(daemon: Any, monkeypatch: pytest.MonkeyPatch, ours: Callable[[], list[str]]) -> None:
     """The other container stays, and what had been built goes."""
     monkeypatch.setattr(DockerLab, "_prefix", "keepalive-taken")
-    docker_client.ensure_image(daemon, docker_client.HOST_TREE)
+    docker_images.ensure_image(daemon, docker_client.HOST_TREE)
     other = daemon.containers.create(docker_client.HOST_TREE, command=["x"], name="keepalive-taken-server")
     try:
         with (
@@ -237,7 +237,7 @@ def test_a_run_that_is_ended_leaves_nothing(
 @docker
 def test_the_image_goes_when_asked(tmp_path: Path, daemon: Any) -> None:
     """It is kept for the next lab otherwise."""
-    docker_client.ensure_image(daemon, docker_client.HOST_TREE)
+    docker_images.ensure_image(daemon, docker_client.HOST_TREE)
     assert harness(tmp_path, "clean").out == "nothing to remove\n"
     assert f"removed image {docker_client.HOST_TREE}" in harness(tmp_path, "clean", "--images").out
     assert not daemon.images.list(name=docker_client.HOST_TREE.partition(":")[0])

@@ -20,7 +20,7 @@ import pytest
 
 from harness.api import toxiproxy_session
 from harness.errors import CapabilityError, UsageError
-from harness.lab import docker_client, keyed, namespace, toxiproxy_server
+from harness.lab import docker_client, docker_images, keyed, namespace, toxiproxy_server
 from harness.system.user_dirs import libraries_folder
 from tests.live.command import CHECKOUT
 
@@ -46,11 +46,11 @@ def redis_project() -> Iterator[str]:
         pytest.skip("no redis-server here: ci/libraries installs it")
     project = f"example-{uuid.uuid4().hex[:8]}"
     with closing(docker_client.connect()) as client:
-        docker_client.ensure_image(client, docker_client.HOST_TREE)
+        docker_images.ensure_image(client, docker_client.HOST_TREE)
         network = client.networks.create(project, driver="bridge")
         labels = {"com.docker.compose.project": project, "com.docker.compose.service": "redis"}
         command = [server, "--save", "", "--protected-mode", "no", "--dir", "/tmp"]  # noqa: S108 - the container's
-        shown = docker_client.host_tree(())
+        shown = docker_images.host_tree(())
         container = None
         try:
             container = client.containers.run(
