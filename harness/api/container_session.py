@@ -14,9 +14,8 @@ from typing import Self
 import msgspec
 from pyroute2.netlink.exceptions import NetlinkError
 
-from harness import faults
 from harness.errors import FaultError, HarnessError, UsageError
-from harness.faults import AnyFault
+from harness.faults import FAULTS, AnyFault, NetworkDisconnect
 from harness.lab.attached_lab import IT, AttachedLab
 from harness.lab.host import Host
 from harness.model import durations
@@ -26,18 +25,7 @@ from harness.scenario import loader
 from harness.system.spelling import did_you_mean
 from harness.timeline import Timeline
 
-FITTING = (
-    faults.AddressRemoved,
-    faults.Blackhole,
-    faults.ContainerKill,
-    faults.ContainerPause,
-    faults.ContainerRestart,
-    faults.FinSwallowed,
-    faults.LinkDown,
-    faults.NetworkDisconnect,
-    faults.SynDrop,
-    faults.SynackDrop,
-)
+FITTING = tuple(fault for fault in FAULTS.values() if fault.on_one_container)
 """What works on one container alone, without a hand in what it talks to."""
 
 
@@ -110,7 +98,7 @@ class Attachment:
 
 def fault_of(kind: str, settings: Sequence[str]) -> AnyFault:
     """The fault of a kind, with settings such as "direction=to-server"; `on` is the container. Raises UsageError."""
-    fitting = {str(each.__struct_config__.tag): each for each in FITTING}
+    fitting = {each.kind_name(): each for each in FITTING}
     if kind not in fitting:
         expected = f"a fault that works on one container ({', '.join(sorted(fitting))})"
         raise UsageError(f"expected {expected}, found {kind}{did_you_mean(kind, fitting)}")
@@ -149,7 +137,7 @@ def _check(fault: AnyFault, lab: AttachedLab) -> None:
     on = getattr(fault, "on", None)
     if on not in (None, IT):
         raise UsageError(f"{fault.kind}: on: expected {IT}, which the container is, found {on}")
-    if isinstance(fault, faults.NetworkDisconnect):
+    if isinstance(fault, NetworkDisconnect):
         networks = lab.networks()
         if fault.network not in networks and (fault.network or len(networks) != 1):
             expected = f"one of the container's networks ({', '.join(networks) or 'none'})"

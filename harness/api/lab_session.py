@@ -20,7 +20,8 @@ import msgspec
 
 from harness.api.detection import Detection, Expected
 from harness.errors import FaultError, LabError, UsageError
-from harness.faults import AnyFault, Fault
+from harness.faults import FAULTS, AnyFault, Fault
+from harness.faults.host import NewHost
 from harness.lab.factory import built
 from harness.lab.host import Host, Lab
 from harness.lab.namespace import ensure_privileges
@@ -33,7 +34,7 @@ from harness.runner.event_loop import EventLoop
 from harness.runner.execute import ECHO_TIMEOUT_S
 from harness.runner.injection import Injection, without_evidence
 from harness.scenario.loader import checked
-from harness.scenario.schema import NEW_HOSTS, Endpoint, Expect, Scenario
+from harness.scenario.schema import Endpoint, Expect, Scenario
 from harness.subjects.connect import connected
 from harness.subjects.interface import Connection
 from harness.system import kernel_clock, standstill
@@ -256,7 +257,7 @@ def _check_is_fault(fault: object) -> None:
     """Raise UsageError for what is no fault, such as a fault's name."""
     if isinstance(fault, Fault):
         return
-    named = {str(each.__struct_config__.tag): each.__name__ for each in get_args(AnyFault)}
+    named = {kind: each.__name__ for kind, each in FAULTS.items()}
     meant = "".join(f" (did you mean {named[kind]}()?)" for kind in nearest(fault, named))
     raise UsageError(f"inject: expected a fault of the harness package, such as Blackhole(){meant}, found {fault!r}")
 
@@ -281,5 +282,5 @@ def _as_happened(injection: Injection, armed_ns: int) -> AnyFault | None:
 
 def _spectator(fault: AnyFault) -> Side:
     """A side that can watch the fault: neither its program nor its whole host is what goes."""
-    gone = {fault.on} if isinstance(fault, NEW_HOSTS) else fault.processes()
+    gone = {fault.on} if isinstance(fault, NewHost) else fault.processes()
     return next((side for side in SIDES if side not in gone), "client")

@@ -106,9 +106,14 @@ def _fuzz(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from harness.report import text
+    from harness.report import fault_listing, text
     from harness.scenario import catalogue, loader
 
+    if options.faults:
+        if options.words:
+            raise UsageError(f"--faults: expected no names of scenarios with it, found {' '.join(options.words)}")
+        text.console(sys.stdout).print(fault_listing.render(), soft_wrap=True, highlight=False)
+        return 0
     scenarios = catalogue.find(options.words, containers=True)
     text.console(sys.stdout).print(text.Listing(scenarios, loader.abouts()))
     return 0

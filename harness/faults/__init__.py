@@ -1,115 +1,88 @@
-"""Every fault a scenario can name. A new one: its file in this folder and its name in the union below."""
+"""Every fault that a scenario can name, found in the modules of this folder: a new fault is one new file here.
+
+A fault is a class with a tag of its own, its `kind` in scenario files (see README.md). `FAULTS` has all of them by
+kind. Whatever needs every fault asks it: the decoding of scenarios, `harness list --faults`, error messages, tests.
+"""
 
 from __future__ import annotations
 
-from harness.faults.address import AddressRemoved
-from harness.faults.base import Evidence, Fault
-from harness.faults.blackhole import Blackhole
-from harness.faults.carrier import CarrierLoss
-from harness.faults.container import ContainerKill, ContainerPause, ContainerRestart, NetworkDisconnect
-from harness.faults.firewall import FirewallFlush, FirewallIdle
-from harness.faults.host import Failover, HostSuspend, PeerReboot
-from harness.faults.icmp import IcmpReject
-from harness.faults.link import LinkDown
-from harness.faults.nat import NatRebinding
-from harness.faults.neighbour import NeighbourDeath
-from harness.faults.netem import Delay, Duplicate, Loss, Rate, Reorder
-from harness.faults.pmtu import PmtuBlackhole
-from harness.faults.process import ProcessFreeze, ProcessKill, StopsReading
-from harness.faults.route import Route
-from harness.faults.tcp_segment import FinSwallowed, RstInjected, SynackDrop, SynDrop
-from harness.faults.toxiproxy import (
-    ProxyDown,
-    ToxicBandwidth,
-    ToxicLatency,
-    ToxicLimitData,
-    ToxicResetPeer,
-    ToxicSlicer,
-    ToxicSlowClose,
-    ToxicTimeout,
-)
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Union
 
-AnyFault = (
-    AddressRemoved
-    | Blackhole
-    | CarrierLoss
-    | ContainerKill
-    | ContainerPause
-    | ContainerRestart
-    | Delay
-    | Duplicate
-    | Failover
-    | FinSwallowed
-    | FirewallFlush
-    | FirewallIdle
-    | HostSuspend
-    | IcmpReject
-    | LinkDown
-    | Loss
-    | NatRebinding
-    | NeighbourDeath
-    | NetworkDisconnect
-    | PeerReboot
-    | PmtuBlackhole
-    | ProcessFreeze
-    | ProcessKill
-    | ProxyDown
-    | Rate
-    | Reorder
-    | Route
-    | RstInjected
-    | StopsReading
-    | SynDrop
-    | SynackDrop
-    | ToxicBandwidth
-    | ToxicLatency
-    | ToxicLimitData
-    | ToxicResetPeer
-    | ToxicSlicer
-    | ToxicSlowClose
-    | ToxicTimeout
-)
+from harness.faults.base import Evidence as Evidence
+from harness.faults.base import Fault as Fault
 
-__all__ = [
-    "AddressRemoved",
-    "AnyFault",
-    "Blackhole",
-    "CarrierLoss",
-    "ContainerKill",
-    "ContainerPause",
-    "ContainerRestart",
-    "Delay",
-    "Duplicate",
-    "Evidence",
-    "Failover",
-    "Fault",
-    "FinSwallowed",
-    "FirewallFlush",
-    "FirewallIdle",
-    "HostSuspend",
-    "IcmpReject",
-    "LinkDown",
-    "Loss",
-    "NatRebinding",
-    "NeighbourDeath",
-    "NetworkDisconnect",
-    "PeerReboot",
-    "PmtuBlackhole",
-    "ProcessFreeze",
-    "ProcessKill",
-    "ProxyDown",
-    "Rate",
-    "Reorder",
-    "Route",
-    "RstInjected",
-    "StopsReading",
-    "SynDrop",
-    "SynackDrop",
-    "ToxicBandwidth",
-    "ToxicLatency",
-    "ToxicLimitData",
-    "ToxicResetPeer",
-    "ToxicSlicer",
-    "ToxicSlowClose",
-    "ToxicTimeout",
-]
+
+def _derived(base: type[Fault]) -> Iterator[type[Fault]]:
+    for each in base.__subclasses__():
+        yield each
+        yield from _derived(each)
+
+
+def _registered() -> dict[str, type[Fault]]:
+    """Import the modules of this folder, in the order of their names, and return what faults they have, by kind."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    found: dict[str, type[Fault]] = {}
+    for fault in _derived(Fault):
+        kind = fault.kind_name()
+        if kind == fault.__name__:  # msgspec's default, for a class that other faults share
+            continue
+        if kind in found:
+            raise TypeError(f"expected one fault of kind {kind}, found {found[kind]} and {fault}")
+        found[kind] = fault
+    return dict(sorted(found.items()))
+
+
+FAULTS = _registered()
+"""The classes of all faults, by kind."""
+
+if TYPE_CHECKING:
+    # Type checkers cannot run the search above, so that they have to be told the names. They are not needed for
+    # anything else: a fault that is missing here can be imported from its own module.
+    AnyFault = Fault
+    from harness.faults.address import AddressRemoved as AddressRemoved
+    from harness.faults.blackhole import Blackhole as Blackhole
+    from harness.faults.carrier import CarrierLoss as CarrierLoss
+    from harness.faults.container import ContainerKill as ContainerKill
+    from harness.faults.container import ContainerPause as ContainerPause
+    from harness.faults.container import ContainerRestart as ContainerRestart
+    from harness.faults.container import NetworkDisconnect as NetworkDisconnect
+    from harness.faults.firewall import FirewallFlush as FirewallFlush
+    from harness.faults.firewall import FirewallIdle as FirewallIdle
+    from harness.faults.host import Failover as Failover
+    from harness.faults.host import HostSuspend as HostSuspend
+    from harness.faults.host import PeerReboot as PeerReboot
+    from harness.faults.icmp import IcmpReject as IcmpReject
+    from harness.faults.link import LinkDown as LinkDown
+    from harness.faults.nat import NatRebinding as NatRebinding
+    from harness.faults.neighbour import NeighbourDeath as NeighbourDeath
+    from harness.faults.netem import Delay as Delay
+    from harness.faults.netem import Duplicate as Duplicate
+    from harness.faults.netem import Loss as Loss
+    from harness.faults.netem import Rate as Rate
+    from harness.faults.netem import Reorder as Reorder
+    from harness.faults.pmtu import PmtuBlackhole as PmtuBlackhole
+    from harness.faults.process import ProcessFreeze as ProcessFreeze
+    from harness.faults.process import ProcessKill as ProcessKill
+    from harness.faults.process import StopsReading as StopsReading
+    from harness.faults.route import Route as Route
+    from harness.faults.tcp_segment import FinSwallowed as FinSwallowed
+    from harness.faults.tcp_segment import RstInjected as RstInjected
+    from harness.faults.tcp_segment import SynackDrop as SynackDrop
+    from harness.faults.tcp_segment import SynDrop as SynDrop
+    from harness.faults.toxiproxy import ProxyDown as ProxyDown
+    from harness.faults.toxiproxy import ToxicBandwidth as ToxicBandwidth
+    from harness.faults.toxiproxy import ToxicLatency as ToxicLatency
+    from harness.faults.toxiproxy import ToxicLimitData as ToxicLimitData
+    from harness.faults.toxiproxy import ToxicResetPeer as ToxicResetPeer
+    from harness.faults.toxiproxy import ToxicSlicer as ToxicSlicer
+    from harness.faults.toxiproxy import ToxicSlowClose as ToxicSlowClose
+    from harness.faults.toxiproxy import ToxicTimeout as ToxicTimeout
+else:
+    AnyFault = Union[tuple(FAULTS.values())]  # noqa: UP007 - of a tuple that is not known beforehand
+    _BY_NAME = {fault.__name__: fault for fault in FAULTS.values()}
+    globals().update(_BY_NAME)
+    __all__ = ["FAULTS", "AnyFault", "Evidence", "Fault", *_BY_NAME]  # noqa: PLE0604 - they are strings

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from harness.faults.base import Evidence, Fault, routes_by
 from harness.model.topology import Layout, Side
-from harness.model.values import Problem
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
@@ -25,8 +24,8 @@ class AddressRemoved(Fault, frozen=True, kw_only=True, tag="address-removed"):
 
     on: Side = "server"
 
-    def misplaced(self, layout: Layout) -> Iterator[Problem]:
-        return iter(())
+    summary: ClassVar[str] = "an endpoint loses its IP address"
+    on_one_container: ClassVar[bool] = True
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})

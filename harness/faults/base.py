@@ -1,6 +1,6 @@
 """What every fault is: a frozen value that can check its place, name its effects, bite, prove it and heal.
 
-To add a fault see docs in README.md ("Adding a fault"): one file beside this one, one line in `faults/__init__.py`.
+To add a fault see README.md ("Adding a fault"): it is one file beside this one.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     every_s: Duration | None = None
     times: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
 
+    summary: ClassVar[str]
+    """What happens, in one line, for `harness list --faults`."""
     lasting: ClassVar[bool] = False
     """Done in a moment and never undone, such as a reboot; `for_s` does not apply."""
     takes_s: ClassVar[float] = 0.0
@@ -58,10 +60,20 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     of_containers: ClassVar[bool] = False
     """Something that docker does, to hosts that are containers."""
 
+    on_one_container: ClassVar[bool] = False
+    """It works on a running container alone, without a hand in what that talks to: `harness inject` offers it."""
+    undrawn: ClassVar[str] = ""
+    """Why differential testing draws none of these, which `_makes` in harness/fuzz/strategies.py would do."""
+
+    @classmethod
+    def kind_name(cls) -> str:
+        """The name used in scenario files."""
+        return str(cls.__struct_config__.tag)
+
     @property
     def kind(self) -> str:
         """The name used in scenario files."""
-        return str(self.__struct_config__.tag)
+        return self.kind_name()
 
     @property
     def standing(self) -> bool:
@@ -119,7 +131,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         """Everything wrong with the fault's place in this topology; nothing when it fits."""
-        raise NotImplementedError
+        return iter(())
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         """What it means for the connection as `observer` sees it (pure; for the oracle)."""
@@ -157,6 +169,21 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             yield Problem("at_s", self.at_s, "no such key: the fault is in place before the connection is made")
         if self.for_s is not None:
             yield Problem("for_s", self.for_s, "no such key: the fault stays for the whole run")
+
+
+class OfSideProgram(Fault, frozen=True, kw_only=True):
+    """What faults share that act on the program of one side. `on`: which side."""
+
+    on: Side = "server"
+
+    def processes(self) -> frozenset[Side]:
+        return frozenset({self.on})
+
+    def hosts(self, layout: Layout) -> frozenset[str]:
+        return frozenset({self.on})
+
+    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
+        return frozenset({(self.on, PROGRAM)})
 
 
 def unknown_host(key: str, name: str, layout: Layout) -> Problem:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -36,6 +36,9 @@ class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
     on: str | None = None
     direction: Direction = "both"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+
+    summary: ClassVar[str] = "IP packets are discarded in the middle, or at the receiver"
+    on_one_container: ClassVar[bool] = True
 
     def _receivers(self) -> tuple[Side, ...]:
         if self.direction == "both":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from harness.faults.base import Evidence, Fault, interface_of, unknown_interface
 from harness.faults.link import LinkDown
@@ -26,6 +26,8 @@ class CarrierLoss(Fault, frozen=True, kw_only=True, tag="carrier-loss"):
 
     on: str
     toward: str | None = None
+
+    summary: ClassVar[str] = "the cable is pulled: the interface stays up, and discards what it sends"
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         yield from unknown_interface(self.on, self.toward, layout)

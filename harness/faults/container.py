@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import msgspec
 
 from harness.errors import FaultError
-from harness.faults.base import PROGRAM, Evidence, Fault, routes_by
+from harness.faults.base import Evidence, OfSideProgram, routes_by
 from harness.faults.link import LinkDown
 from harness.lab.watched import watched_port
 from harness.model.topology import Layout, Side
@@ -31,25 +31,16 @@ DOCKER_S = 1.0
 """How long docker may take to end a container: it starts a program (runc) for that; 0.3 s were seen when busy."""
 
 
-class _OfContainer(Fault, frozen=True, kw_only=True):
+class _OfContainer(OfSideProgram, frozen=True, kw_only=True):
     """`on`: the side whose container it is."""
 
-    on: Side = "server"
-
     of_containers: ClassVar[bool] = True
+    on_one_container: ClassVar[bool] = True
+    undrawn: ClassVar[str] = "it is docker's to do, and there is none in virtual time"
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.lasting and self.for_s is not None:
             yield Problem("for_s", self.for_s, "no such key: what has been ended stays so")
-
-    def processes(self) -> frozenset[Side]:
-        return frozenset({self.on})
-
-    def hosts(self, layout: Layout) -> frozenset[str]:
-        return frozenset({self.on})
-
-    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
-        return frozenset({(self.on, PROGRAM)})
 
     def _container(self, lab: Lab) -> ContainerHost:
         """The container. Raises FaultError."""
@@ -66,6 +57,8 @@ class ContainerPause(_OfContainer, frozen=True, kw_only=True, tag="container-pau
 
     Its kernel goes on answering. Evidence: docker's word, and that the program under test is among the processes.
     """
+
+    summary: ClassVar[str] = "docker pause: all processes of the container are frozen"
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:
@@ -93,6 +86,7 @@ class ContainerKill(_OfContainer, frozen=True, kw_only=True, tag="container-kill
     Evidence: the exit code, and that nothing was left unread just before, which would have made it say RST.
     """
 
+    summary: ClassVar[str] = "docker kill: the container ends"
     lasting: ClassVar[bool] = True
     takes_s: ClassVar[float] = DOCKER_S
 
@@ -128,6 +122,7 @@ class ContainerRestart(_OfContainer, frozen=True, kw_only=True, tag="container-r
 
     grace_s: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 0
 
+    summary: ClassVar[str] = "docker restart: the old container sends FIN, the new one has no state"
     lasting: ClassVar[bool] = True
     takes_s: ClassVar[float] = DOCKER_S
 
@@ -173,6 +168,8 @@ class NetworkDisconnect(_OfContainer, frozen=True, kw_only=True, tag="network-di
     """
 
     network: str = ""
+
+    summary: ClassVar[str] = "docker network disconnect: the container's interface is removed"
 
     def processes(self) -> frozenset[Side]:
         return frozenset()

@@ -50,6 +50,8 @@ class FirewallIdle(Fault, frozen=True, kw_only=True, tag="firewall-idle"):
     preset: PresetName | None = None
     on: str = "router"
 
+    summary: ClassVar[str] = "a firewall drops the state of idle flows"
+
     @property
     def standing(self) -> bool:
         return True
@@ -133,6 +135,7 @@ class FirewallFlush(Fault, frozen=True, kw_only=True, tag="firewall-flush"):
     pickup: Literal["strict", "loose"] = "strict"
     on: str = "router"
 
+    summary: ClassVar[str] = "a firewall drops the state of all flows at once, as after its reboot"
     lasting: ClassVar[bool] = True
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:

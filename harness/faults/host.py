@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.errors import FaultError
-from harness.faults.base import LOOK_S, PROGRAM, Evidence, Fault, besides, unproxied
+from harness.faults.base import LOOK_S, Evidence, Fault, OfSideProgram, besides, unproxied
 from harness.faults.blackhole import on_arrival
 from harness.faults.link import CARRIER_SETTLES_S
 from harness.lab.watched import OTHERS, apart
@@ -28,24 +28,16 @@ _SECOND_MACHINE = 0x80
 """The last octet of the MAC address of a host that has taken over; those of a lab count from 0."""
 
 
-class PeerReboot(Fault, frozen=True, kw_only=True, tag="peer-reboot"):
-    """The host comes back with the same addresses and no memory; neither FIN nor RST leaves it as it goes.
+class NewHost(Fault, frozen=True, kw_only=True):
+    """What faults share after which the host is another one, which knows no connection.
 
-    It is that of a side, or of the proxy. A fresh namespace takes over its links, with their MACs; the old one keeps
-    the sockets and has no way out. `starts_program`: the host's program, which must be a command, is started again on
-    the fresh host, and finds its scratch folder as it left it. Without that no program runs there.
-    Evidence: the namespace's identity before and after.
+    `on`: which host. `starts_program`: its program, which must be a command, is started again there.
     """
 
     on: ProgramHost = "server"
     starts_program: bool = False
 
     lasting: ClassVar[bool] = True
-
-    def misplaced(self, layout: Layout) -> Iterator[Problem]:
-        yield from unproxied(self.on, layout)
-        if self.for_s is not None:
-            yield Problem("for_s", self.for_s, "no such key: a reboot cannot be undone")
 
     @property
     def restored_s(self) -> float | None:
@@ -57,6 +49,23 @@ class PeerReboot(Fault, frozen=True, kw_only=True, tag="peer-reboot"):
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
+
+
+class PeerReboot(NewHost, frozen=True, kw_only=True, tag="peer-reboot"):
+    """The host comes back with the same addresses and no memory; neither FIN nor RST leaves it as it goes.
+
+    It is that of a side, or of the proxy. A fresh namespace takes over its links, with their MACs; the old one keeps
+    the sockets and has no way out. `starts_program`: the host's program, which must be a command, is started again on
+    the fresh host, and finds its scratch folder as it left it. Without that no program runs there.
+    Evidence: the namespace's identity before and after.
+    """
+
+    summary: ClassVar[str] = "the host comes back without its connections; no FIN or RST is sent"
+
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
+        yield from unproxied(self.on, layout)
+        if self.for_s is not None:
+            yield Problem("for_s", self.for_s, "no such key: a reboot cannot be undone")
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:
@@ -82,7 +91,7 @@ class PeerReboot(Fault, frozen=True, kw_only=True, tag="peer-reboot"):
         yield evidence
 
 
-class Failover(Fault, frozen=True, kw_only=True, tag="failover"):
+class Failover(NewHost, frozen=True, kw_only=True, tag="failover"):
     """Another host takes over the address, with a MAC of its own and no memory; the old one is gone without a word.
 
     `announced`: by gratuitous ARP or an unsolicited neighbour advertisement, so that the neighbours send to it and it
@@ -93,24 +102,12 @@ class Failover(Fault, frozen=True, kw_only=True, tag="failover"):
 
     on: Side = "server"
     announced: bool = True
-    starts_program: bool = False
 
-    lasting: ClassVar[bool] = True
+    summary: ClassVar[str] = "another host takes over the address, with another MAC address"
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.for_s is not None:
             yield Problem("for_s", self.for_s, "no such key: what has been taken over stays so")
-
-    @property
-    def restored_s(self) -> float | None:
-        return self.at_s if self.starts_program else None
-
-    @property
-    def starts(self) -> ProgramHost | None:
-        return self.on if self.starts_program else None
-
-    def hosts(self, layout: Layout) -> frozenset[str]:
-        return frozenset({self.on})
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:
@@ -153,7 +150,7 @@ class Failover(Fault, frozen=True, kw_only=True, tag="failover"):
         yield evidence
 
 
-class HostSuspend(Fault, frozen=True, kw_only=True, tag="host-suspend"):
+class HostSuspend(OfSideProgram, frozen=True, kw_only=True, tag="host-suspend"):
     """The host stands still and nothing reaches it or leaves it, as a paused virtual machine; then it goes on.
 
     Its program is stopped and what is on its link is dropped where it arrives. Its sockets stay. Their timers, which
@@ -161,19 +158,10 @@ class HostSuspend(Fault, frozen=True, kw_only=True, tag="host-suspend"):
     /proc/PID/stat, and the counter of the TCP segments dropped.
     """
 
-    on: Side = "server"
-
-    def misplaced(self, layout: Layout) -> Iterator[Problem]:
-        return iter(())
-
-    def processes(self) -> frozenset[Side]:
-        return frozenset({self.on})
-
-    def hosts(self, layout: Layout) -> frozenset[str]:
-        return frozenset({self.on})
+    summary: ClassVar[str] = "the whole host is suspended: its network sends and receives nothing"
 
     def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
-        return frozenset({(self.on, self.kind), (self.on, PROGRAM)})
+        return super().touches(layout) | {(self.on, self.kind)}
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
@@ -85,6 +85,8 @@ class IcmpReject(Fault, frozen=True, kw_only=True, tag="icmp-reject"):
     code: Code
     on: str | None = None
     direction: Direction = "both"
+
+    summary: ClassVar[str] = "packets are answered with an ICMP error"
 
     def _receivers(self) -> tuple[Side, ...]:
         if self.direction == "both":

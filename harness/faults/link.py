@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -32,6 +32,9 @@ class LinkDown(Fault, frozen=True, kw_only=True, tag="link-down"):
 
     on: str
     toward: str | None = None
+
+    summary: ClassVar[str] = "a network interface is set down"
+    on_one_container: ClassVar[bool] = True
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         yield from unknown_interface(self.on, self.toward, layout)

@@ -30,6 +30,7 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
 
     then: Literal["drop", "reset"] = "reset"
 
+    summary: ClassVar[str] = "the NAT gives every connection another port"
     lasting: ClassVar[bool] = True
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.faults.base import Evidence, Fault, interface_of, unknown_interface
 from harness.model.topology import Layout, Side, faces
@@ -29,6 +29,8 @@ class NeighbourDeath(Fault, frozen=True, kw_only=True, tag="neighbour-death"):
 
     on: str
     toward: str | None = None
+
+    summary: ClassVar[str] = "ARP or neighbour discovery gets no answer any more"
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         yield from unknown_interface(self.on, self.toward, layout)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 
@@ -131,6 +131,8 @@ class Loss(_Random, frozen=True, kw_only=True, tag="loss"):
 
     percent: Percent
 
+    summary: ClassVar[str] = "segments are lost at random"
+
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.percent < 100:
             return super().effects(layout, observer)
@@ -188,6 +190,9 @@ class Delay(_Random, frozen=True, kw_only=True, tag="delay"):
     delay_ms: Milliseconds
     jitter_ms: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 0.0
 
+    summary: ClassVar[str] = "segments are delayed, and reordered where there is jitter"
+    undrawn: ClassVar[str] = "the oracle has no model of longer round trips"
+
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         yield from super().misplaced(layout)
         if self.jitter_ms > self.delay_ms:
@@ -214,6 +219,9 @@ class Duplicate(_Random, frozen=True, kw_only=True, tag="duplicate"):
 
     percent: Percent
 
+    summary: ClassVar[str] = "segments are duplicated at random"
+    undrawn: ClassVar[str] = "it strikes at random, of which the oracle has no model"
+
     def _impairment(self) -> Impairment:
         from harness.lab.netem import Impairment
 
@@ -235,6 +243,9 @@ class Reorder(_Random, frozen=True, kw_only=True, tag="reorder"):
     percent: Percent
     delay_ms: Milliseconds
 
+    summary: ClassVar[str] = "some segments overtake all others"
+    undrawn: ClassVar[str] = "it strikes at random, of which the oracle has no model"
+
     def _impairment(self) -> Impairment:
         from harness.lab.netem import Impairment
 
@@ -254,6 +265,9 @@ class Rate(_Quality, frozen=True, kw_only=True, tag="rate"):
     """A line of `kbit_s` kilobits (1000 bits) a second, which counts whole Ethernet frames without their checksum."""
 
     kbit_s: Annotated[float, msgspec.Meta(ge=0.1, le=10_000_000)]
+
+    summary: ClassVar[str] = "the bandwidth of the link is limited"
+    undrawn: ClassVar[str] = "the oracle has no model of longer round trips"
 
     def _impairment(self) -> Impairment:
         from harness.lab.netem import Impairment

@@ -45,7 +45,9 @@ class PmtuBlackhole(Fault, frozen=True, kw_only=True, tag="pmtu-blackhole"):
     on: str | None = None
     direction: Direction = "both"
 
+    summary: ClassVar[str] = "packets above an MTU are discarded, without an ICMP error"
     shown_by_trial: ClassVar[bool] = True
+    undrawn: ClassVar[str] = "what is drawn is small, so that it would meet nothing"
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.on is not None and self.on not in layout.host_names:

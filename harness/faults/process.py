@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.errors import FaultError
-from harness.faults.base import LOOK_S, PROGRAM, Evidence, Fault, unproxied
+from harness.faults.base import LOOK_S, PROGRAM, Evidence, Fault, OfSideProgram, unproxied
 from harness.lab.watched import watched_port
 from harness.model.topology import SIDES, Layout, ProgramHost, Side
 from harness.model.values import Problem, count
@@ -39,6 +39,8 @@ class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
 
     on: ProgramHost = "server"
     unread: bool = False
+
+    summary: ClassVar[str] = "SIGKILL to the program; its kernel sends FIN, or RST where data is left unread"
 
     @property
     def is_final(self) -> bool:
@@ -94,6 +96,8 @@ class ProcessFreeze(Fault, frozen=True, kw_only=True, tag="process-freeze"):
 
     on: ProgramHost = "server"
 
+    summary: ClassVar[str] = "SIGSTOP to the program; its kernel goes on acknowledging"
+
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         return unproxied(self.on, layout)
 
@@ -128,26 +132,15 @@ class ProcessFreeze(Fault, frozen=True, kw_only=True, tag="process-freeze"):
             yield evidence
 
 
-class StopsReading(Fault, frozen=True, kw_only=True, tag="stops-reading"):
+class StopsReading(OfSideProgram, frozen=True, kw_only=True, tag="stops-reading"):
     """The side's program goes on but reads no more, until it heals: what comes fills its kernel's receive queue.
 
     Evidence: the program has obeyed, which it shows by its name, and is not stopped; and octets lie in the queue or,
     where the connection is over, came for it. Without any it stands, and nothing has met it.
     """
 
-    on: Side = "server"
-
-    def misplaced(self, layout: Layout) -> Iterator[Problem]:
-        return iter(())
-
-    def processes(self) -> frozenset[Side]:
-        return frozenset({self.on})
-
-    def hosts(self, layout: Layout) -> frozenset[str]:
-        return frozenset({self.on})
-
-    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
-        return frozenset({(self.on, PROGRAM)})
+    summary: ClassVar[str] = "the program runs, but no longer reads from its socket"
+    undrawn: ClassVar[str] = "what is drawn fits into any receive queue, so that it would change nothing"
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.errors import MISSING
 from harness.faults.base import Evidence, Fault, routes_by, unknown_host
@@ -47,6 +47,8 @@ class Route(Fault, frozen=True, kw_only=True, tag="route"):
     on: str
     becomes: Becomes
     to: Side | None = None
+
+    summary: ClassVar[str] = "a route is removed, or refuses packets, on a router or a host"
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.on not in layout.host_names:

@@ -56,6 +56,7 @@ class RstInjected(Fault, frozen=True, kw_only=True, tag="rst-injected"):
     toward: Side = "client"
     sequence: Place = "exact"
 
+    summary: ClassVar[str] = "a third party forges an RST"
     lasting: ClassVar[bool] = True
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
@@ -158,9 +159,6 @@ class _Swallowed(Fault, frozen=True, kw_only=True):
     flags: ClassVar[int]
     noun: ClassVar[str]
 
-    def misplaced(self, layout: Layout) -> Iterator[Problem]:
-        return iter(())
-
     def places(self, layout: Layout) -> tuple[tuple[str, str], ...]:
         """(host, device) pairs whose ingress drops."""
         return Blackhole(direction=self._way()).places(layout)
@@ -192,9 +190,12 @@ class FinSwallowed(_Swallowed, frozen=True, kw_only=True, tag="fin-swallowed"):
 
     direction: Direction = "both"
 
+    summary: ClassVar[str] = "FINs are discarded"
     mask: ClassVar[int] = _FIN
     flags: ClassVar[int] = _FIN
     noun: ClassVar[str] = "FIN"
+    on_one_container: ClassVar[bool] = True
+    undrawn: ClassVar[str] = "the oracle has no model of a path that loses FINs alone"
 
     def _way(self) -> Direction:
         return self.direction
@@ -214,6 +215,8 @@ class _Unconnectable(_Swallowed, frozen=True, kw_only=True):
     """
 
     shown_by_trial: ClassVar[bool] = True
+    on_one_container: ClassVar[bool] = True
+    undrawn: ClassVar[str] = "concerns no connection that stands: drawn for those that are being made"
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if not layout.is_whole:
@@ -241,6 +244,7 @@ class _Unconnectable(_Swallowed, frozen=True, kw_only=True):
 class SynDrop(_Unconnectable, frozen=True, kw_only=True, tag="syn-drop"):
     """SYNs vanish, as in a full accept queue or at a firewall that admits established connections only."""
 
+    summary: ClassVar[str] = "SYNs are discarded: no connection can be made"
     mask: ClassVar[int] = _SYN | _ACK
     flags: ClassVar[int] = _SYN
     noun: ClassVar[str] = "SYN"
@@ -249,6 +253,7 @@ class SynDrop(_Unconnectable, frozen=True, kw_only=True, tag="syn-drop"):
 class SynackDrop(_Unconnectable, frozen=True, kw_only=True, tag="synack-drop"):
     """SYN-ACKs vanish, as where the way back is another and its firewall never saw the SYN."""
 
+    summary: ClassVar[str] = "SYN-ACKs are discarded: no connection can be made"
     mask: ClassVar[int] = _SYN | _ACK
     flags: ClassVar[int] = _SYN | _ACK
     noun: ClassVar[str] = "SYN-ACK"

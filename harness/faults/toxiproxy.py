@@ -45,6 +45,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 class _OfProxy(Fault, frozen=True, kw_only=True):
     """A fault that the proxy itself is told to be."""
 
+    undrawn: ClassVar[str] = "it is a proxy's, of which the oracle has no model but where nothing passes"
+
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if layout.proxied_by == "command":
             expected = "another fault: only a toxiproxy-server carries this one out, and [proxy.command] is the proxy"
@@ -145,6 +147,7 @@ class ToxicLatency(Toxic, frozen=True, kw_only=True, tag="toxic-latency"):
     latency_ms: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
     jitter_ms: Milliseconds = 0
 
+    summary: ClassVar[str] = "the proxy delays data"
     toxic: ClassVar[str] = "latency"
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
@@ -164,6 +167,7 @@ class ToxicBandwidth(Toxic, frozen=True, kw_only=True, tag="toxic-bandwidth"):
 
     rate_kb_s: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
+    summary: ClassVar[str] = "data passes the proxy at a limited rate"
     toxic: ClassVar[str] = "bandwidth"
 
     def attributes(self) -> dict[str, int]:
@@ -175,6 +179,7 @@ class ToxicSlowClose(Toxic, frozen=True, kw_only=True, tag="toxic-slow-close"):
 
     delay_ms: Milliseconds
 
+    summary: ClassVar[str] = "the proxy delays the end of the stream"
     toxic: ClassVar[str] = "slow_close"
 
     def attributes(self) -> dict[str, int]:
@@ -193,6 +198,7 @@ class ToxicTimeout(Toxic, frozen=True, kw_only=True, tag="toxic-timeout"):
 
     timeout_ms: Milliseconds
 
+    summary: ClassVar[str] = "the proxy discards data, and closes both connections after a time"
     toxic: ClassVar[str] = "timeout"
 
     @property
@@ -223,6 +229,7 @@ class ToxicResetPeer(Toxic, frozen=True, kw_only=True, tag="toxic-reset-peer"):
 
     timeout_ms: Milliseconds
 
+    summary: ClassVar[str] = "the proxy closes both connections after a time, with RST if from the start"
     toxic: ClassVar[str] = "reset_peer"
 
     def attributes(self) -> dict[str, int]:
@@ -242,6 +249,7 @@ class ToxicSlicer(Toxic, frozen=True, kw_only=True, tag="toxic-slicer"):
     size_variation_bytes: Annotated[int, msgspec.Meta(ge=0, le=1 << 30)] = 0
     delay_us: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 0
 
+    summary: ClassVar[str] = "the proxy sends data in pieces"
     toxic: ClassVar[str] = "slicer"
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
@@ -269,6 +277,7 @@ class ToxicLimitData(Toxic, frozen=True, kw_only=True, tag="toxic-limit-data"):
 
     bytes: Octets
 
+    summary: ClassVar[str] = "the proxy closes both connections after a number of octets"
     toxic: ClassVar[str] = "limit_data"
 
     def attributes(self) -> dict[str, int]:
@@ -283,6 +292,8 @@ class ProxyDown(_OfProxy, frozen=True, kw_only=True, tag="proxy-down"):
 
     Evidence: what the server says of it, and the ends (FIN, RST) that left its host.
     """
+
+    summary: ClassVar[str] = "the proxy closes its connections and listens no more"
 
     def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
         return frozenset((host, "listening") for host in self.hosts(layout))

@@ -18,6 +18,7 @@ from harness import faults
 from harness.faults import AnyFault
 from harness.faults.blackhole import Direction
 from harness.faults.firewall_presets import PRESETS, Pickup, Then
+from harness.faults.host import NewHost
 from harness.faults.icmp import Code
 from harness.faults.route import Becomes
 from harness.faults.tcp_segment import Place
@@ -286,34 +287,6 @@ def _makes(where: Layout) -> tuple[_Make, ...]:
     return tuple(makes)
 
 
-_OF_PROXY = "it is a proxy's, of which the oracle has no model but where nothing passes"
-_OF_DOCKER = "it is docker's to do, and there is none in virtual time"
-UNDRAWN: dict[type[faults.Fault], str] = {
-    faults.Delay: "the oracle has no model of longer round trips",
-    faults.Duplicate: "it strikes at random, of which the oracle has no model",
-    faults.FinSwallowed: "the oracle has no model of a path that loses FINs alone",
-    faults.PmtuBlackhole: "what is drawn is small, so that it would meet nothing",
-    faults.ProxyDown: _OF_PROXY,
-    faults.Rate: "the oracle has no model of longer round trips",
-    faults.Reorder: "it strikes at random, of which the oracle has no model",
-    faults.StopsReading: "what is drawn fits into any receive queue, so that it would change nothing",
-    faults.SynDrop: "concerns no connection that stands: drawn for those that are being made",
-    faults.SynackDrop: "concerns no connection that stands: drawn for those that are being made",
-    faults.ContainerKill: _OF_DOCKER,
-    faults.ContainerPause: _OF_DOCKER,
-    faults.ContainerRestart: _OF_DOCKER,
-    faults.NetworkDisconnect: _OF_DOCKER,
-    faults.ToxicBandwidth: _OF_PROXY,
-    faults.ToxicLatency: _OF_PROXY,
-    faults.ToxicLimitData: _OF_PROXY,
-    faults.ToxicResetPeer: _OF_PROXY,
-    faults.ToxicSlicer: _OF_PROXY,
-    faults.ToxicSlowClose: _OF_PROXY,
-    faults.ToxicTimeout: _OF_PROXY,
-}
-"""Faults that are not drawn for connections that stand, and why."""
-
-
 @st.composite
 def _faults(draw: st.DrawFn, case: _Case) -> AnyFault:
     makes = tuple(make for make in _makes(case.where) if not (case.shuts and make is _firewall))
@@ -369,7 +342,7 @@ def _established(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenari
     )
     drawn = [draw(_faults(case)) for _ in range(chance.choice((1, 1, 2)))]
     happening = tuple(sorted(drawn, key=lambda fault: fault.at_s))
-    if any(isinstance(fault, faults.PeerReboot | faults.Failover) for fault in happening):
+    if any(isinstance(fault, NewHost) for fault in happening):
         happening = tuple(fault for fault in happening if not fault.processes())  # the new host has no program
     stops_s = min((fault.at_s for fault in happening if fault.processes()), default=None)
     peer = Endpoint(

@@ -184,7 +184,7 @@ def _horizon_ns(
     """How far to look: what the scenario asks for, or a whole detection after the last thing that changes."""
     if scenario.expect.bound_s is not None:
         return round(scenario.expect.bound_s * 1e9)
-    changes = [*effects, *scenario.faults]
+    changes: list[Effect | AnyFault] = [*effects, *scenario.faults]
     last_change_s = max((t for each in changes for t in _times_s(each) if t is not None), default=0.0)
     writes = [at_s for side in SIDES for at_s in scenario.endpoint(side).writes_at_s]
     writes += [end.shuts_at_s for end in (scenario.client, scenario.server) if end.shuts_at_s is not None]

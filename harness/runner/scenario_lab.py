@@ -5,19 +5,20 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from harness.faults.host import NewHost
 from harness.lab.factory import built
 from harness.lab.host import Lab
 from harness.lab.watched import Watched, between_ends
 from harness.model.programs import Separate
 from harness.model.topology import SIDES, LabKind, Layout
-from harness.scenario.schema import NEW_HOSTS, Scenario
+from harness.scenario.schema import Scenario
 from harness.subjects.tcp_driver import PORT
 
 
 def realised(scenario: Scenario, kind: LabKind) -> AbstractContextManager[Lab]:
     """A lab for a scenario, to be entered: with what takes rebooted hosts' places, if containers."""
     images: dict[str, str] = {side: scenario.endpoint(side).image for side in SIDES if scenario.endpoint(side).image}
-    spares = [fault.on for fault in scenario.faults if isinstance(fault, NEW_HOSTS)]
+    spares = [fault.on for fault in scenario.faults if isinstance(fault, NewHost)]
     return built(scenario.topology, kind, images, _folders(scenario), spares)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from harness.faults import AnyFault, HostSuspend, NetworkDisconnect, ProcessFreeze
+from harness.faults.host import NewHost
 from harness.model.topology import Layout, layout
 from harness.model.values import Problem
-from harness.scenario.schema import NEW_HOSTS, Scenario
+from harness.scenario.schema import Scenario
 
 
 def host_problems(scenario: Scenario) -> Iterator[Problem]:
@@ -25,7 +26,7 @@ def host_problems(scenario: Scenario) -> Iterator[Problem]:
 
 def program_problems(scenario: Scenario) -> Iterator[Problem]:
     """A fault of a program needs one that is there, and that runs when it is to write."""
-    bare = [fault for fault in scenario.faults if isinstance(fault, NEW_HOSTS) and not fault.starts_program]
+    bare = [fault for fault in scenario.faults if isinstance(fault, NewHost) and not fault.starts_program]
     renewed: dict[str, float] = {fault.on: fault.at_s for fault in bare}
     where = layout(scenario.topology)
     for index, fault in enumerate(scenario.faults):
@@ -73,11 +74,11 @@ def contradictions(scenario: Scenario, where: Layout) -> Iterator[Problem]:
         for outage in fault.outages()
     ]
     for index, fault, hosts in outages:
-        if isinstance(fault, NEW_HOSTS) and fault.on == scenario.expect.side:
+        if isinstance(fault, NewHost) and fault.on == scenario.expect.side:
             expected = "the other side: a new host knows nothing of what it watched"
             yield Problem(f"faults[{index}].on", fault.on, expected)
         for other_index, earlier, other_hosts in outages:
-            renewed = isinstance(earlier, NEW_HOSTS) and earlier.at_s <= fault.at_s
+            renewed = isinstance(earlier, NewHost) and earlier.at_s <= fault.at_s
             if renewed and isinstance(fault, NetworkDisconnect) and fault.on in other_hosts:
                 expected = f"a time before {earlier.at_s:g}, when a host takes its place that is on no docker network"
                 yield Problem(f"faults[{index}].at_s", fault.at_s, expected)
@@ -97,7 +98,7 @@ def _conflicts(where: Layout, one: tuple[int, AnyFault], two: tuple[int, AnyFaul
     """What is wrong with the second of two faults on one host, which are looked at both ways round."""
     (other_index, earlier), (index, fault) = one, two
     overlap = earlier.at_s <= fault.at_s and (earlier.until_s is None or fault.at_s < earlier.until_s)
-    if isinstance(fault, NEW_HOSTS) and overlap and not isinstance(earlier, NEW_HOSTS):
+    if isinstance(fault, NewHost) and overlap and not isinstance(earlier, NewHost):
         expected = f"a time at which fault {other_index} ({earlier.kind}) does not act on the same host"
         yield Problem(f"faults[{index}].at_s", fault.at_s, expected)
     elif other_index < index:

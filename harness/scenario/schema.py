@@ -16,13 +16,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from harness.faults import AnyFault, Failover, PeerReboot
+from harness.faults import AnyFault
 from harness.model.programs import AnyHeartbeat, Command, OwnProxy, Standby
 from harness.model.topology import Side, Topology
 from harness.model.values import Duration, Seconds
 
-NEW_HOSTS = (PeerReboot, Failover)
-"""Faults after which the host is another one, which knows nothing."""
 KernelSeconds = Annotated[int, msgspec.Meta(ge=1, le=32767)]
 """MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL (include/net/tcp.h)."""
 KernelCount = Annotated[int, msgspec.Meta(ge=1, le=127)]

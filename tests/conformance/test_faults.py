@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, suppress
 from typing import Any, NamedTuple, get_args
 
+import msgspec
 import pytest
 from pyroute2 import IPRoute
 
 from harness.api.lab_session import Workbench
 from harness.errors import FaultError, ScenarioError
 from harness.faults import (
+    FAULTS,
     AddressRemoved,
     AnyFault,
     Blackhole,
@@ -19,6 +21,7 @@ from harness.faults import (
     Delay,
     Duplicate,
     Failover,
+    Fault,
     FinSwallowed,
     FirewallFlush,
     FirewallIdle,
@@ -129,12 +132,25 @@ SEEN_OTHERWISE = (PeerReboot, ProcessKill, Failover, HostSuspend, StopsReading, 
 """Through a proxy the other end sees something else of these, but for those of the proxy itself: scenarios/proxied."""
 
 
+def _others(known: Collection[type[Fault]]) -> Iterator[Fault]:
+    """Every fault that `_values` does not know, on each host that its key `on` can name."""
+    for kind, fault in FAULTS.items():
+        if fault in known or fault.of_containers:
+            continue
+        fields = [field.name for field in msgspec.structs.fields(fault)]
+        for place in [{"on": host} for host in _HOSTS] if "on" in fields else [{}]:
+            with suppress(msgspec.ValidationError):
+                yield msgspec.convert({"kind": kind, **place}, fault)
+
+
 def _cases() -> Iterator[Case]:
     """Where the topology has the place; what comes to the same thing only once."""
+    values = [*_values()]
+    values += _others({type(fault) for fault in values})
     for topology in TOPOLOGIES:
         where = layout(topology)
         seen = set()
-        for fault in _values():
+        for fault in values:
             of_an_end = isinstance(fault, SEEN_OTHERWISE) and getattr(fault, "on", None) != where.proxy
             if list(fault.misplaced(where)) or (of_an_end and not where.is_whole):
                 continue
@@ -151,6 +167,8 @@ def _cases() -> Iterator[Case]:
 
 
 CASES = tuple(_cases())
+WITHOUT_TEST = tuple(type(fault) for fault in _others({type(fault) for fault in _values()}))
+"""Faults that have no test of their own here."""
 
 
 def of(*kinds: type[AnyFault]) -> pytest.MarkDecorator:
@@ -187,8 +205,32 @@ def _untouched() -> Iterator[None]:
 def test_no_fault_is_missing() -> None:
     """Every fault that a scenario can name has its cases, in both families."""
     tested = {(type(case.fault), case.topology.family) for case in CASES}
-    kinds = [fault for fault in get_args(AnyFault) if not fault.of_containers]  # see test_faults_in_containers.py
+    kinds = [fault for fault in FAULTS.values() if not fault.of_containers]  # see test_faults_in_containers.py
     assert tested == {(fault, family) for fault in kinds for family in get_args(Family)}
+
+
+@of(LinkDown if not WITHOUT_TEST else WITHOUT_TEST[0], *WITHOUT_TEST)
+def test_any_fault_leaves_evidence_and_heals(bench: Workbench, case: Case) -> None:
+    """What has no test of its own, or else one fault that has."""
+    leaves_evidence_and_heals(bench, case.fault)
+
+
+def leaves_evidence_and_heals(bench: Workbench, fault: AnyFault) -> None:
+    """It is there while it is injected, and what does not last leaves the hosts' networks as they were."""
+    link = bench.connect(processes=fault.processes(), observe=bystander(fault))
+    link.echo()
+    before = configuration(bench)
+    with fault.inject(bench.lab) as evidence:
+        bench.loop.capture(bench.lab)
+        link.echo(LOST_S)
+        assert evidence().level != "none", evidence().found
+    if not fault.lasting and not isinstance(fault, FirewallIdle):
+        assert configuration(bench) == before
+
+
+def bystander(fault: AnyFault) -> Side:
+    """An end that goes on, whatever happens to the other."""
+    return "server" if getattr(fault, "on", None) == "client" else "client"
 
 
 @of(Blackhole)

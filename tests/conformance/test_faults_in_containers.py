@@ -6,7 +6,6 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
-from typing import get_args
 
 import pytest
 
@@ -14,6 +13,7 @@ from harness.api import lab_session
 from harness.api.lab_session import Workbench
 from harness.errors import CapabilityError
 from harness.faults import (
+    FAULTS,
     AnyFault,
     ContainerKill,
     ContainerPause,
@@ -24,8 +24,8 @@ from harness.faults import (
 from harness.lab.docker_host import ContainerHost
 from harness.lab.factory import built
 from harness.lab.host import Lab
-from harness.model.topology import SIDES, Side, Topology, layout
-from tests.conformance.test_faults import CASES, LOST_S, Case, configuration
+from harness.model.topology import SIDES, Topology, layout
+from tests.conformance.test_faults import CASES, LOST_S, Case, bystander, leaves_evidence_and_heals
 from tests.conformance.traces import nothing_held
 
 pytestmark = [pytest.mark.conformance, pytest.mark.needs("docker"), pytest.mark.containers]
@@ -88,49 +88,35 @@ def bench(case: Case, labs: Callable[[Topology], Lab], monkeypatch: pytest.Monke
 def test_no_fault_of_docker_is_missing() -> None:
     """Each has its cases."""
     tested = {type(case.fault) for case in _of_docker()}
-    assert tested == {fault for fault in get_args(AnyFault) if fault.of_containers}
+    assert tested == {fault for fault in FAULTS.values() if fault.of_containers}
 
 
 @pytest.mark.parametrize("case", list(_one_of_each()), ids=str)
 def test_it_leaves_evidence_and_heals(bench: Workbench, case: Case) -> None:
     """On containers as on namespaces: it stands, and what does not last leaves the hosts' networks as they were."""
-    fault, bystander = case.fault, _bystander(case.fault)
-    link = bench.connect(processes=fault.processes(), observe=bystander)
-    link.echo()
-    before = configuration(bench)
     try:
-        with fault.inject(bench.lab) as evidence:
-            bench.loop.capture(bench.lab)
-            link.echo(LOST_S)
-            assert evidence().level != "none", evidence().found
+        leaves_evidence_and_heals(bench, case.fault)
     except CapabilityError as missing:
         if "netem" in str(missing):
             pytest.skip(str(missing))
         raise
-    if not fault.lasting and not isinstance(fault, FirewallIdle):
-        assert configuration(bench) == before
-
-
-def _bystander(fault: AnyFault) -> Side:
-    """An end that goes on, whatever happens to the other."""
-    return "server" if getattr(fault, "on", None) == "client" else "client"
 
 
 @of(ContainerPause)
 def test_a_paused_container_answers_nothing_but_acknowledges(bench: Workbench, case: Case) -> None:
     """Its program stands still; unpaused, it does all that it missed."""
-    link = bench.connect(processes=case.fault.processes(), observe=_bystander(case.fault))
+    link = bench.connect(processes=case.fault.processes(), observe=bystander(case.fault))
     with case.fault.inject(bench.lab) as evidence:
         assert evidence().level == "bit"
         assert not link.echo(LOST_S)
-    if _bystander(case.fault) == "client":
+    if bystander(case.fault) == "client":
         assert link.echo()
 
 
 @of(ContainerKill, ContainerRestart)
 def test_an_ended_container_says_fin(bench: Workbench, case: Case) -> None:
     """The other end reads the end of the stream; a new container has another network namespace."""
-    observer = _bystander(case.fault)
+    observer = bystander(case.fault)
     link = bench.connect(processes=case.fault.processes(), observe=observer)
     assert isinstance(case.fault, ContainerKill | ContainerRestart)
     host = bench.host(case.fault.on)

@@ -9,6 +9,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from harness.faults import (
+    FAULTS,
     AnyFault,
     Blackhole,
     FirewallFlush,
@@ -187,7 +188,7 @@ def faults(draw: st.DrawFn, topology: Topology, observer: Side) -> AnyFault:
     where = layout(topology)
     at_s = draw(seconds)
     for_s = draw(st.none() | durations)
-    kind = draw(st.sampled_from(AnyFault.__args__))
+    kind = draw(st.sampled_from(list(FAULTS.values())))
     forwarding = [host for host in where.hosts if host.forwards]
     if kind in (FirewallFlush, FirewallIdle, NatRebinding) and forwarding:
         return draw(middleboxes(kind, draw(st.sampled_from(forwarding)), at_s))

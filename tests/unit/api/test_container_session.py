@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from harness.api.container_session import FITTING, fault_of
-from harness.cli.parser import INJECTABLE
 from harness.errors import UsageError
 from harness.faults import AnyFault, Blackhole, ContainerRestart, LinkDown, NetworkDisconnect
 
@@ -42,11 +41,6 @@ def test_what_is_no_fault_is_refused(kind: str, settings: list[str], said: str) 
     with pytest.raises(UsageError) as refused:
         fault_of(kind, settings)
     assert said in str(refused.value)
-
-
-def test_help_names_what_can_be_asked_for() -> None:
-    """All of it."""
-    assert sorted(str(each.__struct_config__.tag) for each in FITTING) == list(INJECTABLE)
 
 
 @pytest.mark.parametrize("fault", FITTING)

@@ -113,6 +113,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["inject", "balckhole", "--container", "x"], "found balckhole (did you mean blackhole?)"),
         (["matrix", "libraries/redis-pi"], "found libraries/redis-pi (did you mean libraries/redis-py?)"),
         (["vtime", "--wall-limit", "soon"], "or a duration such as 90s, 1m30s or 500ms, found soon"),
+        (["list", "--faults", "link"], "--faults: expected no names of scenarios with it, found link"),
         (["inject", "blackhole", "--container", "x", "--for", "0s"], "--for: expected seconds, more than 0, found 0s"),
     ],
 )

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ScenarioError
-from harness.faults import AnyFault, Blackhole, FirewallIdle, LinkDown
+from harness.faults import FAULTS, Blackhole, FirewallIdle, LinkDown
 from harness.faults.firewall_presets import PRESETS
 from harness.model.topology import Topology
 from harness.scenario import loader
@@ -35,7 +35,7 @@ ENDPOINT_KEYS = (
 
 # --- refused -----------------------------------------------------------------------------------------
 
-FAULT_KINDS = ", ".join(sorted(str(fault.__struct_config__.tag) for fault in AnyFault.__args__))
+FAULT_KINDS = ", ".join(FAULTS)
 TOP_KEYS = "name, summary, topology, state, client, server, proxy, standby, faults, expect, known_failure"
 
 REFUSED = {
