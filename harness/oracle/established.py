@@ -20,12 +20,11 @@ from collections.abc import Iterator
 import msgspec
 
 from harness.oracle import timerwheel
-from harness.oracle.effects import Effect
-from harness.oracle.established_query import Case, NoticedAt, Run
+from harness.oracle.established_query import Case, NoticedAt, Question, Run
 from harness.oracle.established_timers import armed, follow
 from harness.oracle.moment import Moment
 from harness.oracle.phase_interval import PhaseInterval
-from harness.oracle.prediction import MAX_PROBE_WINDOWS, Asking, Machine, Prediction, Settings
+from harness.oracle.prediction import MAX_PROBE_WINDOWS, Asking, Prediction, Settings
 from harness.oracle.window_union import Gathering
 
 
@@ -36,27 +35,16 @@ def phases(settings: Settings, hz: int) -> int:
     return max(timerwheel.granularity(idle), timerwheel.granularity(interval))
 
 
-def predict(
-    settings: Settings,
-    machine: Machine,
-    effects: tuple[Effect, ...],
-    horizon_ns: int,
-    *,
-    writes_ns: tuple[int, ...] = (),
-    peer_writes_ns: tuple[int, ...] = (),
-    echoes: bool = False,
-    shuts_ns: int | None = None,
-) -> Prediction:
+def predict(question: Question) -> Prediction:
     """Everything that can happen, over all that is not known: phase, delays of faults, late handlers.
 
-    `writes_ns`, `peer_writes_ns`: when each side writes a few bytes, after arming; `echoes`: the peer sends back what
-    it reads; `shuts_ns`: when the observed side shuts its writing direction. The windows are exact in virtual time.
-    Where `machine` admits lateness they hold a little more than can happen, never less, but for one thing: a late
-    handler sets the next expiry later, and of all handlers either every one is taken to do so or none.
+    The windows are exact in virtual time. Where the machine admits lateness they hold a little more than can happen,
+    never less, but for one thing: a late handler sets the next expiry later, and of all handlers either every one is
+    taken to do so or none.
 
     Raises Unpredictable where the model does not cover a combination of effects.
     """
-    case = Case(settings, machine, effects, horizon_ns, writes_ns, peer_writes_ns, echoes=echoes, shuts_ns=shuts_ns)
+    case = Case(question)
     found, roles = Gathering(), set[Asking]()
     for stretch in _all_stretches(case):
         run, seen = stretch.run, stretch.run.seen
@@ -64,7 +52,7 @@ def predict(
         found.add(run.kind, run.errno, window, sent=len(run.asked), seen=len(seen), why=run.why, rst=run.rst)
         roles.update([asked.role for asked in run.asked])
         stretch.add_windows(found, seen[:MAX_PROBE_WINDOWS])
-    return found.prediction(horizon_ns, "both" if len(roles) > 1 else next(iter(roles), "probe"))
+    return found.prediction(question.horizon_ns, "both" if len(roles) > 1 else next(iter(roles), "probe"))
 
 
 # --- all arming instants -------------------------------------------------------------------------------

@@ -29,27 +29,31 @@ class Planned(msgspec.Struct, frozen=True):
     kind: Kind
 
 
-class Case:
-    """A prediction's question in the kernel's units: jiffies, and nanoseconds after arming.
+class Question(msgspec.Struct, frozen=True):
+    """What becomes of a connection whose peer falls silent: `settings` are the observed side's, times after arming.
 
-    `writes_ns`, `peer_writes_ns`: when the observed side, and its peer, write a few bytes; `shuts_ns`: when the
-    observed side shuts its writing direction, which sends FIN: data like any other, but for the look of it.
+    `horizon_ns`: how far to look. `writes_ns`, `peer_writes_ns`: when the observed side, and its peer, write a few
+    bytes; `echoes`: the peer sends back what it reads; `shuts_ns`: when the observed side shuts its writing direction,
+    which sends FIN.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        machine: Machine,
-        effects: tuple[Effect, ...],
-        horizon_ns: int,
-        writes_ns: tuple[int, ...] = (),
-        peer_writes_ns: tuple[int, ...] = (),
-        *,
-        echoes: bool = False,
-        shuts_ns: int | None = None,
-    ) -> None:
+    settings: Settings
+    machine: Machine
+    effects: tuple[Effect, ...]
+    horizon_ns: int
+    writes_ns: tuple[int, ...] = ()
+    peer_writes_ns: tuple[int, ...] = ()
+    echoes: bool = False
+    shuts_ns: int | None = None
+
+
+class Case:
+    """A question in the kernel's units: jiffies, and nanoseconds after arming. A FIN is data like any other here."""
+
+    def __init__(self, question: Question) -> None:
+        settings, machine = question.settings, question.machine
         hz = machine.hz
-        self.settings, self.machine, self.horizon_ns, self.hz = settings, machine, horizon_ns, hz
+        self.settings, self.machine, self.horizon_ns, self.hz = settings, machine, question.horizon_ns, hz
         self.idle = timerwheel.seconds_to_jiffies(settings.idle_s, hz)
         self.interval = timerwheel.seconds_to_jiffies(settings.interval_s, hz)
         self.user_timeout = timerwheel.milliseconds_to_jiffies(settings.user_timeout_ms, hz)
@@ -57,14 +61,15 @@ class Case:
         self.tick = timerwheel.tick_ns(hz)
         self.late = machine.late_jiffies
         self.lag = -(-machine.arming_lag_ns // self.tick)
-        self.network = Network(effects, hz, machine.injection_ns, horizon_ns)
+        self.network = Network(question.effects, hz, machine.injection_ns, question.horizon_ns)
         self.limit_ms = limit_ms(settings, hz)
-        self.is_idle = not writes_ns and not peer_writes_ns and shuts_ns is None
-        self.shuts_ns, self.echoes, self.peer_writes_ns = shuts_ns, echoes, peer_writes_ns
+        self.is_idle = not question.writes_ns and not question.peer_writes_ns and question.shuts_ns is None
+        self.shuts_ns, self.echoes, self.peer_writes_ns = question.shuts_ns, question.echoes, question.peer_writes_ns
         self.write_slack_ns = machine.write_ns
-        self.left, self._price = MOST_EXPIRIES, 1 + len(effects) // 4
+        self.left, self._price = MOST_EXPIRIES, 1 + len(question.effects) // 4
         self.known: dict[StateKey, Tail] = {}
-        self.planned = self._plan(writes_ns, peer_writes_ns, self._thaws_ns(writes_ns) if echoes else ())
+        thaws_ns = self._thaws_ns(question.writes_ns) if question.echoes else ()
+        self.planned = self._plan(question.writes_ns, question.peer_writes_ns, thaws_ns)
 
     def _thaws_ns(self, writes_ns: tuple[int, ...]) -> tuple[int, ...]:
         """When a peer that stood still reads what was written meanwhile, and echoes it."""

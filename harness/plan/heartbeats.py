@@ -9,6 +9,7 @@ from harness.model.programs import IdleState, Separate
 from harness.model.topology import SIDES, Side, layout
 from harness.oracle import established, heartbeat, heartbeat_rules
 from harness.oracle.effects import Effect, Unpredictable
+from harness.oracle.established_query import Question
 from harness.oracle.network_path import CUTS
 from harness.oracle.prediction import Machine, Prediction, Settings
 from harness.plan.fault_effects import effects_on
@@ -74,7 +75,7 @@ def _keepalive_first(
     cut = any(effect.mechanism in CUTS for effect in effects)
     if not cut or (settings.idle_s + settings.interval_s * settings.count) * 1_000_000_000 >= first_ns:
         return None
-    alone = established.predict(settings, machine, effects, horizon_ns)
+    alone = established.predict(Question(settings, machine, effects, horizon_ns))
     ends = [outcome.window_ns for outcome in alone.outcomes]
     return alone if all(window is not None and window[1] < first_ns for window in ends) else None
 

@@ -10,7 +10,7 @@ from harness.model.machine import MachineFacts
 from harness.model.topology import SIDES, Side, other
 from harness.oracle import established, handshake, zerowindow
 from harness.oracle.effects import Effect, Unpredictable
-from harness.oracle.established_query import longest_ns
+from harness.oracle.established_query import Question, longest_ns
 from harness.oracle.handshake import ANSWERS
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
 from harness.oracle.timerwheel import tick_ns
@@ -139,14 +139,16 @@ def _predict(
         if end.writes_at_s and (end.write_bytes > ONE_SEGMENT or not scenario.endpoint(other(each)).reads):
             raise Unpredictable("more is written than fits into one segment, or is read")
     return established.predict(
-        settings,
-        machine,
-        effects,
-        horizon_ns,
-        writes_ns=_moments_ns(scenario, side),
-        peer_writes_ns=_moments_ns(scenario, other(side)),
-        echoes=side == "client",
-        shuts_ns=None if shuts_at_s is None else round(shuts_at_s * 1e9),
+        Question(
+            settings,
+            machine,
+            effects,
+            horizon_ns,
+            writes_ns=_moments_ns(scenario, side),
+            peer_writes_ns=_moments_ns(scenario, other(side)),
+            echoes=side == "client",
+            shuts_ns=None if shuts_at_s is None else round(shuts_at_s * 1e9),
+        )
     )
 
 

@@ -13,7 +13,7 @@ from harness.model.programs import PARTNERS, AnyHeartbeat
 from harness.model.topology import Side
 from harness.oracle import closing, established, handshake, heartbeat_rules, zerowindow
 from harness.oracle.effects import Effect
-from harness.oracle.established_query import longest_ns
+from harness.oracle.established_query import Question, longest_ns
 from harness.oracle.other_systems import SYSTEMS, Name, System
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
 from harness.plan.local_machine import local_machine
@@ -52,7 +52,7 @@ def of_options(idle_s: int, interval_s: int, count: int, user_timeout_s: float, 
     found = hz or machine.hz
     horizon_ns = 2 * ((idle_s + (count + 2) * interval_s) * 1_000_000_000 + settings.user_timeout_ms * 1_000_000)
     horizon_ns += 10_000_000_000
-    prediction = established.predict(settings, Machine(hz=found), (Effect(mechanism="lost"),), horizon_ns)
+    prediction = established.predict(Question(settings, Machine(hz=found), (Effect(mechanism="lost"),), horizon_ns))
     return Forecast(
         settings=settings,
         hz=found,
@@ -128,7 +128,7 @@ def of_state(state: State, user_timeout_s: float, rtt_ms: float, hz: int | None,
     else:
         lost = (Effect(mechanism="lost"),)
         horizon_ns = longest_ns(settings, machine.hz)
-        prediction = established.predict(settings, machine, lost, horizon_ns, writes_ns=(0,))
+        prediction = established.predict(Question(settings, machine, lost, horizon_ns, writes_ns=(0,)))
     return Giving(
         state=state,
         user_timeout_s=user_timeout_s,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from harness.oracle import timerwheel
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.established import predict
+from harness.oracle.established_query import Question
 from harness.oracle.prediction import Machine, Outcome, Prediction, Settings
 from tests.unit import strategies
 from tests.unit.oracle.reference import firewall, replays
@@ -36,7 +37,7 @@ def foretell(
     """A prediction for idle, interval and count."""
     idle, interval, count = given
     question = Settings(idle_s=idle, interval_s=interval, count=count, **options)
-    return predict(question, machine or Machine(hz=hz), effects, round(horizon_s * SECOND_NS))
+    return predict(Question(question, machine or Machine(hz=hz), effects, round(horizon_s * SECOND_NS)))
 
 
 def only(prediction: Prediction) -> Outcome:

@@ -6,7 +6,7 @@ from harness.oracle import timerwheel
 from harness.oracle.backoff import model_timeout_ms
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.established import predict
-from harness.oracle.established_query import longest_ns
+from harness.oracle.established_query import Question, longest_ns
 from harness.oracle.prediction import Machine, Prediction, Settings
 
 SILENT = Settings(keepalive=False)
@@ -15,7 +15,9 @@ CUT = (Effect(mechanism="lost"),)
 
 def _predict(settings: Settings, machine: Machine, written_s: float = 0.0) -> Prediction:
     written_ns = round(written_s * 1e9)
-    return predict(settings, machine, CUT, written_ns + longest_ns(settings, machine.hz), writes_ns=(written_ns,))
+    return predict(
+        Question(settings, machine, CUT, written_ns + longest_ns(settings, machine.hz), writes_ns=(written_ns,))
+    )
 
 
 def _expire(written: int, timeout: int, hz: int, limit_ms: int, *, clamped: bool) -> list[int]:
@@ -145,12 +147,12 @@ def test_what_has_no_model_is_refused(effects: tuple[Effect, ...], why: str) -> 
     """Rather a refusal than a guess."""
     begun = (Effect(mechanism="lost", until_s=2), *effects) if effects[0].from_s else effects
     with pytest.raises(Unpredictable, match=why):
-        predict(SILENT, Machine(hz=1000), begun, 2_000_000_000_000, writes_ns=(1_000_000_000,))
+        predict(Question(SILENT, Machine(hz=1000), begun, 2_000_000_000_000, writes_ns=(1_000_000_000,)))
 
 
 def test_a_watch_that_ends_too_early_sees_nothing() -> None:
     """The data is then still in flight."""
-    (outcome,) = predict(SILENT, Machine(hz=1000), CUT, 900_000_000_000, writes_ns=(0,)).outcomes
+    (outcome,) = predict(Question(SILENT, Machine(hz=1000), CUT, 900_000_000_000, writes_ns=(0,))).outcomes
     assert outcome.kind == "quiet"
 
 
@@ -165,8 +167,8 @@ def test_a_fin_into_silence_is_data_that_nobody_sees_repeated() -> None:
     """Its repetitions are FINs on the wire, not retransmissions; all else is as with data."""
     machine = Machine(hz=1000)
     horizon_ns = longest_ns(SILENT, 1000)
-    data = predict(SILENT, machine, CUT, horizon_ns, writes_ns=(0,)).outcomes[0]
-    fin = predict(SILENT, machine, CUT, horizon_ns, shuts_ns=0).outcomes[0]
+    data = predict(Question(SILENT, machine, CUT, horizon_ns, writes_ns=(0,))).outcomes[0]
+    fin = predict(Question(SILENT, machine, CUT, horizon_ns, shuts_ns=0)).outcomes[0]
     assert (fin.errno, fin.window_ns, fin.probes) == (data.errno, data.window_ns, data.probes)
     assert fin.probes_seen == (0, 0)
 
@@ -176,7 +178,9 @@ def test_icmp_errors_take_the_back_off_back_as_measured(*, twice: bool, sent: in
     """IPv4, written 2 s after a multiple of the period: RFC 6069, the rate of ICMP errors, the 8-bit count."""
     effect = Effect(mechanism="lost", reported="EHOSTUNREACH", reverts=True, charged_twice=twice)
     machine = Machine(hz=1000, phase_ns=0)
-    (outcome,) = predict(SILENT, machine, (effect,), longest_ns(SILENT, 1000), writes_ns=(2_000_000_000,)).outcomes
+    (outcome,) = predict(
+        Question(SILENT, machine, (effect,), longest_ns(SILENT, 1000), writes_ns=(2_000_000_000,))
+    ).outcomes
     assert (outcome.errno, outcome.probes) == ("EHOSTUNREACH", (sent, sent))
     assert outcome.window_ns is not None
     assert outcome.window_ns[1] == round(seconds * 1e9)
@@ -188,7 +192,7 @@ def test_what_is_written_while_alive_and_then_dies_is_known_to_the_jiffy() -> No
     effects = (Effect(mechanism="lost", from_s=4, until_s=64), Effect(mechanism="lost", from_s=150))
     machine = Machine(hz=1000, phase_ns=1_234_567)
     writes = (2_000_000_000, 5_000_000_000, 40_000_000_000)
-    (outcome,) = predict(settings, machine, effects, 400_000_000_000, writes_ns=writes).outcomes
+    (outcome,) = predict(Question(settings, machine, effects, 400_000_000_000, writes_ns=writes)).outcomes
     assert (outcome.errno, outcome.window_ns, outcome.probes_seen) == (
         "ETIMEDOUT",
         (166_910_765_432, 166_910_765_433),
@@ -203,7 +207,7 @@ def test_there_is_one_loss_probe_at_a_time(healed_s: float, asked: int) -> None:
     """One that was acknowledged to the octet counts at the next write, as measured; a retransmission ends that."""
     cuts = (Effect(mechanism="lost", from_s=11.8, until_s=healed_s), Effect(mechanism="lost", from_s=206.0))
     machine, writes_ns = Machine(hz=1000, phase_ns=0), (12_100_000_000, 206_400_000_000)
-    prediction = predict(SILENT, machine, cuts, 2_000_000_000_000, writes_ns=writes_ns, echoes=True)
+    prediction = predict(Question(SILENT, machine, cuts, 2_000_000_000_000, writes_ns=writes_ns, echoes=True))
     (outcome,) = prediction.outcomes
     assert outcome.probes_seen == (asked, asked)
     assert outcome.window_ns is not None

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from harness.oracle import established, timerwheel
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.established import predict
+from harness.oracle.established_query import Question
 from harness.oracle.prediction import MAX_PROBE_WINDOWS, Machine, Outcome, Prediction, Settings
 from tests.unit import strategies
 from tests.unit.oracle.reference import ReplayResult, World, firewall, instants, replay, replays
@@ -69,7 +70,7 @@ def _hull_predicted(prediction: Prediction) -> Summary:
 def _assert_exact(case: Case) -> str:
     """Compare, and say what kind of case it was."""
     try:
-        prediction = predict(case.settings, Machine(hz=case.hz), case.effects, case.horizon_ns)
+        prediction = predict(Question(case.settings, Machine(hz=case.hz), case.effects, case.horizon_ns))
     except Unpredictable as reason:
         if "change of carrier" in str(reason):
             with pytest.raises(Unpredictable):
@@ -150,7 +151,9 @@ def test_a_prediction_is_exactly_what_the_extremes_of_a_faults_delay_give(case: 
         for armed_ns in instants(case, delay_ns)
         for each in delays
     )
-    assert _hull_predicted(predict(case.settings, machine, case.effects, case.horizon_ns)) == _hull_of_replays(ends)
+    assert _hull_predicted(
+        predict(Question(case.settings, machine, case.effects, case.horizon_ns))
+    ) == _hull_of_replays(ends)
 
 
 @pytest.mark.slow
@@ -168,7 +171,7 @@ def test_nothing_that_can_happen_in_real_time_is_outside_the_prediction(
     """Whatever the phase, and however late each handler, each fault and each healing."""
     machine = Machine(hz=case.hz, late_jiffies=late, arming_lag_ns=lag_ns, injection_ns=delay_ns)
     try:
-        prediction = predict(case.settings, machine, case.effects, case.horizon_ns)
+        prediction = predict(Question(case.settings, machine, case.effects, case.horizon_ns))
     except Unpredictable:
         return
     outcomes: dict[Kind, Outcome] = {(o.kind, o.errno, o.rst): o for o in prediction.outcomes}
