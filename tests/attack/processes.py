@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.system.standstill import waited_ns
+
 _SET_CHILD_SUBREAPER = 36
 _PATIENCE_S = 10.0
 _LOOK_S = 0.02
@@ -66,6 +68,11 @@ def computes(pid: int) -> bool:
     """Whether a process runs or waits for a CPU, and not for anything else."""
     found = _read(pid)
     return found is not None and found.state == "R"
+
+
+def waited_s(root: int) -> float:
+    """How long a process and what descends from it have waited for a CPU, without those that have ended."""
+    return sum(waited_ns(f"/proc/{pid}") for pid in (root, *(each.pid for each in descendants(root)))) / 1e9
 
 
 def _reap() -> None:

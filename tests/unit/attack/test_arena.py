@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import signal
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attack import claims, tally
+from tests.attack import claims, processes, tally
 from tests.attack.arena import CHECKOUT, Arena, Ended, complaint
 
 TRACE = "Traceback (most recent call last):\n  File ...\n"
@@ -75,6 +76,18 @@ def test_an_orphan_is_found_and_ended(tmp_path: Path) -> None:
         [sys.executable, "-c", LEAVE, str(tmp_path)], cwd=CHECKOUT, check=True, capture_output=True, text=True
     )
     assert done.stdout == "['sleep 3604'] []\n"
+
+
+@pytest.mark.parametrize("failures", [1, 0])
+def test_a_command_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    """It hangs, unless its processes wait for a CPU all the time; then that cannot be told."""
+    monkeypatch.setattr("tests.attack.arena.LIMIT_S", 0.05)
+    waited_s = itertools.count(1.0)
+    monkeypatch.setattr(processes, "waited_s", lambda _: 0.0 if failures else next(waited_s))
+    arena = Arena(tmp_path, tmp_path, random.Random(1))
+    ended = arena.await_end(arena.start("60", program=["sleep"]), {0})
+    assert ended.status == -signal.SIGKILL
+    assert (len(arena.failures), len(arena.inconclusive)) == (failures, 1 - failures)
 
 
 @pytest.mark.parametrize(
