@@ -15,14 +15,14 @@ import msgspec
 from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.errors import FaultError, HarnessError, UsageError
-from harness.faults import FAULTS, AnyFault, NetworkDisconnect
+from harness.faults import FAULTS, AnyFault, NetworkDisconnect, meant
 from harness.lab.attached_lab import IT, AttachedLab
 from harness.lab.host import Host
 from harness.model import durations
 from harness.model.topology import Family
 from harness.runner.injection import Injection, without_evidence
 from harness.scenario import loader
-from harness.system.spelling import did_you_mean
+from harness.system.spelling import did_you_mean, hint
 from harness.timeline import Timeline
 
 FITTING = tuple(fault for fault in FAULTS.values() if fault.on_one_container)
@@ -101,7 +101,7 @@ def fault_of(kind: str, settings: Sequence[str]) -> AnyFault:
     fitting = {each.kind_name(): each for each in FITTING}
     if kind not in fitting:
         expected = f"a fault that works on one container ({', '.join(sorted(fitting))})"
-        raise UsageError(f"expected {expected}, found {kind}{did_you_mean(kind, fitting)}")
+        raise UsageError(f"expected {expected}, found {kind}{hint(meant(kind, fitting))}")
     keys = [key for key in fitting[kind].__struct_fields__ if key not in ("at_s", "for_s", "every_s", "times", "on")]
     values: dict[str, object] = {"kind": kind}
     if any(field.name == "on" and field.required for field in msgspec.structs.fields(fitting[kind])):

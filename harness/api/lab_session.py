@@ -20,7 +20,7 @@ import msgspec
 
 from harness.api.detection import Detection, Expected
 from harness.errors import FaultError, LabError, UsageError
-from harness.faults import FAULTS, AnyFault, Fault
+from harness.faults import FAULTS, AnyFault, Fault, meant
 from harness.faults.host import NewHost
 from harness.lab.factory import built
 from harness.lab.host import Host, Lab
@@ -38,7 +38,7 @@ from harness.scenario.schema import Endpoint, Expect, Scenario
 from harness.subjects.connect import connected
 from harness.subjects.interface import Connection
 from harness.system import kernel_clock, standstill
-from harness.system.spelling import did_you_mean, nearest
+from harness.system.spelling import did_you_mean, hint
 from harness.system.standstill import Standstill
 from harness.timeline import Event, Timeline
 
@@ -257,9 +257,8 @@ def _check_is_fault(fault: object) -> None:
     """Raise UsageError for what is no fault, such as a fault's name."""
     if isinstance(fault, Fault):
         return
-    named = {kind: each.__name__ for kind, each in FAULTS.items()}
-    meant = "".join(f" (did you mean {named[kind]}()?)" for kind in nearest(fault, named))
-    raise UsageError(f"inject: expected a fault of the harness package, such as Blackhole(){meant}, found {fault!r}")
+    near = hint([f"{FAULTS[kind].__name__}()" for kind in meant(fault)])
+    raise UsageError(f"inject: expected a fault of the harness package, such as Blackhole(){near}, found {fault!r}")
 
 
 def _as_happened(injection: Injection, armed_ns: int) -> AnyFault | None:

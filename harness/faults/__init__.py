@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Union
 
 from harness.faults.base import Evidence as Evidence
 from harness.faults.base import Fault as Fault
+from harness.system.spelling import nearest
 
 
 def _derived(base: type[Fault]) -> Iterator[type[Fault]]:
@@ -38,6 +39,13 @@ def _registered() -> dict[str, type[Fault]]:
 
 FAULTS = _registered()
 """The classes of all faults, by kind."""
+
+
+def meant(word: object, known: Collection[str] = FAULTS.keys()) -> list[str]:
+    """The kinds, of those known, that have this other name; or else the one that is spelled most like it."""
+    named = [kind for kind, fault in FAULTS.items() if kind in known and word in fault.also_called]
+    return named or nearest(word, known)
+
 
 if TYPE_CHECKING:
     # Type checkers cannot run the search above, so that they have to be told the names. They are not needed for
@@ -85,4 +93,4 @@ else:
     AnyFault = Union[tuple(FAULTS.values())]  # noqa: UP007 - of a tuple that is not known beforehand
     _BY_NAME = {fault.__name__: fault for fault in FAULTS.values()}
     globals().update(_BY_NAME)
-    __all__ = ["FAULTS", "AnyFault", "Evidence", "Fault", *_BY_NAME]  # noqa: PLE0604 - they are strings
+    __all__ = ["FAULTS", "AnyFault", "Evidence", "Fault", "meant", *_BY_NAME]  # noqa: PLE0604 - they are strings

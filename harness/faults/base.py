@@ -51,6 +51,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     summary: ClassVar[str]
     """What happens, in one line, for `harness list --faults`."""
+    also_called: ClassVar[tuple[str, ...]] = ()
+    """Other names that people try for it. An error message then names this kind."""
     lasting: ClassVar[bool] = False
     """Done in a moment and never undone, such as a reboot; `for_s` does not apply."""
     takes_s: ClassVar[float] = 0.0
@@ -184,6 +186,19 @@ class OfSideProgram(Fault, frozen=True, kw_only=True):
 
     def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
         return frozenset({(self.on, PROGRAM)})
+
+
+class OfInterface(Fault, frozen=True, kw_only=True):
+    """What faults share that act on a network interface. `on`: its host; `toward`: which one, where it has several."""
+
+    on: str
+    toward: str | None = None
+
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
+        yield from unknown_interface(self.on, self.toward, layout)
+
+    def hosts(self, layout: Layout) -> frozenset[str]:
+        return frozenset({self.on})
 
 
 def unknown_host(key: str, name: str, layout: Layout) -> Problem:

@@ -38,6 +38,7 @@ class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
 
     summary: ClassVar[str] = "IP packets are discarded in the middle, or at the receiver"
+    also_called: ClassVar[tuple[str, ...]] = ("partition",)
     on_one_container: ClassVar[bool] = True
 
     def _receivers(self) -> tuple[Side, ...]:

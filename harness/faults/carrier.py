@@ -11,33 +11,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.faults.base import Evidence, Fault, interface_of, unknown_interface
+from harness.faults.base import Evidence, OfInterface, interface_of
 from harness.faults.link import LinkDown
 from harness.model.topology import Layout, Side
-from harness.model.values import Problem
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
     from harness.lab.host import Lab
 
 
-class CarrierLoss(Fault, frozen=True, kw_only=True, tag="carrier-loss"):
+class CarrierLoss(OfInterface, frozen=True, kw_only=True, tag="carrier-loss"):
     """`on`: the host whose interface loses carrier; `toward`: which one, where it has several."""
 
-    on: str
-    toward: str | None = None
-
     summary: ClassVar[str] = "the cable is pulled: the interface stays up, and discards what it sends"
-
-    def misplaced(self, layout: Layout) -> Iterator[Problem]:
-        yield from unknown_interface(self.on, self.toward, layout)
+    also_called: ClassVar[tuple[str, ...]] = ("cable-pulled",)
 
     def _far_end(self, layout: Layout) -> LinkDown:
         neighbour = interface_of(layout.host(self.on), self.toward).toward
         return LinkDown(on=neighbour, toward=self.on, at_s=self.at_s, for_s=self.for_s)
 
     def hosts(self, layout: Layout) -> frozenset[str]:
-        return frozenset({self.on}) | self._far_end(layout).hosts(layout)
+        return super().hosts(layout) | self._far_end(layout).hosts(layout)
 
     def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
         own = interface_of(layout.host(self.on), self.toward)

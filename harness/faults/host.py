@@ -61,6 +61,7 @@ class PeerReboot(NewHost, frozen=True, kw_only=True, tag="peer-reboot"):
     """
 
     summary: ClassVar[str] = "the host comes back without its connections; no FIN or RST is sent"
+    also_called: ClassVar[tuple[str, ...]] = ("host-down", "host-crash", "host-reboot")
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         yield from unproxied(self.on, layout)
@@ -159,6 +160,7 @@ class HostSuspend(OfSideProgram, frozen=True, kw_only=True, tag="host-suspend"):
     """
 
     summary: ClassVar[str] = "the whole host is suspended: its network sends and receives nothing"
+    also_called: ClassVar[tuple[str, ...]] = ("host-down",)
 
     def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
         return super().touches(layout) | {(self.on, self.kind)}

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from harness.faults.base import Evidence, Fault, interface_of, routes_by, unknown_interface
+from harness.faults.base import Evidence, OfInterface, interface_of, routes_by
 from harness.faults.icmp import unrouted
 from harness.model.topology import HostSpec, Interface, Layout, Side, faces
-from harness.model.values import Problem
 from harness.oracle.effects import Effect
 
 if TYPE_CHECKING:
@@ -27,20 +26,12 @@ CARRIER_SETTLES_S = 0.1
 """The far end learns of lost carrier from a work queue (net/core/link_watch.c), not at once."""
 
 
-class LinkDown(Fault, frozen=True, kw_only=True, tag="link-down"):
+class LinkDown(OfInterface, frozen=True, kw_only=True, tag="link-down"):
     """`on`: the host whose interface goes down; `toward`: which one, where it has several."""
 
-    on: str
-    toward: str | None = None
-
     summary: ClassVar[str] = "a network interface is set down"
+    also_called: ClassVar[tuple[str, ...]] = ("host-down", "host-crash", "power-off")
     on_one_container: ClassVar[bool] = True
-
-    def misplaced(self, layout: Layout) -> Iterator[Problem]:
-        yield from unknown_interface(self.on, self.toward, layout)
-
-    def hosts(self, layout: Layout) -> frozenset[str]:
-        return frozenset({self.on})
 
     def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
         host = layout.host(self.on)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from harness.faults.base import Evidence, Fault, interface_of, unknown_interface
+from harness.faults.base import Evidence, OfInterface, interface_of
 from harness.model.topology import Layout, Side, faces
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
@@ -24,21 +24,15 @@ ASKED_S = 3.1
 """Packets wait so long for their neighbour at most, three requests a second apart (net/core/neighbour.c)."""
 
 
-class NeighbourDeath(Fault, frozen=True, kw_only=True, tag="neighbour-death"):
+class NeighbourDeath(OfInterface, frozen=True, kw_only=True, tag="neighbour-death"):
     """`on`: the host that forgets its neighbours; `toward`: on which link, where it has several."""
-
-    on: str
-    toward: str | None = None
 
     summary: ClassVar[str] = "ARP or neighbour discovery gets no answer any more"
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
-        yield from unknown_interface(self.on, self.toward, layout)
+        yield from super().misplaced(layout)
         if self.on in layout.host_names and layout.host(self.on).bridges:
             yield Problem("on", self.on, "a host with an IP address: a switch has no neighbours")
-
-    def hosts(self, layout: Layout) -> frozenset[str]:
-        return frozenset({self.on})
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         lost = self._loss(layout, observer)

@@ -28,7 +28,25 @@ OBEDIENCE_S = 2.0
 """How long a program may take to carry out an order."""
 
 
-class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
+class _OfProgram(Fault, frozen=True, kw_only=True):
+    """What is done to the program of a side, or to the proxy's. `on`: whose."""
+
+    on: ProgramHost = "server"
+
+    def misplaced(self, layout: Layout) -> Iterator[Problem]:
+        return unproxied(self.on, layout)
+
+    def processes(self) -> frozenset[Side]:
+        return frozenset(side for side in SIDES if side == self.on)
+
+    def proxy_must(self, layout: Layout) -> Literal["exist", "answer"] | None:
+        return "exist" if self.on == layout.proxy else None
+
+    def hosts(self, layout: Layout) -> frozenset[str]:
+        return frozenset({self.on})
+
+
+class ProcessKill(_OfProgram, frozen=True, kw_only=True, tag="process-kill"):
     """SIGKILL to the program of a side, or the proxy; its kernel closes the connection. Evidence: the wait status.
 
     `for_s`: so long after that a command is started again, with the same arguments, environment and folders.
@@ -37,7 +55,6 @@ class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
     4.2.2.13; net/ipv4/tcp.c:__tcp_close). Evidence then: also the octets in its receive queue just before.
     """
 
-    on: ProgramHost = "server"
     unread: bool = False
 
     summary: ClassVar[str] = "SIGKILL to the program; its kernel sends FIN, or RST where data is left unread"
@@ -50,21 +67,9 @@ class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
     def starts(self) -> ProgramHost | None:
         return None if self.for_s is None else self.on
 
-    def misplaced(self, layout: Layout) -> Iterator[Problem]:
-        return unproxied(self.on, layout)
-
     def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
         restarted = set() if self.for_s is None else {(self.on, PROGRAM)}
         return frozenset({(self.on, self.kind), *restarted})
-
-    def processes(self) -> frozenset[Side]:
-        return frozenset(side for side in SIDES if side == self.on)
-
-    def proxy_must(self, layout: Layout) -> Literal["exist", "answer"] | None:
-        return "exist" if self.on == layout.proxy else None
-
-    def hosts(self, layout: Layout) -> frozenset[str]:
-        return frozenset({self.on})
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:
@@ -91,24 +96,10 @@ class ProcessKill(Fault, frozen=True, kw_only=True, tag="process-kill"):
             host.start_again(program)
 
 
-class ProcessFreeze(Fault, frozen=True, kw_only=True, tag="process-freeze"):
+class ProcessFreeze(_OfProgram, frozen=True, kw_only=True, tag="process-freeze"):
     """SIGSTOP to the program of a side, or the proxy, SIGCONT when it heals. Evidence: state T in /proc/PID/stat."""
 
-    on: ProgramHost = "server"
-
     summary: ClassVar[str] = "SIGSTOP to the program; its kernel goes on acknowledging"
-
-    def misplaced(self, layout: Layout) -> Iterator[Problem]:
-        return unproxied(self.on, layout)
-
-    def processes(self) -> frozenset[Side]:
-        return frozenset(side for side in SIDES if side == self.on)
-
-    def proxy_must(self, layout: Layout) -> Literal["exist", "answer"] | None:
-        return "exist" if self.on == layout.proxy else None
-
-    def hosts(self, layout: Layout) -> frozenset[str]:
-        return frozenset({self.on})
 
     def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
         return frozenset({(self.on, PROGRAM)})

@@ -14,8 +14,9 @@ import msgspec
 import msgspec.inspect as types
 
 from harness.errors import MISSING
+from harness.faults import meant
 from harness.model import durations
-from harness.system.spelling import MEANT, did_you_mean
+from harness.system.spelling import did_you_mean, hint
 
 LONGEST = 80
 """Characters of a value that are shown."""
@@ -134,8 +135,8 @@ def _tagged(value: Mapping[object, object], tables: Sequence[types.StructType], 
             yield from _table(value, table, key)
             return
     tags = [str(table.tag) for table in tables]
-    meant = did_you_mean(tag, tags, most=3 if isinstance(tag, str) and tag in MEANT else 1)
-    yield Complaint(_join(key, field), shown(tag), f"a {field}{meant}, {_one_of(tags)}" if meant else _one_of(tags))
+    near = hint(meant(tag, tags))
+    yield Complaint(_join(key, field), shown(tag), f"a {field}{near}, {_one_of(tags)}" if near else _one_of(tags))
 
 
 def _table(value: Mapping[object, object], kind: types.StructType, key: str) -> Iterator[Complaint]:

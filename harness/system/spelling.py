@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-MEANT: dict[str, tuple[str, ...]] = {
-    "host-down": ("link-down", "host-suspend", "peer-reboot"),
-    "host-crash": ("link-down", "peer-reboot"),
-    "host-reboot": ("peer-reboot",),
-    "power-off": ("link-down",),
-    "cable-pulled": ("carrier-loss",),
-    "partition": ("blackhole",),
-}
-"""Words that people try for faults that have other names."""
+from collections.abc import Iterable, Sequence
 
 
 def nearest(word: object, known: Iterable[str], *, most: int = 1) -> list[str]:
@@ -21,12 +11,14 @@ def nearest(word: object, known: Iterable[str], *, most: int = 1) -> list[str]:
 
     if not isinstance(word, str):
         return []
-    names = list(known)
-    meant = [name for name in MEANT.get(word, ()) if name in names][:most]
-    return meant or difflib.get_close_matches(word, names, n=most)
+    return difflib.get_close_matches(word, list(known), n=most)
 
 
 def did_you_mean(word: object, known: Iterable[str], *, most: int = 1) -> str:
     """A hint for a misspelled word, or nothing."""
-    near = nearest(word, known, most=most)
-    return f" (did you mean {' or '.join(near)}?)" if near else ""
+    return hint(nearest(word, known, most=most))
+
+
+def hint(meant: Sequence[str]) -> str:
+    """Words that may have been meant, or nothing where there are none."""
+    return f" (did you mean {' or '.join(meant)}?)" if meant else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import faults
-from harness.faults import FAULTS, Fault
+from harness.faults import FAULTS, Fault, meant
 from harness.faults.blackhole import Blackhole
 
 FOLDER = Path(faults.__file__).parent
@@ -37,3 +37,11 @@ def test_two_faults_of_one_kind_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(faults, "_derived", lambda _: twice)
     with pytest.raises(TypeError, match=r"expected one fault of kind blackhole, found .*Blackhole.* and .*Other"):
         faults._registered()
+
+
+def test_other_names_lead_to_a_kind() -> None:
+    """Before what is merely spelled alike; and only to kinds that may be named there."""
+    assert meant("host-crash") == ["link-down", "peer-reboot"]
+    assert meant("host-crash", ["link-down", "loss"]) == ["link-down"]
+    assert meant("balckhole") == ["blackhole"]
+    assert meant(3) == meant("partition", ["loss"]) == []

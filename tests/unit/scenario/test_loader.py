@@ -195,7 +195,7 @@ REFUSED = {
     ),
     "fault-by-another-name": (
         '[[faults]]\nkind = "host-down"',
-        "faults[0].kind: expected a kind (did you mean link-down or host-suspend or peer-reboot?), one of: ",
+        "faults[0].kind: expected a kind (did you mean host-suspend or link-down or peer-reboot?), one of: ",
     ),
     "one-fault-as-a-table": (
         '[faults]\nkind = "blackhole"',
