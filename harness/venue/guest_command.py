@@ -73,8 +73,9 @@ def _bring(job: dict[str, Any], began_at: float) -> None:
 class _Command:
     """The running command and what connects it with the host."""
 
-    def __init__(self, job: dict[str, Any]) -> None:
-        self.job = job
+    def __init__(self, job: dict[str, Any], console: int = 0) -> None:
+        """`console`: the descriptor at which words from the host come."""
+        self.job, self.console = job, console
         self.folder = str(job["folder"])
         kept = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         self.sinks = {number: os.open(f"{self.folder}/{name}", kept) for number, name in STREAMS.items()}
@@ -174,7 +175,7 @@ class _Command:
     def _serve(self, wake: int, pid: int) -> set[int]:
         """Wait for anything, at most a day; the descriptors at which something came."""
         self._feed()
-        wanted = {0: select.POLLIN, wake: select.POLLIN, **dict.fromkeys(self.outputs, select.POLLIN)}
+        wanted = {self.console: select.POLLIN, wake: select.POLLIN, **dict.fromkeys(self.outputs, select.POLLIN)}
         if self.stdin >= 0 and (self.waiting or self.pieces):
             wanted[self.stdin] = wanted.get(self.stdin, 0) | select.POLLOUT
         self._ask(wanted)
@@ -182,7 +183,7 @@ class _Command:
         for descriptor, events in ready.items():
             if descriptor == wake:
                 os.read(wake, 4096)
-            elif descriptor == 0:
+            elif descriptor == self.console:
                 self._listen(pid)
             elif descriptor in self.outputs and events != select.POLLOUT:
                 self._copy(descriptor)
@@ -217,7 +218,7 @@ class _Command:
 
     def _listen(self, pid: int) -> None:
         """Words from the host: more input, its end, a signal."""
-        self.words += os.read(0, 4096)
+        self.words += os.read(self.console, 4096)
         *lines, self.words = self.words.split(b"\n")
         say(HEARD)
         for word, _, rest in (line.decode().strip().partition(" ") for line in lines):
