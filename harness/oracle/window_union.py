@@ -18,8 +18,10 @@ class Hulls:
             self._lows.append(low)
             self._highs.append(high)
             return
-        self._lows[index] = min(self._lows[index], low)
-        self._highs[index] = max(self._highs[index], high)
+        if low < self._lows[index]:  # noqa: PLR1730 - called millions of times, and a call of min takes twice as long
+            self._lows[index] = low
+        if high > self._highs[index]:  # noqa: PLR1730
+            self._highs[index] = high
 
     def all(self) -> tuple[tuple[int, int], ...]:
         """In the order of places."""

@@ -10,6 +10,7 @@ ends the connection to a living peer, too. Keepalive has no say as long as data 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import msgspec
@@ -110,20 +111,17 @@ class _Probes:
     def __init__(self, timer: _Timer, first: int, base: int, late: int, backoff: int) -> None:
         self._timer, self.early = timer, [first]
         self._stride = timerwheel.fire(timer.distance(base, timer.retries) + late, 1)
-        while not self._is_regular(base, backoff):
+        bucket = first
+        if not timer.user_timeout:
+            for distance, width in timer.growing(base, backoff, late):
+                bucket = ((bucket + distance) // width + 1) * width  # timerwheel.fire
+                self.early.append(bucket)
+            return
+        while len(self.early) == 1 or bucket - first < timer.user_timeout:
             backoff += 1
-            bucket, wait = self.early[-1], timer.distance(base, backoff)
-            if timer.user_timeout:
-                wait = min(wait, max(timer.user_timeout - (bucket - first), LEAST_DISTANCE_JIFFIES))
-            self.early.append(timerwheel.fire(bucket + late + wait, bucket + 1))
-
-    def _is_regular(self, base: int, backoff: int) -> bool:
-        """Whether all further distances are one and the same, or none is needed."""
-        if self._timer.user_timeout:
-            return len(self.early) > 1 and self.early[-1] - self.early[0] >= self._timer.user_timeout
-        return len(self.early) > 1 and self._timer.distance(base, backoff) == self._timer.distance(
-            base, self._timer.retries
-        )
+            left = max(timer.user_timeout - (bucket - first), LEAST_DISTANCE_JIFFIES)
+            bucket = timerwheel.fire(bucket + late + min(timer.distance(base, backoff), left), bucket + 1)
+            self.early.append(bucket)
 
     def at(self, place: int) -> int:
         """Of the expiry at a place, from 0 on."""
@@ -221,10 +219,20 @@ class _Timer:
         self.user_timeout = timerwheel.milliseconds_to_jiffies(user_timeout_ms, machine.hz)
         self.longest = LONGEST_TIMEOUT_S * machine.hz
         self.period = timerwheel.granularity(self.longest)
+        self.growing = functools.cache(self._growing)
 
     def distance(self, base: int, backoff: int) -> int:
         """From a probe to the next one (include/net/tcp.h:tcp_probe0_when); no doubling beyond tcp_retries2."""
         return min(base << min(backoff, self.retries, 10), self.longest)
+
+    def _growing(self, base: int, backoff: int, late: int) -> list[tuple[int, int]]:
+        """The distances after a probe, with `late`, until they are the longest; with each the width of its bucket."""
+        found, longest = list[tuple[int, int]](), self.distance(base, self.retries)
+        while not found or found[-1][0] - late != longest:
+            backoff += 1
+            distance = self.distance(base, backoff) + late
+            found.append((distance, timerwheel.granularity(distance - 1)))
+        return found
 
     def beginnings(self, answered: int) -> Iterator[_Begun]:
         """From the moment at which the timer is set, for every phase, round trip and lateness.
