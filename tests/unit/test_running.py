@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import inspect
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from xdist import newhooks
+from xdist.remote import Producer
 
 from harness.batch import batch
 from harness.judge.result import Result
@@ -16,7 +21,7 @@ from harness.plan.plan import Plan
 from harness.plan.planner import make
 from harness.scenario.schema import Expect, Scenario
 from tests import conftest, running
-from tests.running import TOGETHER, undisturbed
+from tests.running import TOGETHER, group_of, undisturbed
 
 pytest_plugins = ["pytester"]
 
@@ -109,17 +114,57 @@ def test_the_summary_names_what_was_run_again(pytester: pytest.Pytester, monkeyp
     assert_summary_names_what_was_run_again(result, pytester.path, file)
 
 
-@pytest.mark.slow
-def test_workers_share_tests_and_tell_what_they_ran_again(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Worker:
+    """What pytest-xdist's scheduler needs of a worker; `given`: the tests that it was sent."""
+
+    def __init__(self, name: str, tests: list[str]) -> None:
+        self.gateway, self.shutting_down = SimpleNamespace(id=name), False
+        self._tests, self.given = tests, list[str]()
+
+    def send_runtest_some(self, indices: Iterable[int]) -> None:
+        """Tests by their place in the collection."""
+        self.given += [self._tests[index] for index in indices]
+
+    def shutdown(self) -> None:
+        """It is not needed."""
+        self.shutting_down = True
+
+
+def test_workers_share_tests_but_not_those_of_one_group() -> None:
     """Each file of `TOGETHER` exists and has one worker of pytest-xdist, which would give each of two some tests."""
     assert [name for name in TOGETHER if not (CHECKOUT / name).is_file()] == []
-    file = session_of_tests(pytester, monkeypatch)
-    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
-    result = pytester.runpytest_subprocess("-n", "2", "--dist", "loadgroup", "--rootdir", str(pytester.path))
-    assert_summary_names_what_was_run_again(result, pytester.path, file)
-    assert len(list(pytester.path.glob("worker-*"))) == 1
+    assert [*inspect.signature(newhooks.pytest_xdist_make_scheduler).parameters] == ["config", "log"]
+    together = [f"{min(TOGETHER)}::test_it[{number}]" for number in range(8)]
+    apart = [f"tests/unit/test_it.py::test_it[{number}]" for number in range(8)]
+    settings = {"dist": "loadgroup", "tx": ["2*popen"]}
+    config: Any = SimpleNamespace(
+        getoption=settings.get, getvalue=settings.get, option=SimpleNamespace(loadscopereorder=True)
+    )
+    scheduler = conftest.pytest_xdist_make_scheduler(config, Producer("test", enabled=False))
+    tests = [*apart[:4], *together, *apart[4:]]
+    workers = [Worker("one", tests), Worker("two", tests)]
+    for worker in workers:
+        scheduler.add_node(worker)
+        scheduler.add_node_collection(worker, tests)
+    scheduler.schedule()
+    for _ in tests:
+        for worker in workers:
+            for test in worker.given:
+                if not scheduler.assigned_work[worker].get(group_of(test), {}).get(test, True):
+                    scheduler.mark_test_complete(worker, tests.index(test))
+    given = [set(worker.given) for worker in workers]
+    assert set.union(*given) == set(tests)
+    assert [bool(tests & set(together)) for tests in given].count(True) == 1
+    assert all(tests & set(apart) for tests in given)
+    settings["dist"] = "load"
+    assert conftest.pytest_xdist_make_scheduler(config, None) is None
+
+
+def test_what_a_worker_ran_again_reaches_the_session() -> None:
+    """As a property of the report, which pytest-xdist sends as plain data; the worker itself prints nothing."""
+    properties = [(conftest.RETRY, "one (too busy)")]
+    report = pytest.TestReport("a", ("", 0, ""), {}, "passed", None, "call", user_properties=properties)
+    assert [*map(tuple, pytest.TestReport._from_json(report._to_json()).user_properties)] == properties
 
 
 def test_slow_tests_are_listed() -> None:

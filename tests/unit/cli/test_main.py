@@ -151,7 +151,7 @@ def test_durations_are_taken_wherever_seconds_are(capsys: pytest.CaptureFixture[
         assert ended("predict", *options, "--hz", "250") == 0
         said.append(capsys.readouterr().out)
     for rtt in ("30", "30ms", "0.03s"):
-        assert ended("predict", "--state", "in-flight", "--hz", "250", "--rtt", rtt) == 0
+        assert ended("predict", "--state", "in-flight", "--hz", "250", "--user-timeout", "3", "--rtt", rtt) == 0
         said.append(capsys.readouterr().out)
     for idle_s in ("idle_s=90", "idle_s=1m30s"):
         assert ended("predict", "--heartbeat", "simple", "--set", idle_s) == 0
@@ -418,10 +418,10 @@ def test_plan_ends_with_1_where_a_claim_contradicts_the_oracle(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("list",),
+        ("list", "outcomes"),
         ("plan", "outcomes/peer-down", "outcomes/peer-alive"),
         ("predict", "--hz", "250"),
-        ("predict", "--state", "closing"),
+        ("predict", "--state", "closing", "--hz", "100"),
         ("predict", "--heartbeat", "simple"),
         ("predict", "--system", "aix"),
         ("run", "--help"),

@@ -112,8 +112,8 @@ def wrong_where(disagrees: Callable[[Scenario], bool]) -> campaign.Carry:
 @pytest.mark.slow
 def test_the_same_seed_draws_the_same() -> None:
     """However many are drawn, it begins with the same ones; another seed draws others."""
-    again, _ = DRAW(20, SEED, MACHINE, Silent())
-    assert again == drawn()[0][:20]
+    again, _ = DRAW(5, SEED, MACHINE, Silent())
+    assert again == drawn()[0][:5]
     other, _ = DRAW(3, SEED + 1, MACHINE, Silent())
     assert [plan.scenario for plan in other] != [plan.scenario for plan in again[:3]]
 
@@ -261,6 +261,7 @@ def test_all_that_is_told(tmp_path: Path) -> None:
 def smallest(disagrees: Callable[[Scenario], bool], folder: Path) -> list[Scenario]:
     """What is left of the cases on which the oracle is wrong, as read from their files."""
     tally = campaign.run(60, SEED, MACHINE, wrong_where(disagrees), folder, Silent())
+    assert tally.disagreements
     assert all(each.again for each in tally.disagreements)
     found = [loader.load_file(each.file) for each in tally.disagreements if each.file is not None]
     assert all(disagrees(scenario) for scenario in found)

@@ -52,11 +52,14 @@ def takes_ns(plan: Plan) -> int:
     return waits_ns + plan.watch_ns + max(plan.reconnects_within_ns, round(ECHO_TIMEOUT_S * 1e9))
 
 
-@pytest.mark.parametrize("hz", [100, 1000])
-def test_every_scenario_of_the_catalogue_fits_into_its_limit(hz: int) -> None:
-    """Alone in a session: the batch gives up after the run's longest length, and the test's limit is later still."""
-    for scenario in shipped():
-        plan = planned(scenario, hz)
+def test_every_scenario_of_the_catalogue_fits_into_its_limit() -> None:
+    """Alone in a session: the batch gives up after the run's longest length, and the test's limit is later still.
+
+    The slower the kernel's tick, the longer the wait for a phase: the rest of the plan need not be made anew for that.
+    """
+    fast = [planned(scenario, 1000) for scenario in shipped()]
+    slow = [msgspec.structs.replace(plan, machine=msgspec.structs.replace(plan.machine, hz=100)) for plan in fast]
+    for plan in (*fast, *slow):
         gives_up_ns = host.gives_up_after_ns([plan])
         assert gives_up_ns >= takes_ns(plan) + host.OVERTIME_NS, plan.name
         assert limits.of_plans_s([plan]) * 1e9 >= gives_up_ns, plan.name

@@ -32,6 +32,8 @@ ENDPOINT_KEYS = (
     "writes_at_s, write_bytes, receive_buffer_bytes, send_buffer_bytes, reads, shuts_at_s, heartbeat, command, image"
 )
 
+EXAMPLES = 40
+"""As many as it takes to draw the branches of what is drawn at all."""
 
 # --- refused -----------------------------------------------------------------------------------------
 
@@ -400,7 +402,7 @@ def _without_nothing(value: Any) -> Any:
 
 
 @pytest.mark.slow
-@strategies.PATIENT
+@strategies.sweep(EXAMPLES, exhaustively=1000)
 @given(strategies.scenarios())
 def test_every_sound_scenario_survives_the_way_to_plain_data_and_back(scenario: Scenario) -> None:
     """As builtins, as JSON and as what TOML can hold."""
@@ -425,7 +427,7 @@ def _assert_refused_or_sound(raw: Any) -> None:
 
 
 @pytest.mark.slow
-@strategies.PATIENT
+@strategies.sweep(EXAMPLES, exhaustively=1000)
 @given(strategies.garbage)
 def test_garbage_raises_nothing_but_a_scenario_error(raw: Any) -> None:
     """Whatever JSON can hold."""
@@ -433,7 +435,7 @@ def test_garbage_raises_nothing_but_a_scenario_error(raw: Any) -> None:
 
 
 @pytest.mark.slow
-@strategies.sweep(100, exhaustively=1000)
+@strategies.sweep(EXAMPLES, exhaustively=1000)
 @given(strategies.scenarios(), st.data())
 def test_one_wrong_value_in_a_sound_scenario_is_found(scenario: Scenario, data: st.DataObject) -> None:
     """The words for a complaint are found wherever msgspec finds something to complain of, and nowhere else."""
