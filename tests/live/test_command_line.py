@@ -19,7 +19,7 @@ from harness.plan import plan_file
 from harness.report.json import as_mapping
 from harness.scenario import catalogue
 from harness.system import kernel_clock
-from tests.live.command import CHECKOUT, Command, Ended, harness, inside, started
+from tests.live.command import CHECKOUT, Command, Ended, harness, started
 from tests.running import note_retry
 
 T = TypeVar("T", bound=Callable[..., object])
@@ -123,46 +123,6 @@ def _results(ended: Ended) -> dict[str, dict[str, Any]]:
 # --- commands that run nothing -----------------------------------------------------------------------
 
 
-def test_list_names_all(tmp_path: Path) -> None:
-    """`harness list` shows each scenario of the catalogue with its summary."""
-    ended = harness(tmp_path, "list")
-    assert ended.status == 0
-    for scenario in catalogue.find([]):
-        assert scenario.name in ended.out
-        assert scenario.summary.split(":")[0] in " ".join(ended.out.split())
-
-
-def test_plan_shows_the_prediction_without_running(place: Path) -> None:
-    """`harness plan` prints what will be run, what must come of it and on which kernel, and makes nothing."""
-    before = _contents(place)
-    ended = harness(place, "plan", "outcomes/peer-down", "link/own-ipv6")
-    assert ended.status == 0
-    for word in ("outcomes/peer-down", "ETIMEDOUT", "link/own-ipv6", "ENETUNREACH", platform.release(), "HZ="):
-        assert word in ended.out
-    assert _contents(place) == before
-
-
-@pytest.mark.parametrize(
-    ("hz", "window_s"),
-    [
-        (100, [7891.20, 8218.88]),
-        (250, [7881.98, 8013.06]),
-        (300, [7875.84, 8749.65]),
-        (1000, [7900.42, 8162.56]),
-    ],
-)
-def test_predict_gives_the_published_windows(tmp_path: Path, hz: int, window_s: list[float]) -> None:
-    """Linux's defaults, 7200/75/9, end in the windows that were measured for each HZ."""
-    arguments = ("predict", "--idle", "7200", "--interval", "75", "--count", "9", "--hz", str(hz))
-    found = json.loads(harness(tmp_path, *arguments, "--json").out)
-    assert [round(end, 2) for end in found["window_s"]] == window_s
-    assert (found["errno"], found["origin"], found["hz"], found["probes"]) == ("ETIMEDOUT", "armed", hz, [9, 9])
-    said = harness(tmp_path, *arguments)
-    assert said.status == 0
-    assert f"HZ={hz}" in said.out
-    assert re.search(rf"{int(window_s[0])}\.\d+ to {int(window_s[1])}\.\d+ s after arming", said.out)
-
-
 def test_doctor_finds_what_the_labs_need(tmp_path: Path) -> None:
     """On a machine on which these tests run nothing essential is missing; HZ and where it was found are told."""
     ended = harness(tmp_path, "doctor")
@@ -170,129 +130,6 @@ def test_doctor_finds_what_the_labs_need(tmp_path: Path) -> None:
     assert "MISSING" not in ended.out
     for word in (platform.release(), f"HZ={kernel_clock.hz()[0]}", "namespaces", "conntrack"):
         assert word in ended.out
-
-
-@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("run", "--help")], ids=" ".join)
-def test_help_and_version(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    """They print to standard output and end well."""
-    ended = harness(tmp_path, *arguments)
-    assert (ended.status, ended.err) == (0, "")
-    assert ended.out
-
-
-# --- bad input ---------------------------------------------------------------------------------------
-
-BAD_FILES = {
-    "not TOML": ("expect = [", "TOML"),
-    "no text": ('summary = "\xff"', "UTF-8"),
-    "unknown table": ("[subject]\nx = 1", "subject"),
-    "unknown key": ("[client.keepalive]\nidle = 1", "client.keepalive.idle"),
-    "not a number": ("[client.keepalive]\nidle_s = 'soon'", "client.keepalive.idle_s"),
-    "beyond the kernel's limits": ("[client.keepalive]\nidle_s = 32768", "client.keepalive.idle_s"),
-    "unknown topology": ("[topology]\nkind = 'ring'", "topology.kind"),
-    "unknown fault": ("[[faults]]\nkind = 'earthquake'", "faults[0].kind"),
-    "fault without a kind": ("[[faults]]\nat_s = 1", "faults[0].kind"),
-    "fault before the start": ("[[faults]]\nkind = 'blackhole'\nat_s = -1", "faults[0].at_s"),
-    "fault on no host": ("[[faults]]\nkind = 'link-down'\non = 'switch'", "faults[0].on"),
-    "firewall on a host that does not forward": (
-        "[[faults]]\nkind = 'firewall-idle'\ntimeout_s = 5\non = 'server'",
-        "faults[0].on",
-    ),
-    "healing what cannot be healed": ("[[faults]]\nkind = 'peer-reboot'\nfor_s = 1", "faults[0].for_s"),
-    "killing the observer": ("[[faults]]\nkind = 'process-kill'\non = 'client'", "faults[0].on"),
-    "no errno": ("[expect]\noutcome = 'detected'\nerrno = 'EVENTUALLY'", "expect.errno"),
-    "window upside down": ("[expect]\noutcome = 'detected'\nwindow_s = [5, 4]", "expect.window_s"),
-    "bad name": ("name = '../../etc'", "name"),
-}
-BAD_WORDS: dict[str, tuple[list[str], str]] = {
-    "no such scenario": (["run", "outcomes/peer-dawn"], "outcomes/peer-down"),
-    "no such file": (["run", "./missing.scenario.toml"], "missing.scenario.toml"),
-    "empty folder": (["run", "./empty"], "empty"),
-    "nothing to judge": (["judge", "./empty"], "plan.json"),
-    "nowhere to judge": (["judge", "./missing"], "missing"),
-    "no folder for JSON": (["run", "outcomes/peer-alive", "--json", "missing/x.json"], "missing/x.json"),
-    "no folder for JUnit": (["run", "outcomes/peer-alive", "--junit", "missing/x.xml"], "missing/x.xml"),
-    "a file as --out": (["run", "outcomes/peer-alive", "--out", "a-file"], "--out"),
-    "--out below a file": (["run", "outcomes/peer-alive", "--out", "a-file/x"], "--out"),
-    "a used folder as --out": (["run", "outcomes/peer-alive", "--out", "used"], "--out"),
-    "idle of nothing": (["predict", "--idle", "0", "--interval", "1", "--count", "1"], "--idle"),
-    "too many probes": (["predict", "--idle", "1", "--interval", "1", "--count", "128"], "--count"),
-    "no HZ": (["predict", "--idle", "1", "--interval", "1", "--count", "1", "--hz", "0"], "--hz"),
-    "planning nothing": (["plan", "nothing-of-that-name"], "nothing-of-that-name"),
-}
-BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
-    "no command": ([], "COMMAND"),
-    "unknown command": (["walk"], "walk"),
-    "unknown option": (["run", "--fast"], "--fast"),
-    "no jobs": (["run", "--jobs", "0"], "--jobs"),
-    "no number": (["predict", "--idle", "x", "--interval", "1", "--count", "1"], "--idle"),
-    "something missing": (["judge"], "DIR"),
-}
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A working directory with some things in it, in which a refused command makes and changes nothing."""
-    (tmp_path / "a-file").write_text("kept")
-    (tmp_path / "used").mkdir()
-    (tmp_path / "used" / "kept").write_text("kept")
-    (tmp_path / "empty").mkdir()
-    return tmp_path
-
-
-def _contents(folder: Path) -> dict[str, bytes | None]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
-        for path in folder.rglob("*")
-        if path.name not in ("stdout", "stderr")
-    }
-
-
-def _refused(place: Path, *arguments: str) -> str:
-    """What a command says that must be refused: exit status 2, nothing on standard output, nothing made."""
-    before = _contents(place)
-    ended = inside(place, *arguments)
-    assert (ended.status, ended.out) == (2, ""), ended.err
-    assert _contents(place) == before
-    return ended.err
-
-
-@pytest.mark.parametrize("what", BAD_FILES)
-def test_bad_scenario_files_are_refused(place: Path, what: str) -> None:
-    """One line names the file, the key and what was expected; a good scenario beside it does not run either."""
-    text, named = BAD_FILES[what]
-    (place / "bad.scenario.toml").write_bytes(text.encode("latin-1"))
-    said = _refused(place, "run", "outcomes/peer-alive", "./bad.scenario.toml", "--out", "out")
-    assert re.fullmatch(r"harness: bad\.scenario\.toml:.* expected .+, found .+\n", said)
-    assert named in said
-
-
-@pytest.mark.parametrize("what", BAD_WORDS)
-def test_bad_requests_are_refused(place: Path, what: str) -> None:
-    """One line says what was expected and what was found instead."""
-    arguments, named = BAD_WORDS[what]
-    said = _refused(place, *arguments)
-    assert re.fullmatch(r"harness: .*expected .+\n", said)
-    assert named in said
-
-
-@pytest.mark.parametrize("what", BAD_ARGUMENTS)
-def test_bad_arguments_are_refused(place: Path, what: str) -> None:
-    """The last line names the argument, after a reminder of what there is."""
-    arguments, named = BAD_ARGUMENTS[what]
-    said = _refused(place, *arguments)
-    assert said.startswith("usage: harness")
-    assert re.match(r"harness.*: error: ", said.splitlines()[-1])
-    assert named in said.splitlines()[-1]
-
-
-def test_one_name_for_two_scenarios_is_refused(place: Path) -> None:
-    """Run directories are told apart by name, so two scenarios of one name do not run together."""
-    for folder in ("a", "b"):
-        _scenario_file(place / folder, "same", 'name = "same"\nexpect = { outcome = "never", bound_s = 1 }')
-    said = _refused(place, "run", "./a", "./b")
-    assert said.count("\n") == 1
-    assert "same" in said
 
 
 # --- run ---------------------------------------------------------------------------------------------

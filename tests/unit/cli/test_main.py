@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import platform
+import re
 import sys
 from pathlib import Path
 
@@ -52,7 +54,9 @@ def ended(*arguments: str) -> int:
 def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` ends well, says what the command does, and shows one call that the parser itself accepts."""
     assert ended(command, "--help") == 0
-    shown = " ".join(capsys.readouterr().out.split())
+    out, err = capsys.readouterr()
+    assert err == ""
+    shown = " ".join(out.split())
     example = shown.rpartition("example: ")[2]
     assert example.startswith(f"harness {command}")
     parser(main.COMMANDS).parse_args(example.split()[1:])
@@ -70,7 +74,7 @@ def test_the_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     """`--version` prints the package's."""
     assert ended("--version") == 0
-    assert capsys.readouterr().out == f"keepalive-harness {__version__}\n"
+    assert capsys.readouterr() == (f"keepalive-harness {__version__}\n", "")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +125,8 @@ def test_bad_usage_ends_with_2(arguments: list[str], words: str, capsys: pytest.
     """What is wrong is said on standard error, and nothing is printed or run."""
     assert ended(*arguments) == 2
     out, err = capsys.readouterr()
-    assert words in err
+    assert words in err.splitlines()[-1]
+    assert re.match(r"harness.*: ", err.splitlines()[-1])
     assert out == ""
 
 
@@ -165,13 +170,6 @@ def test_a_report_into_no_folder_is_refused_before_anything_runs(
     """A long run is not lost to a typing mistake in its last argument."""
     assert ended("run", "outcomes", "--json", "/nonexistent/x.json", "--out", str(tmp_path / "out")) == 2
     assert "--json: expected a file that can be written, found /nonexistent/x.json" in capsys.readouterr().err
-
-
-def test_a_folder_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--out` never mixes two runs."""
-    (tmp_path / "something").touch()
-    assert ended("run", "outcomes", "--out", str(tmp_path)) == 2
-    assert "expected an empty or new folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -236,13 +234,33 @@ def test_list_shows_names_and_claims(capsys: pytest.CaptureFixture[str]) -> None
     assert any(line.startswith("outcomes/peer-down") and "ETIMEDOUT" in line for line in lines)
 
 
-def test_plan_shows_predictions_without_running(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each plan is a paragraph."""
-    assert ended("plan", "outcomes/peer-down", "outcomes/peer-alive") == 0
-    first, second = capsys.readouterr().out.split("\n\n")
+def test_list_names_all(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each scenario of the catalogue with its summary."""
+    assert ended("list") == 0
+    shown = capsys.readouterr().out
+    words = " ".join(shown.split())
+    for scenario in catalogue.find([]):
+        assert scenario.name in shown
+        assert scenario.summary.split(":")[0] in words
+
+
+def test_plan_shows_predictions_without_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each plan is a paragraph, with the kernel that it is for; nothing is made."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert ended("plan", "outcomes/peer-down", "outcomes/peer-alive", "link/own-ipv6") == 0
+    first, second, third = capsys.readouterr().out.split("\n\n")
     assert first.startswith("outcomes/peer-down: ")
     assert "prediction  ETIMEDOUT" in first
     assert "prediction  nothing noticed" in second
+    assert third.startswith("link/own-ipv6: ")
+    assert "ENETUNREACH" in third
+    for part in (first, second, third):
+        assert platform.release() in part
+        assert "HZ=" in part
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_predict_in_words_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -252,6 +270,30 @@ def test_predict_in_words_and_as_json(capsys: pytest.CaptureFixture[str]) -> Non
     assert "5.072 to 5.104 s after arming" in capsys.readouterr().out
     assert ended(*options, "--json") == 0
     assert json.loads(capsys.readouterr().out)["window_s"] == [5.072, 5.104]
+
+
+@pytest.mark.parametrize(
+    ("hz", "window_s"),
+    [
+        (100, [7891.20, 8218.88]),
+        (250, [7881.98, 8013.06]),
+        (300, [7875.84, 8749.65]),
+        (1000, [7900.42, 8162.56]),
+    ],
+)
+def test_predict_gives_the_published_windows(
+    hz: int, window_s: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Linux's defaults, 7200/75/9, end in the windows that were measured for each HZ."""
+    arguments = ("predict", "--idle", "7200", "--interval", "75", "--count", "9", "--hz", str(hz))
+    assert ended(*arguments, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [round(end, 2) for end in found["window_s"]] == window_s
+    assert (found["errno"], found["origin"], found["hz"], found["probes"]) == ("ETIMEDOUT", "armed", hz, [9, 9])
+    assert ended(*arguments) == 0
+    said = capsys.readouterr().out
+    assert f"HZ={hz}" in said
+    assert re.search(rf"{int(window_s[0])}\.\d+ to {int(window_s[1])}\.\d+ s after arming", said)
 
 
 def saved(folder: Path, events: list[Event]) -> None:
