@@ -12,7 +12,7 @@ from harness.model.machine import MachineFacts
 from harness.model.topology import SIDES, Kind, Topology
 from harness.plan.plan import Plan
 from harness.plan.planner import make
-from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
+from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario, State
 from harness.timeline import Event
 
 ARMED_NS = 100_000_000
@@ -30,11 +30,21 @@ def planned(
     server: Endpoint = SILENT,
     machine: MachineFacts = MACHINE,
     kind: Kind = "routed",
+    state: State = "established",
+    known_failure: str = "",
     **expect: Any,
 ) -> Plan:
-    """A plan for a client with keepalive 2/1/3, unless said otherwise."""
-    topology, claim = Topology(kind=kind), Expect(**expect)
-    scenario = Scenario(name="by/hand", topology=topology, client=client, server=server, faults=faults, expect=claim)
+    """A plan for a client with keepalive 2/1/3 and a claim of these parts, unless said otherwise."""
+    scenario = Scenario(
+        name="by/hand",
+        topology=Topology(kind=kind),
+        state=state,
+        client=client,
+        server=server,
+        faults=faults,
+        expect=Expect(**expect),
+        known_failure=known_failure,
+    )
     return make(scenario, machine)
 
 

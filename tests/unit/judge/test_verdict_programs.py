@@ -14,6 +14,7 @@ from harness.plan.plan import Plan
 from harness.plan.planner import make
 from harness.scenario.schema import Endpoint, Expect, Scenario
 from harness.timeline import Event
+from tests.unit import timelines
 from tests.unit.judging import MS, TOOK_NS, bitten, verdict
 from tests.unit.timelines import MACHINE, SECOND, at, moved
 
@@ -21,12 +22,10 @@ COMMAND = Endpoint(command=Command(argv=("client",), detects=Detects(prints="los
 NEAR, FAR = 41000, 7000
 
 
-def planned(known_failure: str = "", **expect: Any) -> Plan:
+def noticing(known_failure: str = "", **expect: Any) -> Plan:
     """A command that must notice a blackhole, set in half a second after arming, within 1 to 2 s of that."""
-    claim = Expect(**{"outcome": "noticed", "origin": "fault", "window_s": (1.0, 2.0), **expect})
-    faults = (Blackhole(at_s=0.5),)
-    scenario = Scenario(name="by/hand", client=COMMAND, faults=faults, expect=claim, known_failure=known_failure)
-    return make(scenario, MACHINE)
+    claim = {"outcome": "noticed", "origin": "fault", "window_s": (1.0, 2.0), **expect}
+    return timelines.planned(Blackhole(at_s=0.5), client=COMMAND, known_failure=known_failure, **claim)
 
 
 def segment(at_ns: int, way: str, length: int = 0, port: int = NEAR) -> Event:
@@ -55,15 +54,15 @@ def run(noticed_ns: int | None, *more: Event, reports: str | None = "TimeoutErro
 
 def test_what_a_program_reports() -> None:
     """In its window, with the word that it must say; nothing else will do."""
-    found = verdict(planned(reports="TimeoutError"), run(2 * SECOND), "pass")
+    found = verdict(noticing(reports="TimeoutError"), run(2 * SECOND), "pass")
     assert (found.outcome, found.reports, found.errno) == ("noticed", "TimeoutError", None)
     assert found.detected_ns == 3 * SECOND // 2
     words = ("expected a report of 'EOF', found output: lost TimeoutError 1.500 s after the fault",)
-    verdict(planned(reports="EOF"), run(2 * SECOND), "fail", *words)
-    verdict(planned(), run(SECOND), "fail", "before expect.window_s (1 to 2 s after the fault)")
-    verdict(planned(), run(3 * SECOND), "fail", "after expect.window_s (1 to 2 s after the fault) ended")
-    verdict(planned(), run(None), "fail", "expected the program to give its peer up, found nothing noticed")
-    assert verdict(planned(), run(2 * SECOND, reports=None), "pass").reports == "output"
+    verdict(noticing(reports="EOF"), run(2 * SECOND), "fail", *words)
+    verdict(noticing(), run(SECOND), "fail", "before expect.window_s (1 to 2 s after the fault)")
+    verdict(noticing(), run(3 * SECOND), "fail", "after expect.window_s (1 to 2 s after the fault) ended")
+    verdict(noticing(), run(None), "fail", "expected the program to give its peer up, found nothing noticed")
+    assert verdict(noticing(), run(2 * SECOND, reports=None), "pass").reports == "output"
 
 
 def test_a_claim_that_ends_too_early_says_how_to_watch_for_longer() -> None:
@@ -72,13 +71,13 @@ def test_a_claim_that_ends_too_early_says_how_to_watch_for_longer() -> None:
     lines = [at(number, "subject.printed", side="client", line=f"line {number}") for number in range(5)]
     other = at(9, "subject.printed", "server", side="server", line="of the server")
     words = (watched, "; the command's last lines: line 2 | line 3 | line 4")
-    assert "of the server" not in verdict(planned(), run(None, *lines, other), "fail", *words).reason
-    verdict(planned(), run(None, other), "fail", watched, "the command has printed nothing (if it should have")
+    assert "of the server" not in verdict(noticing(), run(None, *lines, other), "fail", *words).reason
+    verdict(noticing(), run(None, other), "fail", watched, "the command has printed nothing (if it should have")
 
 
 def test_silence_is_doubtful_where_nothing_at_all_was_printed() -> None:
     """The claim that nothing is noticed holds, and the reason says that a buffer may hide the contrary."""
-    plan = planned(outcome="never", origin="armed", window_s=None, bound_s=4.0)
+    plan = noticing(outcome="never", origin="armed", window_s=None, bound_s=4.0)
     verdict(plan, run(None), "pass", "the command has printed nothing", "stdbuf -oL")
     spoken = verdict(plan, run(None, at(9, "subject.printed", side="client", line="connected")), "pass")
     assert "printed" not in spoken.reason
@@ -87,19 +86,19 @@ def test_silence_is_doubtful_where_nothing_at_all_was_printed() -> None:
 def test_a_command_that_is_slow_to_say_so_is_too_late() -> None:
     """A busy machine delays it by 2 s at most; more is its own doing, though the kernel has told it in time."""
     reset = at(SECOND, "segment", way="in", role="rst", flags="R", sport=FAR, dport=NEAR)
-    verdict(planned(), run(3 * SECOND, reset), "inconclusive", "the kernel decided in time", "too busy")
-    verdict(planned(), run(3 * SECOND + 1, reset), "fail", "after expect.window_s (1 to 2 s after the fault) ended")
+    verdict(noticing(), run(3 * SECOND, reset), "inconclusive", "the kernel decided in time", "too busy")
+    verdict(noticing(), run(3 * SECOND + 1, reset), "fail", "after expect.window_s (1 to 2 s after the fault) ended")
 
 
 def test_other_ends_are_none_of_its_own() -> None:
     """An error or the end of the stream is not what the program was to say."""
     eof = [*run(None), at(2 * SECOND, "subject.eof", side="client", poll=["IN"])]
-    verdict(planned(), eof, "fail", "expected the program to give its peer up, found end of file")
+    verdict(noticing(), eof, "fail", "expected the program to give its peer up, found end of file")
 
 
 def test_who_reconnects_is_held_to_that() -> None:
     """The time from being noticed to the next connection is judged apart from that of noticing."""
-    plan = planned(reconnects_s=(1.0, 1.5))
+    plan = noticing(reconnects_s=(1.0, 1.5))
     again: dict[str, Any] = {"side": "client", "remote": ["10.77.1.254", FAR]}
     for after_ns, name in ((1000 * MS, "pass"), (1550 * MS, "pass"), (999 * MS, "fail"), (1551 * MS, "fail")):
         found = verdict(plan, run(2 * SECOND, at(2 * SECOND + after_ns, "subject.reconnected", **again)), name)
@@ -108,7 +107,7 @@ def test_who_reconnects_is_held_to_that() -> None:
     earlier = at(SECOND, "subject.reconnected", **again)
     verdict(plan, run(2 * SECOND, earlier), "fail", "no other connection was made")
     assert plan.reconnects_within_ns == 3_500_000_000
-    assert planned().reconnects_within_ns == 0
+    assert noticing().reconnects_within_ns == 0
 
 
 def healed(**expect: Any) -> Plan:
@@ -177,16 +176,16 @@ def test_faults_after_the_loss_count_until_the_reconnection() -> None:
 @pytest.mark.parametrize(("noticed_s", "plain", "known"), [(2, "pass", "fail"), (3, "fail", "pass")])
 def test_a_claim_that_is_known_not_to_hold(noticed_s: int, plain: str, known: str) -> None:
     """Refuted it passes, and confirmed it fails, so that nobody overlooks a fixed program."""
-    verdict(planned(), run(noticed_s * SECOND), plain)
-    found = verdict(planned(known_failure="2.5 s"), run(noticed_s * SECOND), known, "2.5 s")
+    verdict(noticing(), run(noticed_s * SECOND), plain)
+    found = verdict(noticing(known_failure="2.5 s"), run(noticed_s * SECOND), known, "2.5 s")
     assert found.known_failure == "2.5 s"
     unready = [event for event in run(noticed_s * SECOND) if event.kind != "subject.armed"]
-    verdict(planned(known_failure="2.5 s"), unready, "inconclusive")
+    verdict(noticing(known_failure="2.5 s"), unready, "inconclusive")
 
 
 def foreseen(**outcome: Any) -> Plan:
     """The same, with a prediction: 1 s to 1.2 s after the last data."""
-    plan = planned(window_s=(0.0, 4.0))
+    plan = noticing(window_s=(0.0, 4.0))
     common: dict[str, Any] = {"errno": None, "probes": (0, 0), "probes_seen": (0, 0), "rst": False, "why": "silence"}
     window_ns, since_ns = (0, 4 * SECOND), (SECOND, 1200 * MS)
     one = Outcome(kind="noticed", window_ns=window_ns, since_read_ns=since_ns, **common, **outcome)
@@ -216,7 +215,7 @@ def test_a_reconnection_that_is_foreseen() -> None:
 
 def test_only_the_watched_connection_has_a_say_in_last_received() -> None:
     """Segments of other connections of the same program do not move that origin."""
-    plan = planned(origin="last-received", window_s=(0.9, 1.1))
+    plan = noticing(origin="last-received", window_s=(0.9, 1.1))
     others = [segment(1800 * MS, "in", 5, port=42000)]
     verdict(plan, run(2 * SECOND, segment(SECOND, "in", 5), *others), "pass")
     verdict(plan, run(2 * SECOND, segment(1800 * MS, "in", 5)), "fail", "before expect.window_s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -10,36 +11,30 @@ from harness.cli.main import main
 from harness.faults import AnyFault, Blackhole, LinkDown, PeerReboot
 from harness.model.machine import MachineFacts
 from harness.model.programs import AnyHeartbeat, IdleState, Reaper, Separate, Simple
-from harness.model.topology import Topology
+from harness.model.topology import Kind
 from harness.plan.plan import Plan
-from harness.plan.planner import make
 from harness.report.prediction import describe_plan
-from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
-from harness.system.kernel_clock import Clock
+from harness.scenario.schema import Endpoint, Keepalive
+from tests.unit import timelines
+
+GUEST = MachineFacts(kernel="6.18.0", hz=1000, hz_source="given", cpus=2, clock="virtual")
 
 
 def planned(
     *faults: AnyFault,
     client: Endpoint | None = None,
     server: AnyHeartbeat | None = None,
-    expect: Expect | None = None,
-    kind: str = "routed",
-    clock: Clock = "virtual",
+    kind: Kind = "routed",
+    **expect: Any,
 ) -> Plan:
     """A plan; `simple` on both ends by default."""
-    scenario = Scenario(
-        name="x",
-        topology=Topology(kind=kind),  # type: ignore[arg-type]
-        client=client or Endpoint(heartbeat=Simple()),
-        server=Endpoint(heartbeat=server or Simple()),
-        faults=faults,
-        expect=expect or Expect(),
-    )
-    return make(scenario, MachineFacts(kernel="6.18.0", hz=1000, hz_source="given", cpus=2, clock=clock))
+    simple = Endpoint(heartbeat=Simple())
+    peer = simple if server is None else Endpoint(heartbeat=server)
+    return timelines.planned(*faults, client=client or simple, server=peer, machine=GUEST, kind=kind, **expect)
 
 
 SEPARATE = Endpoint(heartbeat=Separate())
-BY_HAND = Expect(outcome="never", bound_s=300)
+BY_HAND: Any = {"outcome": "never", "bound_s": 300}
 
 
 def test_a_plan_says_when_the_program_gives_up() -> None:
@@ -67,11 +62,9 @@ def test_a_blackhole_of_the_data_alone_is_masked() -> None:
     aimed = Blackhole(at_s=70, port=7000)
     (outcome,) = planned(aimed, client=SEPARATE, server=Separate()).expected
     assert outcome.kind == "quiet"
-    writing = planned(
-        aimed, client=Endpoint(heartbeat=Separate(), writes_at_s=(80,)), server=Separate(), expect=BY_HAND
-    )
+    writing = planned(aimed, client=Endpoint(heartbeat=Separate(), writes_at_s=(80,)), server=Separate(), **BY_HAND)
     assert writing.unpredictable == "data waits on a connection that the heartbeats say nothing of"
-    assert planned(aimed, expect=BY_HAND).unpredictable == "the blackhole is for one port alone"
+    assert planned(aimed, **BY_HAND).unpredictable == "the blackhole is for one port alone"
 
 
 def test_nobody_connects_back_through_a_nat() -> None:
@@ -83,7 +76,7 @@ def test_nobody_connects_back_through_a_nat() -> None:
 def test_what_waits_in_a_buffer_is_not_predicted() -> None:
     """A heartbeat behind it may be late, or hang."""
     full = Endpoint(heartbeat=Simple(blocking=True), writes_at_s=(65,), write_bytes=1 << 20, send_buffer_bytes=4096)
-    assert "heartbeats wait behind it" in (planned(Blackhole(at_s=62), client=full, expect=BY_HAND).unpredictable or "")
+    assert "heartbeats wait behind it" in (planned(Blackhole(at_s=62), client=full, **BY_HAND).unpredictable or "")
 
 
 def test_keepalive_is_first_where_it_has_the_time() -> None:
@@ -95,14 +88,14 @@ def test_keepalive_is_first_where_it_has_the_time() -> None:
     assert "3 probes on the wire" in describe_plan(first)
     race = planned(Blackhole(at_s=130), client=Endpoint(heartbeat=Simple(), keepalive=long))
     assert [each.kind for each in race.expected] == ["noticed"]
-    rebooted = planned(PeerReboot(at_s=130), client=Endpoint(heartbeat=Simple(), keepalive=long), expect=BY_HAND)
+    rebooted = planned(PeerReboot(at_s=130), client=Endpoint(heartbeat=Simple(), keepalive=long), **BY_HAND)
     assert rebooted.unpredictable == "keepalive may decide before the next heartbeat is sent"
 
 
 @pytest.mark.parametrize("faults", [(), (Blackhole(at_s=119, for_s=3),)])
 def test_data_passes_at_the_end_of_what_is_survived(faults: tuple[AnyFault, ...]) -> None:
     """An outage that ended leaves a connection that works."""
-    assert planned(*faults, expect=Expect(bound_s=250)).must_echo
+    assert planned(*faults, bound_s=250).must_echo
 
 
 def test_predict_prints_both_bounds(capsys: pytest.CaptureFixture[str]) -> None:

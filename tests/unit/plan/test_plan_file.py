@@ -30,7 +30,7 @@ def test_a_saved_plan_is_loaded_as_it_was(tmp_path: Path, made: Plan) -> None:
     """A run can be judged again on another day: its windows are not computed anew."""
     plan_file.save(made, tmp_path)
     assert plan_file.load(tmp_path) == made
-    assert made.name == "x"
+    assert made.name == "by/hand"
 
 
 def test_a_plan_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from harness.plan.plan import GRACE_NS, Plan, settings_of
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 from harness.scenario.validation import problems
 from harness.subjects.running import places
-from tests.unit import strategies
+from tests.unit import strategies, timelines
 
 SECOND_NS = 1_000_000_000
 ALIVE = Endpoint(keepalive=Keepalive(idle_s=10, interval_s=2, count=3))
@@ -45,10 +45,9 @@ def machine(hz: int = 250, **facts: Any) -> MachineFacts:
 VIRTUAL = machine(1000, clock="virtual")
 
 
-def planned(*faults: Any, on: MachineFacts | None = None, client: Endpoint = ALIVE, **expectation: Any) -> Plan:
+def planned(*faults: AnyFault, on: MachineFacts | None = None, client: Endpoint = ALIVE, **expect: Any) -> Plan:
     """A plan for a client with keepalive 10/2/3."""
-    scenario = Scenario(name="x", client=client, faults=faults, expect=Expect(**expectation))
-    return planner.make(scenario, on or machine())
+    return timelines.planned(*faults, machine=on or machine(), client=client, **expect)
 
 
 # --- what a machine brings ---------------------------------------------------------------------------
@@ -311,14 +310,14 @@ def test_as_predicted_is_refused_where_nothing_is_predicted() -> None:
     """There is nothing to judge by; the message says why."""
     with pytest.raises(
         ScenarioError,
-        match=r"^scenario x: expect.outcome: expected an outcome by name, since the oracle has none .*middlebox",
+        match=r"^scenario by/hand: expect.outcome: expected an outcome by name, since the oracle has none .*middlebox",
     ):
         planned(FirewallIdle(timeout_s=5, then="reset"), Blackhole(at_s=1))
 
 
 def test_what_no_types_can_rule_out_is_refused_here_too() -> None:
     """A scenario built in Python has met no loader."""
-    with pytest.raises(ScenarioError, match=r"^scenario x: faults\[0\].on: expected a host of this topology"):
+    with pytest.raises(ScenarioError, match=r"^scenario by/hand: faults\[0\].on: expected a host of this topology"):
         planned(LinkDown(on="mars"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -15,45 +15,28 @@ from harness.errors import FaultError, LabError, SubjectError
 from harness.faults import AnyFault, Blackhole, FirewallIdle, LinkDown
 from harness.model.machine import MachineFacts
 from harness.model.programs import Command, Ready
-from harness.model.topology import SIDES, Kind, Side, Topology
+from harness.model.topology import SIDES, Side, Topology
 from harness.plan.plan import Plan
-from harness.plan.planner import make
 from harness.runner import event_loop, execute
-from harness.scenario.schema import Endpoint, Expect, Scenario, State
+from harness.scenario.schema import Endpoint, OutcomeName, Scenario
 from harness.subjects import tcp_driver
 from harness.subjects.interface import Connection, ConnectionEnd, Notices, SubjectLoop, WatchedCommand
 from harness.timeline import Event, Timeline
 from tests.unit.fake_clock import FakeClock
 from tests.unit.fake_lab import FakeCapture, FakeLab
 from tests.unit.fake_subject import FakeCommand, FakeEnd
-from tests.unit.timelines import ALIVE, SECOND, SILENT
+from tests.unit.timelines import ALIVE, SECOND, planned
 
 MS = 1_000_000
 GUEST = MachineFacts(kernel="6.18.0", hz=250, hz_source="given", cpus=1, clock="virtual")
-NEVER = Expect(outcome="never", bound_s=8)
+NEVER: Any = {"outcome": "never", "bound_s": 8}
 ON, OFF = "router +ingress:to-server,to-client", "router -ingress:to-server,to-client"
 DOWN, UP = "server eth0 down", "server eth0 up"
 
 
-def plan_of(
-    *faults: AnyFault,
-    client: Endpoint = ALIVE,
-    server: Endpoint = SILENT,
-    state: State = "established",
-    kind: Kind = "routed",
-    claim: Expect = Expect(outcome="detected"),  # noqa: B008 - frozen
-) -> Plan:
+def plan_of(*faults: AnyFault, outcome: OutcomeName = "detected", **more: Any) -> Plan:
     """For a guest, where nothing happens beside what a test says."""
-    scenario = Scenario(
-        name="by/hand",
-        topology=Topology(kind=kind),
-        client=client,
-        server=server,
-        faults=faults,
-        expect=claim,
-        state=state,
-    )
-    return make(scenario, GUEST)
+    return planned(*faults, machine=GUEST, outcome=outcome, **more)
 
 
 class Bench:
@@ -175,7 +158,7 @@ def test_the_order_of_a_run(bench: Make) -> None:
 
 def test_arming_waits_for_the_phase_that_is_asked_for(bench: Make) -> None:
     """In virtual time; and the time that connecting takes does not count."""
-    run = bench(plan_of(Blackhole(at_s=0.5), claim=Expect(outcome="detected", window="exact", phase_ns=40 * MS)))
+    run = bench(plan_of(Blackhole(at_s=0.5), window="exact", phase_ns=40 * MS))
     began_ns = run.clock.now_ns()
     run.carry_out()
     assert run.armed_ns - 3 * MS == run.plan.arming_ns(began_ns)
@@ -185,7 +168,13 @@ def test_writes_shuts_and_faults_come_at_their_times_after_arming(bench: Make) -
     """Of both sides."""
     client = msgspec.structs.replace(ALIVE, writes_at_s=(0.25, 1.5), write_bytes=9)
     run = bench(
-        plan_of(LinkDown(on="server", at_s=1, for_s=2), client=client, server=Endpoint(shuts_at_s=4), claim=NEVER)
+        plan_of(
+            LinkDown(on="server", at_s=1, for_s=2),
+            client=client,
+            server=Endpoint(shuts_at_s=4),
+            outcome="never",
+            bound_s=8,
+        )
     )
     events = run.carry_out()
     calls = {side: [(at - run.armed_ns, what) for at, what in end.calls] for side, end in run.ends.items()}
@@ -245,7 +234,7 @@ def test_another_connection_may_take_the_place_of_the_lost_one(bench: Make, *, c
 @pytest.mark.parametrize("comes_back", [True, False])
 def test_data_is_sent_through_a_connection_that_survived(bench: Make, *, comes_back: bool) -> None:
     """Until it has come back, or for two seconds."""
-    run = bench(plan_of(LinkDown(on="server", at_s=0.5, for_s=3.1), claim=Expect(outcome="survives", bound_s=8)))
+    run = bench(plan_of(LinkDown(on="server", at_s=0.5, for_s=3.1), outcome="survives", bound_s=8))
     assert run.plan.must_echo
 
     def armed() -> None:
@@ -267,7 +256,7 @@ def test_data_is_sent_through_a_connection_that_survived(bench: Make, *, comes_b
 
 def test_faults_of_the_first_moment_of_a_connection(bench: Make) -> None:
     """They are injected once the server listens, and last until so long after the call of connect."""
-    run = bench(plan_of(Blackhole(at_s=0, for_s=2), client=Endpoint(), state="connecting", claim=NEVER))
+    run = bench(plan_of(Blackhole(at_s=0, for_s=2), client=Endpoint(), state="connecting", **NEVER))
     events = run.carry_out()
     assert run.lab.done[:4] == ["built", "listening", ON, "armed"]
     assert after_arming(events, "fault.injected", "fault.healed") == [("fault.injected", -3), ("fault.healed", 2000)]
@@ -278,7 +267,7 @@ def test_faults_of_the_first_moment_of_a_connection(bench: Make) -> None:
 
 def test_a_late_fault_lasts_as_long_as_it_is_to(bench: Make) -> None:
     """Its length counts from when it was injected, which is told as it was; so are how long both steps took."""
-    run = bench(plan_of(Blackhole(at_s=1, for_s=1), LinkDown(on="server", at_s=1, for_s=2), claim=NEVER))
+    run = bench(plan_of(Blackhole(at_s=1, for_s=1), LinkDown(on="server", at_s=1, for_s=2), **NEVER))
     run.lab.takes_ns = {ON: 300 * MS, OFF: 40 * MS}
     events = run.carry_out()
     found = [
@@ -298,7 +287,7 @@ def test_a_late_fault_lasts_as_long_as_it_is_to(bench: Make) -> None:
 
 def test_a_late_healing_is_told_as_it_was(bench: Make) -> None:
     """What keeps the run from healing in time is another action."""
-    run = bench(plan_of(LinkDown(on="server", at_s=1, for_s=1), Blackhole(at_s=1.9, for_s=1), claim=NEVER))
+    run = bench(plan_of(LinkDown(on="server", at_s=1, for_s=1), Blackhole(at_s=1.9, for_s=1), **NEVER))
     run.lab.takes_ns = {ON: 500 * MS}
     events = run.carry_out()
     healed = [moment for _, moment in after_arming(events, "fault.healed")]
