@@ -210,7 +210,7 @@ def faults(draw: st.DrawFn, topology: Topology, observer: Side) -> AnyFault:
 
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
-    """Any sound scenario."""
+    """Any sound scenario, whatever it claims; `harness.fuzz.strategies` draws those whose end can be predicted."""
     topology = draw(topologies)
     side: Side = draw(st.sampled_from(SIDES))
     happening = tuple(draw(st.lists(faults(topology, side), max_size=3)))
