@@ -14,18 +14,28 @@ from harness.report import heartbeat, prediction, tcp_states
 DEFAULTS = {"idle": 7200, "interval": 75, "count": 9}
 """Linux's."""
 _DECIDES = {
-    "in-flight": "while data waits to be acknowledged, retransmissions decide: until --user-timeout, or without one "
-    "until they have been repeated net.ipv4.tcp_retries2 times",
-    "zero-window": "while the peer's window is closed, window probes decide: until --user-timeout, or without one "
-    "until net.ipv4.tcp_retries2 of them are unanswered",
-    "connecting": "it begins once the connection is established; until then the SYN's retransmissions decide "
-    "(--user-timeout, or net.ipv4.tcp_syn_retries)",
-    "accepting": "it begins once the connection is established; until then the SYN-ACK's retransmissions decide "
-    "(net.ipv4.tcp_synack_retries)",
-    "closing": "while a FIN waits to be acknowledged, its retransmissions decide (--user-timeout, or "
-    "net.ipv4.tcp_orphan_retries)",
+    "in-flight": (
+        "while data waits to be acknowledged, retransmissions decide: until --user-timeout, or "
+        "without one until they have been repeated net.ipv4.tcp_retries2 times"
+    ),
+    "zero-window": (
+        "while the peer's window is closed, window probes decide: until --user-timeout, or "
+        "without one until net.ipv4.tcp_retries2 of them are unanswered"
+    ),
+    "connecting": (
+        "it begins once the connection is established; until then the SYN's retransmissions "
+        "decide (--user-timeout, or net.ipv4.tcp_syn_retries)"
+    ),
+    "accepting": (
+        "it begins once the connection is established; until then the SYN-ACK's "
+        "retransmissions decide (net.ipv4.tcp_synack_retries)"
+    ),
+    "closing": (
+        "while a FIN waits to be acknowledged, its retransmissions decide (--user-timeout, or "
+        "net.ipv4.tcp_orphan_retries)"
+    ),
 }
-"""What has a say in place of keepalive."""
+"""What decides in place of keepalive, by --state."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,13 +3,15 @@
 To refute a claim, every fault must have been in place in time; to prove it, every fault must also have left the
 evidence that the plan demands. So a run
 
-    passes            when what was noticed is what the scenario claims and the oracle foresaw, in both their windows,
-                      and every fault left the evidence that the plan demands: that it acted, or that it was in place;
-                      where the plan demands traffic, something was sent while the fault was on
-    fails             when something else was noticed, or nothing, or at another time; also when something was noticed
-                      before any fault was injected: a false alarm
-    is inconclusive   when it broke, was cut short, when a fault was missing or late, when this machine was too slow, or
-                      stood still so that a moment may lie on the other side of a window's edge
+    passes            when what was noticed is what the scenario claims and the oracle predicted, in
+                      both their windows, and every fault left the evidence that the plan demands:
+                      that it acted, or that it was in place; where the plan demands traffic,
+                      something was sent while the fault was on
+    fails             when something else was noticed, or nothing, or at another time; also when
+                      something was noticed before any fault was injected: a false alarm
+    is inconclusive   when it broke, was cut short, when a fault was missing or late, when this
+                      machine was too slow, or stood still so that a moment may lie on the other
+                      side of a window's edge
 """
 
 from __future__ import annotations

@@ -55,7 +55,8 @@ def protect(process: int, port: int) -> Keyed:
     with _taken(process, port) as listening:
         address = listening.getsockname()[0]
         try:
-            listening.setsockopt(socket.IPPROTO_TCP, _MD5SIG_EXT, _signature("0.0.0.0", key, _PREFIX))  # noqa: S104
+            any_address = _signature("0.0.0.0", key, _PREFIX)  # noqa: S104
+            listening.setsockopt(socket.IPPROTO_TCP, _MD5SIG_EXT, any_address)
         except OSError as error:
             raise _lacking(f"the kernel refuses a key for a TCP socket ({error.strerror})") from error
     return Keyed((socket.IPPROTO_TCP, _MD5SIG, _signature(address, key)))

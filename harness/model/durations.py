@@ -94,7 +94,9 @@ def _converted(value: Any, key: str) -> Any:
 
 def meant_milliseconds(value: object, most: float | None) -> str:
     """A hint for a number of seconds above `most` that would be sound as milliseconds, or nothing."""
-    if most is None or not isinstance(value, int | float) or isinstance(value, bool) or value != value:  # noqa: PLR0124
+    if most is None or not isinstance(value, int | float) or isinstance(value, bool):
+        return ""
+    if math.isnan(value):
         return ""
     if value <= most or value % 1000 or value / 1000 > most:
         return ""

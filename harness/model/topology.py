@@ -4,10 +4,10 @@ Six shapes, each with an IPv4 and an IPv6 face; the access link of a host is nam
 
     direct     client ── server
     switched   client ── switch ── server                      (one subnet, a learning bridge)
-    routed     client ── router ── server                      (two subnets, forwarding; the place of firewalls)
-    nat        client ── router ── server                      (the server sees the router's address, not the client's)
-    firewalls  client ── firewall-a ── firewall-b ── server    (three subnets, two hosts that forward)
-    proxied    client ── proxy ── server                       (two subnets, no forwarding: a TCP proxy in between)
+    routed     client ── router ── server                      (two subnets, IP forwarding)
+    nat        client ── router ── server                      (the server sees the router's address)
+    firewalls  client ── firewall-a ── firewall-b ── server    (three subnets, two that forward)
+    proxied    client ── proxy ── server                       (two subnets, a TCP proxy)
 
 The router of `nat` and both firewalls track connections from the start, so they know one that a fault finds.
 

@@ -112,7 +112,7 @@ def _bounds_of_urgent(rules: Rules, side: Side) -> Bounds:
             since_input_ns=(most_ns, most_ns),
             since_fault_ns=(misses * interval_ns, most_ns),
             input_why=f"{misses} + 1 intervals of {interval} s, the first from the octet that was answered",
-            fault_why=f"the last answer came up to {interval} s before it: an octet every {interval} s",
+            fault_why=(f"the last answer came up to {interval} s before it: an octet every {interval} s"),
         )
     return Bounds(
         since_input_ns=(misses * interval_ns, most_ns),

@@ -2,7 +2,7 @@
 
 pytest-timeout enforces the limit. A limit that the user sets goes before the plan's, in pytest-timeout's order:
 
-    marker > option --timeout > environment PYTEST_TIMEOUT > ini option timeout > the plan's own limit
+    marker > option --timeout > environment PYTEST_TIMEOUT > ini option timeout > the plan's limit
 
 The plan's own limit counts in the clock that the scenario runs in, and counts everything that a run waits for. The
 batch of scenarios gives its runs up before that, with a verdict that says why. The limit is for a batch that does not

@@ -124,9 +124,10 @@ def markdown(rows: Sequence[Row], circumstances: str) -> str:
     return visible("\n".join(lines)) + "\n"
 
 
-_LEGEND = """Made by `harness matrix libraries --markdown`; {circumstances}. Times count from the fault or, with a
-firewall, which is there from the beginning, from when the client was ready. "known": the scenario states what is
-documented and is marked as a known failure, so that a fixed version shows up as unexpectedly passing."""
+_LEGEND = """Made by `harness matrix libraries --markdown`; {circumstances}. Times count
+from the fault or, with a firewall, which is there from the beginning, from when the client was
+ready. "known": the scenario states what is documented and is marked as a known failure, so that a
+fixed version shows up as unexpectedly passing."""
 
 
 def _promise(row: Row) -> str:

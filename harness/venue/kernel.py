@@ -172,9 +172,14 @@ def _ask(path: Path, option: str) -> str:
     """What the kernel prints for an option that makes it print something and end; nothing where it does otherwise."""
     try:
         answer = subprocess.run(
-            [str(path), option], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=10, check=False,
-        )  # fmt: skip
+            [str(path), option],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=10,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return answer.stdout

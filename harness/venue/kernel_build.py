@@ -42,8 +42,11 @@ DEFAULT_HZ = 1000
 FREE_BYTES = 1_500_000_000
 """Of which the unpacked tree takes 0.5 GB, what is built 0.15 GB, and a tarball and the package it came in 0.33 GB."""
 
-TOOLS = {"gcc": "gcc", "ld": "binutils", "make": "make", "flex": "flex", "bison": "bison", "bc": "bc", "tar": "tar",
-         "xz": "xz-utils"}  # fmt: skip
+TOOLS = {
+    **{name: name for name in ("gcc", "make", "flex", "bison", "bc", "tar")},
+    "ld": "binutils",
+    "xz": "xz-utils",
+}
 """Programs that a build needs, with their packages. Not libelf, of which kernel guides speak: UML has no objtool."""
 
 _OTHER_ARCHITECTURES = (

@@ -208,7 +208,8 @@ def test_a_terminal_is_a_terminal(memory: Path, tmp_path: Path) -> None:
     pid, master = pty.fork()
     if pid == 0:
         os.environ.update(environment(tmp_path / "state"))
-        os.execv("/bin/sh", ["sh", "-c", f"stty rows 33 cols 77; exec {shlex.join(COMMAND)} vtime -- {script}"])  # noqa: S606
+        sized = f"stty rows 33 cols 77; exec {shlex.join(COMMAND)} vtime -- {script}"
+        os.execv("/bin/sh", ["sh", "-c", sized])  # noqa: S606
     seen = b""
     try:
         while b"begun" not in seen:

@@ -14,7 +14,7 @@ LONG_MODULES = {
     "ci/bench.py": "one script, whose measurements share their helpers",
     "harness/fuzz/strategies.py": "all that is drawn at random, in the order in which it is drawn",
     "harness/lab/host.py": "one class: all that faults and subjects may do with a host",
-    "harness/programs/tcp_endpoint.py": "a script that runs by itself (python -I -S) and can import nothing beside it",
+    "harness/programs/tcp_endpoint.py": "a script (python -I -S), which can import nothing beside it",
     "harness/venue/uml.py": "how a guest boots, and the plans that it carries out",
 }
 LONG_FUNCTIONS = {

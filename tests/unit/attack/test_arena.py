@@ -101,7 +101,12 @@ def test_a_command_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("refuted", "pass", True),
     ],
 )
-def test_a_wrong_verdict_is_a_failure(tmp_path: Path, truth: claims.Truth, verdict: str, wrong: bool) -> None:  # noqa: FBT001
+def test_a_wrong_verdict_is_a_failure(
+    tmp_path: Path,
+    truth: claims.Truth,
+    verdict: str,
+    wrong: bool,  # noqa: FBT001
+) -> None:
     """The truth of a claim is known; what cannot be judged is counted."""
     arena = Arena(tmp_path, tmp_path, random.Random(1))
     results = tmp_path / "results.json"

@@ -134,7 +134,12 @@ def test_what_a_route_says(becomes: Any, own: str, ipv4: tuple[str, bool], ipv6:
         ("ipv6", "admin-prohibited", "EACCES", False),
     ],
 )
-def test_what_an_icmp_error_leaves_with_data(family: Family, code: Any, reported: str, reverts: bool) -> None:  # noqa: FBT001
+def test_what_an_icmp_error_leaves_with_data(
+    family: Family,
+    code: Any,
+    reported: str,
+    reverts: bool,  # noqa: FBT001
+) -> None:
     """Measured; two codes of IPv4 and one of IPv6 take the back-off back."""
     found = effect(IcmpReject(code=code), "routed", family)
     assert (found.mechanism, found.reported, found.reverts) == ("lost", reported, reverts)
