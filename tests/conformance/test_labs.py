@@ -31,6 +31,7 @@ from tests.conformance.traces import network, network_untouched, nothing_held, p
 pytestmark = pytest.mark.conformance
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+_RTN_LOCAL, _IFA_F_TENTATIVE = 2, 0x40
 
 
 class Implementation(NamedTuple):
@@ -499,9 +500,20 @@ def _sysctl(host: Host, path: str) -> str:
 
 
 def _configuration(host: Host) -> dict[str, list[Any]]:
-    """Everything in the host's network."""
+    """Everything in the host's network, once a work queue has seen to its IPv6 addresses (addrconf_dad_work)."""
+    deadline = time.monotonic() + PATIENCE_S
     with host.entered():
-        return network()
+        while not _takes_in_all(found := network()):
+            assert time.monotonic() < deadline, found
+            time.sleep(0.0005)
+    return found
+
+
+def _takes_in_all(found: dict[str, list[Any]]) -> bool:
+    """Whether every address has its local route, and none is tentative."""
+    local = {dict(route["attrs"]).get("RTA_DST") for route in found["routes"] if route["type"] == _RTN_LOCAL}
+    addresses = [(each["flags"], dict(each["attrs"])["IFA_ADDRESS"]) for each in found["addresses"]]
+    return all(address in local and not flags & _IFA_F_TENTATIVE for flags, address in addresses)
 
 
 def _await_operation(lab: Lab) -> None:
