@@ -111,10 +111,12 @@ def _told_apart(defaults: Mapping[Path, str], taken: AbstractSet[str]) -> dict[P
     root = catalogue().resolve()
     names = dict(defaults)
     for name, number in Counter([*defaults.values(), *taken]).items():
+        if number == 1:
+            continue
         alike = [path for path in defaults if defaults[path] == name and not path.is_relative_to(root)]
         others = {*taken, *(names[path] for path in names if path not in alike)}
         deepest = min((len(path.parts) - 1 for path in alike), default=0)
-        for length in range(name.count("/") + 2, deepest + 1 if number > 1 else 0):
+        for length in range(name.count("/") + 2, deepest + 1):
             tails = {path: "/".join([*path.parts[-length:-1], bare_name(path)]) for path in alike}
             if len(set(tails.values())) == len(alike) and not others & set(tails.values()):
                 names |= tails
