@@ -95,7 +95,7 @@ class Timeline:
         """Open `folder`'s file, where there is one; `secure`: makes sure that what was written to a descriptor stays.
 
         It is called for each event of `URGENT`, where whoever writes the timeline may not come to write more.
-        `clock`: the one that all moments of the run are read from, by default CLOCK_MONOTONIC of this kernel.
+        `clock`: the clock of the whole run, by default CLOCK_MONOTONIC of this kernel.
         """
         self.events: list[Event] = []
         self.clock = clock or KernelClock()

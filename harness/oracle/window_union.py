@@ -18,7 +18,8 @@ class Hulls:
             self._lows.append(low)
             self._highs.append(high)
             return
-        if low < self._lows[index]:  # noqa: PLR1730 - called millions of times, and a call of min takes twice as long
+        # Millions of calls: min() and max() would take twice as long.
+        if low < self._lows[index]:  # noqa: PLR1730
             self._lows[index] = low
         if high > self._highs[index]:  # noqa: PLR1730
             self._highs[index] = high

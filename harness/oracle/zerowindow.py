@@ -120,7 +120,8 @@ class _Probes:
         while len(self.early) == 1 or bucket - first < timer.user_timeout:
             backoff += 1
             left = max(timer.user_timeout - (bucket - first), LEAST_DISTANCE_JIFFIES)
-            bucket = timerwheel.fire(bucket + late + min(timer.distance(base, backoff), left), bucket + 1)
+            distance = min(timer.distance(base, backoff), left) + late
+            bucket = timerwheel.fire(bucket + distance, bucket + 1)
             self.early.append(bucket)
 
     def at(self, place: int) -> int:
@@ -226,7 +227,7 @@ class _Timer:
         return min(base << min(backoff, self.retries, 10), self.longest)
 
     def _growing(self, base: int, backoff: int, late: int) -> list[tuple[int, int]]:
-        """The distances after a probe, with `late`, until they are the longest; with each the width of its bucket."""
+        """The distances after a probe, with `late`, up to the longest, each with its bucket width."""
         found, longest = list[tuple[int, int]](), self.distance(base, self.retries)
         while not found or found[-1][0] - late != longest:
             backoff += 1

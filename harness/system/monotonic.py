@@ -1,4 +1,4 @@
-"""CLOCK_MONOTONIC as a run needs it: to read it, to sleep until a moment of it, and to poll until one.
+"""CLOCK_MONOTONIC as a run needs it: read it, sleep until a moment of it, poll until one.
 
 A timeline has such a clock, and whatever belongs to the same run uses that one. Tests give it another one.
 """
@@ -16,16 +16,16 @@ class Poller(Protocol):
     """Waits for descriptors, as select.poll does, but until a moment of its clock."""
 
     def register(self, descriptor: int, mask: int) -> None:
-        """Look for these poll events of a descriptor; replaces what it was registered for before."""
+        """Look for these poll events of a descriptor; replaces the events asked for before."""
 
     def unregister(self, descriptor: int) -> None:
         """Look for nothing of a descriptor any more. Raises KeyError."""
 
     def ready(self) -> list[tuple[int, int]]:
-        """The descriptors at which something has come, each with its poll events, without waiting."""
+        """The descriptors that are ready now, each with its poll events."""
 
     def poll(self, until_ns: int) -> list[tuple[int, int]]:
-        """The same, after waiting for it, at most until that moment."""
+        """Wait until a descriptor is ready, at most until that moment; then as `ready`."""
 
     def close(self) -> None:
         """Give back what it holds; the descriptors stay open."""
@@ -61,7 +61,7 @@ class KernelClock:
 
 
 class _KernelPoller:
-    """poll(2), with a timer among its descriptors (see `timerfd`), which is made when it is first needed."""
+    """poll(2), with a timer among its descriptors (see `timerfd`), made at the first `poll`."""
 
     def __init__(self) -> None:
         self._poll = select.poll()

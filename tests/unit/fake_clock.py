@@ -1,4 +1,4 @@
-"""A clock that stands still until somebody waits, with the descriptors that become readable at its moments."""
+"""A clock that stands still until somebody waits, and descriptors that become readable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STARTS_NS = 400_000_000_000
 
 
 class FakeClock:
-    """Time passes when it is waited for and when a fake says how long it takes. No two things happen at once."""
+    """Time passes where it is waited for, and where a fake says how long its work takes."""
 
     def __init__(self) -> None:
         self._now_ns = STARTS_NS

@@ -1,4 +1,4 @@
-"""A lab without a kernel: what is done to its hosts is written down, takes time by a fake clock, or fails on demand."""
+"""A lab without a kernel: it records what is done to its hosts, and fails on demand."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class FakeHost(Host):
 
 
 class FakeCapture:
-    """Stands for `harness.probes.capture.Capture`: gives the frames that a test puts into `frames`."""
+    """Stands for `harness.probes.capture.Capture`: gives what a test puts into `frames`."""
 
     made: list[FakeCapture]
     """All of them, since a test began with an empty list here."""

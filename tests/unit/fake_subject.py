@@ -14,7 +14,7 @@ _numbers = itertools.count(2000)
 
 
 class FakeEnd:
-    """One end of a connection, with a descriptor; `comes` is called when something has come at it."""
+    """One end of a connection, with a descriptor. `comes`: called when it is woken."""
 
     def __init__(self, clock: FakeClock, comes: Callable[[int], object] = lambda _: None) -> None:
         self._clock, self._comes = clock, comes
@@ -59,7 +59,7 @@ class FakeEnd:
 
 
 class FakeCommand:
-    """A command under test, as far as a connection needs it. `ended`: what is raised when it is looked at."""
+    """A command under test. `ended`: the error that is raised when it is looked at."""
 
     def __init__(self) -> None:
         self.leaves = False

@@ -1,4 +1,4 @@
-"""Bad files and bad arguments: exit status 2, a line that says what was expected, and nothing is made."""
+"""Bad files and bad arguments: exit status 2, one line, and nothing is made."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ REQUESTS: dict[str, tuple[list[str], str]] = {
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with some things in it, in which a refused command makes and changes nothing."""
+    """A working directory with some files, which a refused command leaves as they are."""
     (tmp_path / "a-file").write_text("kept")
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "kept").write_text("kept")
@@ -64,7 +64,7 @@ def refused(place: Path, capsys: pytest.CaptureFixture[str], *arguments: str) ->
 
 @pytest.mark.parametrize("what", FILES)
 def test_a_bad_scenario_file_is_refused(place: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line names the file, the key and what was expected; a good scenario beside it does not run either."""
+    """One line names file, key and what was expected; a good scenario beside it does not run."""
     text, named = FILES[what]
     (place / "bad.scenario.toml").write_bytes(text.encode("latin-1"))
     said = refused(place, capsys, "run", "outcomes/peer-alive", "./bad.scenario.toml", "--out", "out")

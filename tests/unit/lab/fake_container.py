@@ -31,7 +31,7 @@ class FakeNetwork(FakeNamespace):
 
 
 class FakeContainer:
-    """A container in docker's words, with its network. `did`: what was done to it; `fails`: raised in place of that."""
+    """A container with its network. `did`: its record; `fails`: errors, by line of the record."""
 
     def __init__(self) -> None:
         self.id, self.name, self.status = "c0ffee" * 4, "web", "running"

@@ -1,4 +1,4 @@
-"""A container is given back as it was found: what is undone, in which order, and what stays to be done."""
+"""A container is given back as it was found: in which order, and what stays to be done."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def restored(container: FakeContainer, *changes: Change) -> list[str]:
     return list(attached_undo.restored(container, done))
 
 
-# --- the order -------------------------------------------------------------------------------------------
+# --- the order ------------------------------------------------------------------------------------
 
 
 def test_the_last_change_is_undone_first(container: FakeContainer) -> None:
-    """Docker's before the network's own: an interface is there only once its network is connected again."""
+    """Docker's changes before those within the network: a network must be connected first."""
     container.status, container.down = "paused", {"eth0", "eth1"}
     del container.attrs["NetworkSettings"]["Networks"]["front"]
     del container.attrs["NetworkSettings"]["Networks"]["back"]
@@ -48,7 +48,7 @@ def test_the_last_change_is_undone_first(container: FakeContainer) -> None:
 
 
 def test_addresses_that_were_lost_are_given_back(container: FakeContainer) -> None:
-    """Of an interface that has all of them nothing is said, though its routes may have been missing."""
+    """Routes are given back to an interface that lost no address, without a line."""
     container.lost, container.tables = {"eth1"}, []
     assert restored(container, container.changed("eth0"), container.changed("eth1")) == [
         "gave back addresses and routes to eth1 of container web"
@@ -82,7 +82,7 @@ def test_a_container_that_does_not_run_has_no_network(status: str, container: Fa
     assert container.network.closed == 0
 
 
-# --- what fails half-way ---------------------------------------------------------------------------------
+# --- what fails half-way --------------------------------------------------------------------------
 
 
 def test_a_container_that_docker_restarts_is_for_later(container: FakeContainer) -> None:

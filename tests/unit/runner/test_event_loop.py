@@ -50,7 +50,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def test_what_is_due_comes_in_its_order_and_at_its_moment(run: Run) -> None:
-    """Also what is put down while the loop waits; of two for one moment the first that was put down comes first."""
+    """Also what is scheduled while the loop waits; of two at one moment the older one is first."""
     came: list[tuple[str, int]] = []
 
     def note(name: str) -> None:
@@ -157,7 +157,7 @@ def test_only_a_host_with_another_network_is_captured_anew(run: Run) -> None:
 
 
 def test_a_host_tells_when_it_starts_a_program_again(run: Run) -> None:
-    """Then its capture follows it into another network, so that the program's first segment is seen."""
+    """Its capture follows it into another network: the program's first segment is seen."""
     run.loop.capture(run.lab)
     run.lab.reboot("server")
     run.lab.host("server").starting_again()
@@ -175,7 +175,7 @@ def test_closing_ends_all_captures(run: Run) -> None:
 
 
 class Queues:
-    """Stands for `Queueing`: waits for a CPU of so many nanoseconds, one for each time it is asked."""
+    """Stands for `Queueing`: `waits_ns` has one wait for a CPU for each call."""
 
     def __init__(self) -> None:
         self.waits_ns = [0]
@@ -189,7 +189,7 @@ class Queues:
 
 
 def test_waits_for_a_cpu_are_written_down_where_they_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the moment at which the thread should have run; what came before the wait began counts no more."""
+    """From the moment at which the thread should have run; earlier waits do not count."""
     queues = Queues()
     monkeypatch.setattr(event_loop, "Queueing", lambda: queues)
     run = Run(notes_delays=True)

@@ -1,4 +1,4 @@
-"""One run, on a fake lab and a fake clock: the order of its steps, and what becomes of it when one of them fails."""
+"""One run on a fake lab and a fake clock: the order of its steps, and steps that fail."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def plan_of(*faults: AnyFault, outcome: OutcomeName = "detected", **more: Any) -
 
 
 class Bench:
-    """Carries a plan out. What a test wants to happen goes into `armed`, called once both ends are armed."""
+    """Carries a plan out. `armed`: called once both ends are armed."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.clock = plan, FakeClock()
@@ -131,11 +131,11 @@ def broken(events: list[Event]) -> str:
     return str(event.data["error"])
 
 
-# --- the order of steps ----------------------------------------------------------------------------------
+# --- the order of steps ---------------------------------------------------------------------------
 
 
 def test_the_order_of_a_run(bench: Make) -> None:
-    """A standing fault stands before the connection; what is healed last is undone before the lab is taken down."""
+    """A standing fault comes before the connection, and is healed just before the teardown."""
     run = bench(plan_of(FirewallIdle(timeout_s=60), Blackhole(at_s=0.5)))
     run.armed = lambda: run.notices_at(5 * SECOND)
     kinds = [event.kind for event in run.carry_out()]
@@ -255,18 +255,18 @@ def test_data_is_sent_through_a_connection_that_survived(bench: Make, *, comes_b
 
 
 def test_faults_of_the_first_moment_of_a_connection(bench: Make) -> None:
-    """They are injected once the server listens, and last until so long after the call of connect."""
+    """They are injected once the server listens; their length counts from connect(2)."""
     run = bench(plan_of(Blackhole(at_s=0, for_s=2), client=Endpoint(), state="connecting", **NEVER))
     events = run.carry_out()
     assert run.lab.done[:4] == ["built", "listening", ON, "armed"]
     assert after_arming(events, "fault.injected", "fault.healed") == [("fault.injected", -3), ("fault.healed", 2000)]
 
 
-# --- late, or not at all ---------------------------------------------------------------------------------
+# --- late, or not at all --------------------------------------------------------------------------
 
 
 def test_a_late_fault_lasts_as_long_as_it_is_to(bench: Make) -> None:
-    """Its length counts from when it was injected, which is told as it was; so are how long both steps took."""
+    """Its length counts from the injection; events say when that was, and how long it took."""
     run = bench(plan_of(Blackhole(at_s=1, for_s=1), LinkDown(on="server", at_s=1, for_s=2), **NEVER))
     run.lab.takes_ns = {ON: 300 * MS, OFF: 40 * MS}
     events = run.carry_out()
@@ -333,11 +333,11 @@ def test_a_lab_that_cannot_be_taken_down_breaks_the_run(bench: Make) -> None:
     assert [event.kind for event in events[-2:]] == ["capture.ended", "run.broken"]
 
 
-# --- programs that end early, defects, interrupts --------------------------------------------------------
+# --- programs that end early, defects, interrupts -------------------------------------------------
 
 
 def test_a_program_that_ends_early_breaks_the_run(bench: Make) -> None:
-    """It is found at the latest when the watch is over; faults are healed, and nothing is started again."""
+    """It is found when the watch is over at the latest; faults are healed, nothing restarts."""
     run = bench(plan_of(Blackhole(at_s=0.5)))
     run.command.ended = SubjectError("expected client to run, found that it ended with status 1")
     events = run.carry_out()
@@ -401,11 +401,11 @@ def test_an_interrupt_while_it_heals(bench: Make) -> None:
     assert run.lab.done[-4:] == [OFF, UP, "disconnected", "taken down"]
 
 
-# --- how long it may take --------------------------------------------------------------------------------
+# --- how long it may take -------------------------------------------------------------------------
 
 
 def test_how_long_a_run_may_take() -> None:
-    """Its watch, the phase in virtual time, the start of each program, and what may come after the watch."""
+    """The watch, the phase in virtual time, the start of each program, and the time after."""
     bare = plan_of(Blackhole(at_s=0.5))
     ours_s = 2 * 2 * tcp_driver.READY_TIMEOUT_S
     afterwards_ns = round(execute.ECHO_TIMEOUT_S * 1e9)

@@ -55,7 +55,7 @@ def test_each_step_is_dated_by_its_beginning(bench: Bench) -> None:
 
 
 def test_evidence_is_written_down_once(bench: Bench) -> None:
-    """The first that was gathered stands: what is dropped later, as at the teardown, proves nothing."""
+    """The first evidence stands: packets that are dropped at the teardown prove nothing."""
     bench.lab.packets = 0
     injection = bench.inject()
     assert not injection.has_acted

@@ -1,4 +1,4 @@
-"""A guest without a kernel: what it says on its console is what a test writes, and what it is told can be read."""
+"""A guest without a kernel: a test writes its console, and reads what it is told."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.venue.uml import Guest
 
 
 class FakeProcess:
-    """Stands for the guest's process: two pipes. `says` is what it writes; `told` what has been written to it."""
+    """Stands for the guest's process: two pipes. `told`: the descriptor it would read from."""
 
     pid = -1
 

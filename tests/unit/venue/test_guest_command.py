@@ -1,4 +1,4 @@
-"""Words, input and output between `harness vtime` and the command in a guest: whole, cut and senseless."""
+"""Words, input and output between `harness vtime` and a guest: whole, cut, unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The venue on this kernel: how many runs there are at once, how long they may take, and what cannot go on."""
+"""The venue on this kernel: how many runs at once, for how long, and runs that cannot go on."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "_prepare", lambda **_: None)
 
 
-# --- one run after the other, or all at once -------------------------------------------------------------
+# --- one run after the other, or all at once ------------------------------------------------------
 
 
 def test_each_plan_is_carried_out_and_comes_back_as_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ def test_who_stops_looking_leaves_the_process_as_it_was(tmp_path: Path, monkeypa
     assert gc.get_freeze_count() == 0
 
 
-# --- how many, and how long ------------------------------------------------------------------------------
+# --- how many, and how long -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_too_few_open_files_for_any_run(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_how_long_all_runs_may_take() -> None:
-    """As many rounds of the longest one as the workers need; containers and the boot of a guest on top."""
+    """The longest one for each round; more for containers, and for the boot of a guest."""
     short, long = unreachable(), flap()
     both = [short, long]
     longest = max(map(longest_ns, both))
@@ -179,7 +179,7 @@ def test_how_long_the_runs_are_watched() -> None:
     assert watches([5, 3, 4], 1) == 12
 
 
-# --- what cannot go on -----------------------------------------------------------------------------------
+# --- what cannot go on ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), MemoryError()])

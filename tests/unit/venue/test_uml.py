@@ -1,4 +1,4 @@
-"""Guests, as far as no kernel is needed for it: what they say on their console, and what is left of their plans."""
+"""Guests, where no kernel is needed: their console, and the results of their plans."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from harness.venue.kernel import Kernel
 from tests.unit.timelines import unreachable
 from tests.unit.venue.fake_guest import FakeProcess, fake_guest
 
-# --- its console -----------------------------------------------------------------------------------------
+# --- its console ----------------------------------------------------------------------------------
 
 
 def test_lines_come_whole(tmp_path: Path) -> None:
-    """Whatever the pieces; what is left without an end of line is a line when the guest has ended."""
+    """Whatever the pieces; an unfinished line counts when the guest has ended."""
     with fake_guest(tmp_path) as (guest, process):
         assert guest.read(0) == []
         process.says(b"one\r\ntw")
@@ -42,7 +42,7 @@ def test_lines_come_whole(tmp_path: Path) -> None:
 
 
 def test_a_console_without_end_is_cut(tmp_path: Path) -> None:
-    """What a guest prints is kept up to a number of lines, each up to a length: its end is what is told of it."""
+    """The last lines of a guest are kept, each up to a length."""
     with fake_guest(tmp_path) as (guest, process):
         for number in range(uml.LINES_KEPT * 2):
             process.says(f"line {number}\n".encode())
@@ -58,7 +58,7 @@ def test_a_console_without_end_is_cut(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("found", [None, b"", b"1", b"-1", b"soon", b"\xff"])
 def test_a_status_that_is_none(found: bytes | None, tmp_path: Path) -> None:
-    """The guest may have died before it wrote one, or a program in it may have written another one."""
+    """The guest may have died before, or a program in it may have written the file."""
     if found is not None:
         (tmp_path / init.STATUS_FILE).write_bytes(found)
     with fake_guest(tmp_path) as (guest, process):
@@ -96,7 +96,7 @@ def test_a_job_is_what_init_reads(tmp_path: Path) -> None:
     assert json.loads((folder / init.JOB_FILE).read_text(encoding="utf-8")) == whole
 
 
-# --- plan by plan ----------------------------------------------------------------------------------------
+# --- plan by plan ---------------------------------------------------------------------------------
 
 
 class Guests:
@@ -164,7 +164,7 @@ def test_each_plan_comes_back_as_its_guest_says(guests: Guests) -> None:
 
 
 def test_a_guest_that_dies_takes_one_plan_with_it(guests: Guests) -> None:
-    """That one is given up with what it recorded; the next guest gets the rest. A line cut short says nothing."""
+    """It is given up with its events; the next guest gets the rest. A cut line says nothing."""
     guests.scripts = [[said(0), said(1)[:-4]], [said(0)]]
     found = guests.carried_out()
     assert found == {"a": WHOLE, "b": [*WHOLE, "run.broken"], "c": WHOLE}
