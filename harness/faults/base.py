@@ -83,7 +83,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return False
 
     @property
-    def has_clock(self) -> bool:
+    def starts_timer(self) -> bool:
         """Whether it counts time from its onset: where that is late, what it does when the time is up is late, too."""
         return False
 

@@ -127,7 +127,7 @@ class ContainerRestart(_OfContainer, frozen=True, kw_only=True, tag="container-r
     takes_s: ClassVar[float] = DOCKER_S
 
     @property
-    def has_clock(self) -> bool:
+    def starts_timer(self) -> bool:
         return self.grace_s > 0
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:

@@ -166,7 +166,7 @@ class StopsReading(OfSideProgram, frozen=True, kw_only=True, tag="stops-reading"
 
 def _sent_to(host: Host, address: str) -> Stream | None:
     """How far the data toward a side has come, where its host is captured."""
-    return None if host.overhear is None else host.overhear().newest(address)
+    return None if host.flow_tracker is None else host.flow_tracker().newest(address)
 
 
 def _came(before: Stream | None, host: Host, address: str) -> int:

@@ -119,9 +119,9 @@ class RstInjected(Fault, frozen=True, kw_only=True, tag="rst-injected"):
 
 def _expected(target: Host, address: str) -> Stream:
     """What goes toward the target, in the connection that began last. Raises FaultError."""
-    if target.overhear is None:
+    if target.flow_tracker is None:
         raise FaultError(f"expected a capture on {target.name}, to learn sequence numbers from, found none")
-    stream = target.overhear().newest(address)
+    stream = target.flow_tracker().newest(address)
     if stream is None:
         raise FaultError(f"expected a connection to {target.name}, found none")
     if stream.following != stream.acked:

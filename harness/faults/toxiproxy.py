@@ -202,7 +202,7 @@ class ToxicTimeout(Toxic, frozen=True, kw_only=True, tag="toxic-timeout"):
     toxic: ClassVar[str] = "timeout"
 
     @property
-    def has_clock(self) -> bool:
+    def starts_timer(self) -> bool:
         return self.timeout_ms > 0
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:

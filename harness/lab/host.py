@@ -86,8 +86,8 @@ class Host:
         """Called with each program that `start_again` has started."""
         self.table_prefix = "harness"
         """What the names of nftables tables made here begin with."""
-        self.overhear: Callable[[], FlowTracker] | None = None
-        """The connections as seen until now by whoever captures here, None where nobody does."""
+        self.flow_tracker: Callable[[], FlowTracker] | None = None
+        """The connections that a capture on this host has seen until now; None without a capture."""
 
     @property
     def name(self) -> str:

@@ -181,7 +181,7 @@ class Ledger:
 
 
 def _say(words: str) -> None:
-    with suppress(OSError, ValueError):  # nobody may be there to hear it
+    with suppress(OSError, ValueError):  # standard error may be closed
         sys.stderr.write(visible(f"harness: {words}\n"))
 
 

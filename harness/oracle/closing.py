@@ -33,7 +33,7 @@ State = Literal["FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT"]
 class Stay(msgspec.Struct, frozen=True, kw_only=True):
     """How long a socket stays in a state with nobody there, in nanoseconds after it entered it; LAST_ACK is FIN_WAIT1.
 
-    `errno` is what the program hears at the end, None where there is none to hear it. `resent_ns`: the windows of the
+    `errno` is what the program gets at the end, None where it is gone. `resent_ns`: the windows of the
     FIN's repetitions, `resent` their number at least and at most.
     """
 

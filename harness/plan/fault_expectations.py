@@ -60,7 +60,7 @@ def of_faults(
             until_ns=None if fault.until_s is None else round(fault.until_s * 1e9),
             restored_ns=None if fault.restored_s is None else round(fault.restored_s * 1e9),
             late_ns=max(machine.injection_ns, round(fault.takes_s * 1e9)) + round(unsettled_s * 1e9),
-            sets_clock=fault.has_clock,
+            sets_clock=fault.starts_timer,
             hides_probes=hides,
             demand=wanted.demand,
             why=wanted.why,

@@ -49,7 +49,7 @@ class Flow:
 
     def __init__(self, isn: int) -> None:
         self.isn = isn
-        self.heard: dict[str, FramedSegment] = {}
+        self.seen: dict[str, FramedSegment] = {}
         self.passed_ns: int | None = None
 
 
@@ -71,9 +71,9 @@ class Flows:
             return
         if not outgoing:
             if segment.flags & _ACK:
-                flow.heard[device] = segment
+                flow.seen[device] = segment
         elif segment.flags & _RST:
-            receiver = flow.heard.get(device)
+            receiver = flow.seen.get(device)
             if receiver is None or segment.seq == receiver.ack:
                 self._leave(flow)
         elif segment.flags & _FIN:
@@ -117,10 +117,10 @@ def parse(frame: bytes) -> FramedSegment | None:
     return FramedSegment((frame[6:12], frame[:6]), ends, seq, ack, flags)
 
 
-def reset(heard: FramedSegment) -> bytes:
-    """The frame that ends the connection at the sender of `heard`, as if it came from the other end."""
-    (target, port), (source, from_port) = heard.ends
-    tcp = struct.pack("!HHIIBBHHH", from_port, port, heard.ack, 0, 5 << 4, _RST, 0, 0, 0)
+def reset(seen: FramedSegment) -> bytes:
+    """The frame that ends the connection at the sender of `seen`, as if it came from the other end."""
+    (target, port), (source, from_port) = seen.ends
+    tcp = struct.pack("!HHIIBBHHH", from_port, port, seen.ack, 0, 5 << 4, _RST, 0, 0, 0)
     pseudo = source + target + struct.pack("!II", len(tcp), socket.IPPROTO_TCP)
     tcp = tcp[:16] + internet_checksum(pseudo + tcp).to_bytes(2, "big") + tcp[18:]
     if len(target) == 4:
@@ -130,7 +130,7 @@ def reset(heard: FramedSegment) -> bytes:
     else:
         kind = _IPV6
         ip = struct.pack("!IHBB", 6 << 28, len(tcp), socket.IPPROTO_TCP, _HOPS) + source + target
-    return heard.macs[0] + heard.macs[1] + kind.to_bytes(2, "big") + ip + tcp
+    return seen.macs[0] + seen.macs[1] + kind.to_bytes(2, "big") + ip + tcp
 
 
 def main(timeout_s: float) -> None:
@@ -149,10 +149,10 @@ def main(timeout_s: float) -> None:
         poller.poll()
         _read(wire, flows)
         for flow in flows.expired(time.monotonic_ns()):
-            if len(flow.heard) == 2:  # else it never came about
-                for device, heard in flow.heard.items():
-                    wire.sendto(reset(heard), (device, 0))
-                ports = [port for _, port in next(iter(flow.heard.values())).ends]
+            if len(flow.seen) == 2:  # else it never came about
+                for device, seen in flow.seen.items():
+                    wire.sendto(reset(seen), (device, 0))
+                ports = [port for _, port in next(iter(flow.seen.values())).ends]
                 _say(json.dumps({"at_ns": time.monotonic_ns(), "ports": ports}))
 
 

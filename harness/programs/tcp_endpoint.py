@@ -138,9 +138,9 @@ class Endpoint:
         """Say that nothing more will be written."""
         shut(self.sock, self.emit)
 
-    def vanish(self) -> None:
-        """Close without a FIN that lingers: the connection's end is not part of the claim."""
-        vanish(self.sock)
+    def close_with_reset(self) -> None:
+        """Close with RST. How the connection ends is not part of the claim."""
+        close_with_reset(self.sock)
 
     def _accept(self) -> None:
         try:
@@ -237,7 +237,7 @@ def shut(sock: socket.socket, emit: Emit) -> None:
     emit("subject.shut", at_ns=before, done=done, took_ns=time.monotonic_ns() - before)
 
 
-def vanish(sock: socket.socket) -> None:
+def close_with_reset(sock: socket.socket) -> None:
     """Close with RST where there is still a connection, so that nothing of it lingers in the kernel."""
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -335,7 +335,7 @@ def main(argument: str) -> None:
         end.arm()
     elif not is_server:
         end.connect(job["address"], job["port"])
-    serve_until_told(end)
+    serve_until_end_of_input(end)
 
 
 def tell(kind: str, at_ns: int | None = None, **data: Any) -> None:
@@ -345,8 +345,8 @@ def tell(kind: str, at_ns: int | None = None, **data: Any) -> None:
     sys.stdout.flush()
 
 
-class Obedient(Protocol):
-    """What a program of its own does as it is told."""
+class OrderedEnd(Protocol):
+    """An end of a connection that carries out orders from standard input."""
 
     watching: bool
     echoes: bool
@@ -367,7 +367,7 @@ class Obedient(Protocol):
     def shut(self) -> None: ...
 
 
-def serve_until_told(end: Obedient) -> None:
+def serve_until_end_of_input(end: OrderedEnd) -> None:
     """Serve the connection and the orders, until the harness closes standard input or is gone."""
     orders = b""
     while True:
@@ -389,10 +389,10 @@ def serve_until_told(end: Obedient) -> None:
                 return
             *complete, orders = (orders + words).split(b"\n")
             for order in complete:
-                _obey(end, order.decode())
+                _carry_out(end, order.decode())
 
 
-def _obey(end: Obedient, order: str) -> None:
+def _carry_out(end: OrderedEnd, order: str) -> None:
     verb, _, size = order.partition(" ")
     if verb == "write":
         end.write(int(size))

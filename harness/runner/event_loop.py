@@ -12,7 +12,7 @@ from harness.lab.host import Lab
 from harness.model.topology import SIDES
 from harness.probes.capture import Capture, describe
 from harness.probes.packets import FlowTracker
-from harness.subjects.interface import Hearer, Watched
+from harness.subjects.interface import SegmentListener, Watched
 from harness.system.standstill import LEAST_NS, Queueing
 from harness.timeline import Timeline
 
@@ -29,7 +29,7 @@ class EventLoop:
         self._taps: dict[str, _Tap] = {}
         self._due: list[tuple[int, int, Callable[[], object]]] = []
         self._tie = itertools.count()
-        self._hearers: list[Hearer] = []
+        self._listeners: list[SegmentListener] = []
 
     def capture(self, lab: Lab) -> None:
         """Capture on both endpoints; call again when a host may have got another namespace.
@@ -44,9 +44,9 @@ class EventLoop:
                     continue
                 self._drop(old)
             with lab.host(side).entered():
-                tap = _Tap(side, identity, self.timeline, self._hearers)
+                tap = _Tap(side, identity, self.timeline, self._listeners)
             self._taps[side] = tap
-            lab.host(side).overhear = tap.overhear
+            lab.host(side).flow_tracker = tap.flow_tracker
             lab.host(side).starting_again = functools.partial(self.capture, lab)
             self._poller.register(tap.capture.fileno(), select.POLLIN)
 
@@ -56,9 +56,9 @@ class EventLoop:
             self._watched[end.fileno()] = end
             self._poller.register(end.fileno(), end.mask)
 
-    def hear(self, hearer: Hearer) -> None:
-        """Tell somebody of all that is captured from now on."""
-        self._hearers.append(hearer)
+    def on_segment(self, listener: SegmentListener) -> None:
+        """Call `listener` for each segment and ICMP error that is captured from now on."""
+        self._listeners.append(listener)
 
     def at(self, moment_ns: int, action: Callable[[], object]) -> None:
         """Call `action` at a moment of CLOCK_MONOTONIC, from within `wait`."""
@@ -131,12 +131,12 @@ class EventLoop:
 class _Tap:
     """A capture on one host's namespace, with the roles of the segments it sees."""
 
-    def __init__(self, host: str, identity: int, timeline: Timeline, hearers: Sequence[Hearer]) -> None:
-        self.host, self.identity, self.timeline, self.hearers = host, identity, timeline, hearers
+    def __init__(self, host: str, identity: int, timeline: Timeline, listeners: Sequence[SegmentListener]) -> None:
+        self.host, self.identity, self.timeline, self.listeners = host, identity, timeline, listeners
         self.capture = Capture(host)
         self.tracker = FlowTracker()
 
-    def overhear(self) -> FlowTracker:
+    def flow_tracker(self) -> FlowTracker:
         self.drain()
         return self.tracker
 
@@ -153,5 +153,5 @@ class _Tap:
                     way=frame.way,
                     **described,
                 )
-                for hearer in self.hearers:
-                    hearer(self.host, frame.t_ns, {"way": frame.way, **described})
+                for listener in self.listeners:
+                    listener(self.host, frame.t_ns, {"way": frame.way, **described})

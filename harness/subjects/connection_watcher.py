@@ -46,7 +46,7 @@ class ConnectionWatcher:
         self._namespace = host.identity
         self._begun_again: set[Ends] = set()
         self._is_over = False
-        loop.hear(self._hear)
+        loop.on_segment(self._on_segment)
 
     def close(self) -> None:
         """Look at no socket any more. Captured segments are still taken."""
@@ -65,7 +65,7 @@ class ConnectionWatcher:
         if self.detects.closes:
             self.loop.at(from_ns + LOOK_AGAIN_NS, self._look)
 
-    def _hear(self, host: str, at_ns: int, seen: Mapping[str, Any]) -> None:
+    def _on_segment(self, host: str, at_ns: int, seen: Mapping[str, Any]) -> None:
         """A segment was captured: a connection begins, stands, or the watched one ends."""
         if host != self.side or "sport" not in seen:
             return

@@ -10,8 +10,8 @@ from harness.model.topology import SIDES, Side, other
 from harness.programs.tcp_endpoint import Emit
 from harness.timeline import Event, Timeline
 
-Hearer = Callable[[str, int, Mapping[str, Any]], None]
-"""Told (host, CLOCK_MONOTONIC in ns, what a timeline keeps of it) of each segment and ICMP error that is captured."""
+SegmentListener = Callable[[str, int, Mapping[str, Any]], None]
+"""Called with (host, CLOCK_MONOTONIC in ns, data of the event) for each segment and ICMP error that is captured."""
 ENDS = ("subject.detected", "subject.noticed", "subject.eof")
 """Kinds of events that say that a side has noticed the end of the connection."""
 
@@ -38,8 +38,8 @@ class SubjectLoop(Protocol):
     def watch(self, end: Watched) -> None:
         """Serve a subject's descriptor until it wants no more."""
 
-    def hear(self, hearer: Hearer) -> None:
-        """Tell somebody of all that is captured from now on."""
+    def on_segment(self, listener: SegmentListener) -> None:
+        """Call `listener` for each segment and ICMP error that is captured from now on."""
 
     def at(self, moment_ns: int, action: Callable[[], object]) -> None:
         """Call `action` at a moment of CLOCK_MONOTONIC, from within `wait`."""

@@ -193,7 +193,7 @@ class TcpDriver:
             reads=self.scenario.endpoint(self.side).reads,
             stage=stage,
         )
-        self.stack.callback(end.vanish)
+        self.stack.callback(end.close_with_reset)
         return end
 
 

@@ -60,11 +60,11 @@ class Separate(Timed):
                 return
             poller.poll(100)
 
-    def vanish(self) -> None:
+    def close_with_reset(self) -> None:
         self._close_side_door()
         if self._beats is not None:
-            self._beats.vanish()
-        super().vanish()
+            self._beats.close_with_reset()
+        super().close_with_reset()
 
     def _announce(self, link: Link) -> None:
         """Wait for the server at a port that is free, and say which."""
@@ -157,10 +157,10 @@ class IdleState(Timed):
         self._server = "server"
         self._attempt: socket.socket | None = None
 
-    def vanish(self) -> None:
+    def close_with_reset(self) -> None:
         if self._attempt is not None:
             self._attempt.close()
-        super().vanish()
+        super().close_with_reset()
 
     def _drop(self, link: Link, now_ns: int) -> None:
         super()._drop(link, now_ns)

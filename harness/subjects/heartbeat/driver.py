@@ -103,7 +103,7 @@ class HeartbeatDriver:
 
     def _take(self, sock: socket.socket) -> None:
         end = designs.make(self.setting, sock, self._listener)
-        self.stack.callback(end.vanish)
+        self.stack.callback(end.close_with_reset)
         end.prepare()
         self._end = end
 
@@ -140,7 +140,7 @@ class HeartbeatDriver:
         listener = self.stack.enter_context(self._socket("server", name))
         tcp_endpoint.listen(listener, address, PORT)
         spare = Reaper(self._setting("server", name, _silent), None, listener)
-        self.stack.callback(spare.vanish)
+        self.stack.callback(spare.close_with_reset)
         spare.begin(time.monotonic_ns())
         self.loop.watch(spare)
 

@@ -52,4 +52,4 @@ def main() -> None:
     end = designs.make(setting, sock, listener)
     end.prepare()
     end.arm()
-    tcp_endpoint.serve_until_told(end)
+    tcp_endpoint.serve_until_end_of_input(end)

@@ -100,6 +100,6 @@ class Link:
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
 
-    def vanish(self) -> None:
+    def close_with_reset(self) -> None:
         """Close the socket."""
-        tcp_endpoint.vanish(self.sock)
+        tcp_endpoint.close_with_reset(self.sock)

@@ -129,11 +129,11 @@ class Participant:
         if self.link is not None:
             tcp_endpoint.shut(self.link.sock, self.emit)
 
-    def vanish(self) -> None:
+    def close_with_reset(self) -> None:
         """Close everything, with nothing left in the kernel."""
         self.watching = False
         for link in [*self._over, *([self.link] if self.link is not None else [])]:
-            link.vanish()
+            link.close_with_reset()
         self.reactor.close()
 
     # --- what designs add to --------------------------------------------------------------------------------

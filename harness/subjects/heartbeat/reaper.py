@@ -42,12 +42,12 @@ class Reaper(Participant):
         self._look_ns = now_ns + self._poll_ns
         self.reactor.at(self._look, self._look_ns)
 
-    def vanish(self) -> None:
+    def close_with_reset(self) -> None:
         for link in self.register:
-            link.vanish()
+            link.close_with_reset()
         if self._listener is not None:
             self._listener.close()
-        super().vanish()
+        super().close_with_reset()
 
     def _begin(self, now_ns: int) -> None:
         assert self.link is not None

@@ -68,7 +68,7 @@ def test_both_ends_get_what_they_expect_next(outside: tuple[str, int]) -> None:
     assert wire.flows.due_ns == 9 * S
     assert wire.flows.expired(9 * S - 1) == []
     (flow,) = wire.flows.expired(9 * S)
-    sent = {device: parse(middlebox_resetter.reset(heard)) for device, heard in flow.heard.items()}
+    sent = {device: parse(middlebox_resetter.reset(seen)) for device, seen in flow.seen.items()}
     assert sent == {
         "a": Segment(*SERVER, *CLIENT, 501, 0, "R", 0, 0),
         "b": Segment(*outside, *SERVER, 101, 0, "R", 0, 0),
@@ -116,9 +116,9 @@ def test_a_connection_that_began_earlier_is_not_touched() -> None:
 def test_checksums_are_right() -> None:
     """Of the IP header, and of TCP with its pseudo header: with the checksum in, the sum is all ones."""
     for ends in ((CLIENT, SERVER), (("fd77::1", 4), ("fd77::2", 5))):
-        heard = middlebox_resetter.parse(frame(*ends, 1, 2**32 - 1, ACK))
-        assert heard is not None
-        made = middlebox_resetter.reset(heard)
+        seen = middlebox_resetter.parse(frame(*ends, 1, 2**32 - 1, ACK))
+        assert seen is not None
+        made = middlebox_resetter.reset(seen)
         assert made[:6] == b"\x02ssss\x02"
         assert made[6:12] == b"\x02dddd\x01"
         tcp, addresses = made[-20:], made[26:34] if len(made) == 54 else made[22:54]

@@ -58,7 +58,7 @@ def pair(log: Log) -> Iterator[Pair]:
 
     yield make
     for end in made:
-        end.vanish()
+        end.close_with_reset()
 
 
 def serve(*ends: Endpoint, until: Callable[[], bool], within_s: float = 5.0) -> bool:
@@ -104,7 +104,7 @@ def test_who_does_not_read_is_not_woken(pair: Pair, log: Log) -> None:
     assert [event["written"] for event in log.of("subject.wrote")][-2:] == [True, False]
     assert server.mask == 0
     assert not serve(server, until=lambda: bool(server.received), within_s=0.1)
-    client.vanish()
+    client.close_with_reset()
     assert serve(server, until=lambda: not server.watching)
     (seen,) = log.of("subject.detected")
     assert (seen["errno"], seen["syscall"]) == ("ECONNRESET", "getsockopt")
@@ -144,7 +144,7 @@ def test_a_connection_is_made(log: Log) -> None:
     client.write(12)
     assert serve(client, server, until=lambda: client.received == 12)
     for end in (client, server):
-        end.vanish()
+        end.close_with_reset()
 
 
 def test_a_connection_is_refused(log: Log) -> None:
@@ -156,4 +156,4 @@ def test_a_connection_is_refused(log: Log) -> None:
     (seen,) = log.of("subject.detected")
     assert (seen["errno"], seen["syscall"]) == ("ECONNREFUSED", "connect")
     assert not log.of("subject.connected")
-    client.vanish()
+    client.close_with_reset()

@@ -130,7 +130,7 @@ def test_captured_segments_are_written_down_and_told(run: Run) -> None:
     """With the kernel's moment; what is no segment is neither."""
     heard: list[tuple[str, int, Mapping[str, Any]]] = []
     run.loop.capture(run.lab)
-    run.loop.hear(lambda *told: heard.append(told))
+    run.loop.on_segment(lambda *told: heard.append(told))
     client, server = FakeCapture.made
     for capture, data in ((server, RST), (client, b"\0" * 64)):
         capture.frames.append(Frame(capture.host, "eth0", "in", STARTS_NS + 5, data, len(data)))

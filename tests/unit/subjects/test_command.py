@@ -72,8 +72,8 @@ class Hearing(EventLoop):
             "sport": sport,
             "dport": dport,
         }
-        for hearer in self._hearers:
-            hearer(host, at_ns, seen)
+        for listener in self._listeners:
+            listener(host, at_ns, seen)
 
 
 @contextmanager

@@ -40,9 +40,9 @@ class World:
             lambda *seen: self.found.append(seen),
         )
 
-    def hear(self, hearer: Callable[[str, int, Mapping[str, Any]], None]) -> None:
+    def on_segment(self, listener: Callable[[str, int, Mapping[str, Any]], None]) -> None:
         """As of a loop."""
-        self.hearer = hearer
+        self.listener = listener
 
     def at(self, moment_ns: int, action: Callable[[], object]) -> None:
         """As of a loop, whose time does not pass."""
@@ -76,7 +76,7 @@ class World:
         for host in ("client", "server"):
             way = "out" if sender == host else "in"
             seen = {"way": way, "flags": flags, "src": src, "dst": dst, "sport": sport, "dport": dport}
-            self.hearer(host, at_ns, seen)
+            self.listener(host, at_ns, seen)
 
     def shakes_hands(self, at_ns: int, port: int, server_port: int = PORT) -> Ends:
         """Three segments, one nanosecond after the other; the connection as the side sees it."""

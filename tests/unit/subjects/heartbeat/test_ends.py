@@ -147,7 +147,7 @@ def bench() -> Iterator[Bench]:
     bench = Bench()
     yield bench
     for end in bench.ends:
-        end.vanish()
+        end.close_with_reset()
     for sock in bench.sockets:
         sock.close()
 
@@ -220,7 +220,7 @@ def test_the_peers_end_is_seen(bench: Bench, role: Role) -> None:
     peer.close()
     assert bench.serve(lambda: bench.kinds(role) == ["subject.eof"])
     _, peer = bench.peer(role, Simple())
-    tcp_endpoint.vanish(peer)
+    tcp_endpoint.close_with_reset(peer)
     assert bench.serve(lambda: bench.kinds(role) == ["subject.eof", "subject.detected"])
     assert bench.last(role)["errno"] == "ECONNRESET"
 
@@ -246,7 +246,7 @@ def test_who_does_not_read_hears_of_an_error_all_the_same(bench: Bench) -> None:
     end, peer = bench.peer("server", Simple())
     end.reads = False
     peer.send(encode(Kind.BEAT))
-    tcp_endpoint.vanish(peer)
+    tcp_endpoint.close_with_reset(peer)
     assert bench.serve(lambda: not end.watching)
     assert bench.last("server")["errno"] == "ECONNRESET"
 
