@@ -152,9 +152,9 @@ def _netem() -> str:
 
 
 def _virtual_time() -> str:
-    from harness.venue import kernel, trial, uml
+    from harness.venue import guest_process, kernel, trial
 
-    found, memory = kernel.find(None), uml.memory_folder()
+    found, memory = kernel.find(None), guest_process.memory_folder()
     if trial.try_out(found):
         files = "the host's kernel keeps guests from all files but those that they are given to write"
     elif found.manifest.confines:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from harness.errors import GuestError
 from harness.venue import guest_command
-from harness.venue.uml import Guest
+from harness.venue.guest_process import Guest
 
 AHEAD = 1 << 20
 """So many bytes of a stream a guest may have written that are not copied yet, before it is made to wait."""

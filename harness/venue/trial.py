@@ -11,9 +11,9 @@ import time
 from harness.errors import CapabilityError, GuestError
 from harness.system import fixes
 from harness.venue import first_boot
+from harness.venue.guest_process import LOOK_S, boot
 from harness.venue.kernel import Kernel
 from harness.venue.kernel_source import version_key
-from harness.venue.uml import LOOK_S, boot
 
 LIMIT_S = 120.0
 """So many seconds of wall time a boot may take, which takes less than one where nothing else runs."""

@@ -23,9 +23,9 @@ from harness.system import plain_files, streams
 from harness.system.signals import Terminated
 from harness.venue import WALL_LIMIT_S, guest_command
 from harness.venue.bringing import Bring, Bringing
+from harness.venue.guest_process import LOOK_S, Guest, boot
 from harness.venue.kernel import Kernel
 from harness.venue.output import Output
-from harness.venue.uml import LOOK_S, Guest, boot
 
 FIRST_INPUT = 1 << 20
 """So many bytes of input, if they are here already, a guest finds when it begins; the rest comes while it runs."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.plan.local_machine import local_machine
-from harness.venue.uml import memory_folder
+from harness.venue.guest_process import memory_folder
 from tests.attack import files, hoststate, kills, load, pauses, processes, subjects, tally, tuned
 from tests.attack.arena import Arena
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.venue.guest_process import memory_folder
 from harness.venue.kernel import Kernel
-from harness.venue.uml import memory_folder
 
 
 @pytest.fixture(scope="session", autouse=True)

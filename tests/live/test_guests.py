@@ -26,7 +26,7 @@ from harness.lab.processes import MARK_VARIABLE
 from harness.plan import plan_file, planner
 from harness.plan.plan import Plan
 from harness.scenario import catalogue
-from harness.venue import guest, kernel_build, uml, vtime
+from harness.venue import guest, guest_process, kernel_build, uml, vtime
 from harness.venue.kernel import Kernel
 from tests.live import test_unprivileged
 from tests.live.command import CHECKOUT, COMMAND, PATIENCE_S, Command, environment, harness, started
@@ -231,7 +231,7 @@ def test_where_its_memory_lives(
 ) -> None:
     """The first folder with room for all of it, or the one with the most; none that cannot be named to a kernel."""
     places(free)
-    assert uml.memory_folder() == (tmp_path / found[0], found[1])
+    assert guest_process.memory_folder() == (tmp_path / found[0], found[1])
 
 
 def test_no_room_for_its_memory(places: Callable[[Mapping[str, int]], None], kernel: Kernel) -> None:
@@ -249,7 +249,7 @@ def test_little_memory(
     memory: Path, kernel: Kernel, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     """The guest is told to use no more than there is, and when it dies, that it had less than others is told."""
-    monkeypatch.setattr(uml, "_free_mb", lambda _: 300)
+    monkeypatch.setattr(guest_process, "_free_mb", lambda _: 300)
     script = "grep MemTotal /proc/meminfo; python3 -c 'import ctypes; ctypes.CDLL(None).reboot(0x4321FEDC)'"
     with pytest.raises(GuestError, match=r"without a result \(with 300 MiB of memory: no folder has 512 MiB free"):
         vtime.run(kernel, ["sh", "-c", script])
@@ -322,7 +322,7 @@ def test_each_guest_has_a_cpu_of_its_own() -> None:
     """As long as there are any; other guests of this machine may have some of them."""
     cpus = os.sched_getaffinity(0)
     with ExitStack() as stack:
-        taken = [stack.enter_context(uml._free_cpu()) for _ in range(len(cpus) + 1)]
+        taken = [stack.enter_context(guest_process._free_cpu()) for _ in range(len(cpus) + 1)]
     found = [cpu for cpu in taken if cpu is not None]
     assert len(set(found)) == len(found)
     assert set(found) <= cpus
@@ -342,14 +342,14 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping
                 (tmp_path / name).mkdir()
         first, *others = (str(tmp_path / name) for name in free)
         monkeypatch.setenv("TMPDIR", first)
-        monkeypatch.setattr(uml, "_TEMPORARY", tuple(others))
-        monkeypatch.setattr(uml, "_free_mb", lambda path: free[path.name])
+        monkeypatch.setattr(guest_process, "_TEMPORARY", tuple(others))
+        monkeypatch.setattr(guest_process, "_free_mb", lambda path: free[path.name])
 
     return have
 
 
 def _boot(kernel: Kernel, prepare: Callable[[Path], Mapping[str, Any]] = lambda _: {}) -> Any:
-    return uml.boot(kernel, {"module": guest.__name__, "folders": []}, [], prepare=prepare)
+    return guest_process.boot(kernel, {"module": guest.__name__, "folders": []}, [], prepare=prepare)
 
 
 def _run(plans: Sequence[Plan], out: Path, kernel: Kernel, wall_limit_s: float) -> list[Result]:
@@ -362,7 +362,7 @@ def _run(plans: Sequence[Plan], out: Path, kernel: Kernel, wall_limit_s: float) 
 @contextmanager
 def _bystander(memory: Path) -> Iterator[Path]:
     """A folder that looks like a guest's, but is in no ledger."""
-    folder = memory / f"{uml.FOLDER_PREFIX}0123456789ab"
+    folder = memory / f"{guest_process.FOLDER_PREFIX}0123456789ab"
     folder.mkdir()
     try:
         yield folder

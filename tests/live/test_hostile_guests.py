@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.venue import kernel_files, trial, uml
+from harness.venue import guest_process, kernel_files, trial
 from harness.venue.kernel import Kernel
 from tests.live.command import COMMAND, PATIENCE_S, environment
 
@@ -108,8 +108,8 @@ def test_the_hosts_kernel_confines_a_guest(kernel: Kernel, memory: Path, folders
     (memory / "python").symlink_to(sys.executable)
     (memory / "init.py").write_text(AS_INIT.format(outside=str(outside), inside=str(inside)))
     ended = subprocess.run(
-        uml._command_line(kernel, memory, uml.LEAST_MEMORY_MB, ()),
-        env={"HOME": str(memory), "TMPDIR": str(memory), **uml.writable_variables([memory, inside])},
+        guest_process._command_line(kernel, memory, guest_process.LEAST_MEMORY_MB, ()),
+        env={"HOME": str(memory), "TMPDIR": str(memory), **guest_process.writable_variables([memory, inside])},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

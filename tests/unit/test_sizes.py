@@ -15,7 +15,6 @@ LONG_MODULES = {
     "harness/fuzz/strategies.py": "all that is drawn at random, in the order in which it is drawn",
     "harness/lab/host.py": "one class: all that faults and subjects may do with a host",
     "harness/programs/tcp_endpoint.py": "a script (python -I -S), which can import nothing beside it",
-    "harness/venue/uml.py": "how a guest boots, and the plans that it carries out",
 }
 LONG_FUNCTIONS = {
     ("ci/bench.py", "_virtual"): "one measurement after the other",

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
-from harness.venue.uml import Guest
+from harness.venue.guest_process import Guest
 
 
 class FakeProcess:

@@ -13,8 +13,8 @@ import pytest
 
 from harness.errors import GuestError
 from harness.venue import guest_command, vtime
+from harness.venue.guest_process import Guest
 from harness.venue.output import Output
-from harness.venue.uml import Guest
 from tests.unit.venue.fake_guest import FakeProcess, fake_guest
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from harness.errors import GuestError
 from harness.venue import guest_command, output
-from harness.venue.uml import Guest
+from harness.venue.guest_process import Guest
 
 WRITER = """
 import sys

@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import GuestError
 from harness.venue import guest_command, vtime
-from harness.venue.uml import Guest
+from harness.venue.guest_process import Guest
 
 
 def test_garbage_in_the_clocks_file(tmp_path: Path) -> None:
