@@ -52,6 +52,7 @@ import os, signal, weakref
 class Thing:
     pass
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs in the background
 thing = Thing()
 reference = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGINT))
 del thing
