@@ -237,19 +237,19 @@ def test_the_verdict_on_all_cases(counts: dict[campaign.Comes, int], verdict: Ve
 def test_all_that_is_told(tmp_path: Path) -> None:
     """Counts, refusals, and each disagreement as it was saved, in words and as JSON."""
     watcher = Silent()
-    tally = campaign.run(40, SEED, MACHINE, wrong_where(lambda s: s.state == "connecting"), tmp_path, watcher)
-    disagreed = sum(plan.scenario.state == "connecting" for plan in drawn()[0][:40])
+    tally = campaign.run(20, SEED, MACHINE, wrong_where(lambda s: s.state == "connecting"), tmp_path, watcher)
+    disagreed = sum(plan.scenario.state == "connecting" for plan in drawn()[0][:20])
     assert tally.count("disagreed") == disagreed > 0
-    assert tally.count() == 40
+    assert tally.count() == 20
     assert watcher.begun[:3] == ["drawing", "running", f"making {disagreed} smaller, round 1"]
     shown = io.StringIO()
     Console(file=shown, width=140).print(*report.describe(tally, 1.5), sep="\n")
     text = shown.getvalue()
-    assert f"40 cases, {40 - disagreed} agreed, {disagreed} disagreed in 1.5 s" in text
-    assert f"harness fuzz --seed {SEED} --cases 40" in text
+    assert f"20 cases, {20 - disagreed} agreed, {disagreed} disagreed in 1.5 s" in text
+    assert f"harness fuzz --seed {SEED} --cases 20" in text
     assert f"harness run --clock virtual {tmp_path}/disagreement-1.scenario.toml" in text
     told = json.loads(report.as_json(tally))
-    assert (told["verdict"], told["seed"], told["cases"], told["agreed"]) == ("fail", SEED, 40, 40 - disagreed)
+    assert (told["verdict"], told["seed"], told["cases"], told["agreed"]) == ("fail", SEED, 20, 20 - disagreed)
     assert told["states"]["connecting"]["disagreed"] == disagreed
     assert [each["file"] for each in told["disagreements"]] == [str(each.file) for each in tally.disagreements]
     assert told["disagreements"][0]["scenario"] in (tmp_path / "disagreement-1.scenario.toml").read_text()

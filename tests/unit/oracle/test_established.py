@@ -13,6 +13,7 @@ from harness.model.machine import MachineFacts
 from harness.oracle.prediction import Outcome, Prediction
 from harness.plan import planner
 from harness.scenario.schema import Scenario
+from tests.running import EXHAUSTIVE
 from tests.unit.rarity import Rare
 from tests.unit.strategies import sweep
 
@@ -32,7 +33,8 @@ RARE = Rare()
 """Of this process: what it has seen."""
 EXAMPLES = 60
 """As many as it takes to draw the branches of what is drawn at all."""
-HZS = (250, 300, 1000)
+HZS = (100, 250, 300, 1000) if EXHAUSTIVE else (100, 250, 300)
+"""Other branches are taken at none of them; at HZ=1000 there are four times as many phases as at HZ=250."""
 
 
 def _prediction(scenario: Scenario, machine: MachineFacts) -> Prediction:

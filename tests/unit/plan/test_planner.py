@@ -387,7 +387,7 @@ def test_nobody_asks_a_firewall_where_keepalive_is_off() -> None:
 # --- on disk -----------------------------------------------------------------------------------------
 
 
-@strategies.PATIENT
+@strategies.sweep(40, exhaustively=1000)
 @given(strategies.scenarios(), st.sampled_from(strategies.KERNEL_HZS))
 def test_any_sound_scenario_is_planned_or_refused_by_name(scenario: Scenario, hz: int) -> None:
     """Nothing but ScenarioError comes out, and that only where nothing is predicted."""
