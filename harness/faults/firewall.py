@@ -20,8 +20,8 @@ import msgspec
 
 from harness.errors import MISSING
 from harness.faults.base import Evidence, Fault, besides, unknown_host
-from harness.faults.firewall_presets import PRESETS, Pickup, PresetName, Then
 from harness.lab.watched import OTHERS, apart
+from harness.model.firewall_presets import PRESETS, Pickup, PresetName, Then
 from harness.model.topology import HostSpec, Layout, Side
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect, Mechanism

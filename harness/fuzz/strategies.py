@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from harness import faults
 from harness.faults import AnyFault
 from harness.faults.blackhole import Direction
-from harness.faults.firewall_presets import PRESETS, Pickup, Then
 from harness.faults.host import NewHost
 from harness.faults.icmp import Code
 from harness.faults.route import Becomes
 from harness.faults.tcp_segment import Place
+from harness.model.firewall_presets import PRESETS, Pickup, Then
 from harness.model.topology import SIDES, Family, Interface, Kind, Layout, Side, Topology, layout, other
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 

@@ -20,7 +20,7 @@ from harness.faults import (
     ProcessFreeze,
     ProcessKill,
 )
-from harness.faults.firewall_presets import Then
+from harness.model.firewall_presets import Then
 from harness.model.topology import SIDES, HostSpec, Kind, Side, Topology, layout, other
 from harness.oracle import timerwheel
 from harness.oracle.effects import Effect, Mechanism

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from harness.errors import ScenarioError
 from harness.faults import FAULTS, Blackhole, FirewallIdle, LinkDown
-from harness.faults.firewall_presets import PRESETS
+from harness.model.firewall_presets import PRESETS
 from harness.model.topology import Topology
 from harness.scenario import loader
 from harness.scenario.decode_errors import complaints

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from harness.faults import FAULTS, Fault, FirewallIdle, IcmpReject
-from harness.faults.firewall_presets import PRESETS
 from harness.faults.icmp import Code
+from harness.model.firewall_presets import PRESETS
 from harness.model.machine import MachineFacts
 from harness.model.topology import SIDES, Kind, LabKind
 from harness.plan.plan import Plan

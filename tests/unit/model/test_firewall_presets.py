@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import ScenarioError
 from harness.faults import FirewallFlush, FirewallIdle, NatRebinding
-from harness.faults.firewall_presets import PRESETS, PresetName, Then
+from harness.model.firewall_presets import PRESETS, PresetName, Then
 from harness.model.topology import SIDES, Kind, Topology, layout
 from harness.oracle.effects import Effect
 from harness.scenario.loader import from_mapping
