@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.scenario import catalogue, loader
+from harness.scenario import catalogue, loader, toml_file
 from harness.system import plain_files
 
 STARTER = Path(__file__).with_name("starter.scenario.toml")
@@ -23,7 +23,7 @@ def source_of(word: str) -> Path:
 def content_of(source: Path) -> bytes:
     """What is in a scenario file, sound or not. Raises UsageError."""
     try:
-        return plain_files.read_named(source, loader.MOST_BYTES)
+        return plain_files.read_named(source, toml_file.MOST_BYTES)
     except OSError as error:
         raise UsageError(f"expected a scenario file, found {error.strerror} at {source}") from error
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 
 from harness.judge.verdict import Verdict
-from harness.report import properties
+from harness.report import junit_suite, properties
 from harness.system.escapes import visible
 
 _ELEMENT = {"fail": "failure", "inconclusive": "error"}
@@ -28,20 +28,9 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 def render(cases: Sequence[Case], wall_s: float) -> bytes:
     """One test suite; `wall_s`: how long all took together."""
     counts = {name: sum(case.verdict.verdict == name for case in cases) for name in ("fail", "inconclusive")}
-    suite = ET.Element(
-        "testsuite",
-        name="keepalive-harness",
-        tests=str(len(cases)),
-        failures=str(counts["fail"]),
-        errors=str(counts["inconclusive"]),
-        skipped="0",
-        time=f"{wall_s:.3f}",
+    return junit_suite.render(
+        map(_testcase, cases), failures=counts["fail"], errors=counts["inconclusive"], wall_s=wall_s
     )
-    suite.extend(map(_testcase, cases))
-    root = ET.Element("testsuites")
-    root.append(suite)
-    ET.indent(root)
-    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
 
 def _testcase(case: Case) -> ET.Element:

@@ -14,9 +14,8 @@ import msgspec
 import msgspec.inspect as types
 
 from harness.errors import MISSING
-from harness.faults import meant
 from harness.model import durations
-from harness.system.spelling import did_you_mean, hint
+from harness.system.spelling import did_you_mean, hint, nearest
 
 LONGEST = 80
 """Characters of a value that are shown."""
@@ -135,7 +134,8 @@ def _tagged(value: Mapping[object, object], tables: Sequence[types.StructType], 
             yield from _table(value, table, key)
             return
     tags = [str(table.tag) for table in tables]
-    near = hint(meant(tag, tags))
+    named = [str(table.tag) for table in tables if tag in getattr(table.cls, "also_called", ())]
+    near = hint(named or nearest(tag, tags))
     yield Complaint(_join(key, field), shown(tag), f"a {field}{near}, {_one_of(tags)}" if near else _one_of(tags))
 
 

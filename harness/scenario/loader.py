@@ -7,9 +7,7 @@ key, the value found and what was expected; nothing is built before all files ar
 
 from __future__ import annotations
 
-import errno
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,18 +17,15 @@ import msgspec
 from harness.errors import MISSING, ScenarioError, UsageError
 from harness.model import durations
 from harness.scenario.schema import Expect, Scenario
+from harness.scenario.toml_file import read_tables
 from harness.scenario.validation import check
-from harness.system import plain_files
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 SUFFIX = ".scenario.toml"
-MOST_BYTES = 1 << 17
-"""Of a file of scenarios or of a suite; reading TOML takes time that grows with the square of its longest key."""
 SUITES = "libraries"
 """The catalogue's folder of suites, see `harness.scenario.suites`."""
-_READING = {errno.EISDIR: "a directory", errno.ENOENT: "no such file"}
 _PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 _NAME = re.compile(f"{_PART}(/{_PART})*")
 
@@ -160,30 +155,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
-
-
-def read_tables(path: Path, source: str) -> dict[str, object]:
-    """The file's tables. Raises ScenarioError, with the line where there is one."""
-    data = b""
-    try:
-        data = plain_files.read_named(path, MOST_BYTES)
-        return tomllib.loads(data.decode("utf-8-sig"))
-    except OSError as error:
-        found, expected = _READING.get(error.errno or 0) or str(error.strerror).lower(), "a readable file"
-        if error.errno == errno.EFBIG:
-            expected = f"at most {MOST_BYTES} bytes"
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        found, expected = f"byte {data[error.start]:#04x} in line {line}", "UTF-8 text"
-    except RecursionError:
-        found, expected = "tables or arrays within each other without end", "valid TOML"
-    except ValueError as error:  # TOMLDecodeError, and integers with thousands of digits
-        what, at, where = str(error).rpartition(" (at ")
-        where = where.removesuffix(")").replace("end of document", f"the end, line {len(data.splitlines())}")
-        found, expected = f"{where}: {what}" if at else str(error), "valid TOML"
-    from harness.scenario.decode_errors import Plainly
-
-    raise ScenarioError(source, "", Plainly(found), expected)
 
 
 def _check_name(name: str, source: str) -> None:

@@ -17,8 +17,9 @@ from harness.errors import CapabilityError, ScenarioError
 from harness.model import durations
 from harness.model.programs import Load
 from harness.model.values import Duration, Seconds
-from harness.scenario.loader import SUITES, catalogue, explanation, from_mapping, placed, read_tables, shown
+from harness.scenario.loader import SUITES, catalogue, explanation, from_mapping, placed, shown
 from harness.scenario.schema import Scenario
+from harness.scenario.toml_file import read_tables
 from harness.system import fixes
 from harness.system.user_dirs import libraries_folder
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.scenario import loader
+from harness.scenario import toml_file
 from tests.live import test_unprivileged
 from tests.live.command import COMMAND, Ended, environment
 from tests.live.test_unprivileged import User
@@ -101,7 +101,7 @@ def test_long_keys_and_files(tmp_path: Path) -> None:
     texts = {
         "long-key": f"[client.{'k' * 100_000}]\n",
         "deep-key": f"[client{'.k' * 4_000}]\n",
-        "large": f"# {'k' * loader.MOST_BYTES}\n",
+        "large": f"# {'k' * toml_file.MOST_BYTES}\n",
         "flapping": flaps * 300,
     }
     for name, text in texts.items():
