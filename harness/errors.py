@@ -3,6 +3,7 @@
 HarnessError                  says what was expected, found, where, and what to do
 ├─ UsageError                bad command line, scenario file or Python value; nothing was built  (exit 2)
 │   ├─ ScenarioError         names file, key, value and what was expected
+│   │   └─ PolicyError       the same of a policy, with line and column
 │   └─ ScenarioErrors        several of them, a line each
 ├─ CapabilityError           this machine or kernel cannot do what was asked for                (exit 3)
 ├─ LabError                  the lab could not be built or broke while in use                   (exit 3)
@@ -61,6 +62,10 @@ class ScenarioErrors(UsageError):
         self.errors = tuple(errors)
         lines = "".join(f"\n  {error}" for error in self.errors)
         super().__init__(f"expected sound scenarios, found {len(self.errors)} that are not:{lines}")
+
+
+class PolicyError(ScenarioError):
+    """A policy is not acceptable; `source` is its file, the line and the column of the value."""
 
 
 class _Missing:

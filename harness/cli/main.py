@@ -207,6 +207,18 @@ def _kernel(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check(options: argparse.Namespace) -> int:
+    from harness.cli import check
+
+    return check.run(options)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from harness.cli import check
+
+    return check.explain(options)
+
+
 def _vtime(options: argparse.Namespace) -> int:
     from harness.cli import request
     from harness.venue import seeding, vtime
@@ -284,6 +296,8 @@ COMMANDS: dict[str, Command] = {
     "plan": _plan,
     "judge": _judge,
     "predict": _predict,
+    "check": _check,
+    "explain": _explain,
     "kernel": _kernel,
     "vtime": _vtime,
     "fuzz": _fuzz,

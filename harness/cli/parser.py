@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from harness import __version__
+from harness.cli import check_options, predict_options
 from harness.cli import options as shared
-from harness.cli import predict_options
 from harness.system.escapes import visible
 from harness.system.spelling import did_you_mean
 from harness.venue import WALL_LIMIT_S, wall_limit
@@ -71,6 +71,7 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     judge = add("judge", "Judge saved runs again", "harness judge results/")
     judge.add_argument("folder", metavar="DIR", type=Path, help="the folder of one run, or of several")
     predict_options.add_to(add)
+    check_options.add_to(add)
     _add_kernel(add)
     _add_vtime(add)
     _add_fuzz(add)

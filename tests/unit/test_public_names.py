@@ -71,6 +71,18 @@ def test_the_command_line_loads_little() -> None:
     assert not HEAVY & loaded_by(code)
 
 
+def test_checking_settings_loads_nothing_that_runs_anything() -> None:
+    """The oracle and the rules alone: no lab, no fault, no library of the network."""
+    call = "harness.cli.main.main(['check', '--idle', '340', '--path', 'aws-nlb'])"
+    loaded = loaded_by(
+        f"import contextlib, io, harness.cli.main\nwith contextlib.redirect_stdout(io.StringIO()): {call}"
+    )
+    assert "harness.policy.check" in loaded
+    assert not (HEAVY - {"msgspec"}) & loaded
+    layers = {name.split(".")[1] for name in loaded if name.startswith("harness.")}
+    assert layers <= {"__main__", "cli", "errors", "model", "oracle", "policy", "report", "scenario", "system", "venue"}
+
+
 def test_the_plugin_loads_nothing_but_pytest() -> None:
     """Every pytest session in the environment loads it, with the modules that it names as plugins."""
     plugins = pytest_plugin.pytest_plugins

@@ -32,6 +32,8 @@ COMMANDS = (
     "plan",
     "judge",
     "predict",
+    "check",
+    "explain",
     "doctor",
     "clean",
     "kernel",

@@ -1,0 +1,106 @@
+"""What `harness check` and `harness explain` answer: from options and files to findings in words."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.cli.check_options import FLAGS
+from harness.errors import UsageError
+from harness.policy import reader, registry, validation
+from harness.policy.check import Result, check
+from harness.policy.settings import Connection, Terms
+from harness.scenario import decode_errors
+from harness.system import streams
+
+POLICY = Path("POLICY.toml")
+"""The policy of a checkout, where no file is named."""
+OPTIONS = "options"
+"""The name of the connection that options describe."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check what the options say or name; returns the exit status. Raises UsageError."""
+    connections = _connections(options)
+    for connection in connections:
+        for key, hint in validation.suspicions(connection.terms):
+            at = connection.places.get(key)
+            where = f"{at}: {connection.name}: {key}" if at else FLAGS[key]
+            streams.complain(f"{where} {hint}")
+    result = check(connections, registry.selected(options.select, options.ignore))
+    _print(result, options.output_format)
+    return result.exit_status
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Print a rule's page, or all ids with their titles. Raises UsageError."""
+    if options.rule is None:
+        for each in registry.every_rule().values():
+            streams.say(f"{each.id}  {each.level:<7}  {each.title}")
+        return 0
+    rule = registry.named(options.rule)
+    streams.say(f"# {rule.id} ({rule.level}): {rule.title}\n\n{rule.page.strip()}")
+    return 0
+
+
+def _connections(options: argparse.Namespace) -> Sequence[Connection]:
+    given = {key: value for key in FLAGS if (value := getattr(options, key)) is not None}
+    if options.files and given:
+        flags = ", ".join(FLAGS[key] for key in given)
+        raise UsageError(f"expected files, or the settings of one connection, found both ({flags})")
+    if given:
+        return (_from_options(given),)
+    files = options.files or [POLICY]
+    if not options.files and not POLICY.exists():
+        example = "such as --idle 60 --detect-within 120"
+        raise UsageError(f"expected a file, {POLICY} in this folder or settings ({example}), found none of them")
+    return [each for file in files for each in reader.read(file, str(file))]
+
+
+def _from_options(given: dict[str, Any]) -> Connection:
+    whole = {
+        key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in given.items()
+    }
+    try:
+        terms = msgspec.convert(whole, Terms)
+    except (msgspec.ValidationError, OverflowError) as error:
+        for each in decode_errors.complaints(whole, Terms):
+            raise _refused(each.key, each.value, each.expected) from None
+        raise UsageError(f"expected sound settings, found {error}") from error
+    for problem in validation.problems(terms):
+        raise _refused(problem.key, problem.value, problem.expected)
+    return Connection(name=OPTIONS, terms=terms)
+
+
+def _refused(key: str, value: object, expected: str) -> UsageError:
+    option = FLAGS[key.partition("[")[0].partition(".")[0]]
+    return UsageError(f"{option}: expected {expected}, found {value!r}")
+
+
+def _print(result: Result, output_format: str) -> None:
+    if output_format == "json":
+        from harness.report import policy_json
+
+        sys.stdout.write(policy_json.render(result).decode())
+    elif output_format == "junit":
+        from harness.report import policy_junit
+
+        sys.stdout.write(policy_junit.render(result).decode())
+    elif output_format == "github":
+        from harness.report import policy_github
+
+        streams.say(policy_github.commands(result))
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        if summary:
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(policy_github.table(result))
+    else:
+        from harness.report import policy_text
+
+        streams.say(policy_text.describe(result))

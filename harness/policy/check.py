@@ -1,0 +1,182 @@
+"""From connections to findings: a pure function. It reads no file and asks nothing of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from harness.oracle.effects import Unpredictable
+from harness.policy import words
+from harness.policy.facts import Facts
+from harness.policy.rule import LEVELS, Draft, Finding, Rule
+from harness.policy.settings import Connection, Place
+
+UNUSED = "KA100"
+"""The rule about suppressions themselves."""
+
+
+class Unanswered(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that could not be applied to a connection, as no model covers it."""
+
+    rule: str
+    connection: str
+    why: str
+
+
+class Worst(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest detection of a dead peer while idle, and the HZ at which it is so late."""
+
+    hz: int
+    window_s: tuple[float, float]
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """One connection.
+
+    `suppressed`: what was found and is ignored. `idle`: None where nothing notices the peer.
+    """
+
+    connection: Connection
+    findings: tuple[Finding, ...] = ()
+    suppressed: tuple[Finding, ...] = ()
+    unanswered: tuple[Unanswered, ...] = ()
+    idle: Worst | None = None
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """Of all connections, in their order.
+
+    `others`: findings about the policy, not about one connection.
+    """
+
+    checked: tuple[Checked, ...]
+    others: tuple[Finding, ...] = ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The worst first, then in the order of the files."""
+        found = [each for one in self.checked for each in one.findings] + list(self.others)
+        nowhere = Place("", 0, 0)
+        return tuple(sorted(found, key=lambda each: (LEVELS.index(each.level), each.place or nowhere)))
+
+    @property
+    def unanswered(self) -> tuple[Unanswered, ...]:
+        """Of all connections."""
+        return tuple(each for one in self.checked for each in one.unanswered)
+
+    @property
+    def exit_status(self) -> int:
+        """1 for an error or a warning, else 3 where a rule could not be applied, else 0."""
+        if any(each.level != "note" for each in self.findings):
+            return 1
+        return 3 if self.unanswered else 0
+
+
+def check(connections: Sequence[Connection], rules: Sequence[Rule]) -> Result:
+    """Apply the rules to each connection."""
+    checked = tuple(_check_one(connection, rules) for connection in connections)
+    unused = next((rule for rule in rules if rule.id == UNUSED), None)
+    if unused is None:
+        return Result(checked=checked)
+    applied = {rule.id for rule in rules if rule.find is not None}
+    return Result(
+        checked=tuple(_with_unused(one, unused, applied) for one in checked),
+        others=tuple(_unused_defaults(checked, unused, applied)),
+    )
+
+
+def _check_one(connection: Connection, rules: Sequence[Rule]) -> Checked:
+    facts = Facts(connection)
+    kept: list[Finding] = []
+    suppressed: list[Finding] = []
+    unanswered: list[Unanswered] = []
+    for rule in rules:
+        if rule.find is None:
+            continue
+        try:
+            found = [_finding(rule, connection, draft) for draft in rule.find(facts)]
+        except Unpredictable as error:
+            unanswered.append(Unanswered(rule=rule.id, connection=connection.name, why=str(error)))
+            continue
+        (suppressed if rule.id in connection.terms.ignore else kept).extend(found)
+    return Checked(
+        connection=connection,
+        findings=tuple(kept),
+        suppressed=tuple(suppressed),
+        unanswered=tuple(unanswered),
+        idle=_worst(facts),
+    )
+
+
+def _finding(rule: Rule, connection: Connection, draft: Draft) -> Finding:
+    places = [connection.places[key] for key in draft.keys if key in connection.places]
+    return Finding(
+        rule=rule.id,
+        level=rule.level,
+        title=rule.title,
+        connection=connection.name,
+        expected=draft.expected,
+        found=draft.found,
+        fix=draft.fix,
+        hz=draft.hz,
+        window_s=draft.window_s,
+        place=places[0] if places else connection.place,
+    )
+
+
+def _worst(facts: Facts) -> Worst | None:
+    try:
+        found = {hz: when for hz in facts.hz if (when := facts.noticed_idle(hz))}
+    except Unpredictable:
+        return None
+    if not found:
+        return None
+    hz = max(found, key=lambda each: found[each].high_ns)
+    return Worst(hz=hz, window_s=words.ends(found[hz]))
+
+
+# --- suppressions that hide nothing --------------------------------------------------------------------
+
+
+def _unused_by(one: Checked, applied: set[str]) -> set[str]:
+    """The rules that a connection ignores in vain."""
+    busy = {each.rule for each in one.suppressed} | {each.rule for each in one.unanswered}
+    return (set(one.connection.terms.ignore) & applied) - busy
+
+
+def _with_unused(one: Checked, rule: Rule, applied: set[str]) -> Checked:
+    connection = one.connection
+    own = sorted(each for each in _unused_by(one, applied) if f"ignore.{each}" not in connection.inherited)
+    if not own or rule.id in connection.terms.ignore:
+        return one
+    found = tuple(_finding(rule, connection, _unused_draft(each)) for each in own)
+    return msgspec.structs.replace(one, findings=one.findings + found)
+
+
+def _unused_defaults(checked: Sequence[Checked], rule: Rule, applied: set[str]) -> Iterator[Finding]:
+    """Those of each file's defaults that hide nothing at any connection."""
+    entries: dict[tuple[str, Place | None], bool] = {}
+    owners: dict[tuple[str, Place | None], Connection] = {}
+    for one in checked:
+        connection = one.connection
+        unused = _unused_by(one, applied)
+        for each in applied & set(connection.terms.ignore):
+            key = f"ignore.{each}"
+            if key in connection.inherited and rule.id not in connection.terms.ignore:
+                entry = (each, connection.places.get(key))
+                entries[entry] = entries.get(entry, True) and each in unused
+                owners.setdefault(entry, connection)
+    for (each, place), is_unused in sorted(entries.items(), key=lambda item: item[0][0]):
+        if is_unused:
+            finding = _finding(rule, owners[each, place], _unused_draft(each))
+            yield msgspec.structs.replace(finding, connection="defaults")
+
+
+def _unused_draft(ignored: str) -> Draft:
+    return Draft(
+        expected=f"a suppression of {ignored} that hides a finding",
+        found=f"none: {ignored} finds nothing here",
+        fix="delete the entry of ignore",
+        keys=(f"ignore.{ignored}",),
+    )

@@ -1,0 +1,89 @@
+"""What a rule may ask about a connection: settings, demands and the oracle's answers at each HZ."""
+
+from __future__ import annotations
+
+from harness.policy import answers
+from harness.policy.answers import SECOND_NS, Detection, Window
+from harness.policy.settings import Connection, Heartbeat, Hop, Terms
+
+
+class Facts:
+    """One connection. All methods raise Unpredictable where the oracle does."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.terms: Terms = connection.terms
+        self.settings = connection.settings
+        self.hz: tuple[int, ...] = tuple(sorted(set(self.terms.hz)))
+
+    @property
+    def heartbeat(self) -> Heartbeat | None:
+        """Of the application."""
+        return self.terms.heartbeat
+
+    def detection(self, hz: int) -> Detection | None:
+        """When keepalive gives up a silent peer; None: it is off."""
+        return answers.detection(self.settings, hz)
+
+    def first_probe(self, hz: int) -> Window | None:
+        """When the first probe of an idle connection is sent; None: keepalive is off."""
+        return answers.first_probe(self.settings, hz)
+
+    def silence(self, hz: int) -> Window | None:
+        """How long an idle connection is without a packet while all is well; None: for ever."""
+        return answers.silence(self.settings, hz)
+
+    def noticed_idle(self, hz: int) -> Window | None:
+        """When a dead peer is noticed while the connection is idle; None: never."""
+        found, beat = self.detection(hz), self.heartbeat
+        if beat is None:
+            return None if found is None else found.window
+        # An unanswered heartbeat is data in flight, which keeps keepalive from acting.
+        if found is not None and found.window.high_ns < beat.every_s * SECOND_NS:
+            return found.window
+        return Window(answers.heartbeat_ns(beat), answers.heartbeat_ns(beat))
+
+    def noticed_in_flight(self, hz: int, demand_s: float) -> tuple[bool, Window]:
+        """Whether a dead peer is noticed in time while data is in flight, and bounds of when."""
+        demand_ns, beat = round(demand_s * SECOND_NS), self.heartbeat
+        beat_ns = None if beat is None or not beat.apart else answers.heartbeat_ns(beat)
+        if beat_ns is not None and beat_ns <= demand_ns:
+            return True, Window(beat_ns, beat_ns)
+        in_time, found = answers.noticed_in_flight(self.settings, hz, demand_ns)
+        if beat_ns is None:
+            return in_time, found
+        return in_time, Window(min(found.low_ns, beat_ns), min(found.high_ns, beat_ns))
+
+    def last_probe_ns(self, hz: int) -> int | None:
+        """An idle connection survives an outage that ends before; None: every one."""
+        return answers.last_probe(self.settings, hz)
+
+    def survives(self, hz: int, outage_s: float) -> bool:
+        """Whether an idle connection outlives an outage, as far as keepalive goes."""
+        return answers.survives(self.settings, hz, round(outage_s * SECOND_NS))
+
+    def strictest(self) -> Hop | None:
+        """The device on the path that forgets an idle flow first; a packet after that is lost."""
+        forgetting = [hop for hop in self.connection.path if hop.forgets(self.terms.side)]
+        return min(forgetting, key=lambda hop: hop.limit_s or 0, default=None)
+
+    def outlived(self, hz: int, limit_s: float) -> bool:
+        """Whether keepalive sends a packet before a device forgets the flow."""
+        found = self.silence(hz)
+        return found is not None and found.high_ns < limit_s * SECOND_NS
+
+    def which_hz(self, bad: tuple[int, ...]) -> str:
+        """Where something is so, in words that say whether HZ decides it."""
+        good = [str(hz) for hz in self.hz if hz not in bad]
+        where = f"at HZ={', '.join(map(str, bad))}"
+        return f"{where} (HZ decides: not at {', '.join(good)})" if good else where
+
+    def worst_at(self, worst: int, bad: tuple[int, ...]) -> str:
+        """Where a figure holds, and whether HZ decides that something is too late."""
+        if len(bad) == len(self.hz):
+            others = f", the worst of {', '.join(map(str, self.hz))}" if len(bad) > 1 else ""
+            return f"at HZ={worst}{others}"
+        also = [str(hz) for hz in bad if hz != worst]
+        good = [str(hz) for hz in self.hz if hz not in bad]
+        which = [f"also at {', '.join(also)}"] if also else []
+        return f"at HZ={worst} (HZ decides: {', '.join([*which, 'not at ' + ', '.join(good)])})"

@@ -1,0 +1,116 @@
+"""POLICY.toml, the harness's own format: named connections that inherit from one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.errors import MISSING, PolicyError
+from harness.model import durations
+from harness.model.values import Problem
+from harness.policy import toml_places
+from harness.policy.format import Format
+from harness.policy.settings import Connection, Place, Terms
+from harness.policy.validation import problems
+from harness.scenario import decode_errors, toml_file
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A policy as it is written."""
+
+    defaults: Terms = Terms()
+    connections: dict[str, Terms] = {}
+
+
+class _Source:
+    """A policy's text: where each of its keys stands, and errors that say so."""
+
+    def __init__(self, text: str, name: str) -> None:
+        self.name, self._positions = name, toml_places.places(text)
+        self._by_key = {toml_places.dotted(path): path for path in self._positions}
+
+    def place(self, path: toml_places.Path) -> Place | None:
+        """Of a key, or None where it is not there."""
+        found = self._positions.get(path)
+        return None if found is None else Place(self.name, found.line, found.column)
+
+    def below(self, table: toml_places.Path) -> dict[str, Place]:
+        """The places of all keys in a table, by their dotted names in it."""
+        size = len(table)
+        inner = [path for path in self._positions if len(path) > size and path[:size] == table]
+        return {toml_places.dotted(path[size:]): place for path in inner if (place := self.place(path))}
+
+    def error(self, key: str, value: object, expected: str) -> PolicyError:
+        """At the key, or at the table that lacks it."""
+        near = key
+        while near and near not in self._by_key:
+            near = near[: max(near.rfind("."), near.rfind("["), 0)]
+        place = self.place(self._by_key[near]) if near else None
+        return PolicyError(str(place or Place(self.name, 1, 1)), key, value, expected)
+
+
+def read(text: str, source: str) -> tuple[Connection, ...]:
+    """The connections of a policy, in its order. Raises PolicyError, with line and column."""
+    raw = toml_file.tables(text, source)
+    policy = _Source(text, source)
+    try:
+        file = msgspec.convert(durations.in_seconds(raw), File)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise _explained(raw, policy, str(error)) from None
+    if not file.connections:
+        raise policy.error("connections", MISSING, "a table for each connection, such as [connections.orders-db]")
+    defaults = durations.in_seconds(raw.get("defaults", {}))
+    _refuse(policy, "defaults", problems(file.defaults))
+    for name, terms in file.connections.items():
+        _refuse(policy, f"connections.{name}", problems(terms))
+    tables: Any = durations.in_seconds(raw["connections"])
+    shared = policy.below(("defaults",))
+    return tuple(_connection(name, table, defaults, shared, policy) for name, table in tables.items())
+
+
+def _connection(
+    name: str,
+    table: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    shared: Mapping[str, Place],
+    policy: _Source,
+) -> Connection:
+    """With what it inherits: a value as a whole, but suppressions one by one."""
+    ignore = {**defaults.get("ignore", {}), **table.get("ignore", {})}
+    own = policy.below(("connections", name))
+    inherited = {key: place for key, place in shared.items() if _is_inherited(key, table)}
+    return Connection(
+        name=name,
+        terms=msgspec.convert({**defaults, **table, "ignore": ignore}, Terms),
+        place=policy.place(("connections", name)),
+        places={**inherited, **own},
+        inherited=frozenset(inherited),
+    )
+
+
+def _is_inherited(key: str, table: Mapping[str, Any]) -> bool:
+    top, _, rule = key.partition(".")
+    if top == "ignore":
+        return rule not in table.get("ignore", {})
+    return top.partition("[")[0] not in table
+
+
+def _refuse(policy: _Source, table: str, found: tuple[Problem, ...]) -> None:
+    for each in found:
+        raise policy.error(f"{table}.{each.key}", each.value, each.expected)
+
+
+def _explained(raw: object, policy: _Source, technical: str) -> PolicyError:
+    for each in decode_errors.complaints(raw, File):
+        return policy.error(each.key, each.value, each.expected)
+    return policy.error("", decode_errors.Plainly(technical), "a policy")
+
+
+def _fits(path: Path, _text: str) -> bool:
+    return path.suffix == ".toml"
+
+
+FORMAT = Format(name="policy", title="POLICY.toml, or another name that ends in .toml", fits=_fits, read=read)

@@ -1,0 +1,75 @@
+"""What a rule is, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import msgspec
+
+from harness.policy.facts import Facts
+from harness.policy.settings import Place
+
+Level = Literal["error", "warning", "note"]
+"""error: a demand is not met; warning: the settings mislead, or break soon; note: good to know, and
+no failure."""
+LEVELS: tuple[Level, ...] = ("error", "warning", "note")
+"""The worst first."""
+
+
+WindowSeconds = tuple[float, float | None]
+"""Earliest and latest."""
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule finds wrong with a connection.
+
+    `expected`, `found`, `fix`: parts of a sentence each. `keys`: the keys of the policy that cause
+    it, the likeliest first. `hz`: where it is so, of all that were asked for; empty where HZ has no
+    say. `window_s`: the figure in `found`, earliest and latest; the latest is None where it was not
+    computed exactly, as the earliest decides.
+    """
+
+    expected: str
+    found: str
+    fix: str
+    keys: tuple[str, ...] = ()
+    hz: tuple[int, ...] = ()
+    window_s: WindowSeconds | None = None
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule.
+
+    `page`: what `harness explain` prints, in Markdown. `find`: None for what is found about a policy
+    itself.
+    """
+
+    id: str
+    level: Level
+    title: str
+    page: str
+    find: Callable[[Facts], Iterator[Draft]] | None
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A draft with its rule and its connection.
+
+    `place`: of the value that causes it, None for options.
+    """
+
+    rule: str
+    level: Level
+    title: str
+    connection: str
+    expected: str
+    found: str
+    fix: str
+    hz: tuple[int, ...] = ()
+    window_s: WindowSeconds | None = None
+    place: Place | None = None
+
+    @property
+    def message(self) -> str:
+        """In one sentence and the way to fix it."""
+        return f"expected {self.expected}, found {self.found}. Fix: {self.fix}"

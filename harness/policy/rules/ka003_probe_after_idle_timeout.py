@@ -1,0 +1,90 @@
+"""Keepalive sends its probe after a middlebox on the path has forgotten the connection.
+
+A firewall, NAT or load balancer forgets a connection on which no packet was seen for its idle
+timeout. A later packet is dropped or answered with RST. A probe before that keeps the connection
+known. The kernel rounds the idle time up to a bucket of its timer wheel, so that the first probe of
+340/10/3 (idle, interval, count) comes long after 340 s:
+
+| HZ | first probe of 340/10/3 | first probe of 300/10/3 |
+|---|---|---|
+| 100 | 340 to 380.96 s | 300 to 305.12 s |
+| 250 | 340 to 356.38 s | 300 to 316.38 s |
+| 300 | 340 to 353.65 s | 300 to 313.65 s |
+| 1000 | 340 to 372.77 s | 300 to 332.77 s |
+
+Behind a load balancer with 350 s, 340 s is too late at every HZ, and 300 s is soon enough at every
+HZ.
+
+The rule fires where the longest time without a packet, before the first probe or between two,
+reaches the shortest idle timeout on the path. It does not fire for a device that makes the
+connection known again at the next packet (`pickup = "loose"`), for a proxy, or where there is a
+heartbeat (see KA007).
+
+How to fix it: a shorter `idle_s`, or a longer idle timeout of the device.
+
+Source: kernel/time/timer.c:calc_wheel_index; grpc/grpc-java#12112,
+mongodb/node-mongodb-native#2403.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.policy import words
+from harness.policy.facts import Facts
+from harness.policy.rule import Draft, Rule
+from harness.policy.settings import Hop
+
+_MEETS = {
+    "drop": "is dropped in silence",
+    "reset": "is answered with RST",
+    "reset-both": "comes too late: both ends have got RST",
+    None: "is dropped or answered with RST (not documented)",
+}
+
+
+def _find(facts: Facts) -> Iterator[Draft]:
+    hop = facts.strictest()
+    if hop is None or hop.limit_s is None or facts.heartbeat is not None:
+        return
+    limit_s = hop.limit_s
+    expected = f"a packet before the idle timeout of {hop.title}, {limit_s} s"
+    keys = ("idle_s", "path", "keepalive")
+    if not facts.settings.keepalive:
+        yield Draft(
+            expected=expected,
+            found=f"none while the connection is idle: keepalive is off; a packet after that {_MEETS[hop.late]}",
+            fix=f"set keepalive with an idle time well below {limit_s} s",
+            keys=keys,
+        )
+        return
+    bad = tuple(hz for hz in facts.hz if not facts.outlived(hz, limit_s))
+    if bad:
+        yield _late(facts, hop, bad)
+
+
+def _late(facts: Facts, hop: Hop, bad: tuple[int, ...]) -> Draft:
+    silent = {hz: found for hz in bad if (found := facts.silence(hz))}
+    worst_hz = max(silent, key=lambda hz: silent[hz].high_ns)
+    worst, first = silent[worst_hz], facts.first_probe(worst_hz) or silent[worst_hz]
+    where = facts.worst_at(worst_hz, bad)
+    text = f"the first probe after {words.window(first)} {where}"
+    if first.high_ns < worst.high_ns:
+        text = f"up to {words.seconds(worst.high_ns)} between two probes {where}"
+    return Draft(
+        expected=f"a probe before the idle timeout of {hop.title}, {hop.limit_s} s",
+        found=f"{text}; a packet after the idle timeout {_MEETS[hop.late]}",
+        fix="set a shorter idle_s, or lengthen the idle timeout of the device",
+        keys=("idle_s", "interval_s", "path", "keepalive"),
+        hz=bad,
+        window_s=words.ends(worst),
+    )
+
+
+RULE = Rule(
+    id="KA003",
+    level="error",
+    title="the probe comes after a middlebox has forgotten the connection",
+    page=__doc__,
+    find=_find,
+)

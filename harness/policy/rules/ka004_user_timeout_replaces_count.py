@@ -1,0 +1,60 @@
+"""The user timeout, not the count, decides when keepalive gives up.
+
+With TCP_USER_TIMEOUT set the kernel does not consult the count. It gives up at the first expiry of
+the keepalive timer at which nothing was received for the user timeout and a probe is unanswered.
+That can be earlier or later than idle + interval * count. 60/10/6 with a user timeout of 30 s:
+
+| HZ | without the user timeout | with it |
+|---|---|---|
+| 100 | 121.44 to 126.56 s | 70.24 to 75.36 s |
+| 250 | 121.44 to 123.49 s | 70.24 to 72.29 s |
+| 300 | 120.16 to 121.86 s | 70.03 to 71.73 s |
+| 1000 | 121.44 to 125.54 s | 70.24 to 74.34 s |
+
+The rule fires where the two differ at some HZ.
+
+How to fix it: choose the user timeout so that both are the same, a little below idle + interval *
+count, or suppress the rule with a reason where the difference is meant.
+
+Source: net/ipv4/tcp_timer.c:tcp_keepalive_timer; skycoin/skywire#3116.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from harness.policy import answers, words
+from harness.policy.facts import Facts
+from harness.policy.rule import Draft, Rule
+
+
+def _find(facts: Facts) -> Iterator[Draft]:
+    settings = facts.settings
+    if not settings.keepalive or not settings.user_timeout_ms:
+        return
+    without = msgspec.structs.replace(settings, user_timeout_ms=0)
+    pairs = {hz: (answers.detection(without, hz), facts.detection(hz)) for hz in facts.hz}
+    bad = {hz: (a.window, b.window) for hz, (a, b) in pairs.items() if a and b and a.window != b.window}
+    if not bad:
+        return
+    worst_hz = max(bad, key=lambda hz: bad[hz][1].high_ns)
+    counted, found = bad[worst_hz]
+    yield Draft(
+        expected=f"to give up after {settings.count} probes, {words.window(counted)} at HZ={worst_hz}",
+        found=f"{words.window(found)}, as the user timeout of {settings.user_timeout_ms / 1000:g} s replaces the count",
+        fix="set a user timeout a little below idle + interval * count, or ignore the rule with a reason",
+        keys=("user_timeout_s",),
+        hz=tuple(bad),
+        window_s=words.ends(found),
+    )
+
+
+RULE = Rule(
+    id="KA004",
+    level="warning",
+    title="the user timeout, not the count, decides when keepalive gives up",
+    page=__doc__,
+    find=_find,
+)

@@ -1,0 +1,46 @@
+"""A single lost probe ends the connection.
+
+With `count = 1` the connection ends one interval after the first probe if that probe or its answer
+is lost. A user timeout that is over when the first interval ends leaves room for one probe in the
+same way: 60/10/6 with a user timeout of 30 s sends one probe at every HZ, and gives up 70.03 to
+75.36 s after the last segment.
+
+The rule fires where keepalive may give up after one probe at some HZ.
+
+How to fix it: a `count` of 3 or more, and a user timeout above idle + 2 * interval.
+
+Source: net/ipv4/tcp_timer.c:tcp_keepalive_timer; grpc/grpc-go#6250.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.policy.facts import Facts
+from harness.policy.rule import Draft, Rule
+
+
+def _find(facts: Facts) -> Iterator[Draft]:
+    found = {hz: facts.detection(hz) for hz in facts.hz}
+    bad = tuple(hz for hz, each in found.items() if each is not None and each.probes[0] == 1)
+    if not bad:
+        return
+    user_timeout_ms = facts.settings.user_timeout_ms
+    cause = f"the user timeout of {user_timeout_ms / 1000:g} s leaves room for one" if user_timeout_ms else "count is 1"
+    room = facts.settings.idle_s + 2 * facts.settings.interval_s
+    yield Draft(
+        expected="two probes or more before the connection is given up",
+        found=f"one {facts.which_hz(bad)}: {cause}",
+        fix=f"set a user timeout above {room} s" if user_timeout_ms else "set count to 3 or more",
+        keys=("user_timeout_s",) if user_timeout_ms else ("count",),
+        hz=bad,
+    )
+
+
+RULE = Rule(
+    id="KA006",
+    level="warning",
+    title="one lost probe ends the connection",
+    page=__doc__,
+    find=_find,
+)

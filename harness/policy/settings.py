@@ -1,0 +1,173 @@
+"""What `harness check` is given: a connection's settings, its path, and demands. Frozen data.
+
+What a policy leaves out is None here, so that a rule can tell what was chosen from what the system
+fills in.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from harness.model.firewall_presets import PRESETS, Pickup, PresetName, Then
+from harness.model.topology import Side
+from harness.model.values import Duration
+from harness.oracle import prediction
+
+KeepaliveSeconds = Annotated[int, msgspec.Meta(ge=1, le=32767)]
+"""The kernel's limits of TCP_KEEPIDLE and TCP_KEEPINTVL."""
+Probes = Annotated[int, msgspec.Meta(ge=1, le=127)]
+"""The kernel's limits of TCP_KEEPCNT."""
+UserTimeout = Annotated[float, msgspec.Meta(ge=0, le=2_147_483)]
+"""TCP_USER_TIMEOUT in seconds, 0 for none."""
+Hz = Annotated[int, msgspec.Meta(ge=12, le=10_000)]
+IdleTimeout = Annotated[int, msgspec.Meta(ge=1, le=2_147_482)]
+"""Of a middlebox or proxy, in whole seconds."""
+EVERY_HZ: tuple[int, ...] = (100, 250, 300, 1000)
+"""What a kernel may be configured with (kernel/Kconfig.hz)."""
+SYSTEM = prediction.Settings(keepalive=False)
+"""What Linux uses for an option that no program sets (tcp(7))."""
+
+
+class Place(msgspec.Struct, frozen=True, order=True):
+    """Where a value stands: a file, a line and a column, both counted from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A heartbeat of the application that counts what is not answered.
+
+    It is sent when nothing was received for `every_s`, and again every `timeout_s`; after `misses`
+    of them without an answer the peer is given up. `apart`: its timer runs whether or not the
+    program is sending. `longest_message_s`: how long the largest message of the connection is on
+    the line; a heartbeat's answer waits behind it.
+    """
+
+    every_s: Duration
+    timeout_s: Duration
+    misses: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    apart: bool = False
+    longest_message_s: Duration | None = None
+
+
+class Hop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A device on the path.
+
+    A `proxy` ends TCP itself; any other passes packets on, and forgets an idle flow. Keys that are
+    given come before those of the `preset`. `then`: what a packet after the idle timeout meets;
+    `pickup`: whose packet makes the flow known again.
+    """
+
+    name: str = ""
+    preset: PresetName | None = None
+    idle_timeout_s: IdleTimeout | None = None
+    then: Then | None = None
+    pickup: Pickup | None = None
+    proxy: bool = False
+
+    @property
+    def limit_s(self) -> int | None:
+        """The idle timeout in force; None: it has none."""
+        return self.idle_timeout_s or (PRESETS[self.preset].timeout_s if self.preset else None)
+
+    @property
+    def late(self) -> Then | None:
+        """What a packet after the idle timeout meets; None: not documented."""
+        return self.then or (PRESETS[self.preset].then if self.preset else None)
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return self.name or self.preset or ("a proxy" if self.proxy else "a middlebox")
+
+    def forgets(self, side: Side) -> bool:
+        """Whether a connection whose keepalive is on that side is lost once the flow has expired."""
+        pickup = self.pickup or (PRESETS[self.preset].pickup if self.preset else "strict")
+        lost = pickup == "strict" or (pickup == "outbound" and side == "server")
+        return lost and self.limit_s is not None and not self.proxy
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys of a connection, and of the defaults that all connections of a file inherit.
+
+    Settings: `keepalive` is SO_KEEPALIVE, on where idle, interval or count is set unless it is
+    false; `set_on`: the socket whose options are set; `idle_close_s`: after so long without a
+    request the program closes the connection. Demands: `detect_within_s` after the last sign of
+    life a dead peer must be noticed; two further keys say so for an idle connection alone and for
+    data in flight alone. `survive_s`: the longest outage that must not end the connection. `path`:
+    from here to the peer. `hz`: of the kernels in the fleet. `ignore`: rules that are not to be
+    reported, each with the reason.
+    """
+
+    keepalive: bool | None = None
+    idle_s: KeepaliveSeconds | None = None
+    interval_s: KeepaliveSeconds | None = None
+    count: Probes | None = None
+    user_timeout_s: UserTimeout | None = None
+    heartbeat: Heartbeat | None = None
+    side: Side = "client"
+    set_on: Literal["socket", "listener"] = "socket"
+    idle_close_s: Duration | None = None
+    detect_within_s: Duration | None = None
+    detect_idle_within_s: Duration | None = None
+    detect_in_flight_within_s: Duration | None = None
+    survive_s: Duration | None = None
+    path: tuple[PresetName | Hop, ...] = ()
+    hz: Annotated[tuple[Hz, ...], msgspec.Meta(min_length=1)] = EVERY_HZ
+    ignore: dict[str, str] = {}
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """One connection of a policy, with what it inherits.
+
+    `place`: of its name; `places`: of each value that a file states, by key, such as "idle_s" and
+    "ignore.KA004". `inherited`: the keys whose values come from the defaults, `ignore.KA004` among
+    them.
+    """
+
+    name: str
+    terms: Terms
+    place: Place | None = None
+    places: dict[str, Place] = {}
+    inherited: frozenset[str] = frozenset()
+
+    @property
+    def keepalive(self) -> bool:
+        """Whether SO_KEEPALIVE is on."""
+        terms = self.terms
+        chosen = any(each is not None for each in (terms.idle_s, terms.interval_s, terms.count))
+        return chosen if terms.keepalive is None else terms.keepalive
+
+    @property
+    def settings(self) -> prediction.Settings:
+        """As the kernel holds them, with the system's values in place of those that are not given."""
+        terms = self.terms
+        return prediction.Settings(
+            keepalive=self.keepalive,
+            idle_s=SYSTEM.idle_s if terms.idle_s is None else terms.idle_s,
+            interval_s=SYSTEM.interval_s if terms.interval_s is None else terms.interval_s,
+            count=SYSTEM.count if terms.count is None else terms.count,
+            user_timeout_ms=round((terms.user_timeout_s or 0) * 1000),
+        )
+
+    @property
+    def path(self) -> tuple[Hop, ...]:
+        """From here to the peer."""
+        return tuple(Hop(preset=each) if isinstance(each, str) else each for each in self.terms.path)
+
+    @property
+    def idle_demand_s(self) -> float | None:
+        """Within so long a dead peer must be noticed while the connection is idle."""
+        return self.terms.detect_idle_within_s or self.terms.detect_within_s
+
+    @property
+    def in_flight_demand_s(self) -> float | None:
+        """The same while data waits to be acknowledged."""
+        return self.terms.detect_in_flight_within_s or self.terms.detect_within_s

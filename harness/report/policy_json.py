@@ -1,0 +1,66 @@
+"""Findings of `harness check` as JSON. Times are seconds after the last segment from the peer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from harness.policy.check import Checked, Result
+from harness.policy.rule import Finding
+from harness.policy.settings import Place
+
+FORMAT = 1
+
+
+def render(result: Result) -> bytes:
+    """{"format", "exit_status", "connections", "findings", "suppressed", "unanswered"}."""
+    document = {
+        "format": FORMAT,
+        "exit_status": result.exit_status,
+        "connections": [_connection(one) for one in result.checked],
+        "findings": [_finding(each) for each in result.findings],
+        "suppressed": [
+            {**_finding(each), "reason": one.connection.terms.ignore[each.rule]}
+            for one in result.checked
+            for each in one.suppressed
+        ],
+        "unanswered": [msgspec.to_builtins(each) for each in result.unanswered],
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def _connection(one: Checked) -> dict[str, Any]:
+    settings = one.connection.settings
+    return {
+        "name": one.connection.name,
+        **_place(one.connection.place),
+        "keepalive": settings.keepalive,
+        "idle_s": settings.idle_s,
+        "interval_s": settings.interval_s,
+        "count": settings.count,
+        "user_timeout_s": settings.user_timeout_ms / 1000,
+        "noticed_idle_s": None if one.idle is None else one.idle.window_s,
+        "noticed_idle_hz": None if one.idle is None else one.idle.hz,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "rule": finding.rule,
+        "level": finding.level,
+        "title": finding.title,
+        "connection": finding.connection,
+        **_place(finding.place),
+        "expected": finding.expected,
+        "found": finding.found,
+        "fix": finding.fix,
+        "hz": finding.hz,
+        "window_s": finding.window_s,
+    }
+
+
+def _place(place: Place | None) -> dict[str, Any]:
+    if place is None:
+        return {"file": None, "line": None, "column": None}
+    return {"file": place.file, "line": place.line, "column": place.column}

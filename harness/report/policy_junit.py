@@ -1,0 +1,53 @@
+"""Findings of `harness check` as JUnit XML: a test case for each connection.
+
+Errors and warnings are failures, what cannot be answered is an error, and notes are in the output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from xml.etree import ElementTree as ET
+
+from harness.policy.check import Checked, Result
+from harness.policy.rule import Finding
+from harness.report import junit_suite
+from harness.system.escapes import visible
+
+COMMAND_LINE = "options"
+"""The class of a connection that is in no file."""
+
+
+def render(result: Result) -> bytes:
+    """One test suite."""
+    cases = [_of_connection(one) for one in result.checked]
+    cases += [_case("defaults", each.place.file if each.place else COMMAND_LINE, [each]) for each in result.others]
+    failures = sum(case.find("failure") is not None for case in cases)
+    errors = sum(case.find("error") is not None for case in cases)
+    return junit_suite.render(cases, failures=failures, errors=errors)
+
+
+def _of_connection(one: Checked) -> ET.Element:
+    place = one.connection.place
+    case = _case(one.connection.name, place.file if place else COMMAND_LINE, one.findings)
+    if one.unanswered and case.find("failure") is None:
+        why = visible("\n".join(f"{each.rule}: {each.why}" for each in one.unanswered))
+        ET.SubElement(case, "error", message=why, type=one.unanswered[0].rule).text = why
+    return case
+
+
+def _case(name: str, group: str, findings: Sequence[Finding]) -> ET.Element:
+    case = ET.Element("testcase", classname=visible(group), name=visible(name), time="0.000")
+    bad = [each for each in findings if each.level != "note"]
+    if bad:
+        text = visible("\n".join(map(_line, bad)))
+        message = visible(f"{bad[0].rule}: {bad[0].title}")
+        ET.SubElement(case, "failure", message=message, type=bad[0].rule).text = text
+    notes = [each for each in findings if each.level == "note"]
+    if notes:
+        ET.SubElement(case, "system-out").text = visible("\n".join(map(_line, notes)))
+    return case
+
+
+def _line(finding: Finding) -> str:
+    where = f"{finding.place}: " if finding.place else ""
+    return f"{where}{finding.level} {finding.rule}: {finding.message}"

@@ -1,0 +1,132 @@
+"""`harness check` and `harness explain`: options and files in, findings and exit statuses out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+
+Capture = pytest.CaptureFixture[str]
+SOUND = ["--idle", "300", "--interval", "10", "--count", "3", "--path", "aws-nlb"]
+LATE = ["--idle", "340", *SOUND[2:]]
+
+
+def ended(*arguments: str) -> int:
+    """The exit status, also where argparse ends the program."""
+    try:
+        return main.main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, empty."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    return tmp_path
+
+
+def test_options_describe_one_connection(capsys: Capture) -> None:
+    """340/10/3 is too late for a load balancer that forgets after 350 s, 300/10/3 is not."""
+    assert ended("check", *LATE, "--hz", "1000") == 1
+    assert "the first probe after 340 to 372.77 s at HZ=1000" in capsys.readouterr().out
+    assert ended("check", *SOUND, "--hz", "1000") == 0
+    assert capsys.readouterr().out.startswith("ok options: a dead peer is noticed after 330.72 to 363.49 s")
+
+
+def test_every_option_reaches_the_rules(capsys: Capture) -> None:
+    """Durations have units, hops their behaviour."""
+    words = (
+        "--user-timeout 30 --side server --path 350:reset --path 60s:proxy --detect-within 2m --survive 1m --hz 250,300"
+    )
+    assert ended("check", *SOUND[:-2], *words.split(), "--output-format", "json") == 1
+    document = json.loads(capsys.readouterr().out)
+    (connection,) = document["connections"]
+    assert (connection["idle_s"], connection["user_timeout_s"], connection["file"]) == (300, 30.0, None)
+    assert {each["rule"] for each in document["findings"]} == {"KA004", "KA006", "KA009", "KA010", "KA014", "KA015"}
+    assert ended("check", "--no-keepalive", "--detect-idle-within", "60", "--output-format", "json") == 1
+    assert [each["rule"] for each in json.loads(capsys.readouterr().out)["findings"]] == ["KA001"]
+
+
+def test_rules_are_selected_and_left_out(capsys: Capture) -> None:
+    """By id, in capitals or not, several at once."""
+    assert ended("check", *LATE, "--select", "KA001,ka002") == 0
+    assert ended("check", *LATE, "--ignore", "KA003") == 0
+    assert ended("check", *LATE, "--select", "KA003") == 1
+    capsys.readouterr()
+
+
+def test_a_policy_of_the_folder_is_the_default(folder: Path, capsys: Capture) -> None:
+    """Named or not, one or several."""
+    policy = folder / "POLICY.toml"
+    policy.write_text("[connections.db]\nidle_s = 340\ninterval_s = 10\ncount = 3\npath = ['aws-nlb']\n")
+    assert ended("check") == 1
+    assert capsys.readouterr().out.startswith("POLICY.toml:2:10: error KA003 db: ")
+    (folder / "other.toml").write_text("[connections.cache]\nkeepalive = true\n")
+    assert ended("check", "other.toml", "POLICY.toml", "--output-format", "junit") == 1
+    assert 'tests="2" failures="1"' in capsys.readouterr().out
+
+
+def test_github_gets_the_whole_table_in_the_summary_of_its_step(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """After what is there already."""
+    summary = folder / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert ended("check", *LATE, "--output-format", "github") == 1
+    assert capsys.readouterr().out.startswith("::error title=KA003 options")
+    assert summary.read_text().startswith("before\n### harness check: 1 connection: 1 error")
+
+
+def test_seconds_that_look_like_milliseconds_are_told(folder: Path, capsys: Capture) -> None:
+    """They are sound, and nobody means them."""
+    (folder / "POLICY.toml").write_text("[connections.db]\nuser_timeout_s = 30000\n")
+    assert ended("check") == 0
+    assert "POLICY.toml:2:18: db: user_timeout_s = 30000 means 30000 s" in capsys.readouterr().err
+    assert ended("check", "--interval", "5000") == 0
+    assert "--interval = 5000 means 5000 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "expected a file, POLICY.toml in this folder or settings"),
+        (["nowhere.toml"], "nowhere.toml: expected a readable file, found no such file"),
+        (["a.conf"], "a.conf: expected a file with settings (POLICY.toml"),
+        (["a.toml", "--idle", "5"], "expected files, or the settings of one connection, found both (--idle)"),
+        (["--idle", "60000"], "--idle: expected an integer from 1 to 32767 (seconds) (did you mean 60 s"),
+        (["--idle", "1.5"], "--idle: expected an integer from 1 to 32767 (seconds), found 1.5"),
+        (["--path", "aws-nbl"], "--path: expected one of: aws-ec2-conntrack"),
+        (["--path", "5:vanish"], "expected drop, reset, reset-both or proxy after the colon, found vanish"),
+        (["--hz", "x"], "expected numbers such as 250,1000, found x"),
+        (["--hz", "5"], "--hz: expected an integer from 12 to 10000, found 5"),
+        (["--idle", "5", "--select", "KA3"], "expected the id of a rule (KA001, "),
+        (["--idle", "5", "--output-format", "xml"], "expected one of: text, json, github, junit, found xml"),
+        (["--user-timeout", "0.0001"], "--user-timeout: expected seconds in whole milliseconds, found 0.0001"),
+    ],
+)
+def test_what_is_wrong_with_a_command_line(
+    folder: Path, arguments: Sequence[str], message: str, capsys: Capture
+) -> None:
+    """Exit status 2, and one sentence."""
+    (folder / "a.conf").write_text("")
+    assert ended("check", *arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert not captured.out
+
+
+def test_explain_prints_a_page_or_the_list(capsys: Capture) -> None:
+    """An unknown rule is a usage error."""
+    assert ended("explain", "ka003") == 0
+    assert capsys.readouterr().out.startswith("# KA003 (error): the probe comes after a middlebox has forgotten")
+    assert ended("explain") == 0
+    assert "KA100  warning  a suppression hides nothing" in capsys.readouterr().out
+    assert ended("explain", "KA999") == 2
+    assert "found KA999 (did you mean KA" in capsys.readouterr().err
