@@ -46,6 +46,14 @@ class ScenarioError(UsageError):
         super().__init__(f"{source}:{at} expected {expected}, found {found}")
 
 
+class NotPredictedError(ScenarioError):
+    """A scenario needs a prediction, and the oracle has none; `reason` says why."""
+
+    def __init__(self, source: str, key: str, value: object, expected: str, reason: str) -> None:
+        super().__init__(source, key, value, expected)
+        self.reason = reason
+
+
 LONGEST = 400
 """Characters of a key or a value that a message shows."""
 

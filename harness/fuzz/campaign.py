@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from harness.errors import CapabilityError, ScenarioError
-from harness.faults import Blackhole
+from harness.errors import CapabilityError, NotPredictedError, ScenarioError
+from harness.fuzz.simplify import simpler
 from harness.judge.result import Result
 from harness.judge.verdict import Verdict, VerdictName
 from harness.model.machine import MachineFacts
-from harness.model.topology import SIDES, Topology
+from harness.model.topology import SIDES
 from harness.oracle.effects import Unpredictable
 from harness.plan import planner
 from harness.plan.model_coverage import fills
 from harness.plan.plan import Plan
 from harness.scenario.loader import SUFFIX, checked
-from harness.scenario.schema import Endpoint, Keepalive, Scenario
+from harness.scenario.schema import Scenario
 from harness.scenario.toml_writer import as_toml
 from harness.system import fixes, signals
 
@@ -229,11 +229,10 @@ def _planned(scenario: Scenario, name: str, machine: MachineFacts) -> Plan | Non
         return None
     try:
         return planner.make(sound, machine)
+    except NotPredictedError as error:
+        raise Unpredictable(error.reason) from error
     except ScenarioError as error:
-        raise Unpredictable(_REASON.sub(r"\1", error.expected)) from error
-
-
-_REASON = re.compile(r"an outcome by name, since the oracle has none \((.*)\)")
+        raise Unpredictable(error.expected) from error
 
 
 def _without_numbers(reason: str) -> str:
@@ -263,7 +262,7 @@ def _smallest(
     for number in range(ROUNDS):
         tries: dict[str, tuple[Disagreement, Plan]] = {}
         for each in pending:
-            ways = _smaller(each.scenario) if number else [each.scenario]
+            ways = simpler(each.scenario) if number else [each.scenario]
             for made in _all_planned(ways, f"{each.name}-smaller-{number}", machine):
                 tries[made.name] = (each, made)
         if not tries:
@@ -294,67 +293,6 @@ def _all_planned(ways: Iterable[Scenario], name: str, machine: MachineFacts) -> 
             continue
         if made is not None:
             yield made
-
-
-def _smaller(scenario: Scenario) -> Iterator[Scenario]:
-    """Simpler scenarios, each by one thing, what makes most of a difference first. No fault in a plan is repeated."""
-    yield from _fewer_faults(scenario)
-    for side in SIDES:
-        for end in _simpler_ends(scenario.endpoint(side)):
-            yield msgspec.structs.replace(scenario, **{side: end})
-    if scenario.topology != Topology():
-        for topology in (Topology(), Topology(family=scenario.topology.family), Topology(kind=scenario.topology.kind)):
-            if topology != scenario.topology:
-                yield msgspec.structs.replace(scenario, topology=topology)
-    if scenario.expect.phase_ns:
-        yield msgspec.structs.replace(scenario, expect=msgspec.structs.replace(scenario.expect, phase_ns=0))
-    yield from _rounder_faults(scenario)
-
-
-def _fewer_faults(scenario: Scenario) -> Iterator[Scenario]:
-    change = msgspec.structs.replace
-    for index, fault in enumerate(scenario.faults):
-        before, after = scenario.faults[:index], scenario.faults[index + 1 :]
-        if before or after:
-            yield change(scenario, faults=(*before, *after))
-        if fault.for_s is not None:
-            yield change(scenario, faults=(*before, change(fault, for_s=None), *after))
-        if isinstance(fault, Blackhole) and fault.on is not None:
-            yield change(scenario, faults=(*before, change(fault, on=None), *after))
-
-
-def _rounder_faults(scenario: Scenario) -> Iterator[Scenario]:
-    for index, fault in enumerate(scenario.faults):
-        for key in ("at_s", "for_s"):
-            value = getattr(fault, key)
-            for rounded in () if value is None else (float(round(value)), round(value, 1)):
-                if rounded != value and not (rounded == 0 and key != "at_s"):
-                    changed = msgspec.structs.replace(fault, **{key: rounded})
-                    faults = (*scenario.faults[:index], changed, *scenario.faults[index + 1 :])
-                    yield msgspec.structs.replace(scenario, faults=faults)
-
-
-def _simpler_ends(end: Endpoint) -> Iterator[Endpoint]:
-    change = msgspec.structs.replace
-    simplest = {"user_timeout_s": 0.0, "keepalive": False, "settings_via": "socket", "write_bytes": 12}
-    for key, least in (*simplest.items(), ("shuts_at_s", None)):
-        if getattr(end, key) != least:
-            yield change(end, **{key: least})
-    for index in range(len(end.writes_at_s)):
-        yield change(end, writes_at_s=end.writes_at_s[:index] + end.writes_at_s[index + 1 :])
-    for digits in (0, 1):
-        rounded = tuple(sorted({round(at_s, digits) for at_s in end.writes_at_s}))
-        if rounded != end.writes_at_s:
-            yield change(end, writes_at_s=rounded)
-        if round(end.user_timeout_s, digits) not in (0.0, end.user_timeout_s):
-            yield change(end, user_timeout_s=round(end.user_timeout_s, digits))
-        if end.shuts_at_s is not None and round(end.shuts_at_s, digits) != end.shuts_at_s:
-            yield change(end, shuts_at_s=round(end.shuts_at_s, digits))
-    if isinstance(end.keepalive, Keepalive):
-        for key in ("count", "interval_s", "idle_s"):
-            value = getattr(end.keepalive, key)
-            if value > 1:
-                yield change(end, keepalive=change(end.keepalive, **{key: value // 2}))
 
 
 # --- as files ----------------------------------------------------------------------------------------

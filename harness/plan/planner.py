@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from harness.errors import MISSING, ScenarioError
+from harness.errors import MISSING, NotPredictedError, ScenarioError
 from harness.faults import AnyFault, NetworkDisconnect
 from harness.model.machine import MachineFacts
 from harness.model.topology import SIDES, Side, other
@@ -226,7 +226,8 @@ def _expected(
         doubts = "".join(f"; {doubt}" for doubt in suspicions(scenario))
         if expect.outcome == "as-predicted":
             expected = f"an outcome by name, since the oracle has none ({unpredictable}){doubts}"
-            raise ScenarioError(f"scenario {scenario.name}", "expect.outcome", expect.outcome, expected)
+            source, found = f"scenario {scenario.name}", expect.outcome
+            raise NotPredictedError(source, "expect.outcome", found, expected, unpredictable or "")
         if expect.outcome == "detected" and (expect.errno is None or expect.window_s is None):
             key = "expect.errno" if expect.errno is None else "expect.window_s"
             expected = f"a claim of your own, since the oracle has none ({unpredictable}){doubts}"

@@ -12,7 +12,6 @@ MOST_TEST_LINES = 650
 """The tests of one module, or of one subject, stay together: they are read one by one."""
 LONG_MODULES = {
     "ci/bench.py": "one script, whose measurements share their helpers",
-    "harness/fuzz/strategies.py": "all that is drawn at random, in the order in which it is drawn",
     "harness/lab/host.py": "one class: all that faults and subjects may do with a host",
     "harness/programs/tcp_endpoint.py": "a script (python -I -S), which can import nothing beside it",
 }

@@ -22,7 +22,7 @@ from rich.console import Console
 from harness.cli import main
 from harness.errors import CapabilityError
 from harness.faults import FAULTS, Blackhole
-from harness.fuzz import campaign, strategies
+from harness.fuzz import campaign, fault_strategies, moments
 from harness.judge.reasons import Cause
 from harness.judge.result import Result
 from harness.judge.verdict import Verdict, VerdictName
@@ -148,8 +148,8 @@ def test_every_fault_is_drawn_or_has_a_reason() -> None:
     found: set[type] = set()
     for kind, family in itertools.product(get_args(Kind), get_args(Family)):
         where = layout(Topology(kind=kind, family=family))
-        case = strategies._Case(random.Random(SEED), where, "client", alive=True, writes_s=())
-        found.update(type(make(case)) for make in strategies._makes(where))
+        case = moments.Case(random.Random(SEED), where, "client", alive=True, writes_s=())
+        found.update(type(make(case)) for make in fault_strategies.makes(where))
     undrawn = {fault for fault in FAULTS.values() if fault.undrawn}
     assert not found & undrawn
     assert found | undrawn == set(FAULTS.values())
