@@ -36,7 +36,7 @@ from harness.judge.facts import (
     Waited,
     Wrote,
 )
-from harness.model.programs import Separate
+from harness.judge.watched_segments import is_from_living_peer, is_of_closing, is_watched, last_read_ns, may_be_watched
 from harness.oracle.prediction import OutcomeKind
 from harness.oracle.timerwheel import tick_ns
 from harness.plan.plan import Plan
@@ -89,15 +89,15 @@ class History:
             fact.t_ns
             for fact in _of(facts, CapturedPacket)
             if fact.what.role != "icmp"
-            if _may_be_watched(plan, fact.what, self.armed, here=events[fact.place].source == side)
+            if may_be_watched(plan, fact.what, self.armed, here=events[fact.place].source == side)
         ]
         self.sent_ns += [fact.t_ns for fact in self.writes if fact.what.written]
         self.sent_ns += [fact.t_ns for fact in self.shuts if fact.what.done]
         packets = _of(facts, CapturedPacket)
         captured = [fact for fact in packets if events[fact.place].source == side]
-        captured = [fact for fact in captured if not _is_of_closing(fact, self.ended)]
-        self.segments = [fact for fact in captured if _is_watched(fact.what, self.armed)]
-        self.last_read = _last_read(captured, self.end)
+        captured = [fact for fact in captured if not is_of_closing(fact, self.ended)]
+        self.segments = [fact for fact in captured if is_watched(fact.what, self.armed)]
+        self.last_read = last_read_ns(captured, self.end)
         again = list(_of(mine, Reconnected))
         self.reconnected = None if self.end is None else _since(self.end.t_ns, again)
         ends = [fact for fact in _of(facts, CaptureEnded) if events[fact.place].source == side]
@@ -161,7 +161,7 @@ class History:
             return None if first is None else (first.t_ns, first.what.took_ns)
         if origin == "healed":
             return self._healing
-        received = [s.t_ns for s in self.segments if _from_living_peer(s.what) and self.before_end(s.t_ns)]
+        received = [s.t_ns for s in self.segments if is_from_living_peer(s.what) and self.before_end(s.t_ns)]
         return (received[-1], 0) if received else None
 
     @property
@@ -273,46 +273,9 @@ class History:
         return tuple(sorted(places))
 
 
-def _is_of_closing(segment: Fact[CapturedPacket], ended: Fact[Ended] | None) -> bool:
-    """Whether it was sent in the moment of the end, but after it: in virtual time closing the sockets takes none."""
-    return ended is not None and segment.t_ns == ended.t_ns and segment.place > ended.place
-
-
-def _is_watched(segment: CapturedPacket, armed: Fact[Armed] | None) -> bool:
-    """Whether it belongs to the watched connection, as far as that is known; ICMP errors may be about it."""
-    if armed is None or armed.what.local is None or not segment.sport:
-        return True
-    near, far = (segment.sport, segment.dport) if segment.way == "out" else (segment.dport, segment.sport)
-    return near == armed.what.local[1] and (armed.what.remote is None or far == armed.what.remote[1])
-
-
-def _may_be_watched(plan: Plan, segment: CapturedPacket, armed: Fact[Armed] | None, *, here: bool) -> bool:
-    """The same for a segment on either host; `here`: on the observer's.
-
-    On the other one it has the same port at the server, but behind a NAT or a proxy perhaps another one at the client.
-    Where heartbeats have a connection of their own, either counts.
-    """
-    if armed is None or armed.what.local is None or isinstance(plan.scenario.client.heartbeat, Separate):
-        return True
-    service = armed.what.local if armed.what.side == "server" else armed.what.remote
-    if here or service is None or not segment.sport:
-        return _is_watched(segment, armed)
-    return service[1] in (segment.sport, segment.dport)
-
-
-def _last_read(captured: list[Fact[CapturedPacket]], end: Fact[Noticed] | None) -> int | None:
-    """When the last data came, on whatever connection, before the end."""
-    moments = [s.t_ns for s in captured if s.what.way == "in" and s.what.length and (not end or s.t_ns <= end.t_ns)]
-    return moments[-1] if moments else None
-
-
 def _since(t_ns: int, facts: Sequence[Fact[R]]) -> Fact[R] | None:
     """The first of them that is not before a moment."""
     return next((fact for fact in facts if fact.t_ns >= t_ns), None)
-
-
-def _from_living_peer(segment: CapturedPacket) -> bool:
-    return segment.way == "in" and segment.role != "icmp" and not set("RF") & set(segment.flags)
 
 
 def _checked(plan: Plan, event: Event, place: int) -> Fact[Any]:
