@@ -5,7 +5,7 @@ Six shapes, each with an IPv4 and an IPv6 face; the access link of a host is nam
     direct     client ── server
     switched   client ── switch ── server                      (one subnet, a learning bridge)
     routed     client ── router ── server                      (two subnets, IP forwarding)
-    nat        client ── router ── server                      (the server sees the router's address)
+    nat        client ── router ── server                      (the server sees the router)
     firewalls  client ── firewall-a ── firewall-b ── server    (three subnets, two that forward)
     proxied    client ── proxy ── server                       (two subnets, a TCP proxy)
 

@@ -124,6 +124,7 @@ def test_who_keeps_a_guest_from_the_users_files_is_told(
         release="7.2.13", hz=1000, seccomp=True, compiler="", executable_sha256="", built="", confines=confines
     )
     monkeypatch.setattr(kernel, "find", lambda _: Kernel("linux-7.2.13-hz1000", Path("linux"), manifest))
-    monkeypatch.setattr(guest_process, "memory_folder", lambda: guest_process.MemoryFolder(Path("/dev/shm"), 512))  # noqa: S108 - no file
+    folder = guest_process.MemoryFolder(Path("/dev/shm"), 512)  # noqa: S108 - no file
+    monkeypatch.setattr(guest_process, "memory_folder", lambda: folder)
     monkeypatch.setattr(trial, "try_out", lambda _: confined)
     assert who in capabilities._virtual_time()

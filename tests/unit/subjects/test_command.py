@@ -211,7 +211,11 @@ def test_the_judged_end_may_end_only_as_its_scenario_says(detects: Detects, stat
 
 
 @pytest.mark.parametrize(("status", "injected", "may"), [(0, False, True), (3, False, False), (3, True, True)])
-def test_the_other_end_may_end_once_a_fault_was_injected(status: int, injected: bool, may: bool) -> None:  # noqa: FBT001
+def test_the_other_end_may_end_once_a_fault_was_injected(
+    status: int,
+    injected: bool,  # noqa: FBT001
+    may: bool,  # noqa: FBT001
+) -> None:
     """Before that with status 0 alone."""
     script = f"input(); raise SystemExit({status})"
     with running("server", Ready(), Table(), script=script, observed="client") as (end, loop):
