@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _defect(error: BaseException) -> int:
-    """Tell of an error that nobody expects; whatever else goes wrong meanwhile, the exit status is 3."""
+    """Report an unexpected error. The exit status is 3, whatever else goes wrong meanwhile."""
     try:
         from harness.cli import defects
 
@@ -54,7 +54,8 @@ def _defect(error: BaseException) -> int:
     except BaseException:  # noqa: BLE001 - without memory nothing may be left to tell it with
         with suppress(BrokenPipeError):
             streams.complain(
-                "nothing is proven or refuted, for an error that cannot be told: there may be no memory left"
+                "a defect of the harness that could not be printed (there may be no memory left); "
+                "nothing is proven or refuted"
             )
     return HarnessError.exit_status
 
@@ -144,7 +145,7 @@ def _plan(options: argparse.Namespace) -> int:
     streams.say("\n\n".join(describe_plan(plan) for plan in plans))
     wrong = [plan.name for plan in plans if plan.contradicts and not plan.scenario.known_failure]
     if wrong:
-        streams.complain(f"expected claims that can hold, found contradictions in {', '.join(wrong)}")
+        streams.complain(f"expected claims that agree with the prediction, found others in {', '.join(wrong)}")
     return 1 if wrong else 0
 
 
@@ -236,10 +237,14 @@ def _inject(options: argparse.Namespace) -> int:
 
     fault = container_session.fault_of(options.fault, options.set)
     if fault.lasting and options.for_s is not None:
-        raise UsageError(f"--for: expected none with {fault.kind}, which is not undone")
+        raise UsageError(
+            f"--for: expected no duration with {fault.kind}, which cannot be undone, found {options.for_s:g} s"
+        )
     with container_session.Attachment(options.container, family=options.family, device=options.device) as attached:
         injection = attached.begin(fault)
-        ending = "" if fault.lasting else f"; heals after {options.for_s:g} s" if options.for_s else "; ^C heals it"
+        ending = (
+            "" if fault.lasting else f"; removed after {options.for_s:g} s" if options.for_s else "; Ctrl-C removes it"
+        )
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background jobs begin with it ignored
         try:
             streams.say(f"{fault.kind} in {options.container}, here the server{ending}")
@@ -255,7 +260,7 @@ def _inject(options: argparse.Namespace) -> int:
     streams.say(f"{healed}{proof.level}: {proof.found}")
     if proof.level != "bit":
         why = "nothing met the fault while it was on" if proof.level == "in-place" else "the fault left no trace"
-        streams.complain(f"{why}, so that nothing is proven by it")
+        streams.complain(f"{why}: nothing is proven")
     return 0 if proof.level == "bit" else 3
 
 

@@ -67,9 +67,7 @@ def matrix(options: argparse.Namespace) -> int:
     """Run the suites of client libraries and compare with what they document."""
     request.check_clock(options)
     if options.no_commands:
-        raise UsageError(
-            "--no-commands: expected a command that can do without them, found matrix: each cell runs some"
-        )
+        raise UsageError("--no-commands: expected another command than matrix, which runs programs of client libraries")
     found = matrices.find(options.words)
     kernel = request.kernel(options) if options.clock == "virtual" else None
     machine = request.machine(options, kernel)
@@ -93,7 +91,7 @@ def matrix(options: argparse.Namespace) -> int:
 
 
 def fuzz(options: argparse.Namespace) -> int:
-    """Hold the oracle against scenarios that are drawn at random."""
+    """Compare the oracle with a guest's kernel on random scenarios."""
     fuzzing.check_capable()
     kernel = request.kernel(options)
     seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
@@ -106,14 +104,16 @@ def fuzz(options: argparse.Namespace) -> int:
             carry = functools.partial(batch.run, watcher=progress, venue=_venue(kernel, options))
             tally = fuzzing.run(options.cases, seed, uml.machine(kernel), carry, out, progress)
     except (KeyboardInterrupt, Terminated):
-        console.print(f"interrupted; again: harness fuzz --seed {seed} --cases {options.cases}", highlight=False)
+        console.print(
+            f"interrupted; to run it again: harness fuzz --seed {seed} --cases {options.cases}", highlight=False
+        )
         _say_place(console, out)
         raise
     as_json = fuzz_report.as_json(tally)
     with oserrors.written({options.json: as_json}):
         console.print(*fuzz_report.describe(tally, time.monotonic() - started), sep="\n")
         if tally.count("unjudged", "disagreed"):
-            console.print(f"files and runs that leave a question: {out}", soft_wrap=True, markup=False)
+            console.print(f"scenarios and runs to look at: {out}", soft_wrap=True, markup=False)
         if options.json == "-":
             sys.stdout.buffer.write(as_json)
     return EXIT_STATUS[tally.verdict]
@@ -135,7 +135,7 @@ def _carried_out(
     options: argparse.Namespace, plans: Sequence[Plan], kernel: Kernel | None, console: Console
 ) -> tuple[list[Result], Path]:
     """The results, and the folder with the run directories. An interrupt shows what is done so far."""
-    if kernel is None and options.words:  # of what nobody named, nothing takes long
+    if kernel is None and options.words:  # a run without names has short scenarios only
         confirmation.ask(options, plans)
     out = request.out_folder(options)
     longest_s = max(each.watch_ns for each in plans) / 1e9

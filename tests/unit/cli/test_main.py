@@ -322,7 +322,7 @@ def test_plan_ends_with_1_where_a_claim_contradicts_the_oracle(
     assert ended("plan", ".") == 1
     out, err = capsys.readouterr()
     assert [part.split(":")[0] for part in out.split("\n\n")] == ["known", "other", "right", "wrong"]
-    assert err == "harness: expected claims that can hold, found contradictions in other, wrong\n"
+    assert err == "harness: expected claims that agree with the prediction, found others in other, wrong\n"
     assert ended("plan", "known.scenario.toml", "right.scenario.toml") == 0
     assert capsys.readouterr().err == ""
 

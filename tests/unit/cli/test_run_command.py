@@ -26,5 +26,7 @@ def test_an_interrupted_fuzz_says_how_to_begin_again(
     out = tmp_path / "out"
     assert main.main(["fuzz", "--seed", "7", "--cases", "5", "--out", str(out)]) == 130
     said, error = capsys.readouterr()
-    assert said == (f"interrupted; again: harness fuzz --seed 7 --cases 5\nplans, timelines and captures: {out}\n")
+    assert said == (
+        f"interrupted; to run it again: harness fuzz --seed 7 --cases 5\nplans, timelines and captures: {out}\n"
+    )
     assert error.splitlines()[-1] == "harness: interrupted; what was recorded is kept"
