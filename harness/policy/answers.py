@@ -1,7 +1,7 @@
 """The questions that rules ask about a connection, each answered by the oracle for one HZ, once.
 
-Times count from the last segment that came from the peer, which is when the kernel's timers were
-set; all is silent from then on. The widths of the timer wheel's buckets are in every window.
+Times count from the last segment that came from the peer, whatever came before it. The widths of
+the timer wheel's buckets are in every window.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ from functools import lru_cache
 import msgspec
 
 from harness.model.programs import Simple
-from harness.oracle import established, heartbeat_rules, timerwheel
+from harness.oracle import established, heartbeat_rules, idle_bounds, timerwheel
 from harness.oracle.effects import Effect
 from harness.oracle.established_query import Question, limit_ms, longest_ns
-from harness.oracle.prediction import Machine, Prediction, Settings, hull
+from harness.oracle.prediction import Machine, Settings, hull
 from harness.policy.settings import Heartbeat
 
 SECOND_NS = 1_000_000_000
 MOST_KEPT = 1 << 14
 """So many answers are kept: a fleet repeats its settings."""
-PERIODS = 4
-"""A live peer is watched for so many probes: the first, and others as far apart as all that follow."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -31,71 +29,53 @@ class Window(msgspec.Struct, frozen=True):
     high_ns: int
 
 
-class Detection(msgspec.Struct, frozen=True):
-    """When keepalive gives up a silent peer.
+class Idle(msgspec.Struct, frozen=True):
+    """An idle connection with keepalive.
 
-    `probes`: how many it sends before that, least and most.
+    `first_probe`: with a live peer nothing is longer without a packet. `end`: when a silent peer is
+    given up. `probes`: how many it is sent before, least and most. `last_probe_ns`: the earliest
+    moment of the last of them; an outage that ends before is survived.
     """
 
-    window: Window
+    first_probe: Window
+    end: Window
     probes: tuple[int, int]
+    last_probe_ns: int
 
 
 @lru_cache(MOST_KEPT)
-def detection(settings: Settings, hz: int) -> Detection | None:
-    """Of an idle connection; None: keepalive is off. Raises Unpredictable."""
-    found = _silent(settings, hz)
-    ends = [each for each in found.outcomes if each.window_ns is not None]
-    if not ends:
+def idle(settings: Settings, hz: int) -> Idle | None:
+    """What keepalive does; None: it is off."""
+    if not settings.keepalive:
         return None
-    window = hull([each.window_ns for each in ends if each.window_ns is not None])
-    least, most = min(each.probes[0] for each in ends), max(each.probes[1] for each in ends)
-    return Detection(Window(*window), (least, most))
+    found = idle_bounds.bounds(settings, hz)
+    return Idle(Window(*found.first_probe_ns), Window(*found.end_ns), found.probes, found.last_probe_ns)
 
 
-@lru_cache(MOST_KEPT)
-def first_probe(settings: Settings, hz: int) -> Window | None:
-    """Of an idle connection; None: keepalive is off. Raises Unpredictable."""
-    windows = _alive(settings, hz).probe_windows_ns
-    return Window(*windows[0]) if windows else None
+def needed_ns(outage_ns: int) -> int:
+    """A user timeout with which data in flight outlives an outage for sure, in nanoseconds.
 
-
-@lru_cache(MOST_KEPT)
-def silence(settings: Settings, hz: int) -> Window | None:
-    """How long an idle connection with a live peer is without a packet, at any time.
-
-    The earliest end is that of the first probe. None: keepalive is off, and nothing ends it. Raises
-    Unpredictable.
+    Retransmissions are up to twice as far apart as the one before, 120 s at most, and an eighth is
+    rounded up: so soon one comes after the outage.
     """
-    found = _alive(settings, hz)
-    if not found.probe_windows_ns:
-        return None
-    low, high = found.probe_windows_ns[0]
-    return Window(low, max(high, *(most for _, most in found.probe_gaps_ns)))
+    return outage_ns + min(outage_ns * 6 // 5 + 2 * SECOND_NS, 137 * SECOND_NS)
+
+
+def survives_in_flight(settings: Settings, hz: int, outage_ns: int) -> bool:
+    """Whether data that was in flight as an outage began outlives it. Raises Unpredictable."""
+    limit_ns = limit_ms(settings, hz) * 1_000_000
+    if needed_ns(outage_ns) <= limit_ns:
+        return True
+    return outage_ns < limit_ns and delivered(settings.user_timeout_ms, hz, outage_ns)
 
 
 @lru_cache(MOST_KEPT)
-def last_probe(settings: Settings, hz: int) -> int | None:
-    """How long an outage may last, in nanoseconds: until the earliest last probe.
-
-    Lower than that by up to an interval where the phase decides how many probes there are
-    (TCP_USER_TIMEOUT). None: keepalive is off, and every outage is survived.
-    """
-    found, gives_up = _silent(settings, hz), detection(settings, hz)
-    if gives_up is None:
-        return None
-    least = gives_up.probes[0]
-    if least <= len(found.probe_windows_ns):
-        return found.probe_windows_ns[least - 1][0]
-    return gives_up.window.low_ns - found.probe_gaps_ns[-1][1]
-
-
-@lru_cache(MOST_KEPT)
-def survives(settings: Settings, hz: int, outage_ns: int) -> bool:
-    """Whether an idle connection outlives such an outage at every phase. Raises Unpredictable."""
-    outage = Effect(mechanism="lost", until_s=outage_ns / SECOND_NS)
-    found = established.predict(Question(settings, Machine(hz=hz), (outage,), outage_ns + _horizon_ns(settings)))
-    return all(each.kind == "quiet" for each in found.outcomes)
+def delivered(user_timeout_ms: int, hz: int, outage_ns: int) -> bool:
+    """The same, computed in full. Raises Unpredictable."""
+    settings = Settings(keepalive=False, user_timeout_ms=user_timeout_ms)
+    outage = (Effect(mechanism="lost", until_s=outage_ns / SECOND_NS),)
+    question = Question(settings, Machine(hz=hz), outage, longest_ns(settings, hz), writes_ns=(0,))
+    return all(each.kind == "quiet" for each in established.predict(question).outcomes)
 
 
 def noticed_in_flight(settings: Settings, hz: int, demand_ns: int) -> tuple[bool, Window]:
@@ -139,23 +119,3 @@ def heartbeat_ns(heartbeat: Heartbeat) -> int:
     """How long after the last input a heartbeat gives its peer up, as documented, at most."""
     design = Simple(idle_s=heartbeat.every_s, wait_s=heartbeat.timeout_s, misses=heartbeat.misses)
     return heartbeat_rules.documented(design, design, "client").since_input_ns[1]
-
-
-@lru_cache(MOST_KEPT)
-def _silent(settings: Settings, hz: int) -> Prediction:
-    """A peer that is silent for ever."""
-    lost = (Effect(mechanism="lost"),)
-    return established.predict(Question(settings, Machine(hz=hz), lost, _horizon_ns(settings)))
-
-
-@lru_cache(MOST_KEPT)
-def _alive(settings: Settings, hz: int) -> Prediction:
-    """A peer that answers every probe."""
-    horizon_ns = PERIODS * 2 * (settings.idle_s + settings.interval_s) * SECOND_NS
-    return established.predict(Question(settings, Machine(hz=hz), (), horizon_ns))
-
-
-def _horizon_ns(settings: Settings) -> int:
-    """More than it can take until keepalive gives up."""
-    nominal_ns = (settings.idle_s + (settings.count + 2) * settings.interval_s) * SECOND_NS
-    return 2 * (nominal_ns + settings.user_timeout_ms * 1_000_000) + 10 * SECOND_NS

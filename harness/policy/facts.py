@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.policy import answers
-from harness.policy.answers import SECOND_NS, Detection, Window
+from harness.policy.answers import SECOND_NS, Idle, Window
 from harness.policy.settings import Connection, Heartbeat, Hop, Terms
 
 
@@ -21,26 +21,18 @@ class Facts:
         """Of the application."""
         return self.terms.heartbeat
 
-    def detection(self, hz: int) -> Detection | None:
-        """When keepalive gives up a silent peer; None: it is off."""
-        return answers.detection(self.settings, hz)
-
-    def first_probe(self, hz: int) -> Window | None:
-        """When the first probe of an idle connection is sent; None: keepalive is off."""
-        return answers.first_probe(self.settings, hz)
-
-    def silence(self, hz: int) -> Window | None:
-        """How long an idle connection is without a packet while all is well; None: for ever."""
-        return answers.silence(self.settings, hz)
+    def idle(self, hz: int) -> Idle | None:
+        """What keepalive does on an idle connection; None: it is off."""
+        return answers.idle(self.settings, hz)
 
     def noticed_idle(self, hz: int) -> Window | None:
         """When a dead peer is noticed while the connection is idle; None: never."""
-        found, beat = self.detection(hz), self.heartbeat
+        found, beat = self.idle(hz), self.heartbeat
         if beat is None:
-            return None if found is None else found.window
+            return None if found is None else found.end
         # An unanswered heartbeat is data in flight, which keeps keepalive from acting.
-        if found is not None and found.window.high_ns < beat.every_s * SECOND_NS:
-            return found.window
+        if found is not None and found.end.high_ns < beat.every_s * SECOND_NS:
+            return found.end
         return Window(answers.heartbeat_ns(beat), answers.heartbeat_ns(beat))
 
     def noticed_in_flight(self, hz: int, demand_s: float) -> tuple[bool, Window]:
@@ -54,13 +46,14 @@ class Facts:
             return in_time, found
         return in_time, Window(min(found.low_ns, beat_ns), min(found.high_ns, beat_ns))
 
-    def last_probe_ns(self, hz: int) -> int | None:
-        """An idle connection survives an outage that ends before; None: every one."""
-        return answers.last_probe(self.settings, hz)
-
     def survives(self, hz: int, outage_s: float) -> bool:
         """Whether an idle connection outlives an outage, as far as keepalive goes."""
-        return answers.survives(self.settings, hz, round(outage_s * SECOND_NS))
+        found = self.idle(hz)
+        return found is None or round(outage_s * SECOND_NS) <= found.last_probe_ns
+
+    def survives_in_flight(self, hz: int, outage_s: float) -> bool:
+        """The same with data in flight, as far as retransmissions and the user timeout go."""
+        return answers.survives_in_flight(self.settings, hz, round(outage_s * SECOND_NS))
 
     def strictest(self) -> Hop | None:
         """The device on the path that forgets an idle flow first; a packet after that is lost."""
@@ -69,8 +62,8 @@ class Facts:
 
     def outlived(self, hz: int, limit_s: float) -> bool:
         """Whether keepalive sends a packet before a device forgets the flow."""
-        found = self.silence(hz)
-        return found is not None and found.high_ns < limit_s * SECOND_NS
+        found = self.idle(hz)
+        return found is not None and found.first_probe.high_ns < limit_s * SECOND_NS
 
     def which_hz(self, bad: tuple[int, ...]) -> str:
         """Where something is so, in words that say whether HZ decides it."""

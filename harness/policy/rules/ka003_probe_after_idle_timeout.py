@@ -7,7 +7,7 @@ known. The kernel rounds the idle time up to a bucket of its timer wheel, so tha
 
 | HZ | first probe of 340/10/3 | first probe of 300/10/3 |
 |---|---|---|
-| 100 | 340 to 380.96 s | 300 to 305.12 s |
+| 100 | 339.99 to 380.96 s | 299.99 to 305.12 s |
 | 250 | 340 to 356.38 s | 300 to 316.38 s |
 | 300 | 340 to 353.65 s | 300 to 313.65 s |
 | 1000 | 340 to 372.77 s | 300 to 332.77 s |
@@ -15,10 +15,11 @@ known. The kernel rounds the idle time up to a bucket of its timer wheel, so tha
 Behind a load balancer with 350 s, 340 s is too late at every HZ, and 300 s is soon enough at every
 HZ.
 
-The rule fires where the longest time without a packet, before the first probe or between two,
-reaches the shortest idle timeout on the path. It does not fire for a device that makes the
-connection known again at the next packet (`pickup = "loose"`), for a proxy, or where there is a
-heartbeat (see KA007).
+The rule fires where the first probe may come at the shortest idle timeout on the path or later. Where
+the interval is longer than the idle time, so may be the time between two probes: after an answered
+probe the next one comes an interval later. It does not fire for a device that makes the connection
+known again at the next packet (`pickup = "loose"`), for a proxy, or where there is a heartbeat (see
+KA007).
 
 How to fix it: a shorter `idle_s`, or a longer idle timeout of the device.
 
@@ -64,21 +65,22 @@ def _find(facts: Facts) -> Iterator[Draft]:
 
 
 def _late(facts: Facts, hop: Hop, bad: tuple[int, ...]) -> Draft:
-    silent = {hz: found for hz in bad if (found := facts.silence(hz))}
-    worst_hz = max(silent, key=lambda hz: silent[hz].high_ns)
-    worst, first = silent[worst_hz], facts.first_probe(worst_hz) or silent[worst_hz]
-    where = facts.worst_at(worst_hz, bad)
-    text = f"the first probe after {words.window(first)} {where}"
-    if first.high_ns < worst.high_ns:
-        text = f"up to {words.seconds(worst.high_ns)} between two probes {where}"
+    probes = {hz: found.first_probe for hz in bad if (found := facts.idle(hz))}
+    worst_hz = max(probes, key=lambda hz: probes[hz].high_ns)
+    when = f"{words.window(probes[worst_hz])} {facts.worst_at(worst_hz, bad)}"
     return Draft(
         expected=f"a probe before the idle timeout of {hop.title}, {hop.limit_s} s",
-        found=f"{text}; a packet after the idle timeout {_MEETS[hop.late]}",
-        fix="set a shorter idle_s, or lengthen the idle timeout of the device",
-        keys=("idle_s", "interval_s", "path", "keepalive"),
+        found=f"the first probe after {when}; a packet after the idle timeout {_MEETS[hop.late]}",
+        fix=f"set a shorter {_longer(facts)}, or lengthen the idle timeout of the device",
+        keys=(_longer(facts), "idle_s", "interval_s", "path", "keepalive"),
         hz=bad,
-        window_s=words.ends(worst),
+        window_s=words.ends(probes[worst_hz]),
     )
+
+
+def _longer(facts: Facts) -> str:
+    """The key of the time that decides: after an answered probe the interval counts, too."""
+    return "interval_s" if facts.settings.interval_s > facts.settings.idle_s else "idle_s"
 
 
 RULE = Rule(

@@ -6,10 +6,10 @@ That can be earlier or later than idle + interval * count. 60/10/6 with a user t
 
 | HZ | without the user timeout | with it |
 |---|---|---|
-| 100 | 121.44 to 126.56 s | 70.24 to 75.36 s |
-| 250 | 121.44 to 123.49 s | 70.24 to 72.29 s |
-| 300 | 120.16 to 121.86 s | 70.03 to 71.73 s |
-| 1000 | 121.44 to 125.54 s | 70.24 to 74.34 s |
+| 100 | 121.2 to 126.56 s | 70 to 75.36 s |
+| 250 | 121.2 to 123.49 s | 70 to 72.29 s |
+| 300 | 120.13 to 121.87 s | 70 to 71.73 s |
+| 1000 | 121.2 to 125.54 s | 70 to 74.34 s |
 
 The rule fires where the two differ at some HZ.
 
@@ -35,8 +35,8 @@ def _find(facts: Facts) -> Iterator[Draft]:
     if not settings.keepalive or not settings.user_timeout_ms:
         return
     without = msgspec.structs.replace(settings, user_timeout_ms=0)
-    pairs = {hz: (answers.detection(without, hz), facts.detection(hz)) for hz in facts.hz}
-    bad = {hz: (a.window, b.window) for hz, (a, b) in pairs.items() if a and b and a.window != b.window}
+    pairs = {hz: (answers.idle(without, hz), facts.idle(hz)) for hz in facts.hz}
+    bad = {hz: (a.end, b.end) for hz, (a, b) in pairs.items() if a and b and a.end != b.end}
     if not bad:
         return
     worst_hz = max(bad, key=lambda hz: bad[hz][1].high_ns)

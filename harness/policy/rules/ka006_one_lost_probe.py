@@ -2,7 +2,7 @@
 
 With `count = 1` the connection ends one interval after the first probe if that probe or its answer
 is lost. A user timeout that is over when the first interval ends leaves room for one probe in the
-same way: 60/10/6 with a user timeout of 30 s sends one probe at every HZ, and gives up 70.03 to
+same way: 60/10/6 with a user timeout of 30 s sends one probe at every HZ, and gives up 70 to
 75.36 s after the last segment.
 
 The rule fires where keepalive may give up after one probe at some HZ.
@@ -21,7 +21,7 @@ from harness.policy.rule import Draft, Rule
 
 
 def _find(facts: Facts) -> Iterator[Draft]:
-    found = {hz: facts.detection(hz) for hz in facts.hz}
+    found = {hz: facts.idle(hz) for hz in facts.hz}
     bad = tuple(hz for hz, each in found.items() if each is not None and each.probes[0] == 1)
     if not bad:
         return

@@ -1,64 +1,58 @@
 """An outage that must be survived ends the connection.
 
-An idle connection survives an outage that is over when the last probe is sent: that is after idle +
-interval * (count - 1), not after the whole detection time. How much later it is depends on the
-phase; the worst phase counts. 60/10/3 survives at least:
+An idle connection survives an outage that is over when the last probe is sent: that is after
+idle + interval * (count - 1), not after the whole detection time. How much later it is depends on
+the phase; the worst phase counts. 60/10/3 survives at least:
 
 | HZ | outages up to |
 |---|---|
-| 100 | 80.48 s |
-| 250 | 80.48 s |
-| 300 | 80.05 s |
-| 1000 | 80.48 s |
+| 100 | 80.24 s |
+| 250 | 80.24 s |
+| 300 | 80.03 s |
+| 1000 | 80.24 s |
 
-A user timeout ends a connection with data in flight, and a heartbeat gives up when all its misses
-are over.
+Data in flight survives an outage if it is retransmitted once more after it. Retransmissions double
+their distance, so that a user timeout of 25 s does not survive an outage of 20 s: the last
+retransmission comes after 13 s. A heartbeat gives up when all its misses are over.
 
-The rule fires where an outage of `survive_s` ends an idle connection at some HZ, or is as long as
-the user timeout or as the whole of a heartbeat's misses.
+The rule fires where an outage of `survive_s` ends an idle connection at some HZ, ends one with data
+in flight, or is as long as all of a heartbeat's misses.
 
-How to fix it: a longer idle time or interval, or a higher count; a user timeout and a heartbeat
-that wait longer.
+How to fix it: a longer idle time or interval, or a higher count; a user timeout of twice the outage
+and a little more; a heartbeat that waits longer.
 
-Source: net/ipv4/tcp_timer.c:tcp_keepalive_timer.
+Source: net/ipv4/tcp_timer.c:tcp_keepalive_timer, tcp_retransmit_timer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.policy import words
+from harness.policy import answers, words
 from harness.policy.facts import Facts
 from harness.policy.rule import Draft, Rule
 
 
 def _find(facts: Facts) -> Iterator[Draft]:
-    outage_s = facts.terms.survive_s
+    outage_s, beat = facts.terms.survive_s, facts.heartbeat
     if outage_s is None:
         return
     expected = f"an outage of {words.plain(outage_s)} s survived"
-    bad = tuple(hz for hz in facts.hz if not facts.survives(hz, outage_s))
-    if bad:
-        lasts = {hz: found for hz in bad if (found := facts.last_probe_ns(hz)) is not None}
-        worst_hz = min(lasts, key=lambda hz: lasts[hz])
-        yield Draft(
-            expected=f"{expected} while the connection is idle",
-            found=f"the last probe after {words.seconds(lasts[worst_hz])} {facts.worst_at(worst_hz, bad)}",
-            fix="set a longer idle_s or interval_s, or a higher count"
-            + (" (and a longer user_timeout_s)" if facts.settings.user_timeout_ms else ""),
-            keys=("count", "interval_s", "idle_s", "survive_s"),
-            hz=bad,
-            window_s=(lasts[worst_hz] / 1e9, lasts[worst_hz] / 1e9),
-        )
-    user_timeout_s = facts.settings.user_timeout_ms / 1000
-    if 0 < user_timeout_s <= outage_s:
+    idle = tuple(hz for hz in facts.hz if not facts.survives(hz, outage_s))
+    if idle:
+        yield _ends_while_idle(facts, idle, f"{expected} while the connection is idle")
+    in_flight = tuple(hz for hz in facts.hz if not facts.survives_in_flight(hz, outage_s))
+    if in_flight:
+        timeout_s = facts.settings.user_timeout_ms / 1000
+        what = f"a user timeout of {timeout_s:g} s" if timeout_s else "retransmissions (tcp_retries2)"
+        needed = words.plain(answers.needed_ns(round(outage_s * 1e9)) / 1e9)
         yield Draft(
             expected=f"{expected} while data is in flight",
-            found=f"a user timeout of {user_timeout_s:g} s, which ends the connection before",
-            fix=f"set user_timeout_s to twice {words.plain(outage_s)} or more",
-            keys=("user_timeout_s",),
+            found=f"{what}, over before anything is sent again after the outage, {facts.which_hz(in_flight)}",
+            fix=f"set user_timeout_s to {needed} or more",
+            keys=("user_timeout_s", "survive_s"),
+            hz=in_flight,
         )
-    beat = facts.heartbeat
     if beat is not None and beat.misses * beat.timeout_s <= outage_s:
         yield Draft(
             expected=expected,
@@ -66,6 +60,21 @@ def _find(facts: Facts) -> Iterator[Draft]:
             fix=f"set misses * timeout_s of the heartbeat above {words.plain(outage_s)} s",
             keys=("heartbeat.timeout_s", "heartbeat.misses", "heartbeat"),
         )
+
+
+def _ends_while_idle(facts: Facts, bad: tuple[int, ...], expected: str) -> Draft:
+    lasts_s = {hz: found.last_probe_ns / 1e9 for hz in bad if (found := facts.idle(hz))}
+    worst_hz = min(lasts_s, key=lambda hz: lasts_s[hz])
+    last = f"{words.plain(lasts_s[worst_hz])} s after the last segment of the peer"
+    longer = " (and a longer user_timeout_s)" if facts.settings.user_timeout_ms else ""
+    return Draft(
+        expected=expected,
+        found=f"the last probe {last} {facts.worst_at(worst_hz, bad)}",
+        fix=f"set a longer idle_s or interval_s, or a higher count{longer}",
+        keys=("count", "interval_s", "idle_s", "survive_s"),
+        hz=bad,
+        window_s=(lasts_s[worst_hz], None),
+    )
 
 
 RULE = Rule(

@@ -6,10 +6,10 @@ therefore meet a demand on one machine and miss it on the next. 340/10/3 notices
 
 | HZ | detection |
 |---|---|
-| 100 | 370.72 to 411.68 s |
-| 250 | 370.72 to 387.1 s |
-| 300 | 370.08 to 383.73 s |
-| 1000 | 370.72 to 403.49 s |
+| 100 | 370.48 to 411.68 s |
+| 250 | 370.48 to 387.1 s |
+| 300 | 370.05 to 383.73 s |
+| 1000 | 370.48 to 403.49 s |
 
 so that "within 390 s" holds at 250 and 300 alone.
 

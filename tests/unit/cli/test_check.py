@@ -36,7 +36,7 @@ def test_options_describe_one_connection(capsys: Capture) -> None:
     assert ended("check", *LATE, "--hz", "1000") == 1
     assert "the first probe after 340 to 372.77 s at HZ=1000" in capsys.readouterr().out
     assert ended("check", *SOUND, "--hz", "1000") == 0
-    assert capsys.readouterr().out.startswith("ok options: a dead peer is noticed after 330.72 to 363.49 s")
+    assert capsys.readouterr().out.startswith("ok options: a dead peer is noticed after 330.48 to 363.49 s")
 
 
 def test_every_option_reaches_the_rules(capsys: Capture) -> None:

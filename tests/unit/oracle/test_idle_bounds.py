@@ -1,0 +1,121 @@
+"""What an idle connection does after its peer's last segment, whatever came before: bounds over all histories."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, reject
+from hypothesis import strategies as st
+
+from harness.oracle import established
+from harness.oracle.effects import Effect, Unpredictable
+from harness.oracle.established_query import Question
+from harness.oracle.idle_bounds import bounds
+from harness.oracle.prediction import Machine, Prediction, Settings, hull
+from tests.unit.strategies import sweep
+
+HZ = st.sampled_from((100, 250, 300, 1000))
+SECOND_NS = 1_000_000_000
+PHASES_NS = st.integers(0, 1 << 42)
+LOST = Effect(mechanism="lost")
+
+
+def settings() -> st.SearchStrategy[Settings]:
+    """Of keepalive, with a user timeout or without."""
+    return st.builds(
+        Settings,
+        idle_s=st.integers(1, 400),
+        interval_s=st.integers(1, 90),
+        count=st.integers(1, 5),
+        user_timeout_ms=st.one_of(st.just(0), st.integers(1000, 400_000)),
+    )
+
+
+def horizon_ns(chosen: Settings) -> int:
+    """More than it can take."""
+    nominal_ns = (chosen.idle_s + (chosen.count + 2) * chosen.interval_s) * SECOND_NS
+    return 2 * (nominal_ns + chosen.user_timeout_ms * 1_000_000) + 10 * SECOND_NS
+
+
+def end_ns(found: Prediction) -> tuple[int, int]:
+    """Over all outcomes."""
+    return hull([each.window_ns for each in found.outcomes if each.window_ns is not None])
+
+
+def silent_from(chosen: Settings, machine: Machine, cut_ns: int, *, peer_writes_ns: tuple[int, ...] = ()) -> Prediction:
+    """All is lost from then on."""
+    lost = (Effect(mechanism="lost", from_s=cut_ns / 1e9),)
+    question = Question(chosen, machine, lost, cut_ns + horizon_ns(chosen), peer_writes_ns=peer_writes_ns)
+    return established.predict(question)
+
+
+@sweep(60, exhaustively=3000)
+@given(settings(), HZ)
+def test_a_connection_that_was_just_armed_keeps_them(chosen: Settings, hz: int) -> None:
+    """At every phase."""
+    found = established.predict(Question(chosen, Machine(hz=hz), (LOST,), horizon_ns(chosen)))
+    limits, (low_ns, high_ns) = bounds(chosen, hz), end_ns(found)
+    assert limits.end_ns[0] <= low_ns
+    assert high_ns <= limits.end_ns[1]
+    assert limits.first_probe_ns[0] <= found.probe_windows_ns[0][0]
+    assert found.probe_windows_ns[0][1] <= limits.first_probe_ns[1]
+    assert limits.probes[0] <= min(each.probes[0] for each in found.outcomes)
+    assert max(each.probes[1] for each in found.outcomes) <= limits.probes[1]
+    if not chosen.user_timeout_ms and chosen.idle_s > 2 * chosen.interval_s:
+        assert high_ns == limits.end_ns[1]
+
+
+@sweep(80, exhaustively=3000)
+@given(settings(), HZ, PHASES_NS, st.floats(0.001, 1.05))
+def test_one_whose_peer_wrote_while_the_timer_ran_keeps_them(
+    chosen: Settings, hz: int, phase_ns: int, share: float
+) -> None:
+    """The timer is then set for the rest of the idle time, in a narrower bucket."""
+    wrote_ns = round(chosen.idle_s * share * SECOND_NS)
+    try:
+        found = silent_from(chosen, Machine(hz=hz, phase_ns=phase_ns), wrote_ns + 1, peer_writes_ns=(wrote_ns,))
+    except Unpredictable:
+        reject()
+    (low_ns, high_ns), limits = end_ns(found), bounds(chosen, hz)
+    assert limits.end_ns[0] <= low_ns - wrote_ns + 1
+    assert high_ns - wrote_ns <= limits.end_ns[1] + 1
+
+
+@sweep(80, exhaustively=3000)
+@given(settings(), HZ, PHASES_NS, st.integers(0, 3))
+def test_one_whose_last_segment_answered_a_probe_keeps_them(
+    chosen: Settings, hz: int, phase_ns: int, number: int
+) -> None:
+    """The next probe comes an interval later where that is longer than the idle time."""
+    machine = Machine(hz=hz, phase_ns=phase_ns)
+    watched_ns = 12 * (chosen.idle_s + chosen.interval_s) * SECOND_NS
+    alive = established.predict(Question(chosen, machine, (), watched_ns)).probe_windows_ns
+    answered_ns = alive[number][1]
+    found = silent_from(chosen, machine, (answered_ns + alive[number + 1][0]) // 2)
+    (low_ns, high_ns), limits = end_ns(found), bounds(chosen, hz)
+    assert limits.end_ns[0] <= low_ns - answered_ns + 1
+    assert high_ns - answered_ns <= limits.end_ns[1] + 1
+    assert alive[number + 1][1] - answered_ns <= limits.first_probe_ns[1] + 1
+
+
+@sweep(60, exhaustively=3000)
+@given(settings(), HZ, st.floats(0.9, 1.0))
+def test_an_outage_that_ends_before_the_last_probe_is_survived(chosen: Settings, hz: int, share: float) -> None:
+    """At every phase."""
+    outage = Effect(mechanism="lost", until_s=int(bounds(chosen, hz).last_probe_ns * share) / 1e9)
+    found = established.predict(Question(chosen, Machine(hz=hz), (outage,), 2 * horizon_ns(chosen)))
+    assert [each.kind for each in found.outcomes] == ["quiet"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "high_s"),
+    [
+        (Settings(idle_s=340, interval_s=10, count=3), 403.488),
+        (Settings(), 8162.56),
+        (Settings(idle_s=5, interval_s=10, count=2), 10.512 + 2 * 10.24),
+        (Settings(idle_s=15, interval_s=15, count=9, user_timeout_ms=120_000), 123.032),
+    ],
+    ids=["340/10/3", "Linux's defaults", "an interval longer than the idle time", "a user timeout"],
+)
+def test_the_latest_end_at_1000_hz(chosen: Settings, high_s: float) -> None:
+    """As measured, but for the third: there an answered probe came first."""
+    assert bounds(chosen, 1000).end_ns[1] / 1e9 == pytest.approx(high_s, abs=1e-6)
