@@ -63,7 +63,7 @@ def _load(files: Mapping[Path, str | None], *, claimed: bool) -> list[Scenario]:
         scenario = done[path] if done[path].name else named(done[path], names[path], path)
         owner = owners.setdefault(scenario.name, path)
         if owner != path:
-            expected = f"a name of its own, as {shown(owner)} has that one"
+            expected = f"a name of its own, as {shown(owner)} already has this one"
             raise ScenarioError(shown(path), "name", scenario.name, expected)
         if claimed:
             check_claim(scenario)

@@ -18,10 +18,10 @@ def host_problems(scenario: Scenario) -> Iterator[Problem]:
         if isinstance(fault, HostSuspend):
             end = scenario.endpoint(fault.on)
             if end.keepalive_settings is not None:
-                expected = f"false: the timers of a suspended host stand still, those of {fault.on} would not"
+                expected = f"false: in a lab the keepalive timers of {fault.on} go on while its host is suspended"
                 yield Problem(f"{fault.on}.keepalive", end.keepalive, expected)
             if end.writes_at_s:
-                yield Problem(f"{fault.on}.writes_at_s", list(end.writes_at_s), "none by a host that is suspended")
+                yield Problem(f"{fault.on}.writes_at_s", list(end.writes_at_s), "no writes on a host that is suspended")
 
 
 def program_problems(scenario: Scenario) -> Iterator[Problem]:
@@ -75,7 +75,7 @@ def contradictions(scenario: Scenario, where: Layout) -> Iterator[Problem]:
     ]
     for index, fault, hosts in outages:
         if isinstance(fault, NewHost) and fault.on == scenario.expect.side:
-            expected = "the other side: a new host knows nothing of what it watched"
+            expected = "the other side: the observed side cannot be replaced by a new host"
             yield Problem(f"faults[{index}].on", fault.on, expected)
         for other_index, earlier, other_hosts in outages:
             renewed = isinstance(earlier, NewHost) and earlier.at_s <= fault.at_s
@@ -104,7 +104,7 @@ def _conflicts(where: Layout, one: tuple[int, AnyFault], two: tuple[int, AnyFaul
     elif other_index < index:
         pick_ups = {earlier.picks_up(), fault.picks_up()} - {None}
         if len(pick_ups) > 1:
-            expected = f"one that takes up unknown flows as fault {other_index} ({earlier.kind}) does on that host"
+            expected = f"the same pickup as that of fault {other_index} ({earlier.kind}), which acts on that host, too"
             yield Problem(f"faults[{index}].kind", fault.kind, expected)
         if _at_once(earlier, fault) and {earlier.proxy_must(where), fault.proxy_must(where)} == {"exist", "answer"}:
             expected = (

@@ -134,7 +134,7 @@ def _check_onsets(raw: Mapping[str, Any], scenario: Scenario, source: str) -> No
     """Raise ScenarioError for a fault whose time was forgotten: 0 is a time like any other, and is said."""
     for index, fault in enumerate(scenario.faults):
         if not fault.standing and "at_s" not in raw["faults"][index]:
-            expected = f"when {fault.kind} sets in, in seconds after arming (0: at once)"
+            expected = f"the time at which {fault.kind} begins, in seconds after arming (0: at once)"
             raise ScenarioError(source, f"faults[{index}].at_s", MISSING, expected)
 
 

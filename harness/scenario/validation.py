@@ -63,13 +63,13 @@ def _middle_problems(scenario: Scenario, where: Layout) -> Iterator[Problem]:
     by, proxied = scenario.topology.proxy, scenario.topology.kind == "proxied"
     command, standby = scenario.proxy.command, scenario.standby
     if by is not None and not proxied:
-        yield Problem("topology.proxy", by, 'no such key but with kind = "proxied"')
+        yield Problem("topology.proxy", by, 'this key only with kind = "proxied"')
     elif command is not None and not proxied:
-        yield Problem("proxy.command", command.argv[0], 'no such table but with topology.kind = "proxied"')
+        yield Problem("proxy.command", command.argv[0], 'this table only with topology.kind = "proxied"')
     elif command is not None and by not in (None, "command"):
         yield Problem("topology.proxy", by, "no such key with [proxy.command], which is the proxy")
     elif command is None and by == "command":
-        yield Problem("proxy.command", MISSING, 'the command that topology.proxy = "command" means')
+        yield Problem("proxy.command", MISSING, 'a table [proxy.command], as topology.proxy is "command"')
     for key, in_middle in (("proxy", command), ("standby", None if standby is None else standby.command)):
         for problem in () if in_middle is None else in_middle.problems_in_the_middle():
             yield Problem(f"{key}.command.{problem.key}", problem.value, problem.expected)
@@ -83,13 +83,13 @@ def _endpoint_problems(side: Side, endpoint: Endpoint) -> Iterator[Problem]:
     if round(endpoint.user_timeout_s * 1000, 6) % 1:
         yield Problem(f"{side}.user_timeout_s", endpoint.user_timeout_s, "seconds in whole milliseconds")
     if list(endpoint.writes_at_s) != sorted(endpoint.writes_at_s):
-        yield Problem(f"{side}.writes_at_s", list(endpoint.writes_at_s), "moments in the order of time")
+        yield Problem(f"{side}.writes_at_s", list(endpoint.writes_at_s), "times in ascending order")
     if not endpoint.writes_at_s and endpoint.write_bytes != Endpoint().write_bytes:
         yield Problem(f"{side}.write_bytes", endpoint.write_bytes, "no such key without writes_at_s")
     if endpoint.command is not None:
         yield from _command_problems(side, endpoint, endpoint.command)
     if endpoint.settings_via == "sysctl" and endpoint.keepalive_settings is None:
-        yield Problem(f"{side}.settings_via", "sysctl", "keepalive, whose settings it is about")
+        yield Problem(f"{side}.settings_via", "sysctl", "this key only with keepalive")
     last_s = max(endpoint.writes_at_s, default=0.0)
     if endpoint.shuts_at_s is not None and endpoint.shuts_at_s <= last_s and endpoint.writes_at_s:
         yield Problem(f"{side}.shuts_at_s", endpoint.shuts_at_s, f"a time after the last write, {last_s:g} s")
@@ -100,7 +100,7 @@ def _unseen_problems(scenario: Scenario) -> Iterator[Problem]:
     side, expect = scenario.expect.side, scenario.expect
     unseen = scenario.endpoint(other(side)).command
     if unseen is not None and unseen.alive is not None:
-        expected = f"no such key: it is the {side} that is judged"
+        expected = f"no such key: only the {side} is judged"
         yield Problem(f"{other(side)}.command.alive", unseen.alive.prints, expected)
     command = scenario.endpoint(side).command
     if command is None:
@@ -116,7 +116,7 @@ def _unseen_problems(scenario: Scenario) -> Iterator[Problem]:
     if expect.outcome not in ("noticed", "never", "survives", "as-predicted"):
         yield Problem("expect.outcome", expect.outcome, '"noticed", "never" or "survives" of a command')
     if expect.reports is not None and not (command.detects.prints or command.detects.exits):
-        yield Problem("expect.reports", expect.reports, f"{side}.command.detects.prints with it")
+        yield Problem("expect.reports", expect.reports, f"this key only with {side}.command.detects.prints")
 
 
 def _hasty_signs(side: Side, alive: Alive, scenario: Scenario) -> Iterator[Problem]:
@@ -142,7 +142,7 @@ def _command_problems(side: Side, endpoint: Endpoint, command: Command) -> Itera
     for key in Endpoint.__struct_fields__:
         if getattr(endpoint, key) != getattr(plain, key):
             value = getattr(endpoint, key)
-            yield Problem(f"{side}.{key}", value, "no such key with a command, which sees to its own connection")
+            yield Problem(f"{side}.{key}", value, "no such key with a command, which sets up its own connection")
     if endpoint.keepalive_settings is not None and endpoint.settings_via == "socket":
         expected = "no such key with a command, unless settings_via is sysctl"
         yield Problem(f"{side}.keepalive", endpoint.keepalive, expected)
@@ -170,27 +170,29 @@ def _heartbeat_problems(scenario: Scenario, where: Layout) -> Iterator[Problem]:
         if end.heartbeat is not None and end.shuts_at_s is not None:
             yield Problem(f"{side}.shuts_at_s", end.shuts_at_s, "no such key with a heartbeat, which goes on writing")
         if end.heartbeat is not None and scenario.state == "connecting":
-            yield Problem(f"{side}.heartbeat", end.heartbeat.design, 'state = "established" with it')
+            yield Problem(f"{side}.heartbeat", end.heartbeat.design, 'this key only with state = "established"')
 
 
 def _state_problems(scenario: Scenario) -> Iterator[Problem]:
     """What does not go together with the state that is observed, and claims that no data can show to hold."""
     if scenario.state == "connecting":
         if scenario.expect.side != "client":
-            yield Problem("expect.side", scenario.expect.side, '"client", which connects')
+            yield Problem("expect.side", scenario.expect.side, '"client" with state = "connecting"')
         for side in SIDES:
             endpoint = scenario.endpoint(side)
             for key, value in (("writes_at_s", list(endpoint.writes_at_s)), ("shuts_at_s", endpoint.shuts_at_s)):
                 if value not in ([], None):
-                    yield Problem(f"{side}.{key}", value, 'state = "established" with it')
+                    yield Problem(f"{side}.{key}", value, 'this key only with state = "established"')
         if scenario.client.command is not None:
             yield from _attempt_problems(scenario.client.command)
     observed = scenario.endpoint(scenario.expect.side)
     if scenario.expect.outcome == "survives" and not scenario.can_echo and observed.command is None:
-        expected = "never: where a side does not read, shuts or is a command, no data of ours can show that it survives"
+        expected = 'another outcome: "survives" is shown by an echo, which needs two built-in programs that read'
         yield Problem("expect.outcome", "survives", expected)
     if scenario.expect.outcome == "eof" and not scenario.endpoint(scenario.expect.side).reads:
-        yield Problem("expect.outcome", "eof", "another: who does not read does not see the end of the stream")
+        yield Problem(
+            "expect.outcome", "eof", "another outcome: a side with reads = false does not see the end of the stream"
+        )
 
 
 def _attempt_problems(command: Command) -> Iterator[Problem]:
@@ -234,7 +236,7 @@ def _expectation_problems(expect: Expect, faults: tuple[AnyFault, ...]) -> Itera
         if expect.window_s[0] > expect.window_s[1]:
             yield Problem("expect.window_s", list(expect.window_s), "[earliest, latest], in that order")
     if expect.phase_ns and expect.window != "exact":
-        yield Problem("expect.phase_ns", expect.phase_ns, 'window = "exact" with it')
+        yield Problem("expect.phase_ns", expect.phase_ns, 'this key only with window = "exact"')
     if expect.bound_s is not None and expect.outcome in ("detected", "eof"):
         yield Problem("expect.bound_s", expect.bound_s, f"window_s with outcome {expect.outcome!r}")
     if expect.origin == "fault" and all(fault.standing for fault in faults):
@@ -247,7 +249,7 @@ def _expectation_problems(expect: Expect, faults: tuple[AnyFault, ...]) -> Itera
 def _program_expectation_problems(expect: Expect) -> Iterator[Problem]:
     """What is expected of the program itself."""
     if expect.reports is not None and expect.outcome != "noticed":
-        yield Problem("expect.reports", expect.reports, 'outcome = "noticed" with it')
+        yield Problem("expect.reports", expect.reports, 'this key only with outcome = "noticed"')
     if expect.reconnects_s is not None:
         if expect.outcome in ("survives", "never"):
             yield Problem("expect.reconnects_s", list(expect.reconnects_s), f"none with outcome {expect.outcome!r}")

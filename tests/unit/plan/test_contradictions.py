@@ -85,8 +85,8 @@ def test_what_does_not_meet_may_stand_side_by_side(kind: Kind, faults: tuple[Any
 def test_whether_flows_are_taken_up_again_is_one_setting() -> None:
     """Of a host: nf_conntrack_tcp_loose."""
     idle = FirewallIdle(timeout_s=5, then="drop")
-    assert "takes up unknown flows" in refused("nat", idle, NatRebinding(at_s=1))
-    assert "takes up unknown flows" in refused("nat", idle, FirewallFlush(pickup="loose", at_s=1))
+    assert "the same pickup as that of fault 0" in refused("nat", idle, NatRebinding(at_s=1))
+    assert "the same pickup as that of fault 0" in refused("nat", idle, FirewallFlush(pickup="loose", at_s=1))
 
 
 @pytest.mark.parametrize(

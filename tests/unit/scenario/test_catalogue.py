@@ -67,7 +67,8 @@ def test_two_scenarios_of_one_name_are_refused_with_both_files(shelf: Write, wri
     with pytest.raises(ScenarioError) as caught:
         catalogue.find(["a", "other.scenario.toml"])
     assert str(caught.value) == (
-        "other.scenario.toml: name: expected a name of its own, as catalogue/a.scenario.toml has that one, found 'a'"
+        "other.scenario.toml: name: expected a name of its own, as catalogue/a.scenario.toml "
+        "already has this one, found 'a'"
     )
 
 

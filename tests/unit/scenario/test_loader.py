@@ -159,7 +159,7 @@ REFUSED = {
     ),
     "settings-of-a-command": (
         'client = { user_timeout_s = 3.0, command = { argv = ["x"] } }\nexpect.side = "server"',
-        "client.user_timeout_s: expected no such key with a command, which sees to its own connection, found 3.0",
+        "client.user_timeout_s: expected no such key with a command, which sets up its own connection, found 3.0",
     ),
     "command-that-shows-nothing": (
         'client.command.argv = ["x"]\nexpect.outcome = "never"',
@@ -216,11 +216,13 @@ REFUSED = {
     ),
     "fault-without-a-time": (
         '[[faults]]\nkind = "blackhole"\nfor_s = 3',
-        "faults[0].at_s: expected when blackhole sets in, in seconds after arming (0: at once), found nothing",
+        "faults[0].at_s: expected the time at which blackhole begins, in seconds after arming "
+        "(0: at once), found nothing",
     ),
     "second-fault-without-a-time-while-connecting": (
         'state = "connecting"\n[[faults]]\nkind = "blackhole"\nat_s = 0\n[[faults]]\nkind = "syn-drop"',
-        "faults[1].at_s: expected when syn-drop sets in, in seconds after arming (0: at once), found nothing",
+        "faults[1].at_s: expected the time at which syn-drop begins, in seconds after arming "
+        "(0: at once), found nothing",
     ),
     "unknown-host": (
         '[[faults]]\nkind = "link-down"\non = "mars"',

@@ -55,7 +55,7 @@ REFUSED = {
     ),
     "a proxy of one's own on a router": (
         Scenario(proxy=OWN),
-        r'proxy.command: expected no such table but with topology.kind = "proxied", found .haproxy.',
+        r'proxy.command: expected this table only with topology.kind = "proxied", found .haproxy.',
     ),
     "a proxy of one's own beside another": (
         Scenario(topology=Topology(kind="proxied", proxy="relay"), proxy=OWN),
@@ -63,7 +63,7 @@ REFUSED = {
     ),
     "a proxy of one's own that is not there": (
         Scenario(topology=Topology(kind="proxied", proxy="command")),
-        r"proxy.command: expected the command that topology.proxy = .command. means",
+        r"proxy.command: expected a table .proxy.command., as topology.proxy is .command.",
     ),
     "a proxy that notices": (
         Scenario(
@@ -94,27 +94,27 @@ REFUSED = {
     ),
     "connecting, seen by the server": (
         Scenario(state="connecting", expect=Expect(side="server")),
-        r"expect.side: expected \"client\", which connects, found 'server'",
+        r"expect.side: expected \"client\" with state = .connecting., found 'server'",
     ),
     "connecting, writing": (
         Scenario(state="connecting", server=WRITER),
-        r"server.writes_at_s: expected state = \"established\" with it, found \[1.0\]",
+        r"server.writes_at_s: expected this key only with state = \"established\", found \[1.0\]",
     ),
     "connecting, shutting": (
         Scenario(state="connecting", client=Endpoint(shuts_at_s=0.0)),
-        r"client.shuts_at_s: expected state = \"established\" with it, found 0.0",
+        r"client.shuts_at_s: expected this key only with state = \"established\", found 0.0",
     ),
     "an echo from an end that does not read": (
         Scenario(server=NOT_READING, expect=Expect(outcome="survives")),
-        "expect.outcome: expected never: where a side does not read, shuts",
+        'expect.outcome: expected another outcome: "survives" is shown by an echo',
     ),
     "an echo after the end": (
         Scenario(server=SHUTTER, expect=Expect(outcome="survives")),
-        "expect.outcome: expected never: where a side does not read, shuts",
+        'expect.outcome: expected another outcome: "survives" is shown by an echo',
     ),
     "an end that is not read": (
         Scenario(client=NOT_READING, expect=Expect(outcome="eof")),
-        "expect.outcome: expected another: who does not read",
+        "expect.outcome: expected another outcome: a side with reads = false",
     ),
     "writing after the end": (
         Scenario(client=Endpoint(writes_at_s=(1.0, 3.0), shuts_at_s=3.0)),
@@ -126,11 +126,11 @@ REFUSED = {
     ),
     "a suspended host's timers": (
         Scenario(faults=(HostSuspend(),), server=Endpoint(keepalive=Keepalive(idle_s=5))),
-        "server.keepalive: expected false: the timers of a suspended host stand still",
+        "server.keepalive: expected false: in a lab the keepalive timers of server go on",
     ),
     "a suspended host's writes": (
         Scenario(faults=(HostSuspend(),), server=WRITER),
-        "server.writes_at_s: expected none by a host that is suspended",
+        "server.writes_at_s: expected no writes on a host that is suspended",
     ),
     "seen by a suspended host": (
         Scenario(faults=(HostSuspend(on="client"),)),
@@ -138,7 +138,7 @@ REFUSED = {
     ),
     "seen by a host that is replaced": (
         Scenario(faults=(Failover(on="client"),)),
-        r"faults\[0\].on: expected the other side: a new host knows nothing",
+        r"faults\[0\].on: expected the other side: the observed side cannot be replaced",
     ),
     "replaced for a time": (
         Scenario(faults=(Failover(for_s=1.0),)),
