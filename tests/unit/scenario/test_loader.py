@@ -216,13 +216,11 @@ REFUSED = {
     ),
     "fault-without-a-time": (
         '[[faults]]\nkind = "blackhole"\nfor_s = 3',
-        "faults[0].at_s: expected the time at which blackhole begins, in seconds after arming "
-        "(0: at once), found nothing",
+        "faults[0].at_s: expected the time at which blackhole begins, in seconds after arming (0: at once)",
     ),
     "second-fault-without-a-time-while-connecting": (
         'state = "connecting"\n[[faults]]\nkind = "blackhole"\nat_s = 0\n[[faults]]\nkind = "syn-drop"',
-        "faults[1].at_s: expected the time at which syn-drop begins, in seconds after arming "
-        "(0: at once), found nothing",
+        "faults[1].at_s: expected the time at which syn-drop begins, in seconds after arming (0: at once)",
     ),
     "unknown-host": (
         '[[faults]]\nkind = "link-down"\non = "mars"',
