@@ -85,7 +85,8 @@ def test_each_program_may_take_its_time_to_get_ready(key: str) -> None:
         topology = Topology(kind="proxied" if key == "proxy" else "routed")
         expect = Expect(outcome="never", bound_s=1.0)
         table = tables.get(key, Endpoint(command=command))
-        return longest_ns(planned(Scenario(name="it", topology=topology, expect=expect, **{key: table}), 250))  # type: ignore[arg-type]
+        about = Scenario(name="it", topology=topology, expect=expect, **{key: table})  # type: ignore[arg-type]
+        return longest_ns(planned(about, 250))
 
     times = STARTING_STEPS if key in SIDES else 1
     assert longest(100.0) - longest(10.0) == times * 90_000_000_000
