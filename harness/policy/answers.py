@@ -18,6 +18,8 @@ from harness.oracle.prediction import Machine, Settings, hull
 from harness.policy.settings import Heartbeat
 
 SECOND_NS = 1_000_000_000
+MOST_S = 1e9
+"""More seconds than anything here takes."""
 MOST_KEPT = 1 << 14
 """So many answers are kept: a fleet repeats its settings."""
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from harness.oracle.effects import Unpredictable
-from harness.policy import words
 from harness.policy.facts import Facts
+from harness.policy.overview import Overview, overview
 from harness.policy.rule import LEVELS, Draft, Finding, Rule
 from harness.policy.settings import Connection, Place
 
@@ -24,24 +24,17 @@ class Unanswered(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-class Worst(msgspec.Struct, frozen=True, kw_only=True):
-    """The latest detection of a dead peer while idle, and the HZ at which it is so late."""
-
-    hz: int
-    window_s: tuple[float, float]
-
-
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """One connection.
 
-    `suppressed`: what was found and is ignored. `idle`: None where nothing notices the peer.
+    `suppressed`: what was found and is ignored. `overview`: None where the oracle has no answer.
     """
 
     connection: Connection
     findings: tuple[Finding, ...] = ()
     suppressed: tuple[Finding, ...] = ()
     unanswered: tuple[Unanswered, ...] = ()
-    idle: Worst | None = None
+    overview: Overview | None = None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +98,7 @@ def _check_one(connection: Connection, rules: Sequence[Rule]) -> Checked:
         findings=tuple(kept),
         suppressed=tuple(suppressed),
         unanswered=tuple(unanswered),
-        idle=_worst(facts),
+        overview=_overview(facts),
     )
 
 
@@ -125,15 +118,11 @@ def _finding(rule: Rule, connection: Connection, draft: Draft) -> Finding:
     )
 
 
-def _worst(facts: Facts) -> Worst | None:
+def _overview(facts: Facts) -> Overview | None:
     try:
-        found = {hz: when for hz in facts.hz if (when := facts.noticed_idle(hz))}
+        return overview(facts)
     except Unpredictable:
         return None
-    if not found:
-        return None
-    hz = max(found, key=lambda each: found[each].high_ns)
-    return Worst(hz=hz, window_s=words.ends(found[hz]))
 
 
 # --- suppressions that hide nothing --------------------------------------------------------------------

@@ -40,8 +40,7 @@ def _connection(one: Checked) -> dict[str, Any]:
         "interval_s": settings.interval_s,
         "count": settings.count,
         "user_timeout_s": settings.user_timeout_ms / 1000,
-        "noticed_idle_s": None if one.idle is None else one.idle.window_s,
-        "noticed_idle_hz": None if one.idle is None else one.idle.hz,
+        "overview": None if one.overview is None else msgspec.to_builtins(one.overview),
     }
 
 

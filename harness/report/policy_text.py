@@ -1,4 +1,4 @@
-"""Findings of `harness check` for people: a paragraph each, then sound connections and counts."""
+"""Findings of `harness check` for people: a paragraph each, then a line for each connection."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 from harness.model.values import count
 from harness.policy.check import Checked, Result
+from harness.policy.overview import Figure
 from harness.policy.rule import LEVELS, Finding
+from harness.policy.words import plain
+from harness.system.escapes import in_a_line
 
 
 def describe(result: Result) -> str:
@@ -14,9 +17,7 @@ def describe(result: Result) -> str:
     lines = [line for finding in result.findings for line in _paragraph(finding)]
     for each in result.unanswered:
         lines += [f"{each.connection}: {each.rule} cannot be answered: {each.why}", ""]
-    sound = [one for one in result.checked if not one.unanswered and all(f.level == "note" for f in one.findings)]
-    lines += [_sound(one) for one in sound]
-    return "\n".join([*lines, *([""] if sound else []), summary(result)])
+    return "\n".join([*lines, *_table(result), "", summary(result)])
 
 
 def _paragraph(finding: Finding) -> Iterator[str]:
@@ -28,15 +29,35 @@ def _paragraph(finding: Finding) -> Iterator[str]:
     yield ""
 
 
-def _sound(one: Checked) -> str:
-    """What holds of a connection without errors and warnings."""
-    text = f"ok {one.connection.name}: "
-    if one.idle is None:
-        return f"{text}nothing notices a dead peer while the connection is idle, and nothing is demanded"
-    low_s, high_s = one.idle.window_s
-    if low_s == high_s:
-        return f"{text}a dead peer is noticed within {high_s:g} s while idle, by the heartbeat"
-    return f"{text}a dead peer is noticed after {low_s:.2f} to {high_s:.2f} s while idle (HZ={one.idle.hz}, the worst)"
+def _table(result: Result) -> Iterator[str]:
+    """A line for each connection: the worst figures, with what is demanded in brackets."""
+    rows = [_HEAD, *(_row(one) for one in result.checked)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    for row in rows:
+        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+_HEAD = ("connection", "noticed idle", "noticed in flight", "without a packet", "survives, idle")
+
+
+def _row(one: Checked) -> tuple[str, ...]:
+    name, found = in_a_line(one.connection.name), one.overview
+    if found is None:
+        return (name, "?", "?", "?", "?")
+    return (
+        name,
+        _figure(found.idle, "never", "up to "),
+        _figure(found.in_flight, "never", "up to "),
+        _figure(found.silence, "for ever", "up to "),
+        _figure(found.outage, "any outage", ""),
+    )
+
+
+def _figure(figure: Figure, never: str, most: str) -> str:
+    found = never if figure.worst_s is None else f"{most}{plain(figure.worst_s)} s"
+    if figure.demand_s is None:
+        return found
+    return f"{found} ({'of' if figure.met else 'NOT'} {plain(figure.demand_s)})"
 
 
 def summary(result: Result) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 
 from harness.policy.check import Checked, Result, Unanswered
+from harness.policy.overview import Figure, Overview
 from harness.policy.rule import Finding
 from harness.policy.settings import Connection, Place, Terms
 from harness.report import policy_github, policy_json, policy_junit, policy_text
@@ -58,13 +60,37 @@ def test_text_says_place_expected_found_and_fix() -> None:
     assert lines[-1].startswith("1 connection: 1 error, 0 warnings, 1 note, 1 suppressed; `harness explain ID`")
 
 
-def test_text_names_sound_connections_and_questions_without_an_answer() -> None:
-    """A note leaves a connection sound."""
-    assert policy_text.describe(result(NOTE)).splitlines()[-3].startswith("ok db: nothing notices a dead peer")
-    shown = policy_text.describe(result(unanswered=UNANSWERED))
-    assert "db: KA009 cannot be answered: no model" in shown
-    assert "1 not answered" in shown
-    assert "ok db" not in shown
+def test_text_names_questions_without_an_answer() -> None:
+    """In the table, too."""
+    shown = policy_text.describe(result(unanswered=UNANSWERED)).splitlines()
+    assert shown[0] == "db: KA009 cannot be answered: no model"
+    assert shown[3].split() == ["db", "?", "?", "?", "?"]
+    assert "1 not answered" in shown[-1]
+
+
+def test_text_has_a_table_of_figures() -> None:
+    """With what is demanded, and whether that is met at every HZ."""
+    figures = Overview(
+        idle=Figure(worst_s=75.36, hz=100, demand_s=120.0, met=True),
+        in_flight=Figure(worst_s=1165.75, hz=250, demand_s=120.0, met=False),
+        silence=Figure(worst_s=None, demand_s=350, met=False),
+        outage=Figure(worst_s=60.0, hz=100),
+    )
+    lines = policy_text.describe(result(overview=figures)).splitlines()
+    assert re.split(r"  +", lines[0]) == [
+        "connection",
+        "noticed idle",
+        "noticed in flight",
+        "without a packet",
+        "survives, idle",
+    ]
+    assert re.split(r"  +", lines[1]) == [
+        "db",
+        "up to 75.36 s (of 120)",
+        "up to 1165.75 s (NOT 120)",
+        "for ever (NOT 350)",
+        "60 s",
+    ]
 
 
 def test_json_has_each_part_by_itself() -> None:
@@ -76,7 +102,7 @@ def test_json_has_each_part_by_itself() -> None:
     assert (found["hz"], found["window_s"], found["found"]) == ([250, 1000], [340.0, None], "\x1b[31mnothing | <b>")
     assert (document["suppressed"][0]["line"], document["suppressed"][0]["reason"]) == (2, "a reason")
     assert document["unanswered"] == [{"rule": "KA009", "connection": "db", "why": "no model"}]
-    assert document["connections"][0]["noticed_idle_s"] is None
+    assert document["connections"][0]["overview"] is None
 
 
 def test_github_shows_ten_annotations_the_worst_first() -> None:

@@ -1,0 +1,87 @@
+"""One connection at a glance: the worst figures over every HZ, beside what is demanded, whether a rule fires or not."""
+
+from __future__ import annotations
+
+import msgspec
+
+from harness.policy import answers
+from harness.policy.answers import SECOND_NS
+from harness.policy.facts import Facts
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure in seconds at the HZ at which it is worst; None: there is no such moment. `hz` None: HZ has no say.
+
+    `demand_s`: what it is compared with, and `met`: whether it is sound at every HZ; None where nothing is demanded.
+    """
+
+    worst_s: float | None
+    hz: int | None = None
+    demand_s: float | None = None
+    met: bool | None = None
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers to four questions.
+
+    `idle`, `in_flight`: when is a dead peer noticed at the latest? `silence`: how long is an idle connection without a
+    packet at most, compared with the shortest idle timeout on the path? `outage`: how long an outage does an idle
+    connection survive?
+    """
+
+    idle: Figure
+    in_flight: Figure
+    silence: Figure
+    outage: Figure
+
+
+def overview(facts: Facts) -> Overview:
+    """Of one connection. Raises Unpredictable."""
+    return Overview(idle=_idle(facts), in_flight=_in_flight(facts), silence=_silence(facts), outage=_outage(facts))
+
+
+def _idle(facts: Facts) -> Figure:
+    demand_s = facts.connection.idle_demand_s
+    found = {hz: when.high_ns for hz in facts.hz if (when := facts.noticed_idle(hz))}
+    if not found:
+        return Figure(worst_s=None, demand_s=demand_s, met=None if demand_s is None else False)
+    hz = max(found, key=lambda each: found[each])
+    met = None if demand_s is None else found[hz] <= demand_s * SECOND_NS
+    says = hz if len(set(found.values())) > 1 or facts.heartbeat is None else None
+    return Figure(worst_s=found[hz] / SECOND_NS, hz=says, demand_s=demand_s, met=met)
+
+
+def _in_flight(facts: Facts) -> Figure:
+    """An upper bound, which is exact where only that decides whether a demand is met."""
+    demand_s = facts.connection.in_flight_demand_s
+    found = {hz: facts.noticed_in_flight(hz, demand_s or answers.MOST_S) for hz in facts.hz}
+    hz = max(found, key=lambda each: found[each][1].high_ns)
+    met = None if demand_s is None else all(in_time for in_time, _ in found.values())
+    return Figure(worst_s=found[hz][1].high_ns / SECOND_NS, hz=hz, demand_s=demand_s, met=met)
+
+
+def _silence(facts: Facts) -> Figure:
+    hop, beat = facts.strictest(), facts.heartbeat
+    limit_s = None if hop is None else hop.limit_s
+    found = {hz: idle.first_probe.high_ns / SECOND_NS for hz in facts.hz if (idle := facts.idle(hz))}
+    worst_hz = max(found, key=lambda each: found[each], default=None)
+    worst_s = None if worst_hz is None else found[worst_hz]
+    if beat is not None and (worst_s is None or beat.every_s < worst_s):
+        worst_s, worst_hz = beat.every_s, None
+    met = None if limit_s is None else worst_s is not None and worst_s < limit_s
+    return Figure(worst_s=worst_s, hz=worst_hz, demand_s=limit_s, met=met)
+
+
+def _outage(facts: Facts) -> Figure:
+    demand_s, beat = facts.terms.survive_s, facts.heartbeat
+    found = {hz: idle.last_probe_ns / SECOND_NS for hz in facts.hz if (idle := facts.idle(hz))}
+    hz = min(found, key=lambda each: found[each], default=None)
+    met = None
+    if demand_s is not None:
+        patient = beat is None or beat.misses * beat.timeout_s > demand_s
+        alive = all(facts.survives(each, demand_s) and facts.survives_in_flight(each, demand_s) for each in facts.hz)
+        met = patient and alive
+    worst_s = None if hz is None else found[hz]
+    if beat is not None and (worst_s is None or beat.misses * beat.timeout_s < worst_s):
+        worst_s, hz = beat.misses * beat.timeout_s, None
+    return Figure(worst_s=worst_s, hz=hz, demand_s=demand_s, met=met)
