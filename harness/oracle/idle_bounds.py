@@ -86,11 +86,8 @@ class _Expiries:
 
     def until(self, timeout: int) -> tuple[int, int, int, int, int]:
         """With a user timeout: probes least and most, the earliest last probe, the earliest and the latest end."""
-        least = most = 1
-        while self.latest(least) < timeout:
-            least += 1
-        while self.earliest(most) < timeout:
-            most += 1
+        # From the second one on expiries are a step apart, the earliest ones and the latest ones.
+        least, most = (1 + max(0, -((first - timeout) // self.step)) for first in (self.latest(1), self.earliest(1)))
         gap = self.step if least > 1 else self.interval + self.width
         last = max(self.earliest(least - 1), timeout - gap)
         low = max(self.earliest(least), timeout)
