@@ -33,7 +33,7 @@ def _placed(item: pytest.Item) -> Placed | None:
     """The test with its topology; None where it runs on both clocks: without a topology, or of containers or guests."""
     if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
         return None
-    if any(item.get_closest_marker(mark) for mark in ("virtual", "containers", "alone")):
+    if any(item.get_closest_marker(mark) for mark in ("virtual", "containers", "alone", "quiet")):
         return None
     values = item.callspec.params.values()
     places = [getattr(value, "topology", value) for value in values]

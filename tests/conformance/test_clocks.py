@@ -89,7 +89,7 @@ def _runnable() -> list[Scenario]:
     return [scenario for scenario in found if layout(scenario.topology).proxied_by != "toxiproxy"]
 
 
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_both_clocks_tell_the_same_story(tmp_path: Path, kernel: Kernel) -> None:
     """Verdict, outcome, errno, probes and the segments on the wire agree for every scenario short enough for both."""
     here = local_machine()
