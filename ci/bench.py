@@ -1,4 +1,6 @@
-"""Measures the speed that ci/README.md states and prints it as a Markdown table; exit status 1 where a bound is missed.
+"""Measures the speed that ci/README.md states and prints it as a Markdown table.
+
+Exit status 1 where a bound is missed.
 
 Every figure comes from this machine, now; scenarios are drawn from a seed that is printed.
 """
@@ -59,8 +61,12 @@ class Row(NamedTuple):
 def main() -> int:
     """Measure everything."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenarios", type=int, default=200, metavar="N", help="how many at once (default: 200)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the scenarios (default: 1)")
+    parser.add_argument(
+        "--scenarios", type=int, default=200, metavar="N", help="how many at once (default: 200)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="of the scenarios (default: 1)"
+    )
     options = parser.parse_args()
     ensure_privileges()
     rows = [*_start_up(), *_labs(), *_containers(), *_concurrency(options.scenarios, options.seed)]
@@ -68,14 +74,21 @@ def main() -> int:
     print(f"\n{_machine()}; seed {options.seed}\n")
     print("| what | measured | bound |\n|---|---|---|")
     for row in rows:
-        bound = "-" if row.bound is None else f"{row.bound:g} {row.unit}{' MISSED' if row.missed else ''}"
+        bound = (
+            "-"
+            if row.bound is None
+            else f"{row.bound:g} {row.unit}{' MISSED' if row.missed else ''}"
+        )
         print(f"| {row.what} | {row.figure:.4g} {row.unit} | {bound} |")
     return 1 if any(row.missed for row in rows) else 0
 
 
 def _machine() -> str:
     facts = local_machine()
-    return f"{facts.cpus} CPUs, Linux {facts.kernel}, HZ={facts.hz}, Python {platform.python_version()}"
+    return (
+        f"{facts.cpus} CPUs, Linux {facts.kernel}, HZ={facts.hz}, Python "
+        f"{platform.python_version()}"
+    )
 
 
 def _say(what: str) -> None:
@@ -117,7 +130,12 @@ def _labs() -> list[Row]:
         built, torn = _built_and_torn(NetnsLab, kind, 50)
         hosts = 2 if kind == "direct" else 3
         rows.append(
-            Row(f"build a {kind} lab ({hosts} hosts), median of 50", statistics.median(built) * 1e3, bound, "ms")
+            Row(
+                f"build a {kind} lab ({hosts} hosts), median of 50",
+                statistics.median(built) * 1e3,
+                bound,
+                "ms",
+            )
         )
         rows.append(
             Row(
@@ -130,7 +148,9 @@ def _labs() -> list[Row]:
     return rows
 
 
-def _built_and_torn(make: Callable[[Topology], WiredLab], kind: Kind, times: int) -> tuple[list[float], list[float]]:
+def _built_and_torn(
+    make: Callable[[Topology], WiredLab], kind: Kind, times: int
+) -> tuple[list[float], list[float]]:
     """How long building and closing took each time, in seconds."""
     built, torn = [], []
     for _ in range(times):
@@ -147,7 +167,9 @@ def _built_and_torn(make: Callable[[Topology], WiredLab], kind: Kind, times: int
 def _containers() -> list[Row]:
     daemon = capabilities.docker()
     if not daemon.available:
-        print(f"bench: labs of containers are left out: {daemon.found}; {daemon.fix}", file=sys.stderr)
+        print(
+            f"bench: labs of containers are left out: {daemon.found}; {daemon.fix}", file=sys.stderr
+        )
         return []
     from harness.lab.docker_lab import DockerLab
 
@@ -165,13 +187,22 @@ def _containers() -> list[Row]:
 
 
 def _scenario(index: int, chance: random.Random) -> Scenario:
-    keepalive = Keepalive(idle_s=chance.randint(1, 5), interval_s=chance.randint(1, 2), count=chance.randint(1, 3))
-    faults: list[AnyFault] = [Blackhole(at_s=0.2), PeerReboot(at_s=0.2), LinkDown(on="server", at_s=0.2)]
+    keepalive = Keepalive(
+        idle_s=chance.randint(1, 5), interval_s=chance.randint(1, 2), count=chance.randint(1, 3)
+    )
+    faults: list[AnyFault] = [
+        Blackhole(at_s=0.2),
+        PeerReboot(at_s=0.2),
+        LinkDown(on="server", at_s=0.2),
+    ]
     kinds: list[Kind] = ["direct", "switched", "routed"]
     families: list[Family] = ["ipv4", "ipv6"]
     topology = Topology(kind=chance.choice(kinds), family=chance.choice(families))
     return Scenario(
-        name=f"bench-{index}", topology=topology, client=Endpoint(keepalive=keepalive), faults=(chance.choice(faults),)
+        name=f"bench-{index}",
+        topology=topology,
+        client=Endpoint(keepalive=keepalive),
+        faults=(chance.choice(faults),),
     )
 
 
@@ -200,9 +231,17 @@ def _concurrency(number: int, seed: int) -> list[Row]:
     )
     not_passed = [r for r in results if r.verdict.verdict != "pass"]
     for result in not_passed:
-        print(f"{result.plan.name}: {result.verdict.verdict}: {result.verdict.reason}", file=sys.stderr)
+        print(
+            f"{result.plan.name}: {result.verdict.verdict}: {result.verdict.reason}",
+            file=sys.stderr,
+        )
     return [
-        Row(f"{number} scenarios at once: wall time beyond the longest window", wall_s - longest_s, 5, "s"),
+        Row(
+            f"{number} scenarios at once: wall time beyond the longest window",
+            wall_s - longest_s,
+            5,
+            "s",
+        ),
         Row(
             "detection after its window's end, 99th percentile",
             max(0.0, beyond_ms[int(len(beyond_ms) * 0.99)]),
@@ -211,7 +250,9 @@ def _concurrency(number: int, seed: int) -> list[Row]:
         ),
         Row("detection after its window's end, worst", max(0.0, beyond_ms[-1]), None, "ms"),
         Row("scenarios that did not pass", len(not_passed), 0, ""),
-        Row("open file descriptors at the end", len(list(Path("/proc/self/fd").iterdir())), None, ""),
+        Row(
+            "open file descriptors at the end", len(list(Path("/proc/self/fd").iterdir())), None, ""
+        ),
     ]
 
 
@@ -228,7 +269,9 @@ for line in sys.stdin:
         client.recv(100)
     print(flush=True)
 """
-"""Connects so many times; each line makes it send a heartbeat on every connection and wait for the answers."""
+"""Connects so many times; each line makes it send a heartbeat on every connection and wait for the
+answers.
+"""
 _BEATS = 20_000
 
 
@@ -243,13 +286,19 @@ def _reaper() -> list[Row]:
     times = f"{many:,} connections to that with {few}"
     return [
         Row(
-            f"reaper: CPU time of a heartbeat with {times}, {beat_us:.1f} us to {few_beat_us:.1f} us",
+            (
+                f"reaper: CPU time of a heartbeat with {times}, {beat_us:.1f} us to "
+                f"{few_beat_us:.1f} us"
+            ),
             beat_us / few_beat_us,
             3,
             "times",
         ),
         Row(
-            f"reaper: of dropping a silent one with {times}, {end_us:.1f} us to {few_end_us:.1f} us",
+            (
+                f"reaper: of dropping a silent one with {times}, {end_us:.1f} us to "
+                f"{few_end_us:.1f} us"
+            ),
             end_us / few_end_us,
             3,
             "times",
@@ -269,12 +318,17 @@ def _reaper_us(number: int) -> tuple[float, float]:
 
     values = {"design": "reaper", "silence_s": 60.0, "poll_s": 1.0}
     setting = Setting("server", values, {}, socket.socket, lambda *_, **__: None, {})
-    with NetnsLab(Topology(kind="direct")) as lab, lab.host("server").socket(socket.AF_INET) as listener:
+    with (
+        NetnsLab(Topology(kind="direct")) as lab,
+        lab.host("server").socket(socket.AF_INET) as listener,
+    ):
         address = lab.layout.address("server")
         port = tcp_endpoint.listen(listener, address)
         reaper = Reaper(setting, None, listener)
         reaper.begin(time.monotonic_ns())
-        clients = lab.host("client").start("clients", [sys.executable, "-c", _CLIENTS, address, str(port), str(number)])
+        clients = lab.host("client").start(
+            "clients", [sys.executable, "-c", _CLIENTS, address, str(port), str(number)]
+        )
         poller = select.poll()
         poller.register(reaper.fileno(), select.POLLIN)
         poller.register(clients.fileno(), select.POLLIN)
@@ -292,7 +346,9 @@ def _reaper_us(number: int) -> tuple[float, float]:
         dropped_s = time.process_time() - started
         assert len(reaper.register) == 0
         reaper.close_with_reset()
-    return sum(spent_s[1:]) / (len(spent_s) - 1) / number * 1e6, dropped_s / number * 1e6  # the first one accepts, too
+    return sum(spent_s[1:]) / (
+        len(spent_s) - 1
+    ) / number * 1e6, dropped_s / number * 1e6  # the first one accepts, too
 
 
 def _virtual(seed: int) -> list[Row]:
@@ -313,7 +369,9 @@ def _virtual(seed: int) -> list[Row]:
     many = [planner.make(_long_scenario(index, chance), machine) for index in range(1000)]
     linux = planner.make(catalogue.find(["defaults/linux"])[0], machine)
     warm = [
-        msgspec.structs.replace(linux, scenario=msgspec.structs.replace(linux.scenario, name=f"linux-{n}"))
+        msgspec.structs.replace(
+            linux, scenario=msgspec.structs.replace(linux.scenario, name=f"linux-{n}")
+        )
         for n in range(40)
     ]
     warm_s, _ = _in_guests(warm, found, jobs=1)
@@ -325,11 +383,21 @@ def _virtual(seed: int) -> list[Row]:
     all_s, refuted = _in_guests(all_plans, found)
     fuzz_s, disagreed = _fuzz(found, seed)
     return [
-        Row("Linux's default keepalive in virtual time: verdict from a cold start, median of 5", cold_s, 1.5, "s"),
+        Row(
+            "Linux's default keepalive in virtual time: verdict from a cold start, median of 5",
+            cold_s,
+            1.5,
+            "s",
+        ),
         Row("the same in a warm guest, mean of 40", (warm_s - cold_s) / (len(warm) - 1), 0.2, "s"),
         Row("1,000 random keepalive scenarios in virtual time", many_s, 60, "s"),
         Row("of them not inside their exact window", not_passed, 0, ""),
-        Row(f"the whole catalogue, {len(shipped)} scenarios, planned and run", planned_s + all_s, 60, "s"),
+        Row(
+            f"the whole catalogue, {len(shipped)} scenarios, planned and run",
+            planned_s + all_s,
+            60,
+            "s",
+        ),
         Row("of them not passed", refuted, 0, ""),
         Row(f"{FUZZ_CASES} cases of `harness fuzz`", fuzz_s, 60, "s"),
         Row("of them disagreements of oracle and kernel", disagreed, 0, ""),
@@ -350,20 +418,37 @@ def _in_guests(plans: list[Plan], found: Kernel, jobs: int | None = None) -> tup
 
 def _fuzz(found: Kernel, seed: int) -> tuple[float, int]:
     """Wall seconds for differential testing, and how many disagreements there are."""
-    command = [sys.executable, "-m", "harness", "fuzz", "--cases", str(FUZZ_CASES), "--seed", str(seed)]
+    command = [
+        sys.executable,
+        "-m",
+        "harness",
+        "fuzz",
+        "--cases",
+        str(FUZZ_CASES),
+        "--seed",
+        str(seed),
+    ]
     command += ["--kernel", found.name, "--json", "-"]
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         done = subprocess.run(
-            [*command, "--out", folder], check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [*command, "--out", folder],
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         return time.perf_counter() - started, json.loads(done.stdout)["disagreed"]
 
 
 def _long_scenario(index: int, chance: random.Random) -> Scenario:
     """Idle 1 to 7200 s, interval 1 to 75 s, count 1 to 9."""
-    keepalive = Keepalive(idle_s=chance.randint(1, 7200), interval_s=chance.randint(1, 75), count=chance.randint(1, 9))
-    return Scenario(name=f"long-{index}", client=Endpoint(keepalive=keepalive), faults=(Blackhole(at_s=0.5),))
+    keepalive = Keepalive(
+        idle_s=chance.randint(1, 7200), interval_s=chance.randint(1, 75), count=chance.randint(1, 9)
+    )
+    return Scenario(
+        name=f"long-{index}", client=Endpoint(keepalive=keepalive), faults=(Blackhole(at_s=0.5),)
+    )
 
 
 _MANY_LABS = """
@@ -379,8 +464,21 @@ with ExitStack() as stack:
 
 
 def _memory_mb(found: Kernel) -> float:
-    command = [sys.executable, "-m", "harness", "vtime", "--kernel", found.name, "--", sys.executable, "-c", _MANY_LABS]
-    done = subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "harness",
+        "vtime",
+        "--kernel",
+        found.name,
+        "--",
+        sys.executable,
+        "-c",
+        _MANY_LABS,
+    ]
+    done = subprocess.run(
+        command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
     return float(done.stdout)
 
 

@@ -1,6 +1,7 @@
 """Proves when, and with which error, a networked program notices that its peer is gone.
 
-The public names; each is loaded when it is first used, so that importing the package costs next to nothing.
+The public names; each is loaded when it is first used, so that importing the package costs next to
+nothing.
 """
 
 from __future__ import annotations

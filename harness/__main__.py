@@ -1,7 +1,7 @@
 """The `harness` command, and `python -m harness`.
 
-The command line is imported here, where an import that fails, as without memory, ends with 3: the interpreter would end
-with 1, which is for claims that are refuted.
+The command line is imported here, where an import that fails, as without memory, ends with 3: the
+interpreter would end with 1, which is for claims that are refuted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ def main() -> int:
     try:
         from harness.cli.main import main as command_line
     except Exception as error:  # noqa: BLE001 - whatever it is, nothing is refuted
-        os.write(2, f"harness: expected to be imported, found {type(error).__name__}: {error}\n".encode())
+        os.write(
+            2, f"harness: expected to be imported, found {type(error).__name__}: {error}\n".encode()
+        )
         return 3
     return command_line()
 

@@ -1,4 +1,5 @@
-"""What this machine can do, each with how that was found out, the reason where it cannot, and the fix.
+"""What this machine can do, each with how that was found out, the reason where it cannot, and the
+fix.
 
 `survey()` is what `harness doctor` prints. Each capability is tried, not guessed from versions.
 """
@@ -18,7 +19,10 @@ from harness.system.kernel_clock import hz
 
 
 class Capability(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is needed (`essential`) or useful; `found` says what was seen, `fix` what would help."""
+    """One thing that is needed (`essential`) or useful.
+
+    `found` says what was seen, `fix` what would help.
+    """
 
     name: str
     available: bool
@@ -33,7 +37,9 @@ def survey() -> list[Capability]:
     found, _ = hz()
     results = [
         Capability(
-            name="kernel", available=True, found=f"Linux {platform.release()}, HZ={found} by clock_getres, {_cpus()}"
+            name="kernel",
+            available=True,
+            found=f"Linux {platform.release()}, HZ={found} by clock_getres, {_cpus()}",
         ),
         _attempt("namespaces", _namespaces, "every scenario", "CONFIG_NET_NS=y, CONFIG_USER_NS=y"),
     ]
@@ -41,9 +47,14 @@ def survey() -> list[Capability]:
         results += [
             _attempt("topologies", _topologies, "every scenario", "CONFIG_VETH, CONFIG_BRIDGE"),
             _attempt("capture", _capture, "every scenario", "CONFIG_PACKET"),
-            _attempt("nftables", _nftables, "blackholes", "CONFIG_NF_TABLES, CONFIG_NF_TABLES_NETDEV"),
             _attempt(
-                "conntrack", _conntrack, "firewalls", "CONFIG_NF_CONNTRACK, CONFIG_NFT_CT, CONFIG_NFT_REJECT_INET"
+                "nftables", _nftables, "blackholes", "CONFIG_NF_TABLES, CONFIG_NF_TABLES_NETDEV"
+            ),
+            _attempt(
+                "conntrack",
+                _conntrack,
+                "firewalls",
+                "CONFIG_NF_CONNTRACK, CONFIG_NFT_CT, CONFIG_NFT_REJECT_INET",
             ),
             _attempt("ipv6", _ipv6, "scenarios with IPv6", "CONFIG_IPV6", essential=False),
             netem(),
@@ -69,7 +80,14 @@ def _attempt(
     except (HarnessError, OSError) as error:
         found, available = str(error), False
         fix = f"use a kernel with {options}; where they are modules, load them as root (modprobe)"
-    return Capability(name=name, available=available, found=found, fix=fix, needed_for=needed_for, essential=essential)
+    return Capability(
+        name=name,
+        available=available,
+        found=found,
+        fix=fix,
+        needed_for=needed_for,
+        essential=essential,
+    )
 
 
 def _namespaces() -> str:
@@ -86,7 +104,10 @@ def _topologies() -> str:
     started = time.monotonic_ns()
     with NetnsLab(Topology(kind="switched")), NetnsLab(Topology(kind="routed")):
         pass
-    return f"veth, bridge and routing; two labs built in {(time.monotonic_ns() - started) / 1e6:.0f} ms"
+    return (
+        "veth, bridge and routing; two labs built in "
+        f"{(time.monotonic_ns() - started) / 1e6:.0f} ms"
+    )
 
 
 def _ipv6() -> str:
@@ -137,8 +158,13 @@ def _conntrack() -> str:
 
 @functools.cache
 def netem() -> Capability:
-    """Whether the kernel impairs what leaves an interface. Enters a user namespace where that is needed to go on."""
-    return _attempt("netem", _netem, "delay, duplicate, reorder, rate; loss does without", "", essential=False)
+    """Whether the kernel impairs what leaves an interface.
+
+    Enters a user namespace where that is needed to go on.
+    """
+    return _attempt(
+        "netem", _netem, "delay, duplicate, reorder, rate; loss does without", "", essential=False
+    )
 
 
 def _netem() -> str:
@@ -146,9 +172,14 @@ def _netem() -> str:
     from harness.lab.netns_lab import NetnsLab
     from harness.model.topology import Topology
 
-    with NetnsLab(Topology()) as lab, lab.host("router").impaired("to-server", Impairment(seed=1)) as counters:
+    with (
+        NetnsLab(Topology()) as lab,
+        lab.host("router").impaired("to-server", Impairment(seed=1)) as counters,
+    ):
         seeded = counters().seeded
-    return "netem behind a filter, " + ("seeded" if seeded else "without a seed: it came with Linux 6.6")
+    return "netem behind a filter, " + (
+        "seeded" if seeded else "without a seed: it came with Linux 6.6"
+    )
 
 
 def _virtual_time() -> str:
@@ -156,11 +187,19 @@ def _virtual_time() -> str:
 
     found, memory = kernel.find(None), guest_process.memory_folder()
     if trial.try_out(found):
-        files = "the host's kernel keeps guests from all files but those that they are given to write"
+        files = (
+            "the host's kernel keeps guests from all files but those that they are given to write"
+        )
     elif found.manifest.confines:
-        files = "only their own kernel keeps guests from the user's files, as no mount namespace is allowed here"
+        files = (
+            "only their own kernel keeps guests from the user's files, as no mount namespace is "
+            "allowed here"
+        )
     else:
-        files = f"nothing keeps root in a guest from writing the user's files: build a kernel anew ({kernel.COMMAND})"
+        files = (
+            "nothing keeps root in a guest from writing the user's files: build a kernel anew "
+            f"({kernel.COMMAND})"
+        )
     name = f"{found.name}, a User-Mode Linux kernel whose clock jumps"
     return f"{name}; {memory.size_mb} MiB for a guest in {memory.path}; {files}"
 

@@ -1,7 +1,9 @@
-"""The timeline: everything that happened in a run, in order, and the only input of the judge beside the plan.
+"""The timeline: everything that happened in a run, in order, and the only input of the judge beside
+the plan.
 
-Each event is one JSON line, on disk before the next thing happens, so a killed run keeps all that it saw. Times are
-nanoseconds of CLOCK_MONOTONIC since the timeline was opened; the first line says what that was in both clocks.
+Each event is one JSON line, on disk before the next thing happens, so a killed run keeps all that
+it saw. Times are nanoseconds of CLOCK_MONOTONIC since the timeline was opened; the first line says
+what that was in both clocks.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ FILE_NAME = "timeline.jsonl"
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One thing that happened. `t_ns`: since the timeline was opened; `source`: a host, side or part of the harness.
+    """One thing that happened.
+
+    `t_ns`: since the timeline was opened; `source`: a host, side or part of the harness.
 
     Kinds, and what `data` holds beside free text:
       opened              monotonic_ns, realtime_ns
@@ -73,12 +77,16 @@ class Event(msgspec.Struct, frozen=True):
 
 
 URGENT = frozenset({"subject.printed"})
-"""What a program under test said last is wanted most where it computes for ever and nobody else gets a turn."""
+"""What a program under test said last is wanted most where it computes for ever and nobody else
+gets a turn.
+"""
 _recording = True
 
 
 def stop_recording() -> None:
-    """Write nothing more, of any run: the harness is ending, and what happens now is its own doing."""
+    """Write nothing more, of any run: the harness is ending, and what happens now is its own
+    doing.
+    """
     global _recording  # noqa: PLW0603 - of the process, as its end is
     _recording = False
 
@@ -92,10 +100,12 @@ class Timeline:
         secure: Callable[[int], None] = lambda _: None,
         clock: MonotonicClock | None = None,
     ) -> None:
-        """Open `folder`'s file, where there is one; `secure`: makes sure that what was written to a descriptor stays.
+        """Open `folder`'s file, where there is one.
 
-        It is called for each event of `URGENT`, where whoever writes the timeline may not come to write more.
-        `clock`: the clock of the whole run, by default CLOCK_MONOTONIC of this kernel.
+        `secure`: makes sure that what was written to a descriptor stays.
+
+        It is called for each event of `URGENT`, where whoever writes the timeline may not come to
+        write more. `clock`: the clock of the whole run, by default CLOCK_MONOTONIC of this kernel.
         """
         self.events: list[Event] = []
         self.clock = clock or KernelClock()
@@ -103,7 +113,11 @@ class Timeline:
         self._file: BinaryIO | None = None
         self._path = None if folder is None else folder / FILE_NAME
         if self._path is not None:
-            opened = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            opened = os.open(
+                self._path,
+                os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC,
+                0o644,
+            )
             self._file = os.fdopen(raised(opened), "wb", buffering=0)
         self._encoder = msgspec.json.Encoder()
         self.opened_ns = self.clock.now_ns()
@@ -126,7 +140,9 @@ class Timeline:
         return event
 
     def _write(self, file: BinaryIO, line: bytes, *, urgent: bool) -> None:
-        """Write a line; where it does not fit, as on a full disk, the run goes on unwritten and cannot be judged."""
+        """Write a line; where it does not fit, as on a full disk, the run goes on unwritten and
+        cannot be judged.
+        """
         left = memoryview(line)
         try:
             while left:
@@ -168,5 +184,7 @@ def load(folder: Path) -> tuple[Event, ...]:
         except msgspec.DecodeError as error:
             if number == len(lines):
                 break
-            raise UsageError(f"{path}:{number}: expected an event as JSON, found {error}") from error
+            raise UsageError(
+                f"{path}:{number}: expected an event as JSON, found {error}"
+            ) from error
     return tuple(events)

@@ -22,15 +22,25 @@ from tests.running import RETRIED, group_of
 pytest.register_assert_rewrite("tests.conformance.traces")
 
 LIMIT_S = 300.0
-"""Of each test in real time: who takes longer hangs, on however busy a machine. It is no bound on what is tested.
+"""Of each test in real time: who takes longer hangs, on however busy a machine.
 
-It is no ini option, as that would also limit the scenarios that are run from this checkout by `pytest --clock=virtual`.
+It is no bound on what is tested.
+
+It is no ini option, as that would also limit the scenarios that are run from this checkout by
+`pytest --clock=virtual`.
 """
 SLOW_S = 5.0
 """CI lists the tests that take longer."""
-ASKED_FOR = frozenset([*os.environ.get("REQUIRE", "").split(), *(["toxiproxy-server"] if os.environ.get("CI") else [])])
-"""What must be there: "docker", "toxiproxy-server", a program; toxiproxy-server always on a CI machine. Tests that need
-what is missing fail then, or else say so."""
+ASKED_FOR = frozenset(
+    [
+        *os.environ.get("REQUIRE", "").split(),
+        *(["toxiproxy-server"] if os.environ.get("CI") else []),
+    ]
+)
+"""What must be there: "docker", "toxiproxy-server", a program.
+
+Toxiproxy-server always on a CI machine. Tests that need what is missing fail then, or else say so.
+"""
 
 collect_ignore = ["cases"]
 """Its scenario files are no tests of their own: tests/live/test_cases.py runs them."""
@@ -56,7 +66,9 @@ def _limit(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With --dist loadgroup: groups by file. pytest-xdist 3.8 finds no mark `xdist_group` in pytest 9.2."""
+    """With --dist loadgroup: groups by file. pytest-xdist 3.8 finds no mark `xdist_group` in pytest
+    9.2.
+    """
     if config.getoption("dist") != "loadgroup":
         return None
     from xdist.scheduler import LoadScopeScheduling
@@ -68,7 +80,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
-    """A test leaves the handlers of signals as they were: programs that later tests start would ignore them, too."""
+    """A test leaves the handlers of signals as they were: programs that later tests start would
+    ignore them, too.
+    """
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
     yield
@@ -79,7 +93,10 @@ def _signals() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _needs(request: pytest.FixtureRequest) -> None:
-    """Leave out, with the reason, what needs something that this machine lacks; fail where it was asked for."""
+    """Leave out, with the reason, what needs something that this machine lacks.
+
+    Fail where it was asked for.
+    """
     for mark in request.node.iter_markers("needs"):
         (name,) = mark.args
         if kernel_clock.clock() == "virtual" and name == "docker":
@@ -102,7 +119,10 @@ def _missing(name: str) -> str:
 
 @pytest.fixture(scope="session")
 def privileges() -> None:
-    """Labs need root or a user namespace; without either the tests are left out, with the reason."""
+    """Labs need root or a user namespace.
+
+    Without either the tests are left out, with the reason.
+    """
     try:
         ensure_privileges()
     except CapabilityError as reason:
@@ -120,7 +140,7 @@ def kernel() -> Kernel:
         pytest.skip(f"virtual time is left out: {reason}")
 
 
-# --- what was run again, and what took long ----------------------------------------------------------------
+# --- what was run again, and what took long -----------------------------------------------------
 
 RETRY = "retry"
 """The property of a test's report that names what the test has run again."""
@@ -128,7 +148,9 @@ RETRY = "retry"
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Move what was noted as run again to the report, which also comes from a worker of pytest-xdist."""
+    """Move what was noted as run again to the report, which also comes from a worker of
+    pytest-xdist.
+    """
     report = yield
     report.user_properties.extend((RETRY, retried) for retried in RETRIED)
     RETRIED.clear()
@@ -136,14 +158,23 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how much was run again, and what: a test that passes only at the second attempt must be seen.
+    """Say how much was run again, and what: a test that passes only at the second attempt must be
+    seen.
 
-    ci/test, which runs several sessions, has all of them append it to files in the folder TEST_NOTES, with the tests
-    that took longer than SLOW_S, and shows these at its end.
+    ci/test, which runs several sessions, has all of them append it to files in the folder
+    TEST_NOTES, with the tests that took longer than SLOW_S, and shows these at its end.
     """
-    reports = [each for some in terminalreporter.stats.values() for each in some if isinstance(each, pytest.TestReport)]
+    reports = [
+        each
+        for some in terminalreporter.stats.values()
+        for each in some
+        if isinstance(each, pytest.TestReport)
+    ]
     again = sorted(
-        f"{report.nodeid}: {value}" for report in reports for name, value in report.user_properties if name == RETRY
+        f"{report.nodeid}: {value}"
+        for report in reports
+        for name, value in report.user_properties
+        if name == RETRY
     )
     if again:
         terminalreporter.section(f"run again: {len(again)}")

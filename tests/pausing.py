@@ -1,4 +1,6 @@
-"""A command that is stopped and continued while it runs, as a debugger, a laptop's lid or a hypervisor does it."""
+"""A command that is stopped and continued while it runs, as a debugger, a laptop's lid or a
+hypervisor does it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 Whom = Literal["process", "group", "family"]
-"""Who is stopped: the command's process; its process group; or all that descends from it, subjects among them."""
+"""Who is stopped: the command's process.
+
+Its process group; or all that descends from it, subjects among them.
+"""
 LOOK_S = 0.005
 
 
@@ -33,8 +38,11 @@ class Ended(NamedTuple):
     pauses: tuple[Pause, ...]
 
 
-def at_random(seed: int, *, every_s: tuple[float, float], for_s: tuple[float, float]) -> Iterator[Pause]:
-    """Endless pauses, the same ones for the same seed: lengths and distances are drawn evenly from both ranges.
+def at_random(
+    seed: int, *, every_s: tuple[float, float], for_s: tuple[float, float]
+) -> Iterator[Pause]:
+    """Endless pauses, the same ones for the same seed: lengths and distances are drawn evenly from
+    both ranges.
 
     Whoever calls this prints the seed.
     """
@@ -52,7 +60,10 @@ def run(
     folder: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Ended:
-    """Run a command to its end with pauses, which begin to count once `first()` is true. It is never left stopped."""
+    """Run a command to its end with pauses, which begin to count once `first()` is true.
+
+    It is never left stopped.
+    """
     process = subprocess.Popen(
         argv,
         cwd=folder,
@@ -91,7 +102,9 @@ def _lasts(process: subprocess.Popen[str], seconds: float) -> bool:
 
 @contextlib.contextmanager
 def stopped(pid: int, whom: Whom) -> Iterator[None]:
-    """A process, its group or its family stands still for the length of the block, and then goes on."""
+    """A process, its group or its family stands still for the length of the block, and then goes
+    on.
+    """
     members = [pid, *_descendants(pid)] if whom == "family" else [pid]
     send = os.killpg if whom == "group" else os.kill
     try:

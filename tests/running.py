@@ -1,4 +1,7 @@
-"""Batches as tests run them: unseen, and run again where the machine was too busy. What is run again is reported."""
+"""Batches as tests run them: unseen, and run again where the machine was too busy.
+
+What is run again is reported.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,22 @@ from harness.venue.kernel import Kernel
 EXHAUSTIVE = bool(os.environ.get("EXHAUSTIVE"))
 """Whether to try all that there is time for: for a nightly run (EXHAUSTIVE=1 ci/test)."""
 RETRIED: list[str] = []
-"""What the running test has run again. tests/conftest.py moves it to the test's report and prints it at the end."""
+"""What the running test has run again. tests/conftest.py moves it to the test's report and prints
+it at the end.
+"""
 
 TOGETHER = frozenset(
     [
-        *(f"tests/live/test_{name}.py" for name in ("cases", "command_line", "daemons", "examples")),
+        *(
+            f"tests/live/test_{name}.py"
+            for name in ("cases", "command_line", "daemons", "examples")
+        ),
         "tests/unit/fuzz/test_campaign.py",
     ]
 )
-"""Files whose tests share one run, or look at all processes of this machine: one worker of pytest-xdist has each."""
+"""Files whose tests share one run, or look at all processes of this machine: one worker of
+pytest-xdist has each.
+"""
 
 
 def group_of(nodeid: str) -> str:
@@ -54,8 +64,14 @@ def in_guests(plans: Sequence[Plan], out: Path, kernel: Kernel) -> list[Result]:
 
 
 def undisturbed(plans: Sequence[Plan], out: Path, jobs: int | None = None) -> list[Result]:
-    """In real time, `jobs` at once; where the machine was too busy for that again, at most four at once, then alone."""
+    """In real time, `jobs` at once.
+
+    Where the machine was too busy for that again, at most four at once, then alone.
+    """
     results = batch.run(plans, out, Silent(), functools.partial(host.run_all, jobs=jobs), retries=2)
     again = [result for result in results if result.attempts > 1]
-    note_retry((f"{r.plan.name}, {r.attempts - 1} times" for r in again), "this machine was too busy; then few at once")
+    note_retry(
+        (f"{r.plan.name}, {r.attempts - 1} times" for r in again),
+        "this machine was too busy; then few at once",
+    )
     return results

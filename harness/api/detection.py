@@ -1,7 +1,8 @@
 """What a hand-written test holds against each other: a detection and a prediction.
 
-A time in which this process did not run may decide an assertion: what is noticed then is seen late, and what is
-injected then may be late. `detection in expected` raises StandstillError where the answer hangs on that.
+A time in which this process did not run may decide an assertion: what is noticed then is seen late,
+and what is injected then may be late. `detection in expected` raises StandstillError where the
+answer hangs on that.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from harness.oracle.prediction import Outcome
 
 
 class Detection(msgspec.Struct, frozen=True, kw_only=True):
-    """What the observed side noticed. `after_armed_s` seconds from arming; None, with kind "quiet", for nothing.
+    """What the observed side noticed.
 
-    `reports`: with kind "noticed" what a command said of it, or how it showed it. `gaps_s`: from when to when, in
-    seconds after arming, this process did not run, in real time.
+    `after_armed_s` seconds from arming; None, with kind "quiet", for nothing.
+
+    `reports`: with kind "noticed" what a command said of it, or how it showed it. `gaps_s`: from
+    when to when, in seconds after arming, this process did not run, in real time.
     """
 
     kind: str
@@ -29,10 +32,12 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
-    """A prediction that a Detection can be held against: `detection in expected`. Raises StandstillError.
+    """A prediction that a Detection can be held against: `detection in expected`.
 
-    `windows_s`: [earliest, latest] after arming for each outcome that ends, without `allowance_s`. `changes_s`: from
-    when to when, in seconds after arming, faults were injected and healed.
+    Raises StandstillError.
+
+    `windows_s`: [earliest, latest] after arming for each outcome that ends, without `allowance_s`.
+    `changes_s`: from when to when, in seconds after arming, faults were injected and healed.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -42,7 +47,9 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def windows_s(self) -> tuple[tuple[float, float], ...]:
         """In the order of the outcomes; those in which nothing is noticed are left out."""
-        return tuple((o.window_ns[0] / 1e9, o.window_ns[1] / 1e9) for o in self.outcomes if o.window_ns)
+        return tuple(
+            (o.window_ns[0] / 1e9, o.window_ns[1] / 1e9) for o in self.outcomes if o.window_ns
+        )
 
     def __repr__(self) -> str:
         """As assertions show it."""
@@ -53,7 +60,9 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
         held = self._holds(detection)
         gap_s = self._deciding(detection, held=held)
         if gap_s is not None:
-            raise StandstillError(*gap_s, f"{detection.errno or detection.kind} in {self!r} may be due to that")
+            raise StandstillError(
+                *gap_s, f"{detection.errno or detection.kind} in {self!r} may be due to that"
+            )
         return held
 
     def _holds(self, detection: Detection) -> bool:
@@ -71,21 +80,29 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
         return (outcome for outcome in self.outcomes if (outcome.kind, outcome.errno) == wanted)
 
     def _deciding(self, detection: Detection, *, held: bool) -> tuple[float, float] | None:
-        """The time in which this process did not run that the answer hangs on, None where there is none.
+        """The time in which this process did not run that the answer hangs on, None where there is
+        none.
 
-        What was noticed during such a time, or right after it, may have come at any moment of it. Beyond the allowance
-        anything may have come late or not at all, so that nothing is refuted, and a program's own timers prove nothing.
+        What was noticed during such a time, or right after it, may have come at any moment of it.
+        Beyond the allowance anything may have come late or not at all, so that nothing is refuted,
+        and a program's own timers prove nothing.
         """
         seen_s = detection.after_armed_s
         gaps = [gap for gap in detection.gaps_s if seen_s is None or gap[0] < seen_s]
         for from_s, until_s in gaps:
             is_long = until_s - from_s > self.allowance_s
-            changed = any(from_s < done_s and until_s > begun_s for begun_s, done_s in self.changes_s)
+            changed = any(
+                from_s < done_s and until_s > begun_s for begun_s, done_s in self.changes_s
+            )
             if is_long and (changed or not held or detection.kind == "noticed"):
                 return from_s, until_s
         earliest_s = seen_s
         for from_s, until_s in reversed(gaps):
-            if earliest_s is not None and seen_s is not None and earliest_s <= until_s + self.allowance_s:
+            if (
+                earliest_s is not None
+                and seen_s is not None
+                and earliest_s <= until_s + self.allowance_s
+            ):
                 earliest_s = from_s
                 if any(earliest_s < edge_s <= seen_s for edge_s in self._edges_s(detection)):
                     return from_s, until_s

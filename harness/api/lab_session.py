@@ -1,11 +1,10 @@
 """For hand-written tests: a lab, faults and a connection to wait on, without a scenario file.
 
-net = Workbench("routed")                    # or the `lab` fixture: net = lab("routed")
-link = net.connect(Endpoint(keepalive=Keepalive(idle_s=1, interval_s=1, count=3)))
-with net.inject(Blackhole()):
-expected = link.predict()                # computed from what has been injected, before it is noticed
-seen = link.wait()
-assert seen in expected and seen.errno == "ETIMEDOUT"
+net = Workbench("routed")                    # or the `lab` fixture: net = lab("routed") link =
+net.connect(Endpoint(keepalive=Keepalive(idle_s=1, interval_s=1, count=3))) with
+net.inject(Blackhole()): expected = link.predict()                # computed from what has been
+injected, before it is noticed seen = link.wait() assert seen in expected and seen.errno ==
+"ETIMEDOUT"
 """
 
 from __future__ import annotations
@@ -49,15 +48,24 @@ class Link:
     def __init__(self, bench: Workbench, scenario: Scenario, connection: Connection) -> None:
         self.side = side = scenario.expect.side
         self._bench, self._scenario, self._connection = bench, scenario, connection
-        armed = next(e for e in reversed(bench.timeline.events) if e.kind == "subject.armed" and e.data["side"] == side)
+        armed = next(
+            e
+            for e in reversed(bench.timeline.events)
+            if e.kind == "subject.armed" and e.data["side"] == side
+        )
         self.armed_ns = armed.t_ns + bench.timeline.opened_ns
 
     def predict(self) -> Expected:
-        """What must come, given the faults injected so far. Raises ScenarioError where the oracle has no model."""
+        """What must come, given the faults injected so far.
+
+        Raises ScenarioError where the oracle has no model.
+        """
         return self._bench.expected(self._scenario, self.armed_ns)
 
     def wait(self, within_s: float | None = None) -> Detection:
-        """Wait until the observed side notices, at most `within_s` seconds (default: until it must have)."""
+        """Wait until the observed side notices, at most `within_s` seconds (default: until it must
+        have).
+        """
         if within_s is None:
             deadline_ns = self.armed_ns + self._bench.plan(self._scenario, self.armed_ns).watch_ns
         else:
@@ -82,7 +90,9 @@ class Link:
         """Whether data sent now comes back in time."""
         if not self._connection.ends["client"].say():
             return False
-        self._bench.loop.wait(time.monotonic_ns() + round(within_s * 1e9), lambda: self._connection.echo_is_over)
+        self._bench.loop.wait(
+            time.monotonic_ns() + round(within_s * 1e9), lambda: self._connection.echo_is_over
+        )
         return self._connection.echoed
 
     def _noticed(self) -> Event | None:
@@ -90,10 +100,12 @@ class Link:
 
 
 class Workbench:
-    """A lab with everything that a hand-written test needs. Use as a context manager, from one thread.
+    """A lab with everything that a hand-written test needs.
 
-    `lab`: how hosts are created, as network namespaces or containers. `images`: of containers by host, others than the
-    default.
+    Use as a context manager, from one thread.
+
+    `lab`: how hosts are created, as network namespaces or containers. `images`: of containers by
+    host, others than the default.
     """
 
     def __init__(
@@ -106,7 +118,9 @@ class Workbench:
     ) -> None:
         if lab not in get_args(LabKind):
             kinds = get_args(LabKind)
-            raise UsageError(f"lab: expected {' or '.join(kinds)}{did_you_mean(lab, kinds)}, found {lab!r}")
+            raise UsageError(
+                f"lab: expected {' or '.join(kinds)}{did_you_mean(lab, kinds)}, found {lab!r}"
+            )
         self._kind, self._images = lab, images
         self.topology = checked(
             Scenario(name="workbench", topology=Topology(kind=kind, family=family)), "Workbench"
@@ -131,7 +145,10 @@ class Workbench:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stack.close()
 
@@ -146,7 +163,9 @@ class Workbench:
         """A host by its name in the topology: client, server, and switch or router in between."""
         if name not in self.lab.layout.host_names:
             names = self.lab.layout.host_names
-            raise UsageError(f"expected a host of {', '.join(names)}{did_you_mean(name, names)}, found {name!r}")
+            raise UsageError(
+                f"expected a host of {', '.join(names)}{did_you_mean(name, names)}, found {name!r}"
+            )
         return self.lab.host(name)
 
     def address(self, side: Side) -> str:
@@ -165,18 +184,31 @@ class Workbench:
         observe: Side = "client",
         processes: Collection[Side] = (),
     ) -> Link:
-        """Connect a client to a server: the built-in ones, those with a heartbeat, or commands. Raises SubjectError.
+        """Connect a client to a server: the built-in ones, those with a heartbeat, or commands.
+
+        Raises SubjectError.
 
         `processes`: sides to run as a process of their own, for faults that kill or freeze one.
         """
         scenario = checked(
             Scenario(
-                name="workbench", topology=self.topology, client=client, server=server, expect=Expect(side=observe)
+                name="workbench",
+                topology=self.topology,
+                client=client,
+                server=server,
+                expect=Expect(side=observe),
             ),
             "connect",
         )
         connection = self._stack.enter_context(
-            connected(scenario, self.lab, self.timeline, self.loop, frozenset(processes), acted=self._acted)
+            connected(
+                scenario,
+                self.lab,
+                self.timeline,
+                self.loop,
+                frozenset(processes),
+                acted=self._acted,
+            )
         )
         for end in connection.ends.values():
             self.loop.watch(end)
@@ -187,14 +219,21 @@ class Workbench:
 
     @contextmanager
     def inject(self, fault: AnyFault) -> Iterator[Injection]:
-        """Inject now, heal at the end of the block; the fault's own `at_s` and `for_s` do not apply.
+        """Inject now, heal at the end of the block.
 
-        Raises ScenarioError for a fault out of place, and FaultError at the end where one that is not standing left
-        no evidence.
+        The fault's own `at_s` and `for_s` do not apply.
+
+        Raises ScenarioError for a fault out of place, and FaultError at the end where one that is
+        not standing left no evidence.
         """
         _check_is_fault(fault)
         checked(
-            Scenario(name="workbench", topology=self.topology, faults=(fault,), expect=Expect(side=_spectator(fault))),
+            Scenario(
+                name="workbench",
+                topology=self.topology,
+                faults=(fault,),
+                expect=Expect(side=_spectator(fault)),
+            ),
             "inject",
         )
         for side in sorted(fault.processes()):
@@ -211,14 +250,20 @@ class Workbench:
             raise FaultError(without_evidence(fault, proof))
 
     def _check_program(self, fault: AnyFault, side: Side) -> None:
-        """Raise UsageError where a fault of a side's program finds none: the built-in ones run in this process."""
+        """Raise UsageError where a fault of a side's program finds none: the built-in ones run in
+        this process.
+        """
         if not self.host(side).programs:
-            expected = f'a program on host {side}: say connect(processes={{"{side}"}}), or give it a command'
+            expected = (
+                f'a program on host {side}: say connect(processes={{"{side}"}}), or give it a '
+                "command"
+            )
             found = "none there; built-in endpoints run in the harness's own process"
             raise UsageError(f"inject: {fault.kind}: expected {expected}; found {found}")
 
     def plan(self, scenario: Scenario, armed_ns: int) -> Plan:
-        """The plan of what has been done so far: `scenario` with each fault from when it was injected until healed.
+        """The plan of what has been done so far: `scenario` with each fault from when it was
+        injected until healed.
 
         `armed_ns`: CLOCK_MONOTONIC in ns. Raises ScenarioError.
         """
@@ -230,7 +275,9 @@ class Workbench:
         """The oracle's answer to `plan`. Raises ScenarioError where it has no model."""
         plan = self.plan(scenario, armed_ns)
         changes_s = tuple(self._changes_s(armed_ns))
-        return Expected(outcomes=plan.expected, allowance_s=plan.allowance_ns / 1e9, changes_s=changes_s)
+        return Expected(
+            outcomes=plan.expected, allowance_s=plan.allowance_ns / 1e9, changes_s=changes_s
+        )
 
     def _changes_s(self, armed_ns: int) -> Iterator[tuple[float, float]]:
         """From when to when faults were injected and healed so far, in seconds after arming."""
@@ -240,12 +287,18 @@ class Workbench:
                 yield begun_ns / 1e9, (begun_ns + int(event.data["took_ns"])) / 1e9
 
     def gaps_s(self, armed_ns: int) -> tuple[tuple[float, float], ...]:
-        """From when to when this process did not run, in seconds after `armed_ns`; nothing in virtual time."""
+        """From when to when this process did not run, in seconds after `armed_ns`.
+
+        Nothing in virtual time.
+        """
         found = (stall for stall in self._stalls() if stall.until_ns > armed_ns)
-        return tuple(((stall.from_ns - armed_ns) / 1e9, (stall.until_ns - armed_ns) / 1e9) for stall in found)
+        return tuple(
+            ((stall.from_ns - armed_ns) / 1e9, (stall.until_ns - armed_ns) / 1e9) for stall in found
+        )
 
     def predict(self, observed: Endpoint, armed_ns: int, side: Side = "client") -> Expected:
-        """What a socket of your own must see, with the options of `observed`, armed at `armed_ns` (time.monotonic_ns).
+        """What a socket of your own must see, with the options of `observed`, armed at `armed_ns`
+        (time.monotonic_ns).
 
         Call it once the faults are injected. Raises ScenarioError where the oracle has no model.
         """
@@ -258,16 +311,22 @@ def _check_is_fault(fault: object) -> None:
     if isinstance(fault, Fault):
         return
     near = hint([f"{FAULTS[kind].__name__}()" for kind in meant(fault)])
-    raise UsageError(f"inject: expected a fault of the harness package, such as Blackhole(){near}, found {fault!r}")
+    raise UsageError(
+        f"inject: expected a fault of the harness package, such as Blackhole(){near}, found "
+        f"{fault!r}"
+    )
 
 
 def _as_happened(injection: Injection, armed_ns: int) -> AnyFault | None:
     """The fault with its times after arming; None for one that was over by then.
 
-    In virtual time both may happen in the same nanosecond: what lasts is then taken to have come later.
+    In virtual time both may happen in the same nanosecond: what lasts is then taken to have come
+    later.
     """
     fault, healed_ns = injection.fault, injection.healed_ns
-    if (healed_ns is not None and healed_ns <= armed_ns) or (fault.is_final and injection.injected_ns < armed_ns):
+    if (healed_ns is not None and healed_ns <= armed_ns) or (
+        fault.is_final and injection.injected_ns < armed_ns
+    ):
         return None
     if fault.standing:
         return fault

@@ -1,8 +1,9 @@
-"""A toxiproxy-server for a session of tests, on loopback here, spoken to by the tests' own toxiproxy-python.
+"""A toxiproxy-server for a session of tests, on loopback here, spoken to by the tests' own
+toxiproxy-python.
 
-Its API is a port of loopback, where every user of this machine could have it forward anything with this user's rights.
-So it has a key (see `harness.lab.keyed`), which the library's calls have while the session lasts. A network that is
-this process's own needs none.
+Its API is a port of loopback, where every user of this machine could have it forward anything with
+this user's rights. So it has a key (see `harness.lab.keyed`), which the library's calls have while
+the session lasts. A network that is this process's own needs none.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ _VERSION = re.compile(rb'(\{"version": *")?(git|[0-9]+\.[0-9]+\.[0-9]+[^"]*)("\}
 
 @contextmanager
 def speaking_to(address: tuple[str, int] | str | None) -> Iterator[Any]:
-    """toxiproxy-python's Toxiproxy for the server at an address, or for one that is started for the block.
+    """toxiproxy-python's Toxiproxy for the server at an address, or for one that is started for the
+    block.
 
-    The library keeps the address in an attribute of a class, and its calls in a name of a module; it has its own again
-    afterwards. Raises UsageError, CapabilityError, SubjectError.
+    The library keeps the address in an attribute of a class, and its calls in a name of a module;
+    it has its own again afterwards. Raises UsageError, CapabilityError, SubjectError.
     """
     toxiproxy_server.check_library()
     from toxiproxy import Toxiproxy, api
@@ -62,7 +64,10 @@ def _check_there(host: str, port: int) -> None:
     if found:
         fix = "start it before the tests, or leave toxiproxy_address as it is"
         if clock() == "virtual":
-            fix = "leave toxiproxy_address as it is with --clock virtual: a guest has a network of its own"
+            fix = (
+                "leave toxiproxy_address as it is with --clock virtual: a guest has a network of "
+                "its own"
+            )
         raise CapabilityError(toxiproxy_server.NAME, f"{found} at {host}:{port}", fix)
 
 
@@ -74,14 +79,21 @@ def _parsed(address: tuple[str, int] | str) -> tuple[str, int]:
             return host, int(port)
     except (TypeError, ValueError):
         pass
-    raise UsageError(f'toxiproxy_address: expected a host and a port, as ("localhost", 8474), found {address!r}')
+    raise UsageError(
+        f'toxiproxy_address: expected a host and a port, as ("localhost", 8474), found {address!r}'
+    )
 
 
 def _said(host: str, port: int) -> str:
-    """What is there in place of a toxiproxy-server, "" where that is; it tells its version as text, or as JSON."""
+    """What is there in place of a toxiproxy-server, "" where that is.
+
+    It tells its version as text, or as JSON.
+    """
     request = f"http://{host}:{port}/version"
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=ANSWER_S) as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            request, timeout=ANSWER_S
+        ) as answer:
             return "" if _VERSION.fullmatch(answer.read(100).strip()) else "another server"
     except urllib.error.HTTPError as error:
         error.close()
@@ -131,18 +143,26 @@ def _own_server(client: Any) -> Iterator[None]:
             stack.callback(setattr, api, "requests", api.requests)
             api.requests = toxiproxy_server.Calls(key)
             if key is not None:
-                stack.callback(setattr, server_module, "can_connect_to", server_module.can_connect_to)
+                stack.callback(
+                    setattr, server_module, "can_connect_to", server_module.can_connect_to
+                )
                 server_module.can_connect_to = key.opens
             client.update_api_consumer(_LOOPBACK, port)
             if client.proxies():
                 continue
             yield
             return
-    raise SubjectError(f"{toxiproxy_server.NAME}: expected to be its only user, found another one {MOST_TRIES} times")
+    raise SubjectError(
+        f"{toxiproxy_server.NAME}: expected to be its only user, found another one "
+        f"{MOST_TRIES} times"
+    )
 
 
 def _key(server: subprocess.Popen[bytes], port: int) -> keyed.Keyed | None:
-    """What opens the server; None where nobody else can reach it. Raises CapabilityError, SubjectError."""
+    """What opens the server; None where nobody else can reach it.
+
+    Raises CapabilityError, SubjectError.
+    """
     if clock() == "virtual" or namespace.has_own_network():
         return None
     process = os.pidfd_open(server.pid)
@@ -164,7 +184,9 @@ def _started() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     with ExitStack() as stack:
         stack.callback(LEDGER.abandon, token)
         try:
-            server = subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            server = subprocess.Popen(
+                argv, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            )
         except OSError as error:
             raise SubjectError(f"expected to start {path}, found {error.strerror}") from error
         stack.callback(server.wait)
@@ -174,7 +196,8 @@ def _started() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
             if server.poll() is not None or time.monotonic() > deadline:
                 found = f"status {server.poll()}" if server.poll() is not None else "none"
                 raise SubjectError(
-                    f"{toxiproxy_server.NAME}: expected it to listen at {_LOOPBACK}:{port}, found {found}"
+                    f"{toxiproxy_server.NAME}: expected it to listen at {_LOOPBACK}:{port}, "
+                    f"found {found}"
                 )
             time.sleep(POLL_S)
         yield server, port

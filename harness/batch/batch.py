@@ -1,4 +1,6 @@
-"""From plans to judged results: run them at a venue, judge each as it ends, leave complete run directories."""
+"""From plans to judged results: run them at a venue, judge each as it ends, leave complete run
+directories.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ KEPT_RUNS = 20
 
 
 Venue = Callable[[Sequence[Plan], Path, Status], Generator[Carried]]
-"""Where plans are carried out: `venue.host.run_all`, or `venue.uml.run_all` with a kernel bound to it.
+"""Where plans are carried out: `venue.host.run_all`, or `venue.uml.run_all` with a kernel bound to
+it.
 
 Closed before its end, as after an interrupt, it takes down what it had made.
 """
@@ -46,20 +49,29 @@ class Watcher(Protocol):
     """Told how the batch goes."""
 
     def status(self, name: str, what: str | None, until_ns: int | None) -> None:
-        """What a scenario waits for, and its deadline in CLOCK_MONOTONIC nanoseconds; None: it has ended."""
+        """What a scenario waits for, and its deadline in CLOCK_MONOTONIC nanoseconds.
+
+        None: it has ended.
+        """
 
     def done(self, result: Result) -> None:
         """A scenario has been judged and its run directory is complete."""
 
 
 def run(
-    plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue = host.run_all, *, retries: int = 0
+    plans: Sequence[Plan],
+    out: Path,
+    watcher: Watcher,
+    venue: Venue = host.run_all,
+    *,
+    retries: int = 0,
 ) -> list[Result]:
     """Run all plans at a venue; results in the order of the plans.
 
-    Each run's folder below `out` gets plan, timeline, verdict and a capture for each end. What cannot be judged because
-    this machine was too busy is run again after the others, at most `retries` times: first by few at once, then alone.
-    The files of an earlier attempt go to `attempts/N` in the run's folder. Raises CapabilityError.
+    Each run's folder below `out` gets plan, timeline, verdict and a capture for each end. What
+    cannot be judged because this machine was too busy is run again after the others, at most
+    `retries` times: first by few at once, then alone. The files of an earlier attempt go to
+    `attempts/N` in the run's folder. Raises CapabilityError.
     """
     results: dict[str, Result] = {}
     left = list(plans)
@@ -69,7 +81,9 @@ def run(
             for result in _judged(some, out, watcher, venue, attempt):
                 results[result.plan.name] = result
                 if attempt <= retries and result.verdict.cause == "machine-too-busy":
-                    watcher.status(result.plan.name, "another attempt, as this machine was too busy", None)
+                    watcher.status(
+                        result.plan.name, "another attempt, as this machine was too busy", None
+                    )
                     busy.append(result.plan)
                 else:
                     watcher.done(result)
@@ -85,13 +99,19 @@ def default_retries(plans: Sequence[Plan]) -> int:
 
 
 def gives_up_after_ns(plans: Sequence[Plan], retries: int) -> int:
-    """How long `run` may take on this kernel, in nanoseconds of the plans' clock, if all of them are run again."""
+    """How long `run` may take on this kernel, in nanoseconds of the plans' clock, if all of them
+    are run again.
+    """
     attempts = range(1, retries + 2)
-    return sum(host.gives_up_after_ns(some) for attempt in attempts for some in _at_once(plans, attempt))
+    return sum(
+        host.gives_up_after_ns(some) for attempt in attempts for some in _at_once(plans, attempt)
+    )
 
 
 def _at_once(plans: Sequence[Plan], attempt: int) -> Sequence[Sequence[Plan]]:
-    """What is run at the same time: all at the first attempt, then few that take about as long, then each alone."""
+    """What is run at the same time: all at the first attempt, then few that take about as long,
+    then each alone.
+    """
     if attempt == 1:
         return [plans]
     by_length = sorted(plans, key=lambda plan: plan.watch_ns)
@@ -99,13 +119,17 @@ def _at_once(plans: Sequence[Plan], attempt: int) -> Sequence[Sequence[Plan]]:
     return [by_length[start : start + size] for start in range(0, len(by_length), size)]
 
 
-def _judged(plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue, attempt: int) -> Iterator[Result]:
+def _judged(
+    plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue, attempt: int
+) -> Iterator[Result]:
     """Each plan's result as it ends, with its folder complete."""
     with closing(venue(plans, out, watcher.status)) as running:
         for plan, events, wall_s in running:
             verdict = judge(plan, events)
             folder = host.folder_of(out, plan)
-            if any(event.kind == "opened" for event in events):  # it relates the frames' times to the wall clock
+            if any(
+                event.kind == "opened" for event in events
+            ):  # it relates the frames' times to the wall clock
                 pcapng.write(folder, events, observer=plan.scenario.expect.side)
             document = json.as_mapping(verdict, attempt)
             plain_files.write(folder / VERDICT_FILE, msgspec.json.encode(document) + b"\n")
@@ -113,11 +137,15 @@ def _judged(plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue, at
 
 
 def _set_aside(folder: Path) -> None:
-    """Make room for the next attempt; the folders in a run's folder are those of scenarios below its name.
+    """Make room for the next attempt.
+
+    The folders in a run's folder are those of scenarios below its name.
 
     There may be attempts of an earlier batch: a pytest session may run a scenario twice.
     """
-    place = next(place for number in itertools.count(1) if not (place := _attempt(folder, number)).exists())
+    place = next(
+        place for number in itertools.count(1) if not (place := _attempt(folder, number)).exists()
+    )
     place.mkdir(parents=True)
     for path in list(folder.iterdir()):
         if not path.is_dir():
@@ -138,7 +166,9 @@ def _later_attempts(place: Path) -> set[Path]:
 
 
 def new_folder(keep: int = KEPT_RUNS) -> Path:
-    """Make a run folder of our own, where the user named none: below the state folder, by date. Raises UsageError.
+    """Make a run folder of our own, where the user named none: below the state folder, by date.
+
+    Raises UsageError.
 
     Of the earlier ones the newest stay, so that there are `keep` of them with the new one.
     """
@@ -146,7 +176,8 @@ def new_folder(keep: int = KEPT_RUNS) -> Path:
         folder = run_folders.new(f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
     except OSError as error:
         raise UsageError(
-            f"expected room for run directories in {state_folder()}, found {error.strerror}; name a folder for them"
+            f"expected room for run directories in {state_folder()}, found {error.strerror}; "
+            "name a folder for them"
         ) from error
     except LabError as error:
         raise UsageError(f"{error}; or name a folder for run directories") from error
@@ -155,19 +186,25 @@ def new_folder(keep: int = KEPT_RUNS) -> Path:
 
 
 def judge_again(folder: Path) -> list[Result]:
-    """Judge every saved run at or below `folder`, from its plan and timeline alone. Raises UsageError.
+    """Judge every saved run at or below `folder`, from its plan and timeline alone.
 
-    A plan without a timeline is of a run that was killed before it began: nothing happened in it. An attempt is left
-    out where a later one was begun.
+    Raises UsageError.
+
+    A plan without a timeline is of a run that was killed before it began: nothing happened in it.
+    An attempt is left out where a later one was begun.
     """
     found = sorted(path.parent for path in folder.rglob(plan_file.FILE_NAME))
     found = [place for place in found if _later_attempts(place).isdisjoint(found)]
     if not found:
-        raise UsageError(f"expected run directories (with {plan_file.FILE_NAME}) at {folder}, found none")
+        raise UsageError(
+            f"expected run directories (with {plan_file.FILE_NAME}) at {folder}, found none"
+        )
     results = []
     for place in found:
         plan = plan_file.load(place)
         events = timeline.load(place) if (place / timeline.FILE_NAME).exists() else ()
         attempts = 1 + sum(1 for _ in place.glob(f"{ATTEMPTS_FOLDER}/*"))
-        results.append(Result(plan=plan, events=events, verdict=judge(plan, events), attempts=attempts))
+        results.append(
+            Result(plan=plan, events=events, verdict=judge(plan, events), attempts=attempts)
+        )
     return results

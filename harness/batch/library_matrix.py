@@ -1,4 +1,6 @@
-"""The matrix of libraries: every cell of the suites that are named, with the versions that are installed."""
+"""The matrix of libraries: every cell of the suites that are named, with the versions that are
+installed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ LAST_OWN_STATUS = 125
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for: each cell with its suite and scenario; by the suite's name the versions."""
+    """What was asked for: each cell with its suite and scenario.
+
+    By the suite's name the versions.
+    """
 
     cells: tuple[tuple[Suite, Cell], ...]
     scenarios: tuple[Scenario, ...]
@@ -41,17 +46,23 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find(words: Sequence[str]) -> Found:
-    """What words name. Raises ScenarioError, UsageError (nothing there), CapabilityError (a library is missing)."""
+    """What words name.
+
+    Raises ScenarioError, UsageError (nothing there), CapabilityError (a library is missing).
+    """
     for word in words:
         if not suites.scenarios([word]):
             known = [found.name for found in suites.find([SUITES])]
             raise UsageError(
-                f"expected {SUITES}, or one of {', '.join(known)}, found {word}{did_you_mean(word, known)}"
+                f"expected {SUITES}, or one of {', '.join(known)}, found "
+                f"{word}{did_you_mean(word, known)}"
             )
     wanted = suites.scenarios(words)
     names = {scenario.name for scenario in wanted}
     asked = suites.find(words)
-    cells = [(each, cell) for each in asked for cell in each.cells if suites.name_of(each, cell) in names]
+    cells = [
+        (each, cell) for each in asked for cell in each.cells if suites.name_of(each, cell) in names
+    ]
     return Found(
         cells=tuple(cells),
         scenarios=tuple(wanted),
@@ -66,13 +77,24 @@ def _server(found: Suite) -> str:
     argv = [word.replace("{libraries}", str(libraries_folder())) for word in found.server_version]
     try:
         said = subprocess.run(
-            argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=PATIENCE_S
+            argv,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=PATIENCE_S,
         )
     except OSError as error:
-        raise CapabilityError(f"server of {found.name}", f"{argv[0]}: {error.strerror}", fixes.libraries()) from error
+        raise CapabilityError(
+            f"server of {found.name}", f"{argv[0]}: {error.strerror}", fixes.libraries()
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise CapabilityError(f"server of {found.name}", f"{error}", fixes.libraries()) from error
     words = (said.stdout or said.stderr).strip().partition("\n")[0]
-    if not words or said.returncode > LAST_OWN_STATUS:  # mosquitto -h tells its version and ends with 3
-        raise CapabilityError(f"server of {found.name}", f"{' '.join(argv)}: {words or 'nothing'}", fixes.libraries())
+    if (
+        not words or said.returncode > LAST_OWN_STATUS
+    ):  # mosquitto -h tells its version and ends with 3
+        raise CapabilityError(
+            f"server of {found.name}", f"{' '.join(argv)}: {words or 'nothing'}", fixes.libraries()
+        )
     return words

@@ -1,8 +1,9 @@
-"""A batch in a process of its own, for callers that have threads, work to do, or a network that they want to keep.
+"""A batch in a process of its own, for callers that have threads, work to do, or a network that
+they want to keep.
 
-The caller hands over plans and waits; the child runs and judges them, leaves complete run directories and says, in a
-line of JSON for each, which is ready. The child ends with its standard input, so also when the caller is killed, and
-takes everything down that it had built.
+The caller hands over plans and waits; the child runs and judges them, leaves complete run
+directories and says, in a line of JSON for each, which is ready. The child ends with its standard
+input, so also when the caller is killed, and takes everything down that it had built.
 """
 
 from __future__ import annotations
@@ -28,14 +29,17 @@ from harness.system.threads import begin
 from harness.venue import host
 
 _CHILD = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from harness.batch.worker import main; sys.exit(main(sys.argv[2]))"
+    "import sys; sys.path.insert(0, sys.argv[1]); from harness.batch.worker import main; "
+    "sys.exit(main(sys.argv[2]))"
 )
 GRACE_S = 60.0
 """How long the child may take to end when it is told to: docker takes its time with containers."""
 
 
 class Message(msgspec.Struct, omit_defaults=True):
-    """What the child says: the name of a scenario whose run directory is complete, or why it gave up."""
+    """What the child says: the name of a scenario whose run directory is complete, or why it gave
+    up.
+    """
 
     done: str = ""
     attempts: int = 1
@@ -53,7 +57,8 @@ class Batch:
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the results
         package = str(Path(__file__).resolve().parents[2])
         try:
-            # -P: a json.py in the caller's working directory is none of ours. Nor is our folder its programs' business.
+            # -P: a json.py in the caller's working directory is none of ours. Nor is our folder its
+            # programs' business.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _CHILD, package, str(out)],
                 stdin=subprocess.PIPE,
@@ -61,7 +66,9 @@ class Batch:
                 stderr=self._words,
             )
         except OSError as error:
-            raise HarnessError(f"expected to start {sys.executable}, found {error.strerror}") from error
+            raise HarnessError(
+                f"expected to start {sys.executable}, found {error.strerror}"
+            ) from error
 
     def results(self) -> Iterator[Result]:
         """Each plan's result as it comes. Raises HarnessError where the child gives up or dies."""
@@ -82,13 +89,17 @@ class Batch:
                 status = self._process.wait()
                 self._words.seek(0)
                 words = self._words.read().decode(errors="replace").strip() or "without a word"
-                raise HarnessError(f"the process that ran the scenarios ended with status {status}: {words}")
+                raise HarnessError(
+                    f"the process that ran the scenarios ended with status {status}: {words}"
+                )
 
     def _result(self, message: Message) -> Result:
         plan = self._plans[message.done]
         events, attempts = timeline.load(host.folder_of(self._out, plan)), message.attempts
         verdict = judge(plan, events)
-        return Result(plan=plan, events=events, verdict=verdict, attempts=attempts, wall_s=message.wall_s)
+        return Result(
+            plan=plan, events=events, verdict=verdict, attempts=attempts, wall_s=message.wall_s
+        )
 
     def close(self) -> None:
         """End the child, whether it is done or not, and wait until it is gone."""

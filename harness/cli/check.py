@@ -1,4 +1,6 @@
-"""What `harness check` and `harness explain` answer: from options and files to findings in words."""
+"""What `harness check` and `harness explain` answer: from options and files to findings in
+words.
+"""
 
 from __future__ import annotations
 
@@ -59,13 +61,16 @@ def _connections(options: argparse.Namespace) -> Sequence[Connection]:
     files = options.files or [POLICY]
     if not options.files and not POLICY.exists():
         example = "such as --idle 60 --detect-within 120"
-        raise UsageError(f"expected a file, {POLICY} in this folder or settings ({example}), found none of them")
+        raise UsageError(
+            f"expected a file, {POLICY} in this folder or settings ({example}), found none of them"
+        )
     return [each for file in files for each in reader.read(file, str(file))]
 
 
 def _from_options(given: dict[str, Any]) -> Connection:
     whole = {
-        key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in given.items()
+        key: int(value) if isinstance(value, float) and value.is_integer() else value
+        for key, value in given.items()
     }
     try:
         terms = msgspec.convert(whole, Terms)

@@ -30,56 +30,94 @@ def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
     """Add both commands."""
     check = add(
         "check",
-        "Check TCP settings against demands: is a dead peer noticed in time, is an idle connection kept",
+        (
+            "Check TCP settings against demands: is a dead peer noticed in time, is an idle "
+            "connection kept"
+        ),
         "harness check --idle 340 --interval 10 --count 3 --path aws-nlb --detect-within 400",
     )
     check.add_argument(
-        "files", metavar="FILE", nargs="*", type=Path, help="policies (default without settings: POLICY.toml)"
+        "files",
+        metavar="FILE",
+        nargs="*",
+        type=Path,
+        help="policies (default without settings: POLICY.toml)",
     )
     check.add_argument(
-        "--output-format", choices=FORMATS, default="text", help="format of the findings (default: text)"
+        "--output-format",
+        choices=FORMATS,
+        default="text",
+        help="format of the findings (default: text)",
     )
     _add_rules(check)
     _add_settings(check)
     _add_demands(check)
-    explain = add("explain", "Explain a rule of harness check, or list all of them", "harness explain KA003")
-    explain.add_argument("rule", metavar="ID", nargs="?", help="id of a rule (default: list the rules)")
+    explain = add(
+        "explain", "Explain a rule of harness check, or list all of them", "harness explain KA003"
+    )
+    explain.add_argument(
+        "rule", metavar="ID", nargs="?", help="id of a rule (default: list the rules)"
+    )
 
 
 def _add_rules(check: argparse.ArgumentParser) -> None:
     rules = check.add_argument_group("rules")
     for option, text in (
         ("--select", "apply these rules only (repeatable; example: --select KA003,KA009)"),
-        ("--ignore", "leave these rules out (repeatable; to suppress one with a reason, write it in the policy)"),
+        (
+            "--ignore",
+            (
+                "leave these rules out (repeatable; to suppress one with a reason, write it in "
+                "the policy)"
+            ),
+        ),
     ):
-        rules.add_argument(option, metavar="ID,…", type=_words, action="extend", default=[], help=text)
+        rules.add_argument(
+            option, metavar="ID,…", type=_words, action="extend", default=[], help=text
+        )
 
 
 def _add_settings(check: argparse.ArgumentParser) -> None:
     settings = check.add_argument_group("settings of one connection, in place of a file")
     settings.add_argument(
-        "--no-keepalive", dest="keepalive", action="store_const", const=False, help="SO_KEEPALIVE off"
+        "--no-keepalive",
+        dest="keepalive",
+        action="store_const",
+        const=False,
+        help="SO_KEEPALIVE off",
     )
     for option, text in (
         ("--idle", "TCP_KEEPIDLE; turns keepalive on (system: 7200)"),
         ("--interval", "TCP_KEEPINTVL; turns keepalive on (system: 75)"),
     ):
         settings.add_argument(option, dest=f"{option[2:]}_s", metavar="S", type=duration, help=text)
-    settings.add_argument("--count", metavar="N", type=int, help="TCP_KEEPCNT; turns keepalive on (system: 9)")
     settings.add_argument(
-        "--user-timeout", dest="user_timeout_s", metavar="S", type=duration, help="TCP_USER_TIMEOUT (system: off)"
+        "--count", metavar="N", type=int, help="TCP_KEEPCNT; turns keepalive on (system: 9)"
     )
-    settings.add_argument("--side", choices=("client", "server"), help="the end with these settings (default: client)")
+    settings.add_argument(
+        "--user-timeout",
+        dest="user_timeout_s",
+        metavar="S",
+        type=duration,
+        help="TCP_USER_TIMEOUT (system: off)",
+    )
+    settings.add_argument(
+        "--side", choices=("client", "server"), help="the end with these settings (default: client)"
+    )
     settings.add_argument(
         "--path",
         metavar="HOP",
         type=hop,
         action="append",
-        help="a device on the path: a preset such as aws-nlb, or an idle timeout with what a later packet "
+        help="a device on the path: a preset such as aws-nlb, or an idle timeout with what a "
+        "later packet "
         "meets, such as 350:reset, 600:drop or 60:proxy (repeatable)",
     )
     settings.add_argument(
-        "--hz", metavar="N,…", type=_numbers, help="HZ of the kernels in the fleet (default: 100,250,300,1000)"
+        "--hz",
+        metavar="N,…",
+        type=_numbers,
+        help="HZ of the kernels in the fleet (default: 100,250,300,1000)",
     )
 
 
@@ -119,4 +157,6 @@ def _numbers(text: str) -> list[int]:
     try:
         return [int(each) for each in _words(text)]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected numbers such as 250,1000, found {text}") from None
+        raise argparse.ArgumentTypeError(
+            f"expected numbers such as 250,1000, found {text}"
+        ) from None

@@ -25,7 +25,10 @@ def ask(options: argparse.Namespace, plans: Sequence[Plan]) -> None:
     if options.yes or takes_s <= LONGEST_UNASKED_S:
         return
     longest = max(plans, key=lambda plan: plan.watch_ns)
-    found = f"up to {spelled(takes_s)} of real time ({longest.name} is watched for {spelled(longest.watch_ns / 1e9)})"
+    found = (
+        f"up to {spelled(takes_s)} of real time ({longest.name} is watched for "
+        f"{spelled(longest.watch_ns / 1e9)})"
+    )
     faster = "--clock virtual takes seconds" if options.lab == "netns" else ""
     if sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty():
         hint = f"; {faster}" if faster else ""
@@ -35,7 +38,9 @@ def ask(options: argparse.Namespace, plans: Sequence[Plan]) -> None:
             return
         raise UsageError("expected yes, found another answer: nothing was run")
     fix = f"{faster}, --yes starts it anyway" if faster else "--yes starts it anyway"
-    raise UsageError(f"expected at most {LONGEST_UNASKED_S} s of real time without --yes, found {found}; {fix}")
+    raise UsageError(
+        f"expected at most {LONGEST_UNASKED_S} s of real time without --yes, found {found}; {fix}"
+    )
 
 
 def spelled(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """Errors that nobody expects: one line that says what came, with the traceback in a file.
 
-Nothing here raises: it is called when a limit of the machine is met, too, such as a full disk or no memory.
+Nothing here raises: it is called when a limit of the machine is met, too, such as a full disk or no
+memory.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def tell(error: BaseException) -> None:
     """Say on standard error that nothing is proven, why, and where the traceback is."""
     if isinstance(error, MemoryError):
         streams.complain(
-            "expected memory, found none left; raise the limit (`ulimit -v`), or do less at once with --jobs N"
+            "expected memory, found none left; raise the limit (`ulimit -v`), or do less at "
+            "once with --jobs N"
         )
         return
     try:
@@ -36,7 +38,8 @@ def tell(error: BaseException) -> None:
         streams.complain(f"no folder can be written, so the traceback is here:\n{text}")
     where = "above" if kept is None else f"in {kept}"
     streams.complain(
-        f"a defect of the harness: {what}; nothing is proven or refuted. Please report the traceback {where}"
+        f"a defect of the harness: {what}; nothing is proven or refuted. Please report the "
+        f"traceback {where}"
     )
 
 

@@ -1,7 +1,7 @@
 """The command line: what each command does.
 
-Exit status 0 pass, 1 refuted, 2 bad usage or scenario, 3 inconclusive. 1 means nothing else: a defect of the harness, a
-limit of the machine and an output that cannot be written have others.
+Exit status 0 pass, 1 refuted, 2 bad usage or scenario, 3 inconclusive. 1 means nothing else: a
+defect of the harness, a limit of the machine and an output that cannot be written have others.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ Command = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit status, 128 + n where signal n ended it or, for a pipe, would have."""
+    """Run one command; returns its exit status, 128 + n where signal n ended it or, for a pipe,
+    would have.
+    """
     try:
         streams.fill()
         for stream in (sys.stdout, sys.stderr):
@@ -112,7 +114,9 @@ def _list(options: argparse.Namespace) -> int:
 
     if options.faults:
         if options.words:
-            raise UsageError(f"--faults: expected no names of scenarios with it, found {' '.join(options.words)}")
+            raise UsageError(
+                f"--faults: expected no names of scenarios with it, found {' '.join(options.words)}"
+            )
         text.console(sys.stdout).print(fault_listing.render(), soft_wrap=True, highlight=False)
         return 0
     scenarios = catalogue.find(options.words, containers=True)
@@ -123,7 +127,9 @@ def _list(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     from harness.cli import show
 
-    shown = show.content_of(show.source_of(options.word)).decode(errors="replace").replace("\r\n", "\n")
+    shown = (
+        show.content_of(show.source_of(options.word)).decode(errors="replace").replace("\r\n", "\n")
+    )
     sys.stdout.write(visible(shown) if sys.stdout.isatty() else shown)
     return 0
 
@@ -145,7 +151,9 @@ def _plan(options: argparse.Namespace) -> int:
     streams.say("\n\n".join(describe_plan(plan) for plan in plans))
     wrong = [plan.name for plan in plans if plan.contradicts and not plan.scenario.known_failure]
     if wrong:
-        streams.complain(f"expected claims that agree with the prediction, found others in {', '.join(wrong)}")
+        streams.complain(
+            f"expected claims that agree with the prediction, found others in {', '.join(wrong)}"
+        )
     return 1 if wrong else 0
 
 
@@ -201,8 +209,15 @@ def _kernel(options: argparse.Namespace) -> int:
     elif options.verb == "list":
         today = kernel_recipe.recipe()
         for found in kernel.installed():
-            old = "" if found.manifest.recipe == today else "  (built by another version of the harness)"
-            streams.say(f"{found.name:<24} {found.manifest.release:<12} HZ={found.manifest.hz:<5} {found.path}{old}")
+            old = (
+                ""
+                if found.manifest.recipe == today
+                else "  (built by another version of the harness)"
+            )
+            streams.say(
+                f"{found.name:<24} {found.manifest.release:<12} HZ={found.manifest.hz:<5} "
+                f"{found.path}{old}"
+            )
     else:
         streams.say(str(kernel.find(options.name).path))
     return 0
@@ -227,7 +242,9 @@ def _vtime(options: argparse.Namespace) -> int:
     argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
     kernel = request.kernel(options)
     words = seeding.words(kernel, options.seed)
-    ended = vtime.run(kernel, argv, write=options.write, wall_limit_s=options.wall_limit, words=words)
+    ended = vtime.run(
+        kernel, argv, write=options.write, wall_limit_s=options.wall_limit, words=words
+    )
     streams.complain(f"{ended.virtual_s:.2f} s of virtual time in {ended.wall_s:.2f} s")
     return ended.status
 
@@ -238,14 +255,23 @@ def _inject(options: argparse.Namespace) -> int:
     fault = container_session.fault_of(options.fault, options.set)
     if fault.lasting and options.for_s is not None:
         raise UsageError(
-            f"--for: expected no duration with {fault.kind}, which cannot be undone, found {options.for_s:g} s"
+            f"--for: expected no duration with {fault.kind}, which cannot be undone, found "
+            f"{options.for_s:g} s"
         )
-    with container_session.Attachment(options.container, family=options.family, device=options.device) as attached:
+    with container_session.Attachment(
+        options.container, family=options.family, device=options.device
+    ) as attached:
         injection = attached.begin(fault)
         ending = (
-            "" if fault.lasting else f"; removed after {options.for_s:g} s" if options.for_s else "; Ctrl-C removes it"
+            ""
+            if fault.lasting
+            else f"; removed after {options.for_s:g} s"
+            if options.for_s
+            else "; Ctrl-C removes it"
         )
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background jobs begin with it ignored
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # a script's background jobs begin with it ignored
         try:
             streams.say(f"{fault.kind} in {options.container}, here the server{ending}")
             sys.stdout.flush()
@@ -259,7 +285,11 @@ def _inject(options: argparse.Namespace) -> int:
     healed = "" if fault.lasting else "healed; "
     streams.say(f"{healed}{proof.level}: {proof.found}")
     if proof.level != "bit":
-        why = "nothing met the fault while it was on" if proof.level == "in-place" else "the fault left no trace"
+        why = (
+            "nothing met the fault while it was on"
+            if proof.level == "in-place"
+            else "the fault left no trace"
+        )
         streams.complain(f"{why}: nothing is proven")
     return 0 if proof.level == "bit" else 3
 

@@ -7,7 +7,9 @@ import argparse
 from harness.cli.predict_options import duration
 from harness.venue import DEFAULT_SEED, PLAN_LIMIT_S, seed, wall_limit
 
-KERNEL_HELP = "the kernel to boot in guests, by its name in `harness kernel list` (default: the newest)"
+KERNEL_HELP = (
+    "the kernel to boot in guests, by its name in `harness kernel list` (default: the newest)"
+)
 JSON_HELP = "write the results as JSON; - writes them to standard output"
 
 
@@ -29,7 +31,10 @@ def add_keep(command: argparse.ArgumentParser) -> None:
         metavar="N",
         type=positive,
         default=20,
-        help="without --out: keep the newest N runs, this one included, and delete older ones (default: 20)",
+        help=(
+            "without --out: keep the newest N runs, this one included, and delete older ones "
+            "(default: 20)"
+        ),
     )
 
 
@@ -42,7 +47,9 @@ def add_repetition(command: argparse.ArgumentParser) -> None:
         help="run a scenario again, up to N times, if this machine was too busy to judge it "
         "(default: 1; with --clock virtual 0)",
     )
-    command.add_argument("--yes", action="store_true", help="start runs longer than a minute of real time unasked")
+    command.add_argument(
+        "--yes", action="store_true", help="start runs longer than a minute of real time unasked"
+    )
 
 
 def add_clock(command: argparse.ArgumentParser) -> None:
@@ -51,7 +58,10 @@ def add_clock(command: argparse.ArgumentParser) -> None:
         "--clock",
         choices=("real", "virtual"),
         default="real",
-        help="virtual: run in User-Mode Linux guests, which skip the time in which nothing happens (default: real)",
+        help=(
+            "virtual: run in User-Mode Linux guests, which skip the time in which nothing "
+            "happens (default: real)"
+        ),
     )
     command.add_argument("--kernel", metavar="NAME", help=f"with --clock virtual: {KERNEL_HELP}")
     command.add_argument(
@@ -67,7 +77,10 @@ def add_no_commands(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--no-commands",
         action="store_true",
-        help="refuse scenarios that run commands or container images; use it for files that you do not trust",
+        help=(
+            "refuse scenarios that run commands or container images; use it for files that you "
+            "do not trust"
+        ),
     )
 
 
@@ -77,7 +90,8 @@ def add_wall_limit(command: argparse.ArgumentParser, condition: str = "") -> Non
         "--wall-limit",
         metavar="S",
         type=wall_limit,
-        help=f"{condition}stop a guest that used S seconds of CPU time on one scenario, or none for S seconds "
+        help=f"{condition}stop a guest that used S seconds of CPU time on one scenario, or none "
+        "for S seconds "
         f"(default: {PLAN_LIMIT_S:g}; 0: never)",
     )
 
@@ -88,7 +102,10 @@ def add_seed(command: argparse.ArgumentParser, condition: str = "") -> None:
         "--seed",
         metavar="N",
         type=seed,
-        help=f"{condition}seed of the random numbers that programs in the guest get (default: {DEFAULT_SEED})",
+        help=(
+            f"{condition}seed of the random numbers that programs in the guest get (default: "
+            f"{DEFAULT_SEED})"
+        ),
     )
 
 

@@ -1,4 +1,6 @@
-"""What `harness predict` answers: from its options to a prediction in words and as JSON, with hints."""
+"""What `harness predict` answers: from its options to a prediction in words and as JSON, with
+hints.
+"""
 
 from __future__ import annotations
 
@@ -55,20 +57,28 @@ def answer(options: argparse.Namespace) -> Answer:
     if options.system != "linux":
         return _of_system(options)
     if options.answered is not None and options.state != "zero-window":
-        raise UsageError(f"--answered: expected --state zero-window with it, found --state {options.state}")
+        raise UsageError(
+            f"--answered: expected --state zero-window with it, found --state {options.state}"
+        )
     if options.state == "idle":
         return _of_idle(options)
     hints = (*_no_say(options), *_milliseconds(options))
     if options.state in ("accepting", "closing"):
         kept = predict.of_left(options.state, options.user_timeout, options.rtt, options.hz)
-        return Answer(text=tcp_states.describe_kept(kept), json=tcp_states.kept_as_json(kept), hints=hints)
-    giving = predict.of_state(options.state, options.user_timeout, options.rtt, options.hz, options.answered or 0)
+        return Answer(
+            text=tcp_states.describe_kept(kept), json=tcp_states.kept_as_json(kept), hints=hints
+        )
+    giving = predict.of_state(
+        options.state, options.user_timeout, options.rtt, options.hz, options.answered or 0
+    )
     return Answer(text=tcp_states.describe(giving), json=tcp_states.as_json(giving), hints=hints)
 
 
 def _of_idle(options: argparse.Namespace) -> Answer:
     if options.rtt:
-        raise UsageError("--rtt: expected none with --state idle, where no round trip is waited for")
+        raise UsageError(
+            "--rtt: expected none with --state idle, where no round trip is waited for"
+        )
     idle_s, interval_s, count = _keepalive(options)
     found = predict.of_options(idle_s, interval_s, count, options.user_timeout, options.hz)
     text, json = prediction.describe(found), prediction.as_json(found)
@@ -76,32 +86,53 @@ def _of_idle(options: argparse.Namespace) -> Answer:
 
 
 def _keepalive(options: argparse.Namespace) -> tuple[int, int, int]:
-    """Idle and interval in seconds, and the count. Raises UsageError for what the kernel would refuse."""
+    """Idle and interval in seconds, and the count.
+
+    Raises UsageError for what the kernel would refuse.
+    """
     given = [getattr(options, name) for name in DEFAULTS]
     idle_s, interval_s, count = (
-        default if value is None else value for value, default in zip(given, DEFAULTS.values(), strict=True)
+        default if value is None else value
+        for value, default in zip(given, DEFAULTS.values(), strict=True)
     )
     for option, value in (("--idle", idle_s), ("--interval", interval_s)):
         if value % 1:
-            raise UsageError(f"{option}: expected whole seconds, as Linux takes them, found {value:g}")
+            raise UsageError(
+                f"{option}: expected whole seconds, as Linux takes them, found {value:g}"
+            )
     predict.check_keepalive(idle_s, interval_s, count)
     return idle_s, interval_s, count
 
 
 def _no_say(options: argparse.Namespace) -> tuple[str, ...]:
-    """What decides instead, where keepalive's settings are given for a state that they do not reach."""
+    """What decides instead, where keepalive's settings are given for a state that they do not
+    reach.
+    """
     given = [f"--{name}" for name in DEFAULTS if getattr(options, name) is not None]
     if not given:
         return ()
     _keepalive(options)
-    return (f"{', '.join(given)}: keepalive changes nothing in state {options.state}: {_DECIDES[options.state]}",)
+    return (
+        (
+            f"{', '.join(given)}: keepalive changes nothing in state {options.state}: "
+            f"{_DECIDES[options.state]}"
+        ),
+    )
 
 
 def _milliseconds(options: argparse.Namespace) -> tuple[str, ...]:
     """Hints for seconds that look like milliseconds."""
-    least_s = {"idle": durations.LONG_IDLE_S, "interval": durations.LONG_S, "user_timeout": durations.LONG_S}
+    least_s = {
+        "idle": durations.LONG_IDLE_S,
+        "interval": durations.LONG_S,
+        "user_timeout": durations.LONG_S,
+    }
     given = {name: getattr(options, name) for name in least_s}
-    hints = {name: durations.suspicion(value, least_s[name]) for name, value in given.items() if value is not None}
+    hints = {
+        name: durations.suspicion(value, least_s[name])
+        for name, value in given.items()
+        if value is not None
+    }
     return tuple(f"--{name.replace('_', '-')} {hint}" for name, hint in hints.items() if hint)
 
 
@@ -116,9 +147,22 @@ def _of_system(options: argparse.Namespace) -> Answer:
 def _of_heartbeat(options: argparse.Namespace) -> Answer:
     """Bounds that hold on any kernel. Raises UsageError."""
     usual = {"state": "idle", "system": "linux", "user_timeout": 0.0, "rtt": 0.0}
-    for name in ("state", "system", "idle", "interval", "count", "answered", "user_timeout", "rtt", "hz"):
+    for name in (
+        "state",
+        "system",
+        "idle",
+        "interval",
+        "count",
+        "answered",
+        "user_timeout",
+        "rtt",
+        "hz",
+    ):
         if getattr(options, name) != usual.get(name):
             option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option}: expected none with --heartbeat, whose times are set with --set KEY=VALUE")
+            raise UsageError(
+                f"{option}: expected none with --heartbeat, whose times are set with --set "
+                "KEY=VALUE"
+            )
     beating = predict.of_heartbeat(options.heartbeat, options.side or "client", options.set)
     return Answer(text=heartbeat.describe(beating), json=heartbeat.as_json(beating))

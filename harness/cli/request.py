@@ -1,4 +1,6 @@
-"""What a command line asks for: plans, a kernel, folders and reports, checked before anything runs."""
+"""What a command line asks for: plans, a kernel, folders and reports, checked before anything
+runs.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,12 @@ if TYPE_CHECKING:
     from harness.venue.kernel import Kernel
 
 
-def plans(options: argparse.Namespace, kernel: Kernel | None, *, longest_s: int | None = None) -> list[Plan]:
-    """The plans of the scenarios that the words name, without those that take longer than `longest_s`."""
+def plans(
+    options: argparse.Namespace, kernel: Kernel | None, *, longest_s: int | None = None
+) -> list[Plan]:
+    """The plans of the scenarios that the words name, without those that take longer than
+    `longest_s`.
+    """
     from harness.plan import planner
     from harness.scenario import catalogue
 
@@ -39,14 +45,17 @@ def plans(options: argparse.Namespace, kernel: Kernel | None, *, longest_s: int 
     fitting = [each for each in made if each.watch_ns <= limit_ns]
     if len(fitting) < len(scenarios):
         streams.complain(
-            f"left out {len(scenarios) - len(fitting)} scenarios that take more than {longest_s} s of real "
+            f"left out {len(scenarios) - len(fitting)} scenarios that take more than {longest_s} "
+            "s of real "
             "time: name them, or use --clock virtual",
         )
     return fitting
 
 
 def _possible(scenarios: list[Scenario]) -> list[Scenario]:
-    """Those that nobody asked for by name, without what this machine lacks a program for, which is said."""
+    """Those that nobody asked for by name, without what this machine lacks a program for, which is
+    said.
+    """
     from harness import capabilities
 
     behind = [each for each in scenarios if each.topology.proxied_by == "toxiproxy"]
@@ -60,7 +69,10 @@ def _possible(scenarios: list[Scenario]) -> list[Scenario]:
 
 
 def _without_programs(scenarios: list[Scenario], *, named: bool) -> list[Scenario]:
-    """Those without a program of their own. Raises ScenarioError or ScenarioErrors for others that were asked for."""
+    """Those without a program of their own.
+
+    Raises ScenarioError or ScenarioErrors for others that were asked for.
+    """
     from harness.scenario import catalogue, loader
 
     if named:
@@ -68,7 +80,9 @@ def _without_programs(scenarios: list[Scenario], *, named: bool) -> list[Scenari
         return scenarios
     found = [each for each in scenarios if not each.programs]
     if len(found) < len(scenarios):
-        streams.complain(f"left out {len(scenarios) - len(found)} scenarios that run commands, by --no-commands")
+        streams.complain(
+            f"left out {len(scenarios) - len(found)} scenarios that run commands, by --no-commands"
+        )
     return found
 
 
@@ -79,7 +93,10 @@ def machine(options: argparse.Namespace, kernel: Kernel | None) -> MachineFacts:
 
         return local_machine(options.lab)
     if options.lab != "netns":
-        raise UsageError(f"--lab {options.lab}: expected --clock real with it, as containers' time is this machine's")
+        raise UsageError(
+            f"--lab {options.lab}: expected --clock real with it, as containers' time is "
+            "this machine's"
+        )
     from harness.venue import uml
 
     return uml.machine(kernel, getattr(options, "seed", None))
@@ -87,7 +104,10 @@ def machine(options: argparse.Namespace, kernel: Kernel | None) -> MachineFacts:
 
 def check_clock(options: argparse.Namespace) -> None:
     """Raise UsageError for an option that is for guests alone, where none is wanted."""
-    for option, value in {"--wall-limit": options.wall_limit, "--seed": getattr(options, "seed", None)}.items():
+    for option, value in {
+        "--wall-limit": options.wall_limit,
+        "--seed": getattr(options, "seed", None),
+    }.items():
         if options.clock == "real" and value is not None:
             raise UsageError(f"{option}: expected --clock virtual with it, as it is for guests")
 
@@ -102,7 +122,11 @@ def kernel(options: argparse.Namespace) -> Kernel:
 def check_reports(options: argparse.Namespace) -> None:
     """Raise UsageError for reports that could not be written after the run."""
     junit = getattr(options, "junit", None)
-    given = {"--json": options.json, "--junit": junit, "--markdown": getattr(options, "markdown", None)}
+    given = {
+        "--json": options.json,
+        "--junit": junit,
+        "--markdown": getattr(options, "markdown", None),
+    }
     for flag, file in given.items():
         if file is None or (flag, file) == ("--json", "-"):
             continue
@@ -125,7 +149,11 @@ def out_folder(options: argparse.Namespace) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         used = any(folder.iterdir())
     except OSError as error:
-        raise UsageError(f"--out: expected a folder that can be made, found {error.strerror} at {folder}") from error
+        raise UsageError(
+            f"--out: expected a folder that can be made, found {error.strerror} at {folder}"
+        ) from error
     if used or not os.access(folder, os.W_OK):
-        raise UsageError(f"--out: expected an empty or new folder that can be written, found {folder} in use")
+        raise UsageError(
+            f"--out: expected an empty or new folder that can be written, found {folder} in use"
+        )
     return folder

@@ -38,7 +38,9 @@ def run(options: argparse.Namespace) -> int:
     request.check_clock(options)
     kernel = request.kernel(options) if options.clock == "virtual" else None
     unasked = not options.words and kernel is None
-    plans = request.plans(options, kernel, longest_s=confirmation.LONGEST_UNASKED_S if unasked else None)
+    plans = request.plans(
+        options, kernel, longest_s=confirmation.LONGEST_UNASKED_S if unasked else None
+    )
     request.check_reports(options)
     console = _console(options)
     results, out = _carried_out(options, plans, kernel, console)
@@ -46,9 +48,13 @@ def run(options: argparse.Namespace) -> int:
     verdicts = [result.verdict for result in results]
     attempts = {result.plan.name: result.attempts for result in results}
     as_json = json.render(verdicts, attempts)
-    cases = [junit.Case(verdict=r.verdict, wall_s=r.wall_s or 0.0, attempts=r.attempts) for r in results]
+    cases = [
+        junit.Case(verdict=r.verdict, wall_s=r.wall_s or 0.0, attempts=r.attempts) for r in results
+    ]
     with oserrors.written({options.json: as_json, options.junit: junit.render(cases, wall_s)}):
-        shown = [result for result in results if not options.quiet or result.verdict.verdict != "pass"]
+        shown = [
+            result for result in results if not options.quiet or result.verdict.verdict != "pass"
+        ]
         if shown:
             console.print(text.VerdictTable([result.verdict for result in shown]))
             console.print()
@@ -67,7 +73,10 @@ def matrix(options: argparse.Namespace) -> int:
     """Run the suites of client libraries and compare with what they document."""
     request.check_clock(options)
     if options.no_commands:
-        raise UsageError("--no-commands: expected another command than matrix, which runs programs of client libraries")
+        raise UsageError(
+            "--no-commands: expected another command than matrix, which runs programs of "
+            "client libraries"
+        )
     found = matrices.find(options.words)
     kernel = request.kernel(options) if options.clock == "virtual" else None
     machine = request.machine(options, kernel)
@@ -105,7 +114,8 @@ def fuzz(options: argparse.Namespace) -> int:
             tally = fuzzing.run(options.cases, seed, uml.machine(kernel), carry, out, progress)
     except (KeyboardInterrupt, Terminated):
         console.print(
-            f"interrupted; to run it again: harness fuzz --seed {seed} --cases {options.cases}", highlight=False
+            f"interrupted; to run it again: harness fuzz --seed {seed} --cases {options.cases}",
+            highlight=False,
         )
         _say_place(console, out)
         raise
@@ -134,7 +144,10 @@ def status(verdicts: Sequence[Verdict]) -> int:
 def _carried_out(
     options: argparse.Namespace, plans: Sequence[Plan], kernel: Kernel | None, console: Console
 ) -> tuple[list[Result], Path]:
-    """The results, and the folder with the run directories. An interrupt shows what is done so far."""
+    """The results, and the folder with the run directories.
+
+    An interrupt shows what is done so far.
+    """
     if kernel is None and options.words:  # a run without names has short scenarios only
         confirmation.ask(options, plans)
     out = request.out_folder(options)
@@ -144,7 +157,12 @@ def _carried_out(
     try:
         with progress:
             results = batch.run(plans, out, progress, _venue(kernel, options), retries=retries)
-    except (KeyboardInterrupt, Terminated, OSError, MemoryError):  # of the last two: nothing can be recorded any more
+    except (
+        KeyboardInterrupt,
+        Terminated,
+        OSError,
+        MemoryError,
+    ):  # of the last two: nothing can be recorded any more
         _show_interrupted(console, progress.verdicts, len(plans), out)
         raise
     return results, out

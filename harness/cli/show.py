@@ -1,4 +1,6 @@
-"""Scenario files for people without a checkout: `harness show` prints one, `harness new` begins one."""
+"""Scenario files for people without a checkout: `harness show` prints one, `harness new` begins
+one.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,10 @@ STARTER = Path(__file__).with_name("starter.scenario.toml")
 
 
 def source_of(word: str) -> Path:
-    """The file of one scenario, or of the suite that a library's cells come from. Raises UsageError."""
+    """The file of one scenario, or of the suite that a library's cells come from.
+
+    Raises UsageError.
+    """
     files = catalogue.files_of(word)
     if len(files) > 1:
         expected = f"one scenario's name, found {word!r}, which holds {len(files)}"
@@ -29,20 +34,27 @@ def content_of(source: Path) -> bytes:
 
 
 def create(file: Path | None, origin: str | None) -> Path:
-    """Write a new scenario file: a copy of the scenario `origin`, or the commented starter. Raises UsageError.
+    """Write a new scenario file: a copy of the scenario `origin`, or the commented starter.
 
-    Without a file it goes into the working directory, under the original's name. Nothing is overwritten.
+    Raises UsageError.
+
+    Without a file it goes into the working directory, under the original's name. Nothing is
+    overwritten.
     """
     source = STARTER if origin is None else source_of(origin)
     if not source.name.endswith(loader.SUFFIX):
-        raise UsageError(f"--from: expected a scenario, found {origin!r}, which is one cell of {source.name}")
+        raise UsageError(
+            f"--from: expected a scenario, found {origin!r}, which is one cell of {source.name}"
+        )
     target = _target(file, source.name)
     try:
         content = content_of(source)
         with target.open("xb") as stream:
             stream.write(content)
     except FileExistsError as error:
-        raise UsageError(f"expected the name of a new file, found {target} there already; name another") from error
+        raise UsageError(
+            f"expected the name of a new file, found {target} there already; name another"
+        ) from error
     return target
 
 
@@ -52,5 +64,7 @@ def _target(file: Path | None, name: str) -> Path:
     if file.is_dir():
         return file / name
     if not file.parent.is_dir():
-        raise UsageError(f"expected a file in a folder that is there, found no folder {file.parent}")
+        raise UsageError(
+            f"expected a file in a folder that is there, found no folder {file.parent}"
+        )
     return file if file.suffix == ".toml" else file.with_name(file.name + loader.SUFFIX)

@@ -1,7 +1,9 @@
-"""Every fault that a scenario can name, found in the modules of this folder: a new fault is one new file here.
+"""Every fault that a scenario can name, found in the modules of this folder: a new fault is one new
+file here.
 
-A fault is a class with a tag of its own, its `kind` in scenario files (see README.md). `FAULTS` has all of them by
-kind. Whatever needs every fault asks it: the decoding of scenarios, `harness list --faults`, error messages, tests.
+A fault is a class with a tag of its own, its `kind` in scenario files (see README.md). `FAULTS` has
+all of them by kind. Whatever needs every fault asks it: the decoding of scenarios, `harness list
+--faults`, error messages, tests.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ def _derived(base: type[Fault]) -> Iterator[type[Fault]]:
 
 
 def _registered() -> dict[str, type[Fault]]:
-    """Import the modules of this folder, in the order of their names, and return what faults they have, by kind."""
+    """Import the modules of this folder, in the order of their names, and return what faults they
+    have, by kind.
+    """
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     found: dict[str, type[Fault]] = {}
@@ -42,14 +46,18 @@ FAULTS = _registered()
 
 
 def meant(word: object, known: Collection[str] = FAULTS.keys()) -> list[str]:
-    """The kinds, of those known, that have this other name; or else the one that is spelled most like it."""
+    """The kinds, of those known, that have this other name.
+
+    Or else the one that is spelled most like it.
+    """
     named = [kind for kind, fault in FAULTS.items() if kind in known and word in fault.also_called]
     return named or nearest(word, known)
 
 
 if TYPE_CHECKING:
-    # Type checkers cannot run the search above, so that they have to be told the names. They are not needed for
-    # anything else: a fault that is missing here can be imported from its own module.
+    # Type checkers cannot run the search above, so that they have to be told the names. They are
+    # not needed for anything else: a fault that is missing here can be imported from its own
+    # module.
     AnyFault = Fault
     from harness.faults.address import AddressRemoved as AddressRemoved
     from harness.faults.blackhole import Blackhole as Blackhole

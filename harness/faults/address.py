@@ -1,8 +1,9 @@
-"""Address removed: an endpoint loses its IP address, as by `ip address del` or an expired lease, and keeps its link.
+"""Address removed: an endpoint loses its IP address, as by `ip address del` or an expired lease,
+and keeps its link.
 
-With IPv4's last address go the routes and neighbours of the interface: the host cannot send. IPv6 sends from the lost
-address as long as some route leads to the peer, and takes nothing in. The peer is met with silence. Evidence: the
-interface's addresses, read back.
+With IPv4's last address go the routes and neighbours of the interface: the host cannot send. IPv6
+sends from the lost address as long as some route leads to the peer, and takes nothing in. The peer
+is met with silence. Evidence: the interface's addresses, read back.
 """
 
 from __future__ import annotations
@@ -41,7 +42,14 @@ class AddressRemoved(Fault, frozen=True, kw_only=True, tag="address-removed"):
             return (Effect(mechanism="lost-locally", from_s=self.at_s, until_s=self.until_s),)
         if layout.host(self.on).gateway is not None:
             return (Effect(mechanism="answers-lost", from_s=self.at_s, until_s=self.until_s),)
-        return (Effect(mechanism="lost-locally", from_s=self.at_s, until_s=self.until_s, errno="ENETUNREACH"),)
+        return (
+            Effect(
+                mechanism="lost-locally",
+                from_s=self.at_s,
+                until_s=self.until_s,
+                errno="ENETUNREACH",
+            ),
+        )
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:

@@ -1,4 +1,5 @@
-"""What every fault is: a frozen value that can check its place, name its effects, bite, prove it and heal.
+"""What every fault is: a frozen value that can check its place, name its effects, bite, prove it
+and heal.
 
 To add a fault see README.md ("Adding a fault"): it is one file beside this one.
 """
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fault left behind: `none` (no trace), `in-place` (installed, met nothing yet) or `bit`.
+    """What a fault left behind: `none` (no trace), `in-place` (installed, met nothing yet) or
+    `bit`.
 
-    `others`: how many packets have met it that are not of the watched connection. They prove nothing.
+    `others`: how many packets have met it that are not of the watched connection. They prove
+    nothing.
     """
 
     level: Literal["none", "in-place", "bit"]
@@ -37,11 +40,15 @@ def besides(found: str, others: int) -> str:
     return f"{found}; besides {count(others, 'packet')} of other traffic" if others else found
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
-    """A timed fault. `at_s`: seconds after arming; `for_s`: heals after so many seconds, or never in the run.
+class Fault(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"
+):
+    """A timed fault.
 
-    `every_s`: comes again so many seconds after its last onset, `times` times in all, each for `for_s`: a link that
-    flaps. Each of these outages is a fault of its own in plan and timeline.
+    `at_s`: seconds after arming; `for_s`: heals after so many seconds, or never in the run.
+
+    `every_s`: comes again so many seconds after its last onset, `times` times in all, each for
+    `for_s`: a link that flaps. Each of these outages is a fault of its own in plan and timeline.
     """
 
     at_s: Seconds = 0.0
@@ -56,16 +63,25 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     lasting: ClassVar[bool] = False
     """Done in a moment and never undone, such as a reboot; `for_s` does not apply."""
     takes_s: ClassVar[float] = 0.0
-    """How long it may take to carry out, where that is more than the machine's allowance for any fault."""
+    """How long it may take to carry out, where that is more than the machine's allowance for any
+    fault.
+    """
     shown_by_trial: ClassVar[bool] = False
-    """A trial of its own shows that it is in place. That is enough where the oracle predicts the same without it."""
+    """A trial of its own shows that it is in place.
+
+    That is enough where the oracle predicts the same without it.
+    """
     of_containers: ClassVar[bool] = False
     """Something that docker does, to hosts that are containers."""
 
     on_one_container: ClassVar[bool] = False
-    """It works on a running container alone, without a hand in what that talks to: `harness inject` offers it."""
+    """It works on a running container alone, without a hand in what that talks to: `harness inject`
+    offers it.
+    """
     undrawn: ClassVar[str] = ""
-    """Why differential testing draws none of these, which `_makes` in harness/fuzz/strategies.py would do."""
+    """Why differential testing draws none of these, which `_makes` in harness/fuzz/strategies.py
+    would do.
+    """
 
     @classmethod
     def kind_name(cls) -> str:
@@ -79,22 +95,31 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     @property
     def standing(self) -> bool:
-        """In place before the connection is made, such as a firewall; `at_s` and `for_s` do not apply."""
+        """In place before the connection is made, such as a firewall.
+
+        `at_s` and `for_s` do not apply.
+        """
         return False
 
     @property
     def starts_timer(self) -> bool:
-        """Whether it counts time from its onset: where that is late, what it does when the time is up is late, too."""
+        """Whether it counts time from its onset: where that is late, what it does when the time is
+        up is late, too.
+        """
         return False
 
     @property
     def is_final(self) -> bool:
-        """Whether it is never undone: it is `lasting`, or a program that is killed and not started again."""
+        """Whether it is never undone: it is `lasting`, or a program that is killed and not started
+        again.
+        """
         return self.lasting
 
     @property
     def restored_s(self) -> float | None:
-        """When what it took away is there again, in seconds after arming, or None where it stays away."""
+        """When what it took away is there again, in seconds after arming, or None where it stays
+        away.
+        """
         return self.until_s
 
     @property
@@ -119,17 +144,35 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """What is wrong with its repetitions."""
         if self.every_s is None:
             if self.times > 1:
-                yield Problem("every_s", MISSING, f"the seconds from one onset to the next, for {self.times} times")
+                yield Problem(
+                    "every_s",
+                    MISSING,
+                    f"the seconds from one onset to the next, for {self.times} times",
+                )
         elif self.standing or self.lasting:
-            yield Problem("every_s", self.every_s, "no such key: the fault does not heal, so it cannot come again")
+            yield Problem(
+                "every_s",
+                self.every_s,
+                "no such key: the fault does not heal, so it cannot come again",
+            )
         elif self.for_s is None:
-            yield Problem("for_s", MISSING, f"less than every_s ({self.every_s:g} s): it must heal to come again")
+            yield Problem(
+                "for_s",
+                MISSING,
+                f"less than every_s ({self.every_s:g} s): it must heal to come again",
+            )
         elif self.for_s >= self.every_s:
-            yield Problem("for_s", self.for_s, f"less than every_s ({self.every_s:g} s): it must heal to come again")
+            yield Problem(
+                "for_s",
+                self.for_s,
+                f"less than every_s ({self.every_s:g} s): it must heal to come again",
+            )
         elif self.times == 1:
             yield Problem("times", self.times, "2 or more: how often it comes in all")
         elif self.at_s + (self.times - 1) * self.every_s > LATEST_S:
-            yield Problem("times", self.times, f"fewer: the last onset is {LATEST_S:g} s after arming at most")
+            yield Problem(
+                "times", self.times, f"fewer: the last onset is {LATEST_S:g} s after arming at most"
+            )
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         """Everything wrong with the fault's place in this topology; nothing when it fits."""
@@ -144,11 +187,15 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         raise NotImplementedError
 
     def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
-        """What it changes and puts back, as host and thing: two faults that touch one thing cannot be on at once."""
+        """What it changes and puts back, as host and thing: two faults that touch one thing cannot
+        be on at once.
+        """
         return frozenset((host, self.kind) for host in self.hosts(layout))
 
     def picks_up(self) -> bool | None:
-        """Whether it has its host take up flows in mid-stream (nf_conntrack_tcp_loose), or None: it does not care."""
+        """Whether it has its host take up flows in mid-stream (nf_conntrack_tcp_loose), or None: it
+        does not care.
+        """
         return None
 
     def processes(self) -> frozenset[Side]:
@@ -156,7 +203,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return frozenset()
 
     def proxy_must(self, layout: Layout) -> Literal["exist", "answer"] | None:
-        """Whether it acts on the program of the topology's proxy, which must be there, or even take orders."""
+        """Whether it acts on the program of the topology's proxy, which must be there, or even take
+        orders.
+        """
         return None
 
     def inject(self, lab: Lab) -> AbstractContextManager[Callable[[], Evidence]]:
@@ -168,7 +217,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def _check_standing(self) -> Iterator[Problem]:
         if self.at_s:
-            yield Problem("at_s", self.at_s, "no such key: the fault is in place before the connection is made")
+            yield Problem(
+                "at_s",
+                self.at_s,
+                "no such key: the fault is in place before the connection is made",
+            )
         if self.for_s is not None:
             yield Problem("for_s", self.for_s, "no such key: the fault stays for the whole run")
 
@@ -189,7 +242,10 @@ class OfSideProgram(Fault, frozen=True, kw_only=True):
 
 
 class OfInterface(Fault, frozen=True, kw_only=True):
-    """What faults share that act on a network interface. `on`: its host; `toward`: which one, where it has several."""
+    """What faults share that act on a network interface.
+
+    `on`: its host; `toward`: which one, where it has several.
+    """
 
     on: str
     toward: str | None = None
@@ -226,7 +282,10 @@ def unknown_interface(on: str, toward: str | None, layout: Layout) -> Iterator[P
 
 
 LOOK_S = 0.0001
-"""How often what is about to happen is looked for. Not sched_yield(2), which gives way to equals alone."""
+"""How often what is about to happen is looked for.
+
+Not sched_yield(2), which gives way to equals alone.
+"""
 PROGRAM = "program"
 """An endpoint's, as a thing that faults touch."""
 

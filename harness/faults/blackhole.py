@@ -1,9 +1,10 @@
 """Blackhole: IP packets vanish without a word, one way or both.
 
-They are dropped on arrival, at the ingress hook of a device in the middle, or of the receiver where the endpoints
-are wired directly; a drop in the sender's own output path would be an error code to TCP, not a loss. ARP and IPv6
-neighbour discovery pass, so neighbours stay known. Evidence: the packet counter of the dropping rule for the watched
-connection. Multicast is not counted at all: hosts announce their IPv6 groups at times of their own.
+They are dropped on arrival, at the ingress hook of a device in the middle, or of the receiver where
+the endpoints are wired directly; a drop in the sender's own output path would be an error code to
+TCP, not a loss. ARP and IPv6 neighbour discovery pass, so neighbours stay known. Evidence: the
+packet counter of the dropping rule for the watched connection. Multicast is not counted at all:
+hosts announce their IPv6 groups at times of their own.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ Direction = Literal["both", "to-server", "to-client"]
 
 
 class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
-    """`on`: where packets are dropped (default: the first in between, else the receivers); `direction`: which way.
+    """`on`: where packets are dropped (default: the first in between, else the receivers).
+
+    `direction`: which way.
 
     `port`: only TCP segments from or to this port, such as 7000, the built-in server's.
     """
@@ -55,7 +58,10 @@ class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
             yield Problem(
                 "on",
                 self.on,
-                f'direction = "to-{self.on}" there: packets are dropped where they arrive, not where sent',
+                (
+                    f'direction = "to-{self.on}" there: packets are dropped where they arrive, '
+                    "not where sent"
+                ),
             )
 
     def places(self, layout: Layout) -> tuple[tuple[str, str], ...]:
@@ -79,7 +85,13 @@ class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         forward = self.direction in ("both", f"to-{other(observer)}")
-        return (Effect(mechanism="lost" if forward else "answers-lost", from_s=self.at_s, until_s=self.until_s),)
+        return (
+            Effect(
+                mechanism="lost" if forward else "answers-lost",
+                from_s=self.at_s,
+                until_s=self.until_s,
+            ),
+        )
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
@@ -93,15 +105,21 @@ class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
                 packets, others = counts["drop"], counts[OTHERS]
                 level: Literal["bit", "in-place"] = "bit" if packets else "in-place"
                 return Evidence(
-                    level=level, found=besides(f"{count(packets, 'packet')} dropped", others), others=others
+                    level=level,
+                    found=besides(f"{count(packets, 'packet')} dropped", others),
+                    others=others,
                 )
 
             yield evidence
 
 
 @contextmanager
-def on_arrival(lab: Lab, places: Iterable[tuple[str, str]], rules: Rules) -> Iterator[Callable[[], dict[str, int]]]:
-    """Rules for what arrives at (host, device) pairs; yields a reader of their counters, all places together, by label.
+def on_arrival(
+    lab: Lab, places: Iterable[tuple[str, str]], rules: Rules
+) -> Iterator[Callable[[], dict[str, int]]]:
+    """Rules for what arrives at (host, device) pairs.
+
+    Yields a reader of their counters, all places together, by label.
 
     In force, and gone, on all of a host's devices at once.
     """

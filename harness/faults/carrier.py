@@ -1,8 +1,9 @@
 """Carrier loss: the cable is pulled, and the host's interface stays administratively up.
 
-Unlike an interface that is set down it keeps its addresses and routes: TCP goes on sending and the dead device swallows
-it. Of a veth pair one end has carrier as long as the other is up, so the far end is set down, and what that means to
-whoever has it is the same as with `link-down`. Evidence: the interface's flags, up but without carrier.
+Unlike an interface that is set down it keeps its addresses and routes: TCP goes on sending and the
+dead device swallows it. Of a veth pair one end has carrier as long as the other is up, so the far
+end is set down, and what that means to whoever has it is the same as with `link-down`. Evidence:
+the interface's flags, up but without carrier.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 class CarrierLoss(OfInterface, frozen=True, kw_only=True, tag="carrier-loss"):
     """`on`: the host whose interface loses carrier; `toward`: which one, where it has several."""
 
-    summary: ClassVar[str] = "the cable is pulled: the interface stays up, and discards what it sends"
+    summary: ClassVar[str] = (
+        "the cable is pulled: the interface stays up, and discards what it sends"
+    )
     also_called: ClassVar[tuple[str, ...]] = ("cable-pulled",)
 
     def _far_end(self, layout: Layout) -> LinkDown:
@@ -53,6 +56,9 @@ class CarrierLoss(OfInterface, frozen=True, kw_only=True, tag="carrier-loss"):
                     flags = rtnetlink.flags(device)
                 up, carrier = "UP" in flags, "LOWER_UP" in flags
                 state = f"{'up' if up else 'down'}, {'with' if carrier else 'without'} carrier"
-                return Evidence(level="bit" if up and not carrier else "none", found=f"{self.on}/{device} is {state}")
+                return Evidence(
+                    level="bit" if up and not carrier else "none",
+                    found=f"{self.on}/{device} is {state}",
+                )
 
             yield evidence

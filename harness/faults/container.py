@@ -1,8 +1,10 @@
-"""What docker does to containers: pause, kill, restart, take off a network. Only where hosts are containers.
+"""What docker does to containers: pause, kill, restart, take off a network.
 
-They look like faults of a program or of a host, and are told apart by what the kernel says in their place: a paused
-container's kernel goes on answering, a killed one's says FIN before its network goes, one that is off its network says
-nothing at all.
+Only where hosts are containers.
+
+They look like faults of a program or of a host, and are told apart by what the kernel says in their
+place: a paused container's kernel goes on answering, a killed one's says FIN before its network
+goes, one that is off its network says nothing at all.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
 _SIGKILLED = 137
 """A container's exit code: 128 and the signal that ended its first process."""
 DOCKER_S = 1.0
-"""How long docker may take to end a container: it starts a program (runc) for that; 0.3 s were seen when busy."""
+"""How long docker may take to end a container: it starts a program (runc) for that.
+
+0.3 s were seen when busy.
+"""
 
 
 class _OfContainer(OfSideProgram, frozen=True, kw_only=True):
@@ -48,14 +53,18 @@ class _OfContainer(OfSideProgram, frozen=True, kw_only=True):
 
         host = lab.host(self.on)
         if not isinstance(host, ContainerHost):
-            raise FaultError(f"expected {self.on} to be a container, found a network namespace; use a docker lab")
+            raise FaultError(
+                f"expected {self.on} to be a container, found a network namespace; use a docker lab"
+            )
         return host
 
 
 class ContainerPause(_OfContainer, frozen=True, kw_only=True, tag="container-pause"):
-    """`docker pause`: all its processes stand still (freezer control group), unpaused when it heals.
+    """`docker pause`: all its processes stand still (freezer control group), unpaused when it
+    heals.
 
-    Its kernel goes on answering. Evidence: docker's word, and that the program under test is among the processes.
+    Its kernel goes on answering. Evidence: docker's word, and that the program under test is among
+    the processes.
     """
 
     summary: ClassVar[str] = "docker pause: all processes of the container are frozen"
@@ -75,15 +84,20 @@ class ContainerPause(_OfContainer, frozen=True, kw_only=True, tag="container-pau
                 found = f"container {host.container.name} is {status}"
                 if not among:
                     found += ", and a program under test is not in it"
-                return Evidence(level="bit" if status == "paused" and among else "none", found=found)
+                return Evidence(
+                    level="bit" if status == "paused" and among else "none", found=found
+                )
 
             yield evidence
 
 
 class ContainerKill(_OfContainer, frozen=True, kw_only=True, tag="container-kill"):
-    """`docker kill`: SIGKILL to its first process and so to all; its connections are closed, then its network goes.
+    """`docker kill`: SIGKILL to its first process and so to all.
 
-    Evidence: the exit code, and that nothing was left unread just before, which would have made it say RST.
+    Its connections are closed, then its network goes.
+
+    Evidence: the exit code, and that nothing was left unread just before, which would have made it
+    say RST.
     """
 
     summary: ClassVar[str] = "docker kill: the container ends"
@@ -104,7 +118,10 @@ class ContainerKill(_OfContainer, frozen=True, kw_only=True, tag="container-kill
             status, code = host.status(), host.container.attrs["State"]["ExitCode"]
             return Evidence(
                 level="bit" if status == "exited" and code == _SIGKILLED and not unread else "none",
-                found=f"container {host.container.name} {status} with code {code}, {count(unread, 'octet')} unread",
+                found=(
+                    f"container {host.container.name} {status} with code {code}, "
+                    f"{count(unread, 'octet')} unread"
+                ),
             )
 
         try:
@@ -114,10 +131,11 @@ class ContainerKill(_OfContainer, frozen=True, kw_only=True, tag="container-kill
 
 
 class ContainerRestart(_OfContainer, frozen=True, kw_only=True, tag="container-restart"):
-    """`docker restart`: its first process is told to end, killed after `grace_s`, and the container started again.
+    """`docker restart`: its first process is told to end, killed after `grace_s`, and the container
+    started again.
 
-    The old kernel state says FIN or RST as it goes; the new container knows nothing. Evidence: when it was started, and
-    its network namespace.
+    The old kernel state says FIN or RST as it goes; the new container knows nothing. Evidence: when
+    it was started, and its network namespace.
     """
 
     grace_s: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 0
@@ -150,9 +168,14 @@ class ContainerRestart(_OfContainer, frozen=True, kw_only=True, tag="container-r
         def evidence() -> Evidence:
             await_end()
             status, after = host.status(), host.container.attrs["State"]["StartedAt"]
-            renewed = status == "running" and after != before and host.identity != identity and not unread
+            renewed = (
+                status == "running" and after != before and host.identity != identity and not unread
+            )
             when = f"started at {after}, before at {before}"
-            found = f"container {host.container.name} is {status}, {when}, {count(unread, 'octet')} unread"
+            found = (
+                f"container {host.container.name} is {status}, {when}, {count(unread, 'octet')} "
+                "unread"
+            )
             return Evidence(level="bit" if renewed else "none", found=found)
 
         try:
@@ -162,9 +185,11 @@ class ContainerRestart(_OfContainer, frozen=True, kw_only=True, tag="container-r
 
 
 class NetworkDisconnect(_OfContainer, frozen=True, kw_only=True, tag="network-disconnect"):
-    """`docker network disconnect`, and `connect` when it heals: the container's interface is gone, and so is the cable.
+    """`docker network disconnect`, and `connect` when it heals: the container's interface is gone,
+    and so is the cable.
 
-    `network`: by name, the only one or a lab's by default. Evidence: docker's word, and the interfaces left.
+    `network`: by name, the only one or a lab's by default. Evidence: docker's word, and the
+    interfaces left.
     """
 
     network: str = ""
@@ -181,7 +206,9 @@ class NetworkDisconnect(_OfContainer, frozen=True, kw_only=True, tag="network-di
         far = neighbour.interface_toward(self.on)
         assert far is not None
         ends = ((own, own.interfaces[0]), (neighbour, far))
-        things = [thing for host, end in ends for thing in ((host.name, end.name), routes_by(host, end))]
+        things = [
+            thing for host, end in ends for thing in ((host.name, end.name), routes_by(host, end))
+        ]
         return frozenset([*things, *((host.name, f"arrivals on {end.name}") for host, end in ends)])
 
     def hosts(self, layout: Layout) -> frozenset[str]:

@@ -1,9 +1,11 @@
-"""Stateful firewalls: one that forgets idle flows, and one that forgets all flows at once, as after its reboot.
+"""Stateful firewalls: one that forgets idle flows, and one that forgets all flows at once, as after
+its reboot.
 
-Both are nf_conntrack. An entry's age is judged per packet, exact to the jiffy; a packet that comes at or after the
-timeout finds no state and, where mid-stream pickup is off (nf_conntrack_tcp_loose=0), is invalid: dropped, or answered
-with RST as many load balancers and NAT gateways do. Packets are judged before their way is chosen, so that the answer
-is the same for those to an address that a NAT has forgotten. Evidence: counters of packets that met live and forgotten
+Both are nf_conntrack. An entry's age is judged per packet, exact to the jiffy; a packet that comes
+at or after the timeout finds no state and, where mid-stream pickup is off
+(nf_conntrack_tcp_loose=0), is invalid: dropped, or answered with RST as many load balancers and NAT
+gateways do. Packets are judged before their way is chosen, so that the answer is the same for those
+to an address that a NAT has forgotten. Evidence: counters of packets that met live and forgotten
 state, or made it anew.
 """
 
@@ -34,14 +36,17 @@ if TYPE_CHECKING:
 
 READY_TIMEOUT_S = 10.0
 LATER_S = 1
-"""So much later than its resetter a firewall itself forgets: what comes first must not hang on the phase of a jiffy."""
+"""So much later than its resetter a firewall itself forgets: what comes first must not hang on the
+phase of a jiffy.
+"""
 
 
 class FirewallIdle(Fault, frozen=True, kw_only=True, tag="firewall-idle"):
     """Forgets a flow after `timeout_s` whole seconds without a packet.
 
-    `then`: what a later packet meets; with "reset-both" both ends get RST at the timeout itself. `pickup`: whose packet
-    makes the flow known again. `preset`: a middlebox that is known by name; keys that are given come before its own.
+    `then`: what a later packet meets; with "reset-both" both ends get RST at the timeout itself.
+    `pickup`: whose packet makes the flow known again. `preset`: a middlebox that is known by name;
+    keys that are given come before its own.
     """
 
     timeout_s: Annotated[int, msgspec.Meta(ge=1, le=2_147_482)] | None = None
@@ -78,15 +83,30 @@ class FirewallIdle(Fault, frozen=True, kw_only=True, tag="firewall-idle"):
         if self.on not in layout.host_names:
             yield unknown_host("on", self.on, layout)
         elif not layout.host(self.on).forwards:
-            yield Problem("on", self.on, 'a host that forwards IP packets (the router of topology "routed")')
+            yield Problem(
+                "on", self.on, 'a host that forwards IP packets (the router of topology "routed")'
+            )
         if self.timeout_s is None and self.preset is None:
             yield Problem("timeout_s", MISSING, f"seconds, or a preset ({', '.join(PRESETS)})")
         elif self.how == "loose" and self.then is not None:
-            yield Problem("then", self.then, 'no such key with pickup = "loose": a late packet is nothing special')
+            yield Problem(
+                "then",
+                self.then,
+                'no such key with pickup = "loose": a late packet is nothing special',
+            )
         elif self.how == "outbound" and self.late == "reset-both":
             yield Problem("then", self.late, 'drop or reset, with pickup = "outbound"')
-        elif self.how != "loose" and self.then is None and self.preset and PRESETS[self.preset].then is None:
-            yield Problem("then", MISSING, f"drop, reset or reset-both: for {self.preset} it is not documented")
+        elif (
+            self.how != "loose"
+            and self.then is None
+            and self.preset
+            and PRESETS[self.preset].then is None
+        ):
+            yield Problem(
+                "then",
+                MISSING,
+                f"drop, reset or reset-both: for {self.preset} it is not documented",
+            )
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
@@ -99,7 +119,8 @@ class FirewallIdle(Fault, frozen=True, kw_only=True, tag="firewall-idle"):
         if self.how == "loose" or (self.how == "outbound" and observer == "client"):
             if observer == "client" or not layout.host(self.on).translates:
                 return ()
-            then = "reset"  # by the router itself: the packet is to its own address, and no mapping leads further
+            # By the router itself: the packet is to its own address, and no mapping leads further.
+            then = "reset"
         return (Effect(mechanism="expires", timeout_s=float(self.limit_s), then=then),)
 
     @contextmanager
@@ -120,15 +141,21 @@ class FirewallIdle(Fault, frozen=True, kw_only=True, tag="firewall-idle"):
             def evidence() -> Evidence:
                 if program is not None:
                     reset.extend(json.loads(line)["ports"] for line in program.lines())
-                return _evidence(counters(), sum(lab.watched is None or lab.watched.is_at(ports) for ports in reset))
+                return _evidence(
+                    counters(),
+                    sum(lab.watched is None or lab.watched.is_at(ports) for ports in reset),
+                )
 
             yield evidence
 
 
 class FirewallFlush(Fault, frozen=True, kw_only=True, tag="firewall-flush"):
-    """Forgets every flow at `at_s`, as in a firewall's reboot; `then` and `pickup` as of `firewall-idle`.
+    """Forgets every flow at `at_s`, as in a firewall's reboot.
 
-    Its host must have tracked the connection until then. Evidence: entries that were there and are gone, and counters.
+    `then` and `pickup` as of `firewall-idle`.
+
+    Its host must have tracked the connection until then. Evidence: entries that were there and are
+    gone, and counters.
     """
 
     then: Literal["drop", "reset"] | None = None
@@ -145,11 +172,16 @@ class FirewallFlush(Fault, frozen=True, kw_only=True, tag="firewall-flush"):
             yield unknown_host("on", self.on, layout)
         elif not layout.host(self.on).tracks:
             expected = (
-                'a host that tracks connections from the start (the router of topology "nat", those of "firewalls")'
+                'a host that tracks connections from the start (the router of topology "nat", '
+                'those of "firewalls")'
             )
             yield Problem("on", self.on, expected)
         if self.pickup == "loose" and self.then is not None:
-            yield Problem("then", self.then, 'no such key with pickup = "loose": a late packet is nothing special')
+            yield Problem(
+                "then",
+                self.then,
+                'no such key with pickup = "loose": a late packet is nothing special',
+            )
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.on})
@@ -190,9 +222,17 @@ class FirewallFlush(Fault, frozen=True, kw_only=True, tag="firewall-flush"):
 
 
 def _rules(spec: HostSpec, then: Then, pickup: Pickup) -> Rules:
-    """What is done, by label, with packets of connections that are known and of those that are not."""
+    """What is done, by label, with packets of connections that are known and of those that are
+    not.
+    """
     late: dict[str, Any] = {"drop": None} if then == "drop" else {"reject": {"type": "tcp reset"}}
-    from_server = {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": spec.facing("server").name}}
+    from_server = {
+        "match": {
+            "op": "==",
+            "left": {"meta": {"key": "iifname"}},
+            "right": spec.facing("server").name,
+        }
+    }
     midstream = [TCP, state("new"), NO_SYN]
     return {
         "forgotten": [
@@ -210,12 +250,21 @@ def state(name: str) -> dict[str, Any]:
 
 
 TCP = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}}
-NO_SYN = {"match": {"op": "==", "left": {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, "syn"]}, "right": 0}}
+NO_SYN = {
+    "match": {
+        "op": "==",
+        "left": {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, "syn"]},
+        "right": 0,
+    }
+}
 
 
 def _evidence(counted: dict[str, int], reset: int) -> Evidence:
     forgotten, anew, tracked = counted["forgotten"], counted["anew"], counted["tracked"]
-    words = [f"{count(tracked, 'packet')} of tracked flows", f"{count(forgotten, 'packet')} met expired state"]
+    words = [
+        f"{count(tracked, 'packet')} of tracked flows",
+        f"{count(forgotten, 'packet')} met expired state",
+    ]
     if anew:
         words.append(f"{count(anew, 'packet')} made a flow known anew")
     if reset:
@@ -231,7 +280,14 @@ def _evidence(counted: dict[str, int], reset: int) -> Evidence:
 def _resetting(host: Host, timeout_s: int) -> Iterator[Program]:
     """A resetter at work on the host. Raises SubjectError where it does not start."""
     script = Path(middlebox_resetter.__file__)
-    argv = [sys.executable, "-I", "-S", str(script), str(script.parents[2]), json.dumps({"timeout_s": timeout_s})]
+    argv = [
+        sys.executable,
+        "-I",
+        "-S",
+        str(script),
+        str(script.parents[2]),
+        json.dumps({"timeout_s": timeout_s}),
+    ]
     with host.running("resetter", argv) as program:
         program.read_line(READY_TIMEOUT_S)
         yield program

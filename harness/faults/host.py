@@ -1,7 +1,8 @@
 """Faults of a whole host: it reboots, another takes its place, or it stands still for a time.
 
-They look alike from afar and end differently: a rebooted host answers the next probe with RST, and so does one that has
-taken its place if its neighbours know of it; one that stood still knows its connections again.
+They look alike from afar and end differently: a rebooted host answers the next probe with RST, and
+so does one that has taken its place if its neighbours know of it; one that stood still knows its
+connections again.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ _SECOND_MACHINE = 0x80
 class NewHost(Fault, frozen=True, kw_only=True):
     """What faults share after which the host is another one, which knows no connection.
 
-    `on`: which host. `starts_program`: its program, which must be a command, is started again there.
+    `on`: which host. `starts_program`: its program, which must be a command, is started again
+    there.
     """
 
     on: ProgramHost = "server"
@@ -52,12 +54,14 @@ class NewHost(Fault, frozen=True, kw_only=True):
 
 
 class PeerReboot(NewHost, frozen=True, kw_only=True, tag="peer-reboot"):
-    """The host comes back with the same addresses and no memory; neither FIN nor RST leaves it as it goes.
+    """The host comes back with the same addresses and no memory.
 
-    It is that of a side, or of the proxy. A fresh namespace takes over its links, with their MACs; the old one keeps
-    the sockets and has no way out. `starts_program`: the host's program, which must be a command, is started again on
-    the fresh host, and finds its scratch folder as it left it. Without that no program runs there.
-    Evidence: the namespace's identity before and after.
+    Neither FIN nor RST leaves it as it goes.
+
+    It is that of a side, or of the proxy. A fresh namespace takes over its links, with their MACs;
+    the old one keeps the sockets and has no way out. `starts_program`: the host's program, which
+    must be a command, is started again on the fresh host, and finds its scratch folder as it left
+    it. Without that no program runs there. Evidence: the namespace's identity before and after.
     """
 
     summary: ClassVar[str] = "the host comes back without its connections; no FIN or RST is sent"
@@ -93,12 +97,15 @@ class PeerReboot(NewHost, frozen=True, kw_only=True, tag="peer-reboot"):
 
 
 class Failover(NewHost, frozen=True, kw_only=True, tag="failover"):
-    """Another host takes over the address, with a MAC of its own and no memory; the old one is gone without a word.
+    """Another host takes over the address, with a MAC of its own and no memory.
 
-    `announced`: by gratuitous ARP or an unsolicited neighbour advertisement, so that the neighbours send to it and it
-    answers with RST. Without that they send to the old MAC address for as long as they believe in it: for ever in a
-    lab, whose neighbours are pinned. `starts_program`: the same command runs on the new host, with an empty scratch
-    folder. Evidence: the namespace's identity before and after, and where the neighbours send to.
+    The old one is gone without a word.
+
+    `announced`: by gratuitous ARP or an unsolicited neighbour advertisement, so that the neighbours
+    send to it and it answers with RST. Without that they send to the old MAC address for as long as
+    they believe in it: for ever in a lab, whose neighbours are pinned. `starts_program`: the same
+    command runs on the new host, with an empty scratch folder. Evidence: the namespace's identity
+    before and after, and where the neighbours send to.
     """
 
     on: Side = "server"
@@ -131,7 +138,9 @@ class Failover(NewHost, frozen=True, kw_only=True, tag="failover"):
             for name in neighbours:
                 with lab.host(name).entered():
                     gratuitous_arp.unsettle(layout.family, _device(layout, name, self.on), address)
-            lab.host(self.on).transmit(interface.name, gratuitous_arp.frame(layout.family, address, mac))
+            lab.host(self.on).transmit(
+                interface.name, gratuitous_arp.frame(layout.family, address, mac)
+            )
             for name in neighbours:
                 _await_belief(lab, name, self.on, mac)
         if program is not None:
@@ -142,21 +151,29 @@ class Failover(NewHost, frozen=True, kw_only=True, tag="failover"):
             believed = {name: _believed(lab, name, self.on) for name in neighbours}
             wanted = mac if self.announced else interface.mac
             as_planned = after != before and all(found == wanted for found in believed.values())
-            beliefs = ", ".join(f"{name} sends to {found or 'nobody'}" for name, found in believed.items())
+            beliefs = ", ".join(
+                f"{name} sends to {found or 'nobody'}" for name, found in believed.items()
+            )
             return Evidence(
                 level="bit" if as_planned else "none",
-                found=f"{self.on}'s network namespace was net:[{before}], is net:[{after}] at {mac}; {beliefs}",
+                found=(
+                    f"{self.on}'s network namespace was net:[{before}], is net:[{after}] at "
+                    f"{mac}; {beliefs}"
+                ),
             )
 
         yield evidence
 
 
 class HostSuspend(OfSideProgram, frozen=True, kw_only=True, tag="host-suspend"):
-    """The host stands still and nothing reaches it or leaves it, as a paused virtual machine; then it goes on.
+    """The host stands still and nothing reaches it or leaves it, as a paused virtual machine.
 
-    Its program is stopped and what is on its link is dropped where it arrives. Its sockets stay. Their timers, which
-    stand still on a machine that is suspended, go on here: the side must have none of its own. Evidence: state T in
-    /proc/PID/stat, and the counter of the TCP segments dropped.
+    Then it goes on.
+
+    Its program is stopped and what is on its link is dropped where it arrives. Its sockets stay.
+    Their timers, which stand still on a machine that is suspended, go on here: the side must have
+    none of its own. Evidence: state T in /proc/PID/stat, and the counter of the TCP segments
+    dropped.
     """
 
     summary: ClassVar[str] = "the whole host is suspended: its network sends and receives nothing"
@@ -185,7 +202,10 @@ class HostSuspend(OfSideProgram, frozen=True, kw_only=True, tag="host-suspend"):
                 level: Literal["none", "in-place", "bit"] = "in-place" if state == "T" else "none"
                 if state == "T" and dropped:
                     level = "bit"
-                found = f"process {program.name} is in state {state}, {count(dropped, 'segment')} dropped"
+                found = (
+                    f"process {program.name} is in state {state}, {count(dropped, 'segment')} "
+                    "dropped"
+                )
                 return Evidence(level=level, found=besides(found, others), others=others)
 
             yield evidence
@@ -220,7 +240,10 @@ def _await_belief(lab: Lab, host: str, side: Side, mac: str) -> None:
     deadline = time.monotonic() + ANNOUNCEMENT_WAIT_S
     while (found := _believed(lab, host, side)) != mac:
         if time.monotonic() > deadline:
-            raise FaultError(f"expected {host} to take {side}'s announcement of {mac}, found it sending to {found}")
+            raise FaultError(
+                f"expected {host} to take {side}'s announcement of {mac}, found it sending "
+                f"to {found}"
+            )
         time.sleep(LOOK_S)
     entry = (FAMILIES[lab.layout.family], lab.layout.address(side), mac)
     with lab.host(host).entered():

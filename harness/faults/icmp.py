@@ -1,8 +1,10 @@
-"""ICMP errors: a router or the peer's own host refuses TCP segments and says so, as `nft … reject with icmp` does.
+"""ICMP errors: a router or the peer's own host refuses TCP segments and says so, as `nft … reject
+with icmp` does.
 
-An idle IPv4 or IPv6 connection hears nothing of it: the error quotes a keepalive probe, whose sequence number lies
-before the window, and is ignored (net/ipv4/tcp_ipv4.c:tcp_v4_err). Data that is refused leaves the errno as soft error,
-and two of the codes take the back-off of its retransmission timer back (RFC 6069). Evidence: the counter of the rule.
+An idle IPv4 or IPv6 connection hears nothing of it: the error quotes a keepalive probe, whose
+sequence number lies before the window, and is ignored (net/ipv4/tcp_ipv4.c:tcp_v4_err). Data that
+is refused leaves the errno as soft error, and two of the codes take the back-off of its
+retransmission timer back (RFC 6069). Evidence: the counter of the rule.
 """
 
 from __future__ import annotations
@@ -55,20 +57,31 @@ _ANSWERS: dict[Family, dict[Code, tuple[str, bool]]] = {
         "reject-route": ("EACCES", False),
     },
 }
-"""The errno (icmp.c:icmp_err_convert, ipv6/icmp.c:tab_unreach), and whether tcp_ld_RTO_revert is called."""
+"""The errno (icmp.c:icmp_err_convert, ipv6/icmp.c:tab_unreach), and whether tcp_ld_RTO_revert is
+called.
+"""
 _OF_ROUTERS: dict[Family, dict[str, Code]] = {
-    "ipv4": {"unrouted": "net-unreachable", "unreachable": "host-unreachable", "prohibit": "admin-prohibited"},
+    "ipv4": {
+        "unrouted": "net-unreachable",
+        "unreachable": "host-unreachable",
+        "prohibit": "admin-prohibited",
+    },
     "ipv6": {"unrouted": "no-route", "unreachable": "no-route", "prohibit": "admin-prohibited"},
 }
-"""What a router says of a destination (ipv4/route.c:ip_error, ipv6/route.c:ip6_pkt_discard, ip6_pkt_prohibit)."""
+"""What a router says of a destination (ipv4/route.c:ip_error, ipv6/route.c:ip6_pkt_discard,
+ip6_pkt_prohibit).
+"""
 
 
 _EVERY_S: dict[Family, float] = {"ipv4": 1.0, "ipv6": 0.1}
-"""How often a host sends them to one other: net.ipv4.icmp_ratelimit and net.ipv6.icmp.ratelimit (100 ms by now; older
-kernels have 1 s, and less to one in a wide prefix)."""
+"""How often a host sends them to one other: net.ipv4.icmp_ratelimit and net.ipv6.icmp.ratelimit
+(100 ms by now; older kernels have 1 s, and less to one in a wide prefix).
+"""
 
 
-def unrouted(family: Family, route: Literal["unrouted", "unreachable", "prohibit"], effect: Effect) -> Effect:
+def unrouted(
+    family: Family, route: Literal["unrouted", "unreachable", "prohibit"], effect: Effect
+) -> Effect:
     """The effect with what a router's answer leaves with data on such a route."""
     answered = _answered(effect, family, _OF_ROUTERS[family][route])
     return msgspec.structs.replace(answered, charged_twice=family == "ipv4")
@@ -76,11 +89,16 @@ def unrouted(family: Family, route: Literal["unrouted", "unreachable", "prohibit
 
 def _answered(effect: Effect, family: Family, code: Code) -> Effect:
     errno, reverts = _ANSWERS[family][code]
-    return msgspec.structs.replace(effect, reported=errno, reverts=reverts, reports_every_s=_EVERY_S[family])
+    return msgspec.structs.replace(
+        effect, reported=errno, reverts=reverts, reports_every_s=_EVERY_S[family]
+    )
 
 
 class IcmpReject(Fault, frozen=True, kw_only=True, tag="icmp-reject"):
-    """`code`: what is answered; `on`: by whom (default: the first router, else the receivers); `direction`: to what."""
+    """`code`: what is answered.
+
+    `on`: by whom (default: the first router, else the receivers); `direction`: to what.
+    """
 
     code: Code
     on: str | None = None
@@ -103,7 +121,9 @@ class IcmpReject(Fault, frozen=True, kw_only=True, tag="icmp-reject"):
             yield unknown_host("on", self.on, layout)
         elif self.on in SIDES:
             if self._receivers() != (self.on,):
-                yield Problem("on", self.on, f'direction = "to-{self.on}" there: it refuses what it receives')
+                yield Problem(
+                    "on", self.on, f'direction = "to-{self.on}" there: it refuses what it receives'
+                )
         elif not layout.host(self.on).forwards:
             yield Problem("on", self.on, "a host with an IP address of its own, to answer from")
 
@@ -131,12 +151,18 @@ class IcmpReject(Fault, frozen=True, kw_only=True, tag="icmp-reject"):
             counters = []
             for name, receivers in self._places(layout).items():
                 hook = "forward" if layout.host(name).forwards else "input"
-                rules = {"rejected": [_reject(layout, receiver, self.code) for receiver in receivers]}
-                counters.append(stack.enter_context(lab.host(name).ruleset(hook, apart(lab, rules))))
+                rules = {
+                    "rejected": [_reject(layout, receiver, self.code) for receiver in receivers]
+                }
+                counters.append(
+                    stack.enter_context(lab.host(name).ruleset(hook, apart(lab, rules)))
+                )
 
             def evidence() -> Evidence:
                 counts = [counter() for counter in counters]
-                packets, others = (sum(each[label] for each in counts) for label in ("rejected", OTHERS))
+                packets, others = (
+                    sum(each[label] for each in counts) for label in ("rejected", OTHERS)
+                )
                 level: Literal["bit", "in-place"] = "bit" if packets else "in-place"
                 found = f"{count(packets, 'segment')} answered with ICMP {self.code}"
                 return Evidence(level=level, found=besides(found, others), others=others)

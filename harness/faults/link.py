@@ -1,8 +1,8 @@
 """Link down: one network interface is set administratively down, as by `ip link set DEV down`.
 
-Whose interface it is makes three different claims: one's own (the local host cannot send; IPv6 reports why), the
-other end of one's own link (no carrier: TCP's segments are swallowed by the dead device), or further away (segments
-leave and vanish). Evidence: the interface's flags, read back.
+Whose interface it is makes three different claims: one's own (the local host cannot send; IPv6
+reports why), the other end of one's own link (no carrier: TCP's segments are swallowed by the dead
+device), or further away (segments leave and vanish). Evidence: the interface's flags, read back.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ class LinkDown(OfInterface, frozen=True, kw_only=True, tag="link-down"):
         interface = interface_of(layout.host(self.on), self.toward)
         if self.on == observer:
             errno = "ENETUNREACH" if layout.family == "ipv6" else None
-            return (Effect(mechanism="lost-locally", from_s=self.at_s, until_s=self.until_s, errno=errno),)
+            return (
+                Effect(
+                    mechanism="lost-locally", from_s=self.at_s, until_s=self.until_s, errno=errno
+                ),
+            )
         if interface.toward == observer:
             return (
                 Effect(
@@ -54,8 +58,12 @@ class LinkDown(OfInterface, frozen=True, kw_only=True, tag="link-down"):
                 ),
             )
         lost = Effect(mechanism="lost", from_s=self.at_s, until_s=self.until_s)
-        # A router whose own interface is down has lost the route and says so; one without carrier sends into nothing.
-        if not layout.host(self.on).forwards or faces(layout, self.on, interface.toward) == observer:
+        # A router whose own interface is down has lost the route and says so; one without carrier
+        # sends into nothing.
+        if (
+            not layout.host(self.on).forwards
+            or faces(layout, self.on, interface.toward) == observer
+        ):
             return (lost,)
         if _sends_back(layout.host(self.on), interface):
             unknown = f"the default route of {self.on} sends it back to where it came from"
@@ -82,4 +90,6 @@ def _sends_back(host: HostSpec, interface: Interface) -> bool:
     """Whether a host has a default route that does not lead through an interface."""
     if host.gateway is None or interface.address is None:
         return False
-    return ip_address(host.gateway) not in ip_network(f"{interface.address}/{interface.prefix}", strict=False)
+    return ip_address(host.gateway) not in ip_network(
+        f"{interface.address}/{interface.prefix}", strict=False
+    )

@@ -1,8 +1,10 @@
-"""NAT rebinding: the router forgets its mapping and gives the connection another port toward the server.
+"""NAT rebinding: the router forgets its mapping and gives the connection another port toward the
+server.
 
-What the client sends arrives from a port that the server does not know, and is answered with RST. What the server
-sends goes to a mapping that is no more. The new port is out of a range that no client uses by itself. Evidence: the
-mapping that was there is gone; counters of flows that were given another, and of packets to the old one.
+What the client sends arrives from a port that the server does not know, and is answered with RST.
+What the server sends goes to a mapping that is no more. The new port is out of a range that no
+client uses by itself. Evidence: the mapping that was there is gone; counters of flows that were
+given another, and of packets to the old one.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ PORTS = (20000, 29999)
 
 
 class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
-    """At `at_s` every connection gets another port. `then`: what the server's packets to the old one meet."""
+    """At `at_s` every connection gets another port.
+
+    `then`: what the server's packets to the old one meet.
+    """
 
     then: Literal["drop", "reset"] = "reset"
 
@@ -37,7 +42,11 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
         if self.for_s is not None:
             yield Problem("for_s", self.for_s, "no such key: a mapping that is forgotten stays so")
         if not self.hosts(layout):
-            yield Problem("kind", self.kind, 'a fault of this topology: only that of kind "nat" translates addresses')
+            yield Problem(
+                "kind",
+                self.kind,
+                'a fault of this topology: only that of kind "nat" translates addresses',
+            )
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset(host.name for host in layout.hosts if host.translates)
@@ -48,7 +57,11 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         drops = observer == "server" and self.then == "drop"
         mechanism: Mechanism = "lost" if drops else "peer-forgot"
-        return (Effect(mechanism=mechanism, from_s=self.at_s, midway=observer == "server" and not drops),)
+        return (
+            Effect(
+                mechanism=mechanism, from_s=self.at_s, midway=observer == "server" and not drops
+            ),
+        )
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
@@ -58,7 +71,11 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
         (name,) = self.hosts(lab.layout)
         host, family = lab.host(name), lab.layout.family
         inbound = {
-            "match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": host.spec.facing("server").name}
+            "match": {
+                "op": "==",
+                "left": {"meta": {"key": "iifname"}},
+                "right": host.spec.facing("server").name,
+            }
         }
         late = {"drop": None} if self.then == "drop" else {"accept": None}
         to_old = [TCP, inbound, state("new"), NO_SYN, {"counter": None}, late]
@@ -74,7 +91,10 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
             host.ruleset("prerouting", apart(lab, {"stale": [to_old]})) as counters,
         ):
             with host.entered():
-                before = {flow.source_port: flow.answered_port for flow in conntrack.flows(family, lab.watched)}
+                before = {
+                    flow.source_port: flow.answered_port
+                    for flow in conntrack.flows(family, lab.watched)
+                }
                 conntrack.forget()
 
             def evidence() -> Evidence:
@@ -84,7 +104,8 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
                 others = anew[OTHERS] + stale[OTHERS]
                 kept = [port for port, mapped in before.items() if now.get(port) == mapped]
                 found = (
-                    f"{count(len(before), 'mapping')} forgotten, {count(anew['anew'], 'flow')} given a port from "
+                    f"{count(len(before), 'mapping')} forgotten, {count(anew['anew'], 'flow')} "
+                    "given a port from "
                     f"{PORTS[0]} on, {count(stale['stale'], 'packet')} to a port that leads nowhere"
                 )
                 level: Literal["bit", "none"] = "bit" if before and not kept else "none"

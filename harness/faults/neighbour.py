@@ -1,8 +1,9 @@
-"""Neighbour death: a host forgets the MAC address of its neighbours on a link, and ARP or neighbour discovery fails.
+"""Neighbour death: a host forgets the MAC address of its neighbours on a link, and ARP or neighbour
+discovery fails.
 
-Packets wait for the answer that does not come and are given up after three requests, one a second (RFC 826, RFC 4861
-section 7.2.2; net/core/neighbour.c:neigh_timer_handler); a router then reports the host as unreachable. Evidence: a
-counter of the answers that were dropped where they arrived.
+Packets wait for the answer that does not come and are given up after three requests, one a second
+(RFC 826, RFC 4861 section 7.2.2; net/core/neighbour.c:neigh_timer_handler); a router then reports
+the host as unreachable. Evidence: a counter of the answers that were dropped where they arrived.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 
 ASKED_S = 3.1
-"""Packets wait so long for their neighbour at most, three requests a second apart (net/core/neighbour.c)."""
+"""Packets wait so long for their neighbour at most, three requests a second apart
+(net/core/neighbour.c).
+"""
 
 
 class NeighbourDeath(OfInterface, frozen=True, kw_only=True, tag="neighbour-death"):
@@ -72,7 +75,9 @@ class NeighbourDeath(OfInterface, frozen=True, kw_only=True, tag="neighbour-deat
                 dropped = counters()["answer"]
                 level: Literal["bit", "in-place"] = "bit" if dropped else "in-place"
                 asked = "ARP" if layout.family == "ipv4" else "neighbour discovery"
-                return Evidence(level=level, found=f"{self.on} missed {count(dropped, 'answer')} of {asked}")
+                return Evidence(
+                    level=level, found=f"{self.on} missed {count(dropped, 'answer')} of {asked}"
+                )
 
             try:
                 yield evidence
@@ -86,4 +91,8 @@ def _drop_answers(layout: Layout) -> list[dict[str, Any]]:
         field, value = {"payload": {"protocol": "arp", "field": "operation"}}, "reply"
     else:
         field, value = {"payload": {"protocol": "icmpv6", "field": "type"}}, "nd-neighbor-advert"
-    return [{"match": {"op": "==", "left": field, "right": value}}, {"counter": None}, {"drop": None}]
+    return [
+        {"match": {"op": "==", "left": field, "right": value}},
+        {"counter": None},
+        {"drop": None},
+    ]

@@ -1,10 +1,12 @@
-"""A path of poor quality: TCP segments are lost, delayed, doubled, sent out of order, or pass at a low rate.
+"""A path of poor quality: TCP segments are lost, delayed, doubled, sent out of order, or pass at a
+low rate.
 
-netem does it, at the device of the middle's first host toward the receiver, so that no sender's own queue takes part;
-ARP, neighbour discovery and ICMP pass as ever. What is random is seeded: netem takes the seed from Linux 6.6 on, and
-with it virtual time does the same thing every time, while in real time the order of segments may still differ. Where
-the kernel has no netem, loss alone is left to nftables, without a seed; so is the loss of all, which sets in on both
-ways at once then. Evidence: the counters of queue or rule.
+netem does it, at the device of the middle's first host toward the receiver, so that no sender's own
+queue takes part; ARP, neighbour discovery and ICMP pass as ever. What is random is seeded: netem
+takes the seed from Linux 6.6 on, and with it virtual time does the same thing every time, while in
+real time the order of segments may still differ. Where the kernel has no netem, loss alone is left
+to nftables, without a seed; so is the loss of all, which sets in on both ways at once then.
+Evidence: the counters of queue or rule.
 """
 
 from __future__ import annotations
@@ -30,13 +32,17 @@ if TYPE_CHECKING:
 Percent = Annotated[float, msgspec.Meta(gt=0, le=100)]
 Milliseconds = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 2)]
-_IS_TCP: dict[str, Any] = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}}
+_IS_TCP: dict[str, Any] = {
+    "match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}
+}
 _PARTS = 100_000
 """How finely nftables divides its random numbers."""
 
 
 class Arrived(NamedTuple):
-    """How many TCP segments have come to a queue, and how many of them are not of the watched connection."""
+    """How many TCP segments have come to a queue, and how many of them are not of the watched
+    connection.
+    """
 
     all: int
     others: int
@@ -53,12 +59,16 @@ class _Quality(Fault, frozen=True, kw_only=True):
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if not layout.middle or not layout.is_whole:
-            yield Problem("kind", self.kind, "a topology with a host in the middle that passes segments on")
+            yield Problem(
+                "kind", self.kind, "a topology with a host in the middle that passes segments on"
+            )
 
     def places(self, layout: Layout) -> tuple[tuple[str, str], ...]:
         """(host, device) pairs whose egress is impaired."""
         sides = [side for side in SIDES if self.direction in ("both", f"to-{side}")]
-        return tuple((layout.middle[0], layout.host(layout.middle[0]).facing(side).name) for side in sides)
+        return tuple(
+            (layout.middle[0], layout.host(layout.middle[0]).facing(side).name) for side in sides
+        )
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset(host for host, _ in self.places(layout))
@@ -67,7 +77,14 @@ class _Quality(Fault, frozen=True, kw_only=True):
         return frozenset((host, f"queue of {device}") for host, device in self.places(layout))
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
-        return (Effect(mechanism="impaired", from_s=self.at_s, until_s=self.until_s, unknown=self._unknown()),)
+        return (
+            Effect(
+                mechanism="impaired",
+                from_s=self.at_s,
+                until_s=self.until_s,
+                unknown=self._unknown(),
+            ),
+        )
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
@@ -78,7 +95,9 @@ class _Quality(Fault, frozen=True, kw_only=True):
             # Two directions with one seed would be alike, segment for segment.
             readers = [
                 stack.enter_context(
-                    lab.host(host).impaired(device, msgspec.structs.replace(impairment, seed=impairment.seed + number))
+                    lab.host(host).impaired(
+                        device, msgspec.structs.replace(impairment, seed=impairment.seed + number)
+                    )
                 )
                 for number, (host, device) in enumerate(self.places(lab.layout))
             ]
@@ -87,11 +106,15 @@ class _Quality(Fault, frozen=True, kw_only=True):
     def _arrivals(self, lab: Lab, stack: ExitStack) -> Callable[[], Arrived]:
         """A reader of how many TCP segments have come to the queues, counted where they arrive."""
         rules = apart(lab, {"seen": [[_IS_TCP, {"counter": None}, {"accept": None}]]})
-        counted = stack.enter_context(on_arrival(lab, Blackhole(direction=self.direction).places(lab.layout), rules))
+        counted = stack.enter_context(
+            on_arrival(lab, Blackhole(direction=self.direction).places(lab.layout), rules)
+        )
         return lambda: _arrived(counted())
 
     def _evidence(self, counted: list[Counters], arrived: Arrived) -> Evidence:
-        """The queue does not tell connections apart: it has met the watched one if it treated more than the others."""
+        """The queue does not tell connections apart: it has met the watched one if it treated more
+        than the others.
+        """
         number = self._bitten(counted, arrived.all)
         found = besides(self._found(number, arrived.all), arrived.others)
         level: Literal["bit", "in-place"] = "bit" if number > arrived.others else "in-place"
@@ -115,14 +138,21 @@ class _Quality(Fault, frozen=True, kw_only=True):
 
 
 class _Random(_Quality, frozen=True, kw_only=True):
-    """What strikes at random. `seed`: of the random numbers; the way to the client has the next one."""
+    """What strikes at random.
+
+    `seed`: of the random numbers; the way to the client has the next one.
+    """
 
     seed: Seed = 1
 
     def _evidence(self, counted: list[Counters], arrived: Arrived) -> Evidence:
         evidence = super()._evidence(counted, arrived)
         taken = all(counters.seeded for counters in counted)
-        seeded = f"seed {self.seed}" if taken else "without a seed, which this kernel's netem does not take"
+        seeded = (
+            f"seed {self.seed}"
+            if taken
+            else "without a seed, which this kernel's netem does not take"
+        )
         return msgspec.structs.replace(evidence, found=f"{evidence.found}; {seeded}")
 
 
@@ -136,7 +166,9 @@ class Loss(_Random, frozen=True, kw_only=True, tag="loss"):
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.percent < 100:
             return super().effects(layout, observer)
-        return Blackhole(direction=self.direction, at_s=self.at_s, for_s=self.for_s).effects(layout, observer)
+        return Blackhole(direction=self.direction, at_s=self.at_s, for_s=self.for_s).effects(
+            layout, observer
+        )
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
@@ -153,12 +185,31 @@ class Loss(_Random, frozen=True, kw_only=True, tag="loss"):
     @contextmanager
     def _filtered(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         """By a packet filter, where the segments arrive."""
-        words = "without a seed, as this kernel has no netem" if self.percent < 100 else "nothing is left to chance"
+        words = (
+            "without a seed, as this kernel has no netem"
+            if self.percent < 100
+            else "nothing is left to chance"
+        )
         chance = {"numgen": {"mode": "random", "mod": _PARTS, "offset": 0}}
-        struck = {"match": {"op": "<", "left": chance, "right": max(1, round(self.percent / 100 * _PARTS))}}
-        drop = [_IS_TCP, *([struck] if self.percent < 100 else []), {"counter": None}, {"drop": None}]
-        rules = apart(lab, {"drop": [drop], "passed": [[_IS_TCP, {"counter": None}, {"accept": None}]]})
-        with on_arrival(lab, Blackhole(direction=self.direction).places(lab.layout), rules) as counted:
+        struck = {
+            "match": {
+                "op": "<",
+                "left": chance,
+                "right": max(1, round(self.percent / 100 * _PARTS)),
+            }
+        }
+        drop = [
+            _IS_TCP,
+            *([struck] if self.percent < 100 else []),
+            {"counter": None},
+            {"drop": None},
+        ]
+        rules = apart(
+            lab, {"drop": [drop], "passed": [[_IS_TCP, {"counter": None}, {"accept": None}]]}
+        )
+        with on_arrival(
+            lab, Blackhole(direction=self.direction).places(lab.layout), rules
+        ) as counted:
 
             def evidence() -> Evidence:
                 counts = counted()
@@ -185,7 +236,10 @@ class Loss(_Random, frozen=True, kw_only=True, tag="loss"):
 
 
 class Delay(_Random, frozen=True, kw_only=True, tag="delay"):
-    """Segments wait for `delay_ms`, give or take up to `jitter_ms`, evenly; with jitter some overtake others."""
+    """Segments wait for `delay_ms`, give or take up to `jitter_ms`, evenly.
+
+    With jitter some overtake others.
+    """
 
     delay_ms: Milliseconds
     jitter_ms: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)] = 0.0
@@ -249,7 +303,9 @@ class Reorder(_Random, frozen=True, kw_only=True, tag="reorder"):
     def _impairment(self) -> Impairment:
         from harness.lab.netem import Impairment
 
-        return Impairment(seed=self.seed, delay_ns=round(self.delay_ms * 1e6), ahead=self.percent / 100)
+        return Impairment(
+            seed=self.seed, delay_ns=round(self.delay_ms * 1e6), ahead=self.percent / 100
+        )
 
     def _bitten(self, counted: list[Counters], arrived: int) -> int:
         return sum(counters.ahead for counters in counted)
@@ -258,11 +314,16 @@ class Reorder(_Random, frozen=True, kw_only=True, tag="reorder"):
         return f"{number} of {count(arrived, 'segment')} sent ahead"
 
     def _unknown(self) -> str:
-        return f"{self.percent:g} % of the segments overtake those that are delayed by {self.delay_ms:g} ms"
+        return (
+            f"{self.percent:g} % of the segments overtake those that are delayed by "
+            f"{self.delay_ms:g} ms"
+        )
 
 
 class Rate(_Quality, frozen=True, kw_only=True, tag="rate"):
-    """A line of `kbit_s` kilobits (1000 bits) a second, which counts whole Ethernet frames without their checksum."""
+    """A line of `kbit_s` kilobits (1000 bits) a second, which counts whole Ethernet frames without
+    their checksum.
+    """
 
     kbit_s: Annotated[float, msgspec.Meta(ge=0.1, le=10_000_000)]
 

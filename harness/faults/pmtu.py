@@ -1,10 +1,12 @@
-"""Path MTU blackhole: a link in the middle takes only small packets, and the ICMP error that would say so is dropped.
+"""Path MTU blackhole: a link in the middle takes only small packets, and the ICMP error that would
+say so is dropped.
 
-Small packets pass (keepalive probes, their answers, a few bytes of data), so keepalive finds the connection alive,
-while full segments vanish and are sent again in vain (RFC 2923 section 2.1). The MTU is that of the router's route to
-the end (include/net/ip.h:ip_dst_mtu_maybe_forward). Evidence: the counter of the ICMP errors that were dropped, of
-those that quote a segment of the watched connection. A datagram that is too big, sent as a trial, shows no more than
-that the fault is in place.
+Small packets pass (keepalive probes, their answers, a few bytes of data), so keepalive finds the
+connection alive, while full segments vanish and are sent again in vain (RFC 2923 section 2.1). The
+MTU is that of the router's route to the end (include/net/ip.h:ip_dst_mtu_maybe_forward). Evidence:
+the counter of the ICMP errors that were dropped, of those that quote a segment of the watched
+connection. A datagram that is too big, sent as a trial, shows no more than that the fault is in
+place.
 """
 
 from __future__ import annotations
@@ -34,12 +36,17 @@ LEAST_MTU = 1280
 """IPv6 has no smaller one (RFC 8200 section 5), and what fits into one small write passes."""
 _MTU_DISCOVER = {"ipv4": (socket.IPPROTO_IP, 10), "ipv6": (socket.IPPROTO_IPV6, 23)}
 _PROBE = 3
-"""IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, and IP_PMTUDISC_PROBE: never fragment, whatever the path is known to take."""
+"""IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, and IP_PMTUDISC_PROBE: never fragment, whatever the path is
+known to take.
+"""
 _DISCARD_PORT = 9
 
 
 class PmtuBlackhole(Fault, frozen=True, kw_only=True, tag="pmtu-blackhole"):
-    """`mtu`: the biggest packet that passes, in bytes; `on`: the router in question (default: the first one)."""
+    """`mtu`: the biggest packet that passes, in bytes.
+
+    `on`: the router in question (default: the first one).
+    """
 
     mtu: Annotated[int, msgspec.Meta(ge=LEAST_MTU, le=1400)] = LEAST_MTU
     on: str | None = None
@@ -69,7 +76,11 @@ class PmtuBlackhole(Fault, frozen=True, kw_only=True, tag="pmtu-blackhole"):
 
     def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
         routers = (layout.host(name) for name in self.hosts(layout))
-        return frozenset(routes_by(router, router.facing(side)) for router in routers for side in self._receivers())
+        return frozenset(
+            routes_by(router, router.facing(side))
+            for router in routers
+            for side in self._receivers()
+        )
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         return ()
@@ -84,7 +95,9 @@ class PmtuBlackhole(Fault, frozen=True, kw_only=True, tag="pmtu-blackhole"):
             rules: Rules = {"silenced": of_quoting(lab, dropped), OTHERS: [dropped]}
             counters = stack.enter_context(router.ruleset("output", rules))
             for side in self._receivers():
-                stack.enter_context(_narrow(router.namespace, family, lab.layout.address(side), self.mtu))
+                stack.enter_context(
+                    _narrow(router.namespace, family, lab.layout.address(side), self.mtu)
+                )
 
             def evidence() -> Evidence:
                 before = counters()
@@ -94,11 +107,18 @@ class PmtuBlackhole(Fault, frozen=True, kw_only=True, tag="pmtu-blackhole"):
                 tried = sum(counters().values()) - packets - others
                 met = packets if lab.watched is not None else packets + tried
                 found = besides(
-                    f"{count(packets, 'packet')} of more than {self.mtu} bytes dropped without a word", others
+                    (
+                        f"{count(packets, 'packet')} of more than {self.mtu} bytes dropped "
+                        "without a word"
+                    ),
+                    others,
                 )
                 return Evidence(
                     level="bit" if met else "in-place" if tried else "none",
-                    found=f"{besides(found, others)}, then {count(tried, 'datagram')} of an attempt of our own",
+                    found=(
+                        f"{besides(found, others)}, then {count(tried, 'datagram')} of an "
+                        "attempt of our own"
+                    ),
                     others=others,
                 )
 
@@ -122,7 +142,10 @@ def _narrow(namespace: Namespace, family: Family, destination: str, mtu: int) ->
 
 def _try(lab: Lab, receiver: Side, mtu: int) -> None:
     """Send a datagram that is too big from the other end; where it arrives nobody listens."""
-    host, destination = lab.host(other(receiver)), address_seen(lab.layout, other(receiver), receiver)
+    host, destination = (
+        lab.host(other(receiver)),
+        address_seen(lab.layout, other(receiver), receiver),
+    )
     level, option = _MTU_DISCOVER[lab.layout.family]
     with host.socket(FAMILIES[lab.layout.family], socket.SOCK_DGRAM) as trial:
         trial.setsockopt(level, option, _PROBE)
@@ -135,7 +158,13 @@ def _drop_error(family: Family) -> list[dict[str, Any]]:
     if family == "ipv6":
         matches = [("icmpv6", "type", "packet-too-big")]
     rule: list[dict[str, Any]] = [
-        {"match": {"op": "==", "left": {"payload": {"protocol": protocol, "field": field}}, "right": value}}
+        {
+            "match": {
+                "op": "==",
+                "left": {"payload": {"protocol": protocol, "field": field}},
+                "right": value,
+            }
+        }
         for protocol, field, value in matches
     ]
     return [*rule, {"counter": None}, {"drop": None}]

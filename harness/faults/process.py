@@ -1,7 +1,9 @@
-"""Faults of the program at one end or of the proxy, while its host goes on: killed, frozen, or no longer reading.
+"""Faults of the program at one end or of the proxy, while its host goes on: killed, frozen, or no
+longer reading.
 
-They look alike from afar and end differently: a killed program's kernel says FIN at once, or RST where data was still
-unread; a frozen program's kernel goes on answering probes for ever, and so does that of one that does not read.
+They look alike from afar and end differently: a killed program's kernel says FIN at once, or RST
+where data was still unread; a frozen program's kernel goes on answering probes for ever, and so
+does that of one that does not read.
 """
 
 from __future__ import annotations
@@ -47,17 +49,23 @@ class _OfProgram(Fault, frozen=True, kw_only=True):
 
 
 class ProcessKill(_OfProgram, frozen=True, kw_only=True, tag="process-kill"):
-    """SIGKILL to the program of a side, or the proxy; its kernel closes the connection. Evidence: the wait status.
+    """SIGKILL to the program of a side, or the proxy; its kernel closes the connection.
 
-    `for_s`: so long after that a command is started again, with the same arguments, environment and folders.
+    Evidence: the wait status.
 
-    `unread`: the program has not read all that has come, so that its kernel says RST instead of FIN (RFC 1122 section
-    4.2.2.13; net/ipv4/tcp.c:__tcp_close). Evidence then: also the octets in its receive queue just before.
+    `for_s`: so long after that a command is started again, with the same arguments, environment and
+    folders.
+
+    `unread`: the program has not read all that has come, so that its kernel says RST instead of FIN
+    (RFC 1122 section 4.2.2.13; net/ipv4/tcp.c:__tcp_close). Evidence then: also the octets in its
+    receive queue just before.
     """
 
     unread: bool = False
 
-    summary: ClassVar[str] = "SIGKILL to the program; its kernel sends FIN, or RST where data is left unread"
+    summary: ClassVar[str] = (
+        "SIGKILL to the program; its kernel sends FIN, or RST where data is left unread"
+    )
 
     @property
     def is_final(self) -> bool:
@@ -86,9 +94,16 @@ class ProcessKill(_OfProgram, frozen=True, kw_only=True, tag="process-kill"):
         def evidence() -> Evidence:
             status = program.poll()
             as_planned = bool(waiting) == self.unread
-            found = [f"process {program.name} ended with status {status}, {count(waiting, 'octet')} unread", *left]
+            found = [
+                (
+                    f"process {program.name} ended with status {status}, "
+                    f"{count(waiting, 'octet')} unread"
+                ),
+                *left,
+            ]
             return Evidence(
-                level="bit" if status == -9 and as_planned and not left else "none", found="; left of it: ".join(found)
+                level="bit" if status == -9 and as_planned and not left else "none",
+                found="; left of it: ".join(found),
             )
 
         yield evidence
@@ -97,7 +112,10 @@ class ProcessKill(_OfProgram, frozen=True, kw_only=True, tag="process-kill"):
 
 
 class ProcessFreeze(_OfProgram, frozen=True, kw_only=True, tag="process-freeze"):
-    """SIGSTOP to the program of a side, or the proxy, SIGCONT when it heals. Evidence: state T in /proc/PID/stat."""
+    """SIGSTOP to the program of a side, or the proxy, SIGCONT when it heals.
+
+    Evidence: state T in /proc/PID/stat.
+    """
 
     summary: ClassVar[str] = "SIGSTOP to the program; its kernel goes on acknowledging"
 
@@ -117,26 +135,35 @@ class ProcessFreeze(_OfProgram, frozen=True, kw_only=True, tag="process-freeze")
             def evidence() -> Evidence:
                 state = program.state()
                 return Evidence(
-                    level="bit" if state == "T" else "none", found=f"process {program.name} is in state {state}"
+                    level="bit" if state == "T" else "none",
+                    found=f"process {program.name} is in state {state}",
                 )
 
             yield evidence
 
 
 class StopsReading(OfSideProgram, frozen=True, kw_only=True, tag="stops-reading"):
-    """The side's program goes on but reads no more, until it heals: what comes fills its kernel's receive queue.
+    """The side's program goes on but reads no more, until it heals: what comes fills its kernel's
+    receive queue.
 
-    Evidence: the program has obeyed, which it shows by its name, and is not stopped; and octets lie in the queue or,
-    where the connection is over, came for it. Without any it stands, and nothing has met it.
+    Evidence: the program has obeyed, which it shows by its name, and is not stopped; and octets lie
+    in the queue or, where the connection is over, came for it. Without any it stands, and nothing
+    has met it.
     """
 
     summary: ClassVar[str] = "the program runs, but no longer reads from its socket"
-    undrawn: ClassVar[str] = "what is drawn fits into any receive queue, so that it would change nothing"
+    undrawn: ClassVar[str] = (
+        "what is drawn fits into any receive queue, so that it would change nothing"
+    )
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:
             return ()
-        return (Effect(mechanism="peer-frozen", from_s=self.at_s, until_s=self.until_s, not_reading=True),)
+        return (
+            Effect(
+                mechanism="peer-frozen", from_s=self.at_s, until_s=self.until_s, not_reading=True
+            ),
+        )
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
@@ -151,11 +178,16 @@ class StopsReading(OfSideProgram, frozen=True, kw_only=True, tag="stops-reading"
                 program.shown_name() == NOT_READING,
                 host.unread(watched_port(lab)) or _came(before, host, address),
             )
-            level: Literal["none", "in-place", "bit"] = "in-place" if obeys and program.state() in "RS" else "none"
+            level: Literal["none", "in-place", "bit"] = (
+                "in-place" if obeys and program.state() in "RS" else "none"
+            )
             if level == "in-place" and waiting:
                 level = "bit"
             verb = "reads no more" if obeys else "reads"
-            return Evidence(level=level, found=f"process {program.name} {verb}, {count(waiting, 'octet')} unread")
+            return Evidence(
+                level=level,
+                found=f"process {program.name} {verb}, {count(waiting, 'octet')} unread",
+            )
 
         try:
             yield evidence
@@ -172,7 +204,11 @@ def _sent_to(host: Host, address: str) -> Stream | None:
 def _came(before: Stream | None, host: Host, address: str) -> int:
     """How many octets have come since, on the same connection."""
     after = _sent_to(host, address)
-    if before is None or after is None or (before.sport, before.dport) != (after.sport, after.dport):
+    if (
+        before is None
+        or after is None
+        or (before.sport, before.dport) != (after.sport, after.dport)
+    ):
         return 0
     return (after.following - before.following) % 2**32
 
@@ -182,9 +218,13 @@ def _order(program: Program, order: bytes, name: str) -> None:
     try:
         program.write(order)
     except OSError as error:
-        raise FaultError(f"expected {program.name} to take orders, found {error.strerror}") from error
+        raise FaultError(
+            f"expected {program.name} to take orders, found {error.strerror}"
+        ) from error
     deadline = time.monotonic() + OBEDIENCE_S
     while program.shown_name() != name:
         if time.monotonic() > deadline:
-            raise FaultError(f"expected {program.name} to be {name}, found it {program.shown_name()}")
+            raise FaultError(
+                f"expected {program.name} to be {name}, found it {program.shown_name()}"
+            )
         time.sleep(LOOK_S)

@@ -1,8 +1,9 @@
 """Route faults: a host loses its route to an endpoint, or has one that refuses what is sent there.
 
-On the sender's own host IPv6 tells TCP why it cannot send, IPv4 does not as long as the connection is idle
-(net/ipv6/inet6_connection_sock.c:inet6_csk_xmit, net/ipv4/ip_output.c:ip_queue_xmit). A router drops, and says so but
-for a blackhole (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1). Evidence: the kernel's own answer to `ip route get`.
+On the sender's own host IPv6 tells TCP why it cannot send, IPv4 does not as long as the connection
+is idle (net/ipv6/inet6_connection_sock.c:inet6_csk_xmit, net/ipv4/ip_output.c:ip_queue_xmit). A
+router drops, and says so but for a blackhole (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1).
+Evidence: the kernel's own answer to `ip route get`.
 """
 
 from __future__ import annotations
@@ -38,10 +39,12 @@ _IPV6_ERRNO: dict[Becomes, str] = {
 
 
 class Route(Fault, frozen=True, kw_only=True, tag="route"):
-    """`on`: the host whose route changes; `to`: toward which end (an end's own route: to the other one).
+    """`on`: the host whose route changes.
 
-    `becomes`: the type of the route to that address alone that takes its place, as in ip-route(8); "lost" is "throw",
-    which makes the kernel go on as if there were none.
+    `to`: toward which end (an end's own route: to the other one).
+
+    `becomes`: the type of the route to that address alone that takes its place, as in ip-route(8);
+    "lost" is "throw", which makes the kernel go on as if there were none.
     """
 
     on: str
@@ -73,13 +76,19 @@ class Route(Fault, frozen=True, kw_only=True, tag="route"):
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.on == observer:
             errno = _IPV6_ERRNO[self.becomes] if layout.family == "ipv6" else None
-            return (Effect(mechanism="lost-locally", from_s=self.at_s, until_s=self.until_s, errno=errno),)
+            return (
+                Effect(
+                    mechanism="lost-locally", from_s=self.at_s, until_s=self.until_s, errno=errno
+                ),
+            )
         if self._to() == observer:
             return (Effect(mechanism="answers-lost", from_s=self.at_s, until_s=self.until_s),)
         lost = Effect(mechanism="lost", from_s=self.at_s, until_s=self.until_s)
         if self.becomes == "blackhole":
             return (lost,)
-        return (unrouted(layout.family, "unrouted" if self.becomes == "lost" else self.becomes, lost),)
+        return (
+            unrouted(layout.family, "unrouted" if self.becomes == "lost" else self.becomes, lost),
+        )
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
@@ -94,7 +103,8 @@ class Route(Fault, frozen=True, kw_only=True, tag="route"):
             with namespace.entered():
                 found = rtnetlink.route_state(family, destination)
             return Evidence(
-                level="bit" if found == self.becomes else "none", found=f"{self.on}'s route to {destination} is {found}"
+                level="bit" if found == self.becomes else "none",
+                found=f"{self.on}'s route to {destination} is {found}",
             )
 
         try:
@@ -107,11 +117,14 @@ class Route(Fault, frozen=True, kw_only=True, tag="route"):
 def address_seen(layout: Layout, host: str, side: Side) -> str:
     """The address that stands for `side` in packets that `host` routes to it.
 
-    Beyond a host that translates addresses that is the translator's own, not the client's; beyond a proxy that host's.
+    Beyond a host that translates addresses that is the translator's own, not the client's; beyond a
+    proxy that host's.
     """
     names = layout.host_names
     if layout.proxy not in (None, host) and host != side:
-        address = layout.host(layout.proxy).facing("server" if host == "server" else "client").address
+        address = (
+            layout.host(layout.proxy).facing("server" if host == "server" else "client").address
+        )
         assert address is not None
         return address
     for index, spec in enumerate(layout.hosts):

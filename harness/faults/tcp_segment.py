@@ -1,10 +1,11 @@
 """Single segments: one that a third party forges, and ones that a third party swallows.
 
-A forged RST ends a connection only where its sequence number is the next one expected (RFC 5961 section 3.2,
-net/ipv4/tcp_input.c:tcp_validate_incoming); elsewhere in the window it is answered by a challenge ACK, outside it is
-dropped. Its number is known from the capture on the host that it goes to. Swallowed FINs, SYNs and SYN-ACKs are dropped
-on arrival where a blackhole would be; every other segment passes. Evidence: what was captured where the RST arrives,
-and the counters of the dropping rules.
+A forged RST ends a connection only where its sequence number is the next one expected (RFC 5961
+section 3.2, net/ipv4/tcp_input.c:tcp_validate_incoming); elsewhere in the window it is answered by
+a challenge ACK, outside it is dropped. Its number is known from the capture on the host that it
+goes to. Swallowed FINs, SYNs and SYN-ACKs are dropped on arrival where a blackhole would be; every
+other segment passes. Evidence: what was captured where the RST arrives, and the counters of the
+dropping rules.
 """
 
 from __future__ import annotations
@@ -30,7 +31,12 @@ if TYPE_CHECKING:
     from harness.lab.host import Host, Lab
 
 Place = Literal["exact", "in-window", "below-window", "beyond-window"]
-_OFFSETS: dict[Place, int] = {"exact": 0, "in-window": 1, "below-window": -1000, "beyond-window": (1 << 30) + 1}
+_OFFSETS: dict[Place, int] = {
+    "exact": 0,
+    "in-window": 1,
+    "below-window": -1000,
+    "beyond-window": (1 << 30) + 1,
+}
 """From the next sequence number expected; no window is larger than 1 GiB (RFC 7323 section 2.3).
 
 Not -1: in CLOSE_WAIT an RST there is accepted (tcp_input.c:tcp_reset_check).
@@ -47,10 +53,12 @@ _TTL = 64
 
 
 class RstInjected(Fault, frozen=True, kw_only=True, tag="rst-injected"):
-    """The host next to `toward` sends it an RST in the other end's name. `sequence`: where its number lies.
+    """The host next to `toward` sends it an RST in the other end's name.
 
-    In the connection that began last. Raises FaultError where data toward that side is not yet acknowledged: the number
-    that it expects is then not known.
+    `sequence`: where its number lies.
+
+    In the connection that began last. Raises FaultError where data toward that side is not yet
+    acknowledged: the number that it expects is then not known.
     """
 
     toward: Side = "client"
@@ -61,22 +69,34 @@ class RstInjected(Fault, frozen=True, kw_only=True, tag="rst-injected"):
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.for_s is not None:
-            yield Problem("for_s", self.for_s, "no such key: a segment that was sent cannot be taken back")
+            yield Problem(
+                "for_s", self.for_s, "no such key: a segment that was sent cannot be taken back"
+            )
         if not layout.middle or not layout.is_whole:
-            yield Problem("kind", self.kind, "a topology with a third party: a switch, router or firewall")
+            yield Problem(
+                "kind", self.kind, "a topology with a third party: a switch, router or firewall"
+            )
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset({self.toward, layout.host(self.toward).interfaces[0].toward})
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         if self.sequence == "exact":
-            mechanism: Literal["peer-reset", "peer-forgot"] = "peer-reset" if observer == self.toward else "peer-forgot"
+            mechanism: Literal["peer-reset", "peer-forgot"] = (
+                "peer-reset" if observer == self.toward else "peer-forgot"
+            )
             return (Effect(mechanism=mechanism, from_s=self.at_s),)
         if self.sequence != "in-window":
             return ()
         if observer == self.toward:
             return (Effect(mechanism="challenged", from_s=self.at_s),)
-        return (Effect(mechanism="impaired", from_s=self.at_s, unknown="a challenge ACK arrives, which is activity"),)
+        return (
+            Effect(
+                mechanism="impaired",
+                from_s=self.at_s,
+                unknown="a challenge ACK arrives, which is activity",
+            ),
+        )
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
@@ -91,19 +111,28 @@ class RstInjected(Fault, frozen=True, kw_only=True, tag="rst-injected"):
         with ExitStack() as stack:
             stack.callback(capture.close)
             try:
-                third.transmit(wire.name, _ethernet(near.mac, wire.mac, lab.layout.family, forged(stream, number)))
+                third.transmit(
+                    wire.name,
+                    _ethernet(near.mac, wire.mac, lab.layout.family, forged(stream, number)),
+                )
             except OSError as error:
-                raise FaultError(f"expected {third.name} to send an RST to {target.name}, found {error}") from error
+                raise FaultError(
+                    f"expected {third.name} to send an RST to {target.name}, found {error}"
+                ) from error
             seen: list[Segment] = []
 
             def evidence() -> Evidence:
-                seen.extend(s for frame in capture.read() if isinstance(s := parse(frame.data), Segment))
+                seen.extend(
+                    s for frame in capture.read() if isinstance(s := parse(frame.data), Segment)
+                )
                 return self._judged(seen, stream, number)
 
             yield evidence
 
     def _judged(self, seen: list[Segment], stream: Stream, number: int) -> Evidence:
-        """Whether the RST was seen where it goes and, in the window, a challenge ACK as the very next segment."""
+        """Whether the RST was seen where it goes and, in the window, a challenge ACK as the very
+        next segment.
+        """
         ours = [s for s in seen if {s.sport, s.dport} == {stream.sport, stream.dport}]
         at = next((i for i, s in enumerate(ours) if s.flags == "R" and s.seq == number), None)
         if at is None:
@@ -112,7 +141,11 @@ class RstInjected(Fault, frozen=True, kw_only=True, tag="rst-injected"):
         if self.sequence != "in-window":
             return Evidence(level="bit", found=found)
         reply = ours[at + 1] if at + 1 < len(ours) else None
-        if reply is None or reply.src != stream.dst or (reply.flags, reply.ack) != ("A", stream.following):
+        if (
+            reply is None
+            or reply.src != stream.dst
+            or (reply.flags, reply.ack) != ("A", stream.following)
+        ):
             return Evidence(level="in-place", found=f"{found}, no challenge ACK left it")
         return Evidence(level="bit", found=f"{found}, a challenge ACK left it")
 
@@ -120,7 +153,9 @@ class RstInjected(Fault, frozen=True, kw_only=True, tag="rst-injected"):
 def _expected(target: Host, address: str) -> Stream:
     """What goes toward the target, in the connection that began last. Raises FaultError."""
     if target.flow_tracker is None:
-        raise FaultError(f"expected a capture on {target.name}, to learn sequence numbers from, found none")
+        raise FaultError(
+            f"expected a capture on {target.name}, to learn sequence numbers from, found none"
+        )
     stream = target.flow_tracker().newest(address)
     if stream is None:
         raise FaultError(f"expected a connection to {target.name}, found none")
@@ -204,23 +239,29 @@ class FinSwallowed(_Swallowed, frozen=True, kw_only=True, tag="fin-swallowed"):
         if self.direction not in ("both", f"to-{observer}"):
             return ()
         unknown = "the peer's FIN is lost: its retransmission decides"
-        return (Effect(mechanism="impaired", from_s=self.at_s, until_s=self.until_s, unknown=unknown),)
+        return (
+            Effect(mechanism="impaired", from_s=self.at_s, until_s=self.until_s, unknown=unknown),
+        )
 
 
 class _Unconnectable(_Swallowed, frozen=True, kw_only=True):
     """No new connection is made; one that stands is not concerned.
 
-    Where no segment was dropped until the evidence is gathered, an attempt of our own, from client to server, shows
-    whether one would have been: whether the fault is in place.
+    Where no segment was dropped until the evidence is gathered, an attempt of our own, from client
+    to server, shows whether one would have been: whether the fault is in place.
     """
 
     shown_by_trial: ClassVar[bool] = True
     on_one_container: ClassVar[bool] = True
-    undrawn: ClassVar[str] = "concerns no connection that stands: drawn for those that are being made"
+    undrawn: ClassVar[str] = (
+        "concerns no connection that stands: drawn for those that are being made"
+    )
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if not layout.is_whole:
-            yield Problem("kind", self.kind, "a topology without a proxy, which connects in its own way")
+            yield Problem(
+                "kind", self.kind, "a topology without a proxy, which connects in its own way"
+            )
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         return (Effect(mechanism="syn-lost", from_s=self.at_s, until_s=self.until_s),)
@@ -237,12 +278,16 @@ class _Unconnectable(_Swallowed, frozen=True, kw_only=True):
         found = besides(f"{count(number, self.noun)} dropped", others)
         if ours:
             found += f", then {count(ours, self.noun)} of an attempt of our own"
-        level: Literal["bit", "in-place", "none"] = "bit" if met else "in-place" if ours or not tried else "none"
+        level: Literal["bit", "in-place", "none"] = (
+            "bit" if met else "in-place" if ours or not tried else "none"
+        )
         return Evidence(level=level, found=found, others=others)
 
 
 class SynDrop(_Unconnectable, frozen=True, kw_only=True, tag="syn-drop"):
-    """SYNs vanish, as in a full accept queue or at a firewall that admits established connections only."""
+    """SYNs vanish, as in a full accept queue or at a firewall that admits established connections
+    only.
+    """
 
     summary: ClassVar[str] = "SYNs are discarded: no connection can be made"
     mask: ClassVar[int] = _SYN | _ACK

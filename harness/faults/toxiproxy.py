@@ -1,12 +1,16 @@
-"""Toxics: what a toxiproxy-server between client and server does to the data that it passes on; and that it is down.
+"""Toxics: what a toxiproxy-server between client and server does to the data that it passes on.
 
-A toxic meets data and the end of the stream, never TCP itself: the kernel of the proxy's host goes on answering probes
-and acknowledging what is sent. What its source does (toxiproxy 2.12) is said with each. Where it is random it cannot be
-seeded: the server takes a seed and does not use it (cmd/server/server.go), so toxicity is always 1, and jitter and
-variation are left at 0 unless asked for.
+And that it is down.
 
-Evidence: the toxic as the server describes it, and counters on the proxy's host of the segments with data (PSH) that
-came to it, of the ends (FIN, RST) that came, and of those that left on the other side.
+A toxic meets data and the end of the stream, never TCP itself: the kernel of the proxy's host goes
+on answering probes and acknowledging what is sent. What its source does (toxiproxy 2.12) is said
+with each. Where it is random it cannot be seeded: the server takes a seed and does not use it
+(cmd/server/server.go), so toxicity is always 1, and jitter and variation are left at 0 unless asked
+for.
+
+Evidence: the toxic as the server describes it, and counters on the proxy's host of the segments
+with data (PSH) that came to it, of the ends (FIN, RST) that came, and of those that left on the
+other side.
 """
 
 from __future__ import annotations
@@ -34,7 +38,9 @@ _FIN, _RST, _PSH = 0x01, 0x04, 0x08
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """Segments since the toxic was put in, on the proxy's host: with data in and out, with an end in and out."""
+    """Segments since the toxic was put in, on the proxy's host: with data in and out, with an end
+    in and out.
+    """
 
     data: int
     passed: int
@@ -45,14 +51,23 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 class _OfProxy(Fault, frozen=True, kw_only=True):
     """A fault that the proxy itself is told to be."""
 
-    undrawn: ClassVar[str] = "it is a proxy's, of which the oracle has no model but where nothing passes"
+    undrawn: ClassVar[str] = (
+        "it is a proxy's, of which the oracle has no model but where nothing passes"
+    )
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if layout.proxied_by == "command":
-            expected = "another fault: only a toxiproxy-server carries this one out, and [proxy.command] is the proxy"
+            expected = (
+                "another fault: only a toxiproxy-server carries this one out, and "
+                "[proxy.command] is the proxy"
+            )
             yield Problem("kind", self.kind, expected)
         elif layout.proxied_by != "toxiproxy":
-            yield Problem("kind", self.kind, 'a topology with a toxiproxy: kind = "proxied", proxy = "toxiproxy"')
+            yield Problem(
+                "kind",
+                self.kind,
+                'a topology with a toxiproxy: kind = "proxied", proxy = "toxiproxy"',
+            )
 
     def hosts(self, layout: Layout) -> frozenset[str]:
         return frozenset() if layout.proxy is None else frozenset({layout.proxy})
@@ -64,7 +79,8 @@ class _OfProxy(Fault, frozen=True, kw_only=True):
 class Toxic(_OfProxy, frozen=True, kw_only=True):
     """`stream`: what it acts on: what goes to the client (downstream) or to the server (upstream).
 
-    `from_start`: it is in place before the connection is made; `at_s` and `for_s` do not apply then.
+    `from_start`: it is in place before the connection is made; `at_s` and `for_s` do not apply
+    then.
     """
 
     stream: Stream = "downstream"
@@ -87,7 +103,9 @@ class Toxic(_OfProxy, frozen=True, kw_only=True):
 
     def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
         unknown = "no model covers what a toxic does to data"
-        return (Effect(mechanism="impaired", from_s=self.at_s, until_s=self.until_s, unknown=unknown),)
+        return (
+            Effect(mechanism="impaired", from_s=self.at_s, until_s=self.until_s, unknown=unknown),
+        )
 
     @property
     def _name(self) -> str:
@@ -116,7 +134,11 @@ class Toxic(_OfProxy, frozen=True, kw_only=True):
             count_up = _watched(lab, sink, stack)
             with toxiproxy_server.calls(host) as library:
                 toxiproxy_server.proxy(library).add_toxic(
-                    type=self.toxic, name=self._name, stream=self.stream, toxicity=1.0, attributes=self.attributes()
+                    type=self.toxic,
+                    name=self._name,
+                    stream=self.stream,
+                    toxicity=1.0,
+                    attributes=self.attributes(),
                 )
             try:
                 yield lambda: self._evidence(host, count_up())
@@ -131,18 +153,30 @@ class Toxic(_OfProxy, frozen=True, kw_only=True):
             found = toxiproxy_server.proxy(library).get_toxic(self._name)
         wanted = (self.toxic, self.stream, 1.0, self.attributes())
         if found is None or (found.type, found.stream, found.toxicity, found.attributes) != wanted:
-            return Evidence(level="none", found=f"the server knows no toxic {self._name} with {self.attributes()}")
+            return Evidence(
+                level="none",
+                found=f"the server knows no toxic {self._name} with {self.attributes()}",
+            )
         settings = ", ".join(f"{key} {value}" for key, value in found.attributes.items())
-        met = f"met {count(seen.data, 'segment')} with data and {count(seen.ends, 'end')} of the stream"
+        met = (
+            f"met {count(seen.data, 'segment')} with data and {count(seen.ends, 'end')} of the "
+            "stream"
+        )
         chance = "; without a seed, which the server does not use" if self.random() else ""
         return Evidence(
             level="bit" if self.bites(seen) else "in-place",
-            found=f"toxic {self._name} ({settings}) {met}; {seen.passed} and {seen.closed} left the proxy{chance}",
+            found=(
+                f"toxic {self._name} ({settings}) {met}; {seen.passed} and {seen.closed} left "
+                f"the proxy{chance}"
+            ),
         )
 
 
 class ToxicLatency(Toxic, frozen=True, kw_only=True, tag="toxic-latency"):
-    """Data waits `latency_ms`, more or less by `jitter_ms` at most. The end of the stream does not wait."""
+    """Data waits `latency_ms`, more or less by `jitter_ms` at most.
+
+    The end of the stream does not wait.
+    """
 
     latency_ms: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
     jitter_ms: Milliseconds = 0
@@ -153,7 +187,11 @@ class ToxicLatency(Toxic, frozen=True, kw_only=True, tag="toxic-latency"):
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         yield from super().misplaced(layout)
         if self.jitter_ms > self.latency_ms:
-            yield Problem("jitter_ms", self.jitter_ms, f"latency_ms ({self.latency_ms}) at most: no data is early")
+            yield Problem(
+                "jitter_ms",
+                self.jitter_ms,
+                f"latency_ms ({self.latency_ms}) at most: no data is early",
+            )
 
     def attributes(self) -> dict[str, int]:
         return {"latency": self.latency_ms, "jitter": self.jitter_ms}
@@ -163,7 +201,9 @@ class ToxicLatency(Toxic, frozen=True, kw_only=True, tag="toxic-latency"):
 
 
 class ToxicBandwidth(Toxic, frozen=True, kw_only=True, tag="toxic-bandwidth"):
-    """Data passes at `rate_kb_s` kilobytes a second: octets a millisecond, a write of n octets after n of these."""
+    """Data passes at `rate_kb_s` kilobytes a second: octets a millisecond, a write of n octets
+    after n of these.
+    """
 
     rate_kb_s: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
@@ -190,10 +230,13 @@ class ToxicSlowClose(Toxic, frozen=True, kw_only=True, tag="toxic-slow-close"):
 
 
 class ToxicTimeout(Toxic, frozen=True, kw_only=True, tag="toxic-timeout"):
-    """Data is thrown away, and both connections are closed `timeout_ms` after the last that was; with 0 they stay.
+    """Data is thrown away, and both connections are closed `timeout_ms` after the last that was.
 
-    Without any data `timeout_ms` counts from when the toxic was put in, or the connection made. Where it is healed the
-    connections are closed, too: the server does not resume what it has thrown away from.
+    With 0 they stay.
+
+    Without any data `timeout_ms` counts from when the toxic was put in, or the connection made.
+    Where it is healed the connections are closed, too: the server does not resume what it has
+    thrown away from.
     """
 
     timeout_ms: Milliseconds
@@ -221,15 +264,19 @@ class ToxicTimeout(Toxic, frozen=True, kw_only=True, tag="toxic-timeout"):
 
 
 class ToxicResetPeer(Toxic, frozen=True, kw_only=True, tag="toxic-reset-peer"):
-    """The first data, or the end of the stream, makes the proxy close both connections `timeout_ms` later.
+    """The first data, or the end of the stream, makes the proxy close both connections `timeout_ms`
+    later.
 
-    With RST only where the toxic was there before the connection (`from_start`): the server sets SO_LINGER as it makes
-    a connection, and no more (link.go). One that stood already is closed with FIN. Without data nothing happens.
+    With RST only where the toxic was there before the connection (`from_start`): the server sets
+    SO_LINGER as it makes a connection, and no more (link.go). One that stood already is closed with
+    FIN. Without data nothing happens.
     """
 
     timeout_ms: Milliseconds
 
-    summary: ClassVar[str] = "the proxy closes both connections after a time, with RST if from the start"
+    summary: ClassVar[str] = (
+        "the proxy closes both connections after a time, with RST if from the start"
+    )
     toxic: ClassVar[str] = "reset_peer"
 
     def attributes(self) -> dict[str, int]:
@@ -240,9 +287,12 @@ class ToxicResetPeer(Toxic, frozen=True, kw_only=True, tag="toxic-reset-peer"):
 
 
 class ToxicSlicer(Toxic, frozen=True, kw_only=True, tag="toxic-slicer"):
-    """Data is cut into pieces of about `average_bytes`, `delay_us` apart; the size varies by `size_variation_bytes`.
+    """Data is cut into pieces of about `average_bytes`, `delay_us` apart.
 
-    It halves until a piece is no bigger than both together: what is cut into is of half the average at least.
+    The size varies by `size_variation_bytes`.
+
+    It halves until a piece is no bigger than both together: what is cut into is of half the average
+    at least.
     """
 
     average_bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 30)]
@@ -273,7 +323,10 @@ class ToxicSlicer(Toxic, frozen=True, kw_only=True, tag="toxic-slicer"):
 
 
 class ToxicLimitData(Toxic, frozen=True, kw_only=True, tag="toxic-limit-data"):
-    """Both connections are closed when `bytes` octets have passed, of what came after the toxic; the rest is lost."""
+    """Both connections are closed when `bytes` octets have passed, of what came after the toxic.
+
+    The rest is lost.
+    """
 
     bytes: Octets
 
@@ -288,7 +341,9 @@ class ToxicLimitData(Toxic, frozen=True, kw_only=True, tag="toxic-limit-data"):
 
 
 class ProxyDown(_OfProxy, frozen=True, kw_only=True, tag="proxy-down"):
-    """The proxy is disabled: it closes its connections and listens no more; healed, it listens again.
+    """The proxy is disabled: it closes its connections and listens no more.
+
+    Healed, it listens again.
 
     Evidence: what the server says of it, and the ends (FIN, RST) that left its host.
     """
@@ -319,7 +374,10 @@ class ProxyDown(_OfProxy, frozen=True, kw_only=True, tag="proxy-down"):
                 if found is None or found.enabled:
                     level = "none"
                 state = "unknown" if found is None else "enabled" if found.enabled else "disabled"
-                return Evidence(level=level, found=f"the proxy is {state}, {count(ended, 'FIN or RST')} left its host")
+                return Evidence(
+                    level=level,
+                    found=f"the proxy is {state}, {count(ended, 'FIN or RST')} left its host",
+                )
 
             try:
                 yield evidence
@@ -335,18 +393,31 @@ def _proxy_host(lab: Lab) -> Host:
 
 
 def _watched(lab: Lab, sink: Side, stack: ExitStack) -> Callable[[], Seen]:
-    """Count from now on what comes to the proxy's host on its way to a side, and what it sends there."""
+    """Count from now on what comes to the proxy's host on its way to a side, and what it sends
+    there.
+    """
     host = _proxy_host(lab)
     data, end = (of_watched(lab, _with(mask)) for mask in (_PSH, _FIN | _RST))
     arrivals = host.spec.facing(other(sink)).name
-    leaves = {"match": {"op": "==", "left": {"meta": {"key": "oifname"}}, "right": host.spec.facing(sink).name}}
+    leaves = {
+        "match": {
+            "op": "==",
+            "left": {"meta": {"key": "oifname"}},
+            "right": host.spec.facing(sink).name,
+        }
+    }
     came = stack.enter_context(host.ruleset(f"ingress:{arrivals}", {"data": data, "end": end}))
-    leaving = {label: [[leaves, *rule] for rule in group] for label, group in (("data", data), ("end", end))}
+    leaving = {
+        label: [[leaves, *rule] for rule in group]
+        for label, group in (("data", data), ("end", end))
+    }
     left = stack.enter_context(host.ruleset("output", leaving))
 
     def read() -> Seen:
         before, after = came(), left()
-        return Seen(data=before["data"], ends=before["end"], passed=after["data"], closed=after["end"])
+        return Seen(
+            data=before["data"], ends=before["end"], passed=after["data"], closed=after["end"]
+        )
 
     return read
 

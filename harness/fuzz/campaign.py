@@ -1,7 +1,9 @@
-"""Differential testing: the oracle against a guest's kernel, on scenarios drawn at random, in virtual time.
+"""Differential testing: the oracle against a guest's kernel, on scenarios drawn at random, in
+virtual time.
 
-Cases are drawn first, from a seed, and carried out in as few guests as there are cores. A case on which oracle and
-kernel disagree is made smaller for as long as it still fails, and becomes a scenario file.
+Cases are drawn first, from a seed, and carried out in as few guests as there are cores. A case on
+which oracle and kernel disagree is made smaller for as long as it still fails, and becomes a
+scenario file.
 """
 
 from __future__ import annotations
@@ -60,7 +62,10 @@ class Watcher(Protocol):
 
 
 class Disagreement(msgspec.Struct, kw_only=True):
-    """The smallest scenario found, and the verdict on it. `again`: it failed when it was carried out anew."""
+    """The smallest scenario found, and the verdict on it.
+
+    `again`: it failed when it was carried out anew.
+    """
 
     scenario: Scenario
     verdict: Verdict
@@ -72,8 +77,9 @@ class Disagreement(msgspec.Struct, kw_only=True):
 class Tally(msgspec.Struct, kw_only=True):
     """What came of a seed's cases.
 
-    `refused`: reasons why the oracle has no model of what was drawn, with how often. `forestalled`: drawn, but a fault
-    would have come after the end. `covered`: by state, what came of how many. `faults`: how many were carried out.
+    `refused`: reasons why the oracle has no model of what was drawn, with how often. `forestalled`:
+    drawn, but a fault would have come after the end. `covered`: by state, what came of how many.
+    `faults`: how many were carried out.
     """
 
     seed: int
@@ -91,7 +97,9 @@ class Tally(msgspec.Struct, kw_only=True):
 
     @property
     def verdict(self) -> VerdictName:
-        """Pass where oracle and kernel agree, inconclusive where none agreed or too little could be judged."""
+        """Pass where oracle and kernel agree, inconclusive where none agreed or too little could be
+        judged.
+        """
         if self.count("disagreed"):
             return "fail"
         enough = self.count("agreed") and self.count("unjudged") <= UNJUDGED_SHARE * self.count()
@@ -103,8 +111,13 @@ def check_capable() -> None:
     _hypothesis()
 
 
-def draw(cases: int, seed: int, machine: MachineFacts, watcher: Watcher) -> tuple[list[Plan], Tally]:
-    """So many plans with a prediction, no two alike, and what was left out. Raises CapabilityError."""
+def draw(
+    cases: int, seed: int, machine: MachineFacts, watcher: Watcher
+) -> tuple[list[Plan], Tally]:
+    """So many plans with a prediction, no two alike, and what was left out.
+
+    Raises CapabilityError.
+    """
     tally = Tally(seed=seed, machine=machine)
     found: list[Plan] = []
     for scenario in _scenarios(seed):
@@ -125,8 +138,12 @@ def draw(cases: int, seed: int, machine: MachineFacts, watcher: Watcher) -> tupl
     raise AssertionError("scenarios are drawn without end")
 
 
-def run(cases: int, seed: int, machine: MachineFacts, carry: Carry, out: Path, watcher: Watcher) -> Tally:
-    """Draw, carry out, judge, and make what fails smaller, as files in `out`. Raises CapabilityError.
+def run(
+    cases: int, seed: int, machine: MachineFacts, carry: Carry, out: Path, watcher: Watcher
+) -> Tally:
+    """Draw, carry out, judge, and make what fails smaller, as files in `out`.
+
+    Raises CapabilityError.
 
     Of the runs below `out` only those are kept that leave a question.
     """
@@ -173,11 +190,13 @@ def state_of(plan: Plan) -> str:
     return "idle after data" if written else "idle"
 
 
-# --- drawing -----------------------------------------------------------------------------------------
+# --- drawing ------------------------------------------------------------------------------------
 
 
 def _scenarios(seed: int) -> Iterator[Scenario]:
-    """Scenarios without end, the same for the same seed, and no two alike: Hypothesis varies what it has drawn."""
+    """Scenarios without end, the same for the same seed, and no two alike: Hypothesis varies what
+    it has drawn.
+    """
     chance = random.Random(seed)
     known: set[int] = set()
     while True:
@@ -204,7 +223,9 @@ def _batch(seed: int) -> list[Drawn]:
     def gather(drawn: Drawn) -> None:
         found.append(drawn)
 
-    with signals.deferred():  # Hypothesis takes an exception that comes from nowhere for one of what it draws
+    with (
+        signals.deferred()
+    ):  # Hypothesis takes an exception that comes from nowhere for one of what it draws
         hypothesis.seed(seed)(choose(hypothesis.given(scenarios())(gather)))()
     return found
 
@@ -240,24 +261,30 @@ def _without_numbers(reason: str) -> str:
 
 
 def _forestalled(made: Plan) -> bool:
-    """Whether a fault would come after the end, whichever that is: nothing could be learnt from it."""
+    """Whether a fault would come after the end, whichever that is: nothing could be learnt from
+    it.
+    """
     ends = [outcome.window_ns[1] for outcome in made.expected if outcome.window_ns is not None]
     if len(ends) < len(made.expected):
         return False
     return any(fault.at_s * 1e9 > max(ends) for fault in made.scenario.faults if not fault.standing)
 
 
-# --- making smaller ----------------------------------------------------------------------------------
+# --- making smaller -----------------------------------------------------------------------------
 
 
 def _smallest(
     failed: Sequence[Result], machine: MachineFacts, carry: Carry, out: Path, watcher: Watcher
 ) -> list[Disagreement]:
-    """Leave out, round and halve what makes no difference to the failure, one thing after the other.
+    """Leave out, round and halve what makes no difference to the failure, one thing after the
+    other.
 
-    All that could be left out of all cases is tried in one go, as it is the guests' start that takes time.
+    All that could be left out of all cases is tried in one go, as it is the guests' start that
+    takes time.
     """
-    found = [Disagreement(scenario=r.plan.scenario, verdict=r.verdict, name=r.plan.name) for r in failed]
+    found = [
+        Disagreement(scenario=r.plan.scenario, verdict=r.verdict, name=r.plan.name) for r in failed
+    ]
     pending = found[:MOST]
     for number in range(ROUNDS):
         tries: dict[str, tuple[Disagreement, Plan]] = {}
@@ -281,7 +308,9 @@ def _smallest(
 
 def _all_different(found: list[Disagreement]) -> list[Disagreement]:
     """Each scenario once: many failures of one cause become the same."""
-    by_spelling = {msgspec.json.encode(msgspec.structs.replace(each.scenario, name="")): each for each in found}
+    by_spelling = {
+        msgspec.json.encode(msgspec.structs.replace(each.scenario, name="")): each for each in found
+    }
     return list(by_spelling.values())
 
 
@@ -295,10 +324,13 @@ def _all_planned(ways: Iterable[Scenario], name: str, machine: MachineFacts) -> 
             yield made
 
 
-# --- as files ----------------------------------------------------------------------------------------
+# --- as files -----------------------------------------------------------------------------------
 
 
 def _as_file(found: Disagreement, tally: Tally) -> str:
     kernel = f"{tally.machine.kernel}, HZ={tally.machine.hz}"
-    comment = f"# {found.name} of `harness fuzz --seed {tally.seed}`; Linux {kernel}\n# {found.verdict.reason}\n\n"
+    comment = (
+        f"# {found.name} of `harness fuzz --seed {tally.seed}`; Linux {kernel}\n# "
+        f"{found.verdict.reason}\n\n"
+    )
     return comment + as_toml(found.scenario)

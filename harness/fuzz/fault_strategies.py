@@ -43,7 +43,9 @@ _CODES: dict[Family, tuple[Code, ...]] = {
 
 def _host(case: Case, *, routes: bool = False) -> str:
     """Any host; or one that has IP addresses."""
-    return case.chance.choice(tuple(host.name for host in case.where.hosts if not (routes and host.bridges)))
+    return case.chance.choice(
+        tuple(host.name for host in case.where.hosts if not (routes and host.bridges))
+    )
 
 
 def _toward(case: Case, host: str) -> str | None:
@@ -133,10 +135,14 @@ def _firewall(case: Case) -> AnyFault:
     """Its timeout is near what keepalive allows it to wait; or as it is delivered."""
     on = _forwarding(case)
     if case.chance.random() < 0.17:
-        complete = tuple(name for name, preset in PRESETS.items() if preset.then or preset.pickup == "loose")
+        complete = tuple(
+            name for name, preset in PRESETS.items() if preset.then or preset.pickup == "loose"
+        )
         return faults.FirewallIdle(preset=case.chance.choice(complete), on=on)
     near = case.alive.idle_s if isinstance(case.alive, Keepalive) else 20
-    timeout = case.chance.choice((near + case.chance.randint(-5, 5), case.chance.randint(1, 2 * near)))
+    timeout = case.chance.choice(
+        (near + case.chance.randint(-5, 5), case.chance.randint(1, 2 * near))
+    )
     pickup: Pickup = case.chance.choice(("strict", "strict", "outbound", "loose"))
     then: Then | None = case.chance.choice(get_args(Then))
     if pickup != "strict" and then == "reset-both":
@@ -188,5 +194,7 @@ def any_fault(draw: st.DrawFn, case: Case) -> AnyFault:
     for_s = draw(lengths(case, at_s))
     if for_s is not None and case.chance.random() < 0.25:
         every_s = round(for_s + draw(milliseconds(6, 30_000)), 3)
-        return msgspec.structs.replace(fault, at_s=at_s, for_s=for_s, every_s=every_s, times=draw(st.integers(2, 4)))
+        return msgspec.structs.replace(
+            fault, at_s=at_s, for_s=for_s, every_s=every_s, times=draw(st.integers(2, 4))
+        )
     return msgspec.structs.replace(fault, at_s=at_s, for_s=for_s)

@@ -1,4 +1,6 @@
-"""What decides when something happens in a random scenario: near a probe, a write, a retransmission."""
+"""What decides when something happens in a random scenario: near a probe, a write, a
+retransmission.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from harness.model.topology import Layout, Side, other
 from harness.scenario.schema import Keepalive
 
 LATEST = 1.13
-"""A timer of more than 63 jiffies fires at most an eighth of its time late: 8**level of 63 * 8**(level - 1)."""
+"""A timer of more than 63 jiffies fires at most an eighth of its time late: 8**level of 63 *
+8**(level - 1).
+"""
 RETRANSMISSIONS = 12
 """Times near one of so many, the last of them some 800 s after the write."""
 Alive = Keepalive | bool
@@ -19,7 +23,9 @@ Alive = Keepalive | bool
 
 
 class Case(NamedTuple):
-    """What a fault's strategy has to know. `writes_s`: of both sides, in the order of time, and the shutdown.
+    """What a fault's strategy has to know.
+
+    `writes_s`: of both sides, in the order of time, and the shutdown.
 
     `shuts`: the observer shuts its writing direction.
     """
@@ -47,7 +53,9 @@ def milliseconds(least: float, most: float) -> st.SearchStrategy[float]:
 def near_probes(draw: st.DrawFn, alive: Keepalive) -> float:
     """Seconds after arming, before or at one of an idle connection's probes, or the abort."""
     near_s = alive.idle_s + draw(st.integers(0, alive.count)) * alive.interval_s
-    return draw(milliseconds(0, 1000 * near_s) | milliseconds(1000 * (near_s - 1), 1000 * LATEST * near_s))
+    return draw(
+        milliseconds(0, 1000 * near_s) | milliseconds(1000 * (near_s - 1), 1000 * LATEST * near_s)
+    )
 
 
 def moments(alive: Alive) -> st.SearchStrategy[float]:
@@ -58,7 +66,9 @@ def moments(alive: Alive) -> st.SearchStrategy[float]:
 
 def writes_s(alive: Alive) -> st.SearchStrategy[tuple[float, ...]]:
     """Moments of writing, seconds after arming."""
-    return st.lists(moments(alive), min_size=1, max_size=3, unique=True).map(lambda found: tuple(sorted(found)))
+    return st.lists(moments(alive), min_size=1, max_size=3, unique=True).map(
+        lambda found: tuple(sorted(found))
+    )
 
 
 @st.composite
@@ -77,7 +87,9 @@ def onsets(draw: st.DrawFn, case: Case) -> float:
 def near_retransmissions(draw: st.DrawFn, write_s: float) -> float:
     """The timeout doubles, from 0.2 s on, and the wheel makes it longer by some."""
     after_s = 0.2 * (2 ** draw(st.integers(1, RETRANSMISSIONS)) - 1)
-    return draw(milliseconds(1000 * (write_s + 0.9 * after_s), 1000 * (write_s + LATEST * after_s + 0.5)))
+    return draw(
+        milliseconds(1000 * (write_s + 0.9 * after_s), 1000 * (write_s + LATEST * after_s + 0.5))
+    )
 
 
 @st.composite

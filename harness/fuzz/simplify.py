@@ -1,4 +1,6 @@
-"""Simpler versions of a scenario, each by one thing: what is tried on a scenario that the oracle got wrong. Pure."""
+"""Simpler versions of a scenario, each by one thing: what is tried on a scenario that the oracle
+got wrong. Pure.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,26 @@ from harness.scenario.schema import Endpoint, Keepalive, Scenario
 
 
 def simpler(scenario: Scenario) -> Iterator[Scenario]:
-    """Simpler scenarios, each by one thing, what makes most of a difference first. No fault in a plan is repeated."""
+    """Simpler scenarios, each by one thing, what makes most of a difference first.
+
+    No fault in a plan is repeated.
+    """
     yield from _fewer_faults(scenario)
     for side in SIDES:
         for end in _simpler_ends(scenario.endpoint(side)):
             yield msgspec.structs.replace(scenario, **{side: end})
     if scenario.topology != Topology():
-        for topology in (Topology(), Topology(family=scenario.topology.family), Topology(kind=scenario.topology.kind)):
+        for topology in (
+            Topology(),
+            Topology(family=scenario.topology.family),
+            Topology(kind=scenario.topology.kind),
+        ):
             if topology != scenario.topology:
                 yield msgspec.structs.replace(scenario, topology=topology)
     if scenario.expect.phase_ns:
-        yield msgspec.structs.replace(scenario, expect=msgspec.structs.replace(scenario.expect, phase_ns=0))
+        yield msgspec.structs.replace(
+            scenario, expect=msgspec.structs.replace(scenario.expect, phase_ns=0)
+        )
     yield from _rounder_faults(scenario)
 
 
@@ -51,7 +62,12 @@ def _rounder_faults(scenario: Scenario) -> Iterator[Scenario]:
 
 def _simpler_ends(end: Endpoint) -> Iterator[Endpoint]:
     change = msgspec.structs.replace
-    simplest = {"user_timeout_s": 0.0, "keepalive": False, "settings_via": "socket", "write_bytes": 12}
+    simplest = {
+        "user_timeout_s": 0.0,
+        "keepalive": False,
+        "settings_via": "socket",
+        "write_bytes": 12,
+    }
     for key, least in (*simplest.items(), ("shuts_at_s", None)):
         if getattr(end, key) != least:
             yield change(end, **{key: least})

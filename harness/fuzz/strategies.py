@@ -1,8 +1,10 @@
-"""What differential testing draws from: scenarios over states, settings, faults and their times, for virtual time.
+"""What differential testing draws from: scenarios over states, settings, faults and their times,
+for virtual time.
 
-Hypothesis draws numbers, of which it likes the extreme ones. What is one of a few is chosen evenly, by a generator
-whose seed it draws: it is less even, and repeats itself. Times lie mostly where something is decided: near a probe, a
-write, a retransmission. Every scenario asks for the exact window, at a phase of the timer wheel that is drawn too.
+Hypothesis draws numbers, of which it likes the extreme ones. What is one of a few is chosen evenly,
+by a generator whose seed it draws: it is less even, and repeats itself. Times lie mostly where
+something is decided: near a probe, a write, a retransmission. Every scenario asks for the exact
+window, at a phase of the timer wheel that is drawn too.
 """
 
 from __future__ import annotations
@@ -16,7 +18,15 @@ from hypothesis import strategies as st
 from harness import faults
 from harness.faults import AnyFault
 from harness.faults.host import NewHost
-from harness.fuzz.fault_strategies import DIRECTIONS, any_fault, blackhole, freeze, link, reboot, route
+from harness.fuzz.fault_strategies import (
+    DIRECTIONS,
+    any_fault,
+    blackhole,
+    freeze,
+    link,
+    reboot,
+    route,
+)
 from harness.fuzz.moments import Alive, Case, milliseconds, moments, writes_s
 from harness.model.topology import SIDES, Family, Kind, Side, Topology, layout
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
@@ -24,7 +34,9 @@ from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 PHASES_NS = 1 << 38
 """The period of the wheel's buckets of two hours is 262 s at HZ=1000."""
 SHUTS = 0.1
-"""The share of observers that only shut their writing direction, where no middlebox tracks flows: 6 % of all."""
+"""The share of observers that only shut their writing direction, where no middlebox tracks flows: 6
+% of all.
+"""
 
 _FAMILIES: tuple[Family, ...] = get_args(Family)
 _KINDS: tuple[Kind, ...] = ("routed", "routed", "switched", "direct", "nat", "firewalls")
@@ -42,13 +54,17 @@ def _keepalives(draw: st.DrawFn) -> Keepalive:
 def _user_timeouts(draw: st.DrawFn, alive: Alive) -> float:
     if draw(st.integers(0, 2)):
         return 0.0
-    nominal_s = alive.idle_s + alive.interval_s * alive.count if isinstance(alive, Keepalive) else 30
+    nominal_s = (
+        alive.idle_s + alive.interval_s * alive.count if isinstance(alive, Keepalive) else 30
+    )
     return draw(milliseconds(1, 5000) | milliseconds(1, 2000 * nominal_s))
 
 
 @st.composite
 def _connecting(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenario:
-    cuts: tuple[AnyFault, ...] = tuple(faults.Blackhole(direction=direction) for direction in DIRECTIONS)
+    cuts: tuple[AnyFault, ...] = tuple(
+        faults.Blackhole(direction=direction) for direction in DIRECTIONS
+    )
     fault = chance.choice((*cuts, faults.SynDrop(), faults.SynackDrop()))
     if chance.random() < 0.25:
         fault = msgspec.structs.replace(fault, for_s=draw(milliseconds(1, 150_000)))
@@ -61,15 +77,17 @@ def _connecting(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenario
 def _established(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenario:
     side: Side = chance.choice(SIDES)
     where = layout(topology)
-    # Not drawn with a shutdown, as there is no model: middleboxes, which forget a flow sooner after a FIN; and what a
-    # server that has shut reads, since it echoes that: EPIPE.
+    # Not drawn with a shutdown, as there is no model: middleboxes, which forget a flow sooner after
+    # a FIN; and what a server that has shut reads, since it echoes that: EPIPE.
     shuts = chance.random() < SHUTS and not any(host.tracks for host in where.hosts)
     alive = draw(_keepalives()) if chance.random() < 0.85 else False
     shuts_s = draw(moments(alive)) if shuts else None
     # Without keepalive nothing is sent unless something is written.
     silent = shuts or (alive is not False and chance.random() >= 0.35)
     writes = () if silent else draw(writes_s(alive))
-    peer_writes = draw(writes_s(alive)) if chance.random() < 0.2 and not (shuts and side == "server") else ()
+    peer_writes = (
+        draw(writes_s(alive)) if chance.random() < 0.2 and not (shuts and side == "server") else ()
+    )
     sent = {*writes, *peer_writes} if shuts_s is None else {shuts_s, *peer_writes}
     case = Case(chance, where, side, alive, tuple(sorted(sent)), shuts)
     observer = Endpoint(
@@ -83,7 +101,9 @@ def _established(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenari
     drawn = [draw(any_fault(case)) for _ in range(chance.choice((1, 1, 2)))]
     happening = tuple(sorted(drawn, key=lambda fault: fault.at_s))
     if any(isinstance(fault, NewHost) for fault in happening):
-        happening = tuple(fault for fault in happening if not fault.processes())  # the new host has no program
+        happening = tuple(
+            fault for fault in happening if not fault.processes()
+        )  # the new host has no program
     stops_s = min((fault.at_s for fault in happening if fault.processes()), default=None)
     peer = Endpoint(
         keepalive=draw(_keepalives()) if chance.random() < 0.1 else False,
@@ -103,7 +123,9 @@ def _stalled(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenario:
     """A peer that never reads, and dies or does not."""
     side: Side = chance.choice(SIDES)
     alive = draw(_keepalives()) if chance.random() < 0.5 else False
-    write_s = draw(milliseconds(0, 1000 * alive.idle_s - 1 if isinstance(alive, Keepalive) else 5000))
+    write_s = draw(
+        milliseconds(0, 1000 * alive.idle_s - 1 if isinstance(alive, Keepalive) else 5000)
+    )
     observer = Endpoint(
         keepalive=alive,
         user_timeout_s=draw(_user_timeouts(alive)) if chance.random() < 0.5 else 0.0,
@@ -124,7 +146,10 @@ def _stalled(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenario:
 
 
 class Drawn(NamedTuple):
-    """A scenario. `choices`: the seed of what was chosen in it, as opposed to numbers: of one seed all are alike."""
+    """A scenario.
+
+    `choices`: the seed of what was chosen in it, as opposed to numbers: of one seed all are alike.
+    """
 
     choices: int
     scenario: Scenario

@@ -1,4 +1,6 @@
-"""What the events of a timeline say, as the judge takes them: one type for each kind that it knows."""
+"""What the events of a timeline say, as the judge takes them: one type for each kind that it
+knows.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Armed(msgspec.Struct, frozen=True):
-    """A side's options are set; the call took `took_ns`, and the kernel had counted its last jiffy `lag_ns` before."""
+    """A side's options are set.
+
+    The call took `took_ns`, and the kernel had counted its last jiffy `lag_ns` before.
+    """
 
     side: Side
     took_ns: Nanoseconds
@@ -40,7 +45,10 @@ class Eof(Noticed, frozen=True):
 
 
 class GivenUp(Noticed, frozen=True):
-    """Its program gives the peer up by itself; `found` says how in words, `reports` what a command says of it."""
+    """Its program gives the peer up by itself.
+
+    `found` says how in words, `reports` what a command says of it.
+    """
 
     how: str
     found: str
@@ -66,7 +74,10 @@ class SignOfLife(msgspec.Struct, frozen=True):
 
 
 class Printed(msgspec.Struct, frozen=True):
-    """A line of a command's output; `side`: its table in the scenario, which may be in the middle."""
+    """A line of a command's output.
+
+    `side`: its table in the scenario, which may be in the middle.
+    """
 
     side: str
     line: str
@@ -110,7 +121,10 @@ class Healed(Change, frozen=True):
 
 
 class Proof(OfFault, frozen=True):
-    """The evidence that a fault left. `others`: packets that met it and are not of the watched connection."""
+    """The evidence that a fault left.
+
+    `others`: packets that met it and are not of the watched connection.
+    """
 
     level: Literal["none", "in-place", "bit"]
     found: str

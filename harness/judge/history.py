@@ -1,7 +1,8 @@
 """What a timeline says about the observed side: found once, checked, in the order of time. Pure.
 
-Events are written down in the order in which they were learnt of, which is not that of their times: a captured segment
-is read after the wake-up that it caused. So everything here goes by the times alone.
+Events are written down in the order in which they were learnt of, which is not that of their times:
+a captured segment is read after the wake-up that it caused. So everything here goes by the times
+alone.
 """
 
 from __future__ import annotations
@@ -36,7 +37,13 @@ from harness.judge.facts import (
     Waited,
     Wrote,
 )
-from harness.judge.watched_segments import is_from_living_peer, is_of_closing, is_watched, last_read_ns, may_be_watched
+from harness.judge.watched_segments import (
+    is_from_living_peer,
+    is_of_closing,
+    is_watched,
+    last_read_ns,
+    may_be_watched,
+)
 from harness.oracle.prediction import OutcomeKind
 from harness.oracle.timerwheel import tick_ns
 from harness.plan.plan import Plan
@@ -52,14 +59,17 @@ class InvalidTimeline(Exception):
 
 
 class History:
-    """The observed side's run. What did not happen is None, or absent; of two events alike the earlier one counts.
+    """The observed side's run.
 
-    `injected`, `healed`, `proofs`: by the fault's index. `segments`: captured on the observer's host; `lost`: how many
-    frames more passed there, None where its capture did not come to an end. `last_read`: when the last data came to
-    that host; `segments` are those of the watched connection. `sent_ns`: when anything was sent on it, or given to a
-    socket, on either side. `signs_of_life`: when the command showed that it works. `printed`: the lines that the
-    observed side's command printed. `armed_ns`: when each side was armed. `stalls`: from when to when the harness did
-    not run. `waited_ns`: how long the lab's programs waited for a CPU, all together.
+    What did not happen is None, or absent; of two events alike the earlier one counts.
+
+    `injected`, `healed`, `proofs`: by the fault's index. `segments`: captured on the observer's
+    host; `lost`: how many frames more passed there, None where its capture did not come to an end.
+    `last_read`: when the last data came to that host; `segments` are those of the watched
+    connection. `sent_ns`: when anything was sent on it, or given to a socket, on either side.
+    `signs_of_life`: when the command showed that it works. `printed`: the lines that the observed
+    side's command printed. `armed_ns`: when each side was armed. `stalls`: from when to when the
+    harness did not run. `waited_ns`: how long the lab's programs waited for a CPU, all together.
     Raises InvalidTimeline.
     """
 
@@ -67,7 +77,9 @@ class History:
         self.plan = plan
         side = plan.scenario.expect.side
         order = sorted(range(len(events)), key=lambda place: events[place].t_ns)
-        facts = [_checked(plan, events[place], place) for place in order if events[place].kind in KINDS]
+        facts = [
+            _checked(plan, events[place], place) for place in order if events[place].kind in KINDS
+        ]
         mine = [fact for fact in facts if getattr(fact.what, "side", side) == side]
         self.is_empty = not events
         self.armed = next(_of(mine, Armed), None)
@@ -105,25 +117,37 @@ class History:
         healing = self.origin if plan.scenario.expect.origin == "healed" else None
         self.restored = None if healing is None else _since(healing[0], again)
         if self.armed is not None and self.end is not None and self.end.t_ns < self.armed.t_ns:
-            raise InvalidTimeline(f"event {self.end.place} ({events[self.end.place].kind}) is older than arming")
+            raise InvalidTimeline(
+                f"event {self.end.place} ({events[self.end.place].kind}) is older than arming"
+            )
 
     @property
     def kind(self) -> OutcomeKind | None:
         """What was measured: detected, eof, quiet; None when the run says nothing."""
         if self.end is not None:
-            kinds: dict[type[Noticed], OutcomeKind] = {Detected: "detected", GivenUp: "noticed", Eof: "eof"}
+            kinds: dict[type[Noticed], OutcomeKind] = {
+                Detected: "detected",
+                GivenUp: "noticed",
+                Eof: "eof",
+            }
             return kinds[type(self.end.what)]
         return "quiet" if self.armed is not None and self.ended is not None else None
 
     @property
     def errno(self) -> str | None:
         """The errno's name, where there was one."""
-        return self.end.what.errno if self.end is not None and isinstance(self.end.what, Detected) else None
+        return (
+            self.end.what.errno
+            if self.end is not None and isinstance(self.end.what, Detected)
+            else None
+        )
 
     @property
     def given_up(self) -> GivenUp | None:
         """How the program gave its peer up, where it did by itself."""
-        return self.end.what if self.end is not None and isinstance(self.end.what, GivenUp) else None
+        return (
+            self.end.what if self.end is not None and isinstance(self.end.what, GivenUp) else None
+        )
 
     @property
     def took_ns(self) -> int:
@@ -132,9 +156,11 @@ class History:
 
     @property
     def late_count_ns(self) -> int:
-        """How far the kernel's count of jiffies was behind when the side set its timers: they go off so much earlier.
+        """How far the kernel's count of jiffies was behind when the side set its timers: they go
+        off so much earlier.
 
-        One CPU counts for all of them; the others go on with the old count while its hypervisor holds it up.
+        One CPU counts for all of them; the others go on with the old count while its hypervisor
+        holds it up.
         """
         set_by: list[Armed | Wrote] = [fact.what for fact in self.writes]
         set_by += [] if self.armed is None else [self.armed.what]
@@ -149,19 +175,26 @@ class History:
 
     @property
     def origin(self) -> tuple[int, int] | None:
-        """When the scenario's times count from, and to within how many ns that is known; None where it never came."""
+        """When the scenario's times count from, and to within how many ns that is known.
+
+        None where it never came.
+        """
         if self.armed is None:
             return None
         origin = self.plan.scenario.expect.origin
         if origin == "armed":
             return self.armed.t_ns, self.armed.what.took_ns
         if origin == "fault":
-            timed = [f for index, f in self.injected.items() if not self.plan.faults[index].standing]
+            timed = [
+                f for index, f in self.injected.items() if not self.plan.faults[index].standing
+            ]
             first = min(timed, key=lambda fact: fact.t_ns, default=None)
             return None if first is None else (first.t_ns, first.what.took_ns)
         if origin == "healed":
             return self._healing
-        received = [s.t_ns for s in self.segments if is_from_living_peer(s.what) and self.before_end(s.t_ns)]
+        received = [
+            s.t_ns for s in self.segments if is_from_living_peer(s.what) and self.before_end(s.t_ns)
+        ]
         return (received[-1], 0) if received else None
 
     @property
@@ -179,7 +212,9 @@ class History:
 
     @property
     def counts_from(self) -> tuple[str, int]:
-        """What the result's times count from, and when that was, after arming: arming where the origin never came."""
+        """What the result's times count from, and when that was, after arming: arming where the
+        origin never came.
+        """
         if self.origin is None or self.armed is None:
             return "armed", 0
         return self.plan.scenario.expect.origin, self.since_armed(self.origin[0])
@@ -191,7 +226,8 @@ class History:
 
     @property
     def probes(self) -> list[Fact[CapturedPacket]]:
-        """What was sent to get an answer, between arming and the end, or the prediction's horizon where there is none.
+        """What was sent to get an answer, between arming and the end, or the prediction's horizon
+        where there is none.
 
         Keepalive probes, or retransmissions, or both, as is predicted.
         """
@@ -212,7 +248,10 @@ class History:
 
     @property
     def round_trip_ns(self) -> int | None:
-        """What the handshake measured at the observer: from its SYN, or SYN-ACK, to the answer; None without both."""
+        """What the handshake measured at the observer: from its SYN, or SYN-ACK, to the answer.
+
+        None without both.
+        """
         asked: int | None = None
         for segment in self.segments:
             if segment.what.way == "out" and "S" in segment.what.flags:
@@ -227,7 +266,9 @@ class History:
         return bool(self.resets("out"))
 
     def resets(self, way: str) -> list[int]:
-        """When RST segments left ("out") or reached ("in") the observer's host while it was watched."""
+        """When RST segments left ("out") or reached ("in") the observer's host while it was
+        watched.
+        """
         if self.armed is None or self.ended is None:
             return []
         return [
@@ -239,8 +280,14 @@ class History:
 
     @property
     def kernel_moment_ns(self) -> int | None:
-        """When the kernel decided, where the wire shows it: an RST either way, or the peer's FIN."""
-        last = [s.t_ns for s in self.segments if set("RF") & set(s.what.flags) and self.before_end(s.t_ns)]
+        """When the kernel decided, where the wire shows it: an RST either way, or the peer's
+        FIN.
+        """
+        last = [
+            s.t_ns
+            for s in self.segments
+            if set("RF") & set(s.what.flags) and self.before_end(s.t_ns)
+        ]
         return last[-1] if last else None
 
     def before_end(self, t_ns: int) -> bool:
@@ -250,7 +297,8 @@ class History:
     def counts(self, t_ns: int) -> bool:
         """Whether a moment belongs to what is judged.
 
-        That goes on until something was noticed or, for a claim of a connection after the healing, until that is made.
+        That goes on until something was noticed or, for a claim of a connection after the healing,
+        until that is made.
         """
         expect = self.plan.scenario.expect
         if expect.origin == "healed" and expect.reconnects_s is not None:
@@ -258,14 +306,18 @@ class History:
         return self.before_end(t_ns)
 
     def crossed(self, from_ns: int, until_ns: int) -> bool:
-        """Whether, between two moments, a segment passed the observer's host or something was noticed."""
+        """Whether, between two moments, a segment passed the observer's host or something was
+        noticed.
+        """
         moments = [s.t_ns for s in self.segments if self.before_end(s.t_ns)]
         moments += [] if self.end is None else [self.end.t_ns]
         return any(from_ns < moment < until_ns for moment in moments)
 
     @property
     def cites(self) -> tuple[int, ...]:
-        """The events a verdict rests on: arming, faults with their evidence, what was noticed, the end."""
+        """The events a verdict rests on: arming, faults with their evidence, what was noticed, the
+        end.
+        """
         single = (self.armed, self.end, self.reconnected, self.alive, self.broken, self.ended)
         places = [fact.place for fact in single if fact is not None]
         places += [f.place for facts in (self.injected, self.healed) for f in facts.values()]
@@ -285,7 +337,9 @@ def _checked(plan: Plan, event: Event, place: int) -> Fact[Any]:
     except msgspec.ValidationError as error:
         raise InvalidTimeline(f"event {place} ({event.kind}): {error}") from error
     if isinstance(what, OfFault) and what.index >= len(plan.faults):
-        raise InvalidTimeline(f"event {place} ({event.kind}): the scenario has no fault {what.index}")
+        raise InvalidTimeline(
+            f"event {place} ({event.kind}): the scenario has no fault {what.index}"
+        )
     return Fact(place, event.t_ns, what)
 
 

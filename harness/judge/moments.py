@@ -1,4 +1,6 @@
-"""Times in messages: in seconds, with digits enough to tell apart what was compared, and with their origin. Pure."""
+"""Times in messages: in seconds, with digits enough to tell apart what was compared, and with their
+origin. Pure.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,16 @@ _DIGITS = (3, 6, 9)
 
 
 def seconds(measured_ns: int, *others_ns: int) -> list[str]:
-    """Each with its unit: to the millisecond, or as fine as tells the first from the others that differ from it."""
+    """Each with its unit: to the millisecond, or as fine as tells the first from the others that
+    differ from it.
+    """
     different = [time_ns for time_ns in others_ns if time_ns != measured_ns]
     digits = next(
-        (digits for digits in _DIGITS if _text(measured_ns, digits) not in [_text(each, digits) for each in different]),
+        (
+            digits
+            for digits in _DIGITS
+            if _text(measured_ns, digits) not in [_text(each, digits) for each in different]
+        ),
         _DIGITS[-1],
     )
     return [_text(time_ns, digits) for time_ns in (measured_ns, *others_ns)]

@@ -1,4 +1,6 @@
-"""What comes of judging, in words: why a run cannot be judged, and what differs from what was claimed or foreseen."""
+"""What comes of judging, in words: why a run cannot be judged, and what differs from what was
+claimed or foreseen.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,11 @@ Doubt: TypeAlias = Literal[
 ]
 """Why a run cannot be judged.
 
-`fault-left-no-evidence`: not even that it was in place. `fault-met-nothing`: it was in place, but nothing that it acts
-on came. `fault-mistimed`: too early, or never healed. `action-failed`: a write or a shutdown of the scenario.
-`liveness-not-shown`: nothing was noticed, and no data was sent to tell a live connection from a dead one.
-`origin-missing`: what the claim counts from never came. `machine-too-busy`: a retry in quiet may succeed.
+`fault-left-no-evidence`: not even that it was in place. `fault-met-nothing`: it was in place, but
+nothing that it acts on came. `fault-mistimed`: too early, or never healed. `action-failed`: a write
+or a shutdown of the scenario. `liveness-not-shown`: nothing was noticed, and no data was sent to
+tell a live connection from a dead one. `origin-missing`: what the claim counts from never came.
+`machine-too-busy`: a retry in quiet may succeed.
 """
 Difference: TypeAlias = Literal[
     "false-alarm",
@@ -45,10 +48,11 @@ Difference: TypeAlias = Literal[
 ]
 """What differs from the claim or the prediction.
 
-`noticed-too-early`, `noticed-too-late`: outside the claimed window. `noticed-unexpectedly`: a program gave its peer up
-though the claim is "never". `claim-refuted`: another outcome, errno or report. `connection-dead`: nothing was noticed,
-but data does not pass. `oracle-refuted`: the claim holds, the prediction does not. `known-failure-gone`: the claim
-holds although it is marked with `known_failure`.
+`noticed-too-early`, `noticed-too-late`: outside the claimed window. `noticed-unexpectedly`: a
+program gave its peer up though the claim is "never". `claim-refuted`: another outcome, errno or
+report. `connection-dead`: nothing was noticed, but data does not pass. `oracle-refuted`: the claim
+holds, the prediction does not. `known-failure-gone`: the claim holds although it is marked with
+`known_failure`.
 """
 Cause: TypeAlias = Literal["confirmed", "known-failure"] | Doubt | Difference
 """What a verdict rests on. Code branches on this and never on the sentence."""
@@ -59,7 +63,10 @@ TIMING_MISMATCHES: frozenset[Cause] = frozenset(
 
 
 WORDS_SHOWN = 200
-"""So many characters of what a program said stand in a sentence; all of them are in the timeline."""
+"""So many characters of what a program said stand in a sentence.
+
+All of them are in the timeline.
+"""
 CUT = "..."
 
 
@@ -167,9 +174,17 @@ def in_range(span: tuple[int, int]) -> str:
 
 def reconnected_ns(history: History) -> int | None:
     """From being noticed to the connection that took the place of the lost one."""
-    return None if history.end is None or history.reconnected is None else history.reconnected.t_ns - history.end.t_ns
+    return (
+        None
+        if history.end is None or history.reconnected is None
+        else history.reconnected.t_ns - history.end.t_ns
+    )
 
 
 def restored_ns(history: History) -> int | None:
     """From the healing to the first connection after it, where the scenario counts from that."""
-    return None if history.origin is None or history.restored is None else history.restored.t_ns - history.origin[0]
+    return (
+        None
+        if history.origin is None or history.restored is None
+        else history.restored.t_ns - history.origin[0]
+    )

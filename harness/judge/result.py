@@ -10,9 +10,12 @@ from harness.timeline import Event
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, judged. `attempts`: how often it was run, as this machine was too busy before the last time.
+    """One run, judged.
 
-    `wall_s`: how long the last attempt took here, whatever its clock; None where that is not known any more.
+    `attempts`: how often it was run, as this machine was too busy before the last time.
+
+    `wall_s`: how long the last attempt took here, whatever its clock; None where that is not known
+    any more.
     """
 
     plan: Plan

@@ -1,4 +1,6 @@
-"""What to say of a side that noticed nothing: until when the run watched, and what its command printed. Pure."""
+"""What to say of a side that noticed nothing: until when the run watched, and what its command
+printed. Pure.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,18 @@ def until_when(plan: Plan, history: History) -> str:
     ended_ns = min(plan.watch_ns, history.since_armed(history.ended.t_ns))
     words = f" until the watch ended, {Clock(history).moment(ended_ns)}"
     if plan.prediction is None and plan.scenario.expect.outcome == "noticed":
-        words += "; a later end of expect.window_s, or a larger expect.bound_s, would show when it notices"
+        words += (
+            "; a later end of expect.window_s, or a larger expect.bound_s, would show when it "
+            "notices"
+        )
     return words
 
 
 def last_lines(plan: Plan, history: History) -> str:
-    """The last lines of the judged command, for the end of a sentence; "" where no command is judged."""
+    """The last lines of the judged command, for the end of a sentence.
+
+    "" where no command is judged.
+    """
     command = plan.scenario.endpoint(plan.scenario.expect.side).command
     if command is None:
         return ""
@@ -36,7 +44,9 @@ def last_lines(plan: Plan, history: History) -> str:
 
 
 def doubtful_silence(plan: Plan, history: History) -> str:
-    """A remark on a pass that rests on a line that did not come, where the command printed nothing at all."""
+    """A remark on a pass that rests on a line that did not come, where the command printed nothing
+    at all.
+    """
     command = plan.scenario.endpoint(plan.scenario.expect.side).command
     is_silent = command is not None and command.detects.prints and not history.printed
     return last_lines(plan, history) if history.kind == "quiet" and is_silent else ""

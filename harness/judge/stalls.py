@@ -1,18 +1,22 @@
 """Whether a time in which the harness did not run could have changed the verdict. Pure.
 
-A stall is a time in which this process did not run: it was stopped, waited for a CPU, or the whole machine stood still.
-What is in doubt then depends on who decides:
+A stall is a time in which this process did not run: it was stopped, waited for a CPU, or the whole
+machine stood still. What is in doubt then depends on who decides:
 
-- No claim is refuted in a run with a stall longer than the allowance: any moment may have been seen late, or have come
-  late or not at all.
-- Where programs decide by timers of their own (commands, heartbeats), a stall longer than the allowance proves nothing
-  either: a peer that stood still may be what was noticed, and a program that stood still notices late.
-- Where the kernel decides, the run is judged. What was noticed during a stall, or right after it, may have come at any
-  moment of it from the kernel's decision on, if a segment shows that. The verdict must be the same for all of them.
-- A program under test may be late by all its waiting for a CPU. The verdict must be the same for what it noticed and
-  for something earlier by so much. Nothing is refuted that its waiting and all shorter stalls may account for.
-- A kernel that stood still has timers that go off as soon as it goes on. So nothing is proven where something was sent
-  right after a stall longer than the allowance, or where what is sent cannot be seen.
+- No claim is refuted in a run with a stall longer than the allowance: any moment may have been seen
+  late, or have come late or not at all.
+- Where programs decide by timers of their own (commands, heartbeats), a stall longer than the
+  allowance proves nothing either: a peer that stood still may be what was noticed, and a program
+  that stood still notices late.
+- Where the kernel decides, the run is judged. What was noticed during a stall, or right after it,
+  may have come at any moment of it from the kernel's decision on, if a segment shows that. The
+  verdict must be the same for all of them.
+- A program under test may be late by all its waiting for a CPU. The verdict must be the same for
+  what it noticed and for something earlier by so much. Nothing is refuted that its waiting and all
+  shorter stalls may account for.
+- A kernel that stood still has timers that go off as soon as it goes on. So nothing is proven where
+  something was sent right after a stall longer than the allowance, or where what is sent cannot be
+  seen.
 """
 
 from __future__ import annotations
@@ -45,22 +49,32 @@ class Stall(NamedTuple):
 
 
 class Doubtful(Inconclusive):
-    """A stall may have decided; the text says when it was and what is in doubt. A retry in quiet may succeed."""
+    """A stall may have decided; the text says when it was and what is in doubt.
+
+    A retry in quiet may succeed.
+    """
 
     def __init__(self, history: History, stall: Stall | None, doubt: str) -> None:
         """`stall`: None where it is what adds up over the run that decides."""
         stood_ns = sum(each.took_ns for each in stalls(history.plan, history))
-        words = f"programs under test waited {secs(history.waited_ns)} for a CPU, the harness did not run for "
+        words = (
+            f"programs under test waited {secs(history.waited_ns)} for a CPU, the harness did "
+            "not run for "
+        )
         words += f"{secs(stood_ns)} in all (this machine is too busy)"
         if stall is not None:
-            moment = Clock(history).times(history.since_armed(stall.from_ns), history.since_armed(stall.until_ns))
+            moment = Clock(history).times(
+                history.since_armed(stall.from_ns), history.since_armed(stall.until_ns)
+            )
             when = f"from {moment[0]} to {moment[1]} after {Clock(history).origin}"
             words = f"the harness did not run {when} (it was stopped, or this machine is too busy)"
         super().__init__("machine-too-busy", f"{words}: {doubt}")
 
 
 def stalls(plan: Plan, history: History) -> list[Stall]:
-    """All from arming to the end of the run, in their order; those that overlap are accounts of one.
+    """All from arming to the end of the run, in their order.
+
+    Those that overlap are accounts of one.
 
     A command is armed when something of it was seen, so that a stall right before that counts too.
     """
@@ -80,7 +94,10 @@ def stalls(plan: Plan, history: History) -> list[Stall]:
 
 
 def blamed(plan: Plan, history: History, found: str) -> Doubtful | None:
-    """The doubt that a stall longer than the allowance throws on anything but a pass; None where there was none."""
+    """The doubt that a stall longer than the allowance throws on anything but a pass.
+
+    None where there was none.
+    """
     longest = max(stalls(plan, history), key=lambda stall: stall.took_ns, default=None)
     if longest is None or longest.took_ns <= plan.allowance_ns:
         return None
@@ -93,20 +110,26 @@ def waiting_ns(history: History) -> int:
 
 
 def delay_ns(plan: Plan, history: History) -> int:
-    """By how much anything may be late altogether: the programs' waiting, and every stall until the decision."""
+    """By how much anything may be late altogether: the programs' waiting, and every stall until the
+    decision.
+    """
     return waiting_ns(history) + sum(
         stall.took_ns for stall in stalls(plan, history) if history.before_end(stall.from_ns)
     )
 
 
 def check_programs(plan: Plan, history: History) -> None:
-    """Whether programs that decide by timers of their own, and their peers, ran until they decided."""
+    """Whether programs that decide by timers of their own, and their peers, ran until they
+    decided.
+    """
     if not _programs_decide(plan):
         return
     ends_ns = _decided_ns(history)
     for stall in stalls(plan, history):
         if stall.took_ns > plan.allowance_ns and (ends_ns is None or stall.from_ns < ends_ns):
-            raise Doubtful(history, stall, "a program may have noticed late, or that its peer stood still")
+            raise Doubtful(
+                history, stall, "a program may have noticed late, or that its peer stood still"
+            )
 
 
 def check_kernel(plan: Plan, history: History) -> None:
@@ -129,11 +152,13 @@ def _programs_decide(plan: Plan) -> bool:
 def earlier(
     plan: Plan, history: History, events: Sequence[Event], late_ns: int
 ) -> tuple[Stall | None, list[Event]] | None:
-    """The timeline with the shortest time that may be the true one, from its origin to what was noticed.
+    """The timeline with the shortest time that may be the true one, from its origin to what was
+    noticed.
 
     `late_ns`: how much later than in quiet programs may have noticed.
 
-    With the stall that makes the difference, None where it is the programs' delay; no timeline where nothing does.
+    With the stall that makes the difference, None where it is the programs' delay; no timeline
+    where nothing does.
     """
     found = stalls(plan, history)
     late_ns = late_ns if _programs_decide(plan) else 0
@@ -143,7 +168,9 @@ def earlier(
         for stall in found:
             if stall.from_ns < done_ns and stall.until_ns > change.t_ns:
                 event, blame = events[change.place], stall
-                shifted[change.place] = msgspec.structs.replace(event, t_ns=done_ns, data={**event.data, "took_ns": 0})
+                shifted[change.place] = msgspec.structs.replace(
+                    event, t_ns=done_ns, data={**event.data, "took_ns": 0}
+                )
     if history.end is not None:
         t_ns = history.end.t_ns
         for stall in reversed(found):
@@ -160,5 +187,7 @@ def earlier(
 
 def _decided_ns(history: History) -> int | None:
     """When the last thing happened that is judged; None where nothing was noticed."""
-    facts = [fact for fact in (history.end, history.reconnected, history.restored) if fact is not None]
+    facts = [
+        fact for fact in (history.end, history.reconnected, history.restored) if fact is not None
+    ]
     return max((fact.t_ns for fact in facts), default=None)

@@ -1,4 +1,6 @@
-"""Whether a run can be judged at all: whole, with every fault in place and in time, and with evidence of each. Pure."""
+"""Whether a run can be judged at all: whole, with every fault in place and in time, and with
+evidence of each. Pure.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ D = TypeVar("D", Wrote, Shut)
 
 
 def check_run(plan: Plan, history: History) -> None:
-    """Whether the run is whole: armed, watched until something was noticed or the time was up, nothing lost."""
+    """Whether the run is whole: armed, watched until something was noticed or the time was up,
+    nothing lost.
+    """
     if history.broken is not None:
         raise Inconclusive("run-broken", f"the run broke: {history.broken.what.error}")
     if history.armed is None:
@@ -28,13 +32,17 @@ def check_run(plan: Plan, history: History) -> None:
     watched_ns = history.since_armed(history.ended.t_ns)
     if history.end is None and watched_ns < plan.watch_ns:
         watched, planned = seconds(watched_ns, plan.watch_ns)
-        raise Inconclusive("run-cut-short", f"the run was cut short: watched for {watched} of {planned}")
+        raise Inconclusive(
+            "run-cut-short", f"the run was cut short: watched for {watched} of {planned}"
+        )
     if history.lost is None:
         missing = "no capture.ended event of the observer's host"
         raise Inconclusive("run-cut-short", f"the run was cut short: {missing}")
     if history.lost:
         unknown = "what passed the observer's host is not known"
-        raise Inconclusive("capture-incomplete", f"the capture lost {history.lost} frames: {unknown}")
+        raise Inconclusive(
+            "capture-incomplete", f"the capture lost {history.lost} frames: {unknown}"
+        )
     if plan.machine.clock == "real":
         _check_arming(plan, history, history.armed.t_ns)
 
@@ -44,7 +52,8 @@ def _check_arming(plan: Plan, history: History, armed_ns: int) -> None:
     if history.took_ns > allowed_ns:
         took, allowed = seconds(history.took_ns, allowed_ns)
         raise TooBusy(f"setting the options took {took}, allowed are {allowed}")
-    # TCP_USER_TIMEOUT counts from the last segment received, the handshake's; keepalive itself does not.
+    # TCP_USER_TIMEOUT counts from the last segment received, the handshake's; keepalive itself does
+    # not.
     shaken = [s.t_ns for s in history.segments if s.what.way == "in" and s.t_ns < armed_ns]
     if plan.scenario.endpoint(plan.scenario.expect.side).user_timeout_s and shaken:
         lag_ns = armed_ns + history.took_ns - max(shaken)
@@ -59,7 +68,9 @@ def check_in_place(plan: Plan, history: History, index: int) -> None:
     injected, proof = history.injected.get(index), history.proofs.get(index)
     if injected is None or not history.counts(injected.t_ns):
         if history.end is None:
-            raise Inconclusive("fault-never-injected", f"{name} was never injected: the watch was over before")
+            raise Inconclusive(
+                "fault-never-injected", f"{name} was never injected: the watch was over before"
+            )
         return  # what was noticed came first, under another fault: see check_evidence
     if proof is None:
         raise Inconclusive("fault-left-no-evidence", f"{name} left no evidence: none was gathered")
@@ -68,7 +79,13 @@ def check_in_place(plan: Plan, history: History, index: int) -> None:
     if expected.standing:
         return
     _check_moment(
-        plan, history, expected, injected, expected.at_ns, f"{name} was injected", sets_clock=expected.sets_clock
+        plan,
+        history,
+        expected,
+        injected,
+        expected.at_ns,
+        f"{name} was injected",
+        sets_clock=expected.sets_clock,
     )
     if expected.until_ns is not None:
         healed = history.healed.get(index)
@@ -88,13 +105,19 @@ def check_actions(plan: Plan, history: History) -> None:
         for number, at_s in enumerate(end.writes_at_s):
             if not _is_due(history, at_s):
                 break
-            wrote = _check_action(plan, history, written[number : number + 1], at_s, f"write {number} of the {side}")
+            wrote = _check_action(
+                plan, history, written[number : number + 1], at_s, f"write {number} of the {side}"
+            )
             if not wrote.written:
-                raise Inconclusive("action-failed", f"write {number} of the {side} failed: the socket took no data")
+                raise Inconclusive(
+                    "action-failed", f"write {number} of the {side} failed: the socket took no data"
+                )
             _check_round_trip(plan, history)
         if end.shuts_at_s is not None and _is_due(history, end.shuts_at_s):
             shut = [fact for fact in history.shuts if fact.what.side == side]
-            if not _check_action(plan, history, shut, end.shuts_at_s, f"shutdown of the {side}").done:
+            if not _check_action(
+                plan, history, shut, end.shuts_at_s, f"shutdown of the {side}"
+            ).done:
                 words = f"shutdown of the {side} failed: the socket was not connected any more"
                 raise Inconclusive("action-failed", words)
 
@@ -103,7 +126,9 @@ def _is_due(history: History, at_s: float) -> bool:
     return history.end is None or history.since_armed(history.end.t_ns) > round(at_s * 1e9)
 
 
-def _check_action(plan: Plan, history: History, found: Sequence[Fact[D]], at_s: float, what: str) -> D:
+def _check_action(
+    plan: Plan, history: History, found: Sequence[Fact[D]], at_s: float, what: str
+) -> D:
     """What the program did at its moment."""
     planned_ns = round(at_s * 1e9)
     if not found:
@@ -138,8 +163,8 @@ def _check_moment(
 ) -> None:
     """Whether a fault set in or wore off at its time, or so that it made no difference to anybody.
 
-    The oracle leaves room for some delay. What is later than that is harmless unless a segment passed, or would have
-    passed, in the meantime, or it sets a clock of the fault's own.
+    The oracle leaves room for some delay. What is later than that is harmless unless a segment
+    passed, or would have passed, in the meantime, or it sets a clock of the fault's own.
     """
     assert history.armed is not None
     since_ns = history.since_armed(change.t_ns)
@@ -147,30 +172,41 @@ def _check_moment(
     done_ns = since_ns + change.what.took_ns
     early = since_ns < planned_ns and history.crossed(change.t_ns, history.armed.t_ns + planned_ns)
     late = done_ns > allowed_ns and (
-        sets_clock or history.crossed(history.armed.t_ns + allowed_ns, change.t_ns + change.what.took_ns)
+        sets_clock
+        or history.crossed(history.armed.t_ns + allowed_ns, change.t_ns + change.what.took_ns)
     )
     if expected.hides_probes and plan.prediction is not None:
         # Such a probe is not on the wire for anybody to see.
-        unseen = any(lo < done_ns and hi > allowed_ns for lo, hi in plan.prediction.probe_windows_ns)
+        unseen = any(
+            lo < done_ns and hi > allowed_ns for lo, hi in plan.prediction.probe_windows_ns
+        )
         late = late or (done_ns > allowed_ns and unseen)
     if early or late:
-        since, planned = seconds(since_ns, planned_ns) if early else (secs(since_ns), secs(planned_ns))
+        since, planned = (
+            seconds(since_ns, planned_ns) if early else (secs(since_ns), secs(planned_ns))
+        )
         done, allowed = (secs(done_ns), secs(allowed_ns)) if early else seconds(done_ns, allowed_ns)
         words = f"{what} {since} to {done} after arming, planned for {planned} to {allowed}"
         raise Inconclusive("fault-mistimed", words) if early else TooBusy(words)
 
 
 def check_evidence(plan: Plan, history: History, index: int) -> None:
-    """Whether a fault left the evidence that the plan demands of it: without that nothing is proven."""
+    """Whether a fault left the evidence that the plan demands of it: without that nothing is
+    proven.
+    """
     expected, proof = plan.faults[index], history.proofs.get(index)
     injected = history.injected.get(index)
     if injected is None or proof is None or not history.counts(injected.t_ns):
         words = f"{fault_name(plan, index)} was never injected: {seen(history)} came first"
         raise Inconclusive("fault-never-injected", words)
-    ended_so = (history.kind, history.errno) in {(each.kind, each.errno) for each in expected.decides}
+    ended_so = (history.kind, history.errno) in {
+        (each.kind, each.errno) for each in expected.decides
+    }
     acted = any(_has_acted(plan, history, each) for each in (index, *expected.instead))
     if (expected.demand == "must-act" or ended_so) and not acted:
-        raise Inconclusive("fault-met-nothing", _why_unproven(plan, history, index, proof.what.found))
+        raise Inconclusive(
+            "fault-met-nothing", _why_unproven(plan, history, index, proof.what.found)
+        )
 
 
 def _has_acted(plan: Plan, history: History, index: int) -> bool:
@@ -181,8 +217,8 @@ def _has_acted(plan: Plan, history: History, index: int) -> bool:
 def _met_traffic(plan: Plan, history: History, index: int) -> bool:
     """Whether anything was sent while a fault was on that wore off before the run was decided.
 
-    One that was still on then may be told by silence alone. A probe that is lost on its own host is on no wire: it
-    counts where the oracle has it sent, at whatever phase, while the fault is on.
+    One that was still on then may be told by silence alone. A probe that is lost on its own host is
+    on no wire: it counts where the oracle has it sent, at whatever phase, while the fault is on.
     """
     injected, healed = history.injected.get(index), history.healed.get(index)
     last = history.end or history.ended
@@ -190,23 +226,41 @@ def _met_traffic(plan: Plan, history: History, index: int) -> bool:
         return True
     assert history.armed is not None
     from_ns, until_ns = injected.t_ns + injected.what.took_ns, healed.t_ns
-    sent_ns = [*history.sent_ns, *([history.armed.t_ns] if plan.scenario.state == "connecting" else [])]
+    sent_ns = [
+        *history.sent_ns,
+        *([history.armed.t_ns] if plan.scenario.state == "connecting" else []),
+    ]
     if any(from_ns <= moment <= until_ns for moment in sent_ns):
         return True
     due_ns = plan.faults[index].due_ns
-    return any(from_ns <= history.armed.t_ns + lo and history.armed.t_ns + hi <= until_ns for lo, hi in due_ns)
+    return any(
+        from_ns <= history.armed.t_ns + lo and history.armed.t_ns + hi <= until_ns
+        for lo, hi in due_ns
+    )
 
 
 def _why_unproven(plan: Plan, history: History, index: int, found: str) -> str:
     """That nothing came for a fault to act on, and how to have something sent."""
-    expected, injected, healed = plan.faults[index], history.injected[index], history.healed.get(index)
+    expected, injected, healed = (
+        plan.faults[index],
+        history.injected[index],
+        history.healed.get(index),
+    )
     since = (
-        "from the beginning" if expected.standing else f"from {secs(history.since_armed(injected.t_ns))} after arming"
+        "from the beginning"
+        if expected.standing
+        else f"from {secs(history.since_armed(injected.t_ns))} after arming"
     )
     heals = expected.until_ns is not None and healed is not None
     until = f"to {secs(history.since_armed(healed.t_ns))}" if heals and healed else "to the end"
-    send = "keepalive, or writes_at_s, in that time" if not expected.standing else "keepalive, or writes_at_s"
+    send = (
+        "keepalive, or writes_at_s, in that time"
+        if not expected.standing
+        else "keepalive, or writes_at_s"
+    )
     return (
-        f"{fault_name(plan, index)} left no evidence that it acted: {found}; nothing that it acts on was sent while it "
-        f"was on ({since} {until}); have something sent ({send}), move the fault (at_s), or watch longer (bound_s)"
+        f"{fault_name(plan, index)} left no evidence that it acted: {found}; nothing that it "
+        "acts on was sent while it "
+        f"was on ({since} {until}); have something sent ({send}), move the fault (at_s), or "
+        "watch longer (bound_s)"
     )

@@ -1,7 +1,7 @@
 """(Plan, Timeline) -> Verdict: pure, and the only place that decides.
 
-To refute a claim, every fault must have been in place in time; to prove it, every fault must also have left the
-evidence that the plan demands. So a run
+To refute a claim, every fault must have been in place in time; to prove it, every fault must also
+have left the evidence that the plan demands. So a run
 
     passes            when what was noticed is what the scenario claims and the oracle predicted, in
                       both their windows, and every fault left the evidence that the plan demands:
@@ -30,9 +30,25 @@ from harness.judge.expectations import (
 )
 from harness.judge.history import History, InvalidTimeline
 from harness.judge.liveness import check_liveness
-from harness.judge.reasons import TIMING_MISMATCHES, Cause, Inconclusive, Refuted, claim, reconnected_ns, restored_ns
+from harness.judge.reasons import (
+    TIMING_MISMATCHES,
+    Cause,
+    Inconclusive,
+    Refuted,
+    claim,
+    reconnected_ns,
+    restored_ns,
+)
 from harness.judge.silence import doubtful_silence
-from harness.judge.stalls import Doubtful, blamed, check_kernel, check_programs, delay_ns, earlier, waiting_ns
+from harness.judge.stalls import (
+    Doubtful,
+    blamed,
+    check_kernel,
+    check_programs,
+    delay_ns,
+    earlier,
+    waiting_ns,
+)
 from harness.judge.validity import check_actions, check_evidence, check_in_place, check_run
 from harness.oracle.prediction import Asking, Outcome
 from harness.plan.plan import Plan, spell_outcomes
@@ -47,18 +63,20 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The answer, with what it rests on.
 
     `cause`: what the verdict rests on, for programs; `reason`: the same for people, with figures.
-    `outcome`: what was measured ("detected", "noticed", "eof", "quiet", or None when inconclusive before that).
-    `reports`: what a command said of it, or how it showed it (heartbeat, output, exit, close, reconnect).
-    `reconnected_ns`: from being noticed to the connection that took the place of the lost one; with origin "healed"
-    from the healing to the first connection after it. `known_failure`: what is known of a claim that does not hold.
-    `detected_ns`: from `origin` to the wake-up of the observing program. From the same origin, allowance not included:
-    `window_ns`, what the oracle predicted, and `claimed_ns`, what the scenario claims where it names a window.
-    `armed_window_ns`: the predicted window after arming, which is known also where the origin never came.
-    `claimed`: the whole claim in words, `predicted`: the predicted outcomes, `summary`: the scenario's. `probes`:
-    on the wire before the end, as captured on the observer's host; `probes_expected` as (least, most); `asking`
-    says whether they are keepalive's, retransmissions or repeated SYNs. `cites`: indices of the timeline's events.
-    `as_foreseen`: outcome, errno, window and segments were held against the oracle's prediction and agree with it,
-    even where a fault proves nothing because it met nothing.
+    `outcome`: what was measured ("detected", "noticed", "eof", "quiet", or None when inconclusive
+    before that). `reports`: what a command said of it, or how it showed it (heartbeat, output,
+    exit, close, reconnect). `reconnected_ns`: from being noticed to the connection that took the
+    place of the lost one; with origin "healed" from the healing to the first connection after it.
+    `known_failure`: what is known of a claim that does not hold. `detected_ns`: from `origin` to
+    the wake-up of the observing program. From the same origin, allowance not included: `window_ns`,
+    what the oracle predicted, and `claimed_ns`, what the scenario claims where it names a window.
+    `armed_window_ns`: the predicted window after arming, which is known also where the origin never
+    came. `claimed`: the whole claim in words, `predicted`: the predicted outcomes, `summary`: the
+    scenario's. `probes`: on the wire before the end, as captured on the observer's host;
+    `probes_expected` as (least, most); `asking` says whether they are keepalive's, retransmissions
+    or repeated SYNs. `cites`: indices of the timeline's events. `as_foreseen`: outcome, errno,
+    window and segments were held against the oracle's prediction and agree with it, even where a
+    fault proves nothing because it met nothing.
     """
 
     name: str
@@ -94,17 +112,25 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def judge(plan: Plan, events: Sequence[Event]) -> Verdict:
     """Decide. Never raises for any timeline; one that makes no sense is inconclusive.
 
-    A claim that is known not to be kept passes where the peer is noticed too early, too late or never, under faults
-    that bit, and fails where it is confirmed. Whatever else goes wrong is no known failure.
+    A claim that is known not to be kept passes where the peer is noticed too early, too late or
+    never, under faults that bit, and fails where it is confirmed. Whatever else goes wrong is no
+    known failure.
     """
     verdict, mistimed = _judge(plan, events)
     known = plan.scenario.known_failure
     if mistimed and known:
         reason = f"a known failure ({known}): {verdict.reason}"
-        return msgspec.structs.replace(verdict, verdict="pass", cause="known-failure", reason=reason)
+        return msgspec.structs.replace(
+            verdict, verdict="pass", cause="known-failure", reason=reason
+        )
     if verdict.verdict == "pass" and known:
-        reason = f"the claim holds, though it is said to fail ({known}): take known_failure away; {verdict.reason}"
-        return msgspec.structs.replace(verdict, verdict="fail", cause="known-failure-gone", reason=reason)
+        reason = (
+            f"the claim holds, though it is said to fail ({known}): take known_failure away; "
+            f"{verdict.reason}"
+        )
+        return msgspec.structs.replace(
+            verdict, verdict="fail", cause="known-failure-gone", reason=reason
+        )
     return verdict
 
 
@@ -119,13 +145,21 @@ def _judge(plan: Plan, events: Sequence[Event]) -> tuple[Verdict, bool]:
         _check_course(plan, history)
         _check_stalls(plan, history, events)
     except Inconclusive as doubt:
-        told = doubt if doubt.cause == "machine-too-busy" else blamed(plan, history, str(doubt)) or doubt
+        told = (
+            doubt
+            if doubt.cause == "machine-too-busy"
+            else blamed(plan, history, str(doubt)) or doubt
+        )
         return _verdict(plan, history, "inconclusive", told.cause, str(told)), False
     except Refuted as refutation:
-        stall = blamed(plan, history, str(refutation)) or _delayed(plan, history, events, refutation)
+        stall = blamed(plan, history, str(refutation)) or _delayed(
+            plan, history, events, refutation
+        )
         if stall is not None:
             return _verdict(plan, history, "inconclusive", stall.cause, str(stall)), False
-        mistimed = refutation.cause in TIMING_MISMATCHES and _missing_evidence(plan, history) is None
+        mistimed = (
+            refutation.cause in TIMING_MISMATCHES and _missing_evidence(plan, history) is None
+        )
         return _verdict(plan, history, "fail", refutation.cause, str(refutation)), mistimed
     as_foreseen, unproven = plan.prediction is not None, _missing_evidence(plan, history)
     if unproven is not None:
@@ -137,7 +171,10 @@ def _judge(plan: Plan, events: Sequence[Event]) -> tuple[Verdict, bool]:
 
 
 def _missing_evidence(plan: Plan, history: History) -> Inconclusive | None:
-    """Of the first fault that lacks the evidence that the plan demands of it; None where there is no such."""
+    """Of the first fault that lacks the evidence that the plan demands of it.
+
+    None where there is no such.
+    """
     try:
         for index in range(len(plan.faults)):
             check_evidence(plan, history, index)
@@ -148,10 +185,14 @@ def _missing_evidence(plan: Plan, history: History) -> Inconclusive | None:
 
 def worst(verdicts: Sequence[Verdict]) -> VerdictName:
     """Fail before inconclusive before pass; nothing judged at all is inconclusive."""
-    return max((v.verdict for v in verdicts), key=lambda name: SEVERITY[name], default="inconclusive")
+    return max(
+        (v.verdict for v in verdicts), key=lambda name: SEVERITY[name], default="inconclusive"
+    )
 
 
-def _verdict(plan: Plan, history: History, verdict: VerdictName, cause: Cause, reason: str) -> Verdict:
+def _verdict(
+    plan: Plan, history: History, verdict: VerdictName, cause: Cause, reason: str
+) -> Verdict:
     return Verdict(
         name=plan.name,
         summary=plan.scenario.summary,
@@ -165,8 +206,12 @@ def _verdict(plan: Plan, history: History, verdict: VerdictName, cause: Cause, r
         lab=plan.machine.lab,
         outcome=history.kind,
         errno=history.errno,
-        reports=None if history.given_up is None else history.given_up.reports or history.given_up.how,
-        reconnected_ns=restored_ns(history) if plan.scenario.expect.origin == "healed" else reconnected_ns(history),
+        reports=None
+        if history.given_up is None
+        else history.given_up.reports or history.given_up.how,
+        reconnected_ns=restored_ns(history)
+        if plan.scenario.expect.origin == "healed"
+        else reconnected_ns(history),
         known_failure=plan.scenario.known_failure,
         detected_ns=history.detected_ns,
         window_ns=_predicted_window(plan, history),
@@ -184,7 +229,9 @@ def _verdict(plan: Plan, history: History, verdict: VerdictName, cause: Cause, r
 
 
 def _foreseen(plan: Plan) -> tuple[Outcome, ...]:
-    """The predicted outcomes that are claimed or, where the claim contradicts the oracle, all of them."""
+    """The predicted outcomes that are claimed or, where the claim contradicts the oracle, all of
+    them.
+    """
     return plan.expected or (() if plan.prediction is None else plan.prediction.outcomes)
 
 
@@ -210,7 +257,10 @@ def _claimed_window(plan: Plan) -> tuple[int, int] | None:
 
 
 def _check_course(plan: Plan, history: History) -> None:
-    """Whether all went as claimed and foreseen, whatever the faults left behind; raises for anything else."""
+    """Whether all went as claimed and foreseen, whatever the faults left behind.
+
+    Raises for anything else.
+    """
     check_run(plan, history)
     check_programs(plan, history)
     check_false_alarm(plan, history)
@@ -237,14 +287,22 @@ def _check_stalls(plan: Plan, history: History, events: Sequence[Event]) -> None
         raise Doubtful(history, stall, f"this may be true as well: {other}") from other
 
 
-def _delayed(plan: Plan, history: History, events: Sequence[Event], refuted: Refuted) -> Doubtful | None:
-    """The doubt about a refutation that many short delays may have brought about; None where they cannot have."""
+def _delayed(
+    plan: Plan, history: History, events: Sequence[Event], refuted: Refuted
+) -> Doubtful | None:
+    """The doubt about a refutation that many short delays may have brought about.
+
+    None where they cannot have.
+    """
     late_ns = delay_ns(plan, history)
     shifted = earlier(plan, history, events, late_ns)
     doubt = Doubtful(history, None if shifted is None else shifted[0], f"this may be why {refuted}")
     if history.end is None:
         return doubt if late_ns > plan.allowance_ns else None
-    if refuted.cause in ("oracle-refuted", "reconnection-refuted"):  # whose sides a cause does not tell apart
+    if refuted.cause in (
+        "oracle-refuted",
+        "reconnection-refuted",
+    ):  # whose sides a cause does not tell apart
         return doubt if late_ns else None
     if shifted is None:
         return None

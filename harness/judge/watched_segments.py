@@ -14,25 +14,40 @@ from harness.plan.plan import Plan
 
 
 def is_of_closing(segment: Fact[CapturedPacket], ended: Fact[Ended] | None) -> bool:
-    """Whether it was sent in the moment of the end, but after it: in virtual time closing the sockets takes none."""
+    """Whether it was sent in the moment of the end, but after it: in virtual time closing the
+    sockets takes none.
+    """
     return ended is not None and segment.t_ns == ended.t_ns and segment.place > ended.place
 
 
 def is_watched(segment: CapturedPacket, armed: Fact[Armed] | None) -> bool:
-    """Whether it belongs to the watched connection, as far as that is known; ICMP errors may be about it."""
+    """Whether it belongs to the watched connection, as far as that is known.
+
+    ICMP errors may be about it.
+    """
     if armed is None or armed.what.local is None or not segment.sport:
         return True
-    near, far = (segment.sport, segment.dport) if segment.way == "out" else (segment.dport, segment.sport)
-    return near == armed.what.local[1] and (armed.what.remote is None or far == armed.what.remote[1])
+    near, far = (
+        (segment.sport, segment.dport) if segment.way == "out" else (segment.dport, segment.sport)
+    )
+    return near == armed.what.local[1] and (
+        armed.what.remote is None or far == armed.what.remote[1]
+    )
 
 
-def may_be_watched(plan: Plan, segment: CapturedPacket, armed: Fact[Armed] | None, *, here: bool) -> bool:
+def may_be_watched(
+    plan: Plan, segment: CapturedPacket, armed: Fact[Armed] | None, *, here: bool
+) -> bool:
     """The same for a segment on either host; `here`: on the observer's.
 
-    On the other one it has the same port at the server, but behind a NAT or a proxy perhaps another one at the client.
-    Where heartbeats have a connection of their own, either counts.
+    On the other one it has the same port at the server, but behind a NAT or a proxy perhaps another
+    one at the client. Where heartbeats have a connection of their own, either counts.
     """
-    if armed is None or armed.what.local is None or isinstance(plan.scenario.client.heartbeat, Separate):
+    if (
+        armed is None
+        or armed.what.local is None
+        or isinstance(plan.scenario.client.heartbeat, Separate)
+    ):
         return True
     service = armed.what.local if armed.what.side == "server" else armed.what.remote
     if here or service is None or not segment.sport:
@@ -42,7 +57,11 @@ def may_be_watched(plan: Plan, segment: CapturedPacket, armed: Fact[Armed] | Non
 
 def last_read_ns(captured: list[Fact[CapturedPacket]], end: Fact[Noticed] | None) -> int | None:
     """When the last data came, on whatever connection, before the end."""
-    moments = [s.t_ns for s in captured if s.what.way == "in" and s.what.length and (not end or s.t_ns <= end.t_ns)]
+    moments = [
+        s.t_ns
+        for s in captured
+        if s.what.way == "in" and s.what.length and (not end or s.t_ns <= end.t_ns)
+    ]
     return moments[-1] if moments else None
 
 

@@ -1,10 +1,11 @@
-"""A lab of one container that somebody runs: it is the host "server", and all that it talks to is the host "client".
+"""A lab of one container that somebody runs: it is the host "server", and all that it talks to is
+the host "client".
 
-Nothing is made but what a fault needs, and before a fault changes something, what that was goes into the ledger: when
-its lab is left, or by `harness clean` after this process was killed, it is so again. What others change meanwhile is
-theirs. What arrives at the rest of the network is what leaves the container; it is caught at its interface's egress
-(netfilter, Linux 5.16) and sent to loopback, which drops it: to TCP it has been sent (see KERNEL: a drop would be a
-local error).
+Nothing is made but what a fault needs, and before a fault changes something, what that was goes
+into the ledger: when its lab is left, or by `harness clean` after this process was killed, it is so
+again. What others change meanwhile is theirs. What arrives at the rest of the network is what
+leaves the container; it is caught at its interface's egress (netfilter, Linux 5.16) and sent to
+loopback, which drops it: to TCP it has been sent (see KERNEL: a drop would be a local error).
 """
 
 from __future__ import annotations
@@ -21,7 +22,16 @@ from pyroute2 import IPRoute
 
 from harness.errors import FaultError, LabError, UsageError
 from harness.lab import docker_client, rtnetlink
-from harness.lab.attached_undo import Change, Changed, Disconnected, Done, Paused, indices, restored, table_prefix
+from harness.lab.attached_undo import (
+    Change,
+    Changed,
+    Disconnected,
+    Done,
+    Paused,
+    indices,
+    restored,
+    table_prefix,
+)
 from harness.lab.docker_host import ContainerHost
 from harness.lab.docker_lab import ensure_root
 from harness.lab.host import Host
@@ -39,10 +49,15 @@ class NoContainer(UsageError):
 
 
 class AttachedLab:
-    """One running container. Use as a context manager; leaving it undoes what was done to the container."""
+    """One running container.
+
+    Use as a context manager; leaving it undoes what was done to the container.
+    """
 
     def __init__(self, name: str, family: Family = "ipv4", device: str = "") -> None:
-        """`device`: its interface that is meant, by default the one by which its default route leads."""
+        """`device`: its interface that is meant, by default the one by which its default route
+        leads.
+        """
         self.name, self.family, self.device = name, family, device
         self.watched: Watched | None = None
         self._client: docker_client.Client = None
@@ -70,9 +85,15 @@ class AttachedLab:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
-        """Whatever has not been healed is undone. Raises LabError; what is left then is for `harness clean`."""
+        """Whatever has not been healed is undone.
+
+        Raises LabError; what is left then is for `harness clean`.
+        """
         try:
             with docker_client.words(LabError, f"expected to restore container {self.name}"):
                 self._host.container.reload()
@@ -95,7 +116,10 @@ class AttachedLab:
 
     def reboot(self, name: str, mac: str | None = None) -> None:
         """Raise FaultError: a container that is not ours is restarted by docker, or not at all."""
-        raise FaultError(f"expected a fault for a container that is given, found a reboot of {name}: container-restart")
+        raise FaultError(
+            f"expected a fault for a container that is given, found a reboot of {name}: "
+            "container-restart"
+        )
 
     def _lay_out(self, spec: HostSpec) -> None:
         self._outside = _Outside(_rest(spec), self._host)
@@ -121,14 +145,19 @@ class _Given(ContainerHost):
         self.token = LEDGER.announce("attached", what)
         self.table_prefix = table_prefix(self.token)
         self.done = Done(
-            at=docker_client.place(), container=self.container.id, name=self.container.name, prefix=self.table_prefix
+            at=docker_client.place(),
+            container=self.container.id,
+            name=self.container.name,
+            prefix=self.table_prefix,
         )
         self._note()
 
     @contextmanager
     def paused(self) -> Iterator[Callable[[], bool]]:
         if self.status() == "paused":
-            raise FaultError(f"expected container {self.container.name} to run, found it paused already")
+            raise FaultError(
+                f"expected container {self.container.name} to run, found it paused already"
+            )
         with self._noted(Paused()), super().paused() as is_paused:
             yield is_paused
 
@@ -154,7 +183,9 @@ class _Given(ContainerHost):
         with self.entered():
             index = indices().get(device)
             if index is None:
-                raise FaultError(f"{expected}, found none: docker has made its network anew; attach to it again")
+                raise FaultError(
+                    f"{expected}, found none: docker has made its network anew; attach to it again"
+                )
             if "UP" not in rtnetlink.flags(device):
                 raise FaultError(f"{expected}, found it down already")
             return self._noted(Changed(self.identity, device, index, rtnetlink.saved(device)))
@@ -191,7 +222,10 @@ class _Outside(Host):
         device = self._container.spec.interfaces[0].name
         sent = {label: [_to_loopback(rule) for rule in group] for label, group in rules.items()}
         if not hook.startswith("ingress:"):
-            raise FaultError(f"expected a fault of the container itself, found one that works on its peer's {hook}")
+            raise FaultError(
+                "expected a fault of the container itself, found one that works on its "
+                f"peer's {hook}"
+            )
         with self._container.ruleset(f"egress:{device}", sent) as counters:
             yield counters
 
@@ -203,7 +237,7 @@ def _to_loopback(rule: Sequence[Any]) -> list[Any]:
     return [{"fwd": {"dev": "lo"}} if "drop" in statement else statement for statement in rule]
 
 
-# --- looking -------------------------------------------------------------------------------------------
+# --- looking ------------------------------------------------------------------------------------
 
 
 def _find(client: docker_client.Client, name: str) -> Any:
@@ -214,10 +248,17 @@ def _find(client: docker_client.Client, name: str) -> Any:
         try:
             container = client.containers.get(name)
         except (docker.errors.NotFound, docker.errors.NullResource):
-            running = ", ".join(sorted(each.name for each in client.containers.list(ignore_removed=True))) or "none"
-            raise NoContainer(f"expected a running container ({running}), found no {name or 'name'}") from None
+            running = (
+                ", ".join(sorted(each.name for each in client.containers.list(ignore_removed=True)))
+                or "none"
+            )
+            raise NoContainer(
+                f"expected a running container ({running}), found no {name or 'name'}"
+            ) from None
     if container.status not in ("running", "paused"):
-        raise UsageError(f"expected a running container, found {name} {container.status}; docker start it")
+        raise UsageError(
+            f"expected a running container, found {name} {container.status}; docker start it"
+        )
     return container
 
 
@@ -228,7 +269,8 @@ def _check_own(namespace: Namespace, container: Any) -> None:
     if shared or mode == "host" or mode.startswith("container:"):
         whose = "another container's" if mode.startswith("container:") else "this machine's"
         raise UsageError(
-            f"expected a container with a network of its own, found {container.name} on {whose} (--network {mode})"
+            f"expected a container with a network of its own, found {container.name} on "
+            f"{whose} (--network {mode})"
         )
 
 
@@ -251,13 +293,17 @@ def _spec(namespace: Namespace, family: Family, device: str) -> HostSpec:
 
 
 def _addressed(ipr: IPRoute, family: Family) -> dict[str, tuple[str, int]]:
-    """The first address of each interface that has one beyond its link, with the prefix, by name."""
+    """The first address of each interface that has one beyond its link, with the prefix, by
+    name.
+    """
     names = dict(socket.if_nameindex())
     found: dict[str, tuple[str, int]] = {}
     for message in ipr.get_addr(family=FAMILIES[family]):
         name = names.get(message["index"], "lo")
         if message["scope"] == 0 and name != "lo":
-            found.setdefault(name, (str(message.get_attr("IFA_ADDRESS")), int(message["prefixlen"])))
+            found.setdefault(
+                name, (str(message.get_attr("IFA_ADDRESS")), int(message["prefixlen"]))
+            )
     return found
 
 
@@ -273,4 +319,6 @@ def _default_device(ipr: IPRoute, family: Family) -> str:
 def _rest(spec: HostSpec) -> HostSpec:
     """What stands for all that the container talks to."""
     own = spec.interfaces[0]
-    return HostSpec(name=REST, interfaces=(msgspec.structs.replace(own, name="outside", toward=IT, mac=""),))
+    return HostSpec(
+        name=REST, interfaces=(msgspec.structs.replace(own, name="outside", toward=IT, mac=""),)
+    )

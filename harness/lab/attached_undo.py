@@ -1,6 +1,8 @@
-"""Changes to a container that somebody else runs, as the ledger keeps them, and how they are undone.
+"""Changes to a container that somebody else runs, as the ledger keeps them, and how they are
+undone.
 
-A change is written down before it is made. What others have changed since, or docker has made anew, is left alone.
+A change is written down before it is made. What others have changed since, or docker has made anew,
+is left alone.
 """
 
 from __future__ import annotations
@@ -31,10 +33,11 @@ class Disconnected(msgspec.Struct, frozen=True, tag=True):
 
 
 class Changed(msgspec.Struct, frozen=True, tag=True):
-    """An interface is down, or without its addresses: how it is known again, and what is lost with it.
+    """An interface is down, or without its addresses: how it is known again, and what is lost with
+    it.
 
-    `namespace`: the inode number of the network namespace. What is there under the same name, but in another one, or
-    has another index, is not what was changed: docker has made it anew since.
+    `namespace`: the inode number of the network namespace. What is there under the same name, but
+    in another one, or has another index, is not what was changed: docker has made it anew since.
     """
 
     namespace: int
@@ -47,7 +50,10 @@ Change = Paused | Disconnected | Changed
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is done to a container at the moment. `at`: the daemon; `prefix`: of the names of tables in its network."""
+    """What is done to a container at the moment.
+
+    `at`: the daemon; `prefix`: of the names of tables in its network.
+    """
 
     at: str
     container: str
@@ -57,20 +63,31 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 def undo(entry: Entry) -> list[str]:
-    """Undo what was done to a container, after a harness was killed; a line for each thing. Raises HarnessError."""
+    """Undo what was done to a container, after a harness was killed; a line for each thing.
+
+    Raises HarnessError.
+    """
     if not entry.data:
         return []
     try:
         done = msgspec.convert(entry.data, Done)
     except msgspec.ValidationError as error:
-        raise LabError(f"expected what this version writes down, found {error}; clean with the one that did") from error
+        raise LabError(
+            f"expected what this version writes down, found {error}; clean with the one that did"
+        ) from error
     if done.prefix != table_prefix(entry.token):
-        raise LabError(f"expected tables named after the entry's token, found {done.prefix!r}: those are others'")
+        raise LabError(
+            f"expected tables named after the entry's token, found {done.prefix!r}: those "
+            "are others'"
+        )
     if docker_client.is_gone(done.at):
         return [f"removed what is said of container {done.name}, whose daemon at {done.at} is gone"]
     import docker.errors
 
-    with docker_client.at(done.at) as client, docker_client.words(LabError, f"expected to restore {done.name}"):
+    with (
+        docker_client.at(done.at) as client,
+        docker_client.words(LabError, f"expected to restore {done.name}"),
+    ):
         try:
             container = client.containers.get(done.container)
         except docker.errors.NotFound:
@@ -84,7 +101,9 @@ def table_prefix(token: str) -> str:
 
 
 def restored(container: Any, done: Done) -> Iterator[str]:
-    """Undo, a line for each thing: what is in order, or gone with the container's network, is left alone."""
+    """Undo, a line for each thing: what is in order, or gone with the container's network, is left
+    alone.
+    """
     if container.status == "restarting":
         raise LabError(f"expected to look at container {done.name}, found it restarting; try again")
     networks = container.attrs["NetworkSettings"]["Networks"]
@@ -110,7 +129,9 @@ def restored(container: Any, done: Done) -> Iterator[str]:
                     for what in _interface_restored(change):
                         yield f"{what} of container {done.name}"
     except (NetlinkError, OSError) as error:
-        raise LabError(f"expected to restore the network of container {done.name}, found {error}") from error
+        raise LabError(
+            f"expected to restore the network of container {done.name}, found {error}"
+        ) from error
     finally:
         namespace.close()
 
@@ -124,7 +145,9 @@ def _tables_removed(prefix: str) -> Iterator[str]:
 
 
 def _interface_restored(change: Changed) -> Iterator[str]:
-    """Routes may be gone of one that is up and has its addresses: all of it is given back, whatever is said."""
+    """Routes may be gone of one that is up and has its addresses: all of it is given back, whatever
+    is said.
+    """
     device = change.device
     if indices().get(device) != change.index:
         return

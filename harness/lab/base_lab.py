@@ -1,6 +1,8 @@
-"""What labs have in common: hosts with a network namespace each, wired by veth links through rtnetlink.
+"""What labs have in common: hosts with a network namespace each, wired by veth links through
+rtnetlink.
 
-Whoever makes the namespaces, the hosts in them get the same interfaces, addresses, routes, neighbours and rules.
+Whoever makes the namespaces, the hosts in them get the same interfaces, addresses, routes,
+neighbours and rules.
 """
 
 from __future__ import annotations
@@ -43,29 +45,40 @@ class WiredLab:
                 self._wire(near, far)
             for spec in self.layout.hosts:
                 self._configure(spec)
-            self._await_operation(*((spec, interface) for spec in self.layout.hosts for interface in spec.interfaces))
+            self._await_operation(
+                *((spec, interface) for spec in self.layout.hosts for interface in spec.interfaces)
+            )
         except (NetlinkError, OSError) as error:
             self.close()
-            raise LabError(f"expected to wire {topology_name(self.layout)}, found {error}") from error
+            raise LabError(
+                f"expected to wire {topology_name(self.layout)}, found {error}"
+            ) from error
         except BaseException:
             self.close()
             raise
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
     def close(self) -> None:
-        """Take everything down, with every process that is still in it; harmless when it is down already.
+        """Take everything down, with every process that is still in it.
+
+        Harmless when it is down already.
 
         Raises LabError where a process does not end; all the rest is down then.
         """
         hosts, retired = list(self._hosts.values()), [*self._retired]
         self._hosts.clear()
         self._retired.clear()
-        with ExitStack() as stack:  # each is done whatever becomes of the others, the last one first
+        with (
+            ExitStack() as stack
+        ):  # each is done whatever becomes of the others, the last one first
             for namespace in retired:
                 stack.callback(namespace.close)
             for host in hosts:
@@ -75,12 +88,19 @@ class WiredLab:
                 stack.callback(host.kill_programs)
 
     def _end_strays(self, namespaces: Sequence[Namespace]) -> None:
-        """End what programs left behind in the lab's networks. Raises LabError where something is still there."""
+        """End what programs left behind in the lab's networks.
+
+        Raises LabError where something is still there.
+        """
         what = f"left in {topology_name(self.layout)}"
-        left = processes.end([Owned(what, network=each.network) for each in namespaces if each.network], held=True).left
+        left = processes.end(
+            [Owned(what, network=each.network) for each in namespaces if each.network], held=True
+        ).left
         if left:
             found = "; ".join(why for _, why in left)
-            raise LabError(f"expected every process in {topology_name(self.layout)} to end, found {found}")
+            raise LabError(
+                f"expected every process in {topology_name(self.layout)} to end, found {found}"
+            )
 
     def host(self, name: str) -> Host:
         """The host of that name. Raises KeyError."""
@@ -92,7 +112,10 @@ class WiredLab:
 
     def _wire(self, near_spec: HostSpec, far_spec: HostSpec) -> None:
         """Make the link between two neighbours, of which one is nearer to the client."""
-        near, far = near_spec.interface_toward(far_spec.name), far_spec.interface_toward(near_spec.name)
+        near, far = (
+            near_spec.interface_toward(far_spec.name),
+            far_spec.interface_toward(near_spec.name),
+        )
         assert near is not None
         assert far is not None
         with self._hosts[near_spec.name].entered(), IPRoute() as ipr:
@@ -101,33 +124,45 @@ class WiredLab:
     def _move(self, host: Host, namespace: Namespace, mac: str | None) -> None:
         """Move a host's interfaces into a fresh namespace, its own from then on.
 
-        They leave first, so that no FIN or RST of the dying sockets can escape. The old namespace is kept until the
-        end: what was done to it, such as a ruleset, may still be undone there.
+        They leave first, so that no FIN or RST of the dying sockets can escape. The old namespace
+        is kept until the end: what was done to it, such as a ruleset, may still be undone there.
         """
         with host.namespace.entered(), IPRoute() as ipr:
             for interface in host.spec.interfaces:
-                ipr.link("set", index=rtnetlink.index_of(ipr, interface.name), net_ns_fd=namespace.fd)
+                ipr.link(
+                    "set", index=rtnetlink.index_of(ipr, interface.name), net_ns_fd=namespace.fd
+                )
         self._retired.append(host.namespace)
         host.namespace = namespace
         if mac is not None:
             with host.namespace.entered(), IPRoute() as ipr:
-                ipr.link("set", index=rtnetlink.index_of(ipr, host.spec.interfaces[0].name), address=mac)
+                ipr.link(
+                    "set", index=rtnetlink.index_of(ipr, host.spec.interfaces[0].name), address=mac
+                )
         self._configure(host.spec)
 
     def _configure(self, spec: HostSpec) -> None:
         with self._hosts[spec.name].entered(), IPRoute() as ipr:
             rtnetlink.configure(ipr, spec, self._pinned(spec), self.layout.family)
             sysctls.settle_neighbours(
-                [*(each.name for each in spec.interfaces), *([rtnetlink.BRIDGE] if spec.bridges else [])]
+                [
+                    *(each.name for each in spec.interfaces),
+                    *([rtnetlink.BRIDGE] if spec.bridges else []),
+                ]
             )
             nat_rules.set_up(spec, self.layout.family)
 
     def _pinned(self, spec: HostSpec) -> list[tuple[str, str]]:
         """Address and MAC of each neighbour that a host knows."""
-        return [(address, mac) for host, address, mac in self.layout.neighbours if host == spec.name]
+        return [
+            (address, mac) for host, address, mac in self.layout.neighbours if host == spec.name
+        ]
 
     def _await_reach(self, spec: HostSpec) -> None:
-        """Wait until a host that has come back can be reached, where its links are up. Raises LabError."""
+        """Wait until a host that has come back can be reached, where its links are up.
+
+        Raises LabError.
+        """
         for near in spec.interfaces:
             neighbour = self.layout.host(near.toward)
             far = neighbour.interface_toward(spec.name)
@@ -145,7 +180,9 @@ class WiredLab:
                 index = rtnetlink.index_of(ipr, interface.name)
                 while not rtnetlink.in_operation(ipr, index):
                     if time.monotonic() > deadline:
-                        raise LabError(f"expected carrier on {spec.name}/{interface.name}, found none")
+                        raise LabError(
+                            f"expected carrier on {spec.name}/{interface.name}, found none"
+                        )
                     time.sleep(0.0005)
 
 
@@ -155,9 +192,11 @@ def topology_name(where: Layout) -> str:
 
 
 def quieten(where: Layout, spec: HostSpec, devices: Sequence[str] = ()) -> None:
-    """Settings of a new namespace: only the family asked for, no address detection, forwarding where wanted.
+    """Settings of a new namespace: only the family asked for, no address detection, forwarding
+    where wanted.
 
-    All others are the same on every machine. `devices`: those that are in it, beside the loopback device.
+    All others are the same on every machine. `devices`: those that are in it, beside the loopback
+    device.
     """
     sysctls.settle(devices)
     if where.family == "ipv4":

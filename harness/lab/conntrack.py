@@ -1,4 +1,6 @@
-"""What a host's connection tracking knows, through ctnetlink, in the namespace that the calling thread is in."""
+"""What a host's connection tracking knows, through ctnetlink, in the namespace that the calling
+thread is in.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from harness.model.topology import FAMILIES, Family
 
 
 class Flow(NamedTuple):
-    """A tracked TCP connection: the ports of its first packet, and the port its answers go to, after translation."""
+    """A tracked TCP connection: the ports of its first packet, and the port its answers go to,
+    after translation.
+    """
 
     source_port: int
     port: int
@@ -28,7 +32,10 @@ def flows(family: Family, watched: Watched | None = None) -> list[Flow]:
     """
     try:
         with NFCTSocket(nfgen_family=FAMILIES[family]) as tracking:
-            found = [(m.get_attr("CTA_TUPLE_ORIG"), m.get_attr("CTA_TUPLE_REPLY")) for m in tracking.dump()]
+            found = [
+                (m.get_attr("CTA_TUPLE_ORIG"), m.get_attr("CTA_TUPLE_REPLY"))
+                for m in tracking.dump()
+            ]
     except (NetlinkError, OSError) as error:
         raise LabError(f"expected a listing of tracked connections, found {error}") from error
     pairs = [(o.get_attr("CTA_TUPLE_PROTO"), r.get_attr("CTA_TUPLE_PROTO")) for o, r in found]

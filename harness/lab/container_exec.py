@@ -1,8 +1,9 @@
-"""Starts a program inside a container: in the namespaces and control groups of the container's first process.
+"""Starts a program inside a container: in the namespaces and control groups of the container's
+first process.
 
-Nearly as `docker exec` does, but as a child of this process, with its pipes and its exit status, and as root with all
-rights: the image's user, working directory and dropped capabilities do not apply. What is done to the container, such
-as pausing it, is done to it too.
+Nearly as `docker exec` does, but as a child of this process, with its pipes and its exit status,
+and as root with all rights: the image's user, working directory and dropped capabilities do not
+apply. What is done to the container, such as pausing it, is done to it too.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def _in_thread(
 
     def work() -> None:
         try:
-            call("unshare", _CLONE_FS)  # so that the other threads keep their root and working directory
+            call(
+                "unshare", _CLONE_FS
+            )  # so that the other threads keep their root and working directory
             for door, flag in doors:
                 call("setns", door, flag)
             results.append(subprocess.Popen(*arguments, **options))
@@ -70,7 +73,10 @@ def _in_thread(
 
 
 def _join_groups(container_pid: int, pid: int) -> None:
-    """Put a process into a container's control groups, of either version (cgroups(7)). Raises OSError."""
+    """Put a process into a container's control groups, of either version (cgroups(7)).
+
+    Raises OSError.
+    """
     for line in Path(f"/proc/{container_pid}/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         folder = _mounted(controllers)
@@ -80,7 +86,10 @@ def _join_groups(container_pid: int, pid: int) -> None:
 
 
 def _mounted(controllers: str) -> Path | None:
-    """Where a hierarchy is mounted: that of the unified one has no controllers here; None where it is not."""
+    """Where a hierarchy is mounted: that of the unified one has no controllers here.
+
+    None where it is not.
+    """
     wanted = {part.removeprefix("name=") for part in controllers.split(",")} - {""}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         before, _, after = line.partition(" - ")
@@ -90,6 +99,10 @@ def _mounted(controllers: str) -> Path | None:
             continue
         if kind == "cgroup2" and not wanted:
             return Path(folder)
-        if kind == "cgroup" and wanted and wanted <= {part.removeprefix("name=") for part in shown.split(",")}:
+        if (
+            kind == "cgroup"
+            and wanted
+            and wanted <= {part.removeprefix("name=") for part in shown.split(",")}
+        ):
             return Path(folder)
     return None

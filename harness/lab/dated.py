@@ -1,8 +1,9 @@
-"""A pipe whose last write has a date, so that a line counts from when it was printed, however late it is read.
+"""A pipe whose last write has a date, so that a line counts from when it was printed, however late
+it is read.
 
-The kernel keeps that date for a named pipe (fifo(7)) as the modification time of the file, by the clock of its last
-tick; for pipe(2) it keeps none since Linux 6.15. The pipe loses its name at once. It is made in memory alone: on a disk
-a write may wait for the file system, which stores the date.
+The kernel keeps that date for a named pipe (fifo(7)) as the modification time of the file, by the
+clock of its last tick; for pipe(2) it keeps none since Linux 6.15. The pipe loses its name at once.
+It is made in memory alone: on a disk a write may wait for the file system, which stores the date.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from harness.system.file_descriptors import raised
 FOLDER = Path("/dev/shm")  # noqa: S108 - the file has a random name, and loses it at once
 """A tmpfs, as in shm_overview(7)."""
 LATE_NS = 50_000_000
-"""How much older than the write its date may be: a tick, which a busy machine may count late (40 ms were seen)."""
+"""How much older than the write its date may be: a tick, which a busy machine may count late (40 ms
+were seen).
+"""
 
 
 class DatedPipe(NamedTuple):
@@ -54,7 +57,8 @@ def make() -> DatedPipe | None:
 
 
 def written_ns(pipe: DatedPipe) -> int | None:
-    """When the last write into the pipe was over (CLOCK_MONOTONIC): not before that, and LATE_NS after it at most.
+    """When the last write into the pipe was over (CLOCK_MONOTONIC): not before that, and LATE_NS
+    after it at most.
 
     None where the pipe was never written to, or in the tick in which it was made.
     """

@@ -1,7 +1,9 @@
-"""Docker, as labs and faults use it: a daemon on this machine, containers and networks under labels of our own.
+"""Docker, as labs and faults use it: a daemon on this machine, containers and networks under labels
+of our own.
 
-Everything that is made bears `LABEL` with the token of the ledger's entry that announced it, so that `harness clean`
-removes exactly that. The docker package is imported where it is first needed: it takes a third of a second.
+Everything that is made bears `LABEL` with the token of the ledger's entry that announced it, so
+that `harness clean` removes exactly that. The docker package is imported where it is first needed:
+it takes a third of a second.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ Client = Any
 """docker.DockerClient, which has no types."""
 
 
-# --- the daemon ----------------------------------------------------------------------------------------
+# --- the daemon ---------------------------------------------------------------------------------
 
 
 def place() -> str:
@@ -56,7 +58,10 @@ def reach() -> tuple[str, str]:
     try:
         _connect(where)
     except PermissionError as error:
-        return f"{error.strerror} at {where}", f"sudo usermod -aG docker {_user()}, then log in again"
+        return (
+            f"{error.strerror} at {where}",
+            f"sudo usermod -aG docker {_user()}, then log in again",
+        )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return f"{reason} at {where}", "start a docker daemon, or set DOCKER_HOST"
@@ -71,7 +76,9 @@ def connect() -> Client:
     try:
         import docker
     except ImportError as error:
-        raise CapabilityError("docker", f"no package of that name ({error})", fixes.install_extra("docker")) from error
+        raise CapabilityError(
+            "docker", f"no package of that name ({error})", fixes.install_extra("docker")
+        ) from error
     with words(CapabilityError, "docker", f"see whether `docker version` answers at {place()}"):
         client = docker.from_env(timeout=TIMEOUT_S)
         try:
@@ -83,7 +90,9 @@ def connect() -> Client:
         client.close()
         oldest = ".".join(map(str, OLDEST_API))
         raise CapabilityError(
-            "docker", f"a daemon with API {offered}", f"one with API {oldest}, of Docker 19.03, or newer"
+            "docker",
+            f"a daemon with API {offered}",
+            f"one with API {oldest}, of Docker 19.03, or newer",
         )
     return client
 
@@ -92,7 +101,8 @@ def connect() -> Client:
 def words(kind: Callable[..., HarnessError], *before: str) -> Iterator[None]:
     """Turn what docker says into an error of ours.
 
-    A CapabilityError of what and fix in `before`, another one with the words in `before` put before docker's.
+    A CapabilityError of what and fix in `before`, another one with the words in `before` put before
+    docker's.
     """
     import docker.errors
     import requests.exceptions
@@ -126,7 +136,7 @@ def _user() -> str:
         return str(os.getuid())
 
 
-# --- containers ----------------------------------------------------------------------------------------
+# --- containers ---------------------------------------------------------------------------------
 
 
 def start(
@@ -139,11 +149,16 @@ def start(
     network: str | None,
     binds: Mapping[str, Mapping[str, str]],
 ) -> Any:
-    """A running container that does nothing; `network` by name, None for none but loopback. Raises LabError.
+    """A running container that does nothing; `network` by name, None for none but loopback.
+
+    Raises LabError.
 
     Where it cannot be started it is removed again.
     """
-    expected = f"expected to make container {name} (where the name is taken, `harness clean` removes an earlier run's)"
+    expected = (
+        f"expected to make container {name} (where the name is taken, `harness clean` removes an "
+        "earlier run's)"
+    )
     with words(LabError, expected):
         container = client.containers.create(
             image,
@@ -178,18 +193,24 @@ def pid_of(container: Any) -> int:
     if not pid or container.id not in groups:
         found = f"process {pid} is another one here" if pid else f"it is {container.status}"
         raise LabError(
-            f"expected container {name} to run on this machine, found {found}; the daemon must run here, as root"
+            f"expected container {name} to run on this machine, found {found}; the daemon "
+            "must run here, as root"
         )
     return pid
 
 
 def services(project: str) -> dict[str, str]:
-    """The first container's ID of each service of a compose project that runs. Raises CapabilityError, LabError."""
+    """The first container's ID of each service of a compose project that runs.
+
+    Raises CapabilityError, LabError.
+    """
     label = "com.docker.compose"
     client = connect()
     try:
         with words(LabError, f"expected to look for the services of compose project {project}"):
-            found = client.containers.list(filters={"label": f"{label}.project={project}"}, ignore_removed=True)
+            found = client.containers.list(
+                filters={"label": f"{label}.project={project}"}, ignore_removed=True
+            )
     finally:
         client.close()
     by_service: dict[str, str] = {}
@@ -198,17 +219,22 @@ def services(project: str) -> dict[str, str]:
     return by_service
 
 
-# --- networks of containers ----------------------------------------------------------------------------
+# --- networks of containers ---------------------------------------------------------------------
 
 
 def endpoint(container: Any, network: str) -> dict[str, Any]:
-    """What is asked for again when a container comes back to a network: addresses and names. Raises FaultError."""
+    """What is asked for again when a container comes back to a network: addresses and names.
+
+    Raises FaultError.
+    """
     with words(FaultError, f"expected to look at container {container.name}"):
         container.reload()
     networks = container.attrs["NetworkSettings"]["Networks"]
     if network not in networks:
         found = ", ".join(networks) or "none"
-        raise FaultError(f"expected container {container.name} on network {network}, found it on {found}")
+        raise FaultError(
+            f"expected container {container.name} on network {network}, found it on {found}"
+        )
     found = networks[network]
     short = container.id[:12]
     aliases = [alias for alias in found.get("Aliases") or () if alias != short]
@@ -224,7 +250,8 @@ def endpoint(container: Any, network: str) -> dict[str, Any]:
 def reconnect(container: Any, network: str, before: Mapping[str, Any]) -> None:
     """Put a container on a network again, as it was; harmless where it is. Raises FaultError.
 
-    An address of docker's own choice can only be asked for on networks whose subnet was given; else docker chooses.
+    An address of docker's own choice can only be asked for on networks whose subnet was given; else
+    docker chooses.
     """
     import docker.errors
     from docker.utils import version_lt
@@ -243,10 +270,12 @@ def reconnect(container: Any, network: str, before: Mapping[str, Any]) -> None:
             if "user configured subnet" not in str(error.explanation):
                 raise
             addresses = ("ipv4_address", "ipv6_address")
-            target.connect(container, **{key: value for key, value in wanted.items() if key not in addresses})
+            target.connect(
+                container, **{key: value for key, value in wanted.items() if key not in addresses}
+            )
 
 
-# --- taking away ---------------------------------------------------------------------------------------
+# --- taking away --------------------------------------------------------------------------------
 
 
 def remove(client: Client, token: str) -> list[str]:
@@ -264,7 +293,10 @@ def remove(client: Client, token: str) -> list[str]:
                 (f"container {each.name}", functools.partial(each.remove, force=True, v=True))
                 for each in client.containers.list(all=True, filters=wanted, ignore_removed=True)
             ]
-            found += [(f"network {each.name}", each.remove) for each in client.networks.list(filters=wanted)]
+            found += [
+                (f"network {each.name}", each.remove)
+                for each in client.networks.list(filters=wanted)
+            ]
             if not found:
                 return list(removed)
             for name, action in found:
@@ -279,7 +311,10 @@ def remove(client: Client, token: str) -> list[str]:
 
 
 def undo(entry: Entry) -> list[str]:
-    """Remove what a lab that was killed left, where the ledger says; a line for each. Raises HarnessError."""
+    """Remove what a lab that was killed left, where the ledger says; a line for each.
+
+    Raises HarnessError.
+    """
     where = str(entry.data.get("at", place()))
     if is_gone(where):
         return [f"removed what is said of {entry.what}, whose daemon at {where} is gone"]
@@ -288,7 +323,9 @@ def undo(entry: Entry) -> list[str]:
 
 
 def is_gone(where: str) -> bool:
-    """Whether a daemon was of a place that is no more, as one of a CI run with its socket in a temporary folder."""
+    """Whether a daemon was of a place that is no more, as one of a CI run with its socket in a
+    temporary folder.
+    """
     return where.startswith("unix://") and not Path(where.removeprefix("unix://")).parent.is_dir()
 
 

@@ -1,4 +1,5 @@
-"""A container as a host: its network is the container's, its programs run inside, and docker can stop it.
+"""A container as a host: its network is the container's, its programs run inside, and docker can
+stop it.
 
 It may be one of a lab's own or one that was given: faults work on either.
 """
@@ -35,7 +36,10 @@ class ContainerHost(Host):
     keeps_ended = False
 
     def __init__(self, spec: HostSpec, container: Any, scratch: Path | None = None) -> None:
-        """`scratch`: a folder that it shares with this machine, for what programs write. Raises LabError."""
+        """`scratch`: a folder that it shares with this machine, for what programs write.
+
+        Raises LabError.
+        """
         self.container = container
         self._pid = pid_of(container)
         super().__init__(spec, Namespace(self._pid))
@@ -45,7 +49,9 @@ class ContainerHost(Host):
         self.leave: Callable[[], None] = lambda: None
         """Called before docker takes the container off a network."""
         self.cable: tuple[ContainerHost, str] | None = None
-        """The docker network of its own link, where a lab has made it one, with the container that is on it."""
+        """The docker network of its own link, where a lab has made it one, with the container that
+        is on it.
+        """
 
     @property
     def scratch_folder(self) -> Path:
@@ -69,11 +75,14 @@ class ContainerHost(Host):
             self.container.reload()
         self._pid = pid_of(self.container)
 
-    # --- what docker does to it ------------------------------------------------------------------------
+    # --- what docker does to it ------------------------------------------------------------------
 
     @contextmanager
     def paused(self) -> Iterator[Callable[[], bool]]:
-        """`docker pause` for the length of the block; yields whether docker says that it is. Raises FaultError."""
+        """`docker pause` for the length of the block; yields whether docker says that it is.
+
+        Raises FaultError.
+        """
         name = self.container.name
         with words(FaultError, f"expected to pause container {name}"):
             self.container.pause()
@@ -87,7 +96,8 @@ class ContainerHost(Host):
     def kill(self) -> Callable[[], None]:
         """`docker kill`: SIGKILL to the first process, and so to all.
 
-        Returns when the programs here have ended; what it returns waits until docker is done. Raises FaultError.
+        Returns when the programs here have ended; what it returns waits until docker is done.
+        Raises FaultError.
         """
         return self._ending("kill", self.container.kill)
 
@@ -106,16 +116,21 @@ class ContainerHost(Host):
 
     @contextmanager
     def disconnected(self, network: str) -> Iterator[Callable[[], bool]]:
-        """`docker network disconnect` for the length of the block, then `docker network connect`, as it was.
+        """`docker network disconnect` for the length of the block, then `docker network connect`,
+        as it was.
 
-        `network`: by name, "" for its own or the only one. Yields whether docker says that it is off, and the interface
-        is gone. Raises FaultError.
+        `network`: by name, "" for its own or the only one. Yields whether docker says that it is
+        off, and the interface is gone. Raises FaultError.
         """
-        holder, network = (self, network or self._only_network()) if network or not self.cable else self.cable
+        holder, network = (
+            (self, network or self._only_network()) if network or not self.cable else self.cable
+        )
         devices, container = self.interfaces(), holder.container
         before = endpoint(container, network)
         holder.leave()
-        with words(FaultError, f"expected to disconnect container {container.name} from network {network}"):
+        with words(
+            FaultError, f"expected to disconnect container {container.name} from network {network}"
+        ):
             container.client.networks.get(network).disconnect(container)
         try:
             yield lambda: network not in holder.networks() and self.interfaces() < devices
@@ -124,7 +139,9 @@ class ContainerHost(Host):
             holder.come_back()
 
     def holds_programs(self) -> bool:
-        """Whether the programs that were started on it are among its processes, by their control groups."""
+        """Whether the programs that were started on it are among its processes, by their control
+        groups.
+        """
         for program in self.programs:
             try:
                 groups = Path(f"/proc/{program.pid}/cgroup").read_text()
@@ -149,7 +166,10 @@ class ContainerHost(Host):
         found = self.networks()
         if len(found) != 1:
             which = ", ".join(found) or "none"
-            raise FaultError(f"expected the name of one of the networks of container {self.container.name} ({which})")
+            raise FaultError(
+                "expected the name of one of the networks of container "
+                f"{self.container.name} ({which})"
+            )
         return found[0]
 
     def status(self) -> str:
@@ -159,7 +179,9 @@ class ContainerHost(Host):
         return str(self.container.status)
 
     def _ending(self, verb: str, action: Callable[[], None]) -> Callable[[], None]:
-        """Do what ends all processes inside: docker waits for them, and they for us, whose children some are."""
+        """Do what ends all processes inside: docker waits for them, and they for us, whose children
+        some are.
+        """
         failed: list[BaseException] = []
 
         def work() -> None:
@@ -180,7 +202,9 @@ class ContainerHost(Host):
             if failed:
                 raise failed.pop()
 
-        while thread.is_alive() and not (self.programs and all(p.poll() is not None for p in self.programs)):
+        while thread.is_alive() and not (
+            self.programs and all(p.poll() is not None for p in self.programs)
+        ):
             thread.join(REAPING_S)
         if not thread.is_alive():
             await_end()

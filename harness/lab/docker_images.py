@@ -1,4 +1,6 @@
-"""Images of containers: one without content, in which containers see the programs of this machine, and given ones."""
+"""Images of containers: one without content, in which containers see the programs of this machine,
+and given ones.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def ensure_image(client: Client, name: str) -> None:
                 ) from None
             repository, _, tag = name.partition(":")
             label = f'LABEL "{IMAGE_LABEL}"="host-tree"'
-            client.api.import_image_from_data(_empty_tree(), repository=repository, tag=tag, changes=[label])
+            client.api.import_image_from_data(
+                _empty_tree(), repository=repository, tag=tag, changes=[label]
+            )
 
 
 def _empty_tree() -> bytes:
@@ -46,8 +50,16 @@ def _empty_tree() -> bytes:
 
 
 def host_tree(shown: Collection[Path]) -> dict[str, dict[str, str]]:
-    """Bind mounts of the machine's programs and libraries, of this Python, of what is cached, and of `shown`."""
-    own = (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).resolve().parents[2], cache_folder(), *shown)
+    """Bind mounts of the machine's programs and libraries, of this Python, of what is cached, and
+    of `shown`.
+    """
+    own = (
+        Path(sys.prefix),
+        Path(sys.base_prefix),
+        Path(__file__).resolve().parents[2],
+        cache_folder(),
+        *shown,
+    )
     wanted = sorted({str(path) for path in (*map(Path, _TREE), *own) if path.is_dir()})
     kept = [path for path in wanted if not any(path.startswith(f"{other}/") for other in wanted)]
     return {path: {"bind": path, "mode": "ro"} for path in kept}

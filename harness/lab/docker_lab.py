@@ -1,8 +1,9 @@
 """The docker lab: every host a container, wired as the netns lab wires its namespaces.
 
-Each endpoint's own link is docker's: the container is on a network of its own, and the far end of the cable that docker
-lays to it is taken off docker's bridge and moved into the neighbour. So the hosts are wired directly, as anywhere, and
-`docker network disconnect` pulls a real cable. Links between two hosts in the middle are the harness's own.
+Each endpoint's own link is docker's: the container is on a network of its own, and the far end of
+the cable that docker lays to it is taken off docker's bridge and moved into the neighbour. So the
+hosts are wired directly, as anywhere, and `docker network disconnect` pulls a real cable. Links
+between two hosts in the middle are the harness's own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.errors import CapabilityError, FaultError, LabError
-from harness.lab import base_lab, docker_client, docker_images, namespace, nftables, rtnetlink, sysctls
+from harness.lab import (
+    base_lab,
+    docker_client,
+    docker_images,
+    namespace,
+    nftables,
+    rtnetlink,
+    sysctls,
+)
 from harness.lab.docker_client import HOST_TREE, LABEL
 from harness.lab.docker_host import ContainerHost
 from harness.lab.ledger import LEDGER
@@ -35,10 +44,13 @@ _TRIES = 20
 
 
 class DockerLab(base_lab.WiredLab):
-    """A topology in containers on this machine's daemon. `images`: by host, the host tree's where none is named.
+    """A topology in containers on this machine's daemon.
 
-    `shown`: folders that containers of the host tree see, beside the machine's programs. `spares`: hosts that will
-    reboot, as often as they are named: what takes their place is started along with the lab.
+    `images`: by host, the host tree's where none is named.
+
+    `shown`: folders that containers of the host tree see, beside the machine's programs. `spares`:
+    hosts that will reboot, as often as they are named: what takes their place is started along with
+    the lab.
     """
 
     def __init__(
@@ -70,13 +82,16 @@ class DockerLab(base_lab.WiredLab):
             self._client = None
 
     def _holder(self, side: str) -> str:
-        """The endpoint that is on the docker network of an endpoint's link; where both share one, the client."""
+        """The endpoint that is on the docker network of an endpoint's link.
+
+        Where both share one, the client.
+        """
         return "client" if len(self.layout.hosts) == len(SIDES) else side
 
     def _network(self, side: str) -> str:
         return f"{self._prefix}-{self._holder(side)}"
 
-    # --- building --------------------------------------------------------------------------------------
+    # --- building --------------------------------------------------------------------------------
 
     def _make_hosts(self) -> None:
         ensure_root()
@@ -125,7 +140,10 @@ class DockerLab(base_lab.WiredLab):
             )
 
     def _own_network(self, spec: HostSpec) -> str | None:
-        """Make the network on which an endpoint's own link is; None for the others. Raises LabError."""
+        """Make the network on which an endpoint's own link is; None for the others.
+
+        Raises LabError.
+        """
         if not self._has_own_network(spec):
             return None
         name = self._network(spec.name)
@@ -134,7 +152,10 @@ class DockerLab(base_lab.WiredLab):
         return name
 
     def _tame(self, spec: HostSpec, namespace: Namespace) -> None:
-        """Make of what docker set up in a namespace an empty one, but for the interface. Raises LabError."""
+        """Make of what docker set up in a namespace an empty one, but for the interface.
+
+        Raises LabError.
+        """
         with namespace.entered(), IPRoute() as ipr:
             given = [name for _, name in socket.if_nameindex() if name not in ("lo", _DEVICE)]
             if given and spec.name in SIDES and not ipr.link_lookup(ifname=_DEVICE):
@@ -144,7 +165,9 @@ class DockerLab(base_lab.WiredLab):
                 ipr.link("set", index=index, state="down")
                 ipr.link("set", index=index, ifname=_DEVICE)
             base_lab.quieten(self.layout, spec, [_DEVICE for _ in ipr.link_lookup(ifname=_DEVICE)])
-            nftables.run({"flush": {"ruleset": None}})  # docker's resolver has its addresses translated
+            nftables.run(
+                {"flush": {"ruleset": None}}
+            )  # docker's resolver has its addresses translated
             for index in ipr.link_lookup(ifname=_DEVICE):
                 ipr.link("set", index=index, state="down")
                 ipr.flush_addr(index=index)
@@ -167,7 +190,10 @@ class DockerLab(base_lab.WiredLab):
         return spec.name in SIDES and self._holder(spec.name) == spec.name
 
     def _lay(self, spec: HostSpec, other: HostSpec) -> None:
-        """Take the far end of docker's cable to a host off docker's bridge, into the neighbour. Raises LabError."""
+        """Take the far end of docker's cable to a host off docker's bridge, into the neighbour.
+
+        Raises LabError.
+        """
         near, far = spec.interface_toward(other.name), other.interface_toward(spec.name)
         assert near is not None
         assert far is not None
@@ -177,14 +203,18 @@ class DockerLab(base_lab.WiredLab):
             ipr.link("set", index=index, address=near.mac)
         with IPRoute() as ipr:
             _check_peer(ipr, peer, index, spec.name)
-            ipr.link("set", index=peer, net_ns_fd=self._hosts[other.name].namespace.fd, ifname=far.name)
+            ipr.link(
+                "set", index=peer, net_ns_fd=self._hosts[other.name].namespace.fd, ifname=far.name
+            )
         with self._hosts[other.name].entered(), IPRoute() as ipr:
             ipr.link("set", index=rtnetlink.index_of(ipr, far.name), address=far.mac)
 
-    # --- coming back -----------------------------------------------------------------------------------
+    # --- coming back -----------------------------------------------------------------------------
 
     def reboot(self, name: str, mac: str | None = None) -> None:
-        """Another container takes the host's place, with its interfaces; then the old one is killed.
+        """Another container takes the host's place, with its interfaces.
+
+        Then the old one is killed.
 
         Returns when the host can be reached again, where its links are up. Raises LabError.
         """
@@ -218,7 +248,10 @@ class DockerLab(base_lab.WiredLab):
                 ipr.link("set", index=index, ifname=given)
 
     def _come_back(self, host: ContainerHost) -> None:
-        """Docker has given a container a network anew: wire it as before. Raises LabError, FaultError."""
+        """Docker has given a container a network anew: wire it as before.
+
+        Raises LabError, FaultError.
+        """
         try:
             found = Namespace(docker_client.pid_of(host.container))
             self._retired.append(found)  # unless it becomes the host's own
@@ -267,7 +300,9 @@ def make_network(client: docker_client.Client, name: str, token: str) -> None:
             subnet = f"198.{18 + (number >> 13)}.{number >> 5 & 255}.{(number & 31) * 8}/29"
             try:
                 pool = IPAMConfig(pool_configs=[IPAMPool(subnet=subnet)])
-                client.networks.create(name, driver="bridge", internal=True, labels={LABEL: token}, ipam=pool)
+                client.networks.create(
+                    name, driver="bridge", internal=True, labels={LABEL: token}, ipam=pool
+                )
             except docker.errors.APIError as error:
                 if not left or "overlaps" not in str(error.explanation):
                     raise
@@ -279,17 +314,26 @@ def ensure_root() -> None:
     """Raise CapabilityError where this process cannot go into containers' namespaces."""
     if not namespace.is_root():
         raise CapabilityError(
-            "containers", "not root: their network namespaces belong to the daemon's user", "run as root (sudo -E)"
+            "containers",
+            "not root: their network namespaces belong to the daemon's user",
+            "run as root (sudo -E)",
         )
 
 
 def _check_peer(ipr: IPRoute, peer: int, index: int, host: str) -> None:
     """Raise LabError where the far end of a container's cable is not in this network namespace."""
-    expected = f"expected the far end of {host}'s cable in this network namespace, which must be the daemon's"
+    expected = (
+        f"expected the far end of {host}'s cable in this network namespace, which must be the "
+        "daemon's"
+    )
     try:
         found = ipr.link("get", index=peer)[0]
     except NetlinkError as error:
         raise LabError(f"{expected}, found {error}") from error
     kind = found.get_attr("IFLA_LINKINFO")
-    if kind is None or kind.get_attr("IFLA_INFO_KIND") != "veth" or found.get_attr("IFLA_LINK") != index:
+    if (
+        kind is None
+        or kind.get_attr("IFLA_INFO_KIND") != "veth"
+        or found.get_attr("IFLA_LINK") != index
+    ):
         raise LabError(f"{expected}, found {found.get_attr('IFLA_IFNAME')}")

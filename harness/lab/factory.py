@@ -21,13 +21,18 @@ def built(
     shown: Collection[Path] = (),
     spares: Collection[str] = (),
 ) -> AbstractContextManager[Lab]:
-    """A lab of a topology, to be entered; `images`, `shown` and `spares` are the docker lab's. Raises UsageError."""
+    """A lab of a topology, to be entered; `images`, `shown` and `spares` are the docker lab's.
+
+    Raises UsageError.
+    """
     if kind == "docker":
         from harness.lab.docker_lab import DockerLab
 
         return DockerLab(topology, images, shown, spares)
     if images:
-        raise UsageError(f"images: expected none without containers, found {', '.join(images.values())}")
+        raise UsageError(
+            f"images: expected none without containers, found {', '.join(images.values())}"
+        )
     from harness.lab.netns_lab import NetnsLab
 
     return NetnsLab(topology)

@@ -1,6 +1,8 @@
-"""Folders that are made for one program or lab alone, and that are removed with all that is in them.
+"""Folders that are made for one program or lab alone, and that are removed with all that is in
+them.
 
-Their names have a pattern. Nothing else is ever removed as a whole: a ledger that names another folder is wrong.
+Their names have a pattern. Nothing else is ever removed as a whole: a ledger that names another
+folder is wrong.
 """
 
 from __future__ import annotations
@@ -16,12 +18,19 @@ from harness.errors import LabError
 
 _NAME = re.compile(r"keepalive-(guest|lab|scratch)-[0-9a-f]{12,32}")
 MOST_TRIES = 3
-"""How often a removal begins anew, where another process removes the same folder or what was in the way is gone."""
+"""How often a removal begins anew, where another process removes the same folder or what was in the
+way is gone.
+"""
 
 
 def trouble(folder: Path) -> str:
     """Why a folder is none that the harness made, "" where it may be one; it need not exist."""
-    if "\0" in str(folder) or not folder.is_absolute() or ".." in folder.parts or not _NAME.fullmatch(folder.name):
+    if (
+        "\0" in str(folder)
+        or not folder.is_absolute()
+        or ".." in folder.parts
+        or not _NAME.fullmatch(folder.name)
+    ):
         return "another name than the harness gives"
     try:
         facts = folder.lstat()
@@ -55,7 +64,8 @@ def remove(folder: Path) -> bool:
         return was_there
     where = f" at {error.filename}" if error.filename else ""
     raise LabError(
-        f"expected to remove folder {folder}, found {error.strerror}{where}; clear that up, then run `harness clean`"
+        f"expected to remove folder {folder}, found {error.strerror}{where}; clear that up, "
+        "then run `harness clean`"
     )
 
 
@@ -63,7 +73,9 @@ def _open_up(folder: Path) -> None:
     """Let the owner change what a program has made unchangeable by a folder's mode."""
     with suppress(OSError):  # the removal says what is in the way
         folder.chmod(0o700)
-        for place, names, _ in os.walk(folder):  # a folder's own names are read after its mode was changed
+        for place, names, _ in os.walk(
+            folder
+        ):  # a folder's own names are read after its mode was changed
             for path in (Path(place, name) for name in names):
                 if not path.is_symlink():
                     path.chmod(0o700)

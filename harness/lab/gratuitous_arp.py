@@ -1,7 +1,9 @@
-"""How a host that has taken over an address makes it known: a frame to everybody, and what its neighbours then know.
+"""How a host that has taken over an address makes it known: a frame to everybody, and what its
+neighbours then know.
 
-IPv4: a gratuitous ARP request, sender and target alike (RFC 5227 section 3; net/ipv4/arp.c:arp_process). IPv6: an
-unsolicited neighbour advertisement with the override flag to all nodes (RFC 4861 section 7.2.6).
+IPv4: a gratuitous ARP request, sender and target alike (RFC 5227 section 3;
+net/ipv4/arp.c:arp_process). IPv6: an unsolicited neighbour advertisement with the override flag to
+all nodes (RFC 4861 section 7.2.6).
 """
 
 from __future__ import annotations
@@ -28,20 +30,34 @@ def frame(family: Family, address: str, mac: str) -> bytes:
         request = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + own + packed + bytes(6) + packed
         return b"\xff" * 6 + own + b"\x08\x06" + request
     everybody = socket.inet_pton(socket.AF_INET6, _ALL_NODES)
-    advertisement = struct.pack("!BBHB3x", 136, 0, 0, _OVERRIDE) + packed + struct.pack("!BB", 2, 1) + own
+    advertisement = (
+        struct.pack("!BBHB3x", 136, 0, 0, _OVERRIDE) + packed + struct.pack("!BB", 2, 1) + own
+    )
     pseudo = packed + everybody + struct.pack("!I3xB", len(advertisement), socket.IPPROTO_ICMPV6)
     checksum = internet_checksum(pseudo + advertisement)
     advertisement = advertisement[:2] + struct.pack("!H", checksum) + advertisement[4:]
     header = struct.pack("!IHBB", 6 << 28, len(advertisement), socket.IPPROTO_ICMPV6, 255)
-    return b"\x33\x33\x00\x00\x00\x01" + own + b"\x86\xdd" + header + packed + everybody + advertisement
+    return (
+        b"\x33\x33\x00\x00\x00\x01"
+        + own
+        + b"\x86\xdd"
+        + header
+        + packed
+        + everybody
+        + advertisement
+    )
 
 
 def unsettle(family: Family, device: str, address: str) -> None:
-    """Turn a pinned neighbour of the current namespace into one that was learnt, which an announcement changes."""
+    """Turn a pinned neighbour of the current namespace into one that was learnt, which an
+    announcement changes.
+    """
     with IPRoute() as ipr:
         index = rtnetlink.index_of(ipr, device)
         mac = _known(ipr, index, address)
-        ipr.neigh("replace", family=FAMILIES[family], dst=address, lladdr=mac, ifindex=index, state=_STALE)
+        ipr.neigh(
+            "replace", family=FAMILIES[family], dst=address, lladdr=mac, ifindex=index, state=_STALE
+        )
 
 
 def known(device: str, address: str) -> str | None:
@@ -51,5 +67,7 @@ def known(device: str, address: str) -> str | None:
 
 
 def _known(ipr: IPRoute, index: int, address: str) -> str | None:
-    entries = (entry for entry in ipr.get_neighbours(ifindex=index) if entry.get_attr("NDA_DST") == address)
+    entries = (
+        entry for entry in ipr.get_neighbours(ifindex=index) if entry.get_attr("NDA_DST") == address
+    )
     return next((str(entry.get_attr("NDA_LLADDR")) for entry in entries), None)

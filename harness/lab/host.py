@@ -1,6 +1,8 @@
-"""What faults, subjects and probes need of a lab: hosts with a network namespace each, and the lab that holds them.
+"""What faults, subjects and probes need of a lab: hosts with a network namespace each, and the lab
+that holds them.
 
-A Host works on any namespace, whoever made it; only making and rebooting hosts differs between labs.
+A Host works on any namespace, whoever made it; only making and rebooting hosts differs between
+labs.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
     from harness.probes.packets import FlowTracker
 
 DEFAULTS: Mapping[str, str] = {"PYTHONUNBUFFERED": "1"}
-"""Variables of the programs that run on a host, unless they are set already: Python prints each line at once."""
+"""Variables of the programs that run on a host, unless they are set already: Python prints each
+line at once.
+"""
 _table_numbers = itertools.count(1)
 
 
@@ -43,15 +47,21 @@ class Lab(Protocol):
 
     layout: Layout
     watched: Watched | None
-    """What tells the connection that a run is about from all else; None: there is no such, and all counts."""
+    """What tells the connection that a run is about from all else.
+
+    None: there is no such, and all counts.
+    """
 
     def host(self, name: str) -> Host:
         """The host of that name. Raises KeyError."""
 
     def reboot(self, name: str, mac: str | None = None) -> None:
-        """Give the host a fresh namespace with the same addresses; nothing escapes from the old one.
+        """Give the host a fresh namespace with the same addresses.
 
-        `mac`: the MAC address of an endpoint's interface from then on, as another machine would have it.
+        Nothing escapes from the old one.
+
+        `mac`: the MAC address of an endpoint's interface from then on, as another machine would
+        have it.
         """
 
 
@@ -69,7 +79,10 @@ class Host:
     """One machine of a lab."""
 
     keeps_ended = True
-    """Whether an ended program stays as a zombie, until it is closed; a container does not end before that is gone."""
+    """Whether an ended program stays as a zombie, until it is closed.
+
+    A container does not end before that is gone.
+    """
 
     def __init__(self, spec: HostSpec, namespace: Namespace) -> None:
         self.spec = spec
@@ -81,13 +94,18 @@ class Host:
         self.restarts = True
         """Whether `start_again` starts anything: a run that is over switches that off."""
         self.starting_again: Callable[[], None] = lambda: None
-        """Called before `start_again` starts a program: the host may have another namespace by now."""
+        """Called before `start_again` starts a program: the host may have another namespace by
+        now.
+        """
         self.restarted: Callable[[Program], None] = lambda _: None
         """Called with each program that `start_again` has started."""
         self.table_prefix = "harness"
         """What the names of nftables tables made here begin with."""
         self.flow_tracker: Callable[[], FlowTracker] | None = None
-        """The connections that a capture on this host has seen until now; None without a capture."""
+        """The connections that a capture on this host has seen until now.
+
+        None without a capture.
+        """
 
     @property
     def name(self) -> str:
@@ -104,9 +122,14 @@ class Host:
         return self.namespace.entered()
 
     def socket(self, family: int, kind: int = socket.SOCK_STREAM) -> socket.socket:
-        """A socket that lives on this host. Raises UsageError for anything but a family of the socket module."""
+        """A socket that lives on this host.
+
+        Raises UsageError for anything but a family of the socket module.
+        """
         if not isinstance(family, int):
-            raise UsageError(f"socket: expected socket.AF_INET or socket.AF_INET6, found {family!r}")
+            raise UsageError(
+                f"socket: expected socket.AF_INET or socket.AF_INET6, found {family!r}"
+            )
         with self.entered():
             return raised_socket(socket.socket(family, kind))
 
@@ -122,7 +145,10 @@ class Host:
 
     @contextmanager
     def sysctls(self, settings: Mapping[str, int]) -> Iterator[None]:
-        """Set sysctls of the host's network for the length of the block, then as they were. Raises LabError."""
+        """Set sysctls of the host's network for the length of the block, then as they were.
+
+        Raises LabError.
+        """
         namespace = self.namespace
         with namespace.entered():
             before = {name: read_sysctl(name) for name in settings}
@@ -136,7 +162,10 @@ class Host:
                     write_sysctl(name, text)
 
     def transmit(self, device: str, frame: bytes) -> None:
-        """Put an Ethernet frame on an interface's wire, past routing and packet filter. Raises OSError."""
+        """Put an Ethernet frame on an interface's wire, past routing and packet filter.
+
+        Raises OSError.
+        """
         with self.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
             wire.sendto(frame, (device, 0))
 
@@ -150,8 +179,8 @@ class Host:
     ) -> Program:
         """Run a program on the host, written to the ledger first. Raises SubjectError.
 
-        `env`: on top of the host's own environment and `DEFAULTS`. `scratch`: a folder that goes with the program and
-        is made for it.
+        `env`: on top of the host's own environment and `DEFAULTS`. `scratch`: a folder that goes
+        with the program and is made for it.
         """
         what = f"{name} on {self.name}: {' '.join(argv)}"
         token = LEDGER.announce("program", what, scratch, network=self.namespace.network)
@@ -181,7 +210,9 @@ class Host:
         return program
 
     def _strays(self, program: Program) -> dict[int, int]:
-        """What a program left behind that has no mark any more, where no other command is on the host."""
+        """What a program left behind that has no mark any more, where no other command is on the
+        host.
+        """
         others = (each for each, _ in self._programs if each is not program and each.owns_children)
         if self.namespace.network is None or any(each.poll() is None for each in others):
             return {}
@@ -190,13 +221,15 @@ class Host:
     def start_again(self, ended: Program, *, keeps_scratch: bool = True) -> None:
         """Start a program once more that has ended, with the same arguments and in its place.
 
-        `keeps_scratch`: its scratch folder is as the ended program left it; otherwise the folder is empty. Does nothing
-        where `restarts` is false. Raises SubjectError, LabError.
+        `keeps_scratch`: its scratch folder is as the ended program left it; otherwise the folder is
+        empty. Does nothing where `restarts` is false. Raises SubjectError, LabError.
         """
         if not self.restarts:
             return
         launch = self._launches[ended]
-        place = next((number for number, (each, _) in enumerate(self._programs) if each is ended), 0)
+        place = next(
+            (number for number, (each, _) in enumerate(self._programs) if each is ended), 0
+        )
         for entry in [entry for entry in self._programs if entry[0] is ended]:
             self._programs.remove(entry)
             self._killed.append(ended)
@@ -252,11 +285,14 @@ class Host:
 
     @contextmanager
     def ruleset(self, hook: str, rules: Rules) -> Iterator[Callable[[], dict[str, int]]]:
-        """A table of our own with rules at one hook, for the length of the block; yields a reader of its counters.
+        """A table of our own with rules at one hook, for the length of the block.
 
-        `hook`: "ingress:DEVICE", "egress:DEVICE", each also for "DEVICE,DEVICE…", "input", "output", "forward",
-        "prerouting" (before a packet's way is chosen, behind connection tracking) or "translation" (source addresses,
-        before the lab's own). The reader gives packets by label. Raises LabError.
+        Yields a reader of its counters.
+
+        `hook`: "ingress:DEVICE", "egress:DEVICE", each also for "DEVICE,DEVICE…", "input",
+        "output", "forward", "prerouting" (before a packet's way is chosen, behind connection
+        tracking) or "translation" (source addresses, before the lab's own). The reader gives
+        packets by label. Raises LabError.
         """
         table = f"{self.table_prefix}_{next(_table_numbers)}"
         name, _, devices = hook.partition(":")
@@ -272,7 +308,16 @@ class Host:
             chain = f"chain{number}"
             commands.append({"add": {"chain": {**base, **at, "name": chain}}})
             commands += [
-                {"add": {"rule": {**where, "chain": chain, "comment": label, "expr": list(expressions)}}}
+                {
+                    "add": {
+                        "rule": {
+                            **where,
+                            "chain": chain,
+                            "comment": label,
+                            "expr": list(expressions),
+                        }
+                    }
+                }
                 for label, group in rules.items()
                 for expressions in group
             ]
@@ -287,7 +332,8 @@ class Host:
 
     @contextmanager
     def interface_down(self, device: str) -> Iterator[Callable[[], set[str]]]:
-        """Take an interface down for the length of the block, then up with the addresses and routes it had.
+        """Take an interface down for the length of the block, then up with the addresses and routes
+        it had.
 
         Yields a reader of the interface's flags ("UP", "LOWER_UP", …).
         """
@@ -309,7 +355,9 @@ class Host:
 
     @contextmanager
     def addresses_removed(self, device: str) -> Iterator[Callable[[], set[str]]]:
-        """Take an interface's addresses away for the length of the block, but link-local ones; then all is as it was.
+        """Take an interface's addresses away for the length of the block, but link-local ones.
+
+        Then all is as it was.
 
         Yields a reader of the addresses that it has.
         """
@@ -330,7 +378,9 @@ class Host:
                 rtnetlink.give_back(device, saved)
 
     def unread(self, port: int | None = None) -> int:
-        """Octets that have come for the host's connections and that no program has read. Raises LabError.
+        """Octets that have come for the host's connections and that no program has read.
+
+        Raises LabError.
 
         `port`: of the connections from or to that port alone.
         """
@@ -338,9 +388,12 @@ class Host:
 
     @contextmanager
     def impaired(self, device: str, impairment: Impairment) -> Iterator[Callable[[], Counters]]:
-        """Impair the TCP segments that leave an interface, for the length of the block; yields a reader of counters.
+        """Impair the TCP segments that leave an interface, for the length of the block.
 
-        Raises CapabilityError where the kernel has no netem, FaultError where another queue is in its place.
+        Yields a reader of counters.
+
+        Raises CapabilityError where the kernel has no netem, FaultError where another queue is in
+        its place.
         """
         from harness.lab import netem
 
@@ -359,7 +412,9 @@ class Host:
                 netem.detach(device)
 
     def kill_programs(self) -> None:
-        """Kill every program on the host, with all that it left behind; what they printed can still be read.
+        """Kill every program on the host, with all that it left behind.
+
+        What they printed can still be read.
 
         Their folders stay: the programs may be started again.
         """

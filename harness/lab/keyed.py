@@ -1,8 +1,9 @@
-"""A TCP server of this machine that answers this process alone, although every local user can reach its port.
+"""A TCP server of this machine that answers this process alone, although every local user can reach
+its port.
 
-The server's listening socket gets a random key (RFC 2385, tcp(7)): the kernel drops every segment of a connection to it
-that is not signed with the key. The key is set through a descriptor of the server's socket (pidfd_getfd(2)), so that
-the server knows nothing of it and needs no option for it.
+The server's listening socket gets a random key (RFC 2385, tcp(7)): the kernel drops every segment
+of a connection to it that is not signed with the key. The key is set through a descriptor of the
+server's socket (pidfd_getfd(2)), so that the server knows nothing of it and needs no option for it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Keyed(NamedTuple):
-    """What opens a server with a key: an option for a socket (setsockopt(2)), set before it connects."""
+    """What opens a server with a key: an option for a socket (setsockopt(2)), set before it
+    connects.
+    """
 
     option: SocketOption
 
@@ -47,9 +50,12 @@ class Keyed(NamedTuple):
 
 
 def protect(process: int, port: int) -> Keyed:
-    """Give a process's listening socket at an IPv4 port a key. `process`: a descriptor of it (pidfd_open(2)).
+    """Give a process's listening socket at an IPv4 port a key.
 
-    Raises CapabilityError where this machine cannot do that, LookupError where the process does not listen there.
+    `process`: a descriptor of it (pidfd_open(2)).
+
+    Raises CapabilityError where this machine cannot do that, LookupError where the process does not
+    listen there.
     """
     key = secrets.token_bytes(_LONGEST_KEY)
     with _taken(process, port) as listening:
@@ -58,12 +64,15 @@ def protect(process: int, port: int) -> Keyed:
             any_address = _signature("0.0.0.0", key, _PREFIX)  # noqa: S104
             listening.setsockopt(socket.IPPROTO_TCP, _MD5SIG_EXT, any_address)
         except OSError as error:
-            raise _lacking(f"the kernel refuses a key for a TCP socket ({error.strerror})") from error
+            raise _lacking(
+                f"the kernel refuses a key for a TCP socket ({error.strerror})"
+            ) from error
     return Keyed((socket.IPPROTO_TCP, _MD5SIG, _signature(address, key)))
 
 
 def is_used(port: int) -> bool:
-    """Whether an IPv4 port of this network has a connection, or had one a moment ago, as either end shows it.
+    """Whether an IPv4 port of this network has a connection, or had one a moment ago, as either end
+    shows it.
 
     A connection that was reset leaves no trace.
     """
@@ -76,7 +85,10 @@ def listens(pid: int, port: int) -> bool:
 
 
 def _signature(address: str, key: bytes, flags: int = 0) -> bytes:
-    """A struct tcp_md5sig (include/uapi/linux/tcp.h); a prefix has no bit, so that it is that of every address."""
+    """A struct tcp_md5sig (include/uapi/linux/tcp.h).
+
+    A prefix has no bit, so that it is that of every address.
+    """
     place = struct.pack("=HH4s", socket.AF_INET, 0, socket.inet_aton(address)).ljust(128, b"\0")
     return place + struct.pack("=BBHi", flags, 0, len(key), 0) + key.ljust(_LONGEST_KEY, b"\0")
 
@@ -87,7 +99,9 @@ def _taken(process: int, port: int) -> Iterator[socket.socket]:
     pid = _pid(process)
     number = _number(pid, port)
     if number is None:
-        raise LookupError(f"expected process {pid} to listen at port {port}, found that it does not")
+        raise LookupError(
+            f"expected process {pid} to listen at port {port}, found that it does not"
+        )
     descriptor = _libc.syscall(_PIDFD_GETFD, process, number, 0)
     if descriptor < 0:
         raise _lacking(f"pidfd_getfd(2) is not permitted here ({os.strerror(ctypes.get_errno())})")
@@ -113,5 +127,8 @@ def _number(pid: int, port: int) -> int | None:
 
 
 def _lacking(found: str) -> CapabilityError:
-    fix = "pytest --clock=virtual, or start the server yourself, as in a compose project, and say where it is"
+    fix = (
+        "pytest --clock=virtual, or start the server yourself, as in a compose project, and say "
+        "where it is"
+    )
     return CapabilityError("a server for this process alone", found, fix)

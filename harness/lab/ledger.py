@@ -1,9 +1,11 @@
-"""The ledger: what a run made that could outlive it, written down before it exists, so that it can be removed by name.
+"""The ledger: what a run made that could outlive it, written down before it exists, so that it can
+be removed by name.
 
-Namespaces, links and rules vanish with the harness's process by themselves (see `harness.lab.namespace`). Processes do
-not: each program is announced here before it is started, marked with a token of its own in its environment, and with
-the folder that is made for it alone, where it has one. A run's ledger is locked (flock) while the run lives; whatever
-lies in an unlocked one was left behind. What is still open when the interpreter exits, as after an interrupt, is
+Namespaces, links and rules vanish with the harness's process by themselves (see
+`harness.lab.namespace`). Processes do not: each program is announced here before it is started,
+marked with a token of its own in its environment, and with the folder that is made for it alone,
+where it has one. A run's ledger is locked (flock) while the run lives; whatever lies in an unlocked
+one was left behind. What is still open when the interpreter exits, as after an interrupt, is
 removed there and then.
 """
 
@@ -38,7 +40,9 @@ _MAKING_S = 30.0
 
 
 class Ledger:
-    """This process's ledger; the file appears with the first entry and goes with the last one that is settled."""
+    """This process's ledger; the file appears with the first entry and goes with the last one that
+    is settled.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -51,7 +55,10 @@ class Ledger:
 
     @contextmanager
     def making(self) -> Iterator[None]:
-        """Around what makes something announced that others carry out: `finish` waits for it. Raises LabError."""
+        """Around what makes something announced that others carry out: `finish` waits for it.
+
+        Raises LabError.
+        """
         with self._lock:
             if self._finished:
                 raise LabError("expected to go on, found that this harness is ending")
@@ -72,26 +79,43 @@ class Ledger:
     ) -> str:
         """Write down that something is about to be made; returns its token. Raises LabError.
 
-        `folder`: what is about to be made for it, and nothing that was there before. `data`: what undoing it takes.
-        `network`: in which a program will run, and nothing that is not the run's.
+        `folder`: what is about to be made for it, and nothing that was there before. `data`: what
+        undoing it takes. `network`: in which a program will run, and nothing that is not the run's.
         """
         if folder is not None and (found := folders.trouble(folder)):
-            raise LabError(f"expected a folder with a name that the harness gives, found {found}: {folder}")
+            raise LabError(
+                f"expected a folder with a name that the harness gives, found {found}: {folder}"
+            )
         place = str(folder or "")
-        entry = Entry(kind, uuid.uuid4().hex, what, place, network=network, origin=origin.here(), data=data or {})
+        entry = Entry(
+            kind,
+            uuid.uuid4().hex,
+            what,
+            place,
+            network=network,
+            origin=origin.here(),
+            data=data or {},
+        )
         with self._lock:
             if self._finished and self._owner == os.getpid():
-                raise LabError(f"expected to go on, found that this harness is ending: {what} is not started")
+                raise LabError(
+                    f"expected to go on, found that this harness is ending: {what} is not started"
+                )
             self._append(entry)
             self._open_entries[entry.token] = entry
         return entry.token
 
     def note(self, token: str, data: dict[str, Any]) -> None:
-        """Write down what undoing it takes now. Raises LabError where it is over, or this harness is ending."""
+        """Write down what undoing it takes now.
+
+        Raises LabError where it is over, or this harness is ending.
+        """
         with self._lock:
             entry = self._open_entries.get(token)
             if entry is None or self._finished:
-                raise LabError("expected to go on, found that this harness is ending, or has let go of it")
+                raise LabError(
+                    "expected to go on, found that this harness is ending, or has let go of it"
+                )
             entry = msgspec.structs.replace(entry, data=data)
             self._append(entry)
             self._open_entries[token] = entry
@@ -111,13 +135,18 @@ class Ledger:
         Returns the tokens of those of which something is still there.
         """
         with self._lock:
-            owned = [entries.owned_by(self._open_entries[token]) for token in tokens if token in self._open_entries]
+            owned = [
+                entries.owned_by(self._open_entries[token])
+                for token in tokens
+                if token in self._open_entries
+            ]
         return {each.token for each, _ in processes.end(owned, held=True).left}
 
     def abandon(self, token: str) -> None:
         """End what a program's start may have left, and settle it where nothing is left.
 
-        For a start that was interrupted: before Popen has returned, nobody knows the process that it has made.
+        For a start that was interrupted: before Popen has returned, nobody knows the process that
+        it has made.
         """
         if not self.end_leftovers([token]):
             self.settle(token)
@@ -125,7 +154,8 @@ class Ledger:
     def settle(self, token: str) -> None:
         """Remove its folder and write down that it is gone; the file goes when everything in it is.
 
-        Where the folder cannot be removed the entry stays open, for `finish` to try again and to tell of it.
+        Where the folder cannot be removed the entry stays open, for `finish` to try again and to
+        tell of it.
         """
         with self._lock:
             entry = self._open_entries.get(token)
@@ -186,7 +216,8 @@ def _say(words: str) -> None:
 
 
 def _write_line(file: BinaryIO, line: bytes) -> None:
-    """All of a line at the end of an unbuffered file, or nothing: the next line would go on where a torn one ended.
+    """All of a line at the end of an unbuffered file, or nothing: the next line would go on where a
+    torn one ended.
 
     The system may take a part of it, as on a disk that becomes full. Raises OSError.
     """
@@ -213,7 +244,10 @@ def _new_file() -> tuple[BinaryIO, Path]:
         fcntl.flock(file, fcntl.LOCK_EX)
         return file, unlocked.rename(unlocked.with_suffix(".jsonl"))
     except OSError as error:
-        text = f"expected a folder for the ledger of started programs, found {error.strerror} at {folder}"
+        text = (
+            f"expected a folder for the ledger of started programs, found {error.strerror} at "
+            f"{folder}"
+        )
         raise LabError(f"{text}; set XDG_STATE_HOME to a folder that can be written") from error
 
 
@@ -222,7 +256,8 @@ LEDGER = Ledger()
 
 
 def end() -> None:
-    """Remove what this process has made and what is still open, at its end: runs that see it record nothing of that.
+    """Remove what this process has made and what is still open, at its end: runs that see it record
+    nothing of that.
 
     Whatever would end it earlier is not heeded: it would leave what this is there to remove.
     """

@@ -20,7 +20,10 @@ class Leftover(NamedTuple):
 
 
 def leftovers() -> Iterator[Leftover]:
-    """Ledgers whose run is over. Raises LabError where the state folder is not this user's alone."""
+    """Ledgers whose run is over.
+
+    Raises LabError where the state folder is not this user's alone.
+    """
     state = found_state_folder()
     for path in sorted((state / LEDGERS).glob("*.jsonl")) if state is not None else ():
         try:
@@ -28,7 +31,9 @@ def leftovers() -> Iterator[Leftover]:
         except FileNotFoundError:
             continue  # its run has just ended well
         except OSError as error:
-            yield Leftover(path, Read([], [f"expected to read it, found {error.strerror}; run as its owner"]))
+            yield Leftover(
+                path, Read([], [f"expected to read it, found {error.strerror}; run as its owner"])
+            )
             continue
         with file:
             try:

@@ -1,7 +1,9 @@
-"""Network namespaces without names: made by unshare(2), held by a file descriptor, entered by one thread at a time.
+"""Network namespaces without names: made by unshare(2), held by a file descriptor, entered by one
+thread at a time.
 
-A namespace that only a descriptor holds goes away with the process, however that ends, so a killed harness leaves none
-behind. Entering is per thread (setns(2)); a child process started inside inherits it.
+A namespace that only a descriptor holds goes away with the process, however that ends, so a killed
+harness leaves none behind. Entering is per thread (setns(2)); a child process started inside
+inherits it.
 """
 
 from __future__ import annotations
@@ -40,8 +42,8 @@ _SO_NETNS_COOKIE = 71
 class Network(msgspec.Struct, frozen=True):
     """What tells a network namespace from all others, also those that are made when it is gone.
 
-    The inode number, as in /proc/PID/ns/net, is given to another one then; the cookie (socket(7), SO_NETNS_COOKIE) is
-    not until the machine boots again, and is 0 where the kernel has none.
+    The inode number, as in /proc/PID/ns/net, is given to another one then; the cookie (socket(7),
+    SO_NETNS_COOKIE) is not until the machine boots again, and is 0 where the kernel has none.
     """
 
     inode: int
@@ -80,7 +82,9 @@ def _network_here(door: int) -> Network:
     """That of the calling thread, of which a descriptor is given."""
     cookie = 0
     with suppress(OSError), socket.socket(socket.AF_UNIX) as any_socket:
-        cookie = int.from_bytes(any_socket.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder)
+        cookie = int.from_bytes(
+            any_socket.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), sys.byteorder
+        )
     return Network(os.fstat(door).st_ino, cookie, boot_id())
 
 
@@ -97,7 +101,9 @@ def _made() -> tuple[int, Network]:
         call("unshare", CLONE_NEWNET)
     except OSError as error:
         os.close(before)
-        raise LabError(f"expected to make a network namespace, found {error}; see `harness doctor`") from error
+        raise LabError(
+            f"expected to make a network namespace, found {error}; see `harness doctor`"
+        ) from error
     try:
         door = raised(os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC))
         return door, _network_here(door)
@@ -110,16 +116,24 @@ def _of(pid: int) -> int:
     try:
         return raised(os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC))
     except OSError as error:
-        raise LabError(f"expected the network namespace of process {pid}, found {error.strerror}") from error
+        raise LabError(
+            f"expected the network namespace of process {pid}, found {error.strerror}"
+        ) from error
 
 
 class Namespace:
     """One network namespace, alive until `close` and until nothing else uses it."""
 
     def __init__(self, pid: int | None = None) -> None:
-        """Make an empty namespace, or hold that of a process; the calling thread stays where it is. Raises LabError."""
+        """Make an empty namespace, or hold that of a process; the calling thread stays where it is.
+
+        Raises LabError.
+        """
         self.network: Network | None = None
-        """What tells it from all others, where it was made here; in another one are other people's processes."""
+        """What tells it from all others, where it was made here.
+
+        In another one are other people's processes.
+        """
         if pid is None:
             self.fd, self.network = _made()
         else:
@@ -163,20 +177,27 @@ def write_sysctl(name: str, value: int | str) -> None:
         with open(path, "w", encoding="ascii") as file:
             file.write(str(value))
     except OSError as error:
-        raise LabError(f"expected to set sysctl {name} to {value}, found {error.strerror} ({path})") from error
+        raise LabError(
+            f"expected to set sysctl {name} to {value}, found {error.strerror} ({path})"
+        ) from error
 
 
 def ensure_privileges() -> str:
-    """Make sure that this process may build labs; enter a user and a network namespace of our own where it is not root.
+    """Make sure that this process may build labs.
 
-    From then on the process has no network but its own loopback: a thread that has been in a lab's namespace may come
-    back only to one that belongs to the same user namespace, never to the machine's. Returns how ("root" or "user
-    namespace"). Must run before the process has a second thread. Raises CapabilityError.
+    Enter a user and a network namespace of our own where it is not root.
+
+    From then on the process has no network but its own loopback: a thread that has been in a lab's
+    namespace may come back only to one that belongs to the same user namespace, never to the
+    machine's. Returns how ("root" or "user namespace"). Must run before the process has a second
+    thread. Raises CapabilityError.
     """
     may_leave, may_return = _try_namespaces()
     if may_return:
         return "root" if _in_first_user_namespace() else "user namespace"
-    threads = sum(1 for _ in Path("/proc/self/task").iterdir())  # as the kernel counts, not only Python's own
+    threads = sum(
+        1 for _ in Path("/proc/self/task").iterdir()
+    )  # as the kernel counts, not only Python's own
     if threads > 1:
         raise CapabilityError(
             "network namespaces",
@@ -206,7 +227,9 @@ def _enter_user_namespace() -> None:
         call("unshare", CLONE_NEWUSER)
     except OSError as error:
         raise CapabilityError(
-            "network namespaces", f"not root, and user namespaces are not allowed here ({error})", user_namespace_fix()
+            "network namespaces",
+            f"not root, and user namespaces are not allowed here ({error})",
+            user_namespace_fix(),
         ) from error
     try:
         _write_text("/proc/self/setgroups", "deny")
@@ -214,14 +237,19 @@ def _enter_user_namespace() -> None:
         _write_text("/proc/self/gid_map", f"0 {gid} 1")
     except OSError as error:
         raise CapabilityError(
-            "network namespaces", f"a user namespace was made but not filled ({error})", user_namespace_fix()
+            "network namespaces",
+            f"a user namespace was made but not filled ({error})",
+            user_namespace_fix(),
         ) from error
 
 
 def user_namespace_fix() -> str:
     """What would allow user namespaces here, as a command."""
     for path, command in (
-        ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "kernel.apparmor_restrict_unprivileged_userns=0"),
+        (
+            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+            "kernel.apparmor_restrict_unprivileged_userns=0",
+        ),
         ("/proc/sys/kernel/unprivileged_userns_clone", "kernel.unprivileged_userns_clone=1"),
     ):
         wanted = command.rsplit("=", 1)[1]
@@ -231,18 +259,25 @@ def user_namespace_fix() -> str:
                     return f"run as root, or: sudo sysctl -w {command}; or {fixes.NO_RIGHTS}"
         except OSError:
             continue
-    allowed = "raise user.max_user_namespaces and let the container's seccomp profile allow unshare(2)"
+    allowed = (
+        "raise user.max_user_namespaces and let the container's seccomp profile allow unshare(2)"
+    )
     return f"run as root, or {allowed}; or {fixes.NO_RIGHTS}"
 
 
 def _bring_up_loopback() -> None:
     """ioctl(SIOCSIFFLAGS), netdevice(7): the process's own servers on localhost stay reachable."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP | _IFF_RUNNING))
+        fcntl.ioctl(
+            any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP | _IFF_RUNNING)
+        )
 
 
 def _try_namespaces() -> tuple[bool, bool]:
-    """Whether a thread may make a network namespace, and whether it may come back from there; one thread tries it."""
+    """Whether a thread may make a network namespace, and whether it may come back from there.
+
+    One thread tries it.
+    """
     may_leave = may_return = False
 
     def attempt() -> None:
@@ -256,7 +291,9 @@ def _try_namespaces() -> tuple[bool, bool]:
     begin(thread)
     thread.join()
     while Path(f"/proc/self/task/{thread.native_id}").exists():
-        os.sched_yield()  # joined is not gone, and a process counts as having threads until the kernel has seen to it
+        # Joined is not gone, and a process counts as having threads until the kernel has seen to
+        # it.
+        os.sched_yield()
     return may_leave, may_return
 
 

@@ -1,8 +1,9 @@
-"""netem(8) for the TCP segments that leave an interface of the namespace that the calling thread is in.
+"""netem(8) for the TCP segments that leave an interface of the namespace that the calling thread is
+in.
 
-A prio queue takes the interface's root, and a filter sends TCP to its second band, where netem is; everything else,
-such as ARP and neighbour discovery, passes as before. Written as messages of our own, since pyroute2 knows no seed.
-What waits in the queue when it is taken away is lost.
+A prio queue takes the interface's root, and a filter sends TCP to its second band, where netem is;
+everything else, such as ARP and neighbour discovery, passes as before. Written as messages of our
+own, since pyroute2 knows no seed. What waits in the queue when it is taken away is lost.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from harness.errors import CapabilityError, FaultError
 from harness.lab.rtnetlink import index_of
 
 FIX = (
-    "use a kernel with CONFIG_NET_SCH_NETEM, CONFIG_NET_SCH_PRIO and CONFIG_NET_CLS_U32 (where they are modules: "
+    "use a kernel with CONFIG_NET_SCH_NETEM, CONFIG_NET_SCH_PRIO and CONFIG_NET_CLS_U32 (where "
+    "they are modules: "
     "modprobe sch_netem sch_prio cls_u32), or run with --clock virtual"
 )
 # From include/uapi/linux/pkt_sched.h and pkt_cls.h.
@@ -39,10 +41,12 @@ _KEYS = {0x0800: (8, 0x00FF0000, 0x00060000), 0x86DD: (4, 0x0000FF00, 0x00000600
 
 
 class Impairment(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens to a segment. `loss`, `duplicate`, `ahead`: the share, 0 to 1; `ahead` of those that are delayed.
+    """What happens to a segment.
 
-    `octets_s`: the rate, 0 for none. `seed`: of all that is random (from Linux 6.6 on; older kernels pass it over),
-    `spread` before netem gets it.
+    `loss`, `duplicate`, `ahead`: the share, 0 to 1; `ahead` of those that are delayed.
+
+    `octets_s`: the rate, 0 for none. `seed`: of all that is random (from Linux 6.6 on; older
+    kernels pass it over), `spread` before netem gets it.
     """
 
     seed: int
@@ -55,7 +59,10 @@ class Impairment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counters(msgspec.Struct, frozen=True):
-    """TCP segments: passed on, waiting, dropped, sent ahead of others. `seeded`: whether the kernel took the seed."""
+    """TCP segments: passed on, waiting, dropped, sent ahead of others.
+
+    `seeded`: whether the kernel took the seed.
+    """
 
     passed: int
     waiting: int
@@ -65,7 +72,10 @@ class Counters(msgspec.Struct, frozen=True):
 
 
 class _Message(nlmsg):  # type: ignore[misc]
-    """struct tcmsg and options as they are on the wire. Not a tcmsg: a class inherits what that has compiled."""
+    """struct tcmsg and options as they are on the wire.
+
+    Not a tcmsg: a class inherits what that has compiled.
+    """
 
     prefix = "TCA_"
     fields = tcmsg.fields
@@ -73,7 +83,10 @@ class _Message(nlmsg):  # type: ignore[misc]
 
 
 def attach(device: str, impairment: Impairment) -> None:
-    """Put netem on an interface. Raises CapabilityError where the kernel has none, FaultError where it does not fit."""
+    """Put netem on an interface.
+
+    Raises CapabilityError where the kernel has none, FaultError where it does not fit.
+    """
     with IPRoute() as ipr:
         index = index_of(ipr, device)
         try:
@@ -98,13 +111,17 @@ def detach(device: str) -> None:
 def counters(device: str, impairment: Impairment) -> Counters:
     """What netem did on an interface so far."""
     with IPRoute() as ipr:
-        queue = next(q for q in ipr.get_qdiscs(index=index_of(ipr, device)) if q["handle"] == _NETEM)
+        queue = next(
+            q for q in ipr.get_qdiscs(index=index_of(ipr, device)) if q["handle"] == _NETEM
+        )
     stats = queue.get_attr("TCA_STATS2")
     basic, queued = stats.get_attr("TCA_STATS_BASIC"), stats.get_attr("TCA_STATS_QUEUE")
     seed = _attribute(_PRNG_SEED, struct.pack("@Q", spread(impairment.seed)))
     options = queue.get_attr("TCA_OPTIONS")
     raw = bytes(options.data[options.offset : options.offset + options.length])
-    return Counters(basic["packets"], queued["qlen"], queued["drops"], queued["requeues"], seed in raw)
+    return Counters(
+        basic["packets"], queued["qlen"], queued["drops"], queued["requeues"], seed in raw
+    )
 
 
 def _request(ipr: IPRoute, index: int, handle: int, parent: int, kind: str, options: bytes) -> None:
@@ -133,7 +150,9 @@ def _send(ipr: IPRoute, message: _Message, kind: int) -> None:
 
 def _options(it: Impairment) -> bytes:
     """struct tc_netem_qopt, and the attributes that have more room."""
-    packed = struct.pack("@6I", 0, _LIMIT, _share(it.loss), 1 if it.ahead else 0, _share(it.duplicate), 0)
+    packed = struct.pack(
+        "@6I", 0, _LIMIT, _share(it.loss), 1 if it.ahead else 0, _share(it.duplicate), 0
+    )
     packed += _attribute(_LATENCY64, struct.pack("@q", it.delay_ns))
     packed += _attribute(_JITTER64, struct.pack("@q", it.jitter_ns))
     packed += _attribute(_PRNG_SEED, struct.pack("@Q", spread(it.seed)))
@@ -147,8 +166,8 @@ def _options(it: Impairment) -> bytes:
 def spread(seed: int) -> int:
     """Another seed of 64 bits for each one (splitmix64, Steele, Lea and Flood 2014).
 
-    Of a small seed netem's first numbers are small too, so that the first segments are lost at almost any rate:
-    include/linux/prandom.h:prandom_seed_state throws no numbers away.
+    Of a small seed netem's first numbers are small too, so that the first segments are lost at
+    almost any rate: include/linux/prandom.h:prandom_seed_state throws no numbers away.
     """
     mixed = (seed + 0x9E3779B97F4A7C15) % 2**64
     mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 % 2**64
@@ -167,5 +186,9 @@ def _share(part: float) -> int:
 def _meant(error: Any, device: str) -> CapabilityError | FaultError:
     reason = os.strerror(error.code)
     if error.code in (errno.ENOENT, errno.EOPNOTSUPP):
-        return CapabilityError("netem", f"this kernel has no netem with a filter before it ({reason})", FIX)
-    return FaultError(f"expected to put netem on {device}, found {reason}; one quality fault at a time fits there")
+        return CapabilityError(
+            "netem", f"this kernel has no netem with a filter before it ({reason})", FIX
+        )
+    return FaultError(
+        f"expected to put netem on {device}, found {reason}; one quality fault at a time fits there"
+    )

@@ -1,4 +1,5 @@
-"""The netns lab: every host a network namespace, every link a veth pair, built in-process through rtnetlink.
+"""The netns lab: every host a network namespace, every link a veth pair, built in-process through
+rtnetlink.
 
 Building takes a few milliseconds; everything disappears with the last descriptor of its namespaces.
 """
@@ -23,7 +24,8 @@ class NetnsLab(WiredLab):
             self._hosts[spec.name] = Host(spec, self._new_namespace(spec))
 
     def reboot(self, name: str, mac: str | None = None) -> None:
-        """Move the host's interface into a fresh namespace, with another MAC where one is given, then end the old one.
+        """Move the host's interface into a fresh namespace, with another MAC where one is given,
+        then end the old one.
 
         Returns when the host can be reached again, where its links are up. Raises LabError.
         """

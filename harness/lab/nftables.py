@@ -1,8 +1,9 @@
-"""nftables through libnftables, in-process: no fork, and the rules land in the calling thread's namespace.
+"""nftables through libnftables, in-process: no fork, and the rules land in the calling thread's
+namespace.
 
-The JSON schema is libnftables-json(5). One context per call: its netlink socket belongs to the namespace in which it
-was opened. Calls are made one at a time, since libnftables' scanner keeps process-wide state; each takes about a
-millisecond.
+The JSON schema is libnftables-json(5). One context per call: its netlink socket belongs to the
+namespace in which it was opened. Calls are made one at a time, since libnftables' scanner keeps
+process-wide state; each takes about a millisecond.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ _OUTPUT_JSON = 1 << 4
 _OUTPUT_NUMERIC = 0x3E0
 _one_at_a_time = threading.Lock()
 Rules = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
-"""Label to rules, each a list of nftables expressions (libnftables-json(5)); counters are summed by label."""
+"""Label to rules, each a list of nftables expressions (libnftables-json(5)).
+
+Counters are summed by label.
+"""
 FIX = "apt-get install libnftables1 (Fedora: nftables-libs, Alpine: nftables)"
 
 
@@ -33,7 +37,9 @@ def library() -> ctypes.CDLL:
     try:
         loaded = ctypes.CDLL("libnftables.so.1")
     except OSError as error:
-        raise CapabilityError("nftables", f"libnftables.so.1 cannot be loaded ({error})", FIX) from error
+        raise CapabilityError(
+            "nftables", f"libnftables.so.1 cannot be loaded ({error})", FIX
+        ) from error
     loaded.nft_ctx_new.restype = ctypes.c_void_p
     loaded.nft_ctx_new.argtypes = [ctypes.c_uint32]
     loaded.nft_ctx_free.argtypes = [ctypes.c_void_p]
@@ -48,15 +54,22 @@ def library() -> ctypes.CDLL:
 
 
 def _check_descriptors() -> None:
-    """Raise LabError where libnftables would be given a descriptor that it cannot wait on (see `descriptors`)."""
+    """Raise LabError where libnftables would be given a descriptor that it cannot wait on (see
+    `descriptors`).
+    """
     descriptor = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     os.close(descriptor)
     if descriptor > FLOOR - 32:
-        raise LabError(f"expected free file descriptors below {FLOOR} for nftables, found them taken; use fewer --jobs")
+        raise LabError(
+            f"expected free file descriptors below {FLOOR} for nftables, found them taken; "
+            "use fewer --jobs"
+        )
 
 
 def run(*commands: dict[str, Any]) -> list[dict[str, Any]]:
-    """Carry out commands as one transaction in the calling thread's namespace; returns what they print.
+    """Carry out commands as one transaction in the calling thread's namespace.
+
+    Returns what they print.
 
     Raises LabError with nft's own words, and CapabilityError where the library is missing.
     """
@@ -75,6 +88,8 @@ def run(*commands: dict[str, Any]) -> list[dict[str, Any]]:
         finally:
             nft.nft_ctx_free(context)
     if status != 0:
-        raise LabError(f"expected nftables to take {text}, found: {complaint.decode(errors='replace').strip()}")
+        raise LabError(
+            f"expected nftables to take {text}, found: {complaint.decode(errors='replace').strip()}"
+        )
     # One document a line: what was listed, then the commands themselves again.
     return [item for line in output.splitlines() for item in json.loads(line)["nftables"]]

@@ -1,7 +1,8 @@
-"""Where and since when a program's processes can exist: the boot, the PID namespace and the time of its announcement.
+"""Where and since when a program's processes can exist: the boot, the PID namespace and the time of
+its announcement.
 
-A process ID, and with it the ID of a session, says nothing in another boot or PID namespace. A process that is older
-than its program's announcement is another's, whatever it bears.
+A process ID, and with it the ID of a session, says nothing in another boot or PID namespace. A
+process that is older than its program's announcement is another's, whatever it bears.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from harness.lab.namespace import boot_id
 class Origin(msgspec.Struct, frozen=True):
     """Of an announcement.
 
-    `boot`: see `namespace.boot_id`. `pids`: the inode number of the PID namespace of the harness that announced it, as
-    in /proc/PID/ns/pid. `since`: when, in clock ticks since boot.
+    `boot`: see `namespace.boot_id`. `pids`: the inode number of the PID namespace of the harness
+    that announced it, as in /proc/PID/ns/pid. `since`: when, in clock ticks since boot.
     """
 
     boot: str

@@ -1,4 +1,6 @@
-"""A program on a host: a process of its own in the host's namespace, which faults can kill and freeze."""
+"""A program on a host: a process of its own in the host's namespace, which faults can kill and
+freeze.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,10 @@ Popen = Callable[..., "subprocess.Popen[bytes]"]
 
 
 class Program:
-    """A running process in a session of its own. Its output is at `stdout`; standard error goes there too."""
+    """A running process in a session of its own.
+
+    Its output is at `stdout`; standard error goes there too.
+    """
 
     def __init__(
         self,
@@ -40,11 +45,13 @@ class Program:
         keeps_ended: bool = True,
         popen: Popen = subprocess.Popen,
     ) -> None:
-        """Start `argv` in the calling thread's namespace, in a working directory. Raises SubjectError.
+        """Start `argv` in the calling thread's namespace, in a working directory.
 
-        `owns_children`: faults kill and freeze the processes that it starts, too, in sessions of their own as well; and
-        what it prints has a date, see `written_ns`. `keeps_ended`: see `poll`.
-        `popen`: what starts it, with subprocess.Popen's arguments.
+        Raises SubjectError.
+
+        `owns_children`: faults kill and freeze the processes that it starts, too, in sessions of
+        their own as well; and what it prints has a date, see `written_ns`. `keeps_ended`: see
+        `poll`. `popen`: what starts it, with subprocess.Popen's arguments.
         """
         self.name, self.owns_children, self._keeps_ended = name, owns_children, keeps_ended
         self.is_silent = False
@@ -56,7 +63,9 @@ class Program:
         except OSError as error:
             self._process.kill()
             self._process.wait()
-            raise SubjectError(f"expected to watch over {argv[0]!r}, found {error.strerror}") from error
+            raise SubjectError(
+                f"expected to watch over {argv[0]!r}, found {error.strerror}"
+            ) from error
         priority.keep_nice(self._process.pid)
         self.born = process_tree.born(self._process.pid)
         mark = (env or {}).get(MARK_VARIABLE, "")
@@ -92,7 +101,9 @@ class Program:
             if self._output is not None:
                 os.close(self._output.reading)
             where = f" in {folder}" if folder else ""
-            raise SubjectError(f"expected to start {argv[0]!r}{where}, found {error.strerror}") from error
+            raise SubjectError(
+                f"expected to start {argv[0]!r}{where}, found {error.strerror}"
+            ) from error
         finally:
             if self._output is not None:
                 os.close(self._output.writing)
@@ -107,11 +118,17 @@ class Program:
         return self.stdout.fileno()
 
     def written_ns(self) -> int | None:
-        """When it printed something last, at the latest (CLOCK_MONOTONIC in ns); None where nothing tells of it."""
+        """When it printed something last, at the latest (CLOCK_MONOTONIC in ns).
+
+        None where nothing tells of it.
+        """
         return None if self._output is None else dated.written_ns(self._output)
 
     def _readable(self, timeout_s: float) -> bool:
-        """Whether output (or its end) is there, waiting at most so long. Not select(2): descriptors pass 1024."""
+        """Whether output (or its end) is there, waiting at most so long.
+
+        Not select(2): descriptors pass 1024.
+        """
         poller = select.poll()
         poller.register(self.stdout.fileno(), select.POLLIN)
         return bool(poller.poll(timeout_s * 1000))
@@ -119,8 +136,8 @@ class Program:
     def lines(self, *, has_ended: bool = False) -> list[bytes]:
         """The lines printed since the last call, of a megabyte at most; never blocks.
 
-        What has no newline is a line as well at the end of the output, when it is very long, and where the program
-        `has_ended`: what it has started may keep its output open.
+        What has no newline is a line as well at the end of the output, when it is very long, and
+        where the program `has_ended`: what it has started may keep its output open.
         """
         for _ in range(MOST_READS):
             if not self._readable(0):
@@ -137,14 +154,21 @@ class Program:
         return complete
 
     def read_line(self, timeout_s: float) -> bytes:
-        """The next line, waiting for it at most so long. Raises SubjectError with what was printed instead."""
+        """The next line, waiting for it at most so long.
+
+        Raises SubjectError with what was printed instead.
+        """
         while b"\n" not in self._pending:
             if not self._readable(timeout_s):
-                raise SubjectError(f"{self.name}: expected a line within {timeout_s:g} s, found {self._pending!r}")
+                raise SubjectError(
+                    f"{self.name}: expected a line within {timeout_s:g} s, found {self._pending!r}"
+                )
             chunk = os.read(self.stdout.fileno(), READ_OCTETS)
             if not chunk:
                 self._await_end(None)
-                raise SubjectError(f"{self.name}: ended with status {self.poll()}, last words {self._pending!r}")
+                raise SubjectError(
+                    f"{self.name}: ended with status {self.poll()}, last words {self._pending!r}"
+                )
             self._pending += chunk
         line, self._pending = self._pending.split(b"\n", 1)
         return line
@@ -157,8 +181,8 @@ class Program:
     def poll(self) -> int | None:
         """The exit status (negative: the signal), or None while it runs.
 
-        Where it `keeps_ended`, the ended process stays as a zombie until it is killed or closed: so its ID remains that
-        of its session, which its children may be in.
+        Where it `keeps_ended`, the ended process stays as a zombie until it is killed or closed: so
+        its ID remains that of its session, which its children may be in.
         """
         if self._process.returncode is not None or not self._keeps_ended:
             return self._process.poll()
@@ -171,7 +195,10 @@ class Program:
         return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
     def waited_ns(self) -> int:
-        """How long its process has waited for a CPU so far, all threads added up; less is never said later."""
+        """How long its process has waited for a CPU so far, all threads added up.
+
+        Less is never said later.
+        """
         self._waited_ns = max(self._waited_ns, standstill.waited_ns(f"/proc/{self.pid}"))
         return self._waited_ns
 
@@ -179,7 +206,9 @@ class Program:
         """The exit status, waiting for it at most so long. Raises SubjectError."""
         status = self.poll() if self._await_end(within_s) else None
         if status is None:
-            raise SubjectError(f"{self.name}: expected an end within {within_s:g} s, found it running")
+            raise SubjectError(
+                f"{self.name}: expected an end within {within_s:g} s, found it running"
+            )
         return status
 
     def _await_end(self, within_s: float | None) -> bool:
@@ -189,7 +218,9 @@ class Program:
         return bool(poller.poll(None if within_s is None else within_s * 1000))
 
     def kill(self) -> list[str]:
-        """SIGKILL to it and all that it started, and wait until they are gone; the reasons why others are not.
+        """SIGKILL to it and all that it started, and wait until they are gone.
+
+        The reasons why others are not.
 
         Its process group goes at once, so that none of it starts another one meanwhile.
         """
@@ -197,14 +228,20 @@ class Program:
             return []
         others = self._others()
         if self._process.returncode is None:
-            priority.lend(self.pid)  # what is killed needs a CPU to end, and the fault lasts until it has
+            priority.lend(
+                self.pid
+            )  # what is killed needs a CPU to end, and the fault lasts until it has
             try:
                 os.killpg(self.pid, signal.SIGKILL)
             except PermissionError:
                 return [f"process {self.pid}: not permitted to end it; run as its user"]
             self._await_end(None)
         process_tree.tell(others, signal.SIGKILL)
-        left = [why for _, why in processes.end([self.owned()], held=True).left] if self.owns_children else []
+        left = (
+            [why for _, why in processes.end([self.owned()], held=True).left]
+            if self.owns_children
+            else []
+        )
         deadline = time.monotonic() + processes.DYING_S
         while (strays := self.strays()) and time.monotonic() < deadline:
             process_tree.tell(strays, signal.SIGKILL)
@@ -219,7 +256,9 @@ class Program:
         Raises FaultError when it has ended.
         """
         if self.poll() is not None:
-            raise FaultError(f"expected {self.name} to run, found it ended with status {self.poll()}")
+            raise FaultError(
+                f"expected {self.name} to run, found it ended with status {self.poll()}"
+            )
         self._signal(signal.SIGSTOP)
         while self.state() not in "TZX":
             time.sleep(processes.LOOK_S)
@@ -236,7 +275,9 @@ class Program:
         process_tree.tell(self._others(), number)
 
     def _others(self) -> dict[int, int]:
-        """The processes that it started, and those that they started, that still run: ID to birth."""
+        """The processes that it started, and those that they started, that still run: ID to
+        birth.
+        """
         if not self.owns_children:
             return {}
         found = {**processes.of(self.owned()), **self.strays()}
@@ -245,7 +286,9 @@ class Program:
     def state(self) -> str:
         """The state letter of /proc/PID/stat (R, S, T, …), X when it is gone."""
         try:
-            with open(f"/proc/{self._process.pid}/stat", encoding="ascii", errors="replace") as file:
+            with open(
+                f"/proc/{self._process.pid}/stat", encoding="ascii", errors="replace"
+            ) as file:
                 return file.read().rpartition(")")[2].split()[0]
         except OSError:
             return "X"
@@ -253,7 +296,9 @@ class Program:
     def shown_name(self) -> str:
         """What it calls itself in /proc/PID/comm, nothing when it is gone."""
         try:
-            with open(f"/proc/{self._process.pid}/comm", encoding="utf-8", errors="replace") as file:
+            with open(
+                f"/proc/{self._process.pid}/comm", encoding="utf-8", errors="replace"
+            ) as file:
                 return file.read().rstrip("\n")
         except OSError:
             return ""

@@ -1,8 +1,10 @@
-"""What a run's programs leave behind: every process with the run's mark, or in a network of the run, ends with it.
+"""What a run's programs leave behind: every process with the run's mark, or in a network of the
+run, ends with it.
 
-A daemon leaves its program's session and gets another parent, so no tree of processes tells whose it is. Two things it
-keeps: the environment that it was started with, with a token of its own (`MARK_VARIABLE`), unless it clears it; and the
-network namespace, unless it makes one of its own. Threads of this process that are in such a network are left alone.
+A daemon leaves its program's session and gets another parent, so no tree of processes tells whose
+it is. Two things it keeps: the environment that it was started with, with a token of its own
+(`MARK_VARIABLE`), unless it clears it; and the network namespace, unless it makes one of its own.
+Threads of this process that are in such a network are left alone.
 
 A process that may be another's is left, and named.
 """
@@ -30,20 +32,31 @@ MARK_VARIABLE = "KEEPALIVE_HARNESS_MARK"
 MOST_ROUNDS = 100
 """How often all processes are looked at, as those that are found may be starting others."""
 _SHOWS_S = 0.01
-"""When the environment of a program shows after its start at the latest (fs/binfmt_elf.c:create_elf_tables)."""
+"""When the environment of a program shows after its start at the latest
+(fs/binfmt_elf.c:create_elf_tables).
+"""
 DYING_S = 5.0
-"""How long processes that were killed may take to be gone; one in the middle of a write to a disk needs a moment."""
+"""How long processes that were killed may take to be gone.
+
+One in the middle of a write to a disk needs a moment.
+"""
 LOOK_S = 0.0001
-"""How often a process that is about to stop is looked at. Not sched_yield(2), which gives way to equals alone."""
+"""How often a process that is about to stop is looked at.
+
+Not sched_yield(2), which gives way to equals alone.
+"""
 _STOPPING_S = 0.01
-"""How long a process may take to stand still after SIGSTOP before its group is left for another look."""
+"""How long a process may take to stand still after SIGSTOP before its group is left for another
+look.
+"""
 
 
 class Owned(msgspec.Struct, frozen=True):
-    """Whose processes are to end: of a token, a session (`harness.system.process_tree`) or a network.
+    """Whose processes are to end: of a token, a session (`harness.system.process_tree`) or a
+    network.
 
-    `what`: the thing that they belong to, in words. `origin`: where and since when they can exist; None: this process
-    has just started them, or it is not known.
+    `what`: the thing that they belong to, in words. `origin`: where and since when they can exist;
+    None: this process has just started them, or it is not known.
     """
 
     what: str
@@ -60,14 +73,19 @@ class Owned(msgspec.Struct, frozen=True):
 
 
 class Ended(NamedTuple):
-    """A line for each process that is gone now; and why others may still be there, with what they belong to."""
+    """A line for each process that is gone now.
+
+    And why others may still be there, with what they belong to.
+    """
 
     done: list[str]
     left: list[tuple[Owned, str]]
 
 
 class _Look(NamedTuple):
-    """What became of the processes that were found, by their IDs: gone, not gone yet, not ours to signal."""
+    """What became of the processes that were found, by their IDs: gone, not gone yet, not ours to
+    signal.
+    """
 
     gone: dict[int, Owned]
     stuck: dict[int, Owned]
@@ -77,11 +95,14 @@ class _Look(NamedTuple):
 def end(owned: Collection[Owned], *, held: bool = False) -> Ended:
     """SIGKILL to all of their processes, until none is left.
 
-    One that has not ended after `DYING_S` is waited for no longer: it ends as soon as the kernel lets it. `held`: this
-    process has started them and holds the networks open, so that their inode numbers cannot be others' by now.
+    One that has not ended after `DYING_S` is waited for no longer: it ends as soon as the kernel
+    lets it. `held`: this process has started them and holds the networks open, so that their inode
+    numbers cannot be others' by now.
     """
     lines: dict[int, str] = {}
-    unseen = {each.token for each in owned if each.token and each.is_possible} if not held else set()
+    unseen = (
+        {each.token for each in owned if each.token and each.is_possible} if not held else set()
+    )
     passed_over: dict[int, Owned] = {}
     left = []
     for _ in range(MOST_ROUNDS if owned else 0):
@@ -99,25 +120,33 @@ def end(owned: Collection[Owned], *, held: bool = False) -> Ended:
             unseen.clear()  # it may have been started just now
             time.sleep(_SHOWS_S)
     else:
-        left += [(each, "its processes start others faster than they can be ended") for each in owned]
-    left += [(each, f"process {pid}: not permitted to end it; run as its user") for pid, each in passed_over.items()]
+        left += [
+            (each, "its processes start others faster than they can be ended") for each in owned
+        ]
+    left += [
+        (each, f"process {pid}: not permitted to end it; run as its user")
+        for pid, each in passed_over.items()
+    ]
     if not held:
         left += _suspects(owned)
     return Ended(list(lines.values()), left)
 
 
 def of(owned: Owned) -> dict[int, int]:
-    """The processes of what this process has started, and holds: ID to birth (see `process_tree.born`)."""
+    """The processes of what this process has started, and holds: ID to birth (see
+    `process_tree.born`).
+    """
     wanted = _Wanted([owned], held=True)
     found = {pid: process_tree.born(pid) for pid in _all() if wanted.owner(pid) is not None}
     return {pid: born for pid, born in found.items() if born}
 
 
 def strays(network: Network) -> dict[int, int]:
-    """The processes in a network of the run that neither have a mark nor descend from this process: ID to birth.
+    """The processes in a network of the run that neither have a mark nor descend from this process:
+    ID to birth.
 
-    They can only be what a program on its host left behind, with another environment. Process 1, as which the harness
-    runs in a guest, gets all that is left behind for children.
+    They can only be what a program on its host left behind, with another environment. Process 1, as
+    which the harness runs in a guest, gets all that is left behind for children.
     """
     parents = {pid: each.parent for pid, each in process_tree.everyone().items()}
     return {
@@ -134,9 +163,13 @@ def _descends(pid: int, parents: Mapping[int, int]) -> bool:
 
 
 def _all() -> list[int]:
-    """Every process but this one, the latest first: of a chain, in which each starts the next, only that is there."""
+    """Every process but this one, the latest first: of a chain, in which each starts the next, only
+    that is there.
+    """
     names = os.listdir("/proc")  # noqa: PTH208 - it is done often
-    return sorted((int(name) for name in names if name.isdigit() and int(name) != os.getpid()), reverse=True)
+    return sorted(
+        (int(name) for name in names if name.isdigit() and int(name) != os.getpid()), reverse=True
+    )
 
 
 def _end_once(wanted: _Wanted, but: Collection[int]) -> _Look:
@@ -149,7 +182,8 @@ def _end_once(wanted: _Wanted, but: Collection[int]) -> _Look:
             if pid in but or wanted.owner(pid) is None:
                 continue
             try:
-                # The descriptor pins the process, so that the one killed is the one looked at, here once more.
+                # The descriptor pins the process, so that the one killed is the one looked at, here
+                # once more.
                 process = os.pidfd_open(pid)
             except OSError:
                 continue
@@ -174,8 +208,9 @@ def _end_once(wanted: _Wanted, but: Collection[int]) -> _Look:
 def _end_group(wanted: _Wanted, pid: int, process: int) -> None:
     """SIGKILL to all of a process's group at once, where there is nobody else in it.
 
-    In a chain each process starts the next one and ends, and is gone before it is killed; its group stays. The process
-    stands still meanwhile, so that the number is that of its group. Raises OSError.
+    In a chain each process starts the next one and ends, and is gone before it is killed; its group
+    stays. The process stands still meanwhile, so that the number is that of its group. Raises
+    OSError.
     """
     signal.pidfd_send_signal(process, signal.SIGSTOP)
     deadline = time.monotonic() + _STOPPING_S
@@ -196,22 +231,39 @@ def _is_there(pid: int) -> bool:
 
 
 def _suspects(owned: Collection[Owned]) -> Iterator[tuple[Owned, str]]:
-    """Processes that may be of what a harness left that is gone, or be others': each with the reason."""
+    """Processes that may be of what a harness left that is gone, or be others': each with the
+    reason.
+    """
     for each in owned:
         if each.origin is None or not each.is_possible:
             continue
         if each.origin.is_numbered_here:
-            why = "its session has the number of this program's, whose first process is gone; if it is yours, end it"
-            yield from ((each, f"process {pid}: {why}") for pid in process_tree.orphans(each.session, each.born))
+            why = (
+                "its session has the number of this program's, whose first process is gone; if "
+                "it is yours, end it"
+            )
+            yield from (
+                (each, f"process {pid}: {why}")
+                for pid in process_tree.orphans(each.session, each.born)
+            )
         elif not origin.sees_everything():
             where = f"another PID namespace (pid:[{each.origin.pids}])"
-            yield each, f"it was started in {where}: clean there, or remove the ledger when its container is gone"
+            yield (
+                each,
+                (
+                    f"it was started in {where}: clean there, or remove the ledger when its "
+                    "container is gone"
+                ),
+            )
     tokens = {each.token: each for each in owned if each.token and each.is_possible}
     wanted = _Wanted(owned, held=False)
     for pid in _all() if tokens else ():
         marked = tokens.get(mark_of(pid))
         if marked is not None and wanted.owner(pid) is None and _is_there(pid):
-            why = "it has this program's mark, but another origin than the ledger says; if it is yours, end it"
+            why = (
+                "it has this program's mark, but another origin than the ledger says; if it is "
+                "yours, end it"
+            )
             yield marked, f"process {pid}: {why}"
 
 
@@ -228,7 +280,9 @@ class _Wanted:
             for pid, born in process_tree.members(each.session, each.born).items()
         }
         self._tokens: Mapping[str, Owned] = {each.token: each for each in possible if each.token}
-        self._inodes: Mapping[int, Owned] = {each.network.inode: each for each in possible if each.network is not None}
+        self._inodes: Mapping[int, Owned] = {
+            each.network.inode: each for each in possible if each.network is not None
+        }
 
     def owner(self, pid: int) -> Owned | None:
         """Whose a process is; None where it is of nobody, may be another's, or is gone already."""
@@ -242,7 +296,9 @@ class _Wanted:
         return found
 
     def _agrees(self, said: Origin | None, pid: int) -> bool:
-        """Whether a process with the mark can be the one that was announced, and no other one that bears it."""
+        """Whether a process with the mark can be the one that was announced, and no other one that
+        bears it.
+        """
         if said is None:
             return self._held
         here = said.is_numbered_here or said.pids == origin.pid_namespace(pid)
@@ -266,12 +322,17 @@ def mark_of(pid: int) -> str:
         environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return ""
-    found = (variable.removeprefix(marker) for variable in environment if variable.startswith(marker))
+    found = (
+        variable.removeprefix(marker) for variable in environment if variable.startswith(marker)
+    )
     return next(found, b"").decode(errors="replace")
 
 
 def _await_ends(dying: Mapping[int, int]) -> list[int]:
-    """Wait until processes, by their IDs with descriptors, have ended, `DYING_S` at most; those that have not."""
+    """Wait until processes, by their IDs with descriptors, have ended, `DYING_S` at most.
+
+    Those that have not.
+    """
     deadline = time.monotonic() + DYING_S
     stuck = []
     for pid, process in dying.items():
@@ -283,7 +344,8 @@ def _await_ends(dying: Mapping[int, int]) -> list[int]:
 
 
 def end_everything_else() -> None:
-    """As process 1 of a guest: SIGKILL to every other process, and wait until they are gone (kill(2), pid -1).
+    """As process 1 of a guest: SIGKILL to every other process, and wait until they are gone
+    (kill(2), pid -1).
 
     Raises LabError in any other process, which would end what is not its own.
     """

@@ -1,4 +1,6 @@
-"""Interfaces, addresses, routes and neighbours of the namespace that the calling thread is in, through rtnetlink."""
+"""Interfaces, addresses, routes and neighbours of the namespace that the calling thread is in,
+through rtnetlink.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ ADDRESS_WAIT_S = 2.0
 
 
 class SavedInterface(msgspec.Struct, frozen=True):
-    """What is lost with an interface that is taken down, or with its addresses, and does not come back by itself."""
+    """What is lost with an interface that is taken down, or with its addresses, and does not come
+    back by itself.
+    """
 
     addresses: tuple[tuple[str, int, int, str], ...]
     """Address, prefix, family and broadcast address, "" for none."""
@@ -48,10 +52,12 @@ class SavedInterface(msgspec.Struct, frozen=True):
 
 
 NEAR_INDEX, BRIDGE_INDEX = 100, 1000
-"""Interface indices of the end of a link that is made by name, and of the bridge; the far end's is the kernel's choice.
+"""Interface indices of the end of a link that is made by name, and of the bridge.
 
-They differ within a pair on purpose: link_watch.c:linkwatch_urgent_event takes carrier changes of a device whose
-index equals its peer's as not urgent, and delays them by up to a second.
+The far end's is the kernel's choice.
+
+They differ within a pair on purpose: link_watch.c:linkwatch_urgent_event takes carrier changes of a
+device whose index equals its peer's as not urgent, and delays them by up to a second.
 """
 
 
@@ -75,14 +81,25 @@ def index_of(ipr: IPRoute, device: str) -> int:
     return int(found[0])
 
 
-def configure(ipr: IPRoute, host: HostSpec, neighbours: list[tuple[str, str]], family: Family) -> None:
-    """Address the interfaces of the current namespace, bring them up, set the gateway, pin the neighbours.
+def configure(
+    ipr: IPRoute, host: HostSpec, neighbours: list[tuple[str, str]], family: Family
+) -> None:
+    """Address the interfaces of the current namespace, bring them up, set the gateway, pin the
+    neighbours.
 
-    Loopback is up as on any machine: by it a host's own ICMP errors reach its sockets (failed neighbour discovery).
+    Loopback is up as on any machine: by it a host's own ICMP errors reach its sockets (failed
+    neighbour discovery).
     """
     ipr.link("set", index=_LOOPBACK_INDEX, state="up")
     if host.bridges:
-        ipr.link("add", ifname=BRIDGE, kind="bridge", index=BRIDGE_INDEX, br_forward_delay=0, br_mcast_snooping=0)
+        ipr.link(
+            "add",
+            ifname=BRIDGE,
+            kind="bridge",
+            index=BRIDGE_INDEX,
+            br_forward_delay=0,
+            br_mcast_snooping=0,
+        )
     indices = [_set_up(ipr, host, interface, family) for interface in host.interfaces]
     if host.bridges:
         ipr.link("set", index=BRIDGE_INDEX, state="up")
@@ -93,9 +110,15 @@ def configure(ipr: IPRoute, host: HostSpec, neighbours: list[tuple[str, str]], f
 
 
 def configure_again(
-    ipr: IPRoute, host: HostSpec, interface: Interface, neighbours: list[tuple[str, str]], family: Family
+    ipr: IPRoute,
+    host: HostSpec,
+    interface: Interface,
+    neighbours: list[tuple[str, str]],
+    family: Family,
 ) -> None:
-    """The same for one interface that has come new to a host that is there: what went with the old one is back."""
+    """The same for one interface that has come new to a host that is there: what went with the old
+    one is back.
+    """
     index = _set_up(ipr, host, interface, family)
     if host.gateway is not None and on_subnet(interface, host.gateway):
         ipr.route("replace", family=FAMILIES[family], dst="default", gateway=host.gateway)
@@ -113,34 +136,58 @@ def _set_up(ipr: IPRoute, host: HostSpec, interface: Interface, family: Family) 
     return index
 
 
-def _pin_new(ipr: IPRoute, interface: Interface, index: int, neighbours: list[tuple[str, str]], family: Family) -> None:
-    """Pin those of the neighbours that are on an interface's subnet, also where one has just been learnt."""
+def _pin_new(
+    ipr: IPRoute,
+    interface: Interface,
+    index: int,
+    neighbours: list[tuple[str, str]],
+    family: Family,
+) -> None:
+    """Pin those of the neighbours that are on an interface's subnet, also where one has just been
+    learnt.
+    """
     for address, mac in neighbours:
         if on_subnet(interface, address):
-            ipr.neigh("replace", family=FAMILIES[family], dst=address, lladdr=mac, ifindex=index, state=_PERMANENT)
+            ipr.neigh(
+                "replace",
+                family=FAMILIES[family],
+                dst=address,
+                lladdr=mac,
+                ifindex=index,
+                state=_PERMANENT,
+            )
 
 
 def on_subnet(interface: Interface, address: str) -> bool:
     """Whether an address is on an interface's own subnet."""
     if interface.address is None:
         return False
-    return ip_address(address) in ip_network(f"{interface.address}/{interface.prefix}", strict=False)
+    return ip_address(address) in ip_network(
+        f"{interface.address}/{interface.prefix}", strict=False
+    )
 
 
-def _address(ipr: IPRoute, verb: str, index: int, family: int, address: str, prefix: int, **more: str) -> None:
+def _address(
+    ipr: IPRoute, verb: str, index: int, family: int, address: str, prefix: int, **more: str
+) -> None:
     """Give an interface an address that can be used at once.
 
-    Detection of duplicates is left out. The route that takes packets in to an IPv6 address is made by a work queue
-    all the same (net/ipv6/addrconf.c:addrconf_dad_work), and without it they are dropped: it is waited for.
+    Detection of duplicates is left out. The route that takes packets in to an IPv6 address is made
+    by a work queue all the same (net/ipv6/addrconf.c:addrconf_dad_work), and without it they are
+    dropped: it is waited for.
     """
     if family != socket.AF_INET6:
         ipr.addr(verb, index=index, family=family, address=address, prefixlen=prefix, **more)
         return
-    ipr.addr(verb, index=index, family=family, address=address, prefixlen=prefix, flags=_IFA_F_NODAD)
+    ipr.addr(
+        verb, index=index, family=family, address=address, prefixlen=prefix, flags=_IFA_F_NODAD
+    )
     deadline = time.monotonic() + ADDRESS_WAIT_S
     while not _takes_in(ipr, address):
         if time.monotonic() > deadline:
-            raise LabError(f"expected packets to {address} to be taken in, found no local route to it")
+            raise LabError(
+                f"expected packets to {address} to be taken in, found no local route to it"
+            )
         time.sleep(0.0005)
 
 
@@ -161,8 +208,9 @@ def flags(device: str) -> set[str]:
 def in_operation(ipr: IPRoute, index: int) -> bool:
     """Whether an interface sends what it is given.
 
-    The flags do not tell: RUNNING counts an unknown state as up, while an interface that came up before its peer
-    drops everything until a work queue has seen to its carrier (net/core/link_watch.c:linkwatch_do_dev).
+    The flags do not tell: RUNNING counts an unknown state as up, while an interface that came up
+    before its peer drops everything until a work queue has seen to its carrier
+    (net/core/link_watch.c:linkwatch_do_dev).
     """
     return bool(ipr.link("get", index=index)[0].get_attr("IFLA_OPERSTATE") == "UP")
 
@@ -204,8 +252,18 @@ def give_back(device: str, saved: SavedInterface) -> None:
     with IPRoute() as ipr:
         index = index_of(ipr, device)
         for address, prefix, family, broadcast in saved.addresses:
-            _address(ipr, "replace", index, family, address, prefix, **({"broadcast": broadcast} if broadcast else {}))
-        for route in sorted(saved.routes, key=lambda each: "gateway" in each):  # gateways are reached by other routes
+            _address(
+                ipr,
+                "replace",
+                index,
+                family,
+                address,
+                prefix,
+                **({"broadcast": broadcast} if broadcast else {}),
+            )
+        for route in sorted(
+            saved.routes, key=lambda each: "gateway" in each
+        ):  # gateways are reached by other routes
             ipr.route("replace", **route)
     pin(device, saved.neighbours)
 
@@ -213,7 +271,9 @@ def give_back(device: str, saved: SavedInterface) -> None:
 def addresses(device: str) -> set[str]:
     """The addresses of an interface."""
     with IPRoute() as ipr:
-        return {message.get_attr("IFA_ADDRESS") for message in ipr.get_addr(index=index_of(ipr, device))}
+        return {
+            message.get_attr("IFA_ADDRESS") for message in ipr.get_addr(index=index_of(ipr, device))
+        }
 
 
 def _save(ipr: IPRoute, index: int) -> SavedInterface:
@@ -238,7 +298,12 @@ def _save(ipr: IPRoute, index: int) -> SavedInterface:
     )
 
 
-_ROUTE = {"gateway": "RTA_GATEWAY", "oif": "RTA_OIF", "priority": "RTA_PRIORITY", "prefsrc": "RTA_PREFSRC"}
+_ROUTE = {
+    "gateway": "RTA_GATEWAY",
+    "oif": "RTA_OIF",
+    "priority": "RTA_PRIORITY",
+    "prefsrc": "RTA_PREFSRC",
+}
 
 
 def _route(message: Any) -> dict[str, Any]:
@@ -269,13 +334,17 @@ def unpin(device: str) -> tuple[tuple[int, str, str], ...]:
 
 
 def pin(device: str, neighbours: tuple[tuple[int, str, str], ...]) -> None:
-    """Pin neighbours; packets that wait for one that is being asked for are dropped, not sent late."""
+    """Pin neighbours; packets that wait for one that is being asked for are dropped, not sent
+    late.
+    """
     with IPRoute() as ipr:
         index = index_of(ipr, device)
         for family, address, mac in neighbours:
             with suppress(NetlinkError):  # nobody asked for it
                 ipr.neigh("del", family=family, dst=address, ifindex=index)
-            ipr.neigh("replace", family=family, dst=address, lladdr=mac, ifindex=index, state=_PERMANENT)
+            ipr.neigh(
+                "replace", family=family, dst=address, lladdr=mac, ifindex=index, state=_PERMANENT
+            )
 
 
 def host_route(verb: str, family: Family, destination: str, **what: Any) -> None:

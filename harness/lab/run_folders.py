@@ -1,4 +1,5 @@
-"""Folders for run directories where the user named none, below the state folder: made, kept for a while, and removed.
+"""Folders for run directories where the user named none, below the state folder: made, kept for a
+while, and removed.
 
 Each has a mark in it, which is locked (flock) while the harness that made it runs.
 """
@@ -34,7 +35,10 @@ def new(name: str) -> Path:
 
 
 def clean() -> Cleaned:
-    """Remove the folders that `new` made, but none of a harness that still runs. Raises LabError."""
+    """Remove the folders that `new` made, but none of a harness that still runs.
+
+    Raises LabError.
+    """
     cleaned = Cleaned([], [])
     for folder in _found():
         try:
@@ -47,9 +51,11 @@ def clean() -> Cleaned:
 
 
 def trim(keep: int) -> None:
-    """Remove the oldest folders that `new` made until `keep` are left, none of a harness that still runs.
+    """Remove the oldest folders that `new` made until `keep` are left, none of a harness that still
+    runs.
 
-    What cannot be removed stays, for `clean` to tell of: another harness may be removing it. Raises LabError.
+    What cannot be removed stays, for `clean` to tell of: another harness may be removing it. Raises
+    LabError.
     """
     ages: list[tuple[int, Path]] = []
     for folder in _found():
@@ -66,13 +72,17 @@ def trim(keep: int) -> None:
 def _found() -> list[Path]:
     state = found_state_folder()
     marks = (state / RUNS).glob(f"*/{RUN_MARK}") if state is not None else ()
-    return sorted(mark.parent for mark in marks if not mark.is_symlink() and not mark.parent.is_symlink())
+    return sorted(
+        mark.parent for mark in marks if not mark.is_symlink() and not mark.parent.is_symlink()
+    )
 
 
 def _in_use(folder: Path) -> bool:
-    """Whether the harness that made it still runs, also in a container, where its process ID is another one.
+    """Whether the harness that made it still runs, also in a container, where its process ID is
+    another one.
 
-    A process ID of another boot, as of a guest, says nothing here: that harness counts as gone. Raises OSError.
+    A process ID of another boot, as of a guest, says nothing here: that harness counts as gone.
+    Raises OSError.
     """
     with (folder / RUN_MARK).open("rb") as mark:
         try:

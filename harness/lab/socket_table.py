@@ -1,10 +1,12 @@
-"""The TCP sockets of a network namespace: INET_DIAG over netlink, the kernel's socket monitoring (sock_diag(7)).
+"""The TCP sockets of a network namespace: INET_DIAG over netlink, the kernel's socket monitoring
+(sock_diag(7)).
 
-Everything in the harness that asks for sockets asks here. The messages are packed by hand and not by pyroute2's
-DiagSocket, for three reasons. Its requests hold ports but no addresses, so that it cannot ask for one connection: it
-lists all of them, and the kernel walks through the hash table of every namespace of the machine for that. It tells of
-no errors: their type has the number of AF_INET, by which it chooses what to decode. And a watched command is looked at
-every 10 or 100 ms, for hours of virtual time: one look takes 17 us here, and 2 ms with DiagSocket, or 0.8 ms where its
+Everything in the harness that asks for sockets asks here. The messages are packed by hand and not
+by pyroute2's DiagSocket, for three reasons. Its requests hold ports but no addresses, so that it
+cannot ask for one connection: it lists all of them, and the kernel walks through the hash table of
+every namespace of the machine for that. It tells of no errors: their type has the number of
+AF_INET, by which it chooses what to decode. And a watched command is looked at every 10 or 100 ms,
+for hours of virtual time: one look takes 17 us here, and 2 ms with DiagSocket, or 0.8 ms where its
 socket stays open (measured on Linux 6.18 with Python 3.11, beside other work).
 """
 
@@ -46,14 +48,18 @@ _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
 """struct nlmsghdr (linux/netlink.h): length, type, flags, sequence number, port."""
 _REQUEST = struct.Struct("=BBBxI")
-"""struct inet_diag_req_v2 (linux/inet_diag.h) up to its id: family, protocol, extensions, states."""
+"""struct inet_diag_req_v2 (linux/inet_diag.h) up to its id: family, protocol, extensions,
+states.
+"""
 _ID = struct.Struct("!HH16s16s")
 """struct inet_diag_sockid, up to its interface: near port, far port, near address, far address."""
 _ANY_INTERFACE_AND_COOKIE = struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
 _STATE_AND_PORTS = struct.Struct("!xBxxHH")
 """struct inet_diag_msg: state, near port, far port. Ports are in network byte order."""
 _QUEUE_AND_INODE = struct.Struct("=56xI8xI")
-"""struct inet_diag_msg: receive queue and inode, behind the id, the timer's expiry and other numbers."""
+"""struct inet_diag_msg: receive queue and inode, behind the id, the timer's expiry and other
+numbers.
+"""
 _MOST_OCTETS = 1 << 16
 
 
@@ -87,12 +93,20 @@ class Socket(NamedTuple):
 
 
 class SocketTable:
-    """The TCP sockets of one network namespace. Nothing is kept: each question is put to the kernel anew."""
+    """The TCP sockets of one network namespace.
+
+    Nothing is kept: each question is put to the kernel anew.
+    """
 
     def __init__(
-        self, where: str = "this network", entered: Callable[[], AbstractContextManager[None]] = nullcontext
+        self,
+        where: str = "this network",
+        entered: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """`entered` puts the calling thread into the namespace; `where` is what messages call it."""
+        """`entered` puts the calling thread into the namespace.
+
+        `where` is what messages call it.
+        """
         self._where, self._entered = where, entered
 
     def listens(self, port: int) -> bool:
@@ -125,14 +139,19 @@ class SocketTable:
         found = [each for family in _FAMILIES for each in self.connections(family)]
         return sum(each.queue for each in found if port is None or port in each.ports)
 
-    def _listed(self, family: socket.AddressFamily, states: int, near_port: int = 0) -> list[Socket]:
+    def _listed(
+        self, family: socket.AddressFamily, states: int, near_port: int = 0
+    ) -> list[Socket]:
         sockid = _ID.pack(near_port, 0, b"", b"")
         return self._ask(_request(family, states, sockid, flags=_NLM_F_DUMP), lists=True)
 
     def _ask(self, request: bytes, *, lists: bool) -> list[Socket]:
         found: list[Socket] = []
         try:
-            with self._entered(), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as monitor:
+            with (
+                self._entered(),
+                socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as monitor,
+            ):
                 monitor.send(request)
                 is_over = False
                 while not is_over:
@@ -146,13 +165,19 @@ class SocketTable:
 
 def _request(family: socket.AddressFamily, states: int, sockid: bytes, *, flags: int) -> bytes:
     body = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, states) + sockid + _ANY_INTERFACE_AND_COOKIE
-    return _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST | flags, 1, 0) + body
+    return (
+        _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST | flags, 1, 0)
+        + body
+    )
 
 
 def sockets_in(datagram: bytes, *, lists: bool) -> tuple[list[Socket], bool]:
-    """The sockets in a datagram of netlink, and whether it is the last one of an answer. Raises OSError.
+    """The sockets in a datagram of netlink, and whether it is the last one of an answer.
 
-    `lists`: the answer is a list, which has an end mark. Otherwise it is one socket, or an error that there is none.
+    Raises OSError.
+
+    `lists`: the answer is a list, which has an end mark. Otherwise it is one socket, or an error
+    that there is none.
     """
     found: list[Socket] = []
     at = 0

@@ -1,10 +1,11 @@
 """What a lab's host has in /proc/sys/net, however this machine is tuned.
 
-A new network namespace does not begin with the kernel's defaults: it takes several hundred values over from the
-machine's first one, among them the routing and ARP settings of interfaces (net/ipv4/devinet.c:devinet_init_net), how
-neighbours are asked for (net/core/neighbour.c:neigh_parms_alloc) and the sizes of TCP's buffers
-(net/ipv4/tcp_ipv4.c:tcp_sk_init). Here is what each of them is in a lab: the kernel's own default, or, where that hangs
-on the machine's memory or configuration, one value for all machines.
+A new network namespace does not begin with the kernel's defaults: it takes several hundred values
+over from the machine's first one, among them the routing and ARP settings of interfaces
+(net/ipv4/devinet.c:devinet_init_net), how neighbours are asked for
+(net/core/neighbour.c:neigh_parms_alloc) and the sizes of TCP's buffers
+(net/ipv4/tcp_ipv4.c:tcp_sk_init). Here is what each of them is in a lab: the kernel's own default,
+or, where that hangs on the machine's memory or configuration, one value for all machines.
 
 What a namespace sees and may not set is the machine's and stays so, such as net.core.rmem_max.
 """
@@ -21,7 +22,8 @@ Settings = tuple[tuple[str, str], ...]
 """Dotted names with values, in the order in which they are set."""
 
 _OF_NAMESPACE = {
-    "net.ipv4.tcp_congestion_control": "reno",  # the one that every kernel has and every namespace may choose
+    # The one that every kernel has and every namespace may choose.
+    "net.ipv4.tcp_congestion_control": "reno",
     "net.ipv4.tcp_max_tw_buckets": "16384",
     "net.ipv4.tcp_rmem": "4096 131072 6291456",
     "net.ipv4.tcp_wmem": "4096 16384 4194304",
@@ -133,7 +135,10 @@ _IPV6 = {
     "temp_prefered_lft": "86400",
     "temp_valid_lft": "604800",
 }
-"""net/ipv6/addrconf.c:ipv6_devconf_dflt; taken over where net.core.devconf_inherit_init_net is 1."""
+"""net/ipv6/addrconf.c:ipv6_devconf_dflt.
+
+Taken over where net.core.devconf_inherit_init_net is 1.
+"""
 _SCOPES: Mapping[str, Mapping[str, str]] = {
     "net.ipv4.conf.all": {**_IPV4, "accept_source_route": "0"},
     "net.ipv4.conf.default": _IPV4,
@@ -159,7 +164,9 @@ _NEIGHBOURS = {
     "ucast_solicit": "3",
     "unres_qlen_bytes": "212992",
 }
-"""net/ipv4/arp.c:arp_tbl; the first namespace alone has a default for these, each device of any other takes it over."""
+"""net/ipv4/arp.c:arp_tbl; the first namespace alone has a default for these, each device of any
+other takes it over.
+"""
 _NEIGHBOURS_OF: Mapping[str, Mapping[str, str]] = {
     "net.ipv4.neigh": _NEIGHBOURS,
     "net.ipv6.neigh": {**_NEIGHBOURS, "locktime": "0"},
@@ -182,7 +189,9 @@ def settle(devices: Iterable[str] = ()) -> None:
 
 
 def settle_neighbours(devices: Iterable[str]) -> None:
-    """The same of devices that have come into the calling thread's namespace since. Raises LabError.
+    """The same of devices that have come into the calling thread's namespace since.
+
+    Raises LabError.
 
     All else they have from the namespace's own defaults.
     """
@@ -198,15 +207,25 @@ def taken_over() -> Settings:
     Some hundred values are read for that, in two milliseconds, so they are read once in a process.
     """
     wanted = [*_OF_NAMESPACE.items()]
-    wanted += [(f"{scope}.{key}", value) for scope, values in _SCOPES.items() for key, value in values.items()]
+    wanted += [
+        (f"{scope}.{key}", value)
+        for scope, values in _SCOPES.items()
+        for key, value in values.items()
+    ]
     return _differing(wanted)
 
 
 @functools.cache
 def _taken_over_by_devices() -> tuple[tuple[str, str, str], ...]:
     """The same of how devices ask for neighbours: table, key and value."""
-    wanted = {f"{table}.lo.{key}": (table, key) for table, values in _NEIGHBOURS_OF.items() for key in values}
-    differing = _differing((name, _NEIGHBOURS_OF[table][key]) for name, (table, key) in wanted.items())
+    wanted = {
+        f"{table}.lo.{key}": (table, key)
+        for table, values in _NEIGHBOURS_OF.items()
+        for key in values
+    }
+    differing = _differing(
+        (name, _NEIGHBOURS_OF[table][key]) for name, (table, key) in wanted.items()
+    )
     return tuple((*wanted[name], value) for name, value in differing)
 
 
@@ -215,13 +234,19 @@ def _differing(wanted: Iterable[tuple[str, str]]) -> Settings:
     namespace = Namespace()
     try:
         with namespace.entered():
-            return tuple((name, value) for name, value in wanted if _value(name).split() not in ([], value.split()))
+            return tuple(
+                (name, value)
+                for name, value in wanted
+                if _value(name).split() not in ([], value.split())
+            )
     finally:
         namespace.close()
 
 
 def _value(name: str) -> str:
-    """What the setting is; "" where this kernel, by its version or configuration, has none of the name."""
+    """What the setting is; "" where this kernel, by its version or configuration, has none of the
+    name.
+    """
     try:
         return read_sysctl(name)
     except LabError:
@@ -233,4 +258,6 @@ def _set(name: str, value: str) -> None:
     try:
         write_sysctl(name, value)
     except LabError as error:
-        raise LabError(f"{error}; a lab's hosts take nothing over from this machine, whose value is another") from error
+        raise LabError(
+            f"{error}; a lab's hosts take nothing over from this machine, whose value is another"
+        ) from error

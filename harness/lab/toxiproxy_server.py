@@ -1,10 +1,11 @@
 """A toxiproxy-server on the proxy's host, spoken to through toxiproxy-python.
 
-The server's API listens on the loopback of its own host, always at the same address, and whoever calls it enters that
-host's network first: so the labs of one process do not mix, although toxiproxy-python keeps the address in an attribute
-of a class. That works as long as each call makes a connection of its own and nobody changes the attribute. So the
-harness has a copy of the library to itself, whose calls end after a time and go through no HTTP proxy of the
-environment; a test's own use of toxiproxy-python sees nothing of it.
+The server's API listens on the loopback of its own host, always at the same address, and whoever
+calls it enters that host's network first: so the labs of one process do not mix, although
+toxiproxy-python keeps the address in an attribute of a class. That works as long as each call makes
+a connection of its own and nobody changes the attribute. So the harness has a copy of the library
+to itself, whose calls end after a time and go through no HTTP proxy of the environment; a test's
+own use of toxiproxy-python sees nothing of it.
 """
 
 from __future__ import annotations
@@ -29,13 +30,17 @@ from harness.system.user_dirs import cache_folder
 
 NAME = "toxiproxy-server"
 PORT = 7000
-"""Where the proxy listens and what it connects to: the subjects' own (harness.subjects.tcp_driver.PORT)."""
+"""Where the proxy listens and what it connects to: the subjects' own
+(harness.subjects.tcp_driver.PORT).
+"""
 PROXY = "server"
 """The proxy's name in the server: what is behind it."""
 ANSWER_S = 5.0
 """How long the server may take to answer."""
 REMOVAL_S = 30.0
-"""The same where a toxic is removed: the server waits for what the toxic holds, and itself answers after 25 s."""
+"""The same where a toxic is removed: the server waits for what the toxic holds, and itself answers
+after 25 s.
+"""
 READY_S = 10.0
 POLL_S = 0.002
 _API = ("127.0.0.1", 8474)
@@ -63,7 +68,9 @@ def version() -> str:
     """What the server says of itself. Raises CapabilityError."""
     path = server()
     try:
-        said = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=ANSWER_S, check=True).stdout
+        said = subprocess.run(
+            [path, "-version"], capture_output=True, text=True, timeout=ANSWER_S, check=True
+        ).stdout
     except (OSError, subprocess.SubprocessError) as error:
         fix = f"remove it; then {fixes.toxiproxy_server()}"
         raise CapabilityError(NAME, f"{path} does not run: {error}", fix) from error
@@ -74,7 +81,9 @@ def check_library() -> str:
     """Where toxiproxy-python is. Raises CapabilityError."""
     found = importlib.util.find_spec("toxiproxy")
     if found is None or found.origin is None:
-        raise CapabilityError("toxiproxy-python", "it is not installed", fixes.install_extra("toxiproxy"))
+        raise CapabilityError(
+            "toxiproxy-python", "it is not installed", fixes.install_extra("toxiproxy")
+        )
     return found.origin
 
 
@@ -85,7 +94,9 @@ def _library() -> Any:
         if _OWN in sys.modules:
             return sys.modules[_OWN]
         place = check_library()
-        spec = importlib.util.spec_from_file_location(_OWN, place, submodule_search_locations=[str(Path(place).parent)])
+        spec = importlib.util.spec_from_file_location(
+            _OWN, place, submodule_search_locations=[str(Path(place).parent)]
+        )
         assert spec is not None
         assert spec.loader is not None
         module = sys.modules[_OWN] = importlib.util.module_from_spec(spec)
@@ -99,7 +110,9 @@ def _library() -> Any:
 
 
 class Calls:
-    """What the library takes for the module requests: one connection for each call, bounded and direct."""
+    """What the library takes for the module requests: one connection for each call, bounded and
+    direct.
+    """
 
     def __init__(self, key: Keyed | None = None) -> None:
         """`key`: that of the server, where it has one."""
@@ -125,7 +138,8 @@ class Calls:
             if self._key is not None:
                 session.mount("http://", _adapter(self._key))
             answer = session.request(method, url, timeout=patience_s, **options)
-        # What is wrong with the request the library itself raises; of a server in trouble it says nothing.
+        # What is wrong with the request the library itself raises; of a server in trouble it says
+        # nothing.
         late = method == "DELETE" and answer.status_code == 503
         if answer.status_code >= 500 and not late:
             raise requests.HTTPError(f"status {answer.status_code}: {answer.text.strip()}")
@@ -147,18 +161,27 @@ def _adapter(key: Keyed) -> Any:
 
 @contextmanager
 def calls(host: Host) -> Iterator[Any]:
-    """The library, for calls to the server on a host, from within its network. Raises FaultError."""
+    """The library, for calls to the server on a host, from within its network.
+
+    Raises FaultError.
+    """
     library = _library()
     import requests
 
-    refusals = (library.exceptions.ProxyExists, library.exceptions.NotFound, library.exceptions.InvalidToxic)
+    refusals = (
+        library.exceptions.ProxyExists,
+        library.exceptions.NotFound,
+        library.exceptions.InvalidToxic,
+    )
     try:
         with host.entered():
             yield library
     except refusals as error:
         said = error.args[0] if error.args else error
         text = said.decode(errors="replace").strip() if isinstance(said, bytes) else str(said)
-        raise FaultError(f"expected the {NAME} on {host.name} to do as it is told, found it refuses: {text}") from error
+        raise FaultError(
+            f"expected the {NAME} on {host.name} to do as it is told, found it refuses: {text}"
+        ) from error
     except (requests.RequestException, OSError) as error:
         raise FaultError(f"expected the {NAME} on {host.name} to answer, found {error}") from error
 
@@ -189,17 +212,28 @@ def start(lab: Lab) -> None:
     _library()
     path = server()
     # It would print a line for each connection, and nobody reads them.
-    program = host.start(NAME, [path, "-host", _API[0], "-port", str(_API[1])], {"LOG_LEVEL": "fatal"})
+    program = host.start(
+        NAME, [path, "-host", _API[0], "-port", str(_API[1])], {"LOG_LEVEL": "fatal"}
+    )
     try:
         with calls(host) as library:
             deadline = time.monotonic() + READY_S
             while not library.Toxiproxy().running():
                 if program.poll() is not None:
-                    raise SubjectError(f"{NAME}: ended with status {program.poll()}, last words {program.lines()!r}")
+                    raise SubjectError(
+                        f"{NAME}: ended with status {program.poll()}, last words "
+                        f"{program.lines()!r}"
+                    )
                 if time.monotonic() > deadline:
-                    raise SubjectError(f"{NAME}: expected an answer at {_address(*_API)} in {READY_S:g} s, found none")
+                    raise SubjectError(
+                        f"{NAME}: expected an answer at {_address(*_API)} in {READY_S:g} s, "
+                        "found none"
+                    )
                 time.sleep(POLL_S)
-            upstream, listen = _address(where.address("server"), PORT), _address(where.entrance, PORT)
+            upstream, listen = (
+                _address(where.address("server"), PORT),
+                _address(where.entrance, PORT),
+            )
             library.Toxiproxy().create(upstream=upstream, name=PROXY, listen=listen)
     except FaultError as error:
         raise SubjectError(str(error)) from error

@@ -1,7 +1,8 @@
 """Which packets are of the watched connection, as rules of nftables tell them from all others.
 
-A fault proves itself by what met it. On a lab's links there is more than the connection that a verdict is about: name
-look-ups of a program under test, connections of its other parts, errors by ICMP. These are counted apart.
+A fault proves itself by what met it. On a lab's links there is more than the connection that a
+verdict is about: name look-ups of a program under test, connections of its other parts, errors by
+ICMP. These are counted apart.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _COUNTER: Mapping[str, Any] = {"counter": None}
 class Watched(msgspec.Struct, frozen=True):
     """TCP between two of these addresses, from or to this port; None: at any port.
 
-    `addresses`: all that stand for an end of the connection on some link, also those of a host that translates them and
-    of a proxy.
+    `addresses`: all that stand for an end of the connection on some link, also those of a host that
+    translates them and of a proxy.
     """
 
     addresses: tuple[str, ...]
@@ -48,7 +49,12 @@ def between_ends(layout: Layout, port: int | None) -> Watched:
     """The connection from end to end, with all addresses that it has on its way."""
     hosts = [host for host in layout.hosts if host.translates or host.name == layout.proxy]
     hosts += [layout.hosts[0], layout.hosts[-1]]
-    found = {interface.address for host in hosts for interface in host.interfaces if interface.address is not None}
+    found = {
+        interface.address
+        for host in hosts
+        for interface in host.interfaces
+        if interface.address is not None
+    }
     return Watched(tuple(sorted(found)), port)
 
 
@@ -58,22 +64,33 @@ def watched_port(lab: WatchedLab) -> int | None:
 
 
 def apart(lab: WatchedLab, rules: Rules) -> Rules:
-    """The same rules for the watched connection, and after them, with the label `OTHERS`, for what else they match.
+    """The same rules for the watched connection, and after them, with the label `OTHERS`, for what
+    else they match.
 
-    Each rule that counts must end what it matches, by a verdict. Where no connection is watched, all that is counted
-    has the rules' own labels.
+    Each rule that counts must end what it matches, by a verdict. Where no connection is watched,
+    all that is counted has the rules' own labels.
     """
     if lab.watched is None:
         return {**rules, OTHERS: []}
     found: dict[str, list[list[Mapping[str, Any]]]] = {
-        label: [each for rule in group for each in (of_watched(lab, rule) if _counts(rule) else [list(rule)])]
+        label: [
+            each
+            for rule in group
+            for each in (of_watched(lab, rule) if _counts(rule) else [list(rule)])
+        ]
         for label, group in rules.items()
     }
-    return {**found, OTHERS: [list(rule) for group in rules.values() for rule in group if _counts(rule)]}
+    return {
+        **found,
+        OTHERS: [list(rule) for group in rules.values() for rule in group if _counts(rule)],
+    }
 
 
 def of_watched(lab: WatchedLab, rule: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """A rule for the watched connection alone: one for each way; the rule itself where none is watched."""
+    """A rule for the watched connection alone: one for each way.
+
+    The rule itself where none is watched.
+    """
     if lab.watched is None:
         return [list(rule)]
     protocol = "ip" if lab.layout.family == "ipv4" else "ip6"
@@ -82,13 +99,16 @@ def of_watched(lab: WatchedLab, rule: Sequence[Mapping[str, Any]]) -> list[list[
     if lab.watched.port is None:
         tcp = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}}
         return [[*between, tcp, *rule]]
-    return [[*between, _matches("tcp", field, lab.watched.port), *rule] for field in ("sport", "dport")]
+    return [
+        [*between, _matches("tcp", field, lab.watched.port), *rule] for field in ("sport", "dport")
+    ]
 
 
 def of_quoting(lab: WatchedLab, rule: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
     """A rule for ICMP errors, for those alone that quote a segment of the watched connection.
 
-    The quoted packet begins behind the eight octets of the error's own header (RFC 792, RFC 4443 section 2.1).
+    The quoted packet begins behind the eight octets of the error's own header (RFC 792, RFC 4443
+    section 2.1).
     """
     if lab.watched is None:
         return [list(rule)]
@@ -106,7 +126,13 @@ def _quotes(at: int, octets: int, value: int) -> dict[str, Any]:
 
 
 def _matches(protocol: str, field: str, value: object) -> dict[str, Any]:
-    return {"match": {"op": "==", "left": {"payload": {"protocol": protocol, "field": field}}, "right": value}}
+    return {
+        "match": {
+            "op": "==",
+            "left": {"payload": {"protocol": protocol, "field": field}},
+            "right": value,
+        }
+    }
 
 
 def _counts(rule: Iterable[Mapping[str, Any]]) -> bool:

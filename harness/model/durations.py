@@ -1,6 +1,9 @@
-"""Durations as people write them: 90, "60s", "500ms", "1m30s", "2h". The only place that reads them.
+"""Durations as people write them: 90, "60s", "500ms", "1m30s", "2h".
 
-A bare number has the unit of its option or key; in scenario files, keys that end in `_s` take such strings, too.
+The only place that reads them.
+
+A bare number has the unit of its option or key; in scenario files, keys that end in `_s` take such
+strings, too.
 """
 
 from __future__ import annotations
@@ -16,7 +19,10 @@ _UNITS_US |= {"s": 1_000_000, "ms": 1_000, "us": 1}
 _PART = r"(\d+)(?:\.(\d{1,9}))? ?(d|h|min|ms|us|m|s)"
 _WHOLE = re.compile(rf"{_PART}(?: ?{_PART})*")
 _PER_US = 10**9
-"""Durations are added up as whole numbers of 1e-9 microseconds, so that they are exact; no module is needed for it."""
+"""Durations are added up as whole numbers of 1e-9 microseconds, so that they are exact.
+
+No module is needed for it.
+"""
 _RATES = frozenset({"kbit_s", "rate_kb_s"})
 """Keys that end in `_s` and mean "per second"."""
 
@@ -53,7 +59,7 @@ def _with_units(text: str, unit_us: int = 1_000_000) -> float:
     return total / (unit_us * _PER_US) if rest else whole
 
 
-# --- in scenario files -------------------------------------------------------------------------------
+# --- in scenario files --------------------------------------------------------------------------
 
 
 def is_seconds(key: str) -> bool:
@@ -83,17 +89,22 @@ def in_seconds(raw: Any) -> Any:
 def _converted(value: Any, key: str) -> Any:
     if isinstance(value, Mapping):
         # The values of an environment are the command's own business.
-        return {name: inner if name == "env" else _converted(inner, str(name)) for name, inner in value.items()}
+        return {
+            name: inner if name == "env" else _converted(inner, str(name))
+            for name, inner in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_converted(item, key) for item in value]
     return number_in(value) if is_seconds(key) else value
 
 
-# --- milliseconds taken for seconds ------------------------------------------------------------------
+# --- milliseconds taken for seconds -------------------------------------------------------------
 
 
 def meant_milliseconds(value: object, most: float | None) -> str:
-    """A hint for a number of seconds above `most` that would be sound as milliseconds, or nothing."""
+    """A hint for a number of seconds above `most` that would be sound as milliseconds, or
+    nothing.
+    """
     if most is None or not isinstance(value, int | float) or isinstance(value, bool):
         return ""
     if math.isnan(value):
@@ -105,12 +116,15 @@ def meant_milliseconds(value: object, most: float | None) -> str:
 
 LONG_IDLE_S = 10_000
 LONG_S = 1_000
-"""From so many seconds on, a round number of them for a keepalive idle time, or for an interval or a user timeout, is
-suspected to be milliseconds."""
+"""From so many seconds on, a round number of them for a keepalive idle time, or for an interval or
+a user timeout, is suspected to be milliseconds.
+"""
 
 
 def suspicion(value: float, least: float) -> str:
-    """What a sound number of seconds means, and what may have been meant, or nothing where it is no suspect."""
+    """What a sound number of seconds means, and what may have been meant, or nothing where it is no
+    suspect.
+    """
     if value < least or value % 500:
         return ""
     return f"= {value:g} means {value:g} s ({spelled(value)}); did you mean {value / 1000:g} s?"

@@ -1,7 +1,9 @@
-"""What may run at an end of the connection beside the built-in TCP program: heartbeat designs and commands, as values.
+"""What may run at an end of the connection beside the built-in TCP program: heartbeat designs and
+commands, as values.
 
-Frozen data, no I/O; `harness.subjects` makes programs of them. The designs and their numbers are those of the classic
-texts: Stevens' UNIX Network Programming (volume 1, section 24.5, urgent data), and Netty's IdleStateHandler.
+Frozen data, no I/O; `harness.subjects` makes programs of them. The designs and their numbers are
+those of the classic texts: Stevens' UNIX Network Programming (volume 1, section 24.5, urgent data),
+and Netty's IdleStateHandler.
 """
 
 from __future__ import annotations
@@ -16,15 +18,24 @@ from harness.model.values import Duration, Problem
 
 Misses = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Load = Literal["idle", "trickle", "full"]
-"""What a program sends while the fault sets in: nothing, a little now and then, or more than its send buffer holds."""
+"""What a program sends while the fault sets in: nothing, a little now and then, or more than its
+send buffer holds.
+"""
 PLACEHOLDERS = ("port", "load", "python", "scratch", "libraries", "scenario")
 """What stands for itself in the words of a command, beside the names of hosts."""
-UNFLUSHED = "if it should have, its output may be buffered: flush each line, or run it under `stdbuf -oL`"
+UNFLUSHED = (
+    "if it should have, its output may be buffered: flush each line, or run it under `stdbuf -oL`"
+)
 """For messages about a command that has printed nothing although a line of it is awaited."""
 
 
-class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="design"):
-    """An application heartbeat. Its messages are framed; all its times are of the monotonic clock."""
+class Heartbeat(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="design"
+):
+    """An application heartbeat.
+
+    Its messages are framed; all its times are of the monotonic clock.
+    """
 
     @property
     def design(self) -> str:
@@ -35,11 +46,12 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class Simple(Heartbeat, frozen=True, kw_only=True, tag="simple"):
     """A heartbeat message on the connection itself, when nothing has come for a while.
 
-    The client waits `idle_s` for input; when that is over it counts a miss, sends a heartbeat and waits `wait_s`, and
-    so on; the miss after `misses` is the end. Any input sets count and timer back. The server waits `idle_s` +
-    `wait_s`, then counts a miss every `wait_s`; it answers each heartbeat and sends none by itself. Noticed so long
-    after the last input: idle_s + misses * wait_s by the client, wait_s more by the server.
-    `blocking`: the heartbeat is sent by a send(2) that waits for room in the send buffer.
+    The client waits `idle_s` for input; when that is over it counts a miss, sends a heartbeat and
+    waits `wait_s`, and so on; the miss after `misses` is the end. Any input sets count and timer
+    back. The server waits `idle_s` + `wait_s`, then counts a miss every `wait_s`; it answers each
+    heartbeat and sends none by itself. Noticed so long after the last input: idle_s + misses *
+    wait_s by the client, wait_s more by the server. `blocking`: the heartbeat is sent by a send(2)
+    that waits for room in the send buffer.
     """
 
     idle_s: Duration = 60.0
@@ -51,8 +63,8 @@ class Simple(Heartbeat, frozen=True, kw_only=True, tag="simple"):
 class Separate(Heartbeat, frozen=True, kw_only=True, tag="separate"):
     """As `simple`, with the heartbeats on a connection of their own, one octet each.
 
-    The client listens at a port that is free and announces it as the first octets on the data connection; the server
-    connects back. Input on either connection sets count and timer back.
+    The client listens at a port that is free and announces it as the first octets on the data
+    connection; the server connects back. Input on either connection sets count and timer back.
     """
 
     idle_s: Duration = 60.0
@@ -63,10 +75,10 @@ class Separate(Heartbeat, frozen=True, kw_only=True, tag="separate"):
 class Urgent(Heartbeat, frozen=True, kw_only=True, tag="urgent"):
     """A heartbeat in out-of-band data: one TCP urgent octet every `interval_s`.
 
-    The client counts the intervals in which no urgent octet came back and gives up when there would be more than
-    `misses` of them. The server counts by a timer of its own, sends each urgent octet back and none by itself.
-    Noticed between `misses` and `misses` + 1 intervals after the fault by the client, from one interval earlier on by
-    the server.
+    The client counts the intervals in which no urgent octet came back and gives up when there would
+    be more than `misses` of them. The server counts by a timer of its own, sends each urgent octet
+    back and none by itself. Noticed between `misses` and `misses` + 1 intervals after the fault by
+    the client, from one interval earlier on by the server.
     """
 
     interval_s: Duration = 1.0
@@ -74,10 +86,11 @@ class Urgent(Heartbeat, frozen=True, kw_only=True, tag="urgent"):
 
 
 class IdleTimer(Heartbeat, frozen=True, kw_only=True, tag="idle-timer"):
-    """A client with a timer apart: after `idle_s` without traffic it sends a heartbeat, again every `retry_s`.
+    """A client with a timer apart: after `idle_s` without traffic it sends a heartbeat, again every
+    `retry_s`.
 
-    It gives up `retry_s` after the last of `tries` that nothing answered: idle_s + tries * retry_s after the last
-    input or output of its own other than heartbeats. Its server is a `reaper`.
+    It gives up `retry_s` after the last of `tries` that nothing answered: idle_s + tries * retry_s
+    after the last input or output of its own other than heartbeats. Its server is a `reaper`.
     """
 
     idle_s: Duration = 25.0
@@ -86,9 +99,11 @@ class IdleTimer(Heartbeat, frozen=True, kw_only=True, tag="idle-timer"):
 
 
 class Reaper(Heartbeat, frozen=True, kw_only=True, tag="reaper"):
-    """A server that drops who has been silent for `silence_s`, looking every `poll_s` at who has been so the longest.
+    """A server that drops who has been silent for `silence_s`, looking every `poll_s` at who has
+    been so the longest.
 
-    It answers each heartbeat and sends none by itself. Noticed silence_s to silence_s + poll_s after the last input.
+    It answers each heartbeat and sends none by itself. Noticed silence_s to silence_s + poll_s
+    after the last input.
     """
 
     silence_s: Duration = 60.0
@@ -96,12 +111,13 @@ class Reaper(Heartbeat, frozen=True, kw_only=True, tag="reaper"):
 
 
 class IdleState(Heartbeat, frozen=True, kw_only=True, tag="idle-state"):
-    """A client that pings when it has written nothing for `write_idle_s`, and gives up when it has read nothing.
+    """A client that pings when it has written nothing for `write_idle_s`, and gives up when it has
+    read nothing.
 
-    That is so when `misses` times in a row nothing was read for `read_idle_s`. A watchdog apart from the connection,
-    whose timers die with it, then connects to the next of `servers` (hosts of the topology), `retry_s` after the end
-    and after each failed attempt, each time twice as long, to `most_retry_s`; none where `servers` is empty. Its
-    server is a `reaper`.
+    That is so when `misses` times in a row nothing was read for `read_idle_s`. A watchdog apart
+    from the connection, whose timers die with it, then connects to the next of `servers` (hosts of
+    the topology), `retry_s` after the end and after each failed attempt, each time twice as long,
+    to `most_retry_s`; none where `servers` is empty. Its server is a `reaper`.
     """
 
     write_idle_s: Duration = 30.0
@@ -124,11 +140,13 @@ PARTNERS: dict[str, str] = {
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a command counts as ready: when all that is said here was so once, in the first `within_s` seconds.
+    """When a command counts as ready: when all that is said here was so once, in the first
+    `within_s` seconds.
 
-    `listens`: its host listens at the port. `prints`: a line of its output matches this regular expression. A client
-    must also have made the connection that is watched. A server may stop listening after that. In the state
-    "connecting" a client's first SYN is awaited, `within_s` seconds at most.
+    `listens`: its host listens at the port. `prints`: a line of its output matches this regular
+    expression. A client must also have made the connection that is watched. A server may stop
+    listening after that. In the state "connecting" a client's first SYN is awaited, `within_s`
+    seconds at most.
     """
 
     listens: bool = False
@@ -139,9 +157,10 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Detects(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a command shows that it has noticed; of several the first counts.
 
-    `prints`: a line of its output matches this regular expression, whose first group is what it reports. `exits`: it
-    ends, with `status` where that is given; any other end leaves the run inconclusive. `closes`: it closes the watched
-    connection, or its own kernel ends that. `reconnects`: it connects anew, to the same or another server.
+    `prints`: a line of its output matches this regular expression, whose first group is what it
+    reports. `exits`: it ends, with `status` where that is given; any other end leaves the run
+    inconclusive. `closes`: it closes the watched connection, or its own kernel ends that.
+    `reconnects`: it connects anew, to the same or another server.
     """
 
     prints: str = ""
@@ -152,10 +171,12 @@ class Detects(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Alive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a command shows that it still works: a line of its output matches the regular expression `prints`.
+    """How a command shows that it still works: a line of its output matches the regular expression
+    `prints`.
 
-    Where nothing is noticed, the last such line must have come in the last `within_s` seconds of the watch, and after
-    the last change: a fault's injection or its removal. The watch goes on for `within_s` or longer after that.
+    Where nothing is noticed, the last such line must have come in the last `within_s` seconds of
+    the watch, and after the last change: a fault's injection or its removal. The watch goes on for
+    `within_s` or longer after that.
     """
 
     prints: Annotated[str, msgspec.Meta(min_length=1)]
@@ -165,21 +186,22 @@ class Alive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Any program, in any language, started on its host.
 
-    In `argv`, in the values of `env` and in `folder` stand for themselves: {server} the server's address as the client
-    reaches it, which is the proxy's where there is one, and in any other command the server's own; {client}, {proxy},
-    {router} and so on the address of each host of the topology as the command's host reaches it; {port} the port,
-    {load} the load, {python} the harness's own interpreter, {scratch} an empty folder of the run's own that goes with
-    it, {libraries} the folder of what `ci/libraries` installed, {scenario} the folder of the scenario's file. The
-    environment also has them, as HARNESS_SERVER and so on, but for the last one, and PYTHONUNBUFFERED=1 unless that
-    is set already. `folder`: the working directory, {scratch} by default. The scenario's times count from when both
-    ends are ready.
-    A command on the observed side that ends before it has shown that it noticed, and not as `detects.exits` says,
-    leaves the run inconclusive. So does one on the other side that ends with another status than 0 before a fault was
-    injected; after that it may end. A fault that stands from the beginning counts once it has acted.
-    `alive`: how the observed command shows that it still works, which "survives" needs and "never" may have.
-    `connection`: which of its connections to the other end's port is watched, counted from 1 in the order in which
-    they were begun, -1 the last one.
-    `load`: what the program is told to keep up: it is the program that does, and the captures that show it.
+    In `argv`, in the values of `env` and in `folder` stand for themselves: {server} the server's
+    address as the client reaches it, which is the proxy's where there is one, and in any other
+    command the server's own; {client}, {proxy}, {router} and so on the address of each host of the
+    topology as the command's host reaches it; {port} the port, {load} the load, {python} the
+    harness's own interpreter, {scratch} an empty folder of the run's own that goes with it,
+    {libraries} the folder of what `ci/libraries` installed, {scenario} the folder of the scenario's
+    file. The environment also has them, as HARNESS_SERVER and so on, but for the last one, and
+    PYTHONUNBUFFERED=1 unless that is set already. `folder`: the working directory, {scratch} by
+    default. The scenario's times count from when both ends are ready. A command on the observed
+    side that ends before it has shown that it noticed, and not as `detects.exits` says, leaves the
+    run inconclusive. So does one on the other side that ends with another status than 0 before a
+    fault was injected; after that it may end. A fault that stands from the beginning counts once it
+    has acted. `alive`: how the observed command shows that it still works, which "survives" needs
+    and "never" may have. `connection`: which of its connections to the other end's port is watched,
+    counted from 1 in the order in which they were begun, -1 the last one. `load`: what the program
+    is told to keep up: it is the program that does, and the captures that show it.
     """
 
     argv: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
@@ -206,14 +228,24 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             yield Problem("connection", 0, "1 for the first connection, or -1 for the last one")
 
     def problems_in_the_middle(self) -> Iterator[Problem]:
-        """What is wrong with it where it is neither end of the connection, so that nothing of it is judged."""
+        """What is wrong with it where it is neither end of the connection, so that nothing of it is
+        judged.
+        """
         yield from self.problems()
         if self.detects != Detects():
-            yield Problem("detects", self.detects, "no such key: only an end of the connection is judged")
+            yield Problem(
+                "detects", self.detects, "no such key: only an end of the connection is judged"
+            )
         if self.alive is not None:
-            yield Problem("alive", self.alive.prints, "no such key: only an end of the connection is judged")
+            yield Problem(
+                "alive", self.alive.prints, "no such key: only an end of the connection is judged"
+            )
         if self.connection != 1:
-            yield Problem("connection", self.connection, "no such key: only an end of the connection is watched")
+            yield Problem(
+                "connection",
+                self.connection,
+                "no such key: only an end of the connection is watched",
+            )
 
     @property
     def is_heard(self) -> bool:
@@ -227,7 +259,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class OwnProxy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A command as the proxy of the topology "proxied": it listens at {proxy} and {port}, and connects to {server}."""
+    """A command as the proxy of the topology "proxied": it listens at {proxy} and {port}, and
+    connects to {server}.
+    """
 
     command: Command | None = None
 

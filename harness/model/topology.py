@@ -9,10 +9,11 @@ Six shapes, each with an IPv4 and an IPv6 face; the access link of a host is nam
     firewalls  client ── firewall-a ── firewall-b ── server    (three subnets, two that forward)
     proxied    client ── proxy ── server                       (two subnets, a TCP proxy)
 
-The router of `nat` and both firewalls track connections from the start, so they know one that a fault finds.
+The router of `nat` and both firewalls track connections from the start, so they know one that a
+fault finds.
 
-Addresses are private (RFC 1918, RFC 4193) and never leave the namespaces. MAC addresses are fixed, so that
-neighbour entries can be pinned and a rebooted host comes back with the same identity.
+Addresses are private (RFC 1918, RFC 4193) and never leave the namespaces. MAC addresses are fixed,
+so that neighbour entries can be pinned and a rebooted host comes back with the same identity.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ MIDDLE: dict[Kind, tuple[str, ...]] = {
     "firewalls": ("firewall-a", "firewall-b"),
     "proxied": ("proxy",),
 }
-"""The hosts in the middle of each topology, from client to server, where packets are dropped in transit."""
+"""The hosts in the middle of each topology, from client to server, where packets are dropped in
+transit.
+"""
 _SUBNETS: dict[Kind, tuple[int, ...]] = {
     "direct": (1,),
     "switched": (1, 1),
@@ -59,10 +62,10 @@ _MIDDLE_NUMBER = 254
 class Topology(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a scenario asks for; `layout` turns it into interfaces and addresses.
 
-    `proxy`: of `proxied` alone, the program that takes the client's connections and makes one of its own for each:
-    "toxiproxy" (what is left out means that) is a toxiproxy-server, whose toxics are faults; "relay" is the harness's
-    own, needs nothing, and passes on what comes, and no more; "command" is the scenario's [proxy.command], and what is
-    left out means that where there is one.
+    `proxy`: of `proxied` alone, the program that takes the client's connections and makes one of
+    its own for each: "toxiproxy" (what is left out means that) is a toxiproxy-server, whose toxics
+    are faults; "relay" is the harness's own, needs nothing, and passes on what comes, and no more;
+    "command" is the scenario's [proxy.command], and what is left out means that where there is one.
     """
 
     kind: Kind = "routed"
@@ -76,7 +79,10 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Interface(msgspec.Struct, frozen=True, kw_only=True):
-    """One end of a veth link. `toward` names the neighbouring host; `address` is None on a bridge port."""
+    """One end of a veth link.
+
+    `toward` names the neighbouring host; `address` is None on a bridge port.
+    """
 
     name: str
     toward: str
@@ -86,10 +92,11 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A host before it exists: its interfaces in order from client to server, default gateway and role.
+    """A host before it exists: its interfaces in order from client to server, default gateway and
+    role.
 
-    `tracks`: it tracks connections (nf_conntrack) from the start; `translates`: it puts its own address in place of
-    the client's in what it sends to the server.
+    `tracks`: it tracks connections (nf_conntrack) from the start; `translates`: it puts its own
+    address in place of the client's in what it sends to the server.
     """
 
     name: str
@@ -127,12 +134,18 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether IP packets pass from end to end; a proxy has a connection of its own with either end instead."""
+        """Whether IP packets pass from end to end.
+
+        A proxy has a connection of its own with either end instead.
+        """
         return self.proxy is None
 
     @property
     def middle(self) -> tuple[str, ...]:
-        """The hosts between the endpoints, from client to server; none when they are wired directly."""
+        """The hosts between the endpoints, from client to server.
+
+        None when they are wired directly.
+        """
         return self.host_names[1:-1]
 
     def host(self, name: str) -> HostSpec:
@@ -152,7 +165,10 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
         return address
 
     def addresses_from(self, viewer: str) -> dict[str, str]:
-        """Each host's address by its name, as `viewer` reaches it. For the client, the server's is `entrance`."""
+        """Each host's address by its name, as `viewer` reaches it.
+
+        For the client, the server's is `entrance`.
+        """
         place = self.host_names.index(viewer)
         found = {}
         for number, host in enumerate(self.hosts):
@@ -184,7 +200,13 @@ def layout(topology: Topology) -> Layout:
     hosts = tuple(_host(topology, names, position) for position in range(len(names)))
     by = topology.proxied_by
     proxy = MIDDLE["proxied"][0] if by else None
-    return Layout(family=topology.family, hosts=hosts, neighbours=_neighbours(hosts), proxy=proxy, proxied_by=by)
+    return Layout(
+        family=topology.family,
+        hosts=hosts,
+        neighbours=_neighbours(hosts),
+        proxy=proxy,
+        proxied_by=by,
+    )
 
 
 def _host(topology: Topology, names: tuple[str, ...], position: int) -> HostSpec:
@@ -220,14 +242,18 @@ def _host(topology: Topology, names: tuple[str, ...], position: int) -> HostSpec
 
 
 def _number(names: tuple[str, ...], position: int) -> int:
-    """The last part of a host's addresses: 1 and 2 for the endpoints, the last ones for those between them."""
+    """The last part of a host's addresses: 1 and 2 for the endpoints, the last ones for those
+    between them.
+    """
     if names[position] in SIDES:
         return 1 + SIDES.index(names[position])
     return _MIDDLE_NUMBER + 1 - position
 
 
 def _gateway(topology: Topology, names: tuple[str, ...], position: int) -> str | None:
-    """The next host toward what is not on the host's own subnets, or None where there is nothing beyond them."""
+    """The next host toward what is not on the host's own subnets, or None where there is nothing
+    beyond them.
+    """
     subnets = _SUBNETS[topology.kind]
     own = set(subnets[max(position - 1, 0) : position + 1])
     if own == set(subnets) or topology.kind == "proxied":
@@ -260,7 +286,9 @@ def _network(interface: Interface) -> str:
 
 def faces(layout: Layout, host: str, neighbour: str) -> Side:
     """The end that lies beyond `neighbour` as seen from `host`."""
-    return "server" if layout.host_names.index(neighbour) > layout.host_names.index(host) else "client"
+    return (
+        "server" if layout.host_names.index(neighbour) > layout.host_names.index(host) else "client"
+    )
 
 
 def other(side: ProgramHost) -> Side:

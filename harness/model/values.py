@@ -1,4 +1,6 @@
-"""Values that several layers share: times as scenario files state them, a complaint about a value, and a count."""
+"""Values that several layers share: times as scenario files state them, a complaint about a value,
+and a count.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ Duration = Annotated[float, msgspec.Meta(gt=0, le=LATEST_S)]
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What is wrong with one value of a scenario: its key, the value that was found, and what was expected."""
+    """What is wrong with one value of a scenario: its key, the value that was found, and what was
+    expected.
+    """
 
     key: str
     value: object

@@ -1,7 +1,8 @@
-"""A timer that sends again and again, waiting longer each time: what retransmissions and connection attempts share.
+"""A timer that sends again and again, waiting longer each time: what retransmissions and connection
+attempts share.
 
-Every expiry is rounded up by the timer wheel. All phases in which the first one may fall are followed, one by one: they
-are few, because everything after it depends on its own place alone.
+Every expiry is rounded up by the timer wheel. All phases in which the first one may fall are
+followed, one by one: they are few, because everything after it depends on its own place alone.
 """
 
 from __future__ import annotations
@@ -23,21 +24,34 @@ RETRIES = 15
 
 
 class Backoff:
-    """A timer's rules in the kernel's units; subclasses say what differs. All times in jiffies unless named otherwise.
+    """A timer's rules in the kernel's units; subclasses say what differs.
+
+    All times in jiffies unless named otherwise.
 
     `limit_ms`: for how long it goes on. `clamped`: timeouts are cut so that the limit is not
-    overslept, as TCP_USER_TIMEOUT does (tcp_timer.c:tcp_clamp_rto_to_user_timeout). `begun_ns`: when the first segment
-    is sent, in nanoseconds after arming.
+    overslept, as TCP_USER_TIMEOUT does (tcp_timer.c:tcp_clamp_rto_to_user_timeout). `begun_ns`:
+    when the first segment is sent, in nanoseconds after arming.
     """
 
     loss_probe = False
-    """Whether one segment is sent again before repetitions count (tcp_output.c:tcp_send_loss_probe)."""
+    """Whether one segment is sent again before repetitions count
+    (tcp_output.c:tcp_send_loss_probe).
+    """
 
     counts_from_call = False
-    """Whether the limit counts from the first segment, sent by a system call, or else from the first repetition."""
+    """Whether the limit counts from the first segment, sent by a system call, or else from the
+    first repetition.
+    """
 
-    def __init__(self, machine: Machine, limit_ms: int, *, clamped: bool, begun_ns: int = 0) -> None:
-        self.machine, self.limit_ms, self.clamped, self.begun_ns = machine, limit_ms, clamped, begun_ns
+    def __init__(
+        self, machine: Machine, limit_ms: int, *, clamped: bool, begun_ns: int = 0
+    ) -> None:
+        self.machine, self.limit_ms, self.clamped, self.begun_ns = (
+            machine,
+            limit_ms,
+            clamped,
+            begun_ns,
+        )
         self.hz, self.late = machine.hz, machine.late_jiffies
         self.tick = timerwheel.tick_ns(machine.hz)
         self.longest = LONGEST_TIMEOUT_S * machine.hz
@@ -61,21 +75,32 @@ class Backoff:
         if not self.clamped:
             return {timeout}
         remaining = {self.limit_ms - elapsed_ms for elapsed_ms in self._elapsed_ms(elapsed)}
-        return {min(timeout, timerwheel.milliseconds_to_jiffies(ms, self.hz)) if ms > 0 else 1 for ms in remaining}
+        return {
+            min(timeout, timerwheel.milliseconds_to_jiffies(ms, self.hz)) if ms > 0 else 1
+            for ms in remaining
+        }
 
     def gives_up(self, repetitions: int, elapsed: int) -> set[bool]:
-        """Whether an expiry is the last (tcp_timer.c:tcp_write_timeout); both where lateness or rounding decides."""
+        """Whether an expiry is the last (tcp_timer.c:tcp_write_timeout).
+
+        Both where lateness or rounding decides.
+        """
         most = self.most_repetitions()
         if most is not None and repetitions >= most:
             return {True}
         late_ms = -(-self.late * self.tick // 1_000_000)
-        least_ms, most_ms = self._elapsed_ms(elapsed)[0] - late_ms, self._elapsed_ms(elapsed)[-1] + late_ms
+        least_ms, most_ms = (
+            self._elapsed_ms(elapsed)[0] - late_ms,
+            self._elapsed_ms(elapsed)[-1] + late_ms,
+        )
         return {least_ms >= self.limit_ms, most_ms >= self.limit_ms}
 
     def _elapsed_ms(self, jiffies: int) -> range:
-        """In milliseconds, as TCP keeps time: rounded down or up where a jiffy is no whole number of them.
+        """In milliseconds, as TCP keeps time: rounded down or up where a jiffy is no whole number
+        of them.
 
-        A system call comes anywhere within its jiffy, so that up to one jiffy less has gone by since.
+        A system call comes anywhere within its jiffy, so that up to one jiffy less has gone by
+        since.
         """
         whole = self.tick % 1_000_000 == 0
         most = jiffies * self.tick // 1_000_000 + (0 if whole else 1)
@@ -86,7 +111,9 @@ class Backoff:
 
 
 def model_timeout_ms(boundary: int, base: int, hz: int) -> int:
-    """How long `boundary` doublings from `base` jiffies take, each at most 120 s (tcp_timer.c:tcp_model_timeout)."""
+    """How long `boundary` doublings from `base` jiffies take, each at most 120 s
+    (tcp_timer.c:tcp_model_timeout).
+    """
     longest = LONGEST_TIMEOUT_S * hz
     doublings = (longest // base).bit_length() - 1
     jiffies = ((2 << min(boundary, doublings)) - 1) * base + max(0, boundary - doublings) * longest
@@ -102,7 +129,9 @@ def predict(timer: Backoff, errno: str, why: str, horizon_ns: int) -> Prediction
     ends = [run.window_ns(run.end) for run in runs]
     counts = [len(run.sent) for run in runs]
     by_number = {
-        number: hull([window for window, count in zip(ends, counts, strict=True) if count == number])
+        number: hull(
+            [window for window, count in zip(ends, counts, strict=True) if count == number]
+        )
         for number in sorted(set(counts))
     }
     outcome = Outcome(
@@ -127,7 +156,8 @@ def predict(timer: Backoff, errno: str, why: str, horizon_ns: int) -> Prediction
 class _Run(msgspec.Struct, frozen=True):
     """One way to go: the jiffies of repetitions and of the end.
 
-    The first segment was sent from jiffy `begun[0]` to `begun[1]`: all these had the same first expiry.
+    The first segment was sent from jiffy `begun[0]` to `begun[1]`: all these had the same first
+    expiry.
     """
 
     timer: Backoff
@@ -151,7 +181,9 @@ class _Run(msgspec.Struct, frozen=True):
     def gaps_ns(self) -> list[tuple[int, int]]:
         """From each repetition to the next."""
         sent = self.sent[:MAX_PROBE_WINDOWS]
-        lengths = [(later - earlier) * self.timer.tick for earlier, later in itertools.pairwise(sent)]
+        lengths = [
+            (later - earlier) * self.timer.tick for earlier, later in itertools.pairwise(sent)
+        ]
         return [(length, length) for length in lengths]
 
 
@@ -170,16 +202,20 @@ def _runs(timer: Backoff) -> Iterator[_Run]:
             width = timerwheel.granularity(timeout)
             for begun in range(4 * timer.period, 5 * timer.period, 1 if alone else width):
                 first = timerwheel.fire(begun + timeout, begun)
-                together = (begun, begun) if alone else (first - width - timeout, first - 1 - timeout)
+                together = (
+                    (begun, begun) if alone else (first - width - timeout, first - 1 - timeout)
+                )
                 for sent, end in _replays(timer, together[0], first, timeout, late):
                     yield _Run(timer, together, sent, end)
 
 
-def _replays(timer: Backoff, begun: int, first: int, timeout: int, late: int) -> Iterator[tuple[tuple[int, ...], int]]:
+def _replays(
+    timer: Backoff, begun: int, first: int, timeout: int, late: int
+) -> Iterator[tuple[tuple[int, ...], int]]:
     """From the first expiry to the last; every handler runs `late` jiffies after its bucket.
 
-    Yields more than once where some of the handlers being late, or how a jiffy divides into milliseconds, decides
-    between one expiry and the next.
+    Yields more than once where some of the handlers being late, or how a jiffy divides into
+    milliseconds, decides between one expiry and the next.
     """
     sent: tuple[int, ...] = (first,)
     if timer.loss_probe:

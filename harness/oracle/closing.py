@@ -1,13 +1,16 @@
-"""What close(2) and shutdown(2) do when nobody answers: how long the socket stays, and what becomes of it.
+"""What close(2) and shutdown(2) do when nobody answers: how long the socket stays, and what becomes
+of it.
 
-FIN_WAIT1 and LAST_ACK: the FIN is sent again as data is, with a loss probe and a timeout that doubles
-(net/ipv4/tcp_timer.c:tcp_write_timeout). After close(2) the socket is an orphan: it goes by itself after what
-tcp_orphan_retries doublings take (0 means 8: 102.2 s), and nobody is told. After shutdown(2) it still belongs to the
-program: tcp_retries2 decides, 924.6 s, and the error is ETIMEDOUT. TCP_USER_TIMEOUT replaces both.
+FIN_WAIT1 and LAST_ACK: the FIN is sent again as data is, with a loss probe and a timeout that
+doubles (net/ipv4/tcp_timer.c:tcp_write_timeout). After close(2) the socket is an orphan: it goes by
+itself after what tcp_orphan_retries doublings take (0 means 8: 102.2 s), and nobody is told. After
+shutdown(2) it still belongs to the program: tcp_retries2 decides, 924.6 s, and the error is
+ETIMEDOUT. TCP_USER_TIMEOUT replaces both.
 
-FIN_WAIT2, the FIN acknowledged and no FIN from the peer: an orphan goes after tcp_fin_timeout; a socket that still
-belongs to the program stays for ever, unless keepalive is on. TIME_WAIT: 60 s. Memory shortage, which ends orphans
-sooner (tcp_out_of_resources), is left out. close(2) with unread data sends RST and leaves nothing.
+FIN_WAIT2, the FIN acknowledged and no FIN from the peer: an orphan goes after tcp_fin_timeout; a
+socket that still belongs to the program stays for ever, unless keepalive is on. TIME_WAIT: 60 s.
+Memory shortage, which ends orphans sooner (tcp_out_of_resources), is left out. close(2) with unread
+data sends RST and leaves nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +24,9 @@ from harness.oracle.prediction import Machine, Prediction, hull
 from harness.oracle.zerowindow import RETRIES, timeouts
 
 ORPHAN_RETRIES = 8
-"""What net.ipv4.tcp_orphan_retries = 0, the default, stands for (tcp_timer.c:tcp_orphan_retries)."""
+"""What net.ipv4.tcp_orphan_retries = 0, the default, stands for
+(tcp_timer.c:tcp_orphan_retries).
+"""
 FIN_TIMEOUT_S = 60
 """net.ipv4.tcp_fin_timeout; TCP_LINGER2 on a socket."""
 TIME_WAIT_S = 60
@@ -31,10 +36,12 @@ State = Literal["FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT"]
 
 
 class Stay(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a socket stays in a state with nobody there, in nanoseconds after it entered it; LAST_ACK is FIN_WAIT1.
+    """How long a socket stays in a state with nobody there, in nanoseconds after it entered it.
 
-    `errno` is what the program gets at the end, None where it is gone. `resent_ns`: the windows of the
-    FIN's repetitions, `resent` their number at least and at most.
+    LAST_ACK is FIN_WAIT1.
+
+    `errno` is what the program gets at the end, None where it is gone. `resent_ns`: the windows of
+    the FIN's repetitions, `resent` their number at least and at most.
     """
 
     state: State
@@ -45,7 +52,9 @@ class Stay(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-def fin_wait1(machine: Machine, user_timeout_ms: int = 0, retries: int | None = None, *, orphan: bool = True) -> Stay:
+def fin_wait1(
+    machine: Machine, user_timeout_ms: int = 0, retries: int | None = None, *, orphan: bool = True
+) -> Stay:
     """The FIN is sent and all is lost in silence, nothing else in flight.
 
     `retries`: tcp_orphan_retries of an orphan, else tcp_retries2; None for the defaults.
@@ -53,7 +62,9 @@ def fin_wait1(machine: Machine, user_timeout_ms: int = 0, retries: int | None = 
     number = (retries or ORPHAN_RETRIES) if orphan else (RETRIES if retries is None else retries)
     limit_ms = user_timeout_ms or backoff.model_timeout_ms(number, machine.hz // 5, machine.hz)
     timer = _Fin(machine, limit_ms, clamped=user_timeout_ms > 0)
-    prediction: Prediction = backoff.predict(timer, "ETIMEDOUT", "", (2 * limit_ms + 10_000) * 1_000_000)
+    prediction: Prediction = backoff.predict(
+        timer, "ETIMEDOUT", "", (2 * limit_ms + 10_000) * 1_000_000
+    )
     (outcome,) = prediction.outcomes
     assert outcome.window_ns is not None
     sysctl = "tcp_orphan_retries" if orphan else "tcp_retries2"
@@ -74,9 +85,9 @@ def fin_wait1(machine: Machine, user_timeout_ms: int = 0, retries: int | None = 
 def fin_wait2(machine: Machine, fin_timeout_s: int = FIN_TIMEOUT_S) -> Stay:
     """An orphan whose FIN was acknowledged, and whose peer never sends its own.
 
-    Beyond 60 s the time is made of two equal parts, each what it exceeds 60 s by: tcp_input.c:tcp_rcv_state_process
-    sets a timer for the first, tcp_timer.c:tcp_keepalive_timer takes the second. So 120 s are 120 s, but 61 s are 2 s.
-    At least 3.5 RTO (tcp_fin_time).
+    Beyond 60 s the time is made of two equal parts, each what it exceeds 60 s by:
+    tcp_input.c:tcp_rcv_state_process sets a timer for the first, tcp_timer.c:tcp_keepalive_timer
+    takes the second. So 120 s are 120 s, but 61 s are 2 s. At least 3.5 RTO (tcp_fin_time).
     """
     rows = []
     for rto in timeouts(machine):
@@ -92,7 +103,11 @@ def fin_wait2(machine: Machine, fin_timeout_s: int = FIN_TIMEOUT_S) -> Stay:
 
 def time_wait(machine: Machine) -> Stay:
     """Both FINs were acknowledged, the peer's last."""
-    return Stay(state="TIME_WAIT", over_ns=_timers(machine, [TIME_WAIT_S * machine.hz]), why=f"always {TIME_WAIT_S} s")
+    return Stay(
+        state="TIME_WAIT",
+        over_ns=_timers(machine, [TIME_WAIT_S * machine.hz]),
+        why=f"always {TIME_WAIT_S} s",
+    )
 
 
 def _timers(machine: Machine, waits: list[int]) -> tuple[int, int]:

@@ -1,4 +1,6 @@
-"""An established connection in one replay: its state, its path, and what the handlers of all its timers share."""
+"""An established connection in one replay: its state, its path, and what the handlers of all its
+timers share.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,11 @@ LONGEST_DELAY_NS = 300_000_000
 
 
 class Connection:
-    """What a handler gets: the question `case`, the interval `phase` that its comparisons narrow, `state` and `path`.
+    """What a handler gets: the question `case`, the interval `phase` that its comparisons narrow,
+    `state` and `path`.
 
-    `asked`: the segments sent so far that ask for a sign of life; `end`: the end, once it has come. No handler reads
-    either to decide what comes next; everything that does decide is in `state`.
+    `asked`: the segments sent so far that ask for a sign of life; `end`: the end, once it has come.
+    No handler reads either to decide what comes next; everything that does decide is in `state`.
     """
 
     def __init__(self, case: Case, phase: PhaseInterval, state: ConnectionState) -> None:
@@ -51,11 +54,20 @@ class Connection:
         """A segment is answered with RST."""
         expired = effect is not None and effect.mechanism == "expires"
         who = "the firewall, whose state expired," if expired else "the peer's host"
-        self.finish("detected", errno="ECONNRESET", end=NoticedAt(when), why=f"{who} answers {what} with RST")
+        self.finish(
+            "detected",
+            errno="ECONNRESET",
+            end=NoticedAt(when),
+            why=f"{who} answers {what} with RST",
+        )
 
     def finish_timed_out(self, bucket: int, why: str) -> None:
-        """TCP gives up: the error is the soft error, if there is one (tcp_timer.c:tcp_write_err)."""
-        self.finish("detected", errno=self.state.soft_errno or "ETIMEDOUT", end=NoticedAt(bucket), why=why)
+        """TCP gives up: the error is the soft error, if there is one
+        (tcp_timer.c:tcp_write_err).
+        """
+        self.finish(
+            "detected", errno=self.state.soft_errno or "ETIMEDOUT", end=NoticedAt(bucket), why=why
+        )
 
     def set_write_timer(self, handler: Handler, jiffies: int, when: When) -> None:
         """Set the write timer at a moment, or in the handler of a bucket (tcp_reset_xmit_timer)."""
@@ -68,8 +80,8 @@ class Connection:
     def exchange(self, moment: Moment) -> None:
         """Data comes from the peer, or is acknowledged and comes back as an echo.
 
-        The observer acknowledges the first data at once, later data perhaps only together with data of its own
-        (tcp_input.c:__tcp_ack_snd_check, tcp_output.c:tcp_send_delayed_ack).
+        The observer acknowledges the first data at once, later data perhaps only together with data
+        of its own (tcp_input.c:__tcp_ack_snd_check, tcp_output.c:tcp_send_delayed_ack).
         """
         self.state.on_acknowledgement(moment)
         self.state.exchanges += 1
@@ -77,5 +89,8 @@ class Connection:
             return
         waits_ns = LONGEST_DELAY_NS if self.state.exchanges > 1 else 0
         if self.case.network.changes_within(moment.ns, waits_ns):
-            raise Unpredictable("a delayed acknowledgement may meet the fault: nothing else is sent so soon after data")
+            raise Unpredictable(
+                "a delayed acknowledgement may meet the fault: nothing else is sent so soon "
+                "after data"
+            )
         self.path.receive(Moment(moment.ns, moment.slack_ns + waits_ns))

@@ -1,7 +1,7 @@
 """The state of an established connection: every value on which the rest of a replay depends.
 
-A replay keeps no other state. The key under which the rest of a replay is remembered is the tuple of all fields, so a
-new field belongs to the key without being listed anywhere.
+A replay keeps no other state. The key under which the rest of a replay is remembered is the tuple
+of all fields, so a new field belongs to the key without being listed anywhere.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ Fate = Literal["lost-locally", "lost", "reset", "answered"]
 Decided = tuple[Fate, Effect | None]
 """A fate, with the effect that decides it."""
 Handler = Literal["loss-probe", "retransmit", "probe"]
-"""What the write timer runs (icsk_pending: ICSK_TIME_LOSS_PROBE, ICSK_TIME_RETRANS, ICSK_TIME_PROBE0)."""
+"""What the write timer runs (icsk_pending: ICSK_TIME_LOSS_PROBE, ICSK_TIME_RETRANS,
+ICSK_TIME_PROBE0).
+"""
 StateKey = tuple[object, ...]
 """A whole state as one hashable value."""
 
@@ -33,8 +35,8 @@ class WriteTimer(NamedTuple):
 class MiddleboxMemory(msgspec.Struct, frozen=True):
     """What a middlebox knows of the flow.
 
-    `last`: the last packet that it saw for sure; None: the last of the handshake. `doubtful`: a later packet that was
-    lost on the way, before the middlebox or beyond it.
+    `last`: the last packet that it saw for sure; None: the last of the handshake. `doubtful`: a
+    later packet that was lost on the way, before the middlebox or beyond it.
     """
 
     last: When | None = None
@@ -47,26 +49,32 @@ class MiddleboxMemory(msgspec.Struct, frozen=True):
 
 
 class ConnectionState(msgspec.Struct, kw_only=True):
-    """The state of one connection; names as in struct tcp_sock where there is one. Every field is hashable.
+    """The state of one connection; names as in struct tcp_sock where there is one.
 
-    `late`: how many jiffies after its bucket every handler sets the next timer. `drift_ns`: by how much later
-    everything may come from now on, because the program's own moments may come later. `next_planned`: the place in
-    `Case.planned` of what the programs do next.
+    Every field is hashable.
 
-    Keepalive. `keepalive`: the bucket of its timer. `is_first_keepalive`: its timer still runs from arming, and its
-    bucket has not been asked for. `received`: when the last segment came from the peer. `is_rearmed`: the timer runs
-    for the rest of the idle time after that segment. `probes_out`: unanswered probes, of keepalive or of data that
-    cannot be sent. `soft_errno`: sk_err_soft.
+    `late`: how many jiffies after its bucket every handler sets the next timer. `drift_ns`: by how
+    much later everything may come from now on, because the program's own moments may come later.
+    `next_planned`: the place in `Case.planned` of what the programs do next.
 
-    Data. `is_in_flight`: sent and not acknowledged. `is_queued`: written and not sent. `is_on_wire`: what is in flight
-    has left the host once. `is_fin`: what is in flight is a FIN. `is_loss_probe_counted`: a loss probe was sent that
-    has not ended yet (tlp_high_seq). `is_reverted`: an ICMP error takes back the back-off of the last retransmission.
-    `delivered`: the bucket in which data was last acknowledged by the answer to a repetition. `exchanges`: how often
-    data was acknowledged. `is_ack_delayed`: the peer delayed an acknowledgement. `base`: the retransmission timeout
-    without back-off. `srtt`: the smoothed round trip in eighths of a microsecond.
+    Keepalive. `keepalive`: the bucket of its timer. `is_first_keepalive`: its timer still runs from
+    arming, and its bucket has not been asked for. `received`: when the last segment came from the
+    peer. `is_rearmed`: the timer runs for the rest of the idle time after that segment.
+    `probes_out`: unanswered probes, of keepalive or of data that cannot be sent. `soft_errno`:
+    sk_err_soft.
 
-    `icmp_tokens`, `icmp_last`: the limit of ICMP errors, see `harness.oracle.icmp_limits`. `middleboxes`: the memory
-    of each. `settled`: the fate of every further segment, once no fault changes any more.
+    Data. `is_in_flight`: sent and not acknowledged. `is_queued`: written and not sent.
+    `is_on_wire`: what is in flight has left the host once. `is_fin`: what is in flight is a FIN.
+    `is_loss_probe_counted`: a loss probe was sent that has not ended yet (tlp_high_seq).
+    `is_reverted`: an ICMP error takes back the back-off of the last retransmission. `delivered`:
+    the bucket in which data was last acknowledged by the answer to a repetition. `exchanges`: how
+    often data was acknowledged. `is_ack_delayed`: the peer delayed an acknowledgement. `base`: the
+    retransmission timeout without back-off. `srtt`: the smoothed round trip in eighths of a
+    microsecond.
+
+    `icmp_tokens`, `icmp_last`: the limit of ICMP errors, see `harness.oracle.icmp_limits`.
+    `middleboxes`: the memory of each. `settled`: the fate of every further segment, once no fault
+    changes any more.
     """
 
     late: int
@@ -104,7 +112,9 @@ class ConnectionState(msgspec.Struct, kw_only=True):
     settled: Decided | None = None
 
     def key(self) -> StateKey:
-        """All fields: connections with equal keys have the same future, apart from the instant of arming."""
+        """All fields: connections with equal keys have the same future, apart from the instant of
+        arming.
+        """
         return msgspec.structs.astuple(self)
 
     def on_acknowledgement(self, when: When) -> None:
@@ -112,5 +122,7 @@ class ConnectionState(msgspec.Struct, kw_only=True):
         self.received, self.is_rearmed, self.probes_out, self.soft_errno = when, False, 0, None
 
     def measure_round_trip(self, sample_us: int) -> None:
-        """Take a sample into the smoothed round trip (tcp_input.c:tcp_rtt_estimator, the part that matters here)."""
+        """Take a sample into the smoothed round trip (tcp_input.c:tcp_rtt_estimator, the part that
+        matters here).
+        """
         self.srtt = max(1, self.srtt + sample_us - (self.srtt >> 3))

@@ -1,8 +1,10 @@
-"""Sets of moments known by how far apart they are at least and at most: a zone of a timed automaton.
+"""Sets of moments known by how far apart they are at least and at most: a zone of a timed
+automaton.
 
-What is not known exactly - a late wake-up, the onset of a fault - is a difference between two moments with two bounds.
-Kept as a matrix of such bounds, closed under addition (Dill 1989, "Timing assumptions and verification of finite-state
-concurrent systems"): so what follows from all of them together is never lost, however long the chain.
+What is not known exactly - a late wake-up, the onset of a fault - is a difference between two
+moments with two bounds. Kept as a matrix of such bounds, closed under addition (Dill 1989, "Timing
+assumptions and verification of finite-state concurrent systems"): so what follows from all of them
+together is never lost, however long the chain.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ Name = TypeVar("Name", bound=Hashable)
 
 
 class Zone(Generic[Name]):
-    """All assignments of moments, in nanoseconds, to names that keep to the bounds; never empty, never changed.
+    """All assignments of moments, in nanoseconds, to names that keep to the bounds.
 
-    `_places`: the place of each name in the matrix `_most`, in order. `_most[a][b]`: how much later the moment at a is
-    than the one at b, at most.
+    Never empty, never changed.
+
+    `_places`: the place of each name in the matrix `_most`, in order. `_most[a][b]`: how much later
+    the moment at a is than the one at b, at most.
     """
 
     __slots__ = ("_most", "_places")
@@ -65,7 +69,12 @@ class Zone(Generic[Name]):
         most = []
         for row in self._most:
             upto_ns = _sum(row[place], most_ns)
-            most.append([min(one_ns, _sum(upto_ns, two_ns)) for one_ns, two_ns in zip(row, beyond, strict=True)])
+            most.append(
+                [
+                    min(one_ns, _sum(upto_ns, two_ns))
+                    for one_ns, two_ns in zip(row, beyond, strict=True)
+                ]
+            )
         return Zone(self._places, most)
 
     def without(self, names: Iterable[Name]) -> Zone[Name]:
@@ -79,7 +88,10 @@ class Zone(Generic[Name]):
 
     def renamed(self, old: Name, new: Name) -> Zone[Name]:
         """The same with one moment under another name."""
-        return Zone({new if name == old else name: place for name, place in self._places.items()}, self._most)
+        return Zone(
+            {new if name == old else name: place for name, place in self._places.items()},
+            self._most,
+        )
 
     def meets(self, other: Zone[Name], name: Name) -> bool:
         """Whether every moment may be the same in both, counted from `name`."""

@@ -25,23 +25,17 @@ Mechanism = Literal[
     "syn-lost",
     "impaired",
 ]
-"""
-lost          the observer's segments leave its host and vanish
-lost-locally  the observer's own host cannot send them: nothing on the wire; `errno` may become the
-              soft error
-answers-lost  the peer sees the observer's segments, its answers vanish
-peer-forgot   the observer's segments are answered with RST: by the peer's host or by something in
-              between, that knows nothing of the connection
-peer-closed   the peer's kernel sends FIN at the onset
-peer-reset    an RST that is sure to be accepted reaches the observer at the onset
-peer-frozen   the peer's program stands still, its kernel goes on answering
-expires       a stateful middlebox forgets the flow after `timeout_s` without a packet, then drops or
-              resets
-challenged    the observer's host sends a segment of its own accord at the onset, a challenge ACK, and
-              nothing answers it
-parked        what is sent waits in a queue for something that may yet be found, and may come late
-syn-lost      no new connection can be made; one that stands is not concerned
-impaired      something that no model covers; `unknown` says what
+""" lost          the observer's segments leave its host and vanish lost-locally  the observer's own
+host cannot send them: nothing on the wire; `errno` may become the soft error answers-lost  the peer
+sees the observer's segments, its answers vanish peer-forgot   the observer's segments are answered
+with RST: by the peer's host or by something in between, that knows nothing of the connection
+peer-closed   the peer's kernel sends FIN at the onset peer-reset    an RST that is sure to be
+accepted reaches the observer at the onset peer-frozen   the peer's program stands still, its kernel
+goes on answering expires       a stateful middlebox forgets the flow after `timeout_s` without a
+packet, then drops or resets challenged    the observer's host sends a segment of its own accord at
+the onset, a challenge ACK, and nothing answers it parked        what is sent waits in a queue for
+something that may yet be found, and may come late syn-lost      no new connection can be made; one
+that stands is not concerned impaired      something that no model covers; `unknown` says what
 """
 
 
@@ -53,19 +47,21 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happens to the path. Times are seconds after arming; `until_s` None: for ever.
 
     `unsettled_s`: for this long after `from_s` and after `until_s` the fate of a segment cannot be
-    told, because the kernel itself is still making up its mind (carrier events run from a work queue).
-    `errno`: for what is lost locally the error that a keepalive probe leaves as soft error, None where it leaves none.
-    `swallowed`: what is lost locally counts as sent all the same (a device without carrier).
-    `reported`: data that is lost so is answered by an ICMP error, which leaves this errno as soft error; an idle
-    connection's probes are lost in silence all the same. `reverts`: the error is one of those that take the back-off
-    of the retransmission timer back (RFC 6069: network and host unreachable, IPv6 no route). `reports_every_s`: how
-    often whoever reports it may do so (net.ipv4.icmp_ratelimit, net.ipv6.icmp.ratelimit); `charged_twice`: each error
-    counts twice against that (ipv4/route.c:ip_error does so beside icmp.c:icmpv4_xrlim_allow).
-    `unknown`: why what becomes of data cannot be told, or of anything where the mechanism is "impaired".
-    `not_reading`: of "peer-frozen": the program goes on and reads no more.
-    `midway`: of "peer-forgot": it is something in between that answers with RST, or that does not know the flow.
-    `timeout_s`, `then`: of a middlebox: after so long without a packet the flow is forgotten, and a later packet is
-    dropped or answered with RST; "reset-both": both ends get RST in the moment of expiry.
+    told, because the kernel itself is still making up its mind (carrier events run from a work
+    queue). `errno`: for what is lost locally the error that a keepalive probe leaves as soft error,
+    None where it leaves none. `swallowed`: what is lost locally counts as sent all the same (a
+    device without carrier). `reported`: data that is lost so is answered by an ICMP error, which
+    leaves this errno as soft error; an idle connection's probes are lost in silence all the same.
+    `reverts`: the error is one of those that take the back-off of the retransmission timer back
+    (RFC 6069: network and host unreachable, IPv6 no route). `reports_every_s`: how often whoever
+    reports it may do so (net.ipv4.icmp_ratelimit, net.ipv6.icmp.ratelimit); `charged_twice`: each
+    error counts twice against that (ipv4/route.c:ip_error does so beside
+    icmp.c:icmpv4_xrlim_allow). `unknown`: why what becomes of data cannot be told, or of anything
+    where the mechanism is "impaired". `not_reading`: of "peer-frozen": the program goes on and
+    reads no more. `midway`: of "peer-forgot": it is something in between that answers with RST, or
+    that does not know the flow. `timeout_s`, `then`: of a middlebox: after so long without a packet
+    the flow is forgotten, and a later packet is dropped or answered with RST; "reset-both": both
+    ends get RST in the moment of expiry.
     """
 
     mechanism: Mechanism

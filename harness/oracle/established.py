@@ -1,14 +1,16 @@
-"""An established connection whose peer says nothing: what comes of it, over all that is not known beforehand.
+"""An established connection whose peer says nothing: what comes of it, over all that is not known
+beforehand.
 
-Detection is late by what the timer wheel rounds, and how much that is depends on the jiffy at which the
-connection was armed. Nobody knows it beforehand, so the prediction covers every arming instant of the wheel's
-period and every delay of faults: all that can happen, and nothing that cannot.
+Detection is late by what the timer wheel rounds, and how much that is depends on the jiffy at which
+the connection was armed. Nobody knows it beforehand, so the prediction covers every arming instant
+of the wheel's period and every delay of faults: all that can happen, and nothing that cannot.
 
-Neither trying every instant nor trying some of them would do: the period has 262,144 jiffies for the
-default of two hours at HZ=1000, and a probe's distance from arming falls as arming moves on, then jumps up
-by a bucket, so an outage may be met by phases in the middle and by none at either end. Instead each replay
-notes, at every comparison, how much later arming could be for it to come out the same (`PhaseInterval`). The next
-replay starts just beyond, and what lies between has one history, jiffy for jiffy.
+Neither trying every instant nor trying some of them would do: the period has 262,144 jiffies for
+the default of two hours at HZ=1000, and a probe's distance from arming falls as arming moves on,
+then jumps up by a bucket, so an outage may be met by phases in the middle and by none at either
+end. Instead each replay notes, at every comparison, how much later arming could be for it to come
+out the same (`PhaseInterval`). The next replay starts just beyond, and what lies between has one
+history, jiffy for jiffy.
 
 In virtual time the instant can be chosen (`Machine.phase_ns`): then one replay is all there is.
 """
@@ -29,18 +31,21 @@ from harness.oracle.window_union import Gathering
 
 
 def phases(settings: Settings, hz: int) -> int:
-    """The period, in jiffies, after which arming an idle connection later changes nothing but the date."""
+    """The period, in jiffies, after which arming an idle connection later changes nothing but the
+    date.
+    """
     idle = timerwheel.seconds_to_jiffies(settings.idle_s, hz)
     interval = timerwheel.seconds_to_jiffies(settings.interval_s, hz)
     return max(timerwheel.granularity(idle), timerwheel.granularity(interval))
 
 
 def predict(question: Question) -> Prediction:
-    """Everything that can happen, over all that is not known: phase, delays of faults, late handlers.
+    """Everything that can happen, over all that is not known: phase, delays of faults, late
+    handlers.
 
-    The windows are exact in virtual time. Where the machine admits lateness they hold a little more than can happen,
-    never less, but for one thing: a late handler sets the next expiry later, and of all handlers either every one is
-    taken to do so or none.
+    The windows are exact in virtual time. Where the machine admits lateness they hold a little more
+    than can happen, never less, but for one thing: a late handler sets the next expiry later, and
+    of all handlers either every one is taken to do so or none.
 
     Raises Unpredictable where the model does not cover a combination of effects.
     """
@@ -49,13 +54,23 @@ def predict(question: Question) -> Prediction:
     for stretch in _all_stretches(case):
         run, seen = stretch.run, stretch.run.seen
         window = None if run.end is None else stretch.end_ns()
-        found.add(run.kind, run.errno, window, sent=len(run.asked), seen=len(seen), why=run.why, rst=run.rst)
+        found.add(
+            run.kind,
+            run.errno,
+            window,
+            sent=len(run.asked),
+            seen=len(seen),
+            why=run.why,
+            rst=run.rst,
+        )
         roles.update([asked.role for asked in run.asked])
         stretch.add_windows(found, seen[:MAX_PROBE_WINDOWS])
-    return found.prediction(question.horizon_ns, "both" if len(roles) > 1 else next(iter(roles), "probe"))
+    return found.prediction(
+        question.horizon_ns, "both" if len(roles) > 1 else next(iter(roles), "probe")
+    )
 
 
-# --- all arming instants -------------------------------------------------------------------------------
+# --- all arming instants ------------------------------------------------------------------------
 
 
 class _Stretch(msgspec.Struct, frozen=True):
@@ -88,7 +103,10 @@ class _Stretch(msgspec.Struct, frozen=True):
         return window[0] + end.after_ns, window[1] + end.after_ns
 
     def add_windows(self, found: Gathering, seen: tuple[int, ...]) -> None:
-        """The window of each probe on the wire, and how long it is to the next; the first is nearer in some rows."""
+        """The window of each probe on the wire, and how long it is to the next.
+
+        The first is nearer in some rows.
+        """
         tick, above_ns = self.case.tick, self.case.late * self.case.tick + self.run.drift_ns
         start, below_ns = 0, self.spread_ns + 1
         # What comes later by more than the machine is slow meets other buckets.
@@ -118,7 +136,8 @@ def _beginning(case: Case) -> int:
 
 
 def _sweep(case: Case) -> Iterator[_Stretch]:
-    """Stretches one after the other, until they cover the period of the widest bucket that any of them met.
+    """Stretches one after the other, until they cover the period of the widest bucket that any of
+    them met.
 
     Where the phase is known, what of it is left open is all there is to cover.
     """
@@ -137,12 +156,13 @@ def _sweep(case: Case) -> Iterator[_Stretch]:
 
 
 def _rectangles(case: Case) -> Iterator[_Stretch]:
-    """Stretches of arming an idle connection that together cover the wheel's period, for every lateness.
+    """Stretches of arming an idle connection that together cover the wheel's period, for every
+    lateness.
 
     The period is laid out in rows. The timer is armed anywhere in a row for one and the same first
-    bucket; there are several rows only where the interval's buckets are wider than the idle time's, and
-    what follows the first probe is then mostly the same for all rows. So a stretch is a rectangle: some
-    rows, some part of each.
+    bucket; there are several rows only where the interval's buckets are wider than the idle time's,
+    and what follows the first probe is then mostly the same for all rows. So a stretch is a
+    rectangle: some rows, some part of each.
     """
     period = phases(case.settings, case.hz)
     width = timerwheel.granularity(case.idle)
@@ -155,7 +175,9 @@ def _rectangles(case: Case) -> Iterator[_Stretch]:
         armed_ns = origin_ns + row * row_ns + start
         replays = _all_replays(case, armed_ns, late, rows=True)
         room = min(phase.room_ns for _, phase in replays)
-        same_row_end = min(end, start + room, *(start + phase.first_room_ns for _, phase in replays))
+        same_row_end = min(
+            end, start + room, *(start + phase.first_room_ns for _, phase in replays)
+        )
         same_last_row = min(
             last_row,
             row + (room - (same_row_end - start)) // row_ns,
@@ -170,13 +192,17 @@ def _rectangles(case: Case) -> Iterator[_Stretch]:
             pending.append((late, (row, last_row, same_row_end + 1, end)))
 
 
-def _all_replays(case: Case, armed_ns: int, late: int, *, rows: bool) -> list[tuple[Run, PhaseInterval]]:
+def _all_replays(
+    case: Case, armed_ns: int, late: int, *, rows: bool
+) -> list[tuple[Run, PhaseInterval]]:
     """One arming instant, every way that the unknown delays allow."""
     replays = []
     script: list[bool] = []
     while True:
         state = armed(case, late)
-        phase = PhaseInterval(armed_ns, script, state, tick=case.tick, late=case.late, lag=case.lag, rows=rows)
+        phase = PhaseInterval(
+            armed_ns, script, state, tick=case.tick, late=case.late, lag=case.lag, rows=rows
+        )
         replays.append((follow(case, phase, state), phase))
         while script and not script[-1]:
             script.pop()

@@ -1,4 +1,6 @@
-"""What one replay of an established connection is asked, in the kernel's units, and what it answers."""
+"""What one replay of an established connection is asked, in the kernel's units, and what it
+answers.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,12 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What becomes of a connection whose peer falls silent: `settings` are the observed side's, times after arming.
+    """What becomes of a connection whose peer falls silent: `settings` are the observed side's,
+    times after arming.
 
-    `horizon_ns`: how far to look. `writes_ns`, `peer_writes_ns`: when the observed side, and its peer, write a few
-    bytes; `echoes`: the peer sends back what it reads; `shuts_ns`: when the observed side shuts its writing direction,
-    which sends FIN.
+    `horizon_ns`: how far to look. `writes_ns`, `peer_writes_ns`: when the observed side, and its
+    peer, write a few bytes; `echoes`: the peer sends back what it reads; `shuts_ns`: when the
+    observed side shuts its writing direction, which sends FIN.
     """
 
     settings: Settings
@@ -48,12 +51,20 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Case:
-    """A question in the kernel's units: jiffies, and nanoseconds after arming. A FIN is data like any other here."""
+    """A question in the kernel's units: jiffies, and nanoseconds after arming.
+
+    A FIN is data like any other here.
+    """
 
     def __init__(self, question: Question) -> None:
         settings, machine = question.settings, question.machine
         hz = machine.hz
-        self.settings, self.machine, self.horizon_ns, self.hz = settings, machine, question.horizon_ns, hz
+        self.settings, self.machine, self.horizon_ns, self.hz = (
+            settings,
+            machine,
+            question.horizon_ns,
+            hz,
+        )
         self.idle = timerwheel.seconds_to_jiffies(settings.idle_s, hz)
         self.interval = timerwheel.seconds_to_jiffies(settings.interval_s, hz)
         self.user_timeout = timerwheel.milliseconds_to_jiffies(settings.user_timeout_ms, hz)
@@ -63,8 +74,14 @@ class Case:
         self.lag = -(-machine.arming_lag_ns // self.tick)
         self.network = Network(question.effects, hz, machine.injection_ns, question.horizon_ns)
         self.limit_ms = limit_ms(settings, hz)
-        self.is_idle = not question.writes_ns and not question.peer_writes_ns and question.shuts_ns is None
-        self.shuts_ns, self.echoes, self.peer_writes_ns = question.shuts_ns, question.echoes, question.peer_writes_ns
+        self.is_idle = (
+            not question.writes_ns and not question.peer_writes_ns and question.shuts_ns is None
+        )
+        self.shuts_ns, self.echoes, self.peer_writes_ns = (
+            question.shuts_ns,
+            question.echoes,
+            question.peer_writes_ns,
+        )
         self.write_slack_ns = machine.write_ns
         self.left, self._price = MOST_EXPIRIES, 1 + len(question.effects) // 4
         self.known: dict[StateKey, Tail] = {}
@@ -73,11 +90,19 @@ class Case:
 
     def _thaws_ns(self, writes_ns: tuple[int, ...]) -> tuple[int, ...]:
         """When a peer that stood still reads what was written meanwhile, and echoes it."""
-        frozen = [span for span in self.network.spans.get("peer-frozen", []) if span.until_ns is not None]
+        frozen = [
+            span for span in self.network.spans.get("peer-frozen", []) if span.until_ns is not None
+        ]
         for span in frozen:
-            if any(span.from_ns <= ns < span.from_ns + self.machine.injection_ns for ns in writes_ns):
+            if any(
+                span.from_ns <= ns < span.from_ns + self.machine.injection_ns for ns in writes_ns
+            ):
                 raise Unpredictable("data is written in the moment in which the peer is stopped")
-        ends = [span.until_ns for span in frozen if any(span.from_ns <= ns < (span.until_ns or 0) for ns in writes_ns)]
+        ends = [
+            span.until_ns
+            for span in frozen
+            if any(span.from_ns <= ns < (span.until_ns or 0) for ns in writes_ns)
+        ]
         return tuple(end for end in ends if end is not None)
 
     def _plan(
@@ -96,15 +121,21 @@ class Case:
         planned.sort(key=lambda each: each.moment.ns)
         for earlier, later in itertools.pairwise(planned):
             if earlier.moment.ns + earlier.moment.slack_ns > later.moment.ns:
-                raise Unpredictable(f"which comes first decides, {earlier.kind} or {later.kind}; move one of them")
+                raise Unpredictable(
+                    f"which comes first decides, {earlier.kind} or {later.kind}; move one of them"
+                )
         return tuple(each for each in planned if each.moment.ns <= self.horizon_ns)
 
     def spend(self) -> None:
-        """One expiry more. Raises Unpredictable where there have been so many that it would take minutes."""
+        """One expiry more.
+
+        Raises Unpredictable where there have been so many that it would take minutes.
+        """
         self.left -= self._price
         if self.left < 0:
             raise Unpredictable(
-                "too many expiries of timers would have to be followed: shorten what is watched, or leave faults out"
+                "too many expiries of timers would have to be followed: shorten what is "
+                "watched, or leave faults out"
             )
 
     def timeout(self, round_trip_us: int) -> int:
@@ -139,7 +170,10 @@ class NoticedAt(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of one replay, and what was asked before it. `drift_ns`: how much later all of it may have been."""
+    """The end of one replay, and what was asked before it.
+
+    `drift_ns`: how much later all of it may have been.
+    """
 
     kind: OutcomeKind
     errno: str | None = None

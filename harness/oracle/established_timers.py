@@ -1,9 +1,11 @@
-"""The timers of an established connection, followed from one arming instant: net/ipv4/tcp_timer.c as a replay.
+"""The timers of an established connection, followed from one arming instant: net/ipv4/tcp_timer.c
+as a replay.
 
-Three timers watch a peer that says nothing. `keepalive_timer` asks while nothing is to be sent. Data in flight has the
-loss probe and then the `retransmit_timer`. Data that its own host cannot send has the `probe_timer`. Keepalive stands
-back for the other two, which share one timer, the write timer. As in the kernel the three have some state in common:
-unanswered probes, the time of the last segment received, the soft error. Data is a few bytes, less than a segment.
+Three timers watch a peer that says nothing. `keepalive_timer` asks while nothing is to be sent.
+Data in flight has the loss probe and then the `retransmit_timer`. Data that its own host cannot
+send has the `probe_timer`. Keepalive stands back for the other two, which share one timer, the
+write timer. As in the kernel the three have some state in common: unanswered probes, the time of
+the last segment received, the soft error. Data is a few bytes, less than a segment.
 
 This module says what comes next: a timer, or something that a program does.
 """
@@ -15,7 +17,13 @@ from collections.abc import Callable
 import msgspec
 
 from harness.oracle.connection import Connection
-from harness.oracle.connection_state import ConnectionState, Handler, MiddleboxMemory, StateKey, WriteTimer
+from harness.oracle.connection_state import (
+    ConnectionState,
+    Handler,
+    MiddleboxMemory,
+    StateKey,
+    WriteTimer,
+)
 from harness.oracle.effects import Unpredictable
 from harness.oracle.established_query import Case, NoticedAt, Planned, Run, Tail
 from harness.oracle.icmp_limits import ICMP_BURST
@@ -36,7 +44,10 @@ NEVER = WriteTimer("probe", 1 << 61)
 
 
 def armed(case: Case, late: int) -> ConnectionState:
-    """The state at the moment of arming; every handler sets the next timer as if it ran `late` jiffies late."""
+    """The state at the moment of arming.
+
+    Every handler sets the next timer as if it ran `late` jiffies late.
+    """
     return ConnectionState(
         late=late,
         is_first_keepalive=case.settings.keepalive,
@@ -58,7 +69,9 @@ def _follow(connection: Connection) -> Run:
 
 
 def step(connection: Connection) -> None:
-    """Carry out what comes next: a timer's handler, something planned, or the end at the horizon."""
+    """Carry out what comes next: a timer's handler, something planned, or the end at the
+    horizon.
+    """
     case, phase, state = connection.case, connection.phase, connection.state
     timer = _due_write_timer(connection)
     bucket = state.keepalive if timer is None else timer.bucket
@@ -70,7 +83,9 @@ def step(connection: Connection) -> None:
     elif over:
         if not case.network.boxes or not _middlebox_resets(connection, Moment(case.horizon_ns)):
             connection.finish("quiet")
-    elif bucket is not None and (not case.network.boxes or not _middlebox_resets(connection, bucket)):
+    elif bucket is not None and (
+        not case.network.boxes or not _middlebox_resets(connection, bucket)
+    ):
         if timer is None:
             on_keepalive(connection, bucket)
         elif timer.handler == "retransmit" and state.retrans_stamp is None:
@@ -84,14 +99,17 @@ def _expire(connection: Connection, timer: WriteTimer) -> None:
     HANDLERS[timer.handler](connection, timer.bucket)
 
 
-# --- which timer, or what else, is next ------------------------------------------------------------------
+# --- which timer, or what else, is next ---------------------------------------------------------
 
 
 def _due_write_timer(connection: Connection) -> WriteTimer | None:
-    """The write timer where it is due first; else None, and keepalive's bucket is known if there is one.
+    """The write timer where it is due first.
 
-    Where keepalive's bucket lies is asked for no earlier than it matters, since that narrows the phases: not before
-    other moments that come first for sure, and not while there is data to be sent.
+    Else None, and keepalive's bucket is known if there is one.
+
+    Where keepalive's bucket lies is asked for no earlier than it matters, since that narrows the
+    phases: not before other moments that come first for sure, and not while there is data to be
+    sent.
     """
     case, phase, state = connection.case, connection.phase, connection.state
     timer = state.write_timer
@@ -117,18 +135,22 @@ def _decide_first(phase: PhaseInterval, moment: Moment, bucket: int | None) -> B
     return bucket is None or phase.decide_past(bucket, moment.ns, moment.slack_ns)
 
 
-# --- what programs, the peer's kernel and middleboxes do -------------------------------------------------
+# --- what programs, the peer's kernel and middleboxes do ----------------------------------------
 
 
 def _on_planned(connection: Connection, planned: Planned) -> None:
     case, state, moment = connection.case, connection.state, planned.moment
     if planned.kind == "fin":
         connection.path.arrive("the peer's FIN", moment.ns)
-        connection.finish("eof", why="the peer's kernel sends FIN when its process ends", end=NoticedAt(moment))
+        connection.finish(
+            "eof", why="the peer's kernel sends FIN when its process ends", end=NoticedAt(moment)
+        )
         return
     if planned.kind == "rst":
         connection.path.arrive("the RST", moment.ns)
-        connection.finish("detected", errno="ECONNRESET", why="an RST arrives", end=NoticedAt(moment))
+        connection.finish(
+            "detected", errno="ECONNRESET", why="an RST arrives", end=NoticedAt(moment)
+        )
         return
     if case.network.boxes and _middlebox_resets(connection, moment):
         return
@@ -156,9 +178,11 @@ def _middlebox_resets(connection: Connection, when: When) -> bool:
     if not connection.phase.decide_waited(when, last, case.network.box_timeout(box)):
         return False
     timeout_ns = round((box.timeout_s or 0) * 1e9)
-    # The handshake's last segment comes a little before arming, which takes some readings of the clock.
+    # The handshake's last segment comes a little before arming, which takes some readings of the
+    # clock.
     lag_ns = max(case.machine.arming_lag_ns, case.write_slack_ns)
-    # Its own program sees that segment some readings later, for which real time has left room already.
+    # Its own program sees that segment some readings later, for which real time has left room
+    # already.
     seen_ns = 0 if case.machine.arming_lag_ns else case.write_slack_ns
     end = NoticedAt(Moment(-lag_ns, lag_ns + seen_ns) if last is None else last, timeout_ns)
     why = "the firewall, whose state expired, resets both ends"
@@ -166,11 +190,12 @@ def _middlebox_resets(connection: Connection, when: When) -> bool:
     return True
 
 
-# --- what is remembered from one replay for the next -----------------------------------------------------
+# --- what is remembered from one replay for the next --------------------------------------------
 
 
 def _recall(connection: Connection, timer: WriteTimer) -> None:
-    """Take the rest of the replay from an earlier one that met the same state, or follow it and remember it.
+    """Take the rest of the replay from an earlier one that met the same state, or follow it and
+    remember it.
 
     Asked at the first expiry of the retransmission timer: many phases share what follows it.
     """
@@ -179,7 +204,9 @@ def _recall(connection: Connection, timer: WriteTimer) -> None:
     if known is not None and known.from_ns <= phase.armed_ns <= known.until_ns:
         phase.widest = max(phase.widest, known.widest)
         phase.limit(known.until_ns - phase.armed_ns)
-        connection.end = msgspec.structs.replace(known.run, asked=(*connection.asked, *known.run.asked))
+        connection.end = msgspec.structs.replace(
+            known.run, asked=(*connection.asked, *known.run.asked)
+        )
     else:
         _follow_and_remember(connection, timer, key)
 
@@ -192,6 +219,8 @@ def _follow_and_remember(connection: Connection, timer: WriteTimer, key: StateKe
     end = _follow(connection)
     if phase.forks == forks:
         rest = msgspec.structs.replace(end, asked=end.asked[before:])
-        connection.case.known[key] = Tail(rest, phase.armed_ns, phase.armed_ns + phase.room_ns, phase.widest)
+        connection.case.known[key] = Tail(
+            rest, phase.armed_ns, phase.armed_ns + phase.room_ns, phase.widest
+        )
     phase.widest = max(phase.widest, widest)
     phase.room_ns = min(phase.room_ns, room_ns)

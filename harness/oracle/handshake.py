@@ -1,13 +1,14 @@
 """A connection being made with nobody there, from both ends: the SYN's timer and the SYN-ACK's.
 
-Connecting (net/ipv4/tcp_timer.c:tcp_retransmit_timer in SYN_SENT): the SYN is sent again after 1 s, some times at that
-distance (tcp_syn_linear_timeouts, from Linux 6.5 on), then at distances that double, until so many have been sent again
-(tcp_syn_retries and the linear ones) or what tcp_syn_retries doublings take has passed. TCP_USER_TIMEOUT ends it
-sooner; it counts from the call, since tcp_output.c:tcp_connect sets retrans_stamp, but not before one repetition.
+Connecting (net/ipv4/tcp_timer.c:tcp_retransmit_timer in SYN_SENT): the SYN is sent again after 1 s,
+some times at that distance (tcp_syn_linear_timeouts, from Linux 6.5 on), then at distances that
+double, until so many have been sent again (tcp_syn_retries and the linear ones) or what
+tcp_syn_retries doublings take has passed. TCP_USER_TIMEOUT ends it sooner; it counts from the call,
+since tcp_output.c:tcp_connect sets retrans_stamp, but not before one repetition.
 
-Answering (net/ipv4/inet_connection_sock.c:reqsk_timer_handler): the SYN-ACK is sent again after 1 s and at distances
-that double, tcp_synack_retries times; the next expiry forgets the request. accept(2) never hears of it. A queue that is
-more than half full forgets sooner; that is left out.
+Answering (net/ipv4/inet_connection_sock.c:reqsk_timer_handler): the SYN-ACK is sent again after 1 s
+and at distances that double, tcp_synack_retries times; the next expiry forgets the request.
+accept(2) never hears of it. A queue that is more than half full forgets sooner; that is left out.
 """
 
 from __future__ import annotations
@@ -29,11 +30,15 @@ FIRST_TIMEOUT_S = 1
 """TCP_TIMEOUT_INIT, RFC 6298 2.1."""
 
 Answer = Literal["ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "ENOPROTOOPT", "EACCES"]
-"""What connect(2) fails with where the SYN is answered by RST (ECONNREFUSED) or by an ICMP error."""
+"""What connect(2) fails with where the SYN is answered by RST (ECONNREFUSED) or by an ICMP
+error.
+"""
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
 
 
-def predict(user_timeout_ms: int, machine: Machine, linear: int = LINEAR, retries: int = RETRIES) -> Prediction:
+def predict(
+    user_timeout_ms: int, machine: Machine, linear: int = LINEAR, retries: int = RETRIES
+) -> Prediction:
     """When connect(2) fails, counted from its call, where every SYN is lost in silence."""
     unhurried = _connecting(0, machine, linear, retries)
     (outcome,) = unhurried.outcomes
@@ -47,14 +52,20 @@ def predict(user_timeout_ms: int, machine: Machine, linear: int = LINEAR, retrie
     why = "the user timeout passes without an answer to the SYN"
     if limit_ns > outcome.window_ns[0]:
         why = f"{why}, or {outcome.why}, whichever is first"
-    return msgspec.structs.replace(prediction, outcomes=(msgspec.structs.replace(prediction.outcomes[0], why=why),))
+    return msgspec.structs.replace(
+        prediction, outcomes=(msgspec.structs.replace(prediction.outcomes[0], why=why),)
+    )
 
 
-def refused(silence: Prediction, errno: Answer, number: int, machine: Machine, by: str = "RST") -> Prediction:
-    """As `silence` predicts, but SYN `number` (1: the first) is answered: connect(2) fails with that.
+def refused(
+    silence: Prediction, errno: Answer, number: int, machine: Machine, by: str = "RST"
+) -> Prediction:
+    """As `silence` predicts, but SYN `number` (1: the first) is answered: connect(2) fails with
+    that.
 
-    tcp_input.c:tcp_rcv_synsent_state_process for an RST; tcp_ipv4.c:tcp_v4_err and its like for IPv6 take every ICMP
-    error in SYN_SENT for the end. Raises ValueError where so many SYNs are not sure to be sent.
+    tcp_input.c:tcp_rcv_synsent_state_process for an RST; tcp_ipv4.c:tcp_v4_err and its like for
+    IPv6 take every ICMP error in SYN_SENT for the end. Raises ValueError where so many SYNs are not
+    sure to be sent.
     """
     if not 1 <= number <= silence.outcomes[0].probes[0] + 1:
         most = silence.outcomes[0].probes[0] + 1
@@ -81,14 +92,18 @@ def refused(silence: Prediction, errno: Answer, number: int, machine: Machine, b
 
 
 def _connecting(user_timeout_ms: int, machine: Machine, linear: int, retries: int) -> Prediction:
-    limit_ms = user_timeout_ms or backoff.model_timeout_ms(retries, FIRST_TIMEOUT_S * machine.hz, machine.hz)
+    limit_ms = user_timeout_ms or backoff.model_timeout_ms(
+        retries, FIRST_TIMEOUT_S * machine.hz, machine.hz
+    )
     timer = _Syn(machine, limit_ms, linear=linear, retries=retries, clamped=user_timeout_ms > 0)
     prediction = backoff.predict(timer, "ETIMEDOUT", "", _horizon_ns(limit_ms))
     (outcome,) = prediction.outcomes
     least, most = outcome.probes
     count = str(most) if least == most else f"{least} to {most}"
     why = f"{count} repetitions of the SYN go unanswered (tcp_syn_retries = {retries})"
-    return msgspec.structs.replace(prediction, outcomes=(msgspec.structs.replace(outcome, why=why),))
+    return msgspec.structs.replace(
+        prediction, outcomes=(msgspec.structs.replace(outcome, why=why),)
+    )
 
 
 def _horizon_ns(limit_ms: int) -> int:
@@ -98,7 +113,9 @@ def _horizon_ns(limit_ms: int) -> int:
 class _Syn(backoff.Backoff):
     counts_from_call = True
 
-    def __init__(self, machine: Machine, limit_ms: int, *, linear: int, retries: int, clamped: bool) -> None:
+    def __init__(
+        self, machine: Machine, limit_ms: int, *, linear: int, retries: int, clamped: bool
+    ) -> None:
         super().__init__(machine, limit_ms, clamped=clamped)
         self.linear, self.retries = linear, retries
 
@@ -112,14 +129,15 @@ class _Syn(backoff.Backoff):
         return self.retries + self.linear
 
 
-# --- the listening side ----------------------------------------------------------------------------------
+# --- the listening side -------------------------------------------------------------------------
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A request socket whose handshake never ends. Nanoseconds after the SYN that made it.
 
-    `resent_ns`: the window of each repetition of the SYN-ACK; `forgotten_ns`: when the kernel drops the request.
-    `deferred_ns`: until then a bare ACK does not make it a connection (TCP_DEFER_ACCEPT).
+    `resent_ns`: the window of each repetition of the SYN-ACK; `forgotten_ns`: when the kernel drops
+    the request. `deferred_ns`: until then a bare ACK does not make it a connection
+    (TCP_DEFER_ACCEPT).
     """
 
     resent_ns: tuple[tuple[int, int], ...]
@@ -129,13 +147,17 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def answering(
-    machine: Machine, retries: int = SYNACK_RETRIES, defer_accept_s: int = 0, *, acknowledged: bool = False
+    machine: Machine,
+    retries: int = SYNACK_RETRIES,
+    defer_accept_s: int = 0,
+    *,
+    acknowledged: bool = False,
 ) -> Request:
     """A SYN was taken by a listening socket, and nothing comes after it.
 
-    `acknowledged`: the ACK that ends the handshake came, but no data, and the path is cut then: only with
-    TCP_DEFER_ACCEPT is it still a request (tcp_minisocks.c:tcp_check_req drops the bare ACK, which stops the SYN-ACKs
-    until the last expiry of the deferring period: syn_ack_recalc).
+    `acknowledged`: the ACK that ends the handshake came, but no data, and the path is cut then:
+    only with TCP_DEFER_ACCEPT is it still a request (tcp_minisocks.c:tcp_check_req drops the bare
+    ACK, which stops the SYN-ACKs until the last expiry of the deferring period: syn_ack_recalc).
     """
     deferring = deferred_expiries(defer_accept_s)
     acknowledged = acknowledged and deferring > 0
@@ -148,7 +170,10 @@ def answering(
     first = deferring - 1 if acknowledged else 0
     why = f"{retries} repetitions of the SYN-ACK go unanswered (tcp_synack_retries = {retries})"
     if acknowledged:
-        why = f"no data comes in the {deferring} expiries that TCP_DEFER_ACCEPT = {defer_accept_s} s stands for"
+        why = (
+            f"no data comes in the {deferring} expiries that TCP_DEFER_ACCEPT = {defer_accept_s} "
+            "s stands for"
+        )
         if retries > deferring:
             why = f"{why}, nor an ACK of a later SYN-ACK (tcp_synack_retries = {retries})"
     return Request(
@@ -160,15 +185,24 @@ def answering(
 
 
 def deferred_expiries(seconds: int) -> int:
-    """TCP_DEFER_ACCEPT is kept as a number of the timer's expiries, at most 255 (tcp.c:secs_to_retrans)."""
+    """TCP_DEFER_ACCEPT is kept as a number of the timer's expiries, at most 255
+    (tcp.c:secs_to_retrans).
+    """
     number, timeout, period = 0, FIRST_TIMEOUT_S, 0
     while period < seconds and number < 255:
-        number, period, timeout = number + 1, period + timeout, min(2 * timeout, backoff.LONGEST_TIMEOUT_S)
+        number, period, timeout = (
+            number + 1,
+            period + timeout,
+            min(2 * timeout, backoff.LONGEST_TIMEOUT_S),
+        )
     return number
 
 
 class _SynAck(backoff.Backoff):
-    """Its timer is a plain one of the wheel (timer_setup, mod_timer); the SYN's reception sets it."""
+    """Its timer is a plain one of the wheel (timer_setup, mod_timer).
+
+    The SYN's reception sets it.
+    """
 
     def __init__(self, machine: Machine, *, expiries: int) -> None:
         # The number alone decides, never the time.

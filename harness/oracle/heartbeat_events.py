@@ -1,4 +1,5 @@
-"""The moments that two programs with heartbeats are followed by: pending events, and marks to count time from.
+"""The moments that two programs with heartbeats are followed by: pending events, and marks to count
+time from.
 
 All are frozen values. A zone (`harness.oracle.difference_bounds`) holds the bounds between them.
 """
@@ -34,7 +35,10 @@ class Writes(Event, frozen=True, cache_hash=True):
 
 
 class Arrives(Event, frozen=True, cache_hash=True):
-    """A message arrives at a side; `number` tells messages apart that are on their way at the same time."""
+    """A message arrives at a side.
+
+    `number` tells messages apart that are on their way at the same time.
+    """
 
     side: Side
     number: int
@@ -102,7 +106,9 @@ PEER_FORGETS, FLOW_EXPIRES = PeerForgets(), FlowExpires()
 
 
 def is_of_program(point: Point, side: Side) -> bool:
-    """Whether a side's program or its TCP is the source of a moment, so that it never comes once the side is gone."""
+    """Whether a side's program or its TCP is the source of a moment, so that it never comes once
+    the side is gone.
+    """
     match point:
         case Paused(timer=timer):
             return timer.side == side

@@ -1,10 +1,21 @@
-"""When each heartbeat design sends, when it gives its peer up, and the bounds that it documents: arithmetic. Pure."""
+"""When each heartbeat design sends, when it gives its peer up, and the bounds that it documents:
+arithmetic. Pure.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
-from harness.model.programs import AnyHeartbeat, Heartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
+from harness.model.programs import (
+    AnyHeartbeat,
+    Heartbeat,
+    IdleState,
+    IdleTimer,
+    Reaper,
+    Separate,
+    Simple,
+    Urgent,
+)
 from harness.model.topology import Side
 from harness.oracle.heartbeat_model import Rules
 
@@ -12,8 +23,8 @@ from harness.oracle.heartbeat_model import Rules
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """When a peer that falls silent is noticed, in nanoseconds, with the reasons.
 
-    `since_input_ns`: [least, most] after the last input. `since_fault_ns`: (best, worst] after a fault that comes at
-    any moment, while nothing but heartbeats is sent.
+    `since_input_ns`: [least, most] after the last input. `since_fault_ns`: (best, worst] after a
+    fault that comes at any moment, while nothing but heartbeats is sent.
     """
 
     since_input_ns: tuple[int, int]
@@ -56,13 +67,18 @@ def _of_simple(design: Simple | Separate, side: Side) -> Rules:
         next_ns=wait_ns,
         misses=design.misses,
         beats=is_client,
-        why=f"{design.misses} heartbeats go unanswered" if is_client else f"{design.misses} misses, then one more",
+        why=f"{design.misses} heartbeats go unanswered"
+        if is_client
+        else f"{design.misses} misses, then one more",
     )
 
 
 def _of_urgent(design: Urgent, side: Side) -> Rules:
     is_client, interval_ns = side == "client", nanoseconds(design.interval_s)
-    unanswered, silent = f"{design.misses} urgent octets go unanswered", f"{design.misses} intervals without one"
+    unanswered, silent = (
+        f"{design.misses} urgent octets go unanswered",
+        f"{design.misses} intervals without one",
+    )
     return Rules(
         first_ns=interval_ns,
         next_ns=interval_ns,
@@ -111,21 +127,34 @@ def _bounds_of_urgent(rules: Rules, side: Side) -> Bounds:
         return Bounds(
             since_input_ns=(most_ns, most_ns),
             since_fault_ns=(misses * interval_ns, most_ns),
-            input_why=f"{misses} + 1 intervals of {interval} s, the first from the octet that was answered",
-            fault_why=(f"the last answer came up to {interval} s before it: an octet every {interval} s"),
+            input_why=(
+                f"{misses} + 1 intervals of {interval} s, the first from the octet that was "
+                "answered"
+            ),
+            fault_why=(
+                f"the last answer came up to {interval} s before it: an octet every {interval} s"
+            ),
         )
     return Bounds(
         since_input_ns=(misses * interval_ns, most_ns),
         since_fault_ns=((misses - 1) * interval_ns, most_ns),
-        input_why=f"{misses} + 1 expiries of a timer of its own, the first up to {interval} s after the octet",
-        fault_why=f"the last octet came up to {interval} s before it, if the client's interval is the same",
+        input_why=(
+            f"{misses} + 1 expiries of a timer of its own, the first up to {interval} s after "
+            "the octet"
+        ),
+        fault_why=(
+            f"the last octet came up to {interval} s before it, if the client's interval is the "
+            "same"
+        ),
     )
 
 
 def _between_inputs(client: AnyHeartbeat) -> tuple[int, str]:
     """How long the path is silent at most while all is well, and why."""
     if isinstance(client, IdleState):
-        return nanoseconds(client.write_idle_s), f"a ping when nothing was written for {client.write_idle_s:g} s"
+        return nanoseconds(
+            client.write_idle_s
+        ), f"a ping when nothing was written for {client.write_idle_s:g} s"
     if isinstance(client, Urgent):
         return nanoseconds(client.interval_s), f"an octet every {client.interval_s:g} s"
     assert isinstance(client, Simple | Separate | IdleTimer)
@@ -133,7 +162,9 @@ def _between_inputs(client: AnyHeartbeat) -> tuple[int, str]:
 
 
 def longest_ns(client: AnyHeartbeat, server: AnyHeartbeat, side: Side) -> int:
-    """How long a side may take to notice, with its machine's lateness left out, and to look for another server."""
+    """How long a side may take to notice, with its machine's lateness left out, and to look for
+    another server.
+    """
     return documented(client, server, side).since_input_ns[1] + _between_inputs(client)[0]
 
 

@@ -1,4 +1,6 @@
-"""Two programs with heartbeats between two events: their state, what is pending, and how either changes. Pure."""
+"""Two programs with heartbeats between two events: their state, what is pending, and how either
+changes. Pure.
+"""
 
 from __future__ import annotations
 
@@ -58,18 +60,24 @@ class Situation:
         self.state = msgspec.structs.replace(self.state, **{side: own})
 
     def schedule(self, event: Event, after_ns: int, slack_ns: int = 0) -> None:
-        """Move an event to `after_ns` from now, plus at most `slack_ns`, whenever it was due before."""
+        """Move an event to `after_ns` from now, plus at most `slack_ns`, whenever it was due
+        before.
+        """
         latest_ns = after_ns + slack_ns + self.world.late_ns
         self.zone = self.zone.without([event]).with_moment(event, NOW, after_ns, latest_ns)
 
-    def finish(self, kind: OutcomeKind, errno: str | None = None, most_ns: int = 0, why: str = "") -> None:
+    def finish(
+        self, kind: OutcomeKind, errno: str | None = None, most_ns: int = 0, why: str = ""
+    ) -> None:
         """The observer notices, at most `most_ns` after now."""
         low, high = self.zone.bounds(NOW, ARMED)
         since: Window | None = None
         if LAST_READ in self.zone and not self.state.repeated:
             read_low, read_high = self.zone.bounds(NOW, LAST_READ)
             since = read_low, read_high + most_ns
-        self.ended = Ended(kind=kind, errno=errno, window_ns=(low, high + most_ns), since_read_ns=since, why=why)
+        self.ended = Ended(
+            kind=kind, errno=errno, window_ns=(low, high + most_ns), since_read_ns=since, why=why
+        )
 
     def refuse_impatience(self) -> None:
         """Raise Unpredictable where TCP itself may give up what it has repeated for too long."""
@@ -80,14 +88,24 @@ class Situation:
 
 
 def next_repetition_ns(elapsed_ns: int, rtt_ns: int) -> tuple[int, int]:
-    """The latest moment at which a segment lost so long ago at most is sent again: from now, and from when it was sent.
+    """The latest moment at which a segment lost so long ago at most is sent again: from now, and
+    from when it was sent.
 
     The loss probe comes first or not at all, then timeouts that double.
     """
     timeout_ns = LEAST_TIMEOUT_NS + rtt_ns + MEASURED_NS
-    starts_ns, wait_ns, whole_ns, number = 0, _rounded_ns(timeout_ns), 2 * _rounded_ns(timeout_ns), 0
+    starts_ns, wait_ns, whole_ns, number = (
+        0,
+        _rounded_ns(timeout_ns),
+        2 * _rounded_ns(timeout_ns),
+        0,
+    )
     while True:
-        following_ns = LEAST_TIMEOUT_NS * ((1 << number) - 1) if number < 12 else starts_ns + LONGEST_TIMEOUT_NS
+        following_ns = (
+            LEAST_TIMEOUT_NS * ((1 << number) - 1)
+            if number < 12
+            else starts_ns + LONGEST_TIMEOUT_NS
+        )
         if following_ns > elapsed_ns:
             return wait_ns, whole_ns
         starts_ns, number = following_ns, number + 1

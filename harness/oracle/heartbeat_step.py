@@ -1,4 +1,6 @@
-"""One event between two programs with heartbeats: its effect on them, on the path and on pending events. Pure."""
+"""One event between two programs with heartbeats: its effect on them, on the path and on pending
+events. Pure.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,9 @@ class Step(Situation):
             self.finish("noticed", why=self.world.rules[side].why)
             return
         if self.state.is_flying_to(side):
-            raise Unpredictable("the peer gives up while something is on its way to it: FIN or RST comes first")
+            raise Unpredictable(
+                "the peer gives up while something is on its way to it: FIN or RST comes first"
+            )
         self._send(side, "fin")
         is_fin_lost = "fin" in self.state.of(side).owed
         self._stop(side)
@@ -113,7 +117,11 @@ class Step(Situation):
 
     def _arrive(self, side: Side, kind: Kind) -> None:
         """A program finds something in its socket."""
-        own, rules, is_observer = self.state.of(side), self.world.rules[side], side == self.world.observer
+        own, rules, is_observer = (
+            self.state.of(side),
+            self.world.rules[side],
+            side == self.world.observer,
+        )
         if not own.runs:
             return
         if own.frozen or own.not_reading:
@@ -133,11 +141,15 @@ class Step(Situation):
             self._send(side, "answer")
 
     def _note_reading(self) -> None:
-        self.zone = self.zone.without([LAST_READ]).with_moment(LAST_READ, NOW, -self.world.late_ns, 0)
+        self.zone = self.zone.without([LAST_READ]).with_moment(
+            LAST_READ, NOW, -self.world.late_ns, 0
+        )
 
     def _stop(self, side: Side) -> None:
         """The program is gone, or nothing that it does matters from here on."""
-        self.zone = self.zone.without([point for point in self.zone.names if is_of_program(point, side)])
+        self.zone = self.zone.without(
+            [point for point in self.zone.names if is_of_program(point, side)]
+        )
         self.change(side, runs=False, owed=frozenset(), waiting=frozenset())
 
     # --- TCP and the path ---
@@ -146,8 +158,12 @@ class Step(Situation):
         """The program writes, and TCP sends what it may."""
         cut, own = self.cut(side), self.state.of(side)
         if cut:
-            if any(side in each.own and each.until_ns is not None for each in self.disturbances(cut)):
-                raise Unpredictable("its own host cannot send a heartbeat, and repeats it at times of its own")
+            if any(
+                side in each.own and each.until_ns is not None for each in self.disturbances(cut)
+            ):
+                raise Unpredictable(
+                    "its own host cannot send a heartbeat, and repeats it at times of its own"
+                )
             self._owe(side, kind)
         elif self.state.box_gone:
             self._owe(side, kind)
@@ -165,13 +181,22 @@ class Step(Situation):
         if Repeats(side) in self.zone:
             self.change(side, owed=own.owed | {kind})
         elif self.state.of(other(side)).runs:
-            raise Unpredictable("acknowledgements are lost, and TCP holds back what is written after that")
+            raise Unpredictable(
+                "acknowledgements are lost, and TCP holds back what is written after that"
+            )
 
     def _meet_stranger(self) -> None:
         if self.state.forgot == "maybe":
-            raise Unpredictable("a heartbeat falls into the moment in which the peer changes; move the fault's time")
+            raise Unpredictable(
+                "a heartbeat falls into the moment in which the peer changes; move the fault's time"
+            )
         latest_ns = self.world.flight_ns + self.world.late_ns
-        self.finish("detected", "ECONNRESET", most_ns=latest_ns, why="the next segment that is sent meets RST")
+        self.finish(
+            "detected",
+            "ECONNRESET",
+            most_ns=latest_ns,
+            why="the next segment that is sent meets RST",
+        )
 
     def _owe(self, side: Side, kind: Kind | None) -> None:
         """A segment is lost, or only its acknowledgement (no kind)."""
@@ -183,17 +208,23 @@ class Step(Situation):
             self.state = msgspec.structs.replace(self.state, repeated=True)
 
     def _fly(self, side: Side, kind: Kind) -> None:
-        """A message is sent: it arrives after those sent before it, and the middlebox has seen it."""
+        """A message is sent: it arrives after those sent before it, and the middlebox has seen
+        it.
+        """
         to, before = other(side), [message.arrival for message in self.state.flying]
         arrivals = (Arrives(to, number) for number in range(len(before) + 1))
         arrival = next(each for each in arrivals if each not in before)
-        zone: Zone[Point] | None = self.zone.with_moment(arrival, NOW, 0, self.world.flight_ns + self.world.late_ns)
+        zone: Zone[Point] | None = self.zone.with_moment(
+            arrival, NOW, 0, self.world.flight_ns + self.world.late_ns
+        )
         for each in before:
             if each.side == to:
                 zone = None if zone is None else zone.where(each, arrival, 0)
         assert zone is not None
         self.zone = zone
-        self.state = msgspec.structs.replace(self.state, flying=(*self.state.flying, Message(arrival, kind)))
+        self.state = msgspec.structs.replace(
+            self.state, flying=(*self.state.flying, Message(arrival, kind))
+        )
         if FLOW_EXPIRES in self.zone and self.world.box_ns is not None:
             self.zone = self.zone.without([FLOW_EXPIRES])
             self.schedule(FLOW_EXPIRES, self.world.box_ns, BOX_SLACK_NS)
@@ -248,7 +279,9 @@ class Step(Situation):
                 self.zone = self.zone.renamed(timer, Paused(timer))
 
     def _forget(self, each: Disturbance) -> None:
-        self.state = msgspec.structs.replace(self.state, forgot="maybe" if each.unsettled_ns else "yes")
+        self.state = msgspec.structs.replace(
+            self.state, forgot="maybe" if each.unsettled_ns else "yes"
+        )
         if each.unsettled_ns:
             self.schedule(PEER_FORGETS, 0, each.unsettled_ns + self.world.delay_ns)
 
@@ -267,7 +300,9 @@ class Step(Situation):
         peer = self.world.peer
         waits = self.state.of(peer).waiting or Unacknowledged(self.world.observer) in self.zone
         if waits or self.state.is_flying_to(peer):
-            raise Unpredictable(f"a heartbeat may be on its way, or unread, {when}; move the fault's time")
+            raise Unpredictable(
+                f"a heartbeat may be on its way, or unread, {when}; move the fault's time"
+            )
 
     def _forget_flow(self) -> None:
         """The middlebox has seen nothing for too long."""
@@ -282,7 +317,9 @@ class Step(Situation):
         each, peer = self.world.disturbances[number], self.world.peer
         self.state = msgspec.structs.replace(self.state, on=self.state.on - {number})
         if self.state.peer_gave_up and each.cuts:
-            raise Unpredictable("the peer gave up during the outage: FIN or RST, and when, is not known")
+            raise Unpredictable(
+                "the peer gave up during the outage: FIN or RST, and when, is not known"
+            )
         for side in each.cuts:
             self._schedule_repetition(side)
             self._schedule_repetition(other(side))
@@ -316,7 +353,9 @@ class Step(Situation):
             yield from step._thaw(tuple(rest))
 
     def _schedule_repetition(self, side: Side) -> None:
-        """The path is whole again: what was lost comes at the latest when the timer that runs expires."""
+        """The path is whole again: what was lost comes at the latest when the timer that runs
+        expires.
+        """
         unacked, repeat = Unacknowledged(side), Repeats(side)
         if unacked not in self.zone or self.cut(side) or repeat in self.zone:
             return

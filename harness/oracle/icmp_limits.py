@@ -1,7 +1,8 @@
-"""ICMP errors and their limits: which losses are answered by an error, and what the connection keeps of it.
+"""ICMP errors and their limits: which losses are answered by an error, and what the connection
+keeps of it.
 
-A token bucket that fills by one token a jiffy (net/ipv4/inetpeer.c:inet_peer_xrlim_allow); each error costs as many
-tokens as the interval between two errors has jiffies. It begins full.
+A token bucket that fills by one token a jiffy (net/ipv4/inetpeer.c:inet_peer_xrlim_allow); each
+error costs as many tokens as the interval between two errors has jiffies. It begins full.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.moment import When
 
 ICMP_BURST = 6
-"""XRLIM_BURST_FACTOR (net/ipv4/inetpeer.c:inet_peer_xrlim_allow): how many errors a full bucket pays for."""
+"""XRLIM_BURST_FACTOR (net/ipv4/inetpeer.c:inet_peer_xrlim_allow): how many errors a full bucket
+pays for.
+"""
 ROUTE_BURST = 5
 """The same for errors about routes (net/ipv4/route.c:ip_rt_error_burst)."""
 
 
 def report(connection: Connection, effect: Effect | None, when: When) -> bool:
-    """Take the ICMP error that answers lost data, if one comes, as the soft error; returns whether one comes."""
+    """Take the ICMP error that answers lost data, if one comes, as the soft error.
+
+    Returns whether one comes.
+    """
     if effect is None:
         return False
     if effect.unknown:
@@ -29,7 +35,10 @@ def report(connection: Connection, effect: Effect | None, when: When) -> bool:
 
 
 def spend(connection: Connection, effect: Effect, when: When) -> bool:
-    """Take the tokens for one ICMP error; returns whether there were enough, so that the error is sent."""
+    """Take the tokens for one ICMP error.
+
+    Returns whether there were enough, so that the error is sent.
+    """
     if effect.reported is None:
         return False
     state, phase = connection.state, connection.phase

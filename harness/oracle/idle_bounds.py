@@ -1,16 +1,19 @@
-"""What an idle connection does after the last segment that its peer sent, whatever came before that segment.
+"""What an idle connection does after the last segment that its peer sent, whatever came before that
+segment.
 
-`harness.oracle.established` follows one history: a connection that was armed, and what happens then. A fleet has all
-histories: the last segment was that of the handshake, or data that came while the timer ran, or the answer to a probe.
-Here are the bounds over all of them, in closed form. They come from three facts of net/ipv4/tcp_timer.c and the timer
-wheel (D, I: idle and interval in jiffies; w(x): the width of the bucket of a timer for x):
+`harness.oracle.established` follows one history: a connection that was armed, and what happens
+then. A fleet has all histories: the last segment was that of the handshake, or data that came while
+the timer ran, or the answer to a probe. Here are the bounds over all of them, in closed form. They
+come from three facts of net/ipv4/tcp_timer.c and the timer wheel (D, I: idle and interval in
+jiffies; w(x): the width of the bucket of a timer for x):
 
-- The first probe is sent when the idle time is over, in the handler of a timer that was set for the idle time, for the
-  rest of it, or for an interval after an answered probe: D to D + w(D) after the segment, or up to I + w(I) where
-  that is longer.
-- The next expiry is I + 1 to I + w(I) later, in a bucket of the interval. From such a bucket on expiries are
-  s = (I // w(I) + 1) * w(I) apart.
-- The last expiry is the one after `count` probes; or with TCP_USER_TIMEOUT the first one at which the timeout is over.
+- The first probe is sent when the idle time is over, in the handler of a timer that was set for the
+  idle time, for the rest of it, or for an interval after an answered probe: D to D + w(D) after the
+  segment, or up to I + w(I) where that is longer.
+- The next expiry is I + 1 to I + w(I) later, in a bucket of the interval. From such a bucket on
+  expiries are s = (I // w(I) + 1) * w(I) apart.
+- The last expiry is the one after `count` probes; or with TCP_USER_TIMEOUT the first one at which
+  the timeout is over.
 """
 
 from __future__ import annotations
@@ -22,11 +25,13 @@ from harness.oracle.prediction import Settings
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """In nanoseconds after the last segment from the peer, as (earliest, latest); the earliest itself is excluded.
+    """In nanoseconds after the last segment from the peer, as (earliest, latest).
 
-    `first_probe_ns`: of an idle connection; with a live peer nothing is longer without a packet. `last_probe_ns`: the
-    earliest moment of the last probe to a silent peer. `end_ns`: when that peer is given up. `probes`: how many are
-    sent before, least and most.
+    The earliest itself is excluded.
+
+    `first_probe_ns`: of an idle connection; with a live peer nothing is longer without a packet.
+    `last_probe_ns`: the earliest moment of the last probe to a silent peer. `end_ns`: when that
+    peer is given up. `probes`: how many are sent before, least and most.
     """
 
     first_probe_ns: tuple[int, int]
@@ -43,7 +48,11 @@ def bounds(settings: Settings, hz: int) -> Bounds:
         least, most, last, low, high = expiries.until(timeout)
     else:
         least = most = settings.count
-        last, low, high = expiries.earliest(most - 1), expiries.earliest(most), expiries.latest(most)
+        last, low, high = (
+            expiries.earliest(most - 1),
+            expiries.earliest(most),
+            expiries.latest(most),
+        )
     tick = timerwheel.tick_ns(hz)
     return Bounds(
         first_probe_ns=((expiries.earliest(0) - 1) * tick, expiries.latest(0) * tick),
@@ -54,7 +63,9 @@ def bounds(settings: Settings, hz: int) -> Bounds:
 
 
 class _Expiries:
-    """The expiries of the timer from the first probe on, numbered from 0, in jiffies after the peer's last segment."""
+    """The expiries of the timer from the first probe on, numbered from 0, in jiffies after the
+    peer's last segment.
+    """
 
     def __init__(self, settings: Settings, hz: int) -> None:
         self.idle = timerwheel.seconds_to_jiffies(settings.idle_s, hz)
@@ -64,10 +75,14 @@ class _Expiries:
 
     def earliest(self, number: int) -> int:
         """Of an expiry."""
-        return self.idle if number == 0 else self.idle + self.interval + 1 + (number - 1) * self.step
+        return (
+            self.idle if number == 0 else self.idle + self.interval + 1 + (number - 1) * self.step
+        )
 
     def latest(self, number: int) -> int:
-        """Of an expiry: in a wide bucket of the idle time, which the interval's buckets follow, or in a narrow one."""
+        """Of an expiry: in a wide bucket of the idle time, which the interval's buckets follow, or
+        in a narrow one.
+        """
         longest = self.interval + self.width
         answered = [longest + number * self.step] if longest >= self.idle else []
         return max([*answered, *(self._latest_in(width, number) for width in self._idle_widths())])
@@ -85,9 +100,14 @@ class _Expiries:
         return self.idle + width + rounded + (number - 1) * self.step
 
     def until(self, timeout: int) -> tuple[int, int, int, int, int]:
-        """With a user timeout: probes least and most, the earliest last probe, the earliest and the latest end."""
+        """With a user timeout: probes least and most, the earliest last probe, the earliest and the
+        latest end.
+        """
         # From the second one on expiries are a step apart, the earliest ones and the latest ones.
-        least, most = (1 + max(0, -((first - timeout) // self.step)) for first in (self.latest(1), self.earliest(1)))
+        least, most = (
+            1 + max(0, -((first - timeout) // self.step))
+            for first in (self.latest(1), self.earliest(1))
+        )
         gap = self.step if least > 1 else self.interval + self.width
         last = max(self.earliest(least - 1), timeout - gap)
         low = max(self.earliest(least), timeout)

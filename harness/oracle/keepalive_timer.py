@@ -9,9 +9,16 @@ from harness.oracle.moment import Moment
 
 
 def next_bucket(connection: Connection) -> int | None:
-    """When the timer comes next; it is put off for the full idle time as often as it comes while data waits."""
+    """When the timer comes next.
+
+    It is put off for the full idle time as often as it comes while data waits.
+    """
     state, phase, idle = connection.state, connection.phase, connection.case.idle
-    while state.keepalive is not None and state.delivered is not None and state.keepalive < state.delivered:
+    while (
+        state.keepalive is not None
+        and state.delivered is not None
+        and state.keepalive < state.delivered
+    ):
         state.keepalive = phase.fire(state.keepalive + state.late + idle, state.keepalive + 1)
     return state.keepalive
 
@@ -23,7 +30,11 @@ def on_keepalive(connection: Connection, bucket: int) -> None:
     # first probe it does wherever there are several rows: the interval is the longer one then.
     # A timer that was set for the rest of the idle time comes when all of it is over.
     received = state.received
-    if isinstance(received, Moment) and not state.is_rearmed and not phase.decide_waited(bucket, received, case.idle):
+    if (
+        isinstance(received, Moment)
+        and not state.is_rearmed
+        and not phase.decide_waited(bucket, received, case.idle)
+    ):
         state.keepalive, state.is_rearmed = phase.fire_after(received, case.idle, bucket + 1), True
     elif isinstance(received, int) and bucket - received < case.idle:
         state.keepalive = phase.fire(received + state.late + case.idle, bucket + 1)
@@ -32,19 +43,29 @@ def on_keepalive(connection: Connection, bucket: int) -> None:
     else:
         _probe(connection, bucket)
         ended = connection.end is not None
-        state.keepalive = None if ended else phase.fire(bucket + state.late + case.interval, bucket + 1)
+        state.keepalive = (
+            None if ended else phase.fire(bucket + state.late + case.interval, bucket + 1)
+        )
 
 
 def _gives_up(connection: Connection, bucket: int) -> bool:
-    """Whether this expiry is the last. TCP_USER_TIMEOUT replaces the count, and needs one unanswered probe."""
+    """Whether this expiry is the last.
+
+    TCP_USER_TIMEOUT replaces the count, and needs one unanswered probe.
+    """
     case, state = connection.case, connection.state
     if case.user_timeout:
-        return state.probes_out > 0 and connection.phase.decide_waited(bucket, state.received, case.user_timeout)
+        return state.probes_out > 0 and connection.phase.decide_waited(
+            bucket, state.received, case.user_timeout
+        )
     return state.probes_out >= case.settings.count
 
 
 def _abort(connection: Connection, bucket: int) -> None:
-    """Send RST, then report the error. An RST that its own host cannot send sets the soft error (inet6_csk_xmit)."""
+    """Send RST, then report the error.
+
+    An RST that its own host cannot send sets the soft error (inet6_csk_xmit).
+    """
     state, local = connection.state, connection.path.lost_at_the_end(bucket)
     state.soft_errno = (local.errno if local else None) or state.soft_errno
     why = _reason(connection)
@@ -67,7 +88,9 @@ def _probe(connection: Connection, bucket: int) -> None:
         state.probes_out += 1
         state.soft_errno = (effect.errno if effect and local else None) or state.soft_errno
         if effect is not None:
-            spend(connection, effect, bucket)  # an idle connection ignores the error, which counts all the same
+            spend(
+                connection, effect, bucket
+            )  # an idle connection ignores the error, which counts all the same
 
 
 def _reason(connection: Connection) -> str:

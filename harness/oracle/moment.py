@@ -1,4 +1,6 @@
-"""Two ways to say when something happens: at a moment that a program chose, or in the handler of a timer's bucket."""
+"""Two ways to say when something happens: at a moment that a program chose, or in the handler of a
+timer's bucket.
+"""
 
 from __future__ import annotations
 

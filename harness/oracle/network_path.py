@@ -1,4 +1,5 @@
-"""What the network does with a segment that the observed side sends, as the effects of faults have it.
+"""What the network does with a segment that the observed side sends, as the effects of faults have
+it.
 
 `Network` is what is known beforehand. A `Path` decides, in one replay, the fate of each segment.
 """
@@ -23,12 +24,14 @@ CUTS: tuple[Mechanism, ...] = ("lost", "lost-locally", "answers-lost", "peer-for
 class Network:
     """Effects sorted by mechanism, each of which may set in and wear off up to `delay_ns` late.
 
-    `closing_ns`, `reset_ns`: when the peer's FIN, or an RST, arrives, or None where that is not before the horizon.
-    `quiet_from_ns`: from when on nothing changes any more.
-    Raises Unpredictable for combinations that no phase makes sense of.
+    `closing_ns`, `reset_ns`: when the peer's FIN, or an RST, arrives, or None where that is not
+    before the horizon. `quiet_from_ns`: from when on nothing changes any more. Raises Unpredictable
+    for combinations that no phase makes sense of.
     """
 
-    def __init__(self, effects: tuple[Effect, ...], hz: int, delay_ns: int, horizon_ns: int) -> None:
+    def __init__(
+        self, effects: tuple[Effect, ...], hz: int, delay_ns: int, horizon_ns: int
+    ) -> None:
         self.hz, self.delay_ns = hz, delay_ns
         self.spans: dict[Mechanism, list[Span]] = {}
         for span in resolve(effects):
@@ -38,14 +41,28 @@ class Network:
         self.restless = [s for spans in self.spans.values() for s in spans if s.unsettled_ns]
         self.boxes = [span.effect for span in self.spans.get("expires", [])]
         if len(self.boxes) > 1 and any(box.then == "reset-both" for box in self.boxes):
-            raise Unpredictable("one of several middleboxes resets both ends when it forgets the flow")
+            raise Unpredictable(
+                "one of several middleboxes resets both ends when it forgets the flow"
+            )
         if self.boxes and "challenged" in self.spans:
             raise Unpredictable("a challenge ACK may renew what a middlebox knows of the flow")
         if "challenged" in self.spans and "peer-forgot" in self.spans:
-            raise Unpredictable("a challenge ACK may meet who knows nothing of the connection, and be answered by RST")
-        if any(box.then == "reset-both" for box in self.boxes) and any(self.spans.get(cut) for cut in CUTS):
-            raise Unpredictable("where packets are lost decides what a middlebox that resets both ends sees")
-        edges = [edge + span.unsettled_ns for spans in self.spans.values() for span in spans for edge in span.edges_ns]
+            raise Unpredictable(
+                "a challenge ACK may meet who knows nothing of the connection, and be "
+                "answered by RST"
+            )
+        if any(box.then == "reset-both" for box in self.boxes) and any(
+            self.spans.get(cut) for cut in CUTS
+        ):
+            raise Unpredictable(
+                "where packets are lost decides what a middlebox that resets both ends sees"
+            )
+        edges = [
+            edge + span.unsettled_ns
+            for spans in self.spans.values()
+            for span in spans
+            for edge in span.edges_ns
+        ]
         self.quiet_from_ns = max(edges, default=0) + delay_ns
         self.closing_ns = self._arrives_ns("peer-closed", horizon_ns, "the peer's FIN")
         self.reset_ns = self._arrives_ns("peer-reset", horizon_ns, "the RST")
@@ -58,7 +75,8 @@ class Network:
         """Whether anything stands in the way at a moment, or may."""
         spans = (span for mechanism in CUTS for span in self.spans.get(mechanism, []))
         return any(
-            span.from_ns <= ns + self.delay_ns and (span.until_ns is None or ns < span.until_ns + self.delay_ns)
+            span.from_ns <= ns + self.delay_ns
+            and (span.until_ns is None or ns < span.until_ns + self.delay_ns)
             for span in spans
         )
 
@@ -72,7 +90,12 @@ class Network:
 
     def changes_within(self, ns: int, length_ns: int) -> bool:
         """Whether what becomes of a segment changes in a length of time, or may."""
-        edges = (edge for mechanism in CUTS for span in self.spans.get(mechanism, []) for edge in span.edges_ns)
+        edges = (
+            edge
+            for mechanism in CUTS
+            for span in self.spans.get(mechanism, [])
+            for edge in span.edges_ns
+        )
         return any(ns < edge + self.delay_ns and edge <= ns + length_ns for edge in edges)
 
     def _arrives_ns(self, mechanism: Mechanism, horizon_ns: int, what: str) -> int | None:
@@ -87,13 +110,16 @@ class Network:
 class Path:
     """The fates of segments in one replay, in the order in which they are sent.
 
-    What earlier segments left behind is in the connection's state: `middleboxes` and `settled`. A method that returns a
-    fate, or a `Branch`, decides it for this replay, see `PhaseInterval`.
+    What earlier segments left behind is in the connection's state: `middleboxes` and `settled`. A
+    method that returns a fate, or a `Branch`, decides it for this replay, see `PhaseInterval`.
     """
 
     def __init__(self, network: Network, phase: PhaseInterval, state: ConnectionState) -> None:
         self._network, self._phase, self._state = network, phase, state
-        self._boxes = [_Middlebox(effect, network, phase, state, place) for place, effect in enumerate(network.boxes)]
+        self._boxes = [
+            _Middlebox(effect, network, phase, state, place)
+            for place, effect in enumerate(network.boxes)
+        ]
 
     @property
     def last_seen(self) -> When | None:
@@ -101,7 +127,9 @@ class Path:
         return self._state.middleboxes[0].last
 
     def send(self, when: When, unanswered: int) -> Decided:
-        """The fate of what is sent in the handler of a bucket or by the program, with the effect that decides it."""
+        """The fate of what is sent in the handler of a bucket or by the program, with the effect
+        that decides it.
+        """
         if self._state.settled is not None:
             return self._state.settled
         decided = self._send(when, unanswered)
@@ -111,9 +139,13 @@ class Path:
 
     def _send(self, when: When, unanswered: int) -> Decided:
         if self._first_in_force("parked", when) is not None:
-            raise Unpredictable("what is sent waits until a neighbour is known again, and comes late")
+            raise Unpredictable(
+                "what is sent waits until a neighbour is known again, and comes late"
+            )
         if any(self._decide_unsettled(span, when) for span in self._network.restless):
-            raise Unpredictable("a probe falls into the moment after a change of carrier; move the fault's time")
+            raise Unpredictable(
+                "a probe falls into the moment after a change of carrier; move the fault's time"
+            )
         local = self.lost_locally(when)
         if local is not None:
             return "lost-locally", local
@@ -129,7 +161,9 @@ class Path:
         forgot = self._first_in_force("peer-forgot", when)
         if cut is not None:
             if forgot is not None and forgot.midway:
-                raise Unpredictable("which comes first on the way, what cuts it or what has forgotten the flow")
+                raise Unpredictable(
+                    "which comes first on the way, what cuts it or what has forgotten the flow"
+                )
             return "lost", self._doubted(cut, when)
         return ("reset", forgot) if forgot is not None else ("answered", None)
 
@@ -140,12 +174,16 @@ class Path:
                 raise Unpredictable("the peer writes when a middlebox has forgotten the flow")
 
     def lost_locally(self, when: When) -> Effect | None:
-        """What keeps the host from sending. Raises Unpredictable where several things do, with different errors."""
+        """What keeps the host from sending.
+
+        Raises Unpredictable where several things do, with different errors.
+        """
         spans = self._network.spans.get("lost-locally", [])
         found = [span.effect for span in spans if self._decide_in_force(span, when)]
         if len({(effect.errno, effect.swallowed) for effect in found}) > 1:
             raise Unpredictable(
-                "several things keep the host from sending, and which error it is depends on all of them"
+                "several things keep the host from sending, and which error it is depends on "
+                "all of them"
             )
         return found[0] if found else None
 
@@ -157,18 +195,29 @@ class Path:
         return self.lost_locally(bucket)
 
     def arrive(self, what: str, sent_ns: int) -> None:
-        """The peer's FIN, or an RST, comes through. Raises Unpredictable where a middlebox may be in its way."""
+        """The peer's FIN, or an RST, comes through.
+
+        Raises Unpredictable where a middlebox may be in its way.
+        """
         for box in self._boxes:
             box.refuse_stale(what, sent_ns + self._network.delay_ns)
 
     def _doubted(self, cut: Effect, when: When) -> Effect:
-        """The effect, with a doubt if there is another: an ICMP error may not be sent then, or be lost itself."""
-        cuts = [span for mechanism in ("lost", "answers-lost") for span in self._network.spans.get(mechanism, ())]
+        """The effect, with a doubt if there is another: an ICMP error may not be sent then, or be
+        lost itself.
+        """
+        cuts = [
+            span
+            for mechanism in ("lost", "answers-lost")
+            for span in self._network.spans.get(mechanism, ())
+        ]
         if len(cuts) == 1 or not any(span.effect.reported for span in cuts):
             return cut
         if sum(self._decide_in_force(span, when) for span in cuts) == 1:
             return cut
-        return msgspec.structs.replace(cut, unknown="of two cuts one decides if an ICMP error comes back")
+        return msgspec.structs.replace(
+            cut, unknown="of two cuts one decides if an ICMP error comes back"
+        )
 
     def _first_in_force(self, mechanism: Mechanism, when: When) -> Effect | None:
         spans = self._network.spans.get(mechanism, ())
@@ -181,32 +230,51 @@ class Path:
 
     def _decide_unsettled(self, span: Span, when: When) -> Branch:
         decide_past, length = self._phase.decide_past, span.unsettled_ns + self._network.delay_ns
-        return any(decide_past(when, edge) and not decide_past(when, edge + length) for edge in span.edges_ns)
+        return any(
+            decide_past(when, edge) and not decide_past(when, edge + length)
+            for edge in span.edges_ns
+        )
 
 
 class _Middlebox:
     """A stateful middlebox, whose memory of the flow is at `place` in the connection's state."""
 
     def __init__(
-        self, effect: Effect, network: Network, phase: PhaseInterval, state: ConnectionState, place: int
+        self,
+        effect: Effect,
+        network: Network,
+        phase: PhaseInterval,
+        state: ConnectionState,
+        place: int,
     ) -> None:
         self.effect, self._timeout = effect, network.box_timeout(effect)
         self._phase, self._state, self._place = phase, state, place
 
     def _remember(self, last: When | None, doubtful: When | None = None) -> None:
-        memories, place, memory = self._state.middleboxes, self._place, MiddleboxMemory(last, doubtful)
+        memories, place, memory = (
+            self._state.middleboxes,
+            self._place,
+            MiddleboxMemory(last, doubtful),
+        )
         self._state.middleboxes = (
             (memory,) if len(memories) == 1 else (*memories[:place], memory, *memories[place + 1 :])
         )
 
     def decide_forgotten(self, when: When, *, answered: bool) -> Branch:
-        """Decide whether the middlebox finds no state for a packet; a packet that finds it renews it."""
+        """Decide whether the middlebox finds no state for a packet.
+
+        A packet that finds it renews it.
+        """
         known = self._state.middleboxes[self._place]
         if not self._phase.decide_waited(when, known.last, self._timeout):
             self._remember(when)
             return False
-        if known.doubtful is not None and not self._phase.decide_waited(when, known.doubtful, self._timeout):
-            raise Unpredictable("whether the middlebox saw the probes that were lost decides if it has expired")
+        if known.doubtful is not None and not self._phase.decide_waited(
+            when, known.doubtful, self._timeout
+        ):
+            raise Unpredictable(
+                "whether the middlebox saw the probes that were lost decides if it has expired"
+            )
         if self.effect.then != "drop" and not answered:
             raise Unpredictable("a middlebox answers with RST while answers are lost on the way")
         return True
@@ -217,15 +285,21 @@ class _Middlebox:
         if not self._phase.decide_waited(when, known.latest, self._timeout):
             self._remember(known.last, doubtful=when)
         elif self.effect.then != "drop":
-            raise Unpredictable("whether a probe is lost before or beyond the expired middlebox decides if RST comes")
+            raise Unpredictable(
+                "whether a probe is lost before or beyond the expired middlebox decides if "
+                "RST comes"
+            )
 
     def refuse_impatience(self, when: When, shortened: int) -> None:
-        """Repeats that go unanswered shorten the timeout, to so many jiffies, where the middlebox sees them."""
+        """Repeats that go unanswered shorten the timeout, to so many jiffies, where the middlebox
+        sees them.
+        """
         known = self._state.middleboxes[self._place]
         if self._timeout > shortened and self._phase.decide_waited(when, known.latest, shortened):
             raise Unpredictable(
                 "conntrack shortens the timeout of a flow with repeated unanswered packets to "
-                f"{UNANSWERED_TIMEOUT_S} s (nf_conntrack_tcp_max_retrans), and the next packet comes later than that"
+                f"{UNANSWERED_TIMEOUT_S} s (nf_conntrack_tcp_max_retrans), and the next packet "
+                "comes later than that"
             )
 
     def refuse_stale(self, what: str, sent_ns: int) -> None:

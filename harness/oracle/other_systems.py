@@ -1,4 +1,6 @@
-"""Keepalive on other systems: what their sources and manuals document. Nothing here has been measured by this project.
+"""Keepalive on other systems: what their sources and manuals document.
+
+Nothing here has been measured by this project.
 
 No timer wheel is modelled: these are the formulas, to be read as "not before". Linux is
 `harness.oracle.established`.
@@ -14,9 +16,11 @@ Name = Literal["freebsd", "macos", "windows", "aix", "solaris"]
 
 
 class System(msgspec.Struct, frozen=True, kw_only=True):
-    """One system: its defaults in seconds and probes, what it can set, how it gives up, and where that is written.
+    """One system: its defaults in seconds and probes, what it can set, how it gives up, and where
+    that is written.
 
-    `unit_s`: the unit of its settings, in seconds. `extra_probes`: sent beyond `count`. `fixed_count`: cannot be set.
+    `unit_s`: the unit of its settings, in seconds. `extra_probes`: sent beyond `count`.
+    `fixed_count`: cannot be set.
     """
 
     title: str
@@ -66,9 +70,15 @@ SYSTEMS: dict[Name, System] = {
         count=10,
         unit_s=0.001,
         error="WSAENETRESET",
-        source="SIO_KEEPALIVE_VALS control code (Windows Sockets); calls afterwards fail with WSAENOTCONN",
+        source=(
+            "SIO_KEEPALIVE_VALS control code (Windows Sockets); calls afterwards fail with "
+            "WSAENOTCONN"
+        ),
         fixed_count=True,
-        remark="SIO_KEEPALIVE_VALS cannot change the count; before Vista it was TcpMaxDataRetransmissions, 5",
+        remark=(
+            "SIO_KEEPALIVE_VALS cannot change the count; before Vista it was "
+            "TcpMaxDataRetransmissions, 5"
+        ),
     ),
     "aix": System(
         title="AIX",
@@ -77,9 +87,15 @@ SYSTEMS: dict[Name, System] = {
         count=8,
         unit_s=0.5,
         error="ETIMEDOUT",
-        source="the no command: tcp_keepidle 14400, tcp_keepintvl 150 (half-seconds), tcp_keepcnt 8; one capture",
+        source=(
+            "the no command: tcp_keepidle 14400, tcp_keepintvl 150 (half-seconds), tcp_keepcnt "
+            "8; one capture"
+        ),
         extra_probes=1,
-        remark="the capture shows one probe more than the count, each repeating the last octet sent, and then an RST",
+        remark=(
+            "the capture shows one probe more than the count, each repeating the last octet "
+            "sent, and then an RST"
+        ),
     ),
     "solaris": System(
         title="Solaris and illumos, with TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT set",
@@ -88,8 +104,14 @@ SYSTEMS: dict[Name, System] = {
         count=8,
         unit_s=1,
         error="ETIMEDOUT",
-        source="illumos tcp_timers.c:tcp_keepalive_timer; TCP_KEEPALIVE_ABORT_THRESHOLD = interval * count",
-        remark="where only the threshold is set (8 min by default, 0: never) probes back off exponentially within it",
+        source=(
+            "illumos tcp_timers.c:tcp_keepalive_timer; TCP_KEEPALIVE_ABORT_THRESHOLD = interval "
+            "* count"
+        ),
+        remark=(
+            "where only the threshold is set (8 min by default, 0: never) probes back off "
+            "exponentially within it"
+        ),
     ),
 }
 """By the name that `harness predict --system` takes."""

@@ -1,14 +1,15 @@
 """Comparisons of one replay, and the interval of arming instants for which each comes out the same.
 
-What the timers do depends on where in the timer wheel's period the connection was armed, to the jiffy, and
-on where in relation to the faults, to the nanosecond. Trying every instant would take minutes. Trying some
-would miss things: a probe's distance from arming falls as arming moves on, then jumps up by a bucket, so an
-outage may be met by phases in the middle and by none at either end. So a replay of one instant asks a
-`PhaseInterval` for every comparison, and so learns up to which later instant its history holds.
+What the timers do depends on where in the timer wheel's period the connection was armed, to the
+jiffy, and on where in relation to the faults, to the nanosecond. Trying every instant would take
+minutes. Trying some would miss things: a probe's distance from arming falls as arming moves on,
+then jumps up by a bucket, so an outage may be met by phases in the middle and by none at either
+end. So a replay of one instant asks a `PhaseInterval` for every comparison, and so learns up to
+which later instant its history holds.
 
-The methods `decide_...` and `fork` are no plain predicates. Each returns a `Branch`: the way that this replay
-takes. `decide_...` narrows the interval to the instants that take the same way. Where an unknown delay leaves
-both ways open, `fork` takes one now, and another replay takes the other.
+The methods `decide_...` and `fork` are no plain predicates. Each returns a `Branch`: the way that
+this replay takes. `decide_...` narrows the interval to the instants that take the same way. Where
+an unknown delay leaves both ways open, `fork` takes one now, and another replay takes the other.
 """
 
 from __future__ import annotations
@@ -21,21 +22,25 @@ _AMPLE = 1 << 62
 """More than any number of nanoseconds or jiffies here."""
 
 Branch = bool
-"""The way that a replay takes at a comparison. It holds in this replay only, and for the narrowed interval."""
+"""The way that a replay takes at a comparison.
+
+It holds in this replay only, and for the narrowed interval.
+"""
 
 
 class PhaseInterval:
     """The interval of arming instants that share one replay's history.
 
-    Jiffy 0 begins at 0 ns; arming happens at `armed_ns`. `script`: the branch of each fork, in order; a fork beyond its
-    end adds True to it. `state`: of the connection, whose `drift_ns` counts in comparisons. `late`: how many jiffies
-    after its bucket a handler may run. `lag`: how many jiffies before arming the last segment may have come.
-    `rows`: the limits that the first expiry sets are kept apart.
+    Jiffy 0 begins at 0 ns; arming happens at `armed_ns`. `script`: the branch of each fork, in
+    order; a fork beyond its end adds True to it. `state`: of the connection, whose `drift_ns`
+    counts in comparisons. `late`: how many jiffies after its bucket a handler may run. `lag`: how
+    many jiffies before arming the last segment may have come. `rows`: the limits that the first
+    expiry sets are kept apart.
 
-    `room_ns`: how much later arming may be. `first_room_ns`: the same as far as the first expiry goes, where `rows`.
-    `first_later`: by how many jiffies the first bucket alone could be later while all other buckets stay.
-    `first_probe`: the bucket of the first probe. `widest`: the width of the widest bucket that mattered.
-    `forks`: how many forks there were.
+    `room_ns`: how much later arming may be. `first_room_ns`: the same as far as the first expiry
+    goes, where `rows`. `first_later`: by how many jiffies the first bucket alone could be later
+    while all other buckets stay. `first_probe`: the bucket of the first probe. `widest`: the width
+    of the widest bucket that mattered. `forks`: how many forks there were.
     """
 
     def __init__(
@@ -75,10 +80,13 @@ class PhaseInterval:
         return bucket
 
     def fire_after(self, since: Moment, jiffies: int, clock: int | None = None) -> int:
-        """The same for an expiry so many jiffies after a moment; `clock` None: the timer is set at that moment.
+        """The same for an expiry so many jiffies after a moment.
 
-        A timer that is set later, for the rest of the time, is set no earlier than in jiffy `clock`. Forks where the
-        moment may be later by up to a jiffy and the bucket depends on it; more than a jiffy is `drift_ns`.
+        `clock` None: the timer is set at that moment.
+
+        A timer that is set later, for the rest of the time, is set no earlier than in jiffy
+        `clock`. Forks where the moment may be later by up to a jiffy and the bucket depends on it;
+        more than a jiffy is `drift_ns`.
         """
         soonest = self._fire_after(since.ns, jiffies, clock)
         if not 0 < since.slack_ns <= self.tick:
@@ -94,13 +102,18 @@ class PhaseInterval:
         width = timerwheel.granularity(expires - reads)
         self.widest = max(self.widest, width)
         last = bucket - 1
-        if clock is not None:  # a later expiry is further from the clock, and may be for a wider bucket
+        if (
+            clock is not None
+        ):  # a later expiry is further from the clock, and may be for a wider bucket
             last = min(last, clock + timerwheel.LEVEL_SPAN * width - 1)
         self.limit((last - jiffies + 1) * self.tick - 1 - at_ns)
         return bucket
 
     def limit(self, room_ns: int, *, of_first: bool = False) -> None:
-        """Narrow the interval: arming may be so much later and no more. `of_first`: the first probe sets this limit."""
+        """Narrow the interval: arming may be so much later and no more.
+
+        `of_first`: the first probe sets this limit.
+        """
         if self._rows and (of_first or self._fired == 1):
             self.first_room_ns = min(self.first_room_ns, room_ns)
         else:
@@ -120,7 +133,8 @@ class PhaseInterval:
     def decide_past(self, when: When, ns: int, slack_ns: int = 0) -> Branch:
         """Decide whether arming is `ns` ago at a moment, or when the handler of a bucket runs.
 
-        Forks where that depends on how late either is, or on whether it must be up to `slack_ns` longer ago.
+        Forks where that depends on how late either is, or on whether it must be up to `slack_ns`
+        longer ago.
         """
         if isinstance(when, Moment):
             if when.ns + when.slack_ns < ns:
@@ -134,7 +148,10 @@ class PhaseInterval:
         return over >= slack_ns or self.fork()
 
     def decide_surely_past(self, when: When, ns: int) -> Branch:
-        """Decide whether arming is `ns` ago at least, however late anything is. Never forks; False decides nothing."""
+        """Decide whether arming is `ns` ago at least, however late anything is.
+
+        Never forks; False decides nothing.
+        """
         if isinstance(when, Moment):
             return when.ns >= ns
         over = when * self.tick - self.armed_ns - ns
@@ -143,10 +160,12 @@ class PhaseInterval:
         return over >= 0
 
     def decide_waited(self, when: When, since: When | None, jiffies: int) -> Branch:
-        """Decide whether so many jiffies lie between `since` and `when`; `since` None: the last segment before arming.
+        """Decide whether so many jiffies lie between `since` and `when`.
 
-        Forks where that depends on how late one of the handlers is, or on when the last segment before arming came:
-        up to `lag` jiffies earlier.
+        `since` None: the last segment before arming.
+
+        Forks where that depends on how late one of the handlers is, or on when the last segment
+        before arming came: up to `lag` jiffies earlier.
         """
         if since is None:
             since = Moment(-self.lag * self.tick, self.lag * self.tick)
@@ -184,12 +203,17 @@ class PhaseInterval:
         return self.fork()
 
     def elapsed_ms(self, bucket: int, since: int) -> tuple[int, ...]:
-        """Between two handlers, as TCP keeps time: in whole milliseconds, rounded one way or the other."""
+        """Between two handlers, as TCP keeps time: in whole milliseconds, rounded one way or the
+        other.
+        """
         whole_ms, rest_ns = divmod((bucket - since) * self.tick, 1_000_000)
         return (whole_ms, whole_ms + 1) if rest_ns else (whole_ms,)
 
     def decide_waited_ms(self, bucket: int, since: int, limit_ms: int) -> Branch:
-        """Decide whether so many milliseconds lie between two handlers. Forks where their lateness decides."""
+        """Decide whether so many milliseconds lie between two handlers.
+
+        Forks where their lateness decides.
+        """
         late_ms = -(-self.late * self.tick // 1_000_000)
         least = (bucket - since) * self.tick // 1_000_000
         most = least + (1 if self.tick % 1_000_000 else 0)

@@ -1,4 +1,6 @@
-"""Data that its own host cannot send, and the probe timer that tries it again: net/ipv4/tcp_timer.c:tcp_probe_timer."""
+"""Data that its own host cannot send, and the probe timer that tries it again:
+net/ipv4/tcp_timer.c:tcp_probe_timer.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def on_probe(connection: Connection, bucket: int) -> None:
     case, state = connection.case, connection.state
     if state.probes_stamp is None:
         state.probes_stamp = bucket
-    elif case.user_timeout and connection.phase.decide_waited(bucket, state.probes_stamp, case.user_timeout):
+    elif case.user_timeout and connection.phase.decide_waited(
+        bucket, state.probes_stamp, case.user_timeout
+    ):
         connection.finish_timed_out(bucket, "the user timeout passes and the data cannot be sent")
         return
     if state.probes_out >= RETRIES:
@@ -64,7 +68,9 @@ def on_probe(connection: Connection, bucket: int) -> None:
 
 
 def _try_later(connection: Connection, effect: Effect, bucket: int) -> None:
-    """Set the timer again, with back-off (include/net/tcp.h:tcp_probe0_when, tcp_clamp_probe0_to_user_timeout)."""
+    """Set the timer again, with back-off (include/net/tcp.h:tcp_probe0_when,
+    tcp_clamp_probe0_to_user_timeout).
+    """
     case, state = connection.case, connection.state
     state.probes_out += 1
     state.soft_errno = effect.errno or state.soft_errno

@@ -1,4 +1,6 @@
-"""Data in flight that stays unacknowledged: the loss probe, then net/ipv4/tcp_timer.c:tcp_retransmit_timer."""
+"""Data in flight that stays unacknowledged: the loss probe, then
+net/ipv4/tcp_timer.c:tcp_retransmit_timer.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,20 @@ from harness.oracle.established_query import Asked
 from harness.oracle.icmp_limits import report
 
 RETRANSMITTED_SAMPLE_US = 1000
-"""The round trip that the echo of a timestamp tells is at least one of its ticks (tcp_input.c:tcp_rtt_tsopt_us)."""
+"""The round trip that the echo of a timestamp tells is at least one of its ticks
+(tcp_input.c:tcp_rtt_tsopt_us).
+"""
 COUNTED = 256
 """icsk_retransmits has 8 bits: after so many retransmissions there seem to have been none, once."""
 
 
 def on_loss_probe(connection: Connection, bucket: int) -> None:
-    """Send the data again, or queued data in its place, and set the timer in full (tcp_output.c:tcp_send_loss_probe).
+    """Send the data again, or queued data in its place, and set the timer in full
+    (tcp_output.c:tcp_send_loss_probe).
 
-    There is one loss probe at a time. One that repeated the data and was acknowledged to the octet still counts until
-    more is acknowledged (tcp_input.c:tcp_process_tlp_ack); then the retransmission comes at once in its place.
+    There is one loss probe at a time. One that repeated the data and was acknowledged to the octet
+    still counts until more is acknowledged (tcp_input.c:tcp_process_tlp_ack); then the
+    retransmission comes at once in its place.
     """
     state = connection.state
     if state.is_loss_probe_counted:
@@ -57,14 +63,24 @@ def on_retransmit(connection: Connection, bucket: int) -> None:
 
 
 def refuse_lost_echo(effect: Effect | None) -> None:
-    """Raise Unpredictable where an echo is lost that the peer's own timer sends again: it acknowledges the data."""
+    """Raise Unpredictable where an echo is lost that the peer's own timer sends again: it
+    acknowledges the data.
+    """
     if effect is not None and effect.mechanism == "answers-lost" and effect.until_s is not None:
-        raise Unpredictable("the peer's echo is lost on a way that heals: its retransmission decides")
+        raise Unpredictable(
+            "the peer's echo is lost on a way that heals: its retransmission decides"
+        )
 
 
 def _clamped(connection: Connection, bucket: int) -> int:
-    """The timeout, cut to what is left of the user timeout (tcp_timer.c:tcp_clamp_rto_to_user_timeout)."""
-    state, phase, limit_ms = connection.state, connection.phase, connection.case.settings.user_timeout_ms
+    """The timeout, cut to what is left of the user timeout
+    (tcp_timer.c:tcp_clamp_rto_to_user_timeout).
+    """
+    state, phase, limit_ms = (
+        connection.state,
+        connection.phase,
+        connection.case.settings.user_timeout_ms,
+    )
     assert state.retrans_stamp is not None
     elapsed_ms = phase.elapsed_ms(bucket, state.retrans_stamp)
     waits = [_clamp(state.rto, limit_ms - each_ms, connection.case.hz) for each_ms in elapsed_ms]
@@ -82,8 +98,11 @@ def _resend(connection: Connection, bucket: int) -> bool:
     local = fate == "lost-locally"
     if effect is not None and local and not effect.swallowed:
         raise Unpredictable("data is in flight when its own host cannot send any more")
-    # What never left the host before does not look like something sent again, and a FIN looks like a FIN.
-    connection.asked.append(Asked(bucket, "retransmit", not local and state.is_on_wire and not state.is_fin))
+    # What never left the host before does not look like something sent again, and a FIN looks like
+    # a FIN.
+    connection.asked.append(
+        Asked(bucket, "retransmit", not local and state.is_on_wire and not state.is_fin)
+    )
     state.is_on_wire = state.is_on_wire or not local
     state.is_reverted = False
     if connection.case.echoes:
@@ -94,7 +113,9 @@ def _resend(connection: Connection, bucket: int) -> bool:
     elif fate == "answered":
         _deliver(connection, bucket)
     else:
-        state.is_reverted = report(connection, effect, bucket) and effect is not None and effect.reverts
+        state.is_reverted = (
+            report(connection, effect, bucket) and effect is not None and effect.reverts
+        )
         return True
     return False
 
@@ -113,7 +134,9 @@ def _deliver(connection: Connection, bucket: int) -> None:
 
 def _reason(connection: Connection) -> str:
     case, state = connection.case, connection.state
-    text = f"retransmissions go unanswered for {case.limit_ms / 1000:g} s (tcp_retries2 = {RETRIES})"
+    text = (
+        f"retransmissions go unanswered for {case.limit_ms / 1000:g} s (tcp_retries2 = {RETRIES})"
+    )
     if case.settings.user_timeout_ms:
         text = "the user timeout passes without an acknowledgement of the data"
     return text + (f"; the ICMP error says {state.soft_errno}" if state.soft_errno else "")

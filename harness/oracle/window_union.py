@@ -30,7 +30,9 @@ class Hulls:
 
 
 class Gathering:
-    """Everything that can happen, in nanoseconds after arming: ends by kind, and `probes` and `gaps` on the wire."""
+    """Everything that can happen, in nanoseconds after arming: ends by kind, and `probes` and
+    `gaps` on the wire.
+    """
 
     def __init__(self) -> None:
         self.probes, self.gaps = Hulls(), Hulls()
@@ -47,7 +49,10 @@ class Gathering:
         why: str,
         rst: bool = False,
     ) -> None:
-        """One end, after so many probes of which so many were seen on the wire; no window where nothing is noticed."""
+        """One end, after so many probes of which so many were seen on the wire.
+
+        No window where nothing is noticed.
+        """
         key = (kind, errno, rst)
         if key not in self._ends:
             self._ends[key] = _Ends(why)

@@ -1,4 +1,6 @@
-"""A program writes a few bytes, or shuts its writing direction: what is sent at once, and which timer is set."""
+"""A program writes a few bytes, or shuts its writing direction: what is sent at once, and which
+timer is set.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ def write(connection: Connection, moment: Moment) -> None:
     """Data is sent at once, or queued while other data is in flight (Nagle, RFC 1122 4.2.3.4)."""
     state = connection.state
     if state.write_timer is not None and state.write_timer.handler == "loss-probe":
-        raise Unpredictable("data is written again before the loss probe of what was written before")
+        raise Unpredictable(
+            "data is written again before the loss probe of what was written before"
+        )
     if state.is_in_flight:
         state.is_queued = True
         return
@@ -27,7 +31,9 @@ def write(connection: Connection, moment: Moment) -> None:
         _acknowledge_fin(connection, moment)
     elif fate == "answered":
         state.is_loss_probe_counted = False
-        connection.exchange(_delayed(connection, moment) if _is_delayed(connection, moment) else moment)
+        connection.exchange(
+            _delayed(connection, moment) if _is_delayed(connection, moment) else moment
+        )
         state.measure_round_trip(0)
     elif effect is not None and fate == "lost-locally" and not effect.swallowed:
         _set_timeout(connection)
@@ -42,10 +48,14 @@ def write(connection: Connection, moment: Moment) -> None:
 
 
 def _acknowledge_fin(connection: Connection, moment: Moment) -> None:
-    """Delayed, on a connection without data until the next jiffy only (tcp_output.c:tcp_send_delayed_ack)."""
+    """Delayed, on a connection without data until the next jiffy only
+    (tcp_output.c:tcp_send_delayed_ack).
+    """
     case = connection.case
     if connection.state.exchanges and case.settings.keepalive:
-        raise Unpredictable("the FIN comes after data, and its acknowledgement is delayed by an unknown time")
+        raise Unpredictable(
+            "the FIN comes after data, and its acknowledgement is delayed by an unknown time"
+        )
     connection.exchange(Moment(moment.ns + case.tick, moment.slack_ns))
     connection.state.measure_round_trip(0)
 
@@ -61,20 +71,26 @@ def _is_delayed(connection: Connection, moment: Moment) -> bool:
 
 def _delayed(connection: Connection, moment: Moment) -> Moment:
     if connection.case.machine.phase_ns is not None:
-        raise Unpredictable("the peer's program stands still, and its kernel acknowledges at an unknown time")
+        raise Unpredictable(
+            "the peer's program stands still, and its kernel acknowledges at an unknown time"
+        )
     connection.state.is_ack_delayed = True
     connection.state.drift_ns = moment.slack_ns + LONGEST_DELAY_NS
     return Moment(moment.ns, connection.state.drift_ns)
 
 
 def _set_timeout(connection: Connection) -> None:
-    """Set the retransmission timeout as it is now. In real time any round trip that is allowed may have been measured.
+    """Set the retransmission timeout as it is now.
+
+    In real time any round trip that is allowed may have been measured.
 
     Forks over all timeouts that the round trips allow.
     """
     case, state = connection.case, connection.state
     if state.is_ack_delayed or (not case.echoes and case.peer_writes_ns and state.exchanges > 1):
-        raise Unpredictable("the peer delays its acknowledgements, which raises the timeout by an unknown time")
+        raise Unpredictable(
+            "the peer delays its acknowledgements, which raises the timeout by an unknown time"
+        )
     longest = case.timeout(case.machine.rtt_ns // 1000)
     shortest = case.timeout(0)
     state.base = case.timeout(state.srtt >> 3)

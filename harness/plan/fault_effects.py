@@ -12,10 +12,11 @@ ESTABLISHED_S = 432_000.0
 
 
 def effects_on(scenario: Scenario, side: Side) -> tuple[Effect, ...]:
-    """What the faults mean to a side, those of middleboxes in the order in which its segments meet them.
+    """What the faults mean to a side, those of middleboxes in the order in which its segments meet
+    them.
 
-    A NAT is a middlebox by itself, with the time that Linux gives an established flow; for what the server sends after
-    that it has no mapping, and answers with RST.
+    A NAT is a middlebox by itself, with the time that Linux gives an established flow; for what the
+    server sends after that it has no mapping, and answers with RST.
     """
     where = layout(scenario.topology)
     order = list(where.host_names) if side == "client" else list(reversed(where.host_names))

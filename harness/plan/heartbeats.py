@@ -18,25 +18,41 @@ from harness.scenario.schema import Scenario
 MOST_OCTETS = 1000
 """What fits into one segment whatever the options, with the frame around it."""
 SPARE_NS = 5_000_000_000
-"""So much longer than a design documents a run is watched for: fault, machine and reconnection have their delays."""
+"""So much longer than a design documents a run is watched for: fault, machine and reconnection have
+their delays.
+"""
 
 
 def longest_ns(scenario: Scenario) -> int:
-    """How long the observed side's heartbeat takes at most, after all that changes; 0 without heartbeats."""
+    """How long the observed side's heartbeat takes at most, after all that changes.
+
+    0 without heartbeats.
+    """
     client, server = scenario.client.heartbeat, scenario.server.heartbeat
     if client is None or server is None:
         return 0
     return heartbeat_rules.longest_ns(client, server, scenario.expect.side) + SPARE_NS
 
 
-def predict(scenario: Scenario, settings: dict[Side, Settings], machine: Machine, horizon_ns: int) -> Prediction:
+def predict(
+    scenario: Scenario, settings: dict[Side, Settings], machine: Machine, horizon_ns: int
+) -> Prediction:
     """What the observed side sees. Raises Unpredictable."""
-    client, server, side = scenario.client.heartbeat, scenario.server.heartbeat, scenario.expect.side
+    client, server, side = (
+        scenario.client.heartbeat,
+        scenario.server.heartbeat,
+        scenario.expect.side,
+    )
     assert client is not None
     assert server is not None
-    writes_ns = {each: tuple(round(at_s * 1e9) for at_s in scenario.endpoint(each).writes_at_s) for each in SIDES}
+    writes_ns = {
+        each: tuple(round(at_s * 1e9) for at_s in scenario.endpoint(each).writes_at_s)
+        for each in SIDES
+    }
     if any(writes_ns[each] and scenario.endpoint(each).write_bytes > MOST_OCTETS for each in SIDES):
-        raise Unpredictable("more is written than fits into one segment, and heartbeats wait behind it")
+        raise Unpredictable(
+            "more is written than fits into one segment, and heartbeats wait behind it"
+        )
     met = _as_heartbeats_meet_it(scenario)
     effects = {each: effects_on(met, each) for each in SIDES}
     if settings[side].keepalive and not any(writes_ns.values()):
@@ -50,12 +66,20 @@ def predict(scenario: Scenario, settings: dict[Side, Settings], machine: Machine
         connects_back=not any(host.translates for host in layout(scenario.topology).hosts),
         reconnects=_finds_another(scenario),
     )
-    return heartbeat.predict(pair, machine, effects, horizon_ns, writes_ns=writes_ns, settings=settings)
+    return heartbeat.predict(
+        pair, machine, effects, horizon_ns, writes_ns=writes_ns, settings=settings
+    )
 
 
 def _as_heartbeats_meet_it(scenario: Scenario) -> Scenario:
-    """Without what concerns the data connection alone, where the heartbeats have one of their own."""
-    aimed = [fault for fault in scenario.faults if isinstance(fault, Blackhole) and fault.port is not None]
+    """Without what concerns the data connection alone, where the heartbeats have one of their
+    own.
+    """
+    aimed = [
+        fault
+        for fault in scenario.faults
+        if isinstance(fault, Blackhole) and fault.port is not None
+    ]
     if not aimed:
         return scenario
     if not isinstance(scenario.client.heartbeat, Separate):
@@ -67,13 +91,22 @@ def _as_heartbeats_meet_it(scenario: Scenario) -> Scenario:
 
 
 def _keepalive_first(
-    scenario: Scenario, settings: Settings, machine: Machine, effects: tuple[Effect, ...], horizon_ns: int
+    scenario: Scenario,
+    settings: Settings,
+    machine: Machine,
+    effects: tuple[Effect, ...],
+    horizon_ns: int,
 ) -> Prediction | None:
-    """Keepalive's verdict on a connection that is idle until then, where it comes before the first heartbeat."""
+    """Keepalive's verdict on a connection that is idle until then, where it comes before the first
+    heartbeat.
+    """
     assert scenario.client.heartbeat is not None
     first_ns = heartbeat.first_beat_ns(scenario.client.heartbeat) - heartbeat.begun_ns(machine)
     cut = any(effect.mechanism in CUTS for effect in effects)
-    if not cut or (settings.idle_s + settings.interval_s * settings.count) * 1_000_000_000 >= first_ns:
+    if (
+        not cut
+        or (settings.idle_s + settings.interval_s * settings.count) * 1_000_000_000 >= first_ns
+    ):
         return None
     alone = established.predict(Question(settings, machine, effects, horizon_ns))
     ends = [outcome.window_ns for outcome in alone.outcomes]
@@ -81,7 +114,9 @@ def _keepalive_first(
 
 
 def _finds_another(scenario: Scenario) -> bool:
-    """Whether the client has another server to go to, which nothing keeps it from: all that happens is at the first."""
+    """Whether the client has another server to go to, which nothing keeps it from: all that happens
+    is at the first.
+    """
     client = scenario.client.heartbeat
     if not isinstance(client, IdleState) or not client.servers:
         return False

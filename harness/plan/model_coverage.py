@@ -1,4 +1,6 @@
-"""Which scenarios the oracle's models do not cover, though each fault by itself is covered, and why."""
+"""Which scenarios the oracle's models do not cover, though each fault by itself is covered, and
+why.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def fills(scenario: Scenario, side: Side) -> bool:
 
 
 def refuse_uncovered(scenario: Scenario) -> None:
-    """Raise Unpredictable, with the reason, where no model covers what the scenario puts together."""
+    """Raise Unpredictable, with the reason, where no model covers what the scenario puts
+    together.
+    """
     if scenario.topology.kind == "proxied":
         _refuse_what_passes_a_proxy(scenario)
     _refuse_talk_at_once(scenario)
@@ -56,41 +60,55 @@ def refuse_uncovered(scenario: Scenario) -> None:
 
 
 def _refuse_what_passes_a_proxy(scenario: Scenario) -> None:
-    """Raise Unpredictable unless the client is idle, and all that happens is done by or to the proxy, its TCP peer.
+    """Raise Unpredictable unless the client is idle, and all that happens is done by or to the
+    proxy, its TCP peer.
 
     The proxy's own keepalive, where it has it on, is answered and changes nothing for the client.
     """
     where = layout(scenario.topology)
     if where.proxied_by == "command":
         raise Unpredictable("a proxy of one's own answers for the other end in its own way")
-    if scenario.expect.side != "client" or scenario.state != "established" or scenario.client.heartbeat is not None:
+    if (
+        scenario.expect.side != "client"
+        or scenario.state != "established"
+        or scenario.client.heartbeat is not None
+    ):
         raise Unpredictable("a proxy answers for the other end")
-    if any(end.writes_at_s or end.shuts_at_s is not None for end in (scenario.client, scenario.server)):
+    if any(
+        end.writes_at_s or end.shuts_at_s is not None for end in (scenario.client, scenario.server)
+    ):
         raise Unpredictable("a proxy passes on what is written, in its own time")
     for fault in scenario.faults:
         reboots = isinstance(fault, PeerReboot) and fault.on == where.proxy
-        if not (reboots or fault.proxy_must(where)) or any(e.unknown for e in fault.effects(where, "client")):
+        if not (reboots or fault.proxy_must(where)) or any(
+            e.unknown for e in fault.effects(where, "client")
+        ):
             raise Unpredictable("a proxy answers for the other end")
     if not scenario.faults:
         raise Unpredictable("a proxy answers for the other end")
 
 
 def _refuse_talk_at_once(scenario: Scenario) -> None:
-    """Raise Unpredictable where both sides write so close together that acknowledgements wait for data to go with.
+    """Raise Unpredictable where both sides write so close together that acknowledgements wait for
+    data to go with.
 
-    Who writes within 40 ms after data came (TCP_ATO_MIN) is taken to converse (tcp_output.c:tcp_event_data_sent).
+    Who writes within 40 ms after data came (TCP_ATO_MIN) is taken to converse
+    (tcp_output.c:tcp_event_data_sent).
     """
     if scenario.client.heartbeat is not None:
         return
     pairs = itertools.product(scenario.client.writes_at_s, scenario.server.writes_at_s)
     if any(abs(one - two) <= CONVERSING_S for one, two in pairs):
-        raise Unpredictable("both sides write within 0.1 s, and acknowledgements wait for data to go with")
+        raise Unpredictable(
+            "both sides write within 0.1 s, and acknowledgements wait for data to go with"
+        )
 
 
 def _refuse_two_clocks(scenario: Scenario) -> None:
     """Raise Unpredictable where the other side's own keepalive decides as well.
 
-    Its probes refresh a firewall's state; where they can still arrive, so can the RST with which it gives up.
+    Its probes refresh a firewall's state; where they can still arrive, so can the RST with which it
+    gives up.
     """
     side = scenario.expect.side
     if scenario.endpoint(other(side)).keepalive_settings is None:
@@ -102,36 +120,54 @@ def _refuse_two_clocks(scenario: Scenario) -> None:
         for effect in effects_on(scenario, view)
     )
     if not both_ways:
-        raise Unpredictable(f"the {other(side)}'s keepalive is on too, and its probes or RST may pass")
+        raise Unpredictable(
+            f"the {other(side)}'s keepalive is on too, and its probes or RST may pass"
+        )
 
 
 def _refuse_small_segments(scenario: Scenario) -> None:
-    """Raise Unpredictable where a write is more than one segment because its own route was gone before.
+    """Raise Unpredictable where a write is more than one segment because its own route was gone
+    before.
 
-    The route's device is then blackhole_netdev, whose MTU of 68 octets counts until the next segment is sent
-    (tcp_output.c:tcp_current_mss): several segments have their loss probe after two jiffies instead of 200 ms.
+    The route's device is then blackhole_netdev, whose MTU of 68 octets counts until the next
+    segment is sent (tcp_output.c:tcp_current_mss): several segments have their loss probe after two
+    jiffies instead of 200 ms.
     """
     side = scenario.expect.side
     end = scenario.endpoint(side)
     if end.write_bytes <= LEAST_SEGMENT or not end.writes_at_s:
         return
     own = (LinkDown, AddressRemoved, Route)
-    gone_s = [fault.at_s for fault in scenario.faults if isinstance(fault, own) and fault.on == side]
+    gone_s = [
+        fault.at_s for fault in scenario.faults if isinstance(fault, own) and fault.on == side
+    ]
     if gone_s and min(gone_s) < max(end.writes_at_s):
-        raise Unpredictable(f"its own route was gone, and so more than {LEAST_SEGMENT} octets are several segments")
+        raise Unpredictable(
+            f"its own route was gone, and so more than {LEAST_SEGMENT} octets are several segments"
+        )
 
 
 def _refuse_first_word(scenario: Scenario) -> None:
-    """Raise Unpredictable where the server may be the first to send through a middlebox that has forgotten the flow."""
+    """Raise Unpredictable where the server may be the first to send through a middlebox that has
+    forgotten the flow.
+    """
     if scenario.expect.side == "server":
         return  # its segments meet the middlebox in its own prediction
     where, writes = layout(scenario.topology), scenario.server.writes_at_s
     for fault in scenario.faults:
-        if isinstance(fault, FirewallFlush) and fault.pickup == "loose" and where.host(fault.on).translates:
+        if (
+            isinstance(fault, FirewallFlush)
+            and fault.pickup == "loose"
+            and where.host(fault.on).translates
+        ):
             if any(at_s >= fault.at_s for at_s in writes):
-                raise Unpredictable("the NAT has forgotten its mappings, and who writes first makes other ones")
+                raise Unpredictable(
+                    "the NAT has forgotten its mappings, and who writes first makes other ones"
+                )
         elif isinstance(fault, FirewallIdle) and fault.how == "outbound" and writes:
-            raise Unpredictable("what the server writes is not taken up where the firewall has forgotten the flow")
+            raise Unpredictable(
+                "what the server writes is not taken up where the firewall has forgotten the flow"
+            )
 
 
 def _refuse_lost_rst(scenario: Scenario) -> None:
@@ -148,7 +184,9 @@ def _refuse_lost_rst(scenario: Scenario) -> None:
 
 
 def _refuse_half_closed(scenario: Scenario) -> None:
-    """Raise Unpredictable where something besides the two ends has a view of a FIN, or data comes after it."""
+    """Raise Unpredictable where something besides the two ends has a view of a FIN, or data comes
+    after it.
+    """
     shuts = [end for end in (scenario.client, scenario.server) if end.shuts_at_s is not None]
     if not shuts:
         return
@@ -159,22 +197,30 @@ def _refuse_half_closed(scenario: Scenario) -> None:
     if any(isinstance(fault, FinSwallowed) for fault in scenario.faults):
         raise Unpredictable("the FIN of the side that shuts may be swallowed, too")
     server = scenario.server
-    if server.shuts_at_s is not None and any(at_s >= server.shuts_at_s for at_s in scenario.client.writes_at_s):
+    if server.shuts_at_s is not None and any(
+        at_s >= server.shuts_at_s for at_s in scenario.client.writes_at_s
+    ):
         raise Unpredictable("the server has shut its writing direction and cannot echo")
 
 
 def _refuse_requests_both_ways(scenario: Scenario) -> None:
     """Raise Unpredictable where two neighbours forget each other.
 
-    The request of one, which is not dropped, tells the other its MAC address anew (arp.c:arp_process,
-    ndisc.c:ndisc_recv_ns), and when it asks depends on what it has to send.
+    The request of one, which is not dropped, tells the other its MAC address anew
+    (arp.c:arp_process, ndisc.c:ndisc_recv_ns), and when it asks depends on what it has to send.
     """
     where = layout(scenario.topology)
     forgetful = [fault for fault in scenario.faults if isinstance(fault, NeighbourDeath)]
     for one, two in itertools.permutations(forgetful, 2):
         over = one.until_s is not None and one.until_s <= two.at_s
-        if one.at_s <= two.at_s and not over and (one.on, two.on) == (_asked(where, two), _asked(where, one)):
-            raise Unpredictable("two neighbours have forgotten each other, and the request of one reminds the other")
+        if (
+            one.at_s <= two.at_s
+            and not over
+            and (one.on, two.on) == (_asked(where, two), _asked(where, one))
+        ):
+            raise Unpredictable(
+                "two neighbours have forgotten each other, and the request of one reminds the other"
+            )
 
 
 def _asked(where: Layout, fault: NeighbourDeath) -> str:

@@ -1,6 +1,8 @@
-"""A plan: the scenario resolved against a machine, with all that the judge needs, fixed before anything runs.
+"""A plan: the scenario resolved against a machine, with all that the judge needs, fixed before
+anything runs.
 
-The judge decides by the plan and the timeline alone, also by a saved plan (`plan_file`): it asks no fault for anything.
+The judge decides by the plan and the timeline alone, also by a saved plan (`plan_file`): it asks no
+fault for anything.
 """
 
 from __future__ import annotations
@@ -21,15 +23,20 @@ FORMAT = 2
 LEAST_PERIOD = 8**4
 """In jiffies: that of the longest retransmission timeout, 120 s, up to HZ=2000."""
 FIRST_JIFFIES_S = 300
-"""So long before its first wrap the kernel's count of jiffies begins (INIT_JIFFIES, include/linux/jiffies.h)."""
+"""So long before its first wrap the kernel's count of jiffies begins (INIT_JIFFIES,
+include/linux/jiffies.h).
+"""
 BEGINS_NS = (FIRST_JIFFIES_S + 1) * 1_000_000_000
-"""Virtual time: no plan begins before this moment of CLOCK_MONOTONIC: the kernel's count of jiffies has then passed 0.
+"""Virtual time: no plan begins before this moment of CLOCK_MONOTONIC: the kernel's count of jiffies
+has then passed 0.
 
-In the 20 ms after that a network namespace sends no ICMP error: net/ipv4/icmp.c:icmp_global_allow takes the stamp 0 of
-one that has sent none for the present moment.
+In the 20 ms after that a network namespace sends no ICMP error: net/ipv4/icmp.c:icmp_global_allow
+takes the stamp 0 of one that has sent none for the present moment.
 """
 GRACE_NS = 2_000_000_000
-"""How long after the last acceptable moment the run goes on watching, so that "late" can be told from "never"."""
+"""How long after the last acceptable moment the run goes on watching, so that "late" can be told
+from "never".
+"""
 
 Demand = Literal["must-act", "must-stand", "may-act"]
 KIND_OF: dict[str, OutcomeKind] = {
@@ -52,14 +59,15 @@ class Ending(msgspec.Struct, frozen=True):
 class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     """What the judge must know of one fault. Times are nanoseconds after arming.
 
-    `demand`: "must-act": its evidence must be "bit", or that of a fault in `instead` (by index), which would do the
-    same. "must-stand": "in-place" is enough. "may-act": "in-place" is enough unless the run ends in one of `decides`.
-    `why`: the reason for the demand, in words. `restored_ns`: when what it took away is there again. That is when it
-    wears off or, for a reboot after which the program is started again, when it sets in.
-    `late_ns`: how much later than planned it may set in or wear off. `sets_clock`: it counts time from its onset.
-    `hides_probes`: probes that it swallows are not on the wire.
-    `needs_traffic`: it wears off, and means nothing to a connection on which nothing is sent while it is on.
-    `due_ns`: of one that hides probes: when they would be on the wire, from the least to the most.
+    `demand`: "must-act": its evidence must be "bit", or that of a fault in `instead` (by index),
+    which would do the same. "must-stand": "in-place" is enough. "may-act": "in-place" is enough
+    unless the run ends in one of `decides`. `why`: the reason for the demand, in words.
+    `restored_ns`: when what it took away is there again. That is when it wears off or, for a reboot
+    after which the program is started again, when it sets in. `late_ns`: how much later than
+    planned it may set in or wear off. `sets_clock`: it counts time from its onset. `hides_probes`:
+    probes that it swallows are not on the wire. `needs_traffic`: it wears off, and means nothing to
+    a connection on which nothing is sent while it is on. `due_ns`: of one that hides probes: when
+    they would be on the wire, from the least to the most.
     """
 
     kind: str
@@ -81,11 +89,12 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What will be run and what must come of it. All times are nanoseconds after arming.
 
-    `prediction` is None, and `unpredictable` says why, where the oracle has no model; the scenario's own expectation
-    then decides alone. `allowance_ns` is added to the upper end of windows (0 in virtual time). `watch_ns` is how
-    long the subject is watched before "nothing happened" is the answer. `faults`: what is expected of each of the
-    scenario's faults, by index. `must_echo`: whether data must still pass where nothing was noticed. `contradicts`: no
-    outcome that the oracle predicts, in time or in kind, can satisfy the claim.
+    `prediction` is None, and `unpredictable` says why, where the oracle has no model; the
+    scenario's own expectation then decides alone. `allowance_ns` is added to the upper end of
+    windows (0 in virtual time). `watch_ns` is how long the subject is watched before "nothing
+    happened" is the answer. `faults`: what is expected of each of the scenario's faults, by index.
+    `must_echo`: whether data must still pass where nothing was noticed. `contradicts`: no outcome
+    that the oracle predicts, in time or in kind, can satisfy the claim.
     """
 
     scenario: Scenario
@@ -108,21 +117,35 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def period_ns(self) -> int:
-        """The timer wheel's period, as far as this plan's timers have one: arming so much later changes nothing."""
+        """The timer wheel's period, as far as this plan's timers have one: arming so much later
+        changes nothing.
+        """
         settings = settings_of(self.scenario, self.scenario.expect.side)
-        return max(LEAST_PERIOD, established.phases(settings, self.machine.hz)) * tick_ns(self.machine.hz)
+        return max(LEAST_PERIOD, established.phases(settings, self.machine.hz)) * tick_ns(
+            self.machine.hz
+        )
 
     @property
     def reconnects_within_ns(self) -> int:
-        """How long after being noticed to wait for the connection that takes the lost one's place; 0: not at all."""
+        """How long after being noticed to wait for the connection that takes the lost one's place.
+
+        0: not at all.
+        """
         claim = self.scenario.expect.reconnects_s
-        healed_s = last_restored_s(self.scenario) if self.scenario.expect.origin == "healed" else 0.0
+        healed_s = (
+            last_restored_s(self.scenario) if self.scenario.expect.origin == "healed" else 0.0
+        )
         latest = [] if claim is None else [round((healed_s + claim[1]) * 1e9)]
-        latest += [outcome.reconnects_ns[1] for outcome in self.expected if outcome.reconnects_ns is not None]
+        latest += [
+            outcome.reconnects_ns[1]
+            for outcome in self.expected
+            if outcome.reconnects_ns is not None
+        ]
         return max(latest) + GRACE_NS if latest else 0
 
     def arming_ns(self, now_ns: int) -> int:
-        """When to arm, from `now_ns` on, both of CLOCK_MONOTONIC in virtual time: at the phase that is asked for.
+        """When to arm, from `now_ns` on, both of CLOCK_MONOTONIC in virtual time: at the phase that
+        is asked for.
 
         The first jiffy began with the clock, and had the number INIT_JIFFIES.
         """
@@ -137,15 +160,26 @@ def settings_of(scenario: Scenario, side: Side) -> Settings:
     timeout_ms = round(endpoint.user_timeout_s * 1000)
     if alive is None:
         return Settings(keepalive=False, user_timeout_ms=timeout_ms)
-    return Settings(idle_s=alive.idle_s, interval_s=alive.interval_s, count=alive.count, user_timeout_ms=timeout_ms)
+    return Settings(
+        idle_s=alive.idle_s,
+        interval_s=alive.interval_s,
+        count=alive.count,
+        user_timeout_ms=timeout_ms,
+    )
 
 
 def spell_outcomes(outcomes: tuple[Outcome, ...]) -> str:
     """Outcomes in words, for messages."""
-    words = {"eof": "end of file", "quiet": "that nothing is noticed", "noticed": "the program to give its peer up"}
+    words = {
+        "eof": "end of file",
+        "quiet": "that nothing is noticed",
+        "noticed": "the program to give its peer up",
+    }
     return " or ".join(dict.fromkeys(o.errno or words.get(o.kind, o.kind) for o in outcomes))
 
 
 def last_restored_s(scenario: Scenario) -> float:
     """When the last fault that ends is undone, in seconds after arming; 0 where none ends."""
-    return max((fault.restored_s for fault in scenario.faults if fault.restored_s is not None), default=0.0)
+    return max(
+        (fault.restored_s for fault in scenario.faults if fault.restored_s is not None), default=0.0
+    )

@@ -14,7 +14,9 @@ FILE_NAME = "plan.json"
 
 
 def save(plan: Plan, folder: Path) -> None:
-    """Write the plan into a run's folder: all of it or, where the harness is killed meanwhile, nothing."""
+    """Write the plan into a run's folder: all of it or, where the harness is killed meanwhile,
+    nothing.
+    """
     unfinished = folder / f"{FILE_NAME}.new"
     unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=1) + b"\n")
     unfinished.rename(folder / FILE_NAME)
@@ -27,8 +29,13 @@ def load(folder: Path) -> Plan:
         data = plain_files.read(path)
         found = msgspec.json.decode(data, type=_Format).format
         if found != FORMAT:
-            mend = "judge it with the version of keepalive-harness that wrote it, or run the scenario again"
-            raise UsageError(f"{path}: expected a plan of format {FORMAT}, found format {found}; {mend}")
+            mend = (
+                "judge it with the version of keepalive-harness that wrote it, or run the "
+                "scenario again"
+            )
+            raise UsageError(
+                f"{path}: expected a plan of format {FORMAT}, found format {found}; {mend}"
+            )
         return msgspec.json.decode(data, type=Plan)
     except OSError as error:
         raise UsageError(f"expected a run's plan, found {error.strerror} at {path}") from error

@@ -1,4 +1,6 @@
-"""Makes plans: resolves a scenario against a machine, with the oracle's predictions and the evidence to expect."""
+"""Makes plans: resolves a scenario against a machine, with the oracle's predictions and the
+evidence to expect.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,13 @@ from harness.scenario.loader import checked
 from harness.scenario.schema import Scenario
 
 ONE_SEGMENT = 1000
-"""Octets that fit into one segment whatever the options: less than the smallest MSS of these links, 1428."""
+"""Octets that fit into one segment whatever the options: less than the smallest MSS of these links,
+1428.
+"""
 PHASE_SLACK_NS = 20_000
-"""Virtual time: how much later than at the phase asked for the connection is armed, as reading the clock takes time."""
+"""Virtual time: how much later than at the phase asked for the connection is armed, as reading the
+clock takes time.
+"""
 START_SLACK_NS = 500_000
 """The same where an endpoint is a program of its own, which has to start first."""
 
@@ -40,13 +46,17 @@ def make(scenario: Scenario, machine: MachineFacts) -> Plan:
         starting = any(fault.processes() for fault in scenario.faults)
         slack_ns = START_SLACK_NS if starting else PHASE_SLACK_NS
         return _make(scenario, machine, kernel.in_phase(scenario.expect.phase_ns, slack_ns))
-    note = "in real time nobody can choose the phase of the timer wheel: the window is that of every phase"
+    note = (
+        "in real time nobody can choose the phase of the timer wheel: the window is that of "
+        "every phase"
+    )
     plan = _make(scenario, machine, kernel)
     return msgspec.structs.replace(plan, notes=(*plan.notes, note))
 
 
 def lasts_longer(scenario: Scenario, machine: MachineFacts, limit_ns: int) -> bool:
-    """Whether a run surely takes longer: told from one phase of the timer wheel, much faster than the plan is made.
+    """Whether a run surely takes longer: told from one phase of the timer wheel, much faster than
+    the plan is made.
 
     Raises ScenarioError where it expects what cannot be judged.
     """
@@ -98,11 +108,15 @@ def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
 
 
 def _check_lab(scenario: Scenario, machine: MachineFacts) -> None:
-    """Raise ScenarioError for what only containers have, where there are none, and for what labs have no name for."""
+    """Raise ScenarioError for what only containers have, where there are none, and for what labs
+    have no name for.
+    """
     source, expected = f"scenario {scenario.name}", "a lab of containers, by --lab docker"
     for index, fault in enumerate(scenario.faults):
         if isinstance(fault, NetworkDisconnect) and fault.network:
-            expected = "no such key: a lab's networks have names of their own; it is for harness inject"
+            expected = (
+                "no such key: a lab's networks have names of their own; it is for harness inject"
+            )
             raise ScenarioError(source, f"faults[{index}].network", fault.network, expected)
     if machine.lab == "docker":
         return
@@ -115,7 +129,11 @@ def _check_lab(scenario: Scenario, machine: MachineFacts) -> None:
 
 
 def _predict(
-    scenario: Scenario, settings: Settings, machine: Machine, effects: tuple[Effect, ...], horizon_ns: int
+    scenario: Scenario,
+    settings: Settings,
+    machine: Machine,
+    effects: tuple[Effect, ...],
+    horizon_ns: int,
 ) -> Prediction:
     """Ask the model of the connection's state: being made or established. Raises Unpredictable."""
     side = scenario.expect.side
@@ -130,13 +148,17 @@ def _predict(
         (write_ns,) = _moments_ns(scenario, side)
         if settings.keepalive and write_ns >= settings.idle_s * 1_000_000_000:
             raise Unpredictable("keepalive probes before the write that fills the peer's buffer")
-        return zerowindow.predict_connection(settings.user_timeout_ms, machine, effects, write_ns, horizon_ns)
+        return zerowindow.predict_connection(
+            settings.user_timeout_ms, machine, effects, write_ns, horizon_ns
+        )
     shuts_at_s = scenario.endpoint(side).shuts_at_s
     if scenario.endpoint(other(side)).shuts_at_s is not None:
         raise Unpredictable(f"the {other(side)} shuts its writing direction")
     for each in SIDES:
         end = scenario.endpoint(each)
-        if end.writes_at_s and (end.write_bytes > ONE_SEGMENT or not scenario.endpoint(other(each)).reads):
+        if end.writes_at_s and (
+            end.write_bytes > ONE_SEGMENT or not scenario.endpoint(other(each)).reads
+        ):
             raise Unpredictable("more is written than fits into one segment, or is read")
     return established.predict(
         Question(
@@ -159,22 +181,36 @@ def _moments_ns(scenario: Scenario, side: Side) -> tuple[int, ...]:
 def _predict_connecting(
     scenario: Scenario, settings: Settings, machine: Machine, effects: tuple[Effect, ...]
 ) -> Prediction:
-    """A path that is cut, or a SYN that is answered with a refusal, from the first SYN on and for good."""
+    """A path that is cut, or a SYN that is answered with a refusal, from the first SYN on and for
+    good.
+    """
     silence = handshake.predict(settings.user_timeout_ms, machine)
     if not effects or any(effect.from_s or effect.until_s is not None for effect in effects):
-        raise Unpredictable("the connection is being made, and the path is not cut from the beginning and for good")
-    if all(effect.mechanism in ("lost", "answers-lost", "syn-lost") and not effect.reported for effect in effects):
+        raise Unpredictable(
+            "the connection is being made, and the path is not cut from the beginning and for good"
+        )
+    if all(
+        effect.mechanism in ("lost", "answers-lost", "syn-lost") and not effect.reported
+        for effect in effects
+    ):
         if any(effect.unknown for effect in effects):
             raise Unpredictable("the connection is being made, and an ICMP error may answer")
         return msgspec.structs.replace(silence, asking="syn")
     (effect, *others) = effects
     errno = "ECONNREFUSED" if effect.mechanism == "peer-forgot" else effect.reported
-    if others or effect.mechanism not in ("lost", "peer-forgot") or effect.unknown or errno not in ANSWERS:
+    if (
+        others
+        or effect.mechanism not in ("lost", "peer-forgot")
+        or effect.unknown
+        or errno not in ANSWERS
+    ):
         raise Unpredictable("the connection is being made, and no model covers what answers")
     # tcp_v6_err leaves the first error of a SYN to the next one, which finds it (sk_err_soft).
     number = 2 if scenario.topology.family == "ipv6" and effect.reported else 1
     by = "an ICMP error" if effect.reported else "RST"
-    return msgspec.structs.replace(handshake.refused(silence, errno, number, machine, by), asking="syn")
+    return msgspec.structs.replace(
+        handshake.refused(silence, errno, number, machine, by), asking="syn"
+    )
 
 
 def _horizon_ns(
@@ -183,22 +219,32 @@ def _horizon_ns(
     machine: MachineFacts,
     effects: tuple[Effect, ...],
 ) -> int:
-    """How far to look: what the scenario asks for, or a whole detection after the last thing that changes."""
+    """How far to look: what the scenario asks for, or a whole detection after the last thing that
+    changes.
+    """
     if scenario.expect.bound_s is not None:
         return round(scenario.expect.bound_s * 1e9)
     changes: list[Effect | AnyFault] = [*effects, *scenario.faults]
-    last_change_s = max((t for each in changes for t in _times_s(each) if t is not None), default=0.0)
+    last_change_s = max(
+        (t for each in changes for t in _times_s(each) if t is not None), default=0.0
+    )
     writes = [at_s for side in SIDES for at_s in scenario.endpoint(side).writes_at_s]
-    writes += [end.shuts_at_s for end in (scenario.client, scenario.server) if end.shuts_at_s is not None]
+    writes += [
+        end.shuts_at_s for end in (scenario.client, scenario.server) if end.shuts_at_s is not None
+    ]
     most_ns, side = _longest_detection_ns(settings, machine), scenario.expect.side
     if writes or scenario.state == "connecting":
-        most_ns += max(longest_ns(settings, machine.hz), zerowindow.LONGEST_NS if fills(scenario, side) else 0)
+        most_ns += max(
+            longest_ns(settings, machine.hz), zerowindow.LONGEST_NS if fills(scenario, side) else 0
+        )
     most_ns += heartbeats.longest_ns(scenario) + _showing_life_ns(scenario)
     return round(max(last_change_s, *writes, 0.0) * 1e9) + most_ns
 
 
 def _showing_life_ns(scenario: Scenario) -> int:
-    """How long after the last change a command may take to show life: then it must once more, by what it does now."""
+    """How long after the last change a command may take to show life: then it must once more, by
+    what it does now.
+    """
     command = scenario.endpoint(scenario.expect.side).command
     return 0 if command is None or command.alive is None else round(2e9 * command.alive.within_s)
 
@@ -220,7 +266,9 @@ def _longest_detection_ns(settings: Settings, machine: MachineFacts) -> int:
 def _expected(
     scenario: Scenario, prediction: Prediction | None, unpredictable: str | None
 ) -> tuple[tuple[Outcome, ...], tuple[str, ...]]:
-    """The predicted outcomes that satisfy the scenario's claim, and what a reader should know about them."""
+    """The predicted outcomes that satisfy the scenario's claim, and what a reader should know about
+    them.
+    """
     expect = scenario.expect
     if prediction is None:
         doubts = "".join(f"; {doubt}" for doubt in suspicions(scenario))
@@ -243,14 +291,25 @@ def _expected(
         if expect.outcome == "as-predicted" or outcome.kind == KIND_OF[expect.outcome]
         if expect.errno is None or outcome.errno == expect.errno
     )
-    if expect.window_s is not None and wanted and all(outcome.kind == "quiet" for outcome in wanted):
+    if (
+        expect.window_s is not None
+        and wanted
+        and all(outcome.kind == "quiet" for outcome in wanted)
+    ):
         expected = "no window: the oracle predicts that nothing is noticed"
-        raise ScenarioError(f"scenario {scenario.name}", "expect.window_s", list(expect.window_s), expected)
+        raise ScenarioError(
+            f"scenario {scenario.name}", "expect.window_s", list(expect.window_s), expected
+        )
     notes = []
     if not wanted:
-        notes.append(f"the claim contradicts the oracle, which predicts {spell_outcomes(prediction.outcomes)}")
+        notes.append(
+            "the claim contradicts the oracle, which predicts "
+            f"{spell_outcomes(prediction.outcomes)}"
+        )
     elif len(wanted) < len(prediction.outcomes):
-        notes.append(f"the phase of the timer wheel decides between {spell_outcomes(prediction.outcomes)}")
+        notes.append(
+            f"the phase of the timer wheel decides between {spell_outcomes(prediction.outcomes)}"
+        )
     return wanted, tuple(notes)
 
 
@@ -264,14 +323,18 @@ def _watch_ns(scenario: Scenario, expected: tuple[Outcome, ...], horizon_ns: int
         latest += ALLOWANCE_MS * 1_000_000 + GRACE_NS
     if scenario.expect.window_s is not None:
         onsets = [fault.at_s for fault in scenario.faults if not fault.standing]
-        # Data may come until the last of the faults, and windows from the last segment received count from there.
+        # Data may come until the last of the faults, and windows from the last segment received
+        # count from there.
         first_or_last = {"fault": min, "last-received": max}.get(scenario.expect.origin)
         shift = 0.0 if first_or_last is None else first_or_last(onsets, default=0.0)
         if scenario.expect.origin == "healed":
             shift = last_restored_s(scenario)
         latest = max(latest, round((scenario.expect.window_s[1] + shift) * 1e9) + GRACE_NS)
     elif scenario.expect.origin == "healed" and scenario.expect.reconnects_s is not None:
-        latest = max(latest, round((last_restored_s(scenario) + scenario.expect.reconnects_s[1]) * 1e9) + GRACE_NS)
+        latest = max(
+            latest,
+            round((last_restored_s(scenario) + scenario.expect.reconnects_s[1]) * 1e9) + GRACE_NS,
+        )
     if scenario.expect.outcome == "noticed" and scenario.expect.bound_s is not None:
         latest = max(latest, round(scenario.expect.bound_s * 1e9))
     return latest

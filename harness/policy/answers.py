@@ -51,7 +51,9 @@ def idle(settings: Settings, hz: int) -> Idle | None:
     if not settings.keepalive:
         return None
     found = idle_bounds.bounds(settings, hz)
-    return Idle(Window(*found.first_probe_ns), Window(*found.end_ns), found.probes, found.last_probe_ns)
+    return Idle(
+        Window(*found.first_probe_ns), Window(*found.end_ns), found.probes, found.last_probe_ns
+    )
 
 
 def needed_ns(outage_ns: int) -> int:
@@ -103,7 +105,9 @@ def in_flight_bounds(settings: Settings, hz: int) -> Window:
     """
     low_ns, high_ns = limit_ms(settings, hz) * 1_000_000, longest_ns(settings, hz)
     if settings.user_timeout_ms:
-        width = timerwheel.granularity(timerwheel.milliseconds_to_jiffies(settings.user_timeout_ms, hz))
+        width = timerwheel.granularity(
+            timerwheel.milliseconds_to_jiffies(settings.user_timeout_ms, hz)
+        )
         high_ns = min(high_ns, low_ns + width * timerwheel.tick_ns(hz) + SECOND_NS)
     return Window(low_ns, high_ns)
 
@@ -111,8 +115,13 @@ def in_flight_bounds(settings: Settings, hz: int) -> Window:
 @lru_cache(MOST_KEPT)
 def given_up(user_timeout_ms: int, hz: int) -> Window:
     """When data that was in flight as the peer fell silent is given up. Raises Unpredictable."""
-    settings, lost = Settings(keepalive=False, user_timeout_ms=user_timeout_ms), (Effect(mechanism="lost"),)
-    found = established.predict(Question(settings, Machine(hz=hz), lost, longest_ns(settings, hz), writes_ns=(0,)))
+    settings, lost = (
+        Settings(keepalive=False, user_timeout_ms=user_timeout_ms),
+        (Effect(mechanism="lost"),),
+    )
+    found = established.predict(
+        Question(settings, Machine(hz=hz), lost, longest_ns(settings, hz), writes_ns=(0,))
+    )
     windows = [each.window_ns for each in found.outcomes if each.window_ns is not None]
     return Window(*hull(windows))
 

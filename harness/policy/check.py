@@ -1,4 +1,7 @@
-"""From connections to findings: a pure function. It reads no file and asks nothing of this machine."""
+"""From connections to findings: a pure function.
+
+It reads no file and asks nothing of this machine.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         """The worst first, then in the order of the files."""
         found = [each for one in self.checked for each in one.findings] + list(self.others)
         nowhere = Place("", 0, 0)
-        return tuple(sorted(found, key=lambda each: (LEVELS.index(each.level), each.place or nowhere)))
+        return tuple(
+            sorted(found, key=lambda each: (LEVELS.index(each.level), each.place or nowhere))
+        )
 
     @property
     def unanswered(self) -> tuple[Unanswered, ...]:
@@ -125,7 +130,7 @@ def _overview(facts: Facts) -> Overview | None:
         return None
 
 
-# --- suppressions that hide nothing --------------------------------------------------------------------
+# --- suppressions that hide nothing -------------------------------------------------------------
 
 
 def _unused_by(one: Checked, applied: set[str]) -> set[str]:
@@ -136,14 +141,18 @@ def _unused_by(one: Checked, applied: set[str]) -> set[str]:
 
 def _with_unused(one: Checked, rule: Rule, applied: set[str]) -> Checked:
     connection = one.connection
-    own = sorted(each for each in _unused_by(one, applied) if f"ignore.{each}" not in connection.inherited)
+    own = sorted(
+        each for each in _unused_by(one, applied) if f"ignore.{each}" not in connection.inherited
+    )
     if not own or rule.id in connection.terms.ignore:
         return one
     found = tuple(_finding(rule, connection, _unused_draft(each)) for each in own)
     return msgspec.structs.replace(one, findings=one.findings + found)
 
 
-def _unused_defaults(checked: Sequence[Checked], rule: Rule, applied: set[str]) -> Iterator[Finding]:
+def _unused_defaults(
+    checked: Sequence[Checked], rule: Rule, applied: set[str]
+) -> Iterator[Finding]:
     """Those of each file's defaults that hide nothing at any connection."""
     entries: dict[tuple[str, Place | None], bool] = {}
     owners: dict[tuple[str, Place | None], Connection] = {}

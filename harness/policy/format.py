@@ -13,7 +13,8 @@ from harness.policy.settings import Connection
 class Format(msgspec.Struct, frozen=True, kw_only=True):
     """A format.
 
-    `fits(path, text)`: whether a file has it. `read(text, source)`: its connections, or PolicyError.
+    `fits(path, text)`: whether a file has it. `read(text, source)`: its connections, or
+    PolicyError.
     """
 
     name: str

@@ -25,9 +25,13 @@ def _idle(facts: Facts) -> Iterator[Draft]:
     if not late:
         return
     worst_hz = max(late, key=lambda hz: late[hz].high_ns)
-    keys = ("heartbeat",) if facts.heartbeat is not None else ("idle_s", "interval_s", "count", "user_timeout_s")
+    keys = (
+        ("heartbeat",)
+        if facts.heartbeat is not None
+        else ("idle_s", "interval_s", "count", "user_timeout_s")
+    )
     yield Draft(
-        expected=f"a dead peer noticed within {words.plain(demand_s)} s while the connection is idle",
+        expected=f"a dead peer noticed within {words.plain(demand_s)} s while the connection is idle",  # noqa: E501
         found=f"{words.window(late[worst_hz])} {facts.worst_at(worst_hz, tuple(late))}",
         fix="shorten the heartbeat"
         if facts.heartbeat is not None
@@ -40,7 +44,9 @@ def _idle(facts: Facts) -> Iterator[Draft]:
 
 def _in_flight(facts: Facts) -> Iterator[Draft]:
     demand_s, beat = facts.connection.in_flight_demand_s, facts.heartbeat
-    if demand_s is None or not (facts.settings.user_timeout_ms or (beat is not None and beat.apart)):
+    if demand_s is None or not (
+        facts.settings.user_timeout_ms or (beat is not None and beat.apart)
+    ):
         return  # nothing watches: KA005
     found = {hz: facts.noticed_in_flight(hz, demand_s) for hz in facts.hz}
     late = {hz: when for hz, (in_time, when) in found.items() if not in_time}

@@ -1,4 +1,6 @@
-"""One connection at a glance: the worst figures over every HZ, beside what is demanded, whether a rule fires or not."""
+"""One connection at a glance: the worst figures over every HZ, beside what is demanded, whether a
+rule fires or not.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,12 @@ from harness.policy.facts import Facts
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure in seconds at the HZ at which it is worst; None: there is no such moment. `hz` None: HZ has no say.
+    """A figure in seconds at the HZ at which it is worst; None: there is no such moment.
 
-    `demand_s`: what it is compared with, and `met`: whether it is sound at every HZ; None where nothing is demanded.
+    `hz` None: HZ has no say.
+
+    `demand_s`: what it is compared with, and `met`: whether it is sound at every HZ; None where
+    nothing is demanded.
     """
 
     worst_s: float | None
@@ -24,9 +29,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """The answers to four questions.
 
-    `idle`, `in_flight`: when is a dead peer noticed at the latest? `silence`: how long is an idle connection without a
-    packet at most, compared with the shortest idle timeout on the path? `outage`: how long an outage does an idle
-    connection survive?
+    `idle`, `in_flight`: when is a dead peer noticed at the latest? `silence`: how long is an idle
+    connection without a packet at most, compared with the shortest idle timeout on the path?
+    `outage`: how long an outage does an idle connection survive?
     """
 
     idle: Figure
@@ -37,7 +42,12 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 def overview(facts: Facts) -> Overview:
     """Of one connection. Raises Unpredictable."""
-    return Overview(idle=_idle(facts), in_flight=_in_flight(facts), silence=_silence(facts), outage=_outage(facts))
+    return Overview(
+        idle=_idle(facts),
+        in_flight=_in_flight(facts),
+        silence=_silence(facts),
+        outage=_outage(facts),
+    )
 
 
 def _idle(facts: Facts) -> Figure:
@@ -63,7 +73,9 @@ def _in_flight(facts: Facts) -> Figure:
 def _silence(facts: Facts) -> Figure:
     hop, beat = facts.strictest(), facts.heartbeat
     limit_s = None if hop is None else hop.limit_s
-    found = {hz: idle.first_probe.high_ns / SECOND_NS for hz in facts.hz if (idle := facts.idle(hz))}
+    found = {
+        hz: idle.first_probe.high_ns / SECOND_NS for hz in facts.hz if (idle := facts.idle(hz))
+    }
     worst_hz = max(found, key=lambda each: found[each], default=None)
     worst_s = None if worst_hz is None else found[worst_hz]
     if beat is not None and (worst_s is None or beat.every_s < worst_s):
@@ -79,7 +91,10 @@ def _outage(facts: Facts) -> Figure:
     met = None
     if demand_s is not None:
         patient = beat is None or beat.misses * beat.timeout_s > demand_s
-        alive = all(facts.survives(each, demand_s) and facts.survives_in_flight(each, demand_s) for each in facts.hz)
+        alive = all(
+            facts.survives(each, demand_s) and facts.survives_in_flight(each, demand_s)
+            for each in facts.hz
+        )
         met = patient and alive
     worst_s = None if hz is None else found[hz]
     if beat is not None and (worst_s is None or beat.misses * beat.timeout_s < worst_s):

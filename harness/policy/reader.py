@@ -37,4 +37,6 @@ def read(path: Path, source: str) -> tuple[Connection, ...]:
         if each.fits(path, text):
             return each.read(text, source)
     titles = ", ".join(each.title for each in every_format().values())
-    raise UsageError(f"{source}: expected a file with settings ({titles}), found a name that fits none of them")
+    raise UsageError(
+        f"{source}: expected a file with settings ({titles}), found a name that fits none of them"
+    )

@@ -41,8 +41,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """A rule.
 
-    `page`: what `harness explain` prints, in Markdown. `find`: None for what is found about a policy
-    itself.
+    `page`: what `harness explain` prints, in Markdown. `find`: None for what is found about a
+    policy itself.
     """
 
     id: str

@@ -88,7 +88,9 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return self.name or self.preset or ("a proxy" if self.proxy else "a middlebox")
 
     def forgets(self, side: Side) -> bool:
-        """Whether a connection whose keepalive is on that side is lost once the flow has expired."""
+        """Whether a connection whose keepalive is on that side is lost once the flow has
+        expired.
+        """
         pickup = self.pickup or (PRESETS[self.preset].pickup if self.preset else "strict")
         lost = pickup == "strict" or (pickup == "outbound" and side == "server")
         return lost and self.limit_s is not None and not self.proxy
@@ -147,7 +149,9 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def settings(self) -> prediction.Settings:
-        """As the kernel holds them, with the system's values in place of those that are not given."""
+        """As the kernel holds them, with the system's values in place of those that are not
+        given.
+        """
         terms = self.terms
         return prediction.Settings(
             keepalive=self.keepalive,
@@ -160,7 +164,9 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def path(self) -> tuple[Hop, ...]:
         """From here to the peer."""
-        return tuple(Hop(preset=each) if isinstance(each, str) else each for each in self.terms.path)
+        return tuple(
+            Hop(preset=each) if isinstance(each, str) else each for each in self.terms.path
+        )
 
     @property
     def idle_demand_s(self) -> float | None:

@@ -79,7 +79,9 @@ class _Walk:
         self.found.setdefault(path, self._position())
 
     def _header(self) -> Path:
-        """[table] or [[array of tables]], of which the current one is meant wherever it is named."""
+        """[table] or [[array of tables]], of which the current one is meant wherever it is
+        named.
+        """
         brackets = 2 if self.text.startswith("[[", self.at) else 1
         self.at += brackets
         begin = self.at

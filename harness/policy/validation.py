@@ -23,10 +23,14 @@ def _problems(terms: Terms) -> Iterator[Problem]:
         yield Problem("user_timeout_s", timeout_s, "seconds in whole milliseconds")
     for index, hop in enumerate(terms.path):
         if isinstance(hop, Hop):
-            yield from (Problem(f"path[{index}].{key}", value, words) for key, value, words in _of_hop(hop))
+            yield from (
+                Problem(f"path[{index}].{key}", value, words) for key, value, words in _of_hop(hop)
+            )
     for rule, reason in terms.ignore.items():
         if rule not in every_rule():
-            yield Problem(f"ignore.{rule}", reason, f"{expected()}{did_you_mean(rule, every_rule())}")
+            yield Problem(
+                f"ignore.{rule}", reason, f"{expected()}{did_you_mean(rule, every_rule())}"
+            )
         elif not reason.strip():
             yield Problem(f"ignore.{rule}", reason, "the reason why the rule does not apply here")
 
@@ -38,12 +42,20 @@ def _of_hop(hop: Hop) -> Iterator[tuple[str, object, str]]:
         key = "then" if hop.then else "pickup"
         yield key, getattr(hop, key), "no such key with proxy = true: a proxy closes the connection"
     if hop.pickup == "loose" and hop.then is not None:
-        yield "then", hop.then, 'no such key with pickup = "loose": a late packet is nothing special'
+        yield (
+            "then",
+            hop.then,
+            'no such key with pickup = "loose": a late packet is nothing special',
+        )
 
 
 def suspicions(terms: Terms) -> Iterator[tuple[str, str]]:
     """Keys whose sound numbers of seconds look like milliseconds, each with a hint."""
-    least_s = {"idle_s": durations.LONG_IDLE_S, "interval_s": durations.LONG_S, "user_timeout_s": durations.LONG_S}
+    least_s = {
+        "idle_s": durations.LONG_IDLE_S,
+        "interval_s": durations.LONG_S,
+        "user_timeout_s": durations.LONG_S,
+    }
     for key, least in least_s.items():
         value = getattr(terms, key)
         hint = "" if value is None else durations.suspicion(value, least)

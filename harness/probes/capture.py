@@ -1,8 +1,8 @@
 """Captured frames: TCP, ICMP and ARP in one network namespace, with the kernel's own timestamps.
 
 One packet socket sees all interfaces of the namespace, both ways; it takes CAP_NET_RAW and no
-program beside this one. It sits outside of the packet filter: it sees inbound frames that the filter
-then drops, and outbound ones only if the filter and the queueing discipline let them pass.
+program beside this one. It sits outside of the packet filter: it sees inbound frames that the
+filter then drops, and outbound ones only if the filter and the queueing discipline let them pass.
 """
 
 from __future__ import annotations
@@ -89,11 +89,14 @@ class Frame(msgspec.Struct, frozen=True):
 
 @functools.cache
 def keep_stamping() -> int:
-    """Have the kernel note when frames arrive, until this process ends; returns the descriptor that does it.
+    """Have the kernel note when frames arrive, until this process ends.
 
-    While no socket on the machine asks for timestamps the kernel notes none. When one does, it begins in the
-    background (net/core/dev.c:net_enable_timestamp), measured as 0.3 ms later at the median, 0.4 ms at most.
-    Frames before that are not `stamped`. So call it before a lab is built, which takes longer than that.
+    Returns the descriptor that does it.
+
+    While no socket on the machine asks for timestamps the kernel notes none. When one does, it
+    begins in the background (net/core/dev.c:net_enable_timestamp), measured as 0.3 ms later at the
+    median, 0.4 ms at most. Frames before that are not `stamped`. So call it before a lab is built,
+    which takes longer than that.
     """
     asking = raised_socket(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     asking.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
@@ -110,7 +113,9 @@ class Capture:
         self.host = host
         self._dropped = 0
         try:
-            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+            self._socket = socket.socket(
+                socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL)
+            )
         except PermissionError as error:
             raise CapabilityError(
                 "capturing frames",
@@ -167,7 +172,9 @@ class Capture:
     def dropped(self) -> int:
         """How many frames were lost since the capture began, because they were not read in time."""
         size = _STATISTICS.size
-        _, drops = _STATISTICS.unpack(self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, size))
+        _, drops = _STATISTICS.unpack(
+            self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, size)
+        )
         self._dropped += drops  # asking sets the kernel's counter back
         return self._dropped
 
@@ -206,9 +213,9 @@ def describe(frame: Frame, tracker: FlowTracker) -> dict[str, Any] | None:
     """What a timeline keeps of a frame; None for what is neither TCP nor an ICMP error.
 
     Of a segment: role, flags, seq, ack, length, src, dst, sport, dport. Of an ICMP error: role
-    "icmp", type, code, src, dst and the segment it is `about` (src, sport, dst, dport, seq), or None.
-    Of both: frame (hexadecimal, the octets kept) and wire_length; `stamped`, false, is there only
-    where the time is that of reading the frame.
+    "icmp", type, code, src, dst and the segment it is `about` (src, sport, dst, dport, seq), or
+    None. Of both: frame (hexadecimal, the octets kept) and wire_length; `stamped`, false, is there
+    only where the time is that of reading the frame.
     """
     seen = parse(frame.data)
     if seen is None:
@@ -272,14 +279,18 @@ def _realtime_offset() -> tuple[int, int]:
 def _widen(capturing: socket.socket) -> None:
     try:
         capturing.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
-    except PermissionError:  # no CAP_NET_ADMIN outside of a user namespace: as much as net.core.rmem_max gives
+    except (
+        PermissionError
+    ):  # no CAP_NET_ADMIN outside of a user namespace: as much as net.core.rmem_max gives
         capturing.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
 
 
 def _attach_filter(capturing: socket.socket) -> None:
     code = array("B", assemble())
     address, _ = code.buffer_info()  # the kernel copies the program
-    capturing.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(PROGRAM), address))
+    capturing.setsockopt(
+        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(PROGRAM), address)
+    )
 
 
 def assemble() -> bytes:

@@ -130,7 +130,9 @@ def _segment(packet: _Packet) -> Segment | None:
     if header < 20 or header > packet.length:
         return None
     length = packet.length - header
-    return Segment(packet.src, sport, packet.dst, dport, seq, ack, _FLAG_TEXT[flags], length, window)
+    return Segment(
+        packet.src, sport, packet.dst, dport, seq, ack, _FLAG_TEXT[flags], length, window
+    )
 
 
 def _icmp(packet: _Packet) -> Icmp | None:
@@ -176,7 +178,8 @@ class _Half:
 class Stream(msgspec.Struct, frozen=True):
     """One direction of a connection.
 
-    `following`: the sequence number after everything sent; `acked`: the first one that the receiver lacks.
+    `following`: the sequence number after everything sent; `acked`: the first one that the receiver
+    lacks.
     """
 
     src: str
@@ -201,8 +204,8 @@ class FlowTracker:
                    only the first of several answers is one
     ack            any other pure ACK
 
-    A capture that begins within a connection knows probes once the other side has sent an ACK. Forged
-    segments (an RST, a SYN, an acknowledgement of what was never sent) do not confuse it.
+    A capture that begins within a connection knows probes once the other side has sent an ACK.
+    Forged segments (an RST, a SYN, an acknowledgement of what was never sent) do not confuse it.
     """
 
     def __init__(self) -> None:
@@ -225,7 +228,10 @@ class FlowTracker:
         return role
 
     def newest(self, dst: str) -> Stream | None:
-        """The direction toward an address, of the connection that began last; None where there is none to be seen."""
+        """The direction toward an address, of the connection that began last.
+
+        None where there is none to be seen.
+        """
         for (_, src, sport, to, dport), half in reversed(self._halves.items()):
             if to == dst and half.following is not None and half.acked is not None:
                 return Stream(src, sport, dst, dport, half.following, half.acked)

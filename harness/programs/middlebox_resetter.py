@@ -1,14 +1,17 @@
-"""A middlebox's RST to both ends of an idle connection, `timeout_s` after the last packet that it passed on.
+"""A middlebox's RST to both ends of an idle connection, `timeout_s` after the last packet that it
+passed on.
 
-A program of its own on a host that forwards: `python -I -S resetter.py ROOT JSON`, with ROOT the folder of the package
-and JSON {"timeout_s": S}. It loads the standard library and two small modules of the package, `harness.system.timerfd`
-and `harness.system.internet_checksum`. It prints "ready", then a line of JSON for each connection reset.
+A program of its own on a host that forwards: `python -I -S resetter.py ROOT JSON`, with ROOT the
+folder of the package and JSON {"timeout_s": S}. It loads the standard library and two small modules
+of the package, `harness.system.timerfd` and `harness.system.internet_checksum`. It prints "ready",
+then a line of JSON for each connection reset.
 
-A packet is passed on when it leaves the host. Time counts from when the program has seen that, on CLOCK_MONOTONIC, and
-an RST has the very sequence number that its receiver expects next, the one it acknowledged last (RFC 9293, 3.10.7.4;
-RFC 5961, 3.2). A connection is told by the first sequence number of its client, which address translation leaves as
-it is, so each end gets addresses and ports as it knows them. After a FIN, or an RST with the number that its receiver
-expects, a connection is left alone; any other RST is a forgery that ends nothing.
+A packet is passed on when it leaves the host. Time counts from when the program has seen that, on
+CLOCK_MONOTONIC, and an RST has the very sequence number that its receiver expects next, the one it
+acknowledged last (RFC 9293, 3.10.7.4; RFC 5961, 3.2). A connection is told by the first sequence
+number of its client, which address translation leaves as it is, so each end gets addresses and
+ports as it knows them. After a FIN, or an RST with the number that its receiver expects, a
+connection is left alone; any other RST is a forgery that ends nothing.
 """
 
 from __future__ import annotations
@@ -45,7 +48,9 @@ class FramedSegment(NamedTuple):
 
 
 class Flow:
-    """One connection: by device the last segment that its end there sent, and when a packet was last passed on."""
+    """One connection: by device the last segment that its end there sent, and when a packet was
+    last passed on.
+    """
 
     def __init__(self, isn: int) -> None:
         self.isn = isn
@@ -54,7 +59,10 @@ class Flow:
 
 
 class Flows:
-    """Connections by where they were seen. `see` every frame in order; `expired` says which to reset."""
+    """Connections by where they were seen.
+
+    `see` every frame in order; `expired` says which to reset.
+    """
 
     def __init__(self, timeout_ns: int) -> None:
         self.timeout_ns = timeout_ns
@@ -89,14 +97,20 @@ class Flows:
 
     def expired(self, now_ns: int) -> list[Flow]:
         """Connections that have been idle for long enough; they are left alone from then on."""
-        idle = [f for f in self._by_isn.values() if f.passed_ns is not None and now_ns - f.passed_ns >= self.timeout_ns]
+        idle = [
+            f
+            for f in self._by_isn.values()
+            if f.passed_ns is not None and now_ns - f.passed_ns >= self.timeout_ns
+        ]
         for flow in idle:
             self._leave(flow)
         return idle
 
     def _leave(self, flow: Flow) -> None:
         self._by_isn.pop(flow.isn, None)
-        self._by_place = {place: known for place, known in self._by_place.items() if known is not flow}
+        self._by_place = {
+            place: known for place, known in self._by_place.items() if known is not flow
+        }
 
 
 def parse(frame: bytes) -> FramedSegment | None:
@@ -118,14 +132,20 @@ def parse(frame: bytes) -> FramedSegment | None:
 
 
 def reset(seen: FramedSegment) -> bytes:
-    """The frame that ends the connection at the sender of `seen`, as if it came from the other end."""
+    """The frame that ends the connection at the sender of `seen`, as if it came from the other
+    end.
+    """
     (target, port), (source, from_port) = seen.ends
     tcp = struct.pack("!HHIIBBHHH", from_port, port, seen.ack, 0, 5 << 4, _RST, 0, 0, 0)
     pseudo = source + target + struct.pack("!II", len(tcp), socket.IPPROTO_TCP)
     tcp = tcp[:16] + internet_checksum(pseudo + tcp).to_bytes(2, "big") + tcp[18:]
     if len(target) == 4:
         kind = _IPV4
-        ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0, _HOPS, socket.IPPROTO_TCP, 0) + source + target
+        ip = (
+            struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0, _HOPS, socket.IPPROTO_TCP, 0)
+            + source
+            + target
+        )
         ip = ip[:10] + internet_checksum(ip).to_bytes(2, "big") + ip[12:]
     else:
         kind = _IPV6

@@ -1,9 +1,12 @@
-"""The built-in TCP endpoint: connect or accept, set the options, notice, echo. Standard library only.
+"""The built-in TCP endpoint: connect or accept, set the options, notice, echo.
 
-It runs in two ways with the same code: inside the harness as a socket in the host's namespace, and as a program of its
-own (`python -I -S endpoint.py JSON`) where a fault needs a process to kill or freeze; then it prints its events as
-JSON lines, and takes orders, one a line: `write N` and `say N` (octets; only the former is an event), `shut`,
-`stop-reading`, `read`. Whether it reads is shown by its name in /proc/PID/comm.
+Standard library only.
+
+It runs in two ways with the same code: inside the harness as a socket in the host's namespace, and
+as a program of its own (`python -I -S endpoint.py JSON`) where a fault needs a process to kill or
+freeze; then it prints its events as JSON lines, and takes orders, one a line: `write N` and `say N`
+(octets; only the former is an event), `shut`, `stop-reading`, `read`. Whether it reads is shown by
+its name in /proc/PID/comm.
 """
 
 from __future__ import annotations
@@ -44,18 +47,23 @@ PATTERN = b"still there?"
 READING, NOT_READING = "reading", "not-reading"
 """The names under which a program of its own runs."""
 Emit = Callable[..., object]
-"""Called as emit(kind, at_ns=…, **data) for each event; times are CLOCK_MONOTONIC in nanoseconds."""
+"""Called as emit(kind, at_ns=…, **data) for each event.
+
+Times are CLOCK_MONOTONIC in nanoseconds.
+"""
 Stage = Literal["listening", "connecting", "open"]
 
 
 class Endpoint:
-    """One end of a connection, or of one that is being made. `fileno()` is to be polled for `mask` while `watching`.
+    """One end of a connection, or of one that is being made.
 
-    Either may be another after `woken`: a listening socket gives way to the connection that it accepts.
-    `echoes`: what is read is sent back. `reads` False: nothing is read, so that the kernel's window closes, and what
-    wakes it is only what poll(2) tells unasked: errors, and the end of both directions.
-    `received`: octets read, of which none has been sent back where it `echoes`; `written`: octets that the socket took
-    of what was to be written, echoes left out.
+    `fileno()` is to be polled for `mask` while `watching`.
+
+    Either may be another after `woken`: a listening socket gives way to the connection that it
+    accepts. `echoes`: what is read is sent back. `reads` False: nothing is read, so that the
+    kernel's window closes, and what wakes it is only what poll(2) tells unasked: errors, and the
+    end of both directions. `received`: octets read, of which none has been sent back where it
+    `echoes`; `written`: octets that the socket took of what was to be written, echoes left out.
     """
 
     def __init__(
@@ -92,7 +100,10 @@ class Endpoint:
         arm(self.sock, self.options, self.emit)
 
     def connect(self, address: str, port: int) -> None:
-        """Begin to make the connection, all options set before, without waiting; that call is the moment of arming."""
+        """Begin to make the connection, all options set before, without waiting.
+
+        That call is the moment of arming.
+        """
         set_options(self.sock, self.options)
         self.stage = "connecting"
         lag_ns, before = now()
@@ -100,12 +111,21 @@ class Endpoint:
         after = time.monotonic_ns()
         local = list(self.sock.getsockname()[:2])
         remote = [address, port]
-        self.emit("subject.armed", at_ns=before, took_ns=after - before, lag_ns=lag_ns, local=local, remote=remote)
+        self.emit(
+            "subject.armed",
+            at_ns=before,
+            took_ns=after - before,
+            lag_ns=lag_ns,
+            local=local,
+            remote=remote,
+        )
         if number != errno.EINPROGRESS:
             self._connected(number, after, [])
 
     def woken(self, revents: int, at_ns: int) -> None:
-        """Handle poll events seen at `at_ns`: a connection made, an error, the end of file, data to echo or to keep."""
+        """Handle poll events seen at `at_ns`: a connection made, an error, the end of file, data to
+        echo or to keep.
+        """
         poll = poll_names(revents)
         if self.stage == "listening":
             self._accept()
@@ -117,7 +137,10 @@ class Endpoint:
             self._serve(at_ns, poll)
 
     def write(self, size: int, *, noted: bool = True) -> int:
-        """Write octets without waiting, as far as the socket takes them; returns how many, which `noted` emits too."""
+        """Write octets without waiting, as far as the socket takes them.
+
+        Returns how many, which `noted` emits too.
+        """
         lag_ns, before = now()
         left = memoryview(pattern(size))
         with contextlib.suppress(OSError):
@@ -127,7 +150,14 @@ class Endpoint:
         self.written += taken
         if noted:
             took_ns = time.monotonic_ns() - before
-            self.emit("subject.wrote", at_ns=before, written=taken > 0, octets=taken, took_ns=took_ns, lag_ns=lag_ns)
+            self.emit(
+                "subject.wrote",
+                at_ns=before,
+                written=taken > 0,
+                octets=taken,
+                took_ns=took_ns,
+                lag_ns=lag_ns,
+            )
         return taken
 
     def say(self, size: int = len(PATTERN)) -> bool:
@@ -195,13 +225,17 @@ class Endpoint:
 
     def _detected(self, number: int, at_ns: int, syscall: str, poll: list[str]) -> None:
         self.watching = False
-        self.emit("subject.detected", at_ns=at_ns, **describe_error(self.sock, number, syscall, poll))
+        self.emit(
+            "subject.detected", at_ns=at_ns, **describe_error(self.sock, number, syscall, poll)
+        )
 
 
 def set_options(sock: socket.socket, options: Mapping[str, int]) -> tuple[int, int, int]:
-    """Set TCP options, SO_KEEPALIVE last: that starts the keepalive timer of an open connection, for the full idle.
+    """Set TCP options, SO_KEEPALIVE last: that starts the keepalive timer of an open connection,
+    for the full idle.
 
-    Returns how far the kernel's time lagged behind when that was called, when it was called, and when it was done.
+    Returns how far the kernel's time lagged behind when that was called, when it was called, and
+    when it was done.
     """
     for name, number in _OPTIONS.items():
         if name in options:
@@ -238,7 +272,9 @@ def shut(sock: socket.socket, emit: Emit) -> None:
 
 
 def close_with_reset(sock: socket.socket) -> None:
-    """Close with RST where there is still a connection, so that nothing of it lingers in the kernel."""
+    """Close with RST where there is still a connection, so that nothing of it lingers in the
+    kernel.
+    """
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
@@ -254,16 +290,20 @@ def poll_names(revents: int) -> list[str]:
     return [name for bit, name in _POLL_NAMES.items() if revents & bit]
 
 
-def describe_error(sock: socket.socket, number: int, syscall: str, poll: list[str]) -> dict[str, Any]:
+def describe_error(
+    sock: socket.socket, number: int, syscall: str, poll: list[str]
+) -> dict[str, Any]:
     """What is told of a socket's error."""
     name = errno.errorcode.get(number, str(number))
     return {"errno": name, "syscall": syscall, "poll": poll, "tcp_info": tcp_info(sock)}
 
 
 def now() -> tuple[int, int]:
-    """How long ago the kernel last counted a jiffy, at most one unless the CPU that counts was held up, and the time.
+    """How long ago the kernel last counted a jiffy, at most one unless the CPU that counts was held
+    up, and the time.
 
-    The coarse clock moves when a jiffy is counted (kernel/time/tick-sched.c:tick_do_update_jiffies64).
+    The coarse clock moves when a jiffy is counted
+    (kernel/time/tick-sched.c:tick_do_update_jiffies64).
     """
     coarse = time.clock_gettime_ns(_CLOCK_MONOTONIC_COARSE)
     moment = time.monotonic_ns()
@@ -271,7 +311,10 @@ def now() -> tuple[int, int]:
 
 
 def limit_buffers(sock: socket.socket, receive: int, send: int) -> None:
-    """SO_RCVBUF and SO_SNDBUF in octets, which the kernel doubles (socket(7)); 0 leaves one. Before a connection."""
+    """SO_RCVBUF and SO_SNDBUF in octets, which the kernel doubles (socket(7)); 0 leaves one.
+
+    Before a connection.
+    """
     for option, octets in ((socket.SO_RCVBUF, receive), (socket.SO_SNDBUF, send)):
         if octets:
             sock.setsockopt(socket.SOL_SOCKET, option, octets)
@@ -314,7 +357,9 @@ def tcp_info(sock: socket.socket) -> dict[str, int]:
 
 
 def main(argument: str) -> None:
-    """Run one end as a program: what it is comes as JSON, orders come as lines, events leave as JSON lines."""
+    """Run one end as a program: what it is comes as JSON, orders come as lines, events leave as
+    JSON lines.
+    """
     job = json.loads(argument)
     is_server, connecting = job["role"] == "server", job["state"] == "connecting"
     family = socket.AF_INET6 if ":" in job["address"] else socket.AF_INET

@@ -1,8 +1,10 @@
-"""A TCP relay for the host in the middle: it takes each connection, makes one of its own to the server, and passes on.
+"""A TCP relay for the host in the middle: it takes each connection, makes one of its own to the
+server, and passes on.
 
-What stands between two connections hides either end from the other: its kernel answers for a server that is gone.
-Standard library only; runs as a program of its own (`python -I -S relay.py LISTEN-ADDRESS SERVER-ADDRESS PORT`), prints
-"ready" when it listens, and ends with its standard input. The end of a stream is passed on as such, an error as RST.
+What stands between two connections hides either end from the other: its kernel answers for a server
+that is gone. Standard library only; runs as a program of its own (`python -I -S relay.py
+LISTEN-ADDRESS SERVER-ADDRESS PORT`), prints "ready" when it listens, and ends with its standard
+input. The end of a stream is passed on as such, an error as RST.
 """
 
 from __future__ import annotations
@@ -67,7 +69,9 @@ class _Relayed:
         try:
             for sock in self.sockets:
                 _check(sock)
-            self.is_made = self.is_made or bool(ready.get(self.sockets[1].fileno(), 0) & select.POLLOUT)
+            self.is_made = self.is_made or bool(
+                ready.get(self.sockets[1].fileno(), 0) & select.POLLOUT
+            )
             if self.is_made:
                 for way in self.ways:
                     way.pass_on()
@@ -116,7 +120,10 @@ def _check(sock: socket.socket) -> None:
 
 
 def _accepted(listener: socket.socket, server: str, port: int) -> list[_Relayed]:
-    """The next connection with its counterpart, which has been begun; none where the client has gone again."""
+    """The next connection with its counterpart, which has been begun.
+
+    None where the client has gone again.
+    """
     try:
         client, _ = listener.accept()
     except OSError:

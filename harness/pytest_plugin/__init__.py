@@ -1,10 +1,13 @@
-"""The pytest plugin: scenario files as test items, fixtures for hand-written tests, and whole sessions in virtual time.
+"""The pytest plugin: scenario files as test items, fixtures for hand-written tests, and whole
+sessions in virtual time.
 
-`options` has the command-line and ini options, `session` what --clock=virtual does, `progress` how such a session says
-what it is doing, and `durations` how long its tests took in real time. `scenarios` has the test items, `limits` how
-long these may take, `labs` the `lab` fixture, and `services` the fixtures for what runs elsewhere.
+`options` has the command-line and ini options, `session` what --clock=virtual does, `progress` how
+such a session says what it is doing, and `durations` how long its tests took in real time.
+`scenarios` has the test items, `limits` how long these may take, `labs` the `lab` fixture, and
+`services` the fixtures for what runs elsewhere.
 
-The modules are loaded by every pytest run in an environment that has the package, so they import nothing at the top.
+The modules are loaded by every pytest run in an environment that has the package, so they import
+nothing at the top.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ import pytest
 from harness.pytest_plugin import options
 
 pytest_plugins = (
-    "harness.pytest_plugin.progress",  # before `durations`, which imports it: pytest wants to import plugins itself
+    # Before `durations`, which imports it: pytest wants to import plugins itself.
+    "harness.pytest_plugin.progress",
     "harness.pytest_plugin.durations",
     "harness.pytest_plugin.labs",
     "harness.pytest_plugin.scenarios",
@@ -31,14 +35,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """With --clock=virtual: the session happens in a guest, where this hook finds nothing left to do."""
+    """With --clock=virtual: the session happens in a guest, where this hook finds nothing left to
+    do.
+    """
     if config.getoption("help") or config.getoption("version"):
         return None
     given = options.of(config)
     if given.clock != "virtual":
         return None
     if given.lab != "netns":
-        raise pytest.UsageError("--lab docker: expected --clock real with it, as containers' time is this machine's")
+        raise pytest.UsageError(
+            "--lab docker: expected --clock real with it, as containers' time is this machine's"
+        )
     from harness.system.kernel_clock import clock
 
     return None if clock() == "virtual" else _in_a_guest(config, given)
@@ -73,4 +81,6 @@ def _in_a_guest(config: pytest.Config, given: options.Options) -> int:
 def pytest_configure(config: pytest.Config) -> None:
     """Without pytest-timeout its marker has no effect, and is no error."""
     if not config.pluginmanager.has_plugin("timeout"):
-        config.addinivalue_line("markers", "timeout(seconds): without effect, because pytest-timeout is switched off")
+        config.addinivalue_line(
+            "markers", "timeout(seconds): without effect, because pytest-timeout is switched off"
+        )

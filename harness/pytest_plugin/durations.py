@@ -1,7 +1,7 @@
 """In a guest: how long tests took in real time, for --durations and for the JUnit report.
 
-pytest measures by the guest's clock, which jumps. A new file in a folder of the host gets the time of the host's clock,
-which is how a guest can read it; that takes 0.2 ms.
+pytest measures by the guest's clock, which jumps. A new file in a folder of the host gets the time
+of the host's clock, which is how a guest can read it; that takes 0.2 ms.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Give each phase its real length; the virtual one of all three is a property of the test."""
     report = yield
     folder = progress.folder(item.config)
@@ -45,7 +47,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def host_time_ns(folder: Path) -> int:
-    """The host's wall clock, to a few milliseconds, by a folder of the host that a guest may write."""
+    """The host's wall clock, to a few milliseconds, by a folder of the host that a guest may
+    write.
+    """
     path = folder / f"now-{os.getpid()}"
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     found_ns = path.stat().st_mtime_ns

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class LabFixture(Protocol):
-    """The fixture `lab`: call it as often as needed; each lab is taken down at the end of the test."""
+    """The fixture `lab`: call it as often as needed.
+
+    Each lab is taken down at the end of the test.
+    """
 
     def __call__(
         self,
@@ -27,19 +30,23 @@ class LabFixture(Protocol):
     ) -> Workbench:
         """Build a lab and return it, ready for use.
 
-        `kind`: the topology. `family`: "ipv4" or "ipv6". `lab`: "netns" or "docker"; None: what the option --lab says.
-        `images`: of containers, by host. Raises UsageError, CapabilityError, LabError.
+        `kind`: the topology. `family`: "ipv4" or "ipv6". `lab`: "netns" or "docker"; None: what the
+        option --lab says. `images`: of containers, by host. Raises UsageError, CapabilityError,
+        LabError.
         """
         ...
 
 
 class AttachFixture(Protocol):
-    """The fixture `attach`: attaches to containers that run already, until the end of the test. Needs root."""
+    """The fixture `attach`: attaches to containers that run already, until the end of the test.
+
+    Needs root.
+    """
 
     def __call__(self, name: str, *, family: Family = "ipv4", device: str = "") -> Attachment:
         """Attach to a container by its name, its ID, or its service in `compose_project`.
 
-        `device`: the interface that faults work on; "": the one of the default route. Raises UsageError,
-        CapabilityError, LabError.
+        `device`: the interface that faults work on; "": the one of the default route. Raises
+        UsageError, CapabilityError, LabError.
         """
         ...

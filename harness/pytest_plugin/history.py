@@ -19,7 +19,11 @@ def last_events(events: Sequence[Event]) -> list[str]:
 
     lines = diagram.chronicle(events)
     left_out = len(lines) - EVENTS_SHOWN
-    return lines if left_out <= 0 else [f"({left_out} earlier events left out)", *lines[-EVENTS_SHOWN:]]
+    return (
+        lines
+        if left_out <= 0
+        else [f"({left_out} earlier events left out)", *lines[-EVENTS_SHOWN:]]
+    )
 
 
 class _Writer(Protocol):

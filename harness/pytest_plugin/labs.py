@@ -1,7 +1,8 @@
 """The `lab` fixture for hand-written tests, and what a session with such tests needs.
 
-Labs live in pytest's process, so where that is not root's it is moved into namespaces of its own before the first test,
-when a test uses `lab` and never otherwise; it has no network but its own loopback then.
+Labs live in pytest's process, so where that is not root's it is moved into namespaces of its own
+before the first test, when a test uses `lab` and never otherwise; it has no network but its own
+loopback then.
 """
 
 from __future__ import annotations
@@ -26,8 +27,12 @@ _BENCHES: pytest.StashKey[list[Workbench]] = pytest.StashKey()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Before the first test, while there is one thread: get the right to build labs, if any test asks for one."""
-    if any(_uses_lab(item) for item in session.items) and not session.config.getoption("collectonly"):
+    """Before the first test, while there is one thread: get the right to build labs, if any test
+    asks for one.
+    """
+    if any(_uses_lab(item) for item in session.items) and not session.config.getoption(
+        "collectonly"
+    ):
         from harness.errors import CapabilityError
         from harness.lab.namespace import ensure_privileges
 
@@ -39,7 +44,9 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test that used `lab` shows what happened in its labs, and a mistake shows where the test made it."""
+    """A failed test that used `lab` shows what happened in its labs, and a mistake shows where the
+    test made it.
+    """
     if call.excinfo is not None and not item.config.getoption("fulltrace", default=False):
         _cut(call.excinfo)
     report = yield
@@ -51,7 +58,9 @@ def pytest_runtest_makereport(
 
 
 def _cut(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-    """Leave the harness's own code out of the traceback of a mistake, whose message says everything."""
+    """Leave the harness's own code out of the traceback of a mistake, whose message says
+    everything.
+    """
     if "harness.errors" not in sys.modules:
         return
     from harness.errors import CapabilityError, UsageError
@@ -69,7 +78,9 @@ def _cut(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
 
 
 def _is_ours(module: str) -> bool:
-    """Whether a module is of the harness or of the standard library, through which the harness calls itself."""
+    """Whether a module is of the harness or of the standard library, through which the harness
+    calls itself.
+    """
     package = module.partition(".")[0]
     return package == "harness" or package in sys.stdlib_module_names
 
@@ -88,7 +99,9 @@ def _benches(item: pytest.Item) -> list[Workbench]:
 
 @pytest.fixture
 def lab(request: pytest.FixtureRequest) -> Iterator[LabFixture]:
-    """Build a lab for each call, with a topology and a family; all are taken down at the end of the test.
+    """Build a lab for each call, with a topology and a family.
+
+    All are taken down at the end of the test.
 
     `harness.Workbench` says what can be done with one.
     """

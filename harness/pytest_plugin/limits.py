@@ -1,12 +1,13 @@
 """How long a scenario may take as a test, and which setting says so.
 
-pytest-timeout enforces the limit. A limit that the user sets goes before the plan's, in pytest-timeout's order:
+pytest-timeout enforces the limit. A limit that the user sets goes before the plan's, in
+pytest-timeout's order:
 
     marker > option --timeout > environment PYTEST_TIMEOUT > ini option timeout > the plan's limit
 
-The plan's own limit counts in the clock that the scenario runs in, and counts everything that a run waits for. The
-batch of scenarios gives its runs up before that, with a verdict that says why. The limit is for a batch that does not
-answer.
+The plan's own limit counts in the clock that the scenario runs in, and counts everything that a run
+waits for. The batch of scenarios gives its runs up before that, with a verdict that says why. The
+limit is for a batch that does not answer.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from harness.plan.plan import Plan
 
 OVERTIME_S = 30.0
-"""How much longer than its batch an item may take: for the batch's process to begin, and to report."""
+"""How much longer than its batch an item may take: for the batch's process to begin, and to
+report.
+"""
 
 
 class Limit(NamedTuple):
@@ -36,18 +39,23 @@ _OF_PLANS: pytest.StashKey[float] = pytest.StashKey()
 
 
 def apply(item: pytest.Item, seconds: float) -> None:
-    """Give a scenario the limit of the plans that it runs together with, where the user has set none."""
+    """Give a scenario the limit of the plans that it runs together with, where the user has set
+    none.
+    """
     if _is_enforced(item) and of_user(item) is None:
         item.stash[_OF_PLANS] = seconds
         mark = item.get_closest_marker("timeout")
         others = {} if mark is None else mark.kwargs
-        # A scenario is awaited while it is set up, so that a limit of the call alone would limit nothing.
+        # A scenario is awaited while it is set up, so that a limit of the call alone would limit
+        # nothing.
         limit = pytest.mark.timeout(item.stash[_OF_PLANS], **{**others, "func_only": False})
         item.add_marker(limit, append=False)
 
 
 def of_plans_s(together: Sequence[Plan]) -> float:
-    """How long an item may take whose plan is run together with these, in seconds of their clock."""
+    """How long an item may take whose plan is run together with these, in seconds of their
+    clock.
+    """
     from harness.batch import batch
 
     return batch.gives_up_after_ns(together, batch.default_retries(together)) / 1e9 + OVERTIME_S
@@ -61,7 +69,9 @@ def of_user(item: pytest.Item) -> Limit | None:
         Limit(_of_mark(item), "timeout marker"),
         Limit(item.config.getoption("timeout", None), "option --timeout"),
         Limit(os.environ.get("PYTEST_TIMEOUT"), "environment variable PYTEST_TIMEOUT"),
-        Limit(item.config.getini("timeout") or None, f"ini option timeout in {item.config.inipath}"),
+        Limit(
+            item.config.getini("timeout") or None, f"ini option timeout in {item.config.inipath}"
+        ),
     ]
     return next((limit for limit in found if limit.value is not None), None)
 
@@ -81,7 +91,10 @@ def explain(item: pytest.Item, plan: Plan) -> str:
     """For an item that has run out of time: whose limit it was, and how long the plan may take."""
     from harness.runner.execute import longest_ns
 
-    needed = f"the scenario may take {longest_ns(plan) / 1e9:.1f} s of {plan.machine.clock} time by its plan"
+    needed = (
+        f"the scenario may take {longest_ns(plan) / 1e9:.1f} s of {plan.machine.clock} time by "
+        "its plan"
+    )
     own_s = item.stash.get(_OF_PLANS, None)
     if own_s is not None:
         return f"time limit: {own_s:.1f} s, computed from the plans of the session; {needed}"

@@ -1,4 +1,7 @@
-"""The plugin's options, on the command line and as ini options; what the command line says goes first."""
+"""The plugin's options, on the command line and as ini options.
+
+What the command line says goes first.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ Value = TypeVar("Value")
 
 
 class Options(NamedTuple):
-    """What holds for a session. `wall_limit_s`: 0 for none. `out`: None for a new folder below the state folder.
+    """What holds for a session.
+
+    `wall_limit_s`: 0 for none. `out`: None for a new folder below the state folder.
 
     `seed`: None where nobody asked for one.
     """
@@ -39,7 +44,10 @@ class Options(NamedTuple):
 
 
 class _Option(NamedTuple):
-    """An option of the command line with its ini option; `how`: arguments of argparse's add_argument."""
+    """An option of the command line with its ini option.
+
+    `how`: arguments of argparse's add_argument.
+    """
 
     flag: str
     ini: str
@@ -52,7 +60,8 @@ _OPTIONS = (
     _Option(
         "--clock",
         "harness_clock",
-        "virtual: run the whole session in a User-Mode Linux guest, which skips the time in which nothing happens; "
+        "virtual: run the whole session in a User-Mode Linux guest, which skips the time in "
+        "which nothing happens; "
         "default: real",
         {"choices": CLOCKS},
     ),
@@ -74,7 +83,10 @@ _OPTIONS = (
     _Option(
         "--harness-kernel",
         "harness_kernel",
-        "the kernel to boot in the guest, by its name in `harness kernel list`; default: the newest",
+        (
+            "the kernel to boot in the guest, by its name in `harness kernel list`; default: the "
+            "newest"
+        ),
         {"metavar": "NAME"},
     ),
     _Option(
@@ -86,7 +98,10 @@ _OPTIONS = (
     _Option(
         "--harness-seed",
         "harness_seed",
-        f"with --clock=virtual: seed of the random numbers that programs get; default: {DEFAULT_SEED}",
+        (
+            "with --clock=virtual: seed of the random numbers that programs get; default: "
+            f"{DEFAULT_SEED}"
+        ),
         {"metavar": "N", "type": seed},
     ),
     _Option(
@@ -111,12 +126,17 @@ def add(parser: pytest.Parser) -> None:
     group = parser.getgroup("keepalive-harness")
     defaults: dict[str, Any] = {"string": None, "bool": False, "paths": []}
     for each in _OPTIONS:
-        group.addoption(each.flag, default=None, help=f"{each.text} (ini option: {each.ini})", **each.how)
+        group.addoption(
+            each.flag, default=None, help=f"{each.text} (ini option: {each.ini})", **each.how
+        )
         parser.addini(each.ini, each.text, type=each.kind, default=defaults[each.kind])
 
 
 def of(config: pytest.Config) -> Options:
-    """The options of a session: command line, else ini file, else default. Raises pytest.UsageError."""
+    """The options of a session: command line, else ini file, else default.
+
+    Raises pytest.UsageError.
+    """
     return Options(
         clock=cast("Clock", _choice(config, "clock", CLOCKS)),
         lab=cast("LabKind", _choice(config, "lab", LABS)),
@@ -124,7 +144,9 @@ def of(config: pytest.Config) -> Options:
         kernel=config.getoption("harness_kernel") or config.getini("harness_kernel") or None,
         wall_limit_s=_number(config, "harness_wall_limit", wall_limit, WALL_LIMIT_S),
         seed=_number(config, "harness_seed", seed, None),
-        no_commands=bool(config.getoption("harness_no_commands") or config.getini("harness_no_commands")),
+        no_commands=bool(
+            config.getoption("harness_no_commands") or config.getini("harness_no_commands")
+        ),
         write=tuple(config.getoption("harness_write") or config.getini("harness_write")),
     )
 
@@ -141,11 +163,17 @@ def _out(config: pytest.Config) -> Path | None:
     """One folder, relative to the ini file as pytest's own paths are."""
     folders: list[Path] = config.getini("harness_out")
     if len(folders) > 1:
-        raise _bad(config, "harness_out", f"expected one folder, found {' '.join(path.name for path in folders)}")
+        raise _bad(
+            config,
+            "harness_out",
+            f"expected one folder, found {' '.join(path.name for path in folders)}",
+        )
     return folders[0] if folders else None
 
 
-def _number(config: pytest.Config, name: str, parse: Callable[[str], Value], default: Value) -> Value:
+def _number(
+    config: pytest.Config, name: str, parse: Callable[[str], Value], default: Value
+) -> Value:
     given: Value | None = config.getoption(name)
     if given is not None:
         return given

@@ -1,4 +1,6 @@
-"""What a session in a guest is doing, written down for the host, which sees nothing else of a session that is stuck."""
+"""What a session in a guest is doing, written down for the host, which sees nothing else of a
+session that is stuck.
+"""
 
 from __future__ import annotations
 

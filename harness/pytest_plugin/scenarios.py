@@ -1,11 +1,14 @@
-"""Scenario files as test items: run at the same time, in a process of their own, and awaited one by one.
+"""Scenario files as test items: run at the same time, in a process of their own, and awaited one by
+one.
 
-Every file named `*.scenario.toml` below the collected paths is one item. The session's scenarios stand together, where
-the first of them was collected, and start together when it is due. They run in another process
-(`harness.batch.worker`), so that the tests keep their network and their interpreter.
+Every file named `*.scenario.toml` below the collected paths is one item. The session's scenarios
+stand together, where the first of them was collected, and start together when it is due. They run
+in another process (`harness.batch.worker`), so that the tests keep their network and their
+interpreter.
 
-An item waits for its verdict while it is set up, and fails in its call when the claim is refuted. A run that could not
-be judged is an error of the set-up, as pytest and its JUnit report tell the two apart.
+An item waits for its verdict while it is set up, and fails in its call when the claim is refuted. A
+run that could not be judged is an error of the set-up, as pytest and its JUnit report tell the two
+apart.
 """
 
 from __future__ import annotations
@@ -60,7 +63,9 @@ class _Runs:
         return self._out
 
     def result(self, plan: Plan, together: Sequence[Plan]) -> Result:
-        """The result of one plan; when it is the first, all of `together` start. Raises HarnessError.
+        """The result of one plan; when it is the first, all of `together` start.
+
+        Raises HarnessError.
 
         A second call for the same plan runs it again, alone.
         """
@@ -116,11 +121,12 @@ class _Runs:
 _RUNS = pytest.StashKey[_Runs]()
 
 
-# --- hooks -----------------------------------------------------------------------------------------------
+# --- hooks --------------------------------------------------------------------------------------
 
 
 MARKER = (
-    "scenario(fault, topology, family, state, side, outcome): set on every scenario file, once for each of its faults; "
+    "scenario(fault, topology, family, state, side, outcome): set on every scenario file, once "
+    "for each of its faults; "
     "the values are strings as in the file, for -m 'scenario(fault=\"blackhole\")'"
 )
 
@@ -150,7 +156,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not scenarios:
         return
     first = items.index(scenarios[0])
-    items[:] = [*items[:first], *scenarios, *(item for item in items[first:] if not isinstance(item, ScenarioItem))]
+    items[:] = [
+        *items[:first],
+        *scenarios,
+        *(item for item in items[first:] if not isinstance(item, ScenarioItem)),
+    ]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -169,23 +179,32 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A scenario's error is told as its failure is: pytest asks an item for its own words in its call alone."""
+    """A scenario's error is told as its failure is: pytest asks an item for its own words in its
+    call alone.
+    """
     report = yield
-    if isinstance(item, ScenarioItem) and call.when == "setup" and call.excinfo is not None and report.failed:
+    if (
+        isinstance(item, ScenarioItem)
+        and call.when == "setup"
+        and call.excinfo is not None
+        and report.failed
+    ):
         report.longrepr = item.repr_failure(call.excinfo)
     return report
 
 
-# --- items -----------------------------------------------------------------------------------------------
+# --- items --------------------------------------------------------------------------------------
 
 
 class ScenarioFile(pytest.File):
     """One scenario file."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """One item; a file that cannot be loaded or planned is a collection error with the loader's message.
+        """One item; a file that cannot be loaded or planned is a collection error with the loader's
+        message.
 
-        What needs containers is left out, with the reason, where there are to be none, unless its file is named.
+        What needs containers is left out, with the reason, where there are to be none, unless its
+        file is named.
         """
         import msgspec
 
@@ -199,8 +218,11 @@ class ScenarioFile(pytest.File):
         try:
             scenario = loader.load_file(self.path)
             leaf = scenario.name.rpartition("/")[2]
-            # Run directories are told apart by name, so within a session a scenario is named after its path.
-            scenario = msgspec.structs.replace(scenario, name=_name_of(self.path, self.config.rootpath))
+            # Run directories are told apart by name, so within a session a scenario is named after
+            # its path.
+            scenario = msgspec.structs.replace(
+                scenario, name=_name_of(self.path, self.config.rootpath)
+            )
             loader.check_claim(scenario)
             if given.no_commands:
                 loader.refuse_programs(scenario)
@@ -209,7 +231,9 @@ class ScenarioFile(pytest.File):
         except UsageError as error:
             raise self.CollectError(visible(str(error))) from error
         item: pytest.Item = (
-            LeftOut.from_parent(self, name=leaf) if left_out else ScenarioItem.from_parent(self, name=leaf, plan=made)
+            LeftOut.from_parent(self, name=leaf)
+            if left_out
+            else ScenarioItem.from_parent(self, name=leaf, plan=made)
         )
         for mark in _marks(scenario):
             item.add_marker(mark)
@@ -236,7 +260,9 @@ def _marks(scenario: Scenario) -> Iterator[pytest.MarkDecorator]:
 
 
 def _name_of(path: Path, root: Path) -> str:
-    """The scenario's name within the session: its path below pytest's root folder, or from / where it lies outside."""
+    """The scenario's name within the session: its path below pytest's root folder, or from / where
+    it lies outside.
+    """
     resolved = path.resolve()
     relative = resolved.relative_to(root if resolved.is_relative_to(root) else resolved.anchor)
     return relative.as_posix().removesuffix(SUFFIX)
@@ -265,13 +291,21 @@ class ScenarioItem(pytest.Item):
     @property
     def together(self) -> list[Plan]:
         """The plans that start when this item is the first of the session's scenarios to be due."""
-        # A worker of pytest-xdist has collected all items and cannot know which of them it will be given.
+        # A worker of pytest-xdist has collected all items and cannot know which of them it will be
+        # given.
         shared = hasattr(self.config, "workerinput")
-        items = [self] if shared else [item for item in self.session.items if isinstance(item, ScenarioItem)]
+        items = (
+            [self]
+            if shared
+            else [item for item in self.session.items if isinstance(item, ScenarioItem)]
+        )
         return [item.plan for item in items]
 
     def setup(self) -> None:
-        """Wait for the verdict. What could not be judged is an error: a run that broke, hung or proves nothing."""
+        """Wait for the verdict.
+
+        What could not be judged is an error: a run that broke, hung or proves nothing.
+        """
         from harness.report import properties
 
         self._result = None
@@ -297,10 +331,16 @@ class ScenarioItem(pytest.Item):
         error = excinfo.value
         if isinstance(error, NotPassed):
             found = error.result
-            return self._report(str(error), diagram.draw(found.plan, found.events) or last_events(found.events))
+            return self._report(
+                str(error), diagram.draw(found.plan, found.events) or last_events(found.events)
+            )
         if isinstance(error, HarnessError):
             return Telling(str(error))
-        what = str(error) if isinstance(error, pytest.fail.Exception) else str(super().repr_failure(excinfo, style))
+        what = (
+            str(error)
+            if isinstance(error, pytest.fail.Exception)
+            else str(super().repr_failure(excinfo, style))
+        )
         try:
             events = last_events(timeline.load(self._folder()))
         except HarnessError as missing:
@@ -311,7 +351,12 @@ class ScenarioItem(pytest.Item):
         from harness.judge.reasons import claim
 
         summary = self.plan.scenario.summary
-        head = [what, "", *([f"scenario: {summary}"] if summary else []), f"claim: {claim(self.plan)}"]
+        head = [
+            what,
+            "",
+            *([f"scenario: {summary}"] if summary else []),
+            f"claim: {claim(self.plan)}",
+        ]
         return Telling("\n".join([*head, *lines, "", f"run directory: {self._folder()}"]))
 
     def _folder(self) -> Path:

@@ -1,7 +1,9 @@
-"""Fixtures for tests of services that run elsewhere: containers to attach to, and a toxiproxy-server.
+"""Fixtures for tests of services that run elsewhere: containers to attach to, and a
+toxiproxy-server.
 
-Each can be overridden in a conftest.py, in the manner of pytest-docker: `compose_project` names the project whose
-services `attach` finds, `toxiproxy_address` a server that runs already. Nothing is imported before it is used.
+Each can be overridden in a conftest.py, in the manner of pytest-docker: `compose_project` names the
+project whose services `attach` finds, `toxiproxy_address` a server that runs already. Nothing is
+imported before it is used.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ def compose_project(pytestconfig: pytest.Config) -> str:
 
 @pytest.fixture
 def attach(compose_project: str) -> Iterator[AttachFixture]:
-    """Attach to a running container, by name or service; what was injected is healed at the end of the test.
+    """Attach to a running container, by name or service.
+
+    What was injected is healed at the end of the test.
 
     `harness.Attachment` says what can be done with one. Needs root.
     """
@@ -46,18 +50,26 @@ def attach(compose_project: str) -> Iterator[AttachFixture]:
         def to(name: str, *, family: Family = "ipv4", device: str = "") -> Attachment:
             services = docker_client.services(compose_project)
             try:
-                return stack.enter_context(Attachment(services.get(name, name), family=family, device=device))
+                return stack.enter_context(
+                    Attachment(services.get(name, name), family=family, device=device)
+                )
             except NoContainer as error:
-                running = f"{compose_project!r} ({', '.join(services) or 'none runs'}; fixture compose_project)"
+                running = (
+                    f"{compose_project!r} ({', '.join(services) or 'none runs'}; fixture "
+                    "compose_project)"
+                )
                 found = str(error).removeprefix("expected ")
-                raise UsageError(f"expected a service of compose project {running}, or {found}") from None
+                raise UsageError(
+                    f"expected a service of compose project {running}, or {found}"
+                ) from None
 
         yield to
 
 
 @pytest.fixture(scope="session")
 def toxiproxy_address() -> tuple[str, int] | str | None:
-    """Where a toxiproxy-server runs already, as in a compose project: ("localhost", 8474), or "localhost:8474".
+    """Where a toxiproxy-server runs already, as in a compose project: ("localhost", 8474), or
+    "localhost:8474".
 
     Override it. None: start one.
     """
@@ -66,7 +78,9 @@ def toxiproxy_address() -> tuple[str, int] | str | None:
 
 @pytest.fixture(scope="session")
 def toxiproxy_server(toxiproxy_address: tuple[str, int] | str | None) -> Iterator[Any]:
-    """toxiproxy-python's Toxiproxy, speaking to that server, or to one of the session's own on this machine."""
+    """toxiproxy-python's Toxiproxy, speaking to that server, or to one of the session's own on this
+    machine.
+    """
     from harness.api import toxiproxy_session
 
     with toxiproxy_session.speaking_to(toxiproxy_address) as client:
@@ -75,9 +89,11 @@ def toxiproxy_server(toxiproxy_address: tuple[str, int] | str | None) -> Iterato
 
 @pytest.fixture
 def toxiproxy(toxiproxy_server: Any) -> Iterator[Any]:
-    """The same for one test: the proxies that it makes are gone at its end, and with them their toxics.
+    """The same for one test: the proxies that it makes are gone at its end, and with them their
+    toxics.
 
-    What else is on the server stays as it is: what a test does to somebody else's proxy is for the test to undo.
+    What else is on the server stays as it is: what a test does to somebody else's proxy is for the
+    test to undo.
     """
     from harness.api import toxiproxy_session
 

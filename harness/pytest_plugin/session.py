@@ -1,4 +1,6 @@
-"""A whole pytest session in virtual time: the same arguments, in a guest, with its files where they belong."""
+"""A whole pytest session in virtual time: the same arguments, in a guest, with its files where they
+belong.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,13 @@ _REPORTING = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.
 
 
 def run(config: pytest.Config, options: Options) -> vtime.Ended:
-    """Run pytest there with the arguments that it was given here. Raises UsageError, CapabilityError, GuestError.
+    """Run pytest there with the arguments that it was given here.
 
-    What it writes below its root folder, the working directory, --harness-out and --harness-write is written here too;
-    its JUnit file and coverage data are copied out at the end where they lie elsewhere.
+    Raises UsageError, CapabilityError, GuestError.
+
+    What it writes below its root folder, the working directory, --harness-out and --harness-write
+    is written here too; its JUnit file and coverage data are copied out at the end where they lie
+    elsewhere.
     """
     kernel = _kernel(options.kernel)
     command = _python()
@@ -52,7 +57,8 @@ def run(config: pytest.Config, options: Options) -> vtime.Ended:
         )
     if report and ended.status in _REPORTING and _stamp(report) in (None, before):
         raise GuestError(
-            f"--junit-xml: expected a report of the session at {report}, found none (status {ended.status})"
+            f"--junit-xml: expected a report of the session at {report}, found none (status "
+            f"{ended.status})"
         )
     if report and ended.status in _REPORTING:
         _put_wall_time(report, ended.wall_s)
@@ -75,7 +81,9 @@ def _kernel(name: str | None) -> Kernel:
 
 
 def _python() -> list[str]:
-    """The interpreter with its flags, so that it has the same search path: the working directory where -m put it."""
+    """The interpreter with its flags, so that it has the same search path: the working directory
+    where -m put it.
+    """
     flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
     by_name = getattr(sys.modules["__main__"], "__spec__", None) is not None
     return [sys.executable, *flags, *([] if by_name or sys.flags.safe_path else ["-P"])]
@@ -90,11 +98,17 @@ def _arguments(config: pytest.Config) -> list[str]:
             f"--clock=virtual: expected plugins by their names, found the object {objects[0]!r}, "
             "which lives in this process and not in the guest"
         )
-    return [*(word for plugin in plugins for word in ("-p", str(plugin))), *map(str, config.invocation_params.args)]
+    return [
+        *(word for plugin in plugins for word in ("-p", str(plugin))),
+        *map(str, config.invocation_params.args),
+    ]
 
 
 def _wants_input(config: pytest.Config) -> bool:
-    """Whether tests or a debugger may read the standard input; without it the guest can tell a deadlock."""
+    """Whether tests or a debugger may read the standard input.
+
+    Without it the guest can tell a deadlock.
+    """
     capture = config.pluginmanager.getplugin("capturemanager")
     if _debugs(config) and capture is not None:
         capture.suspend_global_capture(in_=True)  # it has put /dev/null there
@@ -108,7 +122,9 @@ def _debugs(config: pytest.Config) -> bool:
 
 @contextmanager
 def _out(given: Path | None) -> Iterator[Path]:
-    """The folder for run directories: a new one of ours where none was given, gone if nothing is put into it."""
+    """The folder for run directories: a new one of ours where none was given, gone if nothing is
+    put into it.
+    """
     if given is not None:
         try:
             given.mkdir(parents=True, exist_ok=True)
@@ -132,7 +148,10 @@ def _out(given: Path | None) -> Iterator[Path]:
 
 
 def _folders(config: pytest.Config, out: Path) -> list[Path]:
-    """Where a session writes by itself, the outermost alone; a folder that nobody may write is not among them."""
+    """Where a session writes by itself, the outermost alone.
+
+    A folder that nobody may write is not among them.
+    """
     wanted = [config.rootpath, config.invocation_params.dir, out]
     found: list[Path] = []
     for folder in sorted({path.resolve() for path in wanted}):
@@ -149,7 +168,11 @@ def _report(config: pytest.Config) -> Path | None:
         return None
     path = Path(os.path.expandvars(given)).expanduser().absolute()
     nearest = next(place for place in (path, *path.parents) if place.exists())
-    if path.is_dir() or (nearest != path and not nearest.is_dir()) or not os.access(nearest, os.W_OK):
+    if (
+        path.is_dir()
+        or (nearest != path and not nearest.is_dir())
+        or not os.access(nearest, os.W_OK)
+    ):
         raise UsageError(f"--junit-xml: expected a file that can be written, found {given}")
     return path
 
@@ -168,4 +191,8 @@ def _brought(report: Path | None, folders: list[Path]) -> list[Bring]:
     wanted = [Bring(report)] if report else []
     if data:
         wanted.append(Bring(Path(data).expanduser().absolute(), with_siblings=True))
-    return [bring for bring in wanted if not any(bring.path.is_relative_to(folder) for folder in folders)]
+    return [
+        bring
+        for bring in wanted
+        if not any(bring.path.is_relative_to(folder) for folder in folders)
+    ]

@@ -1,4 +1,6 @@
-"""Output in encodings without the characters of diagrams and tables, as in ASCII: each has a replacement."""
+"""Output in encodings without the characters of diagrams and tables, as in ASCII: each has a
+replacement.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ HANDLER = "harness.ascii"
 
 
 def _to_ascii(error: UnicodeError) -> tuple[str, int]:
-    """An error handler of `codecs`. Characters without a replacement lose their accents, or become a question mark."""
+    """An error handler of `codecs`.
+
+    Characters without a replacement lose their accents, or become a question mark.
+    """
     if not isinstance(error, UnicodeEncodeError):
         raise error
     left = error.object[error.start : error.end]
@@ -57,8 +62,8 @@ def replace_missing(stream: TextIO) -> None:
 class TrimmedStream:
     """Passes lines on to a stream without the blanks at their ends, which pad them to a width.
 
-    It is no file object of Python, as that would close the stream when it is deleted. Where a line is written in
-    parts, only the last part loses its blanks.
+    It is no file object of Python, as that would close the stream when it is deleted. Where a line
+    is written in parts, only the last part loses its blanks.
     """
 
     def __init__(self, stream: TextIO) -> None:

@@ -1,4 +1,5 @@
-"""A run as a picture in text: time runs to the right, one lane each for faults, probes, windows and the end.
+"""A run as a picture in text: time runs to the right, one lane each for faults, probes, windows and
+the end.
 
 All times count from the origin of the scenario's claim, which the last line names.
 
@@ -46,7 +47,10 @@ _OUTGOING = {"probe": "●", "data": "■", "retransmit": "▪"}
 
 
 def draw(plan: Plan, events: Sequence[Event]) -> list[str]:
-    """The lanes as lines of text; no lines where the subject was never armed or the timeline makes no sense."""
+    """The lanes as lines of text.
+
+    No lines where the subject was never armed or the timeline makes no sense.
+    """
     try:
         history = History(plan, events)
     except InvalidTimeline:
@@ -60,7 +64,9 @@ def draw(plan: Plan, events: Sequence[Event]) -> list[str]:
         lanes += _labelled("fault", _fault_lane(index, fault, history, scale))
     probes = _probe_lane(history, scale)
     in_flight = plan.prediction is not None and plan.prediction.asking in ("retransmit", "syn")
-    lanes.append(("data" if in_flight else "probes", probes if probes.strip() else "none on the wire"))
+    lanes.append(
+        ("data" if in_flight else "probes", probes if probes.strip() else "none on the wire")
+    )
     lanes += _claim_lanes(plan, history, scale)
     lanes += _prediction_lanes(plan, scale)
     lanes += _labelled("noticed", _end_lane(history, scale))
@@ -70,13 +76,22 @@ def draw(plan: Plan, events: Sequence[Event]) -> list[str]:
 
 
 def chronicle(events: Sequence[Event]) -> list[str]:
-    """A line for each event in the order of time, in seconds since the timeline was opened; for runs without an end."""
+    """A line for each event in the order of time, in seconds since the timeline was opened.
+
+    For runs without an end.
+    """
     ordered = sorted(events, key=lambda event: event.t_ns)
-    return [f"{e.t_ns / 1e9:11.6f} s  {e.kind:<17} {e.source:<8} {_details(e)}".rstrip() for e in ordered]
+    return [
+        f"{e.t_ns / 1e9:11.6f} s  {e.kind:<17} {e.source:<8} {_details(e)}".rstrip()
+        for e in ordered
+    ]
 
 
 class _Scale:
-    """Nanoseconds of the timeline to columns. `zero_ns`: what times count from, in nanoseconds after arming."""
+    """Nanoseconds of the timeline to columns.
+
+    `zero_ns`: what times count from, in nanoseconds after arming.
+    """
 
     def __init__(self, armed_ns: int, length_ns: int, zero_ns: int) -> None:
         self.armed_ns, self.length_ns, self.zero_ns = armed_ns, max(length_ns, 1), zero_ns
@@ -95,7 +110,9 @@ class _Scale:
     def axis(self) -> str:
         """Round seconds, as many as fit."""
         total = self.length_ns / 1e9
-        step = next((s * 10**p for p in range(-3, 8) for s in (1, 2, 5) if total / (s * 10**p) <= 9), total)
+        step = next(
+            (s * 10**p for p in range(-3, 8) for s in (1, 2, 5) if total / (s * 10**p) <= 9), total
+        )
         cells = [" "] * (LANE_WIDTH + 3)
         mark = math.ceil(-self.zero_ns / 1e9 / step)
         free = 0
@@ -114,7 +131,9 @@ def _length_ns(plan: Plan, history: History) -> int:
     moments = [o.window_ns[1] for o in plan.expected if o.window_ns]
     moments += [history.since_armed(moment) for moment in _heals(history).values()]
     if plan.scenario.expect.window_s is not None and history.origin is not None:
-        moments.append(history.since_armed(history.origin[0]) + round(plan.scenario.expect.window_s[1] * 1e9))
+        moments.append(
+            history.since_armed(history.origin[0]) + round(plan.scenario.expect.window_s[1] * 1e9)
+        )
     if history.end is None:
         moments.append(plan.watch_ns if history.ended is not None or not moments else 0)
     else:
@@ -123,9 +142,16 @@ def _length_ns(plan: Plan, history: History) -> int:
 
 
 def _heals(history: History) -> dict[int, int]:
-    """When faults were healed, by index; those that the harness only healed to tidy up are left out."""
+    """When faults were healed, by index.
+
+    Those that the harness only healed to tidy up are left out.
+    """
     last = history.end or history.ended
-    return {index: fact.t_ns for index, fact in history.healed.items() if last is None or fact.t_ns <= last.t_ns}
+    return {
+        index: fact.t_ns
+        for index, fact in history.healed.items()
+        if last is None or fact.t_ns <= last.t_ns
+    }
 
 
 def _labelled(label: str, lines: list[str]) -> list[tuple[str, str]]:
@@ -134,7 +160,10 @@ def _labelled(label: str, lines: list[str]) -> list[tuple[str, str]]:
 
 
 def _beside(first: int, bar: str, text: str) -> list[str]:
-    """A bar from column `first` on, with a text to its left, to its right or in it; else the text has its own line."""
+    """A bar from column `first` on, with a text to its left, to its right or in it.
+
+    Else the text has its own line.
+    """
     text = clipped(text, LANE_WIDTH)
     if len(text) < first:
         return [f"{text:>{first - 1}} {bar}"]
@@ -149,7 +178,9 @@ def _fault_lane(index: int, fault: Expectation, history: History, scale: _Scale)
     injected, healed_ns = history.injected.get(index), _heals(history).get(index)
     if injected is None:
         return [f"{fault.kind}: never injected"]
-    is_early = fault.standing or injected.t_ns < scale.armed_ns  # before the connection, or its first SYN
+    is_early = (
+        fault.standing or injected.t_ns < scale.armed_ns
+    )  # before the connection, or its first SYN
     if not is_early and not scale.holds(injected.t_ns):
         when = scale.seconds(injected.t_ns - scale.armed_ns)
         return _beside(LANE_WIDTH - 1, _BEYOND, f"{fault.kind} {when} s")
@@ -166,7 +197,9 @@ def _probe_lane(history: History, scale: _Scale) -> str:
     """What passed the observer's host while it was watched."""
     cells: list[set[str]] = [set() for _ in range(LANE_WIDTH)]
     for segment in history.segments:
-        if scale.holds(segment.t_ns) and (history.ended is None or segment.t_ns <= history.ended.t_ns):
+        if scale.holds(segment.t_ns) and (
+            history.ended is None or segment.t_ns <= history.ended.t_ns
+        ):
             cells[scale.column(segment.t_ns)].add(_mark(segment.what))
     return "".join(_merge(marks) for marks in cells)
 
@@ -213,7 +246,9 @@ def _prediction_lanes(plan: Plan, scale: _Scale) -> list[tuple[str, str]]:
     lanes = []
     for outcome in plan.prediction.outcomes:
         if outcome.window_ns is None:
-            lanes.append(("predicted", f"nothing, until {scale.seconds(plan.prediction.horizon_ns)} s"))
+            lanes.append(
+                ("predicted", f"nothing, until {scale.seconds(plan.prediction.horizon_ns)} s")
+            )
         else:
             what = outcome.errno or {"noticed": "given up"}.get(outcome.kind, "end of file")
             lanes += _labelled("predicted", _window(*outcome.window_ns, f"{what} ", scale))
@@ -223,7 +258,9 @@ def _prediction_lanes(plan: Plan, scale: _Scale) -> list[tuple[str, str]]:
 def _end_lane(history: History, scale: _Scale) -> list[str]:
     if history.end is None:
         return [
-            "nothing, until the end of the watch" if history.ended is not None else "nothing, until the run stopped"
+            "nothing, until the end of the watch"
+            if history.ended is not None
+            else "nothing, until the run stopped"
         ]
     what = "end of file" if isinstance(history.end.what, Eof) else history.errno or ""
     if history.given_up is not None:

@@ -14,7 +14,10 @@ _INDENT = " " * 9
 
 
 def describe(found: Sequence[Capability], columns: int) -> list[str]:
-    """A line for each capability, more where one is missing, and what follows from it all; at most `columns` wide."""
+    """A line for each capability, more where one is missing, and what follows from it all.
+
+    At most `columns` wide.
+    """
     margin = len(_INDENT) + max(len(item.name) for item in found) + 2
     width = max(min(columns, WIDEST), margin + 30)
     lines = []
@@ -31,7 +34,12 @@ def describe(found: Sequence[Capability], columns: int) -> list[str]:
 def _wrapped(text: str, width: int, first: str, later: str) -> list[str]:
     # Commands and paths are to be copied: no word is broken.
     return textwrap.wrap(
-        text, width, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=later,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 
@@ -43,6 +51,9 @@ def _conclusion(found: Sequence[Capability]) -> str:
         virtual = next((item for item in found if item.name == "virtual time"), None)
         if virtual is None:
             return text
-        return f"{text} With --clock virtual it can{'' if virtual.available else ', once it has what that needs'}."
+        return (
+            f"{text} With --clock virtual it "
+            f"can{'' if virtual.available else ', once it has what that needs'}."
+        )
     text = "This machine can run the scenarios"
     return f"{text}, all but those that need {' or '.join(without)}." if without else f"{text}."

@@ -1,4 +1,6 @@
-"""The kinds of faults as text: what each does, and the keys that it has beside those of every fault."""
+"""The kinds of faults as text: what each does, and the keys that it has beside those of every
+fault.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,15 @@ def render() -> Text:
     width = max(map(len, FAULTS))
     lines = []
     for kind, fault in FAULTS.items():
-        keys = ", ".join(_spelled(field) for field in msgspec.structs.fields(fault) if field.name not in COMMON)
+        keys = ", ".join(
+            _spelled(field) for field in msgspec.structs.fields(fault) if field.name not in COMMON
+        )
         where = "; also for `harness inject`" if fault.on_one_container else ""
         lines.append(Text.assemble((kind.ljust(width), "cyan"), f"  {fault.summary}"))
         lines.append(Text(f"{'':{width}}  keys: {keys or 'none'}{where}", style="dim"))
-    lines.append(Text(f"Every fault also has the keys {', '.join(COMMON)}. A key with * is required."))
+    lines.append(
+        Text(f"Every fault also has the keys {', '.join(COMMON)}. A key with * is required.")
+    )
     return Text("\n").join(lines)
 
 

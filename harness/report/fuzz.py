@@ -1,4 +1,7 @@
-"""Differential testing for people and their scripts: how it goes, and one screen at its end; or JSON."""
+"""Differential testing for people and their scripts: how it goes, and one screen at its end.
+
+Or JSON.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +35,15 @@ class Progress:
         from rich.progress import Progress as Bar
 
         self._console = text.console(stream if stream is not None else sys.stderr)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Bar(*columns, console=self._console, disable=not self._console.is_terminal, transient=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        self._bar = Bar(
+            *columns, console=self._console, disable=not self._console.is_terminal, transient=True
+        )
         self._task = self._bar.add_task("starting", total=None)
 
     def __enter__(self) -> Self:
@@ -63,7 +73,9 @@ class Progress:
 
 
 def describe(tally: Tally, wall_s: float) -> Iterator[RenderableType]:
-    """What was covered, what was left out and why, and each disagreement with its smallest scenario."""
+    """What was covered, what was left out and why, and each disagreement with its smallest
+    scenario.
+    """
     yield _table(tally)
     kinds = ", ".join(f"{kind} {number}" for kind, number in tally.faults.most_common())
     yield Text(f"\ncases by fault: {kinds}")
@@ -80,7 +92,10 @@ def describe(tally: Tally, wall_s: float) -> Iterator[RenderableType]:
         yield from _disagreement(number, found)
     yield Text(f"\n{_summary(tally)} in {wall_s:.1f} s", text.STYLES[tally.verdict])
     again = f"--seed {tally.seed} --cases {tally.count()}"
-    yield Text(f"seed {tally.seed}; Linux {tally.machine.kernel}, HZ={tally.machine.hz}; again: harness fuzz {again}")
+    yield Text(
+        f"seed {tally.seed}; Linux {tally.machine.kernel}, HZ={tally.machine.hz}; again: "
+        f"harness fuzz {again}"
+    )
 
 
 def _table(tally: Tally) -> Table:
@@ -102,9 +117,15 @@ def _disagreement(number: int, found: Disagreement) -> Iterator[RenderableType]:
     table = text.VerdictTable([verdict])
     yield table
     if not found.again:
-        yield Text("it did not come again when it was carried out on its own, or was not tried", "bold yellow")
+        yield Text(
+            "it did not come again when it was carried out on its own, or was not tried",
+            "bold yellow",
+        )
     yield Text(f"harness run --clock virtual {found.file}")
-    yield Text("".join(f"    {line}\n" for line in as_toml(found.scenario).splitlines()).rstrip("\n"), "dim")
+    yield Text(
+        "".join(f"    {line}\n" for line in as_toml(found.scenario).splitlines()).rstrip("\n"),
+        "dim",
+    )
 
 
 def _summary(tally: Tally) -> str:
@@ -118,7 +139,9 @@ def _summary(tally: Tally) -> str:
 
 
 def as_json(tally: Tally) -> bytes:
-    """{"format", "verdict", "seed", counts, "states", "refused", "unjudged", "disagreements": [...]}."""
+    """{"format", "verdict", "seed", counts, "states", "refused", "unjudged", "disagreements":
+    [...]}.
+    """
     document: dict[str, Any] = {
         "format": FORMAT,
         "verdict": tally.verdict,
@@ -128,7 +151,8 @@ def as_json(tally: Tally) -> bytes:
         "cases": tally.count(),
         **{each.replace(" ", "_"): tally.count(each) for each in COMES},
         "states": {
-            state: {each.replace(" ", "_"): row[each] for each in COMES} for state, row in tally.covered.items()
+            state: {each.replace(" ", "_"): row[each] for each in COMES}
+            for state, row in tally.covered.items()
         },
         "faults": dict(tally.faults.most_common()),
         "forestalled": tally.forestalled,

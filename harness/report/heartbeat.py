@@ -14,7 +14,9 @@ def describe(beating: Beating) -> str:
     """For people."""
     bounds = beating.bounds
     input_s, fault_s = _seconds(bounds.since_input_ns), _seconds(bounds.since_fault_ns)
-    exact = f"{input_s[0]:g} s" if input_s[0] == input_s[1] else f"{input_s[0]:g} to {input_s[1]:g} s"
+    exact = (
+        f"{input_s[0]:g} s" if input_s[0] == input_s[1] else f"{input_s[0]:g} to {input_s[1]:g} s"
+    )
     ends = {"both ends": beating.client} if beating.server == beating.client else None
     ends = ends or {"client": beating.client, "server": beating.server}
     lines = [
@@ -22,11 +24,24 @@ def describe(beating: Beating) -> str:
         "",
         f"a silent peer is given up by the {beating.side}",
         f"  {exact} after the last input: {bounds.input_why}",
-        f"  more than {fault_s[0]:g} s, at most {fault_s[1]:g} s after the fault: {bounds.fault_why}",
-        *([] if fault_s[0] else ["  and so are live peers: the path is silent for as long while all is well"]),
+        (
+            f"  more than {fault_s[0]:g} s, at most {fault_s[1]:g} s after the fault: "
+            f"{bounds.fault_why}"
+        ),
+        *(
+            []
+            if fault_s[0]
+            else ["  and so are live peers: the path is silent for as long while all is well"]
+        ),
         "",
-        "No kernel timer decides, so it holds for any HZ; a program adds what it is late to wake up. A peer that ends,",
-        "or whose host has forgotten the connection, is noticed sooner: FIN at once, RST at the next segment.",
+        (
+            "No kernel timer decides, so it holds for any HZ; a program adds what it is late to "
+            "wake up. A peer that ends,"
+        ),
+        (
+            "or whose host has forgotten the connection, is noticed sooner: FIN at once, RST at "
+            "the next segment."
+        ),
     ]
     return "\n".join(lines)
 

@@ -14,10 +14,12 @@ FORMAT = 1
 
 
 def as_mapping(verdict: Verdict, attempts: int = 1) -> dict[str, Any]:
-    """One scenario's result. Times in seconds from `origin`; windows as [earliest, latest], without the allowance.
+    """One scenario's result.
 
-    "attempts": how often it was run, as this machine was too busy before the last time. Of an idle connection "probes"
-    are counted, "retransmissions" where data was in flight.
+    Times in seconds from `origin`; windows as [earliest, latest], without the allowance.
+
+    "attempts": how often it was run, as this machine was too busy before the last time. Of an idle
+    connection "probes" are counted, "retransmissions" where data was in flight.
     """
     noun = NOUNS[verdict.asking]
     return {
@@ -52,7 +54,10 @@ def _seconds(window_ns: tuple[int, int] | None) -> list[float] | None:
 
 
 def render(verdicts: Sequence[Verdict], attempts: Mapping[str, int] | None = None) -> bytes:
-    """All results of one command: {"format", "verdict", "retried", "scenarios": [...]}; `attempts` by name."""
+    """All results of one command: {"format", "verdict", "retried", "scenarios": [...]}.
+
+    `attempts` by name.
+    """
     numbers = attempts or {}
     document = {
         "format": FORMAT,

@@ -1,4 +1,5 @@
-"""Verdicts as JUnit XML, the dialect that CI servers read: a fail is a failure, an inconclusive run an error.
+"""Verdicts as JUnit XML, the dialect that CI servers read: a fail is a failure, an inconclusive run
+an error.
 
 Their `type` is the verdict's cause.
 """
@@ -18,7 +19,10 @@ _ELEMENT = {"fail": "failure", "inconclusive": "error"}
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """One scenario. `wall_s`: how long it took on the wall, whatever its clock; `attempts`: how often it was run."""
+    """One scenario.
+
+    `wall_s`: how long it took on the wall, whatever its clock; `attempts`: how often it was run.
+    """
 
     verdict: Verdict
     wall_s: float
@@ -27,7 +31,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 def render(cases: Sequence[Case], wall_s: float) -> bytes:
     """One test suite; `wall_s`: how long all took together."""
-    counts = {name: sum(case.verdict.verdict == name for case in cases) for name in ("fail", "inconclusive")}
+    counts = {
+        name: sum(case.verdict.verdict == name for case in cases)
+        for name in ("fail", "inconclusive")
+    }
     return junit_suite.render(
         map(_testcase, cases), failures=counts["fail"], errors=counts["inconclusive"], wall_s=wall_s
     )

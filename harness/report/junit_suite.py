@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
 
-def render(cases: Iterable[ET.Element], *, failures: int, errors: int, wall_s: float = 0.0) -> bytes:
+def render(
+    cases: Iterable[ET.Element], *, failures: int, errors: int, wall_s: float = 0.0
+) -> bytes:
     """One test suite.
 
     `failures`, `errors`: how many of the cases have such an element. `wall_s`: how long all took.

@@ -1,4 +1,6 @@
-"""The matrix of libraries: what was measured against what is documented, as a table, Markdown and JSON."""
+"""The matrix of libraries: what was measured against what is documented, as a table, Markdown and
+JSON.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,27 @@ from harness.report.text import STYLES
 from harness.scenario.suites import FAULT_WORDS, Cell, FaultName, Suite
 from harness.system.escapes import markdown_cell, visible
 
-Finding = Literal["met", "exceeded", "early", "never detected", "not promised, detected", "not promised, not detected"]
-_LOADS = {"idle": "idle", "trickle": "a little data now and then", "full": "more data than the send buffer holds"}
+Finding = Literal[
+    "met",
+    "exceeded",
+    "early",
+    "never detected",
+    "not promised, detected",
+    "not promised, not detected",
+]
+_LOADS = {
+    "idle": "idle",
+    "trickle": "a little data now and then",
+    "full": "more data than the send buffer holds",
+}
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell: what its library's documentation promises and what was measured, both in seconds from `origin`.
+    """One cell: what its library's documentation promises and what was measured, both in seconds
+    from `origin`.
 
-    `finding` None: the run could not be judged, see `reason`. `reports`: the exception that the program got.
+    `finding` None: the run could not be judged, see `reason`. `reports`: the exception that the
+    program got.
     """
 
     suite: str
@@ -79,7 +94,11 @@ def _finding(cell: Cell, verdict: Verdict, measured_s: float | None) -> Finding 
 
 
 def _documented(row: Row) -> str:
-    return "nothing" if row.documented_s is None else f"{row.documented_s[0]:g} to {row.documented_s[1]:g} s"
+    return (
+        "nothing"
+        if row.documented_s is None
+        else f"{row.documented_s[0]:g} to {row.documented_s[1]:g} s"
+    )
 
 
 def _measured(row: Row) -> str:
@@ -100,25 +119,61 @@ def table(rows: Sequence[Row]) -> Group:
     for heading in ("library", "fault", "load", "documented", "measured", "reported as", "finding"):
         shown.add_column(heading, overflow="fold")
     for each in rows:
-        cells = (f"{each.suite} {each.version}", each.fault, each.load, _documented(each), _measured(each))
-        shown.add_row(*cells, each.reports or "-", _judged(each), style=None if each.verdict == "pass" else "bold")
-    wrong = [Text(f"{r.suite}/{r.fault}-{r.load}: {r.reason}", STYLES["fail"]) for r in rows if r.verdict != "pass"]
+        cells = (
+            f"{each.suite} {each.version}",
+            each.fault,
+            each.load,
+            _documented(each),
+            _measured(each),
+        )
+        shown.add_row(
+            *cells,
+            each.reports or "-",
+            _judged(each),
+            style=None if each.verdict == "pass" else "bold",
+        )
+    wrong = [
+        Text(f"{r.suite}/{r.fault}-{r.load}: {r.reason}", STYLES["fail"])
+        for r in rows
+        if r.verdict != "pass"
+    ]
     return Group(shown, *wrong)
 
 
 def markdown(rows: Sequence[Row], circumstances: str) -> str:
     """For documentation: a table for each suite, with the circumstances under all of them."""
-    lines = ["# What client libraries promise, and what they do", "", _LEGEND.format(circumstances=circumstances), ""]
+    lines = [
+        "# What client libraries promise, and what they do",
+        "",
+        _LEGEND.format(circumstances=circumstances),
+        "",
+    ]
     lines += ["| fault | what happens |", "|---|---|"]
     lines += [f"| {name} | {words} |" for name, words in FAULT_WORDS.items()]
     lines += ["", "| load | what the client sends meanwhile |", "|---|---|"]
     lines += [f"| {name} | {words} |" for name, words in _LOADS.items()]
     for suite in dict.fromkeys(row.suite for row in rows):
         mine = [row for row in rows if row.suite == suite]
-        lines += ["", f"## {suite}: {mine[0].library} {mine[0].version}", "", f"Server: {mine[0].server}", ""]
-        lines += ["| fault | load | documented | measured | reported as | finding |", "|---|---|---|---|---|---|"]
+        lines += [
+            "",
+            f"## {suite}: {mine[0].library} {mine[0].version}",
+            "",
+            f"Server: {mine[0].server}",
+            "",
+        ]
+        lines += [
+            "| fault | load | documented | measured | reported as | finding |",
+            "|---|---|---|---|---|---|",
+        ]
         for row in mine:
-            cells = (row.fault, row.load, _documented(row), _measured(row), row.reports or "", _judged(row))
+            cells = (
+                row.fault,
+                row.load,
+                _documented(row),
+                _measured(row),
+                row.reports or "",
+                _judged(row),
+            )
             lines.append(f"| {' | '.join(map(markdown_cell, cells))} |")
         lines += ["", *dict.fromkeys(_promise(row) for row in mine)]
     return visible("\n".join(lines)) + "\n"

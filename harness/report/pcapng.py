@@ -1,12 +1,13 @@
 """A run's captured frames as pcapng files, one for each end, for Wireshark, tshark or tcpdump.
 
-Both ends see the same segments. In one file Wireshark would take every second frame for a retransmission, as it does
-not tell interfaces apart when it follows a connection. Within an end's file each device is an interface, "host/device".
-Times are those of the wall clock, in nanoseconds.
+Both ends see the same segments. In one file Wireshark would take every second frame for a
+retransmission, as it does not tell interfaces apart when it follows a connection. Within an end's
+file each device is an interface, "host/device". Times are those of the wall clock, in nanoseconds.
 
-What else happened (faults, healing, detection) is a comment on the frame that is nearest in time; the comment says how
-far away the frame is. Wireshark lists them under Statistics > Capture File Properties, and `frame.comment` filters.
-Format: draft-ietf-opsawg-pcapng, whose option and block numbers are used here.
+What else happened (faults, healing, detection) is a comment on the frame that is nearest in time;
+the comment says how far away the frame is. Wireshark lists them under Statistics > Capture File
+Properties, and `frame.comment` filters. Format: draft-ietf-opsawg-pcapng, whose option and block
+numbers are used here.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ _Option = tuple[int, bytes]
 def write(folder: Path, events: Iterable[Event], *, observer: Side = "client") -> dict[Side, int]:
     """Write each end's captured frames to its file in `folder`; return how many frames each has.
 
-    Frames are sorted by time, as a timeline lists them in the order in which they were read. Times in comments count
-    from the arming of `observer`. Raises UsageError if the timeline lacks the "opened" event, which relates its times
-    to the wall clock.
+    Frames are sorted by time, as a timeline lists them in the order in which they were read. Times
+    in comments count from the arming of `observer`. Raises UsageError if the timeline lacks the
+    "opened" event, which relates its times to the wall clock.
     """
     ordered = sorted(events, key=lambda event: event.t_ns)
     opened = next((event for event in ordered if event.kind == "opened"), None)
@@ -47,17 +48,23 @@ def write(folder: Path, events: Iterable[Event], *, observer: Side = "client") -
         raise UsageError(f'{folder}: expected a timeline with an "opened" event, found none')
     realtime_ns = int(opened.data["realtime_ns"])
     happened = [event for event in ordered if event.kind.startswith(_COMMENTED)]
-    armed = [e.t_ns for e in ordered if e.kind == "subject.armed" and e.data.get("side") == observer]
+    armed = [
+        e.t_ns for e in ordered if e.kind == "subject.armed" and e.data.get("side") == observer
+    ]
     remarks = [(event.t_ns, _remark(event, armed[-1] if armed else None)) for event in happened]
     counts = {}
     for side, name in FILES.items():
-        frames = [event for event in ordered if event.kind == "segment" and event.data["host"] == side]
+        frames = [
+            event for event in ordered if event.kind == "segment" and event.data["host"] == side
+        ]
         plain_files.write(folder / name, b"".join(_blocks(frames, remarks, realtime_ns)))
         counts[side] = len(frames)
     return counts
 
 
-def _blocks(frames: Sequence[Event], remarks: Sequence[tuple[int, str]], realtime_ns: int) -> list[bytes]:
+def _blocks(
+    frames: Sequence[Event], remarks: Sequence[tuple[int, str]], realtime_ns: int
+) -> list[bytes]:
     """One end's file. Without a frame that could have them, the section has the comments."""
     if not frames:
         return [_section([remark for _, remark in remarks])]
@@ -86,8 +93,12 @@ def _commented(times_ns: Sequence[int], remarks: Sequence[tuple[int, str]]) -> l
 
 
 def _remark(event: Event, armed_ns: int | None) -> str:
-    """An event as text, with its time in seconds: after arming, or where nothing was armed since the run began."""
-    since_ns, origin = (event.t_ns, "the run began") if armed_ns is None else (event.t_ns - armed_ns, "arming")
+    """An event as text, with its time in seconds: after arming, or where nothing was armed since
+    the run began.
+    """
+    since_ns, origin = (
+        (event.t_ns, "the run began") if armed_ns is None else (event.t_ns - armed_ns, "arming")
+    )
     when = f"{abs(since_ns) / 1e9:.6f} s {'before' if since_ns < 0 else 'after'} {origin}"
     return f"{_words(event)}, {when}"
 
@@ -97,7 +108,10 @@ def _words(event: Event) -> str:
     if event.kind in _DONE:
         return f"fault {data.get('index')} ({data.get('fault')}) {_DONE[event.kind]}"
     if event.kind == "fault.evidence":
-        return f"fault {data.get('index')} ({data.get('fault')}) evidence: {data.get('level')}, {data.get('found')}"
+        return (
+            f"fault {data.get('index')} ({data.get('fault')}) evidence: {data.get('level')}, "
+            f"{data.get('found')}"
+        )
     if event.kind == "subject.detected":
         return f"{event.source} noticed: {data.get('errno')}"
     if event.kind == "subject.eof":

@@ -18,7 +18,7 @@ def commands(result: Result) -> str:
     left = len(result.findings) - MOST
     more = [f"{left} more findings are in the summary of the step"] if left > 0 else []
     unanswered = [
-        f"::warning title={_property(each.rule)}::{_data(f'{each.connection}: cannot be answered: {each.why}')}"
+        f"::warning title={_property(each.rule)}::{_data(f'{each.connection}: cannot be answered: {each.why}')}"  # noqa: E501
         for each in result.unanswered[: max(0, -left)]
     ]
     return "\n".join([*shown, *unanswered, *more, summary(result)])
@@ -28,12 +28,18 @@ def table(result: Result) -> str:
     """All findings, in Markdown."""
     lines = [f"### harness check: {summary(result)}", ""]
     if result.findings:
-        lines += ["| level | rule | connection | place | expected | found | fix |", "|---|---|---|---|---|---|---|"]
+        lines += [
+            "| level | rule | connection | place | expected | found | fix |",
+            "|---|---|---|---|---|---|---|",
+        ]
     for each in result.findings:
         place = str(each.place or "")
         cells = each.level, each.rule, each.connection, place, each.expected, each.found, each.fix
         lines.append(f"| {' | '.join(map(markdown_cell, cells))} |")
-    lines += [f"- {markdown_cell(f'{each.connection}: {each.rule}: {each.why}')}" for each in result.unanswered]
+    lines += [
+        f"- {markdown_cell(f'{each.connection}: {each.rule}: {each.why}')}"
+        for each in result.unanswered
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -20,7 +20,10 @@ COMMAND_LINE = "options"
 def render(result: Result) -> bytes:
     """One test suite."""
     cases = [_of_connection(one) for one in result.checked]
-    cases += [_case("defaults", each.place.file if each.place else COMMAND_LINE, [each]) for each in result.others]
+    cases += [
+        _case("defaults", each.place.file if each.place else COMMAND_LINE, [each])
+        for each in result.others
+    ]
     failures = sum(case.find("failure") is not None for case in cases)
     errors = sum(case.find("error") is not None for case in cases)
     return junit_suite.render(cases, failures=failures, errors=errors)

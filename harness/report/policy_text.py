@@ -34,7 +34,9 @@ def _table(result: Result) -> Iterator[str]:
     rows = [_HEAD, *(_row(one) for one in result.checked)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     for row in rows:
-        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        yield "  ".join(
+            f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
 
 
 _HEAD = ("connection", "noticed idle", "noticed in flight", "without a packet", "survives, idle")

@@ -26,14 +26,27 @@ def describe(forecast: Forecast) -> str:
     settings, outcome = forecast.settings, forecast.outcome
     assert outcome.window_ns is not None
     nominal = settings.idle_s + settings.interval_s * settings.count
-    buckets = granularity(settings.idle_s * forecast.hz), granularity(settings.interval_s * forecast.hz - 1)
+    buckets = (
+        granularity(settings.idle_s * forecast.hz),
+        granularity(settings.interval_s * forecast.hz - 1),
+    )
     tick_s = tick_ns(forecast.hz) / 1e9
     lines = [
-        f"keepalive idle {settings.idle_s} s, interval {settings.interval_s} s, count {settings.count}, "
-        + (f"user timeout {settings.user_timeout_ms / 1000:g} s, " if settings.user_timeout_ms else "")
+        (
+            f"keepalive idle {settings.idle_s} s, interval {settings.interval_s} s, count "
+            f"{settings.count}, "
+        )
+        + (
+            f"user timeout {settings.user_timeout_ms / 1000:g} s, "
+            if settings.user_timeout_ms
+            else ""
+        )
         + f"HZ={forecast.hz} ({forecast.hz_source})",
         "",
-        f"a silent peer is noticed  {window(outcome.window_ns)} after arming, {span(outcome.window_ns)}",
+        (
+            f"a silent peer is noticed  {window(outcome.window_ns)} after arming, "
+            f"{span(outcome.window_ns)}"
+        ),
         f"                          (idle + interval * count would be {nominal} s)",
         f"errno                     {outcome.errno}, because {outcome.why}",
         f"probes                    {_range(outcome.probes)}",
@@ -41,8 +54,14 @@ def describe(forecast: Forecast) -> str:
         "",
         *table(_happening(forecast, buckets[0] * tick_s, buckets[1] * tick_s)),
         "",
-        "Why not exactly: the kernel rounds timers up to the buckets of its timer wheel (kernel/time/timer.c),",
-        f"{buckets[0] * tick_s:g} s for this idle time, {buckets[1] * tick_s:g} s for this interval.",
+        (
+            "Why not exactly: the kernel rounds timers up to the buckets of its timer wheel "
+            "(kernel/time/timer.c),"
+        ),
+        (
+            f"{buckets[0] * tick_s:g} s for this idle time, {buckets[1] * tick_s:g} s for this "
+            "interval."
+        ),
     ]
     return "\n".join(lines)
 
@@ -55,15 +74,26 @@ def _happening(forecast: Forecast, idle_bucket_s: float, interval_bucket_s: floa
     settings, outcome = forecast.settings, forecast.outcome
     assert outcome.window_ns is not None
     rows = [
-        (each, f"probe {number}", f"interval {settings.interval_s} s, in buckets of {interval_bucket_s:g} s")
+        (
+            each,
+            f"probe {number}",
+            f"interval {settings.interval_s} s, in buckets of {interval_bucket_s:g} s",
+        )
         for number, each in enumerate(forecast.prediction.probe_windows_ns, start=1)
     ]
     rows[0] = rows[0][0], "probe 1", f"idle {settings.idle_s} s, in buckets of {idle_bucket_s:g} s"
-    return [*rows, *rest(forecast.prediction, "probes"), (outcome.window_ns, outcome.errno or "", outcome.why)]
+    return [
+        *rows,
+        *rest(forecast.prediction, "probes"),
+        (outcome.window_ns, outcome.errno or "", outcome.why),
+    ]
 
 
 def rest(prediction: Prediction, noun: str, before: int = 0) -> list[Row]:
-    """One row for all that is sent beyond the windows that a prediction lists; the first `before` have other names."""
+    """One row for all that is sent beyond the windows that a prediction lists.
+
+    The first `before` have other names.
+    """
     outcome, windows = prediction.outcomes[0], prediction.probe_windows_ns
     listed, most = len(windows), outcome.probes[1]
     if most <= listed or not prediction.probe_gaps_ns or outcome.window_ns is None:
@@ -79,7 +109,9 @@ def table(rows: list[Row]) -> list[str]:
     """What happens when, a line each."""
     texts = [(window(each), what, why) for each, what, why in rows]
     widths = [max(len(text[column]) for text in texts) for column in (0, 1)]
-    return [f"  {when:>{widths[0]}}  {what:<{widths[1]}}  {why}".rstrip() for when, what, why in texts]
+    return [
+        f"  {when:>{widths[0]}}  {what:<{widths[1]}}  {why}".rstrip() for when, what, why in texts
+    ]
 
 
 def as_json(forecast: Forecast) -> bytes:
@@ -121,7 +153,10 @@ def describe_plan(plan: Plan) -> str:
     lines = [
         f"{plan.name}: {scenario.summary}",
         f"  machine     {_machine(machine)}",
-        f"  topology    {scenario.topology.kind}, {scenario.topology.family}; the {scenario.expect.side} observes",
+        (
+            f"  topology    {scenario.topology.kind}, {scenario.topology.family}; the "
+            f"{scenario.expect.side} observes"
+        ),
     ]
     lines += [f"  state       {scenario.state}"] if scenario.state != "established" else []
     for side in SIDES:
@@ -133,7 +168,8 @@ def describe_plan(plan: Plan) -> str:
             lines.append(f"  {key:<11} {place}command={describe_command(command)}")
     if scenario.commands:
         lines.append(
-            f"  runs        these commands as {_user()}, with all rights of that user; --no-commands refuses them"
+            f"  runs        these commands as {_user()}, with all rights of that user; "
+            "--no-commands refuses them"
         )
     for fault, expectation in zip(scenario.faults, plan.faults, strict=True):
         sent = "; something must be sent while it is on" if expectation.needs_traffic else ""
@@ -146,7 +182,8 @@ def describe_plan(plan: Plan) -> str:
         lines.append(f"  prediction  {what}{when}; {_asked(plan, outcome)}; {outcome.why}")
     lines += [f"  note        {note}" for note in plan.notes]
     lines.append(
-        f"  watched for {plan.watch_ns / 1e9:.3f} s at most, allowance {plan.allowance_ns / 1e6:g} ms{_late(plan)}"
+        f"  watched for {plan.watch_ns / 1e9:.3f} s at most, allowance "
+        f"{plan.allowance_ns / 1e6:g} ms{_late(plan)}"
     )
     return "\n".join(lines)
 
@@ -163,21 +200,39 @@ _KINDS = {"eof": "end of file", "quiet": "nothing noticed", "noticed": "given up
 def _asked(plan: Plan, outcome: Outcome) -> str:
     """What the wire shows of it, or the last data that came."""
     if plan.scenario.client.heartbeat is not None and not outcome.window_by_probes:
-        since = f"{window(outcome.since_read_ns)} after the last data came" if outcome.since_read_ns else ""
+        since = (
+            f"{window(outcome.since_read_ns)} after the last data came"
+            if outcome.since_read_ns
+            else ""
+        )
         again = outcome.reconnects_ns
-        return ", ".join(filter(None, [since, f"connected again {window(again)} later" if again else ""])) or "no probe"
+        return (
+            ", ".join(
+                filter(None, [since, f"connected again {window(again)} later" if again else ""])
+            )
+            or "no probe"
+        )
     noun = "probe" if plan.prediction is None else NOUNS[plan.prediction.asking]
-    return f"{_range(outcome.probes_seen)} {noun}{'' if outcome.probes_seen == (1, 1) else 's'} on the wire"
+    return (
+        f"{_range(outcome.probes_seen)} {noun}{'' if outcome.probes_seen == (1, 1) else 's'} on "
+        "the wire"
+    )
 
 
 def _late(plan: Plan) -> str:
     if plan.prediction is None or not tolerances(plan.machine).late_jiffies:
         return ""
-    return f"; predicted with a jiffy ({tick_ns(plan.machine.hz) / 1e6:g} ms) that timers may run late on SMP"
+    return (
+        f"; predicted with a jiffy ({tick_ns(plan.machine.hz) / 1e6:g} ms) that timers may run "
+        "late on SMP"
+    )
 
 
 def _machine(machine: MachineFacts) -> str:
-    facts = f"Linux {machine.kernel}, HZ={machine.hz} ({machine.hz_source}), {machine.cpus} CPUs, {machine.clock} time"
+    facts = (
+        f"Linux {machine.kernel}, HZ={machine.hz} ({machine.hz_source}), {machine.cpus} CPUs, "
+        f"{machine.clock} time"
+    )
     if machine.seed is not None:
         facts += f", seed {machine.seed}"
     return f"{facts}, in containers" if machine.lab == "docker" else facts
@@ -188,7 +243,9 @@ def _endpoint(endpoint: Endpoint) -> str:
     parts = []
     alive = endpoint.keepalive_settings
     if alive is not None:
-        parts.append(f"keepalive idle_s={alive.idle_s} interval_s={alive.interval_s} count={alive.count}")
+        parts.append(
+            f"keepalive idle_s={alive.idle_s} interval_s={alive.interval_s} count={alive.count}"
+        )
     for field in msgspec.structs.fields(Endpoint):
         value = getattr(endpoint, field.name)
         if field.name == "keepalive" or value == field.default:
@@ -214,13 +271,19 @@ def _table(value: object) -> str:
     """A value, or the keys of a table that are not as by default, with theirs."""
     if not isinstance(value, msgspec.Struct):
         return repr(value)
-    return ", ".join(key if each is True else f"{key} {each!r}" for key, each in _said(value).items())
+    return ", ".join(
+        key if each is True else f"{key} {each!r}" for key, each in _said(value).items()
+    )
 
 
 def _said(table: msgspec.Struct) -> dict[str, object]:
     """What a table says that is not as by default."""
     said = {each.name: (getattr(table, each.name), each) for each in msgspec.structs.fields(table)}
-    return {name: value for name, (value, field) in said.items() if value not in (field.default, *_made(field))}
+    return {
+        name: value
+        for name, (value, field) in said.items()
+        if value not in (field.default, *_made(field))
+    }
 
 
 def _made(field: msgspec.structs.FieldInfo) -> tuple[object, ...]:
@@ -232,9 +295,15 @@ def _made(field: msgspec.structs.FieldInfo) -> tuple[object, ...]:
 def describe_heartbeat(heartbeat: Heartbeat) -> str:
     """A design with its settings, those that are off left out."""
     fields = {name: getattr(heartbeat, name) for name in heartbeat.__struct_fields__}
-    texts = {name: f"{value:g}" if isinstance(value, float) else str(value).lower() for name, value in fields.items()}
+    texts = {
+        name: f"{value:g}" if isinstance(value, float) else str(value).lower()
+        for name, value in fields.items()
+    }
     texts |= {name: "/".join(value) for name, value in fields.items() if isinstance(value, tuple)}
-    return f"{heartbeat.design} ({', '.join(f'{name}={text}' for name, text in texts.items() if fields[name])})"
+    return (
+        f"{heartbeat.design} "
+        f"({', '.join(f'{name}={text}' for name, text in texts.items() if fields[name])})"
+    )
 
 
 def _fault(fault: msgspec.Struct) -> str:
@@ -242,14 +311,20 @@ def _fault(fault: msgspec.Struct) -> str:
     kind = fields.pop("kind")
     if fields.get("every_s") is None:
         fields.pop("times", None)
-    return f"{kind} {', '.join(f'{key}={value}' for key, value in fields.items() if value is not None)}"
+    return (
+        f"{kind} "
+        f"{', '.join(f'{key}={value}' for key, value in fields.items() if value is not None)}"
+    )
 
 
 def _claim(plan: Plan) -> str:
     expect = plan.scenario.expect
     parts = [expect.outcome, expect.errno or ""]
     if expect.window_s is not None:
-        parts.append(f"{plain(expect.window_s[0])} to {plain(expect.window_s[1])} s after {ORIGINS[expect.origin]}")
+        parts.append(
+            f"{plain(expect.window_s[0])} to {plain(expect.window_s[1])} s after "
+            f"{ORIGINS[expect.origin]}"
+        )
     if expect.reconnects_s is not None:
         since = ORIGINS["healed"] if expect.origin == "healed" else "that"
         window_s = f"{plain(expect.reconnects_s[0])} to {plain(expect.reconnects_s[1])} s"
@@ -271,7 +346,11 @@ def span(window: tuple[int, int]) -> str:
 def _clock(nanoseconds: int) -> str:
     minutes, seconds = divmod(nanoseconds / 1e9, 60)
     hours, minutes = divmod(int(minutes), 60)
-    parts = ([f"{hours} h"] if hours else []) + ([f"{minutes} min"] if hours or minutes else []) + [f"{seconds:.2f} s"]
+    parts = (
+        ([f"{hours} h"] if hours else [])
+        + ([f"{minutes} min"] if hours or minutes else [])
+        + [f"{seconds:.2f} s"]
+    )
     return " ".join(parts)
 
 

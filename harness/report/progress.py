@@ -24,12 +24,16 @@ _GAP = 2
 
 
 class Progress:
-    """What each running scenario waits for and until when; a live display on a terminal, else a line per verdict.
+    """What each running scenario waits for and until when.
+
+    A live display on a terminal, else a line per verdict.
 
     `quiet`: nothing at all.
     """
 
-    def __init__(self, total: int, longest_s: float, stream: TextIO | None = None, *, quiet: bool = False) -> None:
+    def __init__(
+        self, total: int, longest_s: float, stream: TextIO | None = None, *, quiet: bool = False
+    ) -> None:
         self._quiet = quiet
         self._console = console(stream if stream is not None else sys.stderr)
         self._total, self._longest_s = total, longest_s
@@ -42,21 +46,34 @@ class Progress:
         if self._quiet:
             return self
         if self._console.is_terminal:
-            self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=8, transient=True)
+            self._live = Live(
+                get_renderable=self._render,
+                console=self._console,
+                refresh_per_second=8,
+                transient=True,
+            )
             self._live.start()
         else:
             scenarios = "1 scenario" if self._total == 1 else f"{self._total} scenarios"
-            self._console.print(f"running {scenarios} at once; the longest is watched for {self._longest_s:.1f} s")
+            self._console.print(
+                f"running {scenarios} at once; the longest is watched for {self._longest_s:.1f} s"
+            )
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._live is not None:
             self._live.stop()
 
     def status(self, name: str, what: str | None, until_ns: int | None) -> None:
-        """What a scenario waits for, and its deadline; None: it has ended. Runs call this from their threads."""
+        """What a scenario waits for, and its deadline; None: it has ended.
+
+        Runs call this from their threads.
+        """
         with self._lock:
             if what is None:
                 self._running.pop(name, None)
@@ -88,7 +105,9 @@ class Progress:
             grid.add_column(no_wrap=True, overflow="ellipsis")
         for name, (what, until_ns) in running[:LINES_SHOWN]:
             left = "" if until_ns is None else f"at most {max(0.0, (until_ns - now) / 1e9):5.1f} s"
-            grid.add_row(Text(name, "cyan"), Text(f"awaiting {what}" if until_ns else what), Text(left))
+            grid.add_row(
+                Text(name, "cyan"), Text(f"awaiting {what}" if until_ns else what), Text(left)
+            )
         if len(running) > LINES_SHOWN:
             grid.add_row(Text(f"and {len(running) - LINES_SHOWN} more"))
         grid.add_row(self._count(done))

@@ -1,4 +1,6 @@
-"""Properties of a verdict for JUnit reports: the same names and values from `harness run` and from pytest."""
+"""Properties of a verdict for JUnit reports: the same names and values from `harness run` and from
+pytest.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,12 @@ from harness.judge.verdict import Verdict
 
 
 def of(verdict: Verdict, attempts: int = 1) -> dict[str, str]:
-    """By name: `clock`, `hz`, `kernel`, `lab`, `cause`, `summary`, `claim`, and others where there are such.
+    """By name: `clock`, `hz`, `kernel`, `lab`, `cause`, `summary`, `claim`, and others where there
+    are such.
 
-    `claimed_window` and `window`, the predicted one, are without the allowance for this machine, which is `allowance`.
-    `measured`: when it was noticed. `attempts`: how often it was run, if more than once.
+    `claimed_window` and `window`, the predicted one, are without the allowance for this machine,
+    which is `allowance`. `measured`: when it was noticed. `attempts`: how often it was run, if more
+    than once.
     """
     measured_ns = verdict.detected_ns
     found = {

@@ -10,7 +10,11 @@ import msgspec
 from harness.plan.predict import Documented, Giving, Kept, Left, State
 from harness.report.prediction import Row, rest, span, table, window
 
-_SENT = {"in-flight": "data sent again", "connecting": "SYN sent again", "zero-window": "probes sent"}
+_SENT = {
+    "in-flight": "data sent again",
+    "connecting": "SYN sent again",
+    "zero-window": "probes sent",
+}
 _ORIGIN = {
     "in-flight": "after the write",
     "connecting": "after the call of connect",
@@ -45,11 +49,15 @@ def describe(giving: Giving) -> str:
         "",
         *table(_happening(giving)),
         "",
-        "Keepalive has no say in this state. The kernel rounds each timer up to the buckets of its timer wheel.",
+        (
+            "Keepalive has no say in this state. The kernel rounds each timer up to the buckets "
+            "of its timer wheel."
+        ),
     ]
     if giving.state == "in-flight":
         lines.append(
-            f"The first timeout is 200 ms and the round trip that the handshake measured (0 to {giving.rtt_ms:g} ms)."
+            "The first timeout is 200 ms and the round trip that the handshake measured (0 "
+            f"to {giving.rtt_ms:g} ms)."
         )
     return "\n".join(lines)
 
@@ -62,13 +70,21 @@ def _presumed(giving: Giving) -> list[str]:
     if giving.state != "zero-window":
         return []
     if giving.user_timeout_s:
-        return ["presumes        nothing: the user timeout counts from the first probe, answered or not"]
+        return [
+            "presumes        nothing: the user timeout counts from the first probe, answered or not"
+        ]
     if giving.answered:
         return [
-            f"presumes        that the peer answered {giving.answered} window probe(s) and died right after the last"
+            (
+                f"presumes        that the peer answered {giving.answered} window probe(s) and "
+                "died right after the last"
+            )
         ]
     return [
-        "presumes        that the peer answered no window probe; each answer before it died (--answered N) makes the",
+        (
+            "presumes        that the peer answered no window probe; each answer before it died "
+            "(--answered N) makes the"
+        ),
         "                distances longer: 16 to 33 min after the last answer",
     ]
 
@@ -82,9 +98,15 @@ def _happening(giving: Giving) -> list[Row]:
     for number, each in enumerate(windows, start=1):
         why = _first(giving) if number == 1 else _rule(distances_ns[: number - 1], windows[0][0])
         rows.append((each, _name(giving.state, number + giving.answered), why))
-    noun = {"in-flight": "retransmissions", "connecting": "SYNs", "zero-window": "window probes"}[giving.state]
+    noun = {"in-flight": "retransmissions", "connecting": "SYNs", "zero-window": "window probes"}[
+        giving.state
+    ]
     before = {"in-flight": 1, "connecting": -1, "zero-window": -giving.answered}[giving.state]
-    return [*rows, *rest(giving.prediction, noun, before), (outcome.window_ns, outcome.errno or "", outcome.why)]
+    return [
+        *rows,
+        *rest(giving.prediction, noun, before),
+        (outcome.window_ns, outcome.errno or "", outcome.why),
+    ]
 
 
 def _first(giving: Giving) -> str:
@@ -100,7 +122,10 @@ def _name(state: State, number: int) -> str:
 
 
 def _rule(distances_ns: list[int], first_ns: int) -> str:
-    """Of the last of the distances, after the one before it; before the first of them is the first timeout."""
+    """Of the last of the distances, after the one before it.
+
+    Before the first of them is the first timeout.
+    """
     before_ns, last_ns = ([first_ns, *distances_ns])[-2:]
     if last_ns > LONGEST_NS:
         return "120 s, the longest there is (TCP_RTO_MAX)"
@@ -122,11 +147,15 @@ def as_json(giving: Giving) -> bytes:
         "hz_source": giving.hz_source,
         "origin": "last-answered"
         if giving.answered
-        else {"in-flight": "write", "connecting": "connect", "zero-window": "window-closed"}[giving.state],
+        else {"in-flight": "write", "connecting": "connect", "zero-window": "window-closed"}[
+            giving.state
+        ],
         "window_s": [end / 1e9 for end in outcome.window_ns],
         "errno": outcome.errno,
         "retransmissions": list(outcome.probes),
-        "retransmission_windows_s": [[lo / 1e9, hi / 1e9] for lo, hi in giving.prediction.probe_windows_ns],
+        "retransmission_windows_s": [
+            [lo / 1e9, hi / 1e9] for lo, hi in giving.prediction.probe_windows_ns
+        ],
         "rst": outcome.rst,
         "why": outcome.why,
     }
@@ -138,11 +167,17 @@ def describe_kept(kept: Kept) -> str:
     user_timeout = f"user timeout {kept.user_timeout_s:g} s, " if kept.user_timeout_s else ""
     return "\n".join(
         [
-            f"{kept.state}, {user_timeout}HZ={kept.hz} ({kept.hz_source}); seconds after the {kept.origin}",
+            (
+                f"{kept.state}, {user_timeout}HZ={kept.hz} ({kept.hz_source}); seconds after the "
+                f"{kept.origin}"
+            ),
             "",
             *table(_reasoned(kept)),
             "",
-            "The kernel rounds each timer up to the buckets of its timer wheel (kernel/time/timer.c).",
+            (
+                "The kernel rounds each timer up to the buckets of its timer wheel "
+                "(kernel/time/timer.c)."
+            ),
         ]
     )
 
@@ -171,7 +206,7 @@ def kept_as_json(kept: Kept) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
-# --- other systems ---------------------------------------------------------------------------------------
+# --- other systems ------------------------------------------------------------------------------
 
 
 def describe_system(found: Documented) -> str:
@@ -179,14 +214,22 @@ def describe_system(found: Documented) -> str:
     facts = found.facts
     clock = span((round(found.detection_s * 1e9),) * 2).partition(" to ")[0]
     lines = [
-        f"{facts.title}: idle {_plain(found.idle_s)} s, interval {_plain(found.interval_s)} s, count {found.count}",
+        (
+            f"{facts.title}: idle {_plain(found.idle_s)} s, interval {_plain(found.interval_s)} "
+            f"s, count {found.count}"
+        ),
         "",
-        f"a silent peer is noticed  {_plain(found.detection_s)} s after the last segment received, {clock}",
+        (
+            f"a silent peer is noticed  {_plain(found.detection_s)} s after the last segment "
+            f"received, {clock}"
+        ),
         f"probes                    {facts.probes(found.count)}",
         f"error                     {facts.error}",
         f"documented, not measured  {facts.source}",
     ]
-    return "\n".join([*lines, *([f"note                      {facts.remark}"] if facts.remark else [])])
+    return "\n".join(
+        [*lines, *([f"note                      {facts.remark}"] if facts.remark else [])]
+    )
 
 
 def _plain(seconds: float) -> str:

@@ -33,10 +33,17 @@ _HEADER = ("verdict", "scenario", "measured", "predicted", "probes")
 
 
 class _Console(Console):
-    """A console that leaves a closed pipe to the command line; rich's own ends the program with exit status 1."""
+    """A console that leaves a closed pipe to the command line.
 
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Show escapes for control characters of whatever is shown: only rich's own control the terminal."""
+    Rich's own ends the program with exit status 1.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Show escapes for control characters of whatever is shown: only rich's own control the
+        terminal.
+        """
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
@@ -51,17 +58,25 @@ def console(stream: TextIO) -> Console:
     if stream.isatty():
         return _Console(file=stream, highlight=False, soft_wrap=False)
     return _Console(
-        file=cast("TextIO", ascii_output.TrimmedStream(stream)), width=WIDTH_OF_FILES, highlight=False, soft_wrap=False
+        file=cast("TextIO", ascii_output.TrimmedStream(stream)),
+        width=WIDTH_OF_FILES,
+        highlight=False,
+        soft_wrap=False,
     )
 
 
 class VerdictTable:
-    """For each scenario a row, and below it the reason; where the terminal is too narrow, the row takes two lines."""
+    """For each scenario a row, and below it the reason.
+
+    Where the terminal is too narrow, the row takes two lines.
+    """
 
     def __init__(self, verdicts: Sequence[Verdict]) -> None:
         self.verdicts = verdicts
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
         """Lay it out for the console's width; part of rich's protocol."""
         rows = [_HEADER, *(_cells(verdict) for verdict in self.verdicts)]
         widths = [max(cell_len(row[column]) for row in rows) for column in range(len(_HEADER))]
@@ -69,10 +84,17 @@ class VerdictTable:
         narrow = sum(widths) + _GAP * (len(widths) - 1) > options.max_width
         for verdict, cells in zip([None, *self.verdicts], rows, strict=True):
             style = "bold" if verdict is None else STYLES[verdict.verdict]
-            padded = [_pad(cell, width, column) for column, (cell, width) in enumerate(zip(cells, widths, strict=True))]
+            padded = [
+                _pad(cell, width, column)
+                for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            ]
             name = cells[1] if narrow else padded[1]
-            numbers = Text((" " * _GAP).join(padded[2:]).rstrip(), "bold" if verdict is None else "")
-            first = Text.assemble((padded[0], style), " " * _GAP, (name, "bold" if verdict is None else "cyan"))
+            numbers = Text(
+                (" " * _GAP).join(padded[2:]).rstrip(), "bold" if verdict is None else ""
+            )
+            first = Text.assemble(
+                (padded[0], style), " " * _GAP, (name, "bold" if verdict is None else "cyan")
+            )
             if narrow:
                 yield first
                 yield Text(" " * indent) + numbers
@@ -110,13 +132,17 @@ def _measured(verdict: Verdict) -> str:
         return "nothing" if verdict.outcome == "quiet" else "-"
     given_up = clipped(in_a_line(verdict.reports or "noticed"), WORDS_SHOWN)
     what = {"eof": "EOF", "noticed": given_up}.get(verdict.outcome or "", verdict.errno)
-    if verdict.detected_ns < 0 and verdict.reconnected_ns is not None:  # before the healing, as it may
+    if (
+        verdict.detected_ns < 0 and verdict.reconnected_ns is not None
+    ):  # before the healing, as it may
         return f"connected {verdict.reconnected_ns / 1e9:.3f} s"
     return f"{what} {verdict.detected_ns / 1e9:.3f} s"
 
 
 def _below(verdict: Verdict) -> list[str]:
-    """The reason and, unless the verdict is a pass, what the scenario is about and what it claims."""
+    """The reason and, unless the verdict is a pass, what the scenario is about and what it
+    claims.
+    """
     origin = "" if verdict.origin == "armed" else f"; times count from {ORIGINS[verdict.origin]}"
     lines = [f"{verdict.reason}{origin}"]
     if verdict.verdict != "pass":
@@ -126,14 +152,26 @@ def _below(verdict: Verdict) -> list[str]:
 
 
 def summary(
-    verdicts: Sequence[Verdict], wall_s: float, attempts: Mapping[str, int] | None = None, *, brief: bool = False
+    verdicts: Sequence[Verdict],
+    wall_s: float,
+    attempts: Mapping[str, int] | None = None,
+    *,
+    brief: bool = False,
 ) -> Text:
-    """The last lines: how many of each, the wall time, what was run again and, unless brief, clock and machine."""
-    counts = [f"{sum(v.verdict == name for v in verdicts)} {name}" for name in ("pass", "fail", "inconclusive")]
+    """The last lines: how many of each, the wall time, what was run again and, unless brief, clock
+    and machine.
+    """
+    counts = [
+        f"{sum(v.verdict == name for v in verdicts)} {name}"
+        for name in ("pass", "fail", "inconclusive")
+    ]
     others = any(verdict.origin != "armed" for verdict in verdicts)
     told = [] if brief else [circumstances(verdict, elsewhere=others) for verdict in verdicts]
     machines = dict.fromkeys(told)
-    lines = [*filter(None, [retried(verdicts, attempts or {})]), *(f"times are {machine}" for machine in machines)]
+    lines = [
+        *filter(None, [retried(verdicts, attempts or {})]),
+        *(f"times are {machine}" for machine in machines),
+    ]
     return Text.assemble(
         (f"{', '.join(counts)} in {wall_s:.1f} s", STYLES[worst(verdicts)]),
         *(f"\n{line}" for line in lines),
@@ -141,39 +179,60 @@ def summary(
 
 
 def retried(verdicts: Sequence[Verdict], attempts: Mapping[str, int]) -> str:
-    """What was run again because this machine was too busy, and what to do where it still was; "" where nothing was."""
+    """What was run again because this machine was too busy, and what to do where it still was.
+
+    "" where nothing was.
+    """
     again = [name for name, number in attempts.items() if number > 1]
-    lines = [f"{len(again)} retried, as this machine was too busy: {', '.join(again)}"] if again else []
+    lines = (
+        [f"{len(again)} retried, as this machine was too busy: {', '.join(again)}"] if again else []
+    )
     busy = [verdict for verdict in verdicts if verdict.cause == "machine-too-busy"]
     if busy:
         virtual = any(verdict.clock == "real" and verdict.lab == "netns" for verdict in busy)
         fewer = "run fewer at once with --jobs 4"
-        fix = f"{fewer}, or use --clock virtual, where load makes no difference" if virtual else fewer
+        fix = (
+            f"{fewer}, or use --clock virtual, where load makes no difference" if virtual else fewer
+        )
         lines.append(f"{len(busy)} inconclusive, as this machine was too busy: {fix}")
     return "\n".join(lines)
 
 
 def circumstances(verdict: Verdict, *, elsewhere: bool = False) -> str:
-    """What times are of, and on which kernel they were measured; `elsewhere`: some results name another origin."""
+    """What times are of, and on which kernel they were measured.
+
+    `elsewhere`: some results name another origin.
+    """
     allowance = f" (allowance {verdict.allowance_ns / 1e6:g} ms)" if verdict.allowance_ns else ""
     where = ", in containers" if verdict.lab == "docker" else ""
     origin = "after arming, unless a result names another origin" if elsewhere else "after arming"
-    return f"{verdict.clock} time {origin}{allowance}; Linux {verdict.kernel}, HZ={verdict.hz}{where}"
+    return (
+        f"{verdict.clock} time {origin}{allowance}; Linux {verdict.kernel}, HZ={verdict.hz}{where}"
+    )
 
 
 class Listing:
-    """Each scenario's name and what it claims, like a table of contents; `abouts`: a line about each topic."""
+    """Each scenario's name and what it claims, like a table of contents.
+
+    `abouts`: a line about each topic.
+    """
 
     def __init__(self, scenarios: Sequence[Scenario], abouts: Mapping[str, str]) -> None:
         self.scenarios, self.abouts = scenarios, abouts
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
         """Lay it out for the console's width; part of rich's protocol."""
         first = True
-        for topic, group in itertools.groupby(self.scenarios, key=lambda scenario: scenario.name.rpartition("/")[0]):
+        for topic, group in itertools.groupby(
+            self.scenarios, key=lambda scenario: scenario.name.rpartition("/")[0]
+        ):
             some, about = list(group), self.abouts.get(topic)
             if about is not None:
-                head = Text.assemble("" if first else "\n", (f"{topic} ({len(some)})", "bold"), f"  {about}")
+                head = Text.assemble(
+                    "" if first else "\n", (f"{topic} ({len(some)})", "bold"), f"  {about}"
+                )
                 yield from _wrapped(head, console, options.max_width)
             first = False
             indent = max(cell_len(scenario.name) for scenario in some) + _GAP
@@ -185,13 +244,20 @@ class Listing:
                     yield from _indented(summary, console, options.max_width, _GAP)
                 else:
                     beside, *below = _indented(summary, console, options.max_width, indent)
-                    yield Text.assemble(name, beside[len(scenario.name) :]) if scenario.summary else name
+                    yield (
+                        Text.assemble(name, beside[len(scenario.name) :])
+                        if scenario.summary
+                        else name
+                    )
                     yield from below
 
 
 def _indented(text: Text, console: Console, width: int, indent: int) -> list[Text]:
     """Lines of a text, each after so many blanks."""
-    return [Text(" " * indent) + line for line in _wrapped(text, console, max(width - indent, LEAST_SUMMARY))]
+    return [
+        Text(" " * indent) + line
+        for line in _wrapped(text, console, max(width - indent, LEAST_SUMMARY))
+    ]
 
 
 def _wrapped(text: Text, console: Console, width: int) -> list[Text]:

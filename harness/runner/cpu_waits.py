@@ -1,4 +1,6 @@
-"""How long the programs of a lab wait for a CPU while a scenario's time counts, as the kernel tells of each."""
+"""How long the programs of a lab wait for a CPU while a scenario's time counts, as the kernel tells
+of each.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The one place a run sleeps: subjects' sockets, captured segments and the clock, served in the order they come."""
+"""The one place a run sleeps: subjects' sockets, captured segments and the clock, served in the
+order they come.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +102,9 @@ class EventLoop:
             self._queueing.close()
 
     def _note_delay(self, until_ns: int) -> None:
-        """Write down how long this thread waited for a CPU, or for the other threads, before it came to look."""
+        """Write down how long this thread waited for a CPU, or for the other threads, before it
+        came to look.
+        """
         if self._queueing is None:
             return
         now = self._clock.now_ns()
@@ -131,8 +135,15 @@ class EventLoop:
 class _Tap:
     """A capture on one host's namespace, with the roles of the segments it sees."""
 
-    def __init__(self, host: str, identity: int, timeline: Timeline, listeners: Sequence[SegmentListener]) -> None:
-        self.host, self.identity, self.timeline, self.listeners = host, identity, timeline, listeners
+    def __init__(
+        self, host: str, identity: int, timeline: Timeline, listeners: Sequence[SegmentListener]
+    ) -> None:
+        self.host, self.identity, self.timeline, self.listeners = (
+            host,
+            identity,
+            timeline,
+            listeners,
+        )
         self.capture = Capture(host)
         self.tracker = FlowTracker()
 

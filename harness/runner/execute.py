@@ -4,14 +4,16 @@
     2. build the lab
     3. put standing faults in place (a firewall is there before the connection)
     4. start capturing on both endpoints
-    5. start the subject: connect, set the options; from `armed` on the scenario's times count. Where what is observed
-       is the making of the connection, the faults of its first moment are injected once the server listens
-    6. watch: sleep until a socket, a captured segment, a write's or a fault's time wakes us; write, inject, gather
-       evidence, heal
+    5. start the subject: connect, set the options; from `armed` on the scenario's times count.
+       Where what is observed is the making of the connection, the faults of its first moment are
+       injected once the server listens
+    6. watch: sleep until a socket, a captured segment, a write's or a fault's time wakes us; write,
+       inject, gather evidence, heal
     7. where nothing was noticed and the claim is survival: send data through
     8. gather the last evidence, heal in reverse order, take everything down
 
-Nothing is judged here. Whatever goes wrong becomes the event `run.broken`, which makes the run inconclusive.
+Nothing is judged here. Whatever goes wrong becomes the event `run.broken`, which makes the run
+inconclusive.
 """
 
 from __future__ import annotations
@@ -42,30 +44,44 @@ from harness.system.standstill import Standstill, watched
 from harness.timeline import Event, Timeline
 
 BUILDERS = threading.BoundedSemaphore(2)
-"""How many labs are built at a time: building is work, not waiting, and more at once only delays wake-ups."""
+"""How many labs are built at a time: building is work, not waiting, and more at once only delays
+wake-ups.
+"""
 ECHO_TIMEOUT_S = 2.0
 SETTLE_NS = 20_000_000
-"""How long to go on after the end, so that what the end set off (an RST, the other side's error) is seen too."""
+"""How long to go on after the end, so that what the end set off (an RST, the other side's error) is
+seen too.
+"""
 
 STARTING_STEPS = 2
-"""How often an end is awaited before it is armed: until it listens or connects, and until the connection stands."""
+"""How often an end is awaited before it is armed: until it listens or connects, and until the
+connection stands.
+"""
 
 LEAVING_NS = 1_000_000_000
-"""How long a command may take to end that closed the connection before any fault: its end breaks the run."""
+"""How long a command may take to end that closed the connection before any fault: its end breaks
+the run.
+"""
 
 Status = Callable[[str, str | None, int | None], None]
-"""Called with (scenario, what it waits for, deadline in CLOCK_MONOTONIC ns) at each change; None: it has ended."""
+"""Called with (scenario, what it waits for, deadline in CLOCK_MONOTONIC ns) at each change.
+
+None: it has ended.
+"""
 
 
 def longest_ns(plan: Plan) -> int:
-    """How long `execute` may wait, in nanoseconds of the clock that the plan runs in, before it ends by itself.
+    """How long `execute` may wait, in nanoseconds of the clock that the plan runs in, before it
+    ends by itself.
 
-    It counts what the plan's watch does not: the wait for the phase of the timer wheel, which virtual time alone has;
-    the start of all programs; the connection that takes the place of the lost one, or the last data; and a command that
-    takes its time to end.
+    It counts what the plan's watch does not: the wait for the phase of the timer wheel, which
+    virtual time alone has; the start of all programs; the connection that takes the place of the
+    lost one, or the last data; and a command that takes its time to end.
     """
     phase_ns = plan.period_ns if plan.machine.clock == "virtual" else 0
-    afterwards_ns = max(plan.reconnects_within_ns + SETTLE_NS + LEAVING_NS, round(ECHO_TIMEOUT_S * 1e9))
+    afterwards_ns = max(
+        plan.reconnects_within_ns + SETTLE_NS + LEAVING_NS, round(ECHO_TIMEOUT_S * 1e9)
+    )
     return phase_ns + _starting_ns(plan) + plan.watch_ns + afterwards_ns
 
 
@@ -97,7 +113,9 @@ def execute(
         timeline.add("run.broken", "harness", error=str(error))
     except Exception as error:  # noqa: BLE001 - any defect of one run must not take the batch with it
         text = "".join(traceback.format_exception(error))
-        timeline.add("run.broken", "harness", error=f"{type(error).__name__}: {error}", traceback=text)
+        timeline.add(
+            "run.broken", "harness", error=f"{type(error).__name__}: {error}", traceback=text
+        )
     finally:
         timeline.close()
         status(plan.name, None, None)
@@ -110,7 +128,9 @@ class _Run:
     def __init__(self, plan: Plan, timeline: Timeline, status: Status, stack: ExitStack) -> None:
         self.plan, self.scenario = plan, plan.scenario
         is_real = plan.machine.clock == "real"
-        self._stalls: Callable[[], list[Standstill]] = stack.enter_context(watched()) if is_real else list
+        self._stalls: Callable[[], list[Standstill]] = (
+            stack.enter_context(watched()) if is_real else list
+        )
         self.timeline, self.clock, self.stack = timeline, timeline.clock, stack
         self.tell = functools.partial(status, plan.name)
         self.loop = EventLoop(timeline, notes_delays=is_real)
@@ -143,7 +163,9 @@ class _Run:
         if self.plan.machine.clock == "virtual":
             self.clock.sleep_until(self.plan.arming_ns(self.clock.now_ns()))
         connecting = self.scenario.state == "connecting"
-        timed = [(index, fault) for index, fault in enumerate(self.scenario.faults) if not fault.standing]
+        timed = [
+            (index, fault) for index, fault in enumerate(self.scenario.faults) if not fault.standing
+        ]
         first = [index for index, fault in timed if connecting and fault.at_s == 0]
         connection = self._connect(lab, first)
         for end in connection.ends.values():
@@ -183,7 +205,9 @@ class _Run:
         def acted() -> bool:
             return any(injection.has_acted for injection in self.injections)
 
-        ends = connected(self.scenario, lab, self.timeline, self.loop, listening=listening, acted=acted)
+        ends = connected(
+            self.scenario, lab, self.timeline, self.loop, listening=listening, acted=acted
+        )
         return self.stack.enter_context(ends)
 
     def _schedule(self, lab: Lab, connection: Connection, injected: list[int]) -> None:
@@ -191,7 +215,10 @@ class _Run:
         armed_ns = self._armed_ns()
         for index, fault in enumerate(self.scenario.faults):
             if not fault.standing and index not in injected:
-                self.loop.at(armed_ns + round(fault.at_s * 1e9), functools.partial(self._act, index, fault, lab))
+                self.loop.at(
+                    armed_ns + round(fault.at_s * 1e9),
+                    functools.partial(self._act, index, fault, lab),
+                )
         for injection in self.injections:
             if injection.fault.for_s is not None:
                 self.loop.at(armed_ns + round(injection.fault.for_s * 1e9), injection.heal)
@@ -218,7 +245,11 @@ class _Run:
 
     def _armed_ns(self) -> int:
         side = self.scenario.expect.side
-        armed = next(e for e in reversed(self.timeline.events) if e.kind == "subject.armed" and e.data["side"] == side)
+        armed = next(
+            e
+            for e in reversed(self.timeline.events)
+            if e.kind == "subject.armed" and e.data["side"] == side
+        )
         return armed.t_ns + self.timeline.opened_ns
 
     def _noticed(self) -> bool:
@@ -233,7 +264,10 @@ class _Run:
         """Watch until something is noticed or the deadline passes, saying what is awaited."""
 
         def enough() -> bool:
-            self.tell(count(self.loop.pending, "change") if self.loop.pending else "detection", deadline_ns)
+            self.tell(
+                count(self.loop.pending, "change") if self.loop.pending else "detection",
+                deadline_ns,
+            )
             return self._noticed()
 
         self.loop.wait(deadline_ns, enough)
@@ -242,7 +276,11 @@ class _Run:
         """Where another connection is to take the lost one's place, wait for it."""
         within_ns, since_ns = self.plan.reconnects_within_ns, 0
         if self.scenario.expect.origin == "healed":
-            since_ns = self._armed_ns() - self.timeline.opened_ns + round(last_restored_s(self.scenario) * 1e9)
+            since_ns = (
+                self._armed_ns()
+                - self.timeline.opened_ns
+                + round(last_restored_s(self.scenario) * 1e9)
+            )
 
         def enough() -> bool:
             again = (event for event in self.timeline.events if event.kind == "subject.reconnected")
@@ -269,4 +307,6 @@ class _Run:
         for stall in self._stalls():
             took_ns = stall.until_ns - stall.from_ns
             self.timeline.add("run.stalled", "harness", at_ns=stall.from_ns, took_ns=took_ns)
-        self.timeline.add("run.ended", "harness", reason="noticed" if self._noticed() else "watched to the end")
+        self.timeline.add(
+            "run.ended", "harness", reason="noticed" if self._noticed() else "watched to the end"
+        )

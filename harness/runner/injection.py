@@ -11,7 +11,10 @@ from harness.timeline import Timeline
 
 
 class Injection:
-    """One fault that has been injected. `heal` may be called more than once; only the first call does anything."""
+    """One fault that has been injected.
+
+    `heal` may be called more than once; only the first call does anything.
+    """
 
     def __init__(self, fault: AnyFault, index: int, lab: Lab, timeline: Timeline) -> None:
         """Inject now. Raises FaultError or LabError."""
@@ -22,7 +25,14 @@ class Injection:
         took_ns = timeline.clock.now_ns() - self.injected_ns
         self.proof: Evidence | None = None
         self.healed_ns: int | None = None
-        timeline.add("fault.injected", "fault", at_ns=self.injected_ns, index=index, fault=fault.kind, took_ns=took_ns)
+        timeline.add(
+            "fault.injected",
+            "fault",
+            at_ns=self.injected_ns,
+            index=index,
+            fault=fault.kind,
+            took_ns=took_ns,
+        )
 
     def gather(self) -> Evidence:
         """The evidence, read and written down once: the first call's stands."""
@@ -55,7 +65,12 @@ class Injection:
             self._guard.close()
         took_ns = self.timeline.clock.now_ns() - self.healed_ns
         self.timeline.add(
-            "fault.healed", "fault", at_ns=self.healed_ns, index=self.index, fault=self.fault.kind, took_ns=took_ns
+            "fault.healed",
+            "fault",
+            at_ns=self.healed_ns,
+            index=self.index,
+            fault=self.fault.kind,
+            took_ns=took_ns,
         )
 
 
@@ -64,4 +79,7 @@ def without_evidence(fault: AnyFault, proof: Evidence) -> str:
     words = f"{fault.kind}: expected evidence that it acted, found: {proof.found}"
     if proof.level != "in-place":
         return words
-    return f"{words}; nothing was sent that it acts on while it was on: send data, or wait, inside the `with` block"
+    return (
+        f"{words}; nothing was sent that it acts on while it was on: send data, or wait, inside "
+        "the `with` block"
+    )

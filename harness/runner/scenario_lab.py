@@ -16,14 +16,21 @@ from harness.subjects.tcp_driver import PORT
 
 
 def realised(scenario: Scenario, kind: LabKind) -> AbstractContextManager[Lab]:
-    """A lab for a scenario, to be entered: with what takes rebooted hosts' places, if containers."""
-    images: dict[str, str] = {side: scenario.endpoint(side).image for side in SIDES if scenario.endpoint(side).image}
+    """A lab for a scenario, to be entered: with what takes rebooted hosts' places, if
+    containers.
+    """
+    images: dict[str, str] = {
+        side: scenario.endpoint(side).image for side in SIDES if scenario.endpoint(side).image
+    }
     spares = [fault.on for fault in scenario.faults if isinstance(fault, NewHost)]
     return built(scenario.topology, kind, images, _folders(scenario), spares)
 
 
 def watched_in(scenario: Scenario, layout: Layout) -> Watched:
-    """The connection that a scenario is about. Heartbeats of their own are on another one, at any port, and count."""
+    """The connection that a scenario is about.
+
+    Heartbeats of their own are on another one, at any port, and count.
+    """
     separate = isinstance(scenario.client.heartbeat, Separate)
     return between_ends(layout, None if separate else PORT)
 

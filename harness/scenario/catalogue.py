@@ -1,4 +1,6 @@
-"""Finding scenarios by what a command line names: names and folders of the catalogue, paths, cells of suites."""
+"""Finding scenarios by what a command line names: names and folders of the catalogue, paths, cells
+of suites.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,16 @@ from typing import TypeVar
 
 from harness.errors import ScenarioError, ScenarioErrors, UsageError
 from harness.scenario import suites
-from harness.scenario.loader import SUFFIX, SUITES, bare_name, catalogue, check_claim, named, read, shown
+from harness.scenario.loader import (
+    SUFFIX,
+    SUITES,
+    bare_name,
+    catalogue,
+    check_claim,
+    named,
+    read,
+    shown,
+)
 from harness.scenario.schema import Scenario
 from harness.system.spelling import did_you_mean
 
@@ -19,19 +30,25 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def find(words: Sequence[str], *, containers: bool = False, claimed: bool = False) -> list[Scenario]:
+def find(
+    words: Sequence[str], *, containers: bool = False, claimed: bool = False
+) -> list[Scenario]:
     """The scenarios that names, folders of the catalogue and paths ask for, in order, each once.
 
-    A word that begins with "." or "/" or ends in ".toml" is a path; any other is looked up in the catalogue first.
-    No words at all: the whole catalogue but for the suites of libraries, which are found by their names alone, and,
-    unless `containers` are to be had, for what needs them. Files of one bare name are told apart by their folders.
-    `claimed`: each must claim something. Raises ScenarioError or ScenarioErrors (two scenarios of one name, bad files)
-    and UsageError (nothing found under a word).
+    A word that begins with "." or "/" or ends in ".toml" is a path; any other is looked up in the
+    catalogue first. No words at all: the whole catalogue but for the suites of libraries, which are
+    found by their names alone, and, unless `containers` are to be had, for what needs them. Files
+    of one bare name are told apart by their folders. `claimed`: each must claim something. Raises
+    ScenarioError or ScenarioErrors (two scenarios of one name, bad files) and UsageError (nothing
+    found under a word).
     """
     root = catalogue()
     files: dict[Path, str | None] = {}
     if "" in words:
-        raise UsageError("expected a scenario's name, folder or file, found an empty word; no words at all mean all")
+        raise UsageError(
+            "expected a scenario's name, folder or file, found an empty word; no words at "
+            "all mean all"
+        )
     from_suites: dict[str, Scenario] = {}
     for word in words or [""]:
         cells = _cells(word)
@@ -46,9 +63,15 @@ def find(words: Sequence[str], *, containers: bool = False, claimed: bool = Fals
 
 
 def files_of(word: str) -> list[Path]:
-    """The files behind a name, folder or path; of a library's cell that of its suite. Raises UsageError."""
+    """The files behind a name, folder or path; of a library's cell that of its suite.
+
+    Raises UsageError.
+    """
     if _cells(word):
-        return [Path(found.folder) / (Path(found.name).name + suites.SUFFIX) for found in suites.find([word])]
+        return [
+            Path(found.folder) / (Path(found.name).name + suites.SUFFIX)
+            for found in suites.find([word])
+        ]
     return [path for path, _ in _files(word, catalogue())]
 
 
@@ -70,7 +93,9 @@ def _load(files: Mapping[Path, str | None], *, claimed: bool) -> list[Scenario]:
         return scenario
 
     bad = _complaints_of(files, add)[1]
-    defaults = {path: files[path] or bare_name(path) for path, scenario in done.items() if not scenario.name}
+    defaults = {
+        path: files[path] or bare_name(path) for path, scenario in done.items() if not scenario.name
+    }
     names = _told_apart(defaults, {scenario.name for scenario in done.values()} - {""})
     owners: dict[str, Path] = {}
     finished, unfinished = _complaints_of(done, finish)
@@ -79,7 +104,10 @@ def _load(files: Mapping[Path, str | None], *, claimed: bool) -> list[Scenario]:
 
 
 def for_each(items: Iterable[T], do: Callable[[T], R]) -> list[R]:
-    """What `do` makes of each item. Raises ScenarioError or ScenarioErrors with all that it raised."""
+    """What `do` makes of each item.
+
+    Raises ScenarioError or ScenarioErrors with all that it raised.
+    """
     done, bad = _complaints_of(items, do)
     _refuse(bad)
     return done
@@ -104,7 +132,9 @@ def _refuse(bad: Sequence[ScenarioError]) -> None:
 
 
 def _told_apart(defaults: Mapping[Path, str], taken: AbstractSet[str]) -> dict[Path, str]:
-    """Names for files by their defaults; those that are not alone in one get as many folders before it as it takes.
+    """Names for files by their defaults.
+
+    Those that are not alone in one get as many folders before it as it takes.
 
     Files of the catalogue keep theirs.
     """
@@ -113,7 +143,9 @@ def _told_apart(defaults: Mapping[Path, str], taken: AbstractSet[str]) -> dict[P
     for name, number in Counter([*defaults.values(), *taken]).items():
         if number == 1:
             continue
-        alike = [path for path in defaults if defaults[path] == name and not path.is_relative_to(root)]
+        alike = [
+            path for path in defaults if defaults[path] == name and not path.is_relative_to(root)
+        ]
         others = {*taken, *(names[path] for path in names if path not in alike)}
         deepest = min((len(path.parts) - 1 for path in alike), default=0)
         for length in range(name.count("/") + 2, deepest + 1):
@@ -132,7 +164,9 @@ def _cells(word: str) -> list[Scenario]:
 
 
 def _files(word: str, root: Path) -> list[tuple[Path, str | None]]:
-    """The files behind one word, each with its name in the catalogue or folder, None for a single file elsewhere."""
+    """The files behind one word, each with its name in the catalogue or folder, None for a single
+    file elsewhere.
+    """
     given = Path(word)
     if not (word.endswith(".toml") or word.startswith((".", os.sep))):
         inside = root / word
@@ -168,4 +202,7 @@ def _stem(path: Path, folder: Path) -> str:
 def _nothing_under(word: str, root: Path) -> str:
     names = [_stem(path, root) for path in root.rglob(f"*{SUFFIX}")]
     hint = did_you_mean(word, [*names, *{name.rpartition("/")[0] for name in names}], most=3)
-    return f"expected a scenario's name, folder or file, found {word!r}{hint}; `harness list` shows all names"
+    return (
+        f"expected a scenario's name, folder or file, found {word!r}{hint}; `harness list` shows "
+        "all names"
+    )

@@ -1,8 +1,8 @@
 """What is wrong with plain data that was to become a struct, in words for the person who wrote it.
 
-msgspec decides whether data is acceptable; this says why not. It walks the data along the types that msgspec itself
-sees (msgspec.inspect), so that a new key or a new fault needs no new words here. Imported when there is something to
-complain about, no earlier.
+msgspec decides whether data is acceptable; this says why not. It walks the data along the types
+that msgspec itself sees (msgspec.inspect), so that a new key or a new fault needs no new words
+here. Imported when there is something to complain about, no earlier.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class Plainly(str):
 
 
 def complaints(raw: object, wanted: type[msgspec.Struct]) -> Iterator[Complaint]:
-    """Everything wrong with `raw` as a `wanted`, in the order of `raw`; nothing where it is sound."""
+    """Everything wrong with `raw` as a `wanted`, in the order of `raw`.
+
+    Nothing where it is sound.
+    """
     return _walk(raw, types.type_info(wanted), "")
 
 
@@ -53,7 +56,7 @@ def shown(value: object) -> object:
     return value if short else Plainly(text)
 
 
-# --- finding it --------------------------------------------------------------------------------------
+# --- finding it ---------------------------------------------------------------------------------
 
 
 def _walk(value: object, kind: types.Type, key: str) -> Iterator[Complaint]:
@@ -82,11 +85,18 @@ def _hint(value: object, kind: types.Type, key: str) -> str:
 
 
 _CONTAINERS = types.StructType | types.TupleType | types.VarTupleType | types.DictType
-_PLAIN: dict[type[types.Type], type] = {types.StrType: str, types.BoolType: bool, types.NoneType: type(None)}
+_PLAIN: dict[type[types.Type], type] = {
+    types.StrType: str,
+    types.BoolType: bool,
+    types.NoneType: type(None),
+}
 
 
 def _is_sound(value: object, kind: types.Type) -> bool:
-    """Whether a value that is no container fits. A type that is not known here is msgspec's to judge."""
+    """Whether a value that is no container fits.
+
+    A type that is not known here is msgspec's to judge.
+    """
     if isinstance(kind, types.IntType | types.FloatType):
         number = int if isinstance(kind, types.IntType) else int | float
         return isinstance(value, number) and not isinstance(value, bool) and _is_within(value, kind)
@@ -118,7 +128,9 @@ def _alternatives(value: object, kind: types.UnionType, key: str) -> Iterator[Co
         return
     for each in kind.types:
         table = isinstance(each, types.StructType) and isinstance(value, Mapping)
-        array = isinstance(each, types.VarTupleType | types.TupleType) and isinstance(value, list | tuple)
+        array = isinstance(each, types.VarTupleType | types.TupleType) and isinstance(
+            value, list | tuple
+        )
         if table or array:
             yield from _walk(value, each, key)
             return
@@ -126,7 +138,9 @@ def _alternatives(value: object, kind: types.UnionType, key: str) -> Iterator[Co
     yield Complaint(key, shown(value), in_words(kind, key) + next(filter(None, hints), ""))
 
 
-def _tagged(value: Mapping[object, object], tables: Sequence[types.StructType], key: str) -> Iterator[Complaint]:
+def _tagged(
+    value: Mapping[object, object], tables: Sequence[types.StructType], key: str
+) -> Iterator[Complaint]:
     field = str(tables[0].tag_field)
     tag = value.get(field, MISSING)
     for table in tables:
@@ -136,7 +150,11 @@ def _tagged(value: Mapping[object, object], tables: Sequence[types.StructType], 
     tags = [str(table.tag) for table in tables]
     named = [str(table.tag) for table in tables if tag in getattr(table.cls, "also_called", ())]
     near = hint(named or nearest(tag, tags))
-    yield Complaint(_join(key, field), shown(tag), f"a {field}{near}, {_one_of(tags)}" if near else _one_of(tags))
+    yield Complaint(
+        _join(key, field),
+        shown(tag),
+        f"a {field}{near}, {_one_of(tags)}" if near else _one_of(tags),
+    )
 
 
 def _table(value: Mapping[object, object], kind: types.StructType, key: str) -> Iterator[Complaint]:
@@ -153,7 +171,9 @@ def _table(value: Mapping[object, object], kind: types.StructType, key: str) -> 
             yield Complaint(_join(key, name), MISSING, in_words(field.type, name))
 
 
-def _array(value: Sequence[object], kind: types.VarTupleType | types.TupleType, key: str) -> Iterator[Complaint]:
+def _array(
+    value: Sequence[object], kind: types.VarTupleType | types.TupleType, key: str
+) -> Iterator[Complaint]:
     if isinstance(kind, types.TupleType) and len(value) != len(kind.item_types):
         yield Complaint(key, shown(value), in_words(kind, key))
         return
@@ -169,7 +189,7 @@ def _join(key: str, name: str) -> str:
     return f"{key}.{name}" if key else name
 
 
-# --- saying it ---------------------------------------------------------------------------------------
+# --- saying it ----------------------------------------------------------------------------------
 
 
 def in_words(kind: types.Type, key: str) -> str:
@@ -180,7 +200,10 @@ def in_words(kind: types.Type, key: str) -> str:
         case types.FloatType():
             words = "a number" + _bounds(kind) + _unit(key)
         case types.VarTupleType(item_type=types.UnionType() as item):
-            words = f"an array of tables, [[{key}]] in TOML, each {_any_of(item, key).removeprefix('a table ')}"
+            words = (
+                f"an array of tables, [[{key}]] in TOML, each "
+                f"{_any_of(item, key).removeprefix('a table ')}"
+            )
         case types.VarTupleType():
             words = f"an array, each of it {in_words(kind.item_type, key)}"
         case types.DictType():

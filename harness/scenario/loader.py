@@ -1,8 +1,9 @@
 """Scenario files to Scenario values, and names to files.
 
-A scenario file is TOML, named `*.scenario.toml`. Its name is its path under the catalogue (`scenarios/`) without that
-suffix, or for a file elsewhere its bare file name. Every mistake becomes one ScenarioError that names the file, the
-key, the value found and what was expected; nothing is built before all files are read.
+A scenario file is TOML, named `*.scenario.toml`. Its name is its path under the catalogue
+(`scenarios/`) without that suffix, or for a file elsewhere its bare file name. Every mistake
+becomes one ScenarioError that names the file, the key, the value found and what was expected;
+nothing is built before all files are read.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ _NAME = re.compile(f"{_PART}(/{_PART})*")
 
 
 def catalogue() -> Path:
-    """The folder of shipped scenarios: beside the package in a checkout, inside it when installed from a wheel.
+    """The folder of shipped scenarios: beside the package in a checkout, inside it when installed
+    from a wheel.
 
     Raises UsageError when neither is there.
     """
@@ -39,7 +41,10 @@ def catalogue() -> Path:
     for folder in (package / "_scenarios", package.parent / "scenarios"):
         if folder.is_dir():
             return folder
-    raise UsageError(f"expected the scenario catalogue beside or inside {package}, found none; reinstall the package")
+    raise UsageError(
+        f"expected the scenario catalogue beside or inside {package}, found none; reinstall "
+        "the package"
+    )
 
 
 ABOUT_FILE = "about.txt"
@@ -48,21 +53,30 @@ ABOUT_FILE = "about.txt"
 def abouts() -> dict[str, str]:
     """A line about each topic of the catalogue, by the topic's name."""
     root = catalogue()
-    return {file.parent.relative_to(root).as_posix(): file.read_text().strip() for file in root.rglob(ABOUT_FILE)}
+    return {
+        file.parent.relative_to(root).as_posix(): file.read_text().strip()
+        for file in root.rglob(ABOUT_FILE)
+    }
 
 
-# --- values ------------------------------------------------------------------------------------------
+# --- values -------------------------------------------------------------------------------------
 
 
 LONGEST_NAME = 200
-RUN_FILES = frozenset({"plan.json", "timeline.jsonl", "client.pcapng", "server.pcapng", "verdict.json", "attempts"})
+RUN_FILES = frozenset(
+    {"plan.json", "timeline.jsonl", "client.pcapng", "server.pcapng", "verdict.json", "attempts"}
+)
 """What lies in a run directory, which is named after its scenario."""
 
 
 def load_file(path: Path, name: str | None = None) -> Scenario:
     """Read one scenario file; `name` is for one that gives itself none. Raises ScenarioError."""
     scenario = read(path)
-    return scenario if scenario.name else named(scenario, bare_name(path) if name is None else name, path)
+    return (
+        scenario
+        if scenario.name
+        else named(scenario, bare_name(path) if name is None else name, path)
+    )
 
 
 def read(path: Path) -> Scenario:
@@ -77,7 +91,10 @@ def bare_name(path: Path) -> str:
 
 
 def named(scenario: Scenario, name: str, path: Path) -> Scenario:
-    """The scenario under that name. Raises ScenarioError where it is no name; `path`: its file, for the message."""
+    """The scenario under that name.
+
+    Raises ScenarioError where it is no name; `path`: its file, for the message.
+    """
     _check_name(name, shown(path))
     return msgspec.structs.replace(scenario, name=name)
 
@@ -87,23 +104,32 @@ def placed(scenario: Scenario, folder: Path) -> Scenario:
     for key, _, command in scenario.commands:
         here = {
             "argv": tuple(word.replace("{scenario}", str(folder)) for word in command.argv),
-            "env": {name: value.replace("{scenario}", str(folder)) for name, value in command.env.items()},
+            "env": {
+                name: value.replace("{scenario}", str(folder))
+                for name, value in command.env.items()
+            },
             "folder": command.folder.replace("{scenario}", str(folder)),
         }
-        table = msgspec.structs.replace(getattr(scenario, key), command=msgspec.structs.replace(command, **here))
+        table = msgspec.structs.replace(
+            getattr(scenario, key), command=msgspec.structs.replace(command, **here)
+        )
         scenario = msgspec.structs.replace(scenario, **{key: table})
     return scenario
 
 
 def check_claim(scenario: Scenario) -> None:
-    """Raise ScenarioError for a scenario that could not fail: with neither a fault nor an expectation."""
+    """Raise ScenarioError for a scenario that could not fail: with neither a fault nor an
+    expectation.
+    """
     if not scenario.faults and scenario.expect == Expect():
         claim = "a claim: without a fault and an expectation nothing is proven"
         raise ScenarioError(f"scenario {scenario.name}", "expect", MISSING, claim)
 
 
 def refuse_programs(scenario: Scenario) -> None:
-    """Raise ScenarioError for a scenario that runs a program of its own: a command, or a container's image."""
+    """Raise ScenarioError for a scenario that runs a program of its own: a command, or a
+    container's image.
+    """
     for key, words in scenario.programs:
         expected = "no program of the scenario's own, as --no-commands refuses them"
         raise ScenarioError(f"scenario {scenario.name}", key, " ".join(words), expected)
@@ -131,15 +157,20 @@ def from_mapping(raw: Mapping[str, object], source: str = "<python>") -> Scenari
 
 
 def _check_onsets(raw: Mapping[str, Any], scenario: Scenario, source: str) -> None:
-    """Raise ScenarioError for a fault whose time was forgotten: 0 is a time like any other, and is said."""
+    """Raise ScenarioError for a fault whose time was forgotten: 0 is a time like any other, and is
+    said.
+    """
     for index, fault in enumerate(scenario.faults):
         if not fault.standing and "at_s" not in raw["faults"][index]:
-            expected = f"the time at which {fault.kind} begins, in seconds after arming (0: at once)"
+            expected = (
+                f"the time at which {fault.kind} begins, in seconds after arming (0: at once)"
+            )
             raise ScenarioError(source, f"faults[{index}].at_s", MISSING, expected)
 
 
 def checked(scenario: Scenario, source: str = "<python>") -> Scenario:
-    """The same scenario, held to what holds for files: msgspec checks no types or ranges at construction.
+    """The same scenario, held to what holds for files: msgspec checks no types or ranges at
+    construction.
 
     Integers where numbers are wanted become floats, lists tuples. Raises ScenarioError.
     """
@@ -147,7 +178,9 @@ def checked(scenario: Scenario, source: str = "<python>") -> Scenario:
 
 
 def _plain(value: Any) -> Any:
-    """Structs as tables and sequences as lists, with all else, sound or not, left for the complaint to show."""
+    """Structs as tables and sequences as lists, with all else, sound or not, left for the complaint
+    to show.
+    """
     if isinstance(value, msgspec.Struct):
         table = {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
         config = value.__struct_config__
@@ -160,15 +193,24 @@ def _plain(value: Any) -> Any:
 def _check_name(name: str, source: str) -> None:
     if len(name) > LONGEST_NAME or RUN_FILES & set(name.split("/")):
         raise ScenarioError(
-            source, "name", name, f"at most {LONGEST_NAME} characters and no part of {sorted(RUN_FILES)}"
+            source,
+            "name",
+            name,
+            f"at most {LONGEST_NAME} characters and no part of {sorted(RUN_FILES)}",
         )
     if not _NAME.fullmatch(name):
-        expected = "letters, digits, '.', '_', '-' in parts joined by '/', none of which begins with '.'"
+        expected = (
+            "letters, digits, '.', '_', '-' in parts joined by '/', none of which begins with '.'"
+        )
         raise ScenarioError(source, "name", name, expected)
 
 
-def explanation(raw: object, wanted: type[msgspec.Struct], source: str, technical: str) -> ScenarioError:
-    """What is wrong with plain data that was to become a scenario or a suite, whose `technical` complaint is known."""
+def explanation(
+    raw: object, wanted: type[msgspec.Struct], source: str, technical: str
+) -> ScenarioError:
+    """What is wrong with plain data that was to become a scenario or a suite, whose `technical`
+    complaint is known.
+    """
     from harness.scenario.decode_errors import Plainly, complaints
 
     for complaint in complaints(raw, wanted):

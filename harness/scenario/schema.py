@@ -1,4 +1,6 @@
-"""A scenario: the claim that a peer's death is noticed in a window, with an errno. Frozen data, no I/O.
+"""A scenario: the claim that a peer's death is noticed in a window, with an errno.
+
+Frozen data, no I/O.
 
 The same values are written as TOML (see `harness.scenario.loader`) or in Python:
 
@@ -46,16 +48,18 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """One side of the connection: its program and the options of its socket.
 
     `keepalive`: a table of settings, `true` for Linux's defaults, `false` (the default) for off.
-    `user_timeout_s`: TCP_USER_TIMEOUT, to the millisecond. `settings_via`: whether idle, interval and count are set
-    on the socket or as the namespace's sysctls net.ipv4.tcp_keepalive_*; SO_KEEPALIVE is the socket's either way.
-    `writes_at_s`: when, in seconds after arming, the program writes `write_bytes` octets, each time without waiting:
-    what the socket does not take is left. `receive_buffer_bytes`, `send_buffer_bytes`: SO_RCVBUF and SO_SNDBUF, set
-    before the connection is made, which the kernel doubles; 0 leaves it to the system. `reads` false: the program never
-    reads, and so notices only errors; its kernel's window closes. A server that does not read does not echo either.
-    `shuts_at_s`: when, in seconds after arming, it shuts its writing direction (shutdown(2), SHUT_WR), which sends FIN.
-    `heartbeat`: the built-in program is one with a heartbeat of this design. `command`: it is this one, in place of the
-    built-in program; what its socket is set to is then its own business, but for sysctls. `image`: of the container
-    that is its host, with --lab docker; by default an empty one that sees this machine's programs.
+    `user_timeout_s`: TCP_USER_TIMEOUT, to the millisecond. `settings_via`: whether idle, interval
+    and count are set on the socket or as the namespace's sysctls net.ipv4.tcp_keepalive_*;
+    SO_KEEPALIVE is the socket's either way. `writes_at_s`: when, in seconds after arming, the
+    program writes `write_bytes` octets, each time without waiting: what the socket does not take is
+    left. `receive_buffer_bytes`, `send_buffer_bytes`: SO_RCVBUF and SO_SNDBUF, set before the
+    connection is made, which the kernel doubles; 0 leaves it to the system. `reads` false: the
+    program never reads, and so notices only errors; its kernel's window closes. A server that does
+    not read does not echo either. `shuts_at_s`: when, in seconds after arming, it shuts its writing
+    direction (shutdown(2), SHUT_WR), which sends FIN. `heartbeat`: the built-in program is one with
+    a heartbeat of this design. `command`: it is this one, in place of the built-in program; what
+    its socket is set to is then its own business, but for sysctls. `image`: of the container that
+    is its host, with --lab docker; by default an empty one that sees this machine's programs.
     """
 
     keepalive: Keepalive | bool = False
@@ -82,20 +86,21 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `side` must see. What is left out is taken from the oracle's prediction.
 
-    `outcome`: `detected` (an error on the socket), `noticed` (the program gives its peer up by itself: its heartbeat is
-    not answered, or its command shows it), `eof` (the peer's FIN), `survives` (nothing is noticed and data still passes
-    at the end), `never` (nothing is noticed until `bound_s`), `as-predicted` (whichever the oracle says).
-    `reports`: what a command must report, the first group of its `detects.prints`.
-    `window_s`: [earliest, latest] in seconds from `origin`: `armed` (keepalive switched on or, where it is off,
-    the connection made), `fault` (the first fault's injection), `healed` (the moment when the last fault that ends was
-    undone: where it ended a program, the moment when that was started again, so that its start-up is in the window) or
-    `last-received` (the last segment from the peer).
-    `bound_s`: how long after arming to watch for `survives` and `never`, and at least for `noticed`.
-    `window`: "exact": in virtual time the connection is armed `phase_ns` after a multiple of the timer wheel's period,
-    and what is predicted for it is exact to the jiffy; else the prediction holds whatever the phase.
-    `reconnects_s`: [earliest, latest] in seconds from being noticed to the connection that takes the place of the lost
-    one; with origin "healed" from the healing to the first connection after it. `source`: where the claim comes from,
-    as a reader would look it up.
+    `outcome`: `detected` (an error on the socket), `noticed` (the program gives its peer up by
+    itself: its heartbeat is not answered, or its command shows it), `eof` (the peer's FIN),
+    `survives` (nothing is noticed and data still passes at the end), `never` (nothing is noticed
+    until `bound_s`), `as-predicted` (whichever the oracle says). `reports`: what a command must
+    report, the first group of its `detects.prints`. `window_s`: [earliest, latest] in seconds from
+    `origin`: `armed` (keepalive switched on or, where it is off, the connection made), `fault` (the
+    first fault's injection), `healed` (the moment when the last fault that ends was undone: where
+    it ended a program, the moment when that was started again, so that its start-up is in the
+    window) or `last-received` (the last segment from the peer). `bound_s`: how long after arming to
+    watch for `survives` and `never`, and at least for `noticed`. `window`: "exact": in virtual time
+    the connection is armed `phase_ns` after a multiple of the timer wheel's period, and what is
+    predicted for it is exact to the jiffy; else the prediction holds whatever the phase.
+    `reconnects_s`: [earliest, latest] in seconds from being noticed to the connection that takes
+    the place of the lost one; with origin "healed" from the healing to the first connection after
+    it. `source`: where the claim comes from, as a reader would look it up.
     """
 
     side: Side = "client"
@@ -114,13 +119,14 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One claim. `name` comes from the file's place in the catalogue unless it is given.
 
-    `state`: what is observed. "established": a connection that stands, idle or with what the endpoints write. In
-    "connecting" it is the client's connect(2): arming is its call, without waiting and with all options set before;
-    faults with `at_s` = 0 are in place by then. It ends with connect's error or, once connected, as ever. Of a command
-    arming is the first SYN captured on its host, or its start where it ends or notices without one.
-    `proxy`: the command that is the proxy of the topology "proxied". `standby`: a second server between the two ends.
-    `known_failure`: what was measured instead, where the claim is known not to hold: refuted it passes, and confirmed
-    it fails, so that a fixed program shows.
+    `state`: what is observed. "established": a connection that stands, idle or with what the
+    endpoints write. In "connecting" it is the client's connect(2): arming is its call, without
+    waiting and with all options set before; faults with `at_s` = 0 are in place by then. It ends
+    with connect's error or, once connected, as ever. Of a command arming is the first SYN captured
+    on its host, or its start where it ends or notices without one. `proxy`: the command that is the
+    proxy of the topology "proxied". `standby`: a second server between the two ends.
+    `known_failure`: what was measured instead, where the claim is known not to hold: refuted it
+    passes, and confirmed it fails, so that a fixed program shows.
     """
 
     name: str = ""
@@ -140,13 +146,19 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.client if side == "client" else self.server
 
     def command_on(self, host: str) -> Command | None:
-        """The command that is the program of a host, or None where that is a built-in one, or there is none."""
+        """The command that is the program of a host, or None where that is a built-in one, or there
+        is none.
+        """
         return next((command for _, on, command in self.commands if on == host), None)
 
     @property
     def commands(self) -> tuple[tuple[str, str, Command], ...]:
         """Each command, with the key of its table and the host on which it runs."""
-        tables = (("client", self.client.command), ("server", self.server.command), ("proxy", self.proxy.command))
+        tables = (
+            ("client", self.client.command),
+            ("server", self.server.command),
+            ("proxy", self.proxy.command),
+        )
         placed = [(key, key, command) for key, command in tables if command is not None]
         if self.standby is not None:
             placed.append(("standby", self.standby.on, self.standby.command))
@@ -154,7 +166,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def programs(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """What it runs beside the harness's own programs: the key and the value of each command and each image."""
+        """What it runs beside the harness's own programs: the key and the value of each command and
+        each image.
+        """
         found = [(f"{key}.command.argv", command.argv) for key, _, command in self.commands]
         images = (("client.image", self.client.image), ("server.image", self.server.image))
         return (*found, *((key, (image,)) for key, image in images if image))
@@ -168,7 +182,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def of_containers(self) -> bool:
         """Whether it needs hosts that are containers."""
-        return any(fault.of_containers for fault in self.faults) or bool(self.client.image or self.server.image)
+        return any(fault.of_containers for fault in self.faults) or bool(
+            self.client.image or self.server.image
+        )
 
     @property
     def has_command(self) -> bool:

@@ -1,8 +1,9 @@
 """Suites: one library with its server, crossed with faults and loads; each cell becomes a scenario.
 
-A suite file is TOML, named `*.suite.toml`, in the catalogue's folder `libraries`. What it says once, for all cells, is
-how client and server are started; for each cell, what the library's documentation promises. The faults are the same
-for all libraries, and set in `FAULT_AT_S` after the client was ready.
+A suite file is TOML, named `*.suite.toml`, in the catalogue's folder `libraries`. What it says
+once, for all cells, is how client and server are started; for each cell, what the library's
+documentation promises. The faults are the same for all libraries, and set in `FAULT_AT_S` after the
+client was ready.
 """
 
 from __future__ import annotations
@@ -52,9 +53,10 @@ FAULT_WORDS: dict[FaultName, str] = {
 class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One fault under one load, and what is documented for it.
 
-    `documented_s`: [best, worst] in seconds from the fault; with "firewall", which is there from the beginning, from
-    when the client was ready; left out where nothing is promised. `documents`: the promise in words, `source`: where
-    it stands. `bound_s`: how long to look, from when the client was ready. `known_failure`: as of a scenario.
+    `documented_s`: [best, worst] in seconds from the fault; with "firewall", which is there from
+    the beginning, from when the client was ready; left out where nothing is promised. `documents`:
+    the promise in words, `source`: where it stands. `bound_s`: how long to look, from when the
+    client was ready. `known_failure`: as of a scenario.
     """
 
     fault: FaultName
@@ -67,7 +69,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A library: its folder below {libraries}, the distribution whose version counts, how the server tells its own."""
+    """A library: its folder below {libraries}, the distribution whose version counts, how the
+    server tells its own.
+    """
 
     library: str
     package: str
@@ -88,18 +92,27 @@ def load(path: Path) -> Suite:
     except msgspec.ValidationError as error:
         raise explanation(raw, Suite, source, str(error)) from error
     for key in suite.scenario.keys() - SHARED:
-        raise ScenarioError(source, f"scenario.{key}", suite.scenario[key], f"one of {', '.join(sorted(SHARED))}")
+        raise ScenarioError(
+            source, f"scenario.{key}", suite.scenario[key], f"one of {', '.join(sorted(SHARED))}"
+        )
     known = set()
     for index, cell in enumerate(suite.cells):
         if (cell.fault, cell.load) in known:
-            raise ScenarioError(source, f"cells[{index}]", f"{cell.fault}, {cell.load}", "each cell once")
+            raise ScenarioError(
+                source, f"cells[{index}]", f"{cell.fault}, {cell.load}", "each cell once"
+            )
         known.add((cell.fault, cell.load))
     stem = path.name.removesuffix(SUFFIX)
-    return msgspec.structs.replace(suite, name=f"{SUITES}/{stem}", folder=str(path.resolve().parent))
+    return msgspec.structs.replace(
+        suite, name=f"{SUITES}/{stem}", folder=str(path.resolve().parent)
+    )
 
 
 def find(words: Sequence[str]) -> list[Suite]:
-    """The suites that words name: "libraries" all, "libraries/NAME" or a cell's name one. Raises ScenarioError."""
+    """The suites that words name: "libraries" all, "libraries/NAME" or a cell's name one.
+
+    Raises ScenarioError.
+    """
     files = sorted((catalogue() / SUITES).glob(f"*{SUFFIX}"))
     wanted = [path for path in files if any(_names(word, path) for word in words)]
     return [load(path) for path in wanted]
@@ -134,7 +147,12 @@ def _as_mapping(suite: Suite, cell: Cell) -> dict[str, Any]:
     if cell.fault == "proxied":
         raw["topology"] = {**raw.get("topology", {}), "kind": "proxied", "proxy": "relay"}
     origin = "armed" if cell.fault == "firewall" else "fault"
-    expect: dict[str, Any] = {"bound_s": cell.bound_s, "source": cell.source, "outcome": "never", "origin": origin}
+    expect: dict[str, Any] = {
+        "bound_s": cell.bound_s,
+        "source": cell.source,
+        "outcome": "never",
+        "origin": origin,
+    }
     if cell.documented_s is not None:
         expect |= {"outcome": "noticed", "window_s": list(cell.documented_s)}
     raw["expect"] = expect
@@ -155,4 +173,6 @@ def version(suite: Suite) -> str:
         name, _, number = info.name.removesuffix(".dist-info").partition("-")
         if name.lower() == stem:
             return number
-    raise CapabilityError(f"library {suite.library}", f"no {suite.package} below {site}", fixes.libraries())
+    raise CapabilityError(
+        f"library {suite.library}", f"no {suite.package} below {site}", fixes.libraries()
+    )

@@ -26,7 +26,10 @@ def read_text(path: Path, source: str) -> str:
         data = plain_files.read_named(path, MOST_BYTES)
         return data.decode("utf-8-sig")
     except OSError as error:
-        found, expected = _READING.get(error.errno or 0) or str(error.strerror).lower(), "a readable file"
+        found, expected = (
+            _READING.get(error.errno or 0) or str(error.strerror).lower(),
+            "a readable file",
+        )
         if error.errno == errno.EFBIG:
             expected = f"at most {MOST_BYTES} bytes"
     except UnicodeDecodeError as error:
@@ -43,7 +46,9 @@ def tables(text: str, source: str) -> dict[str, object]:
         found = "tables or arrays within each other without end"
     except ValueError as error:  # TOMLDecodeError, and integers with thousands of digits
         what, at, where = str(error).rpartition(" (at ")
-        where = where.removesuffix(")").replace("end of document", f"the end, line {len(text.encode().splitlines())}")
+        where = where.removesuffix(")").replace(
+            "end of document", f"the end, line {len(text.encode().splitlines())}"
+        )
         found = f"{where}: {what}" if at else str(error)
     raise _refusal(source, found, "valid TOML")
 

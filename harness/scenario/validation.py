@@ -1,4 +1,6 @@
-"""What is wrong with a scenario although each of its values has the right type: contradictions between them. Pure."""
+"""What is wrong with a scenario although each of its values has the right type: contradictions
+between them. Pure.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ from harness.system.spelling import did_you_mean
 
 MOST_ONSETS = 1000
 """Of all faults of a scenario: each is compared with each other one."""
-_SIGNS = 'how the command shows that it has noticed: prints, exits, closes or reconnects, as { prints = "^lost" }'
+_SIGNS = (
+    "how the command shows that it has noticed: prints, exits, closes or reconnects, as { prints "
+    '= "^lost" }'
+)
 
 
 def check(scenario: Scenario, source: str) -> None:
@@ -43,9 +48,15 @@ def problems(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(f"faults[{index}].{problem.key}", problem.value, problem.expected)
         if scenario.expect.side in fault.processes():
             yield Problem(
-                f"faults[{index}].on", scenario.expect.side, "the other side: a stopped program cannot notice anything"
+                f"faults[{index}].on",
+                scenario.expect.side,
+                "the other side: a stopped program cannot notice anything",
             )
-    if not any(problem for fault in scenario.faults for problem in (*fault.mistimed(), *fault.misplaced(where))):
+    if not any(
+        problem
+        for fault in scenario.faults
+        for problem in (*fault.mistimed(), *fault.misplaced(where))
+    ):
         yield from contradictions(scenario, where)
     yield from _expectation_problems(scenario.expect, scenario.faults)
     yield from _late_problems(scenario)
@@ -65,34 +76,54 @@ def _middle_problems(scenario: Scenario, where: Layout) -> Iterator[Problem]:
     if by is not None and not proxied:
         yield Problem("topology.proxy", by, 'this key only with kind = "proxied"')
     elif command is not None and not proxied:
-        yield Problem("proxy.command", command.argv[0], 'this table only with topology.kind = "proxied"')
+        yield Problem(
+            "proxy.command", command.argv[0], 'this table only with topology.kind = "proxied"'
+        )
     elif command is not None and by not in (None, "command"):
         yield Problem("topology.proxy", by, "no such key with [proxy.command], which is the proxy")
     elif command is None and by == "command":
-        yield Problem("proxy.command", MISSING, 'a table [proxy.command], as topology.proxy is "command"')
-    for key, in_middle in (("proxy", command), ("standby", None if standby is None else standby.command)):
+        yield Problem(
+            "proxy.command", MISSING, 'a table [proxy.command], as topology.proxy is "command"'
+        )
+    for key, in_middle in (
+        ("proxy", command),
+        ("standby", None if standby is None else standby.command),
+    ):
         for problem in () if in_middle is None else in_middle.problems_in_the_middle():
             yield Problem(f"{key}.command.{problem.key}", problem.value, problem.expected)
-    free = [name for name in where.middle if name != where.proxy and where.host(name).interfaces[0].address]
+    free = [
+        name
+        for name in where.middle
+        if name != where.proxy and where.host(name).interfaces[0].address
+    ]
     if standby is not None and standby.on not in free:
-        hosts = f"a host in the middle that has an address ({', '.join(free) or 'this topology has none'})"
+        hosts = (
+            "a host in the middle that has an address "
+            f"({', '.join(free) or 'this topology has none'})"
+        )
         yield Problem("standby.on", standby.on, hosts)
 
 
 def _endpoint_problems(side: Side, endpoint: Endpoint) -> Iterator[Problem]:
     if round(endpoint.user_timeout_s * 1000, 6) % 1:
-        yield Problem(f"{side}.user_timeout_s", endpoint.user_timeout_s, "seconds in whole milliseconds")
+        yield Problem(
+            f"{side}.user_timeout_s", endpoint.user_timeout_s, "seconds in whole milliseconds"
+        )
     if list(endpoint.writes_at_s) != sorted(endpoint.writes_at_s):
         yield Problem(f"{side}.writes_at_s", list(endpoint.writes_at_s), "times in ascending order")
     if not endpoint.writes_at_s and endpoint.write_bytes != Endpoint().write_bytes:
-        yield Problem(f"{side}.write_bytes", endpoint.write_bytes, "no such key without writes_at_s")
+        yield Problem(
+            f"{side}.write_bytes", endpoint.write_bytes, "no such key without writes_at_s"
+        )
     if endpoint.command is not None:
         yield from _command_problems(side, endpoint, endpoint.command)
     if endpoint.settings_via == "sysctl" and endpoint.keepalive_settings is None:
         yield Problem(f"{side}.settings_via", "sysctl", "this key only with keepalive")
     last_s = max(endpoint.writes_at_s, default=0.0)
     if endpoint.shuts_at_s is not None and endpoint.shuts_at_s <= last_s and endpoint.writes_at_s:
-        yield Problem(f"{side}.shuts_at_s", endpoint.shuts_at_s, f"a time after the last write, {last_s:g} s")
+        yield Problem(
+            f"{side}.shuts_at_s", endpoint.shuts_at_s, f"a time after the last write, {last_s:g} s"
+        )
 
 
 def _unseen_problems(scenario: Scenario) -> Iterator[Problem]:
@@ -106,7 +137,10 @@ def _unseen_problems(scenario: Scenario) -> Iterator[Problem]:
     if command is None:
         return
     if expect.outcome == "survives" and command.alive is None:
-        expected = 'alive = { prints = "pattern", within_s = 60 }: a line that it prints while its connection works'
+        expected = (
+            'alive = { prints = "pattern", within_s = 60 }: a line that it prints while its '
+            "connection works"
+        )
         yield Problem(f"{side}.command.alive", MISSING, expected)
     if not command.shows and (command.alive is None or expect.outcome == "noticed"):
         yield Problem(f"{side}.command.detects", MISSING, _SIGNS)
@@ -114,21 +148,34 @@ def _unseen_problems(scenario: Scenario) -> Iterator[Problem]:
         yield from _hasty_signs(side, command.alive, scenario)
     # Of "as-predicted" the plan says that nothing is predicted.
     if expect.outcome not in ("noticed", "never", "survives", "as-predicted"):
-        yield Problem("expect.outcome", expect.outcome, '"noticed", "never" or "survives" of a command')
+        yield Problem(
+            "expect.outcome", expect.outcome, '"noticed", "never" or "survives" of a command'
+        )
     if expect.reports is not None and not (command.detects.prints or command.detects.exits):
-        yield Problem("expect.reports", expect.reports, f"this key only with {side}.command.detects.prints")
+        yield Problem(
+            "expect.reports", expect.reports, f"this key only with {side}.command.detects.prints"
+        )
 
 
 def _hasty_signs(side: Side, alive: Alive, scenario: Scenario) -> Iterator[Problem]:
-    """A sign of life that may come at once after the last change is none: that may be what was under way before."""
+    """A sign of life that may come at once after the last change is none: that may be what was
+    under way before.
+    """
     bound_s = scenario.expect.bound_s
     if bound_s is None:
         return
-    outages = [outage for fault in scenario.faults if not fault.standing for outage in fault.outages()]
-    changes = [at_s for outage in outages for at_s in (outage.at_s, outage.until_s) if at_s is not None]
+    outages = [
+        outage for fault in scenario.faults if not fault.standing for outage in fault.outages()
+    ]
+    changes = [
+        at_s for outage in outages for at_s in (outage.at_s, outage.until_s) if at_s is not None
+    ]
     left_s = bound_s - max((at_s for at_s in changes if at_s < bound_s), default=0.0)
     if alive.within_s > left_s:
-        expected = f"{left_s:g} s at most, what expect.bound_s leaves after the last change; or a later bound_s"
+        expected = (
+            f"{left_s:g} s at most, what expect.bound_s leaves after the last change; or a later "
+            "bound_s"
+        )
         yield Problem(f"{side}.command.alive.within_s", alive.within_s, expected)
 
 
@@ -137,12 +184,19 @@ def _command_problems(side: Side, endpoint: Endpoint, command: Command) -> Itera
     for problem in command.problems():
         yield Problem(f"{side}.command.{problem.key}", problem.value, problem.expected)
     plain = Endpoint(
-        command=command, keepalive=endpoint.keepalive, settings_via=endpoint.settings_via, image=endpoint.image
+        command=command,
+        keepalive=endpoint.keepalive,
+        settings_via=endpoint.settings_via,
+        image=endpoint.image,
     )
     for key in Endpoint.__struct_fields__:
         if getattr(endpoint, key) != getattr(plain, key):
             value = getattr(endpoint, key)
-            yield Problem(f"{side}.{key}", value, "no such key with a command, which sets up its own connection")
+            yield Problem(
+                f"{side}.{key}",
+                value,
+                "no such key with a command, which sets up its own connection",
+            )
     if endpoint.keepalive_settings is not None and endpoint.settings_via == "socket":
         expected = "no such key with a command, unless settings_via is sysctl"
         yield Problem(f"{side}.keepalive", endpoint.keepalive, expected)
@@ -153,7 +207,9 @@ def _heartbeat_problems(scenario: Scenario, where: Layout) -> Iterator[Problem]:
     client, server = scenario.client.heartbeat, scenario.server.heartbeat
     wanted = None if client is None else PARTNERS.get(client.design)
     if client is not None and wanted is None:
-        yield Problem("client.heartbeat.design", client.design, f"a client's ({', '.join(PARTNERS)})")
+        yield Problem(
+            "client.heartbeat.design", client.design, f"a client's ({', '.join(PARTNERS)})"
+        )
     elif wanted is not None and (server is None or server.design != wanted):
         found = MISSING if server is None else server.design
         yield Problem("server.heartbeat.design", found, f"{wanted!r}, which goes with the client's")
@@ -166,32 +222,54 @@ def _heartbeat_problems(scenario: Scenario, where: Layout) -> Iterator[Problem]:
     for side in SIDES:
         end = scenario.endpoint(side)
         if end.heartbeat is not None and not end.reads:
-            yield Problem(f"{side}.reads", end.reads, "true with a heartbeat, whose answers must be read")
+            yield Problem(
+                f"{side}.reads", end.reads, "true with a heartbeat, whose answers must be read"
+            )
         if end.heartbeat is not None and end.shuts_at_s is not None:
-            yield Problem(f"{side}.shuts_at_s", end.shuts_at_s, "no such key with a heartbeat, which goes on writing")
+            yield Problem(
+                f"{side}.shuts_at_s",
+                end.shuts_at_s,
+                "no such key with a heartbeat, which goes on writing",
+            )
         if end.heartbeat is not None and scenario.state == "connecting":
-            yield Problem(f"{side}.heartbeat", end.heartbeat.design, 'this key only with state = "established"')
+            yield Problem(
+                f"{side}.heartbeat",
+                end.heartbeat.design,
+                'this key only with state = "established"',
+            )
 
 
 def _state_problems(scenario: Scenario) -> Iterator[Problem]:
-    """What does not go together with the state that is observed, and claims that no data can show to hold."""
+    """What does not go together with the state that is observed, and claims that no data can show
+    to hold.
+    """
     if scenario.state == "connecting":
         if scenario.expect.side != "client":
             yield Problem("expect.side", scenario.expect.side, '"client" with state = "connecting"')
         for side in SIDES:
             endpoint = scenario.endpoint(side)
-            for key, value in (("writes_at_s", list(endpoint.writes_at_s)), ("shuts_at_s", endpoint.shuts_at_s)):
+            for key, value in (
+                ("writes_at_s", list(endpoint.writes_at_s)),
+                ("shuts_at_s", endpoint.shuts_at_s),
+            ):
                 if value not in ([], None):
-                    yield Problem(f"{side}.{key}", value, 'this key only with state = "established"')
+                    yield Problem(
+                        f"{side}.{key}", value, 'this key only with state = "established"'
+                    )
         if scenario.client.command is not None:
             yield from _attempt_problems(scenario.client.command)
     observed = scenario.endpoint(scenario.expect.side)
     if scenario.expect.outcome == "survives" and not scenario.can_echo and observed.command is None:
-        expected = 'another outcome: "survives" is shown by an echo, which needs two built-in programs that read'
+        expected = (
+            'another outcome: "survives" is shown by an echo, which needs two built-in programs '
+            "that read"
+        )
         yield Problem("expect.outcome", "survives", expected)
     if scenario.expect.outcome == "eof" and not scenario.endpoint(scenario.expect.side).reads:
         yield Problem(
-            "expect.outcome", "eof", "another outcome: a side with reads = false does not see the end of the stream"
+            "expect.outcome",
+            "eof",
+            "another outcome: a side with reads = false does not see the end of the stream",
         )
 
 
@@ -200,7 +278,9 @@ def _attempt_problems(command: Command) -> Iterator[Problem]:
     why = 'with state = "connecting", where times count from the first SYN'
     if command.ready.prints or command.ready.listens:
         key = "prints" if command.ready.prints else "listens"
-        yield Problem(f"client.command.ready.{key}", getattr(command.ready, key), f"no such key {why}")
+        yield Problem(
+            f"client.command.ready.{key}", getattr(command.ready, key), f"no such key {why}"
+        )
     if command.connection != 1:
         yield Problem("client.command.connection", command.connection, f"1 {why}")
 
@@ -226,15 +306,23 @@ def _expectation_problems(expect: Expect, faults: tuple[AnyFault, ...]) -> Itera
     if expect.errno is not None:
         if expect.errno not in errno_numbers.errorcode.values():
             hint = did_you_mean(expect.errno, errno_numbers.errorcode.values())
-            yield Problem("expect.errno", expect.errno, f"an errno's name, such as ETIMEDOUT or ECONNRESET{hint}")
+            yield Problem(
+                "expect.errno",
+                expect.errno,
+                f"an errno's name, such as ETIMEDOUT or ECONNRESET{hint}",
+            )
         if expect.outcome not in ("detected", "as-predicted"):
             yield Problem("expect.errno", expect.errno, f"no errno with outcome {expect.outcome!r}")
     yield from _program_expectation_problems(expect)
     if expect.window_s is not None:
         if expect.outcome in ("survives", "never"):
-            yield Problem("expect.window_s", list(expect.window_s), f"bound_s with outcome {expect.outcome!r}")
+            yield Problem(
+                "expect.window_s", list(expect.window_s), f"bound_s with outcome {expect.outcome!r}"
+            )
         if expect.window_s[0] > expect.window_s[1]:
-            yield Problem("expect.window_s", list(expect.window_s), "[earliest, latest], in that order")
+            yield Problem(
+                "expect.window_s", list(expect.window_s), "[earliest, latest], in that order"
+            )
     if expect.phase_ns and expect.window != "exact":
         yield Problem("expect.phase_ns", expect.phase_ns, 'this key only with window = "exact"')
     if expect.bound_s is not None and expect.outcome in ("detected", "eof"):
@@ -242,7 +330,10 @@ def _expectation_problems(expect: Expect, faults: tuple[AnyFault, ...]) -> Itera
     if expect.origin == "fault" and all(fault.standing for fault in faults):
         yield Problem("expect.origin", expect.origin, '"armed" in a scenario without timed faults')
     if expect.origin == "healed" and all(fault.restored_s is None for fault in faults):
-        expected = '"armed" or "fault" where no fault ends: give one of them for_s, or starts_program = true'
+        expected = (
+            '"armed" or "fault" where no fault ends: give one of them for_s, or starts_program = '
+            "true"
+        )
         yield Problem("expect.origin", expect.origin, expected)
 
 
@@ -252,6 +343,14 @@ def _program_expectation_problems(expect: Expect) -> Iterator[Problem]:
         yield Problem("expect.reports", expect.reports, 'this key only with outcome = "noticed"')
     if expect.reconnects_s is not None:
         if expect.outcome in ("survives", "never"):
-            yield Problem("expect.reconnects_s", list(expect.reconnects_s), f"none with outcome {expect.outcome!r}")
+            yield Problem(
+                "expect.reconnects_s",
+                list(expect.reconnects_s),
+                f"none with outcome {expect.outcome!r}",
+            )
         if expect.reconnects_s[0] > expect.reconnects_s[1]:
-            yield Problem("expect.reconnects_s", list(expect.reconnects_s), "[earliest, latest], in that order")
+            yield Problem(
+                "expect.reconnects_s",
+                list(expect.reconnects_s),
+                "[earliest, latest], in that order",
+            )

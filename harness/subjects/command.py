@@ -37,7 +37,13 @@ class CommandDriver:
     """Starts a command and waits until it is ready."""
 
     def __init__(
-        self, scenario: Scenario, lab: Lab, side: Side, notices: Notices, loop: SubjectLoop, stack: ExitStack
+        self,
+        scenario: Scenario,
+        lab: Lab,
+        side: Side,
+        notices: Notices,
+        loop: SubjectLoop,
+        stack: ExitStack,
     ) -> None:
         self.scenario, self.lab, self.side, self.notices = scenario, lab, side, notices
         self.loop, self.stack = loop, stack
@@ -54,7 +60,10 @@ class CommandDriver:
         self.end.await_ready(connects=True)
 
     def accept(self) -> None:
-        """The program does that by itself; wait until the connection stands, which a proxy may make later."""
+        """The program does that by itself.
+
+        Wait until the connection stands, which a proxy may make later.
+        """
         self.end.await_ready(connects=True)
 
     def arm(self) -> None:
@@ -83,7 +92,9 @@ class CommandDriver:
         command, host = self.scenario.endpoint(self.side).command, self.lab.host(self.side)
         assert command is not None
         program = start(command, self.lab, host, self.side)
-        self._end = CommandEnd(self.scenario, self.side, command, host, program, self.notices, self.loop)
+        self._end = CommandEnd(
+            self.scenario, self.side, command, host, program, self.notices, self.loop
+        )
         self.stack.callback(self._end.close)
 
 
@@ -127,7 +138,7 @@ class CommandEnd(RunningCommand):
     def shut(self) -> None:
         """A command sees to its own connection."""
 
-    # --- getting ready ---------------------------------------------------------------------------------
+    # --- getting ready ---------------------------------------------------------------------------
 
     def _listened(self) -> int | None:
         """A connection to a server proves that it has listened, however short that was."""
@@ -144,18 +155,26 @@ class CommandEnd(RunningCommand):
         return None if ends is None else handshakes.stood_ns(ends)
 
     def start_over(self, program: Program) -> None:
-        """Follow the program that was started in place of one that a fault has ended. Raises SubjectError."""
+        """Follow the program that was started in place of one that a fault has ended.
+
+        Raises SubjectError.
+        """
         self.loop.drain()  # what is still in the capture is the ended program's
         self.connections.handshakes.forget()
         super().start_over(program)
 
     def arm(self) -> None:
-        """Count time from when both ends were ready. Raises SubjectError where there is no connection to watch."""
+        """Count time from when both ends were ready.
+
+        Raises SubjectError where there is no connection to watch.
+        """
         self.loop.drain()
         self.check_alive()
         ends = self.connections.standing(self.command.connection)
         if ends is None:
-            raise SubjectError(f"{self.name}: expected connection {self.command.connection} to stand, found none")
+            raise SubjectError(
+                f"{self.name}: expected connection {self.command.connection} to stand, found none"
+            )
         self._arm(ends, max(self.notices.ready_ns, self.connections.handshakes.stood_ns(ends)))
 
     def arm_unconnected(self) -> None:
@@ -163,12 +182,19 @@ class CommandEnd(RunningCommand):
         self._arm(None, self.notices.ready_ns)
 
     def await_attempt(self, started_ns: int) -> None:
-        """Count time from its first SYN; from its start where it notices or ends before, or sends none for too long."""
+        """Count time from its first SYN.
+
+        From its start where it notices or ends before, or sends none for too long.
+        """
         deadline_ns = started_ns + round(self.command.ready.within_s * 1e9)
         handshakes = self.connections.handshakes
 
         def is_known() -> bool:
-            return handshakes.begun(1) is not None or self.detection.has_early_signs or not self.watching
+            return (
+                handshakes.begun(1) is not None
+                or self.detection.has_early_signs
+                or not self.watching
+            )
 
         self.loop.wait(deadline_ns, is_known)
         self.loop.drain()
@@ -184,7 +210,7 @@ class CommandEnd(RunningCommand):
         if self._early_exit is not None:
             self._weigh_exit(*self._early_exit)
 
-    # --- watching --------------------------------------------------------------------------------------
+    # --- watching --------------------------------------------------------------------------------
 
     def _printed(self, line: str, at_ns: int, *, gets_ready: bool) -> None:
         alive = self.command.alive
@@ -202,7 +228,9 @@ class CommandEnd(RunningCommand):
             self._weigh_exit(status, at_ns)
 
     def _weigh_exit(self, status: int, at_ns: int) -> None:
-        """Decide what the program's exit means. Raises SubjectError where nothing is left to be judged.
+        """Decide what the program's exit means.
+
+        Raises SubjectError where nothing is left to be judged.
 
         The side that is not judged may end once a fault was injected: it noticed the fault, or the
         fault killed it.
@@ -212,16 +240,26 @@ class CommandEnd(RunningCommand):
         if self.is_judged and self.detection.ends(status, at_ns):
             return
         if self.is_judged or status:
-            why = self.detection.why_unnoticed() if self.is_judged else " before any fault was injected"
-            raise SubjectError(f"{self.name}: ended with {in_words(status)}{why}; {self.output.last_words()}")
+            why = (
+                self.detection.why_unnoticed()
+                if self.is_judged
+                else " before any fault was injected"
+            )
+            raise SubjectError(
+                f"{self.name}: ended with {in_words(status)}{why}; {self.output.last_words()}"
+            )
 
     @property
     def leaves(self) -> bool:
-        """Whether it closed the connection before any fault, as a program does that is about to end."""
+        """Whether it closed the connection before any fault, as a program does that is about to
+        end.
+        """
         has_left = self.watching and not self.is_judged and self.connections.left_ns is not None
         return has_left and not self.notices.injected
 
     def _follows_from_the_other(self) -> bool:
-        """Whether the judged end had noticed something before this one ended, or closed the connection."""
+        """Whether the judged end had noticed something before this one ended, or closed the
+        connection.
+        """
         first_ns, left_ns = self.notices.noticed_ns(self.observer), self.connections.left_ns
         return first_ns is not None and (self.is_judged or left_ns is None or first_ns < left_ns)

@@ -1,4 +1,5 @@
-"""Starts both ends of the connection as a scenario wants them, in the order in which a server and a client get ready.
+"""Starts both ends of the connection as a scenario wants them, in the order in which a server and a
+client get ready.
 
     1. the server listens
     2. the client connects
@@ -68,7 +69,10 @@ class ConnectingDriver(Driver, Protocol):
         """As a server: an end that listens, and accepts by itself."""
 
     def open_connecting(self) -> ConnectionEnd:
-        """As a client: an end that has begun to connect and no more; the scenario's times count from there."""
+        """As a client: an end that has begun to connect and no more.
+
+        The scenario's times count from there.
+        """
 
 
 @contextmanager
@@ -81,11 +85,13 @@ def connected(
     listening: Callable[[], None] = lambda: None,
     acted: Callable[[], bool] = lambda: False,
 ) -> Iterator[Connection]:
-    """Start both ends, connect, set the options; the observed side is armed last. Raises SubjectError.
+    """Start both ends, connect, set the options; the observed side is armed last.
 
-    In the state "connecting" the client has only called connect(2) when this yields, after `listening`, which is called
-    once the server listens. Sides whose program a fault acts on, and those in `processes`, are processes of their own.
-    `acted`: see `Notices`.
+    Raises SubjectError.
+
+    In the state "connecting" the client has only called connect(2) when this yields, after
+    `listening`, which is called once the server listens. Sides whose program a fault acts on, and
+    those in `processes`, are processes of their own. `acted`: see `Notices`.
     """
     set_sysctls(scenario, lab)
     apart = processes.union(*(fault.processes() for fault in scenario.faults))
@@ -102,7 +108,9 @@ def connected(
             raise SubjectError(f"expected {expected}, found {error}") from error
         for end in ends.values():
             if not isinstance(end, tcp_endpoint.Endpoint):
-                end.woken(0, time.monotonic_ns())  # what was printed along with what was awaited is in no pipe any more
+                end.woken(
+                    0, time.monotonic_ns()
+                )  # what was printed along with what was awaited is in no pipe any more
         yield Connection(ends, notices)
 
 
@@ -117,10 +125,17 @@ def set_sysctls(scenario: Scenario, lab: Lab) -> None:
 
 
 def _open(
-    scenario: Scenario, lab: Lab, notices: Notices, apart: frozenset[Side], stack: ExitStack, loop: SubjectLoop
+    scenario: Scenario,
+    lab: Lab,
+    notices: Notices,
+    apart: frozenset[Side],
+    stack: ExitStack,
+    loop: SubjectLoop,
 ) -> dict[Side, ConnectionEnd]:
     """An established connection, each end armed."""
-    drivers: dict[Side, Driver] = {side: _driver(scenario, lab, side, notices, apart, stack, loop) for side in SIDES}
+    drivers: dict[Side, Driver] = {
+        side: _driver(scenario, lab, side, notices, apart, stack, loop) for side in SIDES
+    }
     drivers["server"].listen()
     _start_between(scenario, lab, notices, stack, loop)
     drivers["client"].connect()
@@ -130,8 +145,11 @@ def _open(
     return {side: driver.end for side, driver in drivers.items()}
 
 
-def _start_between(scenario: Scenario, lab: Lab, notices: Notices, stack: ExitStack, loop: SubjectLoop) -> None:
-    """Start what the scenario has between the ends, a proxy and a standby server, and wait until it is ready.
+def _start_between(
+    scenario: Scenario, lab: Lab, notices: Notices, stack: ExitStack, loop: SubjectLoop
+) -> None:
+    """Start what the scenario has between the ends, a proxy and a standby server, and wait until it
+    is ready.
 
     Raises SubjectError, and CapabilityError where there is no such proxy.
     """
@@ -141,7 +159,11 @@ def _start_between(scenario: Scenario, lab: Lab, notices: Notices, stack: ExitSt
 
         toxiproxy_server.start(lab)
         return
-    placed = [(key, host, command, "") for key, host, command in scenario.commands if key in ("proxy", "standby")]
+    placed = [
+        (key, host, command, "")
+        for key, host, command in scenario.commands
+        if key in ("proxy", "standby")
+    ]
     if where.proxied_by == "relay":
         placed.append(("proxy", "proxy", relay_command(where), "relay"))
     for key, host, command, name in placed:
@@ -150,7 +172,9 @@ def _start_between(scenario: Scenario, lab: Lab, notices: Notices, stack: ExitSt
         program = running.start(command, lab, lab.host(host), key, name)
         if name:  # the harness's own
             priority.lend(program.pid)
-        between = running.Between(command, lab.host(host), program, notices.teller(key), notices, loop)
+        between = running.Between(
+            command, lab.host(host), program, notices.teller(key), notices, loop
+        )
         stack.callback(between.close)
         between.await_ready(connects=False)
 
@@ -190,7 +214,9 @@ def _connecting(
     listening: Callable[[], None],
 ) -> dict[Side, ConnectionEnd]:
     """A server that listens and a client that has begun to connect."""
-    drivers = {side: _connecting_driver(scenario, lab, side, notices, apart, stack, loop) for side in SIDES}
+    drivers = {
+        side: _connecting_driver(scenario, lab, side, notices, apart, stack, loop) for side in SIDES
+    }
     server = drivers["server"].open_listener()
     listening()
     return {"client": drivers["client"].open_connecting(), "server": server}

@@ -56,7 +56,10 @@ class Detection:
             self._emit("subject.noticed", at_ns=sign.at_ns, **found)
 
     def reads(self, line: str, at_ns: int, *, gets_ready: bool) -> None:
-        """Take a line of output. It is no sign where it is one of those up to the ready line (`gets_ready`)."""
+        """Take a line of output.
+
+        It is no sign where it is one of those up to the ready line (`gets_ready`).
+        """
         match = re.search(self._detects.prints, line) if self._detects.prints else None
         if match is None:
             return

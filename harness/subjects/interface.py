@@ -1,4 +1,7 @@
-"""What every end of a connection is to the rest of a run, whatever program it is; and both of them together."""
+"""What every end of a connection is to the rest of a run, whatever program it is.
+
+And both of them together.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from harness.programs.tcp_endpoint import Emit
 from harness.timeline import Event, Timeline
 
 SegmentListener = Callable[[str, int, Mapping[str, Any]], None]
-"""Called with (host, CLOCK_MONOTONIC in ns, data of the event) for each segment and ICMP error that is captured."""
+"""Called with (host, CLOCK_MONOTONIC in ns, data of the event) for each segment and ICMP error that
+is captured.
+"""
 ENDS = ("subject.detected", "subject.noticed", "subject.eof")
 """Kinds of events that say that a side has noticed the end of the connection."""
 
@@ -79,34 +84,47 @@ class WatchedCommand(Watched, Protocol):
 
 
 class Connection:
-    """Both ends of a connection, what is to be polled, and by side how it was noticed that it ended."""
+    """Both ends of a connection, what is to be polled, and by side how it was noticed that it
+    ended.
+    """
 
     def __init__(self, ends: dict[Side, ConnectionEnd], notices: Notices) -> None:
         self.ends, self.noticed, self._commands = ends, notices.noticed, notices.commands
 
     def look(self) -> None:
-        """See to it that the commands' last lines, and their ends, are known by now. Raises SubjectError."""
+        """See to it that the commands' last lines, and their ends, are known by now.
+
+        Raises SubjectError.
+        """
         for command in self._commands:
             command.woken(0, time.monotonic_ns())
 
     @property
     def is_left(self) -> bool:
-        """Whether a command closed the connection before there was a fault, and has not ended yet."""
+        """Whether a command closed the connection before there was a fault, and has not ended
+        yet.
+        """
         return any(command.leaves for command in self._commands)
 
     @property
     def echoed(self) -> bool:
-        """Whether all that was written on either side has come to the client, whose own comes back as an echo."""
+        """Whether all that was written on either side has come to the client, whose own comes back
+        as an echo.
+        """
         return self.ends["client"].received == sum(end.written for end in self.ends.values()) != 0
 
     @property
     def echo_is_over(self) -> bool:
-        """Whether there is nothing more to wait for: all has come back, or the client's end has ended."""
+        """Whether there is nothing more to wait for: all has come back, or the client's end has
+        ended.
+        """
         return self.echoed or "client" in self.noticed
 
 
 class Notices:
-    """Writes the events of both ends into the timeline, and knows who has noticed that the connection is over."""
+    """Writes the events of both ends into the timeline, and knows who has noticed that the
+    connection is over.
+    """
 
     def __init__(self, timeline: Timeline, acted: Callable[[], bool] = lambda: False) -> None:
         """`acted`: whether one of the faults that are in place already has acted by now."""
@@ -122,13 +140,17 @@ class Notices:
         self.ready_ns = max(self.ready_ns, at_ns)
 
     def noticed_ns(self, side: Side) -> int | None:
-        """When that side noticed the end of the connection (CLOCK_MONOTONIC), None where it has not."""
+        """When that side noticed the end of the connection (CLOCK_MONOTONIC), None where it has
+        not.
+        """
         event = self.noticed.get(side)
         return None if event is None else event.t_ns + self.timeline.opened_ns
 
     @property
     def injected(self) -> bool:
-        """Whether a fault was injected since both ends are being started, or one from before that has acted."""
+        """Whether a fault was injected since both ends are being started, or one from before that
+        has acted.
+        """
         since = self.timeline.events[self._in_place :]
         return any(event.kind == "fault.injected" for event in since) or self._acted()
 

@@ -1,4 +1,6 @@
-"""What a command prints: taken line by line with the moment it was printed, and the last lines kept for messages."""
+"""What a command prints: taken line by line with the moment it was printed, and the last lines kept
+for messages.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ class Output:
     """Reads a program's output and writes it into the timeline."""
 
     def __init__(self, program: Program, emit: Emit, *, is_awaited: bool = False) -> None:
-        """`is_awaited`: lines of it mean something, so that a message about a silent program says why it may be so."""
+        """`is_awaited`: lines of it mean something, so that a message about a silent program says
+        why it may be so.
+        """
         self.program, self.emit, self._is_awaited = program, emit, is_awaited
         self._printed: list[str] = []
         self._read_ns = 0
@@ -31,10 +35,11 @@ class Output:
         return self.program.is_silent
 
     def read(self, at_ns: int, *, has_ended: bool = False) -> Iterator[tuple[str, int]]:
-        """The lines printed since the last call, with the moment of each, which is not after `at_ns`.
+        """The lines printed since the last call, with the moment of each, which is not after
+        `at_ns`.
 
-        Lines that are read together have the moment of the last one. `has_ended`: what comes after the last newline is
-        a line as well. Raises SubjectError where the program floods its output.
+        Lines that are read together have the moment of the last one. `has_ended`: what comes after
+        the last newline is a line as well. Raises SubjectError where the program floods its output.
         """
         lines = self.program.lines(has_ended=has_ended)
         written_ns = self.program.written_ns()
@@ -52,5 +57,9 @@ class Output:
     def last_words(self) -> str:
         """The last lines, for messages."""
         if not self._printed:
-            return f"it has printed nothing ({UNFLUSHED})" if self._is_awaited else "it has printed nothing"
+            return (
+                f"it has printed nothing ({UNFLUSHED})"
+                if self._is_awaited
+                else "it has printed nothing"
+            )
         return "its last lines: " + " | ".join(self._printed[-LAST_LINES:])

@@ -17,7 +17,9 @@ Look = Callable[[], int | None]
 class Readiness:
     """The conditions of one command. A condition that was met once stays met."""
 
-    def __init__(self, ready: Ready, port: int, listened: Look, stood: Look, connection: int) -> None:
+    def __init__(
+        self, ready: Ready, port: int, listened: Look, stood: Look, connection: int
+    ) -> None:
         """`ready`: from the scenario. `connection`: the number of the watched one, for messages."""
         self._ready, self._port, self._connection = ready, port, connection
         self._looks: dict[Condition, Look] = {"listens": listened, "stands": stood}

@@ -33,20 +33,27 @@ if TYPE_CHECKING:
     from harness.subjects.interface import Notices, SubjectLoop
 
 LOOK_NS = 10_000_000
-"""How often the host's sockets are looked at for a command that is not ready yet. Lines and segments wake at once."""
+"""How often the host's sockets are looked at for a command that is not ready yet.
+
+Lines and segments wake at once.
+"""
 
 
 def start(command: Command, lab: Lab, host: Host, key: str, name: str = "") -> Program:
     """Start a command on a host of the lab, its placeholders filled in. Raises SubjectError.
 
-    `key`: of the command's table in the scenario: client, server, proxy, standby. `name`: what messages call it, if not
-    after its table and its first word.
+    `key`: of the command's table in the scenario: client, server, proxy, standby. `name`: what
+    messages call it, if not after its table and its first word.
     """
     scratch = host.scratch_folder / f"keepalive-scratch-{uuid.uuid4().hex}"
     known = places(command, lab.layout, host.name, scratch)
     argv = [_filled(word, known) for word in command.argv]
-    env = variables(known) | {variable: _filled(value, known) for variable, value in command.env.items()}
-    return host.start(name or f"{key}'s {Path(argv[0]).name}", argv, env, _filled(command.folder, known), scratch)
+    env = variables(known) | {
+        variable: _filled(value, known) for variable, value in command.env.items()
+    }
+    return host.start(
+        name or f"{key}'s {Path(argv[0]).name}", argv, env, _filled(command.folder, known), scratch
+    )
 
 
 def places(command: Command, where: Layout, host: str, scratch: Path) -> dict[str, str]:
@@ -80,13 +87,21 @@ class RunningCommand:
     """Whether it is ready only once the watched connection stands."""
 
     def __init__(
-        self, command: Command, host: Host, program: Program, emit: Emit, notices: Notices, loop: SubjectLoop
+        self,
+        command: Command,
+        host: Host,
+        program: Program,
+        emit: Emit,
+        notices: Notices,
+        loop: SubjectLoop,
     ) -> None:
         self.command, self.host, self.emit = command, host, emit
         self.notices, self.loop = notices, loop
         self.watching = True
         self.output = OutputWatcher(program, emit, is_awaited=command.is_heard)
-        self.readiness = Readiness(self._conditions(), PORT, self._listened, self._stood, command.connection)
+        self.readiness = Readiness(
+            self._conditions(), PORT, self._listened, self._stood, command.connection
+        )
         notices.commands.append(self)
         loop.watch(self)
         host.restarted = self.start_over
@@ -106,13 +121,18 @@ class RunningCommand:
 
     @property
     def leaves(self) -> bool:
-        """Whether it closed the connection before any fault, as a program does that is about to end."""
+        """Whether it closed the connection before any fault, as a program does that is about to
+        end.
+        """
         return False
 
-    # --- getting ready ---------------------------------------------------------------------------------
+    # --- getting ready ---------------------------------------------------------------------------
 
     def await_ready(self, *, connects: bool) -> None:
-        """Wait until it is ready, and connected where it `connects`. Raises SubjectError, LabError."""
+        """Wait until it is ready, and connected where it `connects`.
+
+        Raises SubjectError, LabError.
+        """
         within_s = self.command.ready.within_s
         deadline_ns = time.monotonic_ns() + round(within_s * 1e9)
 
@@ -124,7 +144,9 @@ class RunningCommand:
         while not is_ready():
             now_ns = time.monotonic_ns()
             if now_ns > deadline_ns:
-                expected = f"expected {self.readiness.missing(connects=connects)} within {within_s:g} s"
+                expected = (
+                    f"expected {self.readiness.missing(connects=connects)} within {within_s:g} s"
+                )
                 raise SubjectError(f"{self.name}: {expected}, found {self.output.last_words()}")
             self.loop.wait(now_ns + LOOK_NS, is_ready)
         self.notices.is_ready(self.readiness.met_ns)
@@ -149,10 +171,13 @@ class RunningCommand:
         """Since when the watched connection stands, or has stood; None where it has not."""
         return None
 
-    # --- started again ---------------------------------------------------------------------------------
+    # --- started again ---------------------------------------------------------------------------
 
     def start_over(self, program: Program) -> None:
-        """Follow the program that was started in place of one that a fault has ended. Raises SubjectError."""
+        """Follow the program that was started in place of one that a fault has ended.
+
+        Raises SubjectError.
+        """
         at_ns = time.monotonic_ns()
         self._read(at_ns, has_ended=True)
         if self.watching:
@@ -165,22 +190,30 @@ class RunningCommand:
         self._await_again(program, at_ns)
 
     def _await_again(self, program: Program, started_ns: int) -> None:
-        """Look again and again until it is ready, in the time that it had at first. Raises SubjectError."""
+        """Look again and again until it is ready, in the time that it had at first.
+
+        Raises SubjectError.
+        """
         now_ns = time.monotonic_ns()
         self.woken(0, now_ns)
         if program is not self.output.program or program.poll() == -signal.SIGKILL:
             return  # a fault has ended it in the meantime
         self.check_alive()
-        missing, within_s = self.readiness.missing(connects=self.connects), self.command.ready.within_s
+        missing, within_s = (
+            self.readiness.missing(connects=self.connects),
+            self.command.ready.within_s,
+        )
         if not missing:
             self.emit("subject.ready", at_ns=now_ns, took_ns=now_ns - started_ns)
         elif now_ns - started_ns > within_s * 1e9:
             expected = f"expected {missing} within {within_s:g} s of being started again"
             raise SubjectError(f"{self.name}: {expected}, found {self.output.last_words()}")
         else:
-            self.loop.at(now_ns + LOOK_NS, functools.partial(self._await_again, program, started_ns))
+            self.loop.at(
+                now_ns + LOOK_NS, functools.partial(self._await_again, program, started_ns)
+            )
 
-    # --- watching --------------------------------------------------------------------------------------
+    # --- watching --------------------------------------------------------------------------------
 
     def woken(self, revents: int, at_ns: int) -> None:
         """Read what was printed; see whether the program has ended. Raises SubjectError."""
@@ -205,8 +238,8 @@ class RunningCommand:
 class Between(RunningCommand):
     """A command that is neither end of the connection: its proxy, or a second server.
 
-    Nothing of it is judged. It is ready when it listens, unless its table says otherwise. It may end once a fault was
-    injected: the fault killed it, or it noticed the fault.
+    Nothing of it is judged. It is ready when it listens, unless its table says otherwise. It may
+    end once a fault was injected: the fault killed it, or it noticed the fault.
     """
 
     def _conditions(self) -> Ready:
@@ -222,4 +255,6 @@ class Between(RunningCommand):
 
 def in_words(status: int) -> str:
     """An exit status, for messages."""
-    return f"status {status}" if status >= 0 else f"signal {-status} ({signal.Signals(-status).name})"
+    return (
+        f"status {status}" if status >= 0 else f"signal {-status} ({signal.Signals(-status).name})"
+    )

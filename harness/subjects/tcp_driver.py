@@ -1,4 +1,6 @@
-"""The built-in subject: a TCP client and an echo server, each inside the harness or as a process of its own."""
+"""The built-in subject: a TCP client and an echo server, each inside the harness or as a process of
+its own.
+"""
 
 from __future__ import annotations
 
@@ -91,19 +93,39 @@ def options_of(scenario: Scenario, side: Side) -> dict[str, int]:
     if alive is not None:
         options["keepalive"] = 1
         if end.settings_via == "socket":
-            options |= {"idle_s": alive.idle_s, "interval_s": alive.interval_s, "count": alive.count}
+            options |= {
+                "idle_s": alive.idle_s,
+                "interval_s": alive.interval_s,
+                "count": alive.count,
+            }
     if end.user_timeout_s:
         options["user_timeout_ms"] = round(end.user_timeout_s * 1000)
     return options
 
 
 class TcpDriver:
-    """Makes one end of the built-in kind: a socket that lives here or, `apart`, a process of its own."""
+    """Makes one end of the built-in kind: a socket that lives here or, `apart`, a process of its
+    own.
+    """
 
     def __init__(
-        self, scenario: Scenario, lab: Lab, side: Side, emit: tcp_endpoint.Emit, stack: ExitStack, *, apart: bool
+        self,
+        scenario: Scenario,
+        lab: Lab,
+        side: Side,
+        emit: tcp_endpoint.Emit,
+        stack: ExitStack,
+        *,
+        apart: bool,
     ) -> None:
-        self.scenario, self.lab, self.side, self.emit, self.stack, self.apart = scenario, lab, side, emit, stack, apart
+        self.scenario, self.lab, self.side, self.emit, self.stack, self.apart = (
+            scenario,
+            lab,
+            side,
+            emit,
+            stack,
+            apart,
+        )
         self.address = lab.layout.address("server") if side == "server" else lab.layout.entrance
         self._end: EndProcess | tcp_endpoint.Endpoint | None = None
         self._listener: socket.socket | None = None
@@ -180,7 +202,9 @@ class TcpDriver:
 
     def _socket(self) -> socket.socket:
         end = self.scenario.endpoint(self.side)
-        sock = self.stack.enter_context(self.lab.host(self.side).socket(FAMILIES[self.lab.layout.family]))
+        sock = self.stack.enter_context(
+            self.lab.host(self.side).socket(FAMILIES[self.lab.layout.family])
+        )
         tcp_endpoint.limit_buffers(sock, end.receive_buffer_bytes, end.send_buffer_bytes)
         return sock
 

@@ -1,8 +1,9 @@
-"""Text of scenarios, programs and file names, made safe to show: a control character becomes its escape.
+"""Text of scenarios, programs and file names, made safe to show: a control character becomes its
+escape.
 
-Otherwise a program under test could write on a terminal or in a report what is not so: a colour, a title, another line
-in the place of a verdict, text that runs from right to left. All reports use this, each at the one place where its text
-comes out; JSON has escapes of its own.
+Otherwise a program under test could write on a terminal or in a report what is not so: a colour, a
+title, another line in the place of a verdict, text that runs from right to left. All reports use
+this, each at the one place where its text comes out; JSON has escapes of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ _HIDDEN_IN_A_LINE = re.compile(f"[{_CONTROLS}{_DIRECTIONS}{_OTHERS}\\t\\n]")
 
 
 def visible(text: str) -> str:
-    r"""The text with escapes such as \x1b and \u202e for what a terminal would not show; lines and tabs stay."""
+    r"""The text with escapes such as \x1b and \u202e for what a terminal would not show.
+
+    Lines and tabs stay.
+    """
     return _HIDDEN.sub(_escape, text)
 
 
@@ -30,7 +34,9 @@ def in_a_line(text: str) -> str:
 
 
 def markdown_cell(text: str) -> str:
-    """The same for a cell of a Markdown table, which ends at no character of the text and holds no HTML of it."""
+    """The same for a cell of a Markdown table, which ends at no character of the text and holds no
+    HTML of it.
+    """
     return in_a_line(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 

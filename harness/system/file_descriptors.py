@@ -1,7 +1,8 @@
 """File descriptors beyond 1023, so that hundreds of labs leave the low ones free.
 
-libnftables waits with select(2), whose sets end at descriptor 1023 (FD_SETSIZE); glibc aborts the process beyond that.
-Whatever lives as long as a run is therefore moved up, and libnftables finds a low one.
+libnftables waits with select(2), whose sets end at descriptor 1023 (FD_SETSIZE); glibc aborts the
+process beyond that. Whatever lives as long as a run is therefore moved up, and libnftables finds a
+low one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ FLOOR = 1024
 
 
 def raised(descriptor: int) -> int:
-    """Move a descriptor to the first free number from 1024 up; stays where it is under a lower limit of open files."""
+    """Move a descriptor to the first free number from 1024 up.
+
+    Stays where it is under a lower limit of open files.
+    """
     try:
         moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FLOOR)
     except OSError:
@@ -32,7 +36,10 @@ def raised_socket(sock: socket.socket) -> socket.socket:
 
 
 def raised_pipe(end: IO[bytes]) -> IO[bytes]:
-    """The same end of a pipe on a descriptor from 1024 up, unbuffered; the object given must not be used any more."""
+    """The same end of a pipe on a descriptor from 1024 up, unbuffered.
+
+    The object given must not be used any more.
+    """
     try:
         moved = fcntl.fcntl(end.fileno(), fcntl.F_DUPFD_CLOEXEC, FLOOR)
     except OSError:
@@ -42,7 +49,10 @@ def raised_pipe(end: IO[bytes]) -> IO[bytes]:
 
 
 def raise_limit(wanted: int) -> int:
-    """Raise the soft limit of open files to `wanted` where the hard one allows; returns what it is then."""
+    """Raise the soft limit of open files to `wanted` where the hard one allows.
+
+    Returns what it is then.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = reachable_limit(wanted)
     if soft != resource.RLIM_INFINITY and soft < limit:

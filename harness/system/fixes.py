@@ -1,4 +1,6 @@
-"""How to get what is missing, in words that work where the user is: in a checkout, or with an installed wheel."""
+"""How to get what is missing, in words that work where the user is: in a checkout, or with an
+installed wheel.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,11 @@ NO_RIGHTS = "run with --clock virtual, which needs no rights"
 def checkout() -> Path | None:
     """The checkout that this package is imported from, or None where it was installed."""
     folder = Path(__file__).resolve().parents[2]
-    return folder if (folder / "ci" / "setup").is_file() and (folder / "pyproject.toml").is_file() else None
+    return (
+        folder
+        if (folder / "ci" / "setup").is_file() and (folder / "pyproject.toml").is_file()
+        else None
+    )
 
 
 def install_extra(name: Extra) -> str:
@@ -39,12 +45,20 @@ def script(name: Script) -> str | None:
 
 def libraries() -> str:
     """How to install the client libraries of the matrix."""
-    without = f"call ci/libraries in a checkout of {DISTRIBUTION}; what it installs is found from here, too"
+    without = (
+        f"call ci/libraries in a checkout of {DISTRIBUTION}; what it installs is found from "
+        "here, too"
+    )
     return script("libraries") or without
 
 
 def toxiproxy_server() -> str:
     """How to get toxiproxy-server."""
-    release = "put toxiproxy-server of https://github.com/Shopify/toxiproxy/releases on PATH under this name"
+    release = (
+        "put toxiproxy-server of https://github.com/Shopify/toxiproxy/releases on PATH under "
+        "this name"
+    )
     setup = script("setup")
-    return release if setup is None else f"{setup} where there is Go or a docker daemon; or {release}"
+    return (
+        release if setup is None else f"{setup} where there is Go or a docker daemon; or {release}"
+    )

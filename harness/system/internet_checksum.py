@@ -6,7 +6,9 @@ import struct
 
 
 def internet_checksum(octets: bytes) -> int:
-    """The checksum of an even number of octets: 0 over octets that hold their own right checksum."""
+    """The checksum of an even number of octets: 0 over octets that hold their own right
+    checksum.
+    """
     total: int = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)

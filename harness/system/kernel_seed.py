@@ -1,4 +1,6 @@
-"""The seed that decides the random numbers of programs in a guest: the word for it, and what was said here."""
+"""The seed that decides the random numbers of programs in a guest: the word for it, and what was
+said here.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ SEED_WORD = "random.program_seed="
 
 @functools.cache
 def program_seed() -> int | None:
-    """The seed on the command line of this guest's kernel; None where it has none, and in real time."""
+    """The seed on the command line of this guest's kernel.
+
+    None where it has none, and in real time.
+    """
     if clock() != "virtual":
         return None
     words = Path("/proc/cmdline").read_text(encoding="ascii").split()

@@ -1,4 +1,6 @@
-"""Errors of the operating system in words: what was wanted of which path, what was found, and what to name instead."""
+"""Errors of the operating system in words: what was wanted of which path, what was found, and what
+to name instead.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def in_words(error: OSError, out: Path | None = None) -> str:
     if error.errno in _FULL:
         return _without_room(reason, path, out)
     if error.errno in _REFUSED and path is not None:
-        return f"expected a place that can be written, found {reason} at {path}; {_instead(path, out)}"
+        return (
+            f"expected a place that can be written, found {reason} at {path}; {_instead(path, out)}"
+        )
     return f"{reason} at {path}" if path is not None else reason
 
 
@@ -60,7 +64,8 @@ def exit_status(error: OSError) -> int:
 
 @contextmanager
 def written(reports: Mapping[str | None, bytes]) -> Iterator[None]:
-    """Write files that the user named, do the block, which shows what is in them, and only then raise what is wrong.
+    """Write files that the user named, do the block, which shows what is in them, and only then
+    raise what is wrong.
 
     Names None and "-" are for none. Raises UsageError.
     """
@@ -77,21 +82,33 @@ def written(reports: Mapping[str | None, bytes]) -> Iterator[None]:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file that the user named. Raises UsageError with its path, which the kernel's error does not have."""
+    """Write a file that the user named.
+
+    Raises UsageError with its path, which the kernel's error does not have.
+    """
     try:
         path.write_bytes(data)
     except OSError as error:
         found = f"{error.strerror or error} at {path}"
-        raise UsageError(f"expected room for a report, found {found}; free some, or name another file") from error
+        raise UsageError(
+            f"expected room for a report, found {found}; free some, or name another file"
+        ) from error
 
 
 def _without_room(reason: str, path: Path | None, out: Path | None) -> str:
-    """The error of a write has no path: the full one is found among the folders that are written to."""
+    """The error of a write has no path: the full one is found among the folders that are written
+    to.
+    """
     if path is not None:
-        return f"expected room to write, found {reason} at {path}; free some, or {_instead(path, out)}"
+        return (
+            f"expected room to write, found {reason} at {path}; free some, or {_instead(path, out)}"
+        )
     full = next((folder for folder in _written(out) if _free_bytes(folder) < LITTLE_BYTES), None)
     if full is None:
-        return f"expected room to write, found {reason}; free some, or name another folder: {_variables()}"
+        return (
+            f"expected room to write, found {reason}; free some, or name another folder: "
+            f"{_variables()}"
+        )
     return f"expected room to write, found {reason} in {full}; free some, or {_instead(full, out)}"
 
 
@@ -105,7 +122,10 @@ def _written(out: Path | None) -> Iterator[Path]:
 
 
 def _free_bytes(folder: Path) -> int:
-    """Of the file system that a folder is, or would be, on; for who may not use what is kept for root."""
+    """Of the file system that a folder is, or would be, on.
+
+    For who may not use what is kept for root.
+    """
     there = next((each for each in (folder, *folder.parents) if each.exists()), Path("/"))
     found = os.statvfs(there)
     return found.f_bavail * found.f_frsize

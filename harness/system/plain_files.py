@@ -1,7 +1,8 @@
 """Files in folders that a guest or a program under test may write, opened without following links.
 
-Such a program can put a symbolic link in the place of a file that the harness is about to write, and so have it write
-elsewhere. A FIFO in the place of a file that the harness is about to read would let it wait for ever.
+Such a program can put a symbolic link in the place of a file that the harness is about to write,
+and so have it write elsewhere. A FIFO in the place of a file that the harness is about to read
+would let it wait for ever.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from pathlib import Path
 
 
 def plain(path: str | Path, flags: int, *, folder: int | None = None) -> int:
-    """An opener for `open`: only a regular file, or a new one, will do. Raises OSError for anything else.
+    """An opener for `open`: only a regular file, or a new one, will do.
+
+    Raises OSError for anything else.
 
     `folder`: a descriptor of the folder that a relative path begins in.
     """
@@ -32,7 +35,10 @@ def read(path: Path) -> bytes:
 
 
 def read_named(path: Path, most_bytes: int) -> bytes:
-    """The content of a regular file that the user named, through links, too. Raises OSError, EFBIG for a larger one."""
+    """The content of a regular file that the user named, through links, too.
+
+    Raises OSError, EFBIG for a larger one.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(descriptor)

@@ -1,9 +1,11 @@
-"""Real-time priority for whatever a run's moments depend on, where the user may have it, as root may.
+"""Real-time priority for whatever a run's moments depend on, where the user may have it, as root
+may.
 
-The kernel then runs the harness as soon as something happens, however many programs compute beside it: with twelve busy
-loops on two CPUs a thread was late by 226 ms at most without it, and by 1 ms with it. Threads that watch a run come
-before those that compute. The latter have real-time priority too: they hold the interpreter's lock, which the former
-wait for. Programs that the harness starts do not inherit it, so commands under test run as they always do.
+The kernel then runs the harness as soon as something happens, however many programs compute beside
+it: with twelve busy loops on two CPUs a thread was late by 226 ms at most without it, and by 1 ms
+with it. Threads that watch a run come before those that compute. The latter have real-time priority
+too: they hold the interpreter's lock, which the former wait for. Programs that the harness starts
+do not inherit it, so commands under test run as they always do.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ def urgent(*, watches: bool = False) -> Iterator[None]:
 
 
 def lend(pid: int) -> None:
-    """Give all threads of a process the priority of what watches, as long as any thread has it by `urgent`."""
+    """Give all threads of a process the priority of what watches, as long as any thread has it by
+    `urgent`.
+    """
     if _holders:
         with suppress(OSError):
             for thread in Path(f"/proc/{pid}/task").iterdir():
@@ -51,12 +55,13 @@ def lend(pid: int) -> None:
 
 
 def keep_nice(pid: int) -> None:
-    """Give the new session of a process the nice value of this process, in the kernel's share between sessions.
+    """Give the new session of a process the nice value of this process, in the kernel's share
+    between sessions.
 
-    Where autogroups are enabled (sched(7), "The autogroup feature"), a nice value counts within a session
-    only, and each new session begins with an equal share of the CPUs: without this, `nice harness run` has
-    no effect on its guests.
-    The kernel lets an ordinary user do this once in 0.1 s (proc_sched_autogroup_set_nice); the others keep that share.
+    Where autogroups are enabled (sched(7), "The autogroup feature"), a nice value counts within a
+    session only, and each new session begins with an equal share of the CPUs: without this, `nice
+    harness run` has no effect on its guests. The kernel lets an ordinary user do this once in 0.1 s
+    (proc_sched_autogroup_set_nice); the others keep that share.
     """
     if nice := os.getpriority(os.PRIO_PROCESS, 0):
         with suppress(OSError):

@@ -1,8 +1,9 @@
 """Which processes belong to a program: its session, and what has left that but descends from it.
 
-A process ID may be another process's by the time it is looked at, and so may the number of a session whose members are
-all gone. The kernel keeps the number for as long as the first process is there, if only as a zombie (kernel/pid.c). So
-a session is known to be the program's own while its first process is there and was born when the program was started.
+A process ID may be another process's by the time it is looked at, and so may the number of a
+session whose members are all gone. The kernel keeps the number for as long as the first process is
+there, if only as a zombie (kernel/pid.c). So a session is known to be the program's own while its
+first process is there and was born when the program was started.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import NamedTuple
 
 
 class Process(NamedTuple):
-    """Of /proc/PID/stat (proc(5)): state, parent, group, session, and its birth, in clock ticks since boot."""
+    """Of /proc/PID/stat (proc(5)): state, parent, group, session, and its birth, in clock ticks
+    since boot.
+    """
 
     state: bytes
     parent: int
@@ -36,9 +39,11 @@ def born(pid: int) -> int:
 
 
 def members(session: int, began: int) -> dict[int, int]:
-    """The processes of a session that a program began at a time (see `born`), and their descendants: ID to birth.
+    """The processes of a session that a program began at a time (see `born`), and their
+    descendants: ID to birth.
 
-    Those that have ended, and that nobody has asked about yet, are not among them. None where the first one is gone.
+    Those that have ended, and that nobody has asked about yet, are not among them. None where the
+    first one is gone.
     """
     processes = everyone() if session else {}
     first = processes.get(session)
@@ -46,21 +51,30 @@ def members(session: int, began: int) -> dict[int, int]:
         return {}
     found = [pid for pid, process in processes.items() if process.session == session]
     for pid in found:
-        found += [child for child, each in processes.items() if each.parent == pid and child not in found]
+        found += [
+            child for child, each in processes.items() if each.parent == pid and child not in found
+        ]
     return {pid: processes[pid].born for pid in found if not processes[pid].has_ended}
 
 
 def orphans(session: int, began: int) -> list[int]:
-    """The processes of a session of that number whose first process is gone: the program's, or another's by now."""
+    """The processes of a session of that number whose first process is gone: the program's, or
+    another's by now.
+    """
     processes = everyone() if session else {}
     if session in processes:
         return []
-    alike = (pid for pid, each in processes.items() if each.session == session and not each.has_ended)
+    alike = (
+        pid for pid, each in processes.items() if each.session == session and not each.has_ended
+    )
     return [pid for pid in alike if processes[pid].born >= began]
 
 
 def tell(processes: Mapping[int, int], number: signal.Signals, but: Collection[int] = ()) -> None:
-    """Send a signal to processes, by ID and birth; what is gone, or is another process by now, is passed over."""
+    """Send a signal to processes, by ID and birth.
+
+    What is gone, or is another process by now, is passed over.
+    """
     for pid, birth in processes.items():
         if pid in but:
             continue

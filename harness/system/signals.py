@@ -15,7 +15,10 @@ AGAIN_S = 0.01
 
 
 class Terminated(BaseException):
-    """A signal told this process to end; raised like KeyboardInterrupt, so that what was started ends with it."""
+    """A signal told this process to end.
+
+    Raised like KeyboardInterrupt, so that what was started ends with it.
+    """
 
     def __init__(self, number: int) -> None:
         self.signal = signal.Signals(number)
@@ -24,9 +27,12 @@ class Terminated(BaseException):
 
 @contextmanager
 def told_to_end() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an exception, the first of them; a signal that is ignored stays so.
+    """Turn SIGTERM and SIGHUP into an exception, the first of them.
 
-    Neither they nor an interrupt are lost where Python has nobody to raise them to, as in a weak reference's callback.
+    A signal that is ignored stays so.
+
+    Neither they nor an interrupt are lost where Python has nobody to raise them to, as in a weak
+    reference's callback.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -69,7 +75,10 @@ def ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {each: signal.signal(each, signal.SIG_IGN) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        each: signal.signal(each, signal.SIG_IGN)
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         yield
     finally:
@@ -79,12 +88,16 @@ def ignored() -> Iterator[None]:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Deliver the signals that end this process (SIGINT, SIGTERM, SIGHUP) when the block is over."""
+    """Deliver the signals that end this process (SIGINT, SIGTERM, SIGHUP) when the block is
+    over.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     came: list[int] = []
-    heeded = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if callable(signal.getsignal(n))]
+    heeded = [
+        n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if callable(signal.getsignal(n))
+    ]
     before = {each: signal.signal(each, lambda number, _: came.append(number)) for each in heeded}
     try:
         yield
@@ -96,7 +109,9 @@ def deferred() -> Iterator[None]:
 
 
 def _send_again(number: signal.Signals, within: CodeType) -> None:
-    """To the main thread, once it has left the code that it is in, which would throw the signal away as well."""
+    """To the main thread, once it has left the code that it is in, which would throw the signal
+    away as well.
+    """
     main = threading.main_thread().ident
     assert main is not None
 

@@ -1,8 +1,10 @@
-"""Times in which this process did not run: stopped, kept from a CPU, or on a machine that stood still.
+"""Times in which this process did not run: stopped, kept from a CPU, or on a machine that stood
+still.
 
-Two witnesses. A thread of the process wakes every TICK_NS and sees by CLOCK_MONOTONIC when it woke late: it did not
-run since it woke before that. The kernel tells of each thread how long it waited for a CPU altogether (proc(5),
-/proc/PID/schedstat). In virtual time neither is needed: a guest's clock stands still while the guest does.
+Two witnesses. A thread of the process wakes every TICK_NS and sees by CLOCK_MONOTONIC when it woke
+late: it did not run since it woke before that. The kernel tells of each thread how long it waited
+for a CPU altogether (proc(5), /proc/PID/schedstat). In virtual time neither is needed: a guest's
+clock stands still while the guest does.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ class _Watch:
                 self.last_ns = now_ns
 
     def since(self, from_ns: int) -> list[Standstill]:
-        """All that ended after a moment, also the one that the ticking thread has not come back from yet."""
+        """All that ended after a moment, also the one that the ticking thread has not come back
+        from yet.
+        """
         last_ns, now_ns = self.last_ns, time.monotonic_ns()
         found = [each for each in list(self.found) if each.until_ns > from_ns]
         return [*found, Standstill(last_ns, now_ns)] if now_ns - last_ns >= LEAST_NS else found
@@ -64,7 +68,10 @@ _lock = threading.Lock()
 
 @contextmanager
 def watched() -> Iterator[Callable[[], list[Standstill]]]:
-    """Watch this process in the block; yields what tells of all that was found since the block began."""
+    """Watch this process in the block.
+
+    Yields what tells of all that was found since the block began.
+    """
     global _watch  # noqa: PLW0603 - one thread for all runs of the process
     with _lock:
         if not _watch.users:
@@ -82,7 +89,10 @@ def watched() -> Iterator[Callable[[], list[Standstill]]]:
 
 
 def waited_ns(folder: str) -> int:
-    """How long the threads of a process, by its folder in /proc, have waited for a CPU; 0 where nothing tells of it."""
+    """How long the threads of a process, by its folder in /proc, have waited for a CPU.
+
+    0 where nothing tells of it.
+    """
     waited = 0
     for thread in Path(folder, "task").glob("*/schedstat"):
         with suppress(OSError):
@@ -95,7 +105,9 @@ class Queueing:
 
     def __init__(self) -> None:
         try:
-            self._descriptor = raised(os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC))
+            self._descriptor = raised(
+                os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+            )
         except OSError:  # a kernel without CONFIG_SCHED_INFO
             self._descriptor = -1
         self._before_ns = self._waited_ns()

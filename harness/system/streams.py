@@ -1,4 +1,6 @@
-"""Standard streams that their reader may close: `harness list | head -1` ends with 141, as a shell reports SIGPIPE."""
+"""Standard streams that their reader may close: `harness list | head -1` ends with 141, as a shell
+reports SIGPIPE.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ _LAST = 2
 
 
 def fill() -> None:
-    """Open /dev/null in place of each standard stream that is closed, so that nothing else gets its descriptor."""
+    """Open /dev/null in place of each standard stream that is closed, so that nothing else gets its
+    descriptor.
+    """
     opened = os.open(os.devnull, os.O_RDWR)
     while opened <= _LAST:
         os.set_inheritable(opened, True)  # noqa: FBT003 - it takes no keyword
@@ -33,7 +37,9 @@ def say(text: str) -> None:
 
 
 def complain(sentence: str) -> None:
-    """A line on standard error; nothing where there is no room for it, as the exit status tells it too.
+    """A line on standard error.
+
+    Nothing where there is no room for it, as the exit status tells it too.
 
     Raises BrokenPipeError where nobody reads it.
     """
@@ -47,10 +53,11 @@ def complain(sentence: str) -> None:
 
 
 def flushed(status: int) -> int:
-    """The exit status, once what was printed is out: 141 where nobody reads it, 2 where it cannot be written.
+    """The exit status, once what was printed is out: 141 where nobody reads it, 2 where it cannot
+    be written.
 
-    What cannot be written is thrown away: the interpreter flushes once more at its end, and ends with 120 where that
-    fails.
+    What cannot be written is thrown away: the interpreter flushes once more at its end, and ends
+    with 120 where that fails.
     """
     for stream in (sys.stdout, sys.stderr):
         try:

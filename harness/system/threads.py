@@ -6,7 +6,10 @@ import threading
 
 from harness.errors import CapabilityError
 
-FIX = "raise the limits of processes (`ulimit -u`) and of memory (`ulimit -v`), or do less at once with --jobs N"
+FIX = (
+    "raise the limits of processes (`ulimit -u`) and of memory (`ulimit -v`), or do less at once "
+    "with --jobs N"
+)
 
 
 def begin(thread: threading.Thread) -> None:

@@ -1,7 +1,9 @@
-"""A descriptor that becomes readable at a moment of CLOCK_MONOTONIC, to the nanosecond: timerfd_create(2).
+"""A descriptor that becomes readable at a moment of CLOCK_MONOTONIC, to the nanosecond:
+timerfd_create(2).
 
-poll(2) itself will not do for that: its timeout is in milliseconds, and the kernel takes up to 0.1 % of it, 100 ms at
-most, as leave to wake later, together with others (fs/select.c:select_estimate_accuracy).
+poll(2) itself will not do for that: its timeout is in milliseconds, and the kernel takes up to 0.1
+% of it, 100 ms at most, as leave to wake later, together with others
+(fs/select.c:select_estimate_accuracy).
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ def sleep_until(moment_ns: int) -> None:
 
 
 class Alarm:
-    """One timer; `set` it as often as needed, `close` it at the end. Raises OSError where no descriptor is free."""
+    """One timer; `set` it as often as needed, `close` it at the end.
+
+    Raises OSError where no descriptor is free.
+    """
 
     def __init__(self) -> None:
         descriptor = _libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_CLOEXEC | os.O_NONBLOCK)
@@ -39,11 +44,16 @@ class Alarm:
         return self._descriptor
 
     def set(self, moment_ns: int) -> None:
-        """Go off at that moment, at once where it is past; replaces what was set before and quiets the descriptor."""
+        """Go off at that moment, at once where it is past.
+
+        Replaces what was set before and quiets the descriptor.
+        """
         if moment_ns == self._set_ns:
             return
         self._set_ns = moment_ns
-        seconds, nanoseconds = divmod(max(moment_ns, 1), 1_000_000_000)  # all zero would switch it off
+        seconds, nanoseconds = divmod(
+            max(moment_ns, 1), 1_000_000_000
+        )  # all zero would switch it off
         once = (ctypes.c_int64 * 4)(0, 0, seconds, nanoseconds)
         _libc.timerfd_settime(self._descriptor, _ABSOLUTE, ctypes.byref(once), None)
 

@@ -1,7 +1,7 @@
 """Where the harness keeps things of its own on a user's machine (XDG base directories).
 
-What is in the state folder decides which processes end and which folders are removed. So it must be the user's alone:
-nobody else may have written into it.
+What is in the state folder decides which processes end and which folders are removed. So it must be
+the user's alone: nobody else may have written into it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from harness.system import streams
 from harness.system.kernel_clock import clock
 
 LEDGERS, RUNS = "ledger", "runs"
-"""The folders in the state folder: of ledgers, and of run directories for which the user named no folder."""
+"""The folders in the state folder: of ledgers, and of run directories for which the user named no
+folder.
+"""
 _ANOTHER = "set XDG_STATE_HOME to a folder that only you can write"
 
 
 def cache_folder() -> Path:
-    """What is slow to make and can be made again: $XDG_CACHE_HOME/keepalive-harness, or below ~/.cache.
+    """What is slow to make and can be made again: $XDG_CACHE_HOME/keepalive-harness, or below
+    ~/.cache.
 
     Raises CapabilityError for a user without a home.
     """
@@ -31,13 +34,16 @@ def cache_folder() -> Path:
         return (Path(base) if base else Path.home() / ".cache") / "keepalive-harness"
     except RuntimeError:
         found = f"neither HOME nor a home of user {os.getuid()}"
-        raise CapabilityError("a folder for kernels and libraries", found, "set XDG_CACHE_HOME to a folder") from None
+        raise CapabilityError(
+            "a folder for kernels and libraries", found, "set XDG_CACHE_HOME to a folder"
+        ) from None
 
 
 def state_folder() -> Path:
     """Where ledgers and unnamed run directories are kept: $XDG_STATE_HOME/keepalive-harness.
 
-    Without that variable ~/.local/state is used, and for a user without a home a folder of the user's own in /tmp.
+    Without that variable ~/.local/state is used, and for a user without a home a folder of the
+    user's own in /tmp.
     """
     base = Path(os.environ.get("XDG_STATE_HOME") or "")
     if base.is_absolute():
@@ -54,7 +60,10 @@ def libraries_folder() -> Path:
 
 
 def make_state_folder() -> Path:
-    """The state folder, made with mode 0700 where there is none. Raises OSError, and LabError as `check` does."""
+    """The state folder, made with mode 0700 where there is none.
+
+    Raises OSError, and LabError as `check` does.
+    """
     folder = state_folder()
     if not check(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -71,11 +80,13 @@ def found_state_folder() -> Path | None:
 
 
 def check(folder: Path) -> bool:
-    """Whether a state folder is there. Raises LabError unless it is a folder of this user with mode 0700, and no link.
+    """Whether a state folder is there.
 
-    An earlier version made its folder with the mode that the umask gave: where others could not write into that, it
-    gets mode 0700, and a line on standard error tells of it. In a guest the host's owners show, and there are no other
-    users.
+    Raises LabError unless it is a folder of this user with mode 0700, and no link.
+
+    An earlier version made its folder with the mode that the umask gave: where others could not
+    write into that, it gets mode 0700, and a line on standard error tells of it. In a guest the
+    host's owners show, and there are no other users.
     """
     try:
         door = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -91,7 +102,9 @@ def check(folder: Path) -> bool:
             raise _refused(f"{folder} of user {facts.st_uid}", f"run as that user, or {_ANOTHER}")
         if mode & 0o077 and not mode & 0o022 and _is_of_earlier_version(folder):
             os.fchmod(door, 0o700)
-            streams.complain(f"{folder}, made by an earlier version, had mode {mode:04o} and has 0700 now")
+            streams.complain(
+                f"{folder}, made by an earlier version, had mode {mode:04o} and has 0700 now"
+            )
         elif mode & 0o077:
             fix = f"look at what is in it, then: chmod 700 {folder}; or {_ANOTHER}"
             raise _refused(f"mode {mode:04o} at {folder}", fix)

@@ -1,4 +1,6 @@
-"""The package archives that this machine's apt is configured for, and which of them to ask for kernel source."""
+"""The package archives that this machine's apt is configured for, and which of them to ask for
+kernel source.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ NEWEST_SUITE = {"debian": "unstable", "ubuntu": "devel"}
 
 
 class Archive(msgspec.Struct, frozen=True, kw_only=True):
-    """One suite of one package archive; `signed_by` is a keyring's path, a key block, or "" for the trusted ones."""
+    """One suite of one package archive.
+
+    `signed_by` is a keyring's path, a key block, or "" for the trusted ones.
+    """
 
     uri: str
     suite: str
@@ -28,13 +33,19 @@ def parse_list(text: str) -> list[Archive]:
     """The binary archives of a one-line-style file, sources.list(5)."""
     found = []
     for line in text.splitlines():
-        match = re.match(r"\s*deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<rest>[^#]+)", line)
+        match = re.match(
+            r"\s*deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<rest>[^#]+)", line
+        )
         if match is None or match["uri"].startswith("cdrom:"):
             continue
         options = dict(option.partition("=")[::2] for option in (match["options"] or "").split())
         suite, *components = match["rest"].split()
         signed_by = options.get("signed-by", "")
-        found.append(Archive(uri=match["uri"], suite=suite, components=tuple(components), signed_by=signed_by))
+        found.append(
+            Archive(
+                uri=match["uri"], suite=suite, components=tuple(components), signed_by=signed_by
+            )
+        )
     return found
 
 
@@ -44,9 +55,14 @@ def parse_deb822(text: str) -> list[Archive]:
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     for stanza in re.split(r"\n\s*\n", "\n".join(lines)):
         fields = {
-            name.lower(): value.strip() for name, value in re.findall(r"(?m)^(\S+?):((?:.*)(?:\n[ \t].*)*)", stanza)
+            name.lower(): value.strip()
+            for name, value in re.findall(r"(?m)^(\S+?):((?:.*)(?:\n[ \t].*)*)", stanza)
         }
-        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() in ("no", "false", "0"):
+        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() in (
+            "no",
+            "false",
+            "0",
+        ):
             continue
         found += [
             Archive(
@@ -66,7 +82,12 @@ def render(archives: Iterable[Archive]) -> str:
     """The same, as a deb822-style file that asks for package lists only."""
     stanzas = []
     for archive in archives:
-        lines = ["Types: deb", f"URIs: {archive.uri}", f"Suites: {archive.suite}", "Targets: Packages"]
+        lines = [
+            "Types: deb",
+            f"URIs: {archive.uri}",
+            f"Suites: {archive.suite}",
+            "Targets: Packages",
+        ]
         if archive.components:
             lines.append(f"Components: {' '.join(archive.components)}")
         if archive.signed_by:
@@ -94,10 +115,12 @@ def machine_archives() -> list[Archive]:
 
 
 def attempts(archives: Sequence[Archive], os_release: dict[str, str]) -> list[list[Archive]]:
-    """Which archives to ask, newest kernel first: the distribution's newest suite, then the machine's own suites.
+    """Which archives to ask, newest kernel first: the distribution's newest suite, then the
+    machine's own suites.
 
-    An archive is taken for the distribution's when it has the machine's codename and a component "main". A stranger
-    that looks the same costs one failed look-up, no more: what is fetched must be signed by the keys it is listed with.
+    An archive is taken for the distribution's when it has the machine's codename and a component
+    "main". A stranger that looks the same costs one failed look-up, no more: what is fetched must
+    be signed by the keys it is listed with.
     """
     codename = os_release.get("VERSION_CODENAME", "")
     newest = NEWEST_SUITE.get(os_release.get("ID", ""))
@@ -108,7 +131,9 @@ def attempts(archives: Sequence[Archive], os_release: dict[str, str]) -> list[li
             if "main" in archive.components and archive.suite.partition("-")[0] in suites
         ]
         ahead = [
-            msgspec.structs.replace(archive, suite=newest) for archive in own if newest and archive.suite in suites
+            msgspec.structs.replace(archive, suite=newest)
+            for archive in own
+            if newest and archive.suite in suites
         ]
         if own:
             return [list(dict.fromkeys(group)) for group in (ahead, own) if group]

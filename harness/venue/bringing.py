@@ -1,8 +1,10 @@
-"""Files that are copied out of a guest at its end: by the names that were asked for, whatever the guest offers.
+"""Files that are copied out of a guest at its end: by the names that were asked for, whatever the
+guest offers.
 
-The guest copies each file into its folder under a number and lists the names. Here a name that nobody asked for is
-refused, and the places of the files are looked up before the guest starts: links that are put there meanwhile, by a
-guest that may write in a folder on the way, are not followed.
+The guest copies each file into its folder under a number and lists the names. Here a name that
+nobody asked for is refused, and the places of the files are looked up before the guest starts:
+links that are put there meanwhile, by a guest that may write in a folder on the way, are not
+followed.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ from harness.venue import guest_command
 class Bring(NamedTuple):
     """A file that is wanted, by its absolute path.
 
-    `with_siblings`: also files beside it whose names begin with its name, such as parallel processes write for
-    coverage.py.
+    `with_siblings`: also files beside it whose names begin with its name, such as parallel
+    processes write for coverage.py.
     """
 
     path: Path
@@ -38,30 +40,43 @@ class Bring(NamedTuple):
 
 
 class Bringing:
-    """What is wanted of one guest, with the places of the files as they are now, before it starts."""
+    """What is wanted of one guest, with the places of the files as they are now, before it
+    starts.
+    """
 
     def __init__(self, wanted: Sequence[Bring]) -> None:
-        self._folders: Mapping[Bring, Path] = {bring: bring.path.parent.resolve() for bring in wanted}
+        self._folders: Mapping[Bring, Path] = {
+            bring: bring.path.parent.resolve() for bring in wanted
+        }
         self._files: Mapping[Path, Path] = {bring.path: bring.path.resolve() for bring in wanted}
 
     def take(self, folder: Path) -> None:
-        """Copy what a guest has left in its folder to where it belongs. Raises GuestError, UsageError."""
+        """Copy what a guest has left in its folder to where it belongs.
+
+        Raises GuestError, UsageError.
+        """
         listing = folder / guest_command.BROUGHT_LIST
         if not os.path.lexists(listing):
             return
         try:
             names = msgspec.json.decode(plain_files.read(listing), type=list[str])
         except (OSError, msgspec.DecodeError) as error:
-            raise GuestError(f"expected a list of the files that the guest copied out, found {error}") from error
+            raise GuestError(
+                f"expected a list of the files that the guest copied out, found {error}"
+            ) from error
         for number, name in enumerate(names):
             target = self._place(name)
             try:
                 with open(
-                    folder / guest_command.BROUGHT_FILES.format(number), "rb", opener=plain_files.plain
+                    folder / guest_command.BROUGHT_FILES.format(number),
+                    "rb",
+                    opener=plain_files.plain,
                 ) as source:
                     _write(target, source.fileno())
             except OSError as error:
-                raise UsageError(f"expected a file that can be written, found {error.strerror} at {target}") from error
+                raise UsageError(
+                    f"expected a file that can be written, found {error.strerror} at {target}"
+                ) from error
 
     def _place(self, name: str) -> Path:
         """Where a file of this name belongs. Raises GuestError for one that was not asked for."""
@@ -70,13 +85,20 @@ class Bringing:
             for bring, place in self._folders.items():
                 if name == str(bring.path):
                     return self._files[bring.path]
-                if bring.with_siblings and folder == str(bring.path.parent) and last.startswith(bring.path.name):
+                if (
+                    bring.with_siblings
+                    and folder == str(bring.path.parent)
+                    and last.startswith(bring.path.name)
+                ):
                     return place / last
         raise GuestError(f"expected from the guest only files that were asked for, found {name!r}")
 
 
 def _write(target: Path, source: int) -> None:
-    """Copy an open file to a path, following no link on the way; folders that are missing are made."""
+    """Copy an open file to a path, following no link on the way.
+
+    Folders that are missing are made.
+    """
     folder = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in target.parent.parts[1:]:

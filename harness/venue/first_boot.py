@@ -1,4 +1,7 @@
-"""What a guest does when its kernel is tried out: let an hour pass. Called by init, so standard library only."""
+"""What a guest does when its kernel is tried out: let an hour pass.
+
+Called by init, so standard library only.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ SLEEP_S = 3600.0
 
 
 def main(job: dict[str, object]) -> int:
-    """Sleep, in a process of its own; the exit status is 0 if as much time has passed here, or else 1."""
+    """Sleep, in a process of its own.
+
+    The exit status is 0 if as much time has passed here, or else 1.
+    """
     del job
     began_s = time.monotonic()
     if (child := os.fork()) == 0:

@@ -12,13 +12,18 @@ from harness.venue import virtual
 from harness.venue.guest_io import say
 
 BEGIN, END = "\x1ebegin ", "\x1eend "
-"""Lines on the console that tell the host which plan runs; followed by the plan's place in the job."""
+"""Lines on the console that tell the host which plan runs.
+
+Followed by the plan's place in the job.
+"""
 
 
 def main(job: dict[str, Any]) -> int:
     """Carry out the plans in the job's folders; called by init."""
     virtual.go_first()
-    os.environ.pop("PYTHONHASHSEED", None)  # our own, from the kernel's command line; programs get their plan's seed
+    os.environ.pop(
+        "PYTHONHASHSEED", None
+    )  # our own, from the kernel's command line; programs get their plan's seed
     os.environ.update(job["env"])
     virtual.warm_up()
     for number, folder in enumerate(map(Path, job["folders"])):

@@ -1,7 +1,9 @@
-"""One command in a guest, as if it ran on the host: its terminal or its pipes, environment, folder and exit status.
+"""One command in a guest, as if it ran on the host: its terminal or its pipes, environment, folder
+and exit status.
 
-Called by init, so standard library only. Output travels in files that the host reads as they grow; a line on the
-console says that there is more. Input comes the same way. Where the host has a terminal the command gets one too.
+Called by init, so standard library only. Output travels in files that the host reads as they grow;
+a line on the console says that there is more. Input comes the same way. Where the host has a
+terminal the command gets one too.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from harness.venue.guest_io import hand_over, say
 from harness.venue.init import OWN_TREES
 
 READY, MORE, HEARD = "\x1eready", "\x1emore", "\x1eheard"
-"""The last: words from the host have been read, or a piece of input has been taken and its file is gone."""
+"""The last: words from the host have been read, or a piece of input has been taken and its file is
+gone.
+"""
 INPUT, END_OF_INPUT, SIGNAL = "input", "end", "signal"
 """Words on the console, to the host and from it."""
 STREAMS = {1: "stdout", 2: "stderr"}
@@ -37,9 +41,11 @@ BROUGHT_FILES, BROUGHT_LIST = "brought.{}", "brought"
 """Files that are copied out, by their numbers, and the list of their names."""
 DAY_S = 86400
 IDLE_DAYS = 30
-"""After so many days of virtual time in which no process ran or waited for a time, there is nothing left to wait for.
+"""After so many days of virtual time in which no process ran or waited for a time, there is nothing
+left to wait for.
 
-The kernel's own timers that a process may wait for are shorter, but for those of SO_RCVTIMEO and SO_SNDTIMEO.
+The kernel's own timers that a process may wait for are shorter, but for those of SO_RCVTIMEO and
+SO_SNDTIMEO.
 """
 _TIMERS = ("hrtimer_wakeup", "it_real_fn", "posix_timer_fn", "timerfd_tmrproc")
 """What a process's sleep, timeout, interval timer or timer descriptor does in /proc/timer_list."""
@@ -58,7 +64,9 @@ def main(job: dict[str, Any]) -> int:
 
 
 def _bring(job: dict[str, Any], began_at: float) -> None:
-    """Copy the new files that the host wants to have to where it sees them, and list the names that they have here."""
+    """Copy the new files that the host wants to have to where it sees them, and list the names that
+    they have here.
+    """
     names: list[str] = []
     for pattern in job["bring"]:
         for path in glob.glob(pattern):
@@ -78,7 +86,9 @@ class _Command:
         self.job, self.console = job, console
         self.folder = str(job["folder"])
         kept = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        self.sinks = {number: os.open(f"{self.folder}/{name}", kept) for number, name in STREAMS.items()}
+        self.sinks = {
+            number: os.open(f"{self.folder}/{name}", kept) for number, name in STREAMS.items()
+        }
         self.outputs: dict[int, int] = {}
         self.stdin = -1
         self.pieces = [job["input"]] if job["input"] else []
@@ -92,7 +102,8 @@ class _Command:
     def run(self) -> int:
         """Start, serve until the end, drain.
 
-        It goes before all others: an ordinary process that was put aside may never run again while another spins.
+        It goes before all others: an ordinary process that was put aside may never run again while
+        another spins.
         """
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
         _hush_console()
@@ -107,7 +118,11 @@ class _Command:
             status = _reap(pid) if wake in ready else None
             if status is not None:
                 self._drain()
-                return os.waitstatus_to_exitcode(status) if status & 0x7F == 0 else 128 + (status & 0x7F)
+                return (
+                    os.waitstatus_to_exitcode(status)
+                    if status & 0x7F == 0
+                    else 128 + (status & 0x7F)
+                )
             if not ready:
                 now = _activity()
                 idle_days = idle_days + 1 if now == before else 0
@@ -155,16 +170,22 @@ class _Command:
     def _become(self) -> NoReturn:
         """In the child: turn into the command. A status of 127 or 126 as a shell would give.
 
-        While a program computes no time passes there, so the scheduler would let it go on for ever. As SCHED_IDLE it
-        is put aside whenever another process wakes: this one, to pass on what it has written before, and the kernel's
-        own, to pass on an interrupt.
+        While a program computes no time passes there, so the scheduler would let it go on for ever.
+        As SCHED_IDLE it is put aside whenever another process wakes: this one, to pass on what it
+        has written before, and the kernel's own, to pass on an interrupt.
         """
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         program, folder = self.job["argv"][0], self.job["cwd"]
         try:
             os.chdir(folder)
         except OSError as error:
-            _end(126, f"expected the working directory in the guest, found {error.strerror}: {folder}{_fix(folder)}")
+            _end(
+                126,
+                (
+                    f"expected the working directory in the guest, found {error.strerror}: "
+                    f"{folder}{_fix(folder)}"
+                ),
+            )
         try:
             env = {**self.job["env"], DOING_VARIABLE: f"{self.folder}/{DOING_FILE}"}
             os.execvpe(program, self.job["argv"], env)  # noqa: S606 - no shell wanted
@@ -175,7 +196,11 @@ class _Command:
     def _serve(self, wake: int, pid: int) -> set[int]:
         """Wait for anything, at most a day; the descriptors at which something came."""
         self._feed()
-        wanted = {self.console: select.POLLIN, wake: select.POLLIN, **dict.fromkeys(self.outputs, select.POLLIN)}
+        wanted = {
+            self.console: select.POLLIN,
+            wake: select.POLLIN,
+            **dict.fromkeys(self.outputs, select.POLLIN),
+        }
         if self.stdin >= 0 and (self.waiting or self.pieces):
             wanted[self.stdin] = wanted.get(self.stdin, 0) | select.POLLOUT
         self._ask(wanted)
@@ -209,7 +234,9 @@ class _Command:
             sink = self.sinks[self.outputs[descriptor]]
             os.write(sink, data)
             hand_over(sink)
-            os.posix_fadvise(sink, 0, 0, os.POSIX_FADV_DONTNEED)  # the guest's memory keeps no copy of it
+            os.posix_fadvise(
+                sink, 0, 0, os.POSIX_FADV_DONTNEED
+            )  # the guest's memory keeps no copy of it
             say(MORE)
         else:
             del self.outputs[descriptor]
@@ -230,7 +257,9 @@ class _Command:
                 _send(pid, int(rest))
 
     def _take(self, name: str) -> memoryview:
-        """A piece of input, in a file of its own: the size of a file that grows on the host is not seen here."""
+        """A piece of input, in a file of its own: the size of a file that grows on the host is not
+        seen here.
+        """
         path = f"{self.folder}/{name}"
         with open(path, "rb") as file:
             data = file.read()
@@ -261,10 +290,19 @@ class _Command:
 
 
 def _fix(folder: str) -> str:
-    """What to do where the host has a folder and the guest may have none of that name; "" elsewhere."""
-    hidden = any(os.path.commonpath((tree, os.path.abspath(folder))) == tree for tree in OWN_TREES.values())
+    """What to do where the host has a folder and the guest may have none of that name.
+
+    "" elsewhere.
+    """
+    hidden = any(
+        os.path.commonpath((tree, os.path.abspath(folder))) == tree for tree in OWN_TREES.values()
+    )
     trees = ", ".join(OWN_TREES.values())
-    return f"; a guest has its own {trees}: add --write {folder}, or use another folder" if hidden else ""
+    return (
+        f"; a guest has its own {trees}: add --write {folder}, or use another folder"
+        if hidden
+        else ""
+    )
 
 
 def _end(status: int, words: str) -> NoReturn:
@@ -282,7 +320,10 @@ def _hush_console() -> None:
 
 
 def _send(pid: int, number: int) -> None:
-    """A signal to the command and the processes of its group; to it alone as long as it has made no group."""
+    """A signal to the command and the processes of its group.
+
+    To it alone as long as it has made no group.
+    """
     try:
         os.killpg(pid, number)
     except ProcessLookupError:
@@ -304,7 +345,9 @@ def _reap(pid: int) -> int | None:
 
 
 def _activity() -> list[str]:
-    """What changes when any thread of any process but this one runs: how often each has gone to sleep."""
+    """What changes when any thread of any process but this one runs: how often each has gone to
+    sleep.
+    """
     marks = []
     for name in os.listdir("/proc"):
         if name.isdigit() and name != "1":
@@ -313,7 +356,9 @@ def _activity() -> list[str]:
                     if not file.read(1):
                         continue  # a thread of the kernel
                 for thread in os.listdir(f"/proc/{name}/task"):
-                    with open(f"/proc/{name}/task/{thread}/status", encoding="ascii", errors="replace") as file:
+                    with open(
+                        f"/proc/{name}/task/{thread}/status", encoding="ascii", errors="replace"
+                    ) as file:
                         marks += [f"{thread} {line}" for line in file if "ctxt_switches" in line]
             except OSError:
                 continue

@@ -1,4 +1,5 @@
-"""How what runs in a guest lets the host know: lines on its console, and files that reach the host at once.
+"""How what runs in a guest lets the host know: lines on its console, and files that reach the host
+at once.
 
 Standard library only, as every look-up of a file is slow in a guest.
 """
@@ -22,6 +23,7 @@ def say(line: str) -> None:
 def hand_over(descriptor: int) -> None:
     """What was written to a file goes to the host's, where it outlives the guest.
 
-    Without this it would stay in the guest for half a minute of its own time, and be lost if that is killed.
+    Without this it would stay in the guest for half a minute of its own time, and be lost if that
+    is killed.
     """
     _libc.sync_file_range(descriptor, ctypes.c_int64(0), ctypes.c_int64(0), _WRITE_AND_WAIT)

@@ -1,6 +1,8 @@
-"""A guest as a process of this machine: where its memory lives, how it boots, and what it says on its console.
+"""A guest as a process of this machine: where its memory lives, how it boots, and what it says on
+its console.
 
-A `Guest` is one boot with one job. It sees the host's file tree and writes only into the folders it was given.
+A `Guest` is one boot with one job. It sees the host's file tree and writes only into the folders it
+was given.
 """
 
 from __future__ import annotations
@@ -32,10 +34,14 @@ MEMORY_MB = 512
 LEAST_MEMORY_MB = 256
 """Where no folder has room for more, a guest makes do with so much."""
 FOLDER_PREFIX = "keepalive-guest-"
-"""A guest's folder lies in memory: its job, what it leaves, and for a moment the file that is its memory."""
+"""A guest's folder lies in memory: its job, what it leaves, and for a moment the file that is its
+memory.
+"""
 LAST_WORDS = 12
 LEAST_DESCRIPTORS, DESCRIPTORS = 512, 4096
-"""The limit of open files that a guest needs, and the one that it gets where it may: it keeps the host's files open."""
+"""The limit of open files that a guest needs, and the one that it gets where it may: it keeps the
+host's files open.
+"""
 LINES_KEPT, LONGEST_LINE = 1000, 65536
 """Of a guest's console; the second in bytes. A program in a guest may write there without end."""
 LOOK_S = 0.2
@@ -48,7 +54,11 @@ class Guest:
     """One boot: started by `boot`, ended by its job, by `kill`, or by leaving the block."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], folder: Path, job: Mapping[str, Any], memory_mb: int = MEMORY_MB
+        self,
+        process: subprocess.Popen[bytes],
+        folder: Path,
+        job: Mapping[str, Any],
+        memory_mb: int = MEMORY_MB,
     ) -> None:
         self.process, self.folder, self.job, self.memory_mb = process, folder, job, memory_mb
         self.console: list[str] = []
@@ -57,7 +67,10 @@ class Guest:
         self._pending = b""
 
     def read(self, timeout_s: float) -> list[str] | None:
-        """New whole lines on the console, waiting at most so long for one; None when the guest has ended."""
+        """New whole lines on the console, waiting at most so long for one.
+
+        None when the guest has ended.
+        """
         assert self.process.stdout is not None
         if not select.select([self.process.stdout], [], [], timeout_s)[0]:
             return []
@@ -73,20 +86,32 @@ class Guest:
         return None if not chunk and not found else found
 
     def is_confined(self) -> bool:
-        """Whether the kernel here lets it write only into its folders; to be asked when it has booted."""
+        """Whether the kernel here lets it write only into its folders.
+
+        To be asked when it has booted.
+        """
         return (self.folder / kernel_files.MARK_FILE).exists()
 
     def last_words(self) -> str:
-        """The end of what the guest printed on its console, for messages; with the words before it."""
+        """The end of what the guest printed on its console, for messages.
+
+        With the words before it.
+        """
         written = ""
         with suppress(OSError):
             written = plain_files.read_text(self.folder / init.ERROR_FILE)
         words = [*self.console, *written.splitlines()]
-        return "\n".join(["its last words:", *words[-LAST_WORDS:]]) if words else "nothing on its console"
+        return (
+            "\n".join(["its last words:", *words[-LAST_WORDS:]])
+            if words
+            else "nothing on its console"
+        )
 
     def kill(self) -> None:
         """End it at once, with all host processes that belong to it."""
-        if self.process.returncode is None:  # nobody has asked: its ID is still that of its group, if it has ended too
+        if (
+            self.process.returncode is None
+        ):  # nobody has asked: its ID is still that of its group, if it has ended too
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -100,10 +125,17 @@ class Guest:
 
     def ending(self) -> str:
         """How a guest came to its end that left no result."""
-        words = "panicked" if any("Kernel panic" in line for line in self.console) else "ended without a result"
+        words = (
+            "panicked"
+            if any("Kernel panic" in line for line in self.console)
+            else "ended without a result"
+        )
         if self.memory_mb < MEMORY_MB:
             where = self.folder.parent
-            words += f" (with {self.memory_mb} MiB of memory: no folder has {MEMORY_MB} MiB free, {where} has the most)"
+            words += (
+                f" (with {self.memory_mb} MiB of memory: no folder has {MEMORY_MB} MiB free, "
+                f"{where} has the most)"
+            )
         return words
 
 
@@ -115,9 +147,12 @@ class MemoryFolder(NamedTuple):
 
 
 def memory_folder() -> MemoryFolder:
-    """The first temporary folder with room for a whole guest, or else the one with the most. Raises CapabilityError.
+    """The first temporary folder with room for a whole guest, or else the one with the most.
 
-    The file that is a guest's memory is sparse: it takes what the guest has touched, at worst all of it.
+    Raises CapabilityError.
+
+    The file that is a guest's memory is sparse: it takes what the guest has touched, at worst all
+    of it.
     """
     lacks, most = [], MemoryFolder(Path(), 0)
     for name in dict.fromkeys(filter(None, (os.environ.get("TMPDIR"), *_TEMPORARY))):
@@ -131,14 +166,19 @@ def memory_folder() -> MemoryFolder:
         lacks.append(lack or f"{path} has {free_mb} MiB free")
     if most.size_mb >= LEAST_MEMORY_MB:
         return most
-    fix = f"set TMPDIR to a folder on a file system that is mounted with exec and has {MEMORY_MB} MiB free"
+    fix = (
+        f"set TMPDIR to a folder on a file system that is mounted with exec and has {MEMORY_MB} "
+        "MiB free"
+    )
     raise CapabilityError("memory for a virtual-time guest", "; ".join(lacks), fix)
 
 
 def _lack(path: Path) -> str:
     """Why no guest's memory can live in a folder, however much room there is; "" where it can."""
     if any(letter.isspace() or letter == '"' for letter in str(path)):
-        return f"{path} has a blank or a quote in its path, at which the guest's kernel would split it"
+        return (
+            f"{path} has a blank or a quote in its path, at which the guest's kernel would split it"
+        )
     if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
         return f"{path} is not a folder that can be written"
     return f"{path} is mounted noexec" if os.statvfs(path).f_flag & os.ST_NOEXEC else ""
@@ -160,8 +200,8 @@ def boot(
 ) -> Iterator[Guest]:
     """Boot a guest for `job` (its module, and what that needs); `write`: folders it may write.
 
-    `prepare` may put files into the job's folder and add to the job; `words`: more for the command line.
-    Raises CapabilityError, GuestError.
+    `prepare` may put files into the job's folder and add to the job; `words`: more for the command
+    line. Raises CapabilityError, GuestError.
     """
     limit = raise_limit(DESCRIPTORS)
     if limit < LEAST_DESCRIPTORS:
@@ -176,7 +216,10 @@ def boot(
         command = _command_line(kernel, folder, memory.size_mb, words)
         with _free_cpu() as cpu, _lifeline() as (far_end, tie):
             running = Guest(
-                _start(command, folder, {**writable, MARK_VARIABLE: mark}, cpu, far_end), folder, whole, memory.size_mb
+                _start(command, folder, {**writable, MARK_VARIABLE: mark}, cpu, far_end),
+                folder,
+                whole,
+                memory.size_mb,
             )
             try:
                 tie(running.process.pid)
@@ -191,10 +234,15 @@ def boot(
         LEDGER.settle(mark)  # with the folder
 
 
-def _fill(folder: Path, job: Mapping[str, Any], prepare: Callable[[Path], Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Make the guest's folder and put into it what init needs; returns the whole job. Raises CapabilityError.
+def _fill(
+    folder: Path, job: Mapping[str, Any], prepare: Callable[[Path], Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """Make the guest's folder and put into it what init needs; returns the whole job.
 
-    Init and its interpreter are reached through links there, as the kernel splits its command line at blanks.
+    Raises CapabilityError.
+
+    Init and its interpreter are reached through links there, as the kernel splits its command line
+    at blanks.
     """
     try:
         folder.mkdir(mode=0o700)
@@ -204,12 +252,16 @@ def _fill(folder: Path, job: Mapping[str, Any], prepare: Callable[[Path], Mappin
         (folder / init.JOB_FILE).write_text(json.dumps(whole))
     except OSError as error:
         fix = "set TMPDIR to a folder that can be written, on a file system with room"
-        raise CapabilityError("a folder for a virtual-time guest", f"{error.strerror} at {folder}", fix) from error
+        raise CapabilityError(
+            "a folder for a virtual-time guest", f"{error.strerror} at {folder}", fix
+        ) from error
     return whole
 
 
 def writable_variables(folders: Sequence[Path]) -> dict[str, str]:
-    """What tells our kernels the folders that the guest may write, for their environment. Raises UsageError.
+    """What tells our kernels the folders that the guest may write, for their environment.
+
+    Raises UsageError.
 
     None where the whole tree is writable.
     """
@@ -217,12 +269,18 @@ def writable_variables(folders: Sequence[Path]) -> dict[str, str]:
         return {}
     most = kernel_files.MOST_FOLDERS
     if len(folders) > most:
-        raise UsageError(f"expected at most {most - 1} folders that a guest may write, found {len(folders) - 1}")
+        raise UsageError(
+            f"expected at most {most - 1} folders that a guest may write, found {len(folders) - 1}"
+        )
     return {f"{kernel_files.VARIABLE}_{number}": str(path) for number, path in enumerate(folders)}
 
 
 def _start(
-    command: Sequence[str], folder: Path, variables: Mapping[str, str], cpu: int | None, far_end: int
+    command: Sequence[str],
+    folder: Path,
+    variables: Mapping[str, str],
+    cpu: int | None,
+    far_end: int,
 ) -> subprocess.Popen[bytes]:
     """Start the kernel, on one CPU if one is named, with a lifeline. Raises GuestError."""
     before = os.sched_getaffinity(0)
@@ -248,10 +306,11 @@ def _start(
 
 @contextmanager
 def _lifeline() -> Iterator[tuple[int, Callable[[int], None]]]:
-    """A pipe's far end, for a guest to hold, and what ties its process group to the near end, which stays here.
+    """A pipe's far end, for a guest to hold, and what ties its process group to the near end, which
+    stays here.
 
-    When the near end closes, however this process ends, the kernel here kills that group. The guest itself would not
-    notice while a program in it spins.
+    When the near end closes, however this process ends, the kernel here kills that group. The guest
+    itself would not notice while a program in it spins.
     """
     far, near = os.pipe()
 
@@ -269,11 +328,13 @@ def _lifeline() -> Iterator[tuple[int, Callable[[int], None]]]:
 
 @contextmanager
 def _free_cpu() -> Iterator[int | None]:
-    """A CPU that is no other guest's while this block lasts, this thread's own if it can be; None: all are taken.
+    """A CPU that is no other guest's while this block lasts, this thread's own if it can be.
 
-    The kernel of a guest and the process that its programs run in take turns, at every system call. To wake each other
-    across CPUs takes them three times as long where nothing else keeps these awake. A CPU is taken by a socket of its
-    name, which is gone with its process.
+    None: all are taken.
+
+    The kernel of a guest and the process that its programs run in take turns, at every system call.
+    To wake each other across CPUs takes them three times as long where nothing else keeps these
+    awake. A CPU is taken by a socket of its name, which is gone with its process.
     """
     here = int(Path("/proc/thread-self/stat").read_text().rpartition(")")[2].split()[36])
     for cpu in sorted(os.sched_getaffinity(0), key=lambda cpu: cpu != here):
@@ -291,14 +352,18 @@ def _places(folder: Path, write: Sequence[Path]) -> dict[str, object]:
     """The part of a job that init needs."""
     return {
         "folder": str(folder),
-        "python": os.path.realpath(getattr(sys, "_base_executable", sys.executable)),  # needs no pyvenv.cfg
+        "python": os.path.realpath(
+            getattr(sys, "_base_executable", sys.executable)
+        ),  # needs no pyvenv.cfg
         "sys_path": _search_path(),
         "write": [str(path) for path in (folder, *write)],
     }
 
 
 def _search_path() -> list[str]:
-    """Where the guest's Python finds what this one finds: the harness first, from wherever it runs here."""
+    """Where the guest's Python finds what this one finds: the harness first, from wherever it runs
+    here.
+    """
     here = str(Path(__file__).resolve().parents[2])
     return [here, *(os.path.abspath(p) for p in sys.path if p and p != here)]  # noqa: PTH100
 

@@ -1,6 +1,9 @@
-"""The host venue: this kernel. The one place with concurrency: a thread for each plan, mostly waiting.
+"""The host venue: this kernel.
 
-In a guest, whose clock is virtual, one plan is carried out after the other, as `venue.virtual` says.
+The one place with concurrency: a thread for each plan, mostly waiting.
+
+In a guest, whose clock is virtual, one plan is carried out after the other, as `venue.virtual`
+says.
 """
 
 from __future__ import annotations
@@ -29,12 +32,16 @@ from harness.system.threads import begin
 from harness.timeline import Event
 
 SWITCH_INTERVAL_S = 0.0005
-"""How long a thread may keep the interpreter while another one has been woken (Python's default is 5 ms)."""
+"""How long a thread may keep the interpreter while another one has been woken (Python's default is
+5 ms).
+"""
 OVERTIME_NS = 60_000_000_000
 """How much longer than `harness.runner.execute.longest_ns` runs may take to build, heal and end."""
 DEFAULT_JOBS = 1000
 CONTAINER_JOBS = 20
-"""How many labs of containers there are at a time, where nobody says: a daemon starts one container after the other."""
+"""How many labs of containers there are at a time, where nobody says: a daemon starts one container
+after the other.
+"""
 CONTAINERS_NS = 5_000_000_000
 """How much longer each lab of containers may take to build and to take down."""
 DESCRIPTORS_PER_RUN = 24
@@ -43,13 +50,21 @@ LEAST_DESCRIPTORS = 2 * DESCRIPTORS_PER_RUN
 """Below this limit of open files not even one run is begun, as this process has some open too."""
 _DESCRIPTORS = DEFAULT_JOBS * DESCRIPTORS_PER_RUN
 LEAST_ADDRESS_SPACE = 256 << 20
-"""In octets: under a lower limit (`ulimit -v`) no run is begun. Libraries without memory end the process, or hang."""
+"""In octets: under a lower limit (`ulimit -v`) no run is begun.
+
+Libraries without memory end the process, or hang.
+"""
 ADDRESS_SPACE_PER_RUN = 64 << 20
-"""Each run beyond the first needs so much more: for its threads' stacks, and what the C library reserves for them."""
+"""Each run beyond the first needs so much more: for its threads' stacks, and what the C library
+reserves for them.
+"""
 
 
 class Carried(NamedTuple):
-    """A plan that was carried out, with what was recorded. `wall_s`: how long that took here, whatever its clock."""
+    """A plan that was carried out, with what was recorded.
+
+    `wall_s`: how long that took here, whatever its clock.
+    """
 
     plan: Plan
     events: tuple[Event, ...]
@@ -61,11 +76,15 @@ def folder_of(out: Path, plan: Plan) -> Path:
     return out / plan.name
 
 
-def run_all(plans: Sequence[Plan], out: Path, status: Status, jobs: int | None = None) -> Generator[Carried]:
-    """Carry out all plans at the same time, at most `jobs` at once; yields each as it ends. In a guest one by one.
+def run_all(
+    plans: Sequence[Plan], out: Path, status: Status, jobs: int | None = None
+) -> Generator[Carried]:
+    """Carry out all plans at the same time, at most `jobs` at once; yields each as it ends.
 
-    Plan and timeline of each are kept below `out`. Raises CapabilityError where no lab can be built, and whatever
-    keeps a run from being recorded, such as OSError or MemoryError.
+    In a guest one by one.
+
+    Plan and timeline of each are kept below `out`. Raises CapabilityError where no lab can be
+    built, and whatever keeps a run from being recorded, such as OSError or MemoryError.
     """
     limit = raise_limit(_DESCRIPTORS)
     if limit < LEAST_DESCRIPTORS:
@@ -102,7 +121,10 @@ def run_all(plans: Sequence[Plan], out: Path, status: Status, jobs: int | None =
 
 
 def _begin(work: Callable[[], None], number: int) -> int:
-    """Start so many threads, or as many as can be, which do the work of all. Raises CapabilityError."""
+    """Start so many threads, or as many as can be, which do the work of all.
+
+    Raises CapabilityError.
+    """
     for begun in range(number):
         try:
             begin(threading.Thread(target=work, name=f"run-{begun}", daemon=True))
@@ -114,7 +136,10 @@ def _begin(work: Callable[[], None], number: int) -> int:
 
 
 def gives_up_after_ns(plans: Sequence[Plan], jobs: int | None = None) -> int:
-    """How long `run_all` takes with these plans at most, in nanoseconds of their clock; then it gives up the rest."""
+    """How long `run_all` takes with these plans at most, in nanoseconds of their clock.
+
+    Then it gives up the rest.
+    """
     if not plans:
         return OVERTIME_NS
     rounds = -(-len(plans) // _workers(plans, jobs))
@@ -128,7 +153,9 @@ def gives_up_after_ns(plans: Sequence[Plan], jobs: int | None = None) -> int:
 
 
 def watches_ns(plans: Sequence[Plan], jobs: int | None = None) -> int:
-    """How long `run_all` watches these plans, in nanoseconds: until the last worker is done with its last one."""
+    """How long `run_all` watches these plans, in nanoseconds: until the last worker is done with
+    its last one.
+    """
     ends_ns = [0] * _workers(plans, jobs)
     for plan in plans:
         heapq.heapreplace(ends_ns, ends_ns[0] + plan.watch_ns)
@@ -141,8 +168,12 @@ def _workers(plans: Sequence[Plan], jobs: int | None) -> int:
         return min(len(plans), 1)
     most = jobs or (CONTAINER_JOBS if _in_containers(plans) else DEFAULT_JOBS)
     space = _address_space()
-    fitting = most if space is None else 1 + max(0, space - LEAST_ADDRESS_SPACE) // ADDRESS_SPACE_PER_RUN
-    return min(len(plans), most, fitting, max(1, reachable_limit(_DESCRIPTORS) // DESCRIPTORS_PER_RUN))
+    fitting = (
+        most if space is None else 1 + max(0, space - LEAST_ADDRESS_SPACE) // ADDRESS_SPACE_PER_RUN
+    )
+    return min(
+        len(plans), most, fitting, max(1, reachable_limit(_DESCRIPTORS) // DESCRIPTORS_PER_RUN)
+    )
 
 
 def _address_space() -> int | None:
@@ -155,7 +186,10 @@ def _check_address_space() -> None:
     """Raise CapabilityError where a run would not fit."""
     space = _address_space()
     if space is not None and space < LEAST_ADDRESS_SPACE:
-        fix = f"raise it with `ulimit -v {LEAST_ADDRESS_SPACE >> 10}` or more, and the hard limit with it"
+        fix = (
+            f"raise it with `ulimit -v {LEAST_ADDRESS_SPACE >> 10}` or more, and the hard limit "
+            "with it"
+        )
         found = f"a limit of {space >> 10} KiB of address space, fewer than a run needs"
         raise CapabilityError("memory", found, fix)
 
@@ -187,7 +221,10 @@ def _in_containers(plans: Sequence[Plan]) -> bool:
 
 
 def _prepare(*, in_containers: bool) -> None:
-    """See to what labs need, and load it once, not by every thread at the same moment. Raises CapabilityError."""
+    """See to what labs need, and load it once, not by every thread at the same moment.
+
+    Raises CapabilityError.
+    """
     ensure_privileges()
     import harness.lab.netns_lab  # noqa: F401 - so that threads find it
 
@@ -201,10 +238,11 @@ def _prepare(*, in_containers: bool) -> None:
 
 @contextmanager
 def _responsive() -> Iterator[None]:
-    """Let a thread that is woken run at once, as far as this process and the user's rights decide that.
+    """Let a thread that is woken run at once, as far as this process and the user's rights decide
+    that.
 
-    Garbage collection stops all threads, so it leaves out what was there before: with 60 runs its longest pause was
-    27 ms, and 9 ms since.
+    Garbage collection stops all threads, so it leaves out what was there before: with 60 runs its
+    longest pause was 27 ms, and 9 ms since.
     """
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -220,7 +258,9 @@ def _responsive() -> Iterator[None]:
 def _collect(
     plans: Sequence[Plan], out: Path, ended: queue.SimpleQueue[Carried | Exception], limit_ns: int
 ) -> Generator[Carried]:
-    """Each plan as it ends; what has not ended when it must have is given up, with what it recorded."""
+    """Each plan as it ends; what has not ended when it must have is given up, with what it
+    recorded.
+    """
     began = time.monotonic()
     deadline = began + limit_ns / 1e9
     missing = {plan.name: plan for plan in plans}
@@ -246,7 +286,10 @@ def given_up(folder: Path, error: str) -> tuple[Event, ...]:
         events = ()  # it was still waiting for its turn
     last_ns = events[-1].t_ns if events else 0
     broken = Event(
-        last_ns, "run.broken", "venue", {"error": f"{error}; its last event came after {last_ns / 1e9:.3f} s"}
+        last_ns,
+        "run.broken",
+        "venue",
+        {"error": f"{error}; its last event came after {last_ns / 1e9:.3f} s"},
     )
     timeline.append(folder, broken)
     return (*events, broken)

@@ -1,10 +1,11 @@
 """Init of a guest: mounts what programs expect, does its job, leaves the result and powers off.
 
-The guest's root is the host's file tree (hostfs, read-only). An overlay with a tmpfs on top makes it look writable
-without writing anything into it; only the folders that the job names are mounted through to the host.
+The guest's root is the host's file tree (hostfs, read-only). An overlay with a tmpfs on top makes
+it look writable without writing anything into it; only the folders that the job names are mounted
+through to the host.
 
-Runs as process 1 by `python -P -s -S init.py`, with the standard library alone: every look-up of a file is slow there.
-Both are links in the job's folder.
+Runs as process 1 by `python -P -s -S init.py`, with the standard library alone: every look-up of a
+file is slow there. Both are links in the job's folder.
 """
 
 from __future__ import annotations
@@ -24,14 +25,19 @@ JOB_FILE, BEGUN_FILE, STATUS_FILE, ERROR_FILE = "job.json", "begun", "status", "
 SETTINGS = {"/sys/module/hostfs/parameters/sealed": "1", "/proc/sys/kernel/io_uring_disabled": "2"}
 """Files of the guest's kernel that are written before the job begins.
 
-From then on nothing more can be mounted from the host, see `kernel_files`. io_uring is off (EPERM), as libraries expect
-that and go on without it: its polling thread (IORING_SETUP_SQPOLL) spins in the kernel until some time has passed, and
-while it does so none passes.
+From then on nothing more can be mounted from the host, see `kernel_files`. io_uring is off (EPERM),
+as libraries expect that and go on without it: its polling thread (IORING_SETUP_SQPOLL) spins in the
+kernel until some time has passed, and while it does so none passes.
 """
 OWN_TREES = {"proc": "/proc", "sysfs": "/sys", "devtmpfs": "/dev", "tmpfs": "/run"}
-"""Kinds of file systems, and where a guest has one of its own: what the host has below that, it does not see."""
+"""Kinds of file systems, and where a guest has one of its own: what the host has below that, it
+does not see.
+"""
 _STAGES = ("/run", "/mnt", "/tmp", "/dev")
-"""Where the new root is put together: a folder that the tree has anyway; small containers lack the first ones."""
+"""Where the new root is put together: a folder that the tree has anyway.
+
+Small containers lack the first ones.
+"""
 _MNT_DETACH = 2
 _RB_POWER_OFF = 0x4321FEDC
 _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40
@@ -47,11 +53,17 @@ def _check(result: int, what: str) -> None:
 def mount(kind: str, target: str, source: str = "none", data: str = "") -> None:
     """Mount a file system; makes the target where it is missing."""
     os.makedirs(target, exist_ok=True)
-    _check(_libc.mount(source.encode(), target.encode(), kind.encode(), 0, data.encode()), f"mount {kind} on {target}")
+    _check(
+        _libc.mount(source.encode(), target.encode(), kind.encode(), 0, data.encode()),
+        f"mount {kind} on {target}",
+    )
 
 
 def take_root(folders: list[str]) -> None:
-    """Put an overlay over the host's tree and make it the root; mount `folders` through to the host."""
+    """Put an overlay over the host's tree and make it the root.
+
+    Mount `folders` through to the host.
+    """
     stage = next(folder for folder in _STAGES if os.path.isdir(folder))
     mount("tmpfs", stage, data="mode=755")
     root = f"{stage}/root"
@@ -99,11 +111,16 @@ def do_job(job: dict[str, object]) -> int:
 
 
 def begin(folder: str) -> None:
-    """Leave a mark. A guest that is rebooted starts over, but its job has been begun and is not done twice."""
+    """Leave a mark.
+
+    A guest that is rebooted starts over, but its job has been begun and is not done twice.
+    """
     try:
         os.close(os.open(f"{folder}/{BEGUN_FILE}", os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     except FileExistsError:
-        raise RuntimeError("the guest was rebooted from within; its job is not begun again") from None
+        raise RuntimeError(
+            "the guest was rebooted from within; its job is not begun again"
+        ) from None
 
 
 def main() -> None:

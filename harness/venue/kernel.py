@@ -1,7 +1,9 @@
-"""Kernels for virtual time: User-Mode Linux, built from source with time travel, kept in the user's cache.
+"""Kernels for virtual time: User-Mode Linux, built from source with time travel, kept in the user's
+cache.
 
-A kernel is named after its release and HZ, as in "linux-7.2.13-hz1000": the timer wheel rounds in jiffies, so HZ is
-part of what a test proves. Each has a folder of its own in the cache, which appears whole or not at all:
+A kernel is named after its release and HZ, as in "linux-7.2.13-hz1000": the timer wheel rounds in
+jiffies, so HZ is part of what a test proves. Each has a folder of its own in the cache, which
+appears whole or not at all:
 
     kernels/linux-7.2.13-hz1000-1a2b3c4d/   the last part: of source, configuration and HZ
         linux                               the executable
@@ -33,19 +35,49 @@ COMMAND = fixes.KERNEL_BUILD
 MANIFEST_FILE = "manifest.json"
 EXECUTABLE_FILE = "linux"
 REQUIRED = (
-    *("UML_TIME_TRAVEL_SUPPORT", "HIGH_RES_TIMERS", "HOSTFS", "OVERLAY_FS", "TMPFS", "PROC_FS", "PROC_SYSCTL", "SYSFS"),
-    *("FUTEX", "EPOLL", "TIMERFD", "PID_NS", "NET_NS", "USER_NS", "VETH", "BRIDGE", "IPV6", "PACKET", "NET_SCH_NETEM"),
-    *("INET_DIAG", "INET_TCP_DIAG", "INET_DIAG_DESTROY", "NF_TABLES", "NF_TABLES_INET", "NF_TABLES_NETDEV"),
+    *(
+        "UML_TIME_TRAVEL_SUPPORT",
+        "HIGH_RES_TIMERS",
+        "HOSTFS",
+        "OVERLAY_FS",
+        "TMPFS",
+        "PROC_FS",
+        "PROC_SYSCTL",
+        "SYSFS",
+    ),
+    *(
+        "FUTEX",
+        "EPOLL",
+        "TIMERFD",
+        "PID_NS",
+        "NET_NS",
+        "USER_NS",
+        "VETH",
+        "BRIDGE",
+        "IPV6",
+        "PACKET",
+        "NET_SCH_NETEM",
+    ),
+    *(
+        "INET_DIAG",
+        "INET_TCP_DIAG",
+        "INET_DIAG_DESTROY",
+        "NF_TABLES",
+        "NF_TABLES_INET",
+        "NF_TABLES_NETDEV",
+    ),
     *("NF_CONNTRACK", "NF_CT_NETLINK", "NFT_CT", "NFT_REJECT", "NFT_REJECT_INET"),
 )
 """Options that the harness cannot do without."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a kernel is and what it was made from. Times in UTC; `source` is None for a kernel that is not our own.
+    """What a kernel is and what it was made from.
 
-    `recipe`: see `kernel_recipe`. `seeded`: whether a seed decides the random numbers that programs get.
-    `confines`: whether guests are kept from the host's files, see `kernel_files`.
+    Times in UTC; `source` is None for a kernel that is not our own.
+
+    `recipe`: see `kernel_recipe`. `seeded`: whether a seed decides the random numbers that programs
+    get. `confines`: whether guests are kept from the host's files, see `kernel_files`.
     """
 
     release: str
@@ -65,7 +97,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Kernel(msgspec.Struct, frozen=True):
-    """A kernel that is ready to boot. `seccomp` in its manifest says whether it has the fast way to run processes."""
+    """A kernel that is ready to boot.
+
+    `seccomp` in its manifest says whether it has the fast way to run processes.
+    """
 
     name: str
     path: Path
@@ -78,9 +113,11 @@ def kernels_folder() -> Path:
 
 
 def installed() -> list[Kernel]:
-    """The kernels in the cache: those of the present recipe first, then by release, newest first, HZ, and age.
+    """The kernels in the cache: those of the present recipe first, then by release, newest first,
+    HZ, and age.
 
-    Of several of the same release and HZ (another source or configuration) the last one built has the short name.
+    Of several of the same release and HZ (another source or configuration) the last one built has
+    the short name.
     """
     found = []
     for path in kernels_folder().glob(f"linux-*/{MANIFEST_FILE}"):
@@ -103,7 +140,11 @@ def installed() -> list[Kernel]:
 
 
 def _age(kernel: Kernel) -> tuple[object, ...]:
-    return kernel_source.version_key(kernel.manifest.release), kernel.manifest.hz, kernel.manifest.built
+    return (
+        kernel_source.version_key(kernel.manifest.release),
+        kernel.manifest.hz,
+        kernel.manifest.built,
+    )
 
 
 def name_of(release: str, hz: int) -> str:
@@ -114,8 +155,8 @@ def name_of(release: str, hz: int) -> str:
 def find(name: str | None) -> Kernel:
     """The kernel of a name or at a path, by default the first of `installed`.
 
-    Raises CapabilityError where there is none at all or the one at the path will not do, UsageError for a name or path
-    where there is none.
+    Raises CapabilityError where there is none at all or the one at the path will not do, UsageError
+    for a name or path where there is none.
     """
     if name is not None and os.sep in name:
         path = Path(name).resolve()
@@ -124,7 +165,9 @@ def find(name: str | None) -> Kernel:
     known = installed()
     if not known:
         raise CapabilityError(
-            "virtual time", f"no kernel for it in {kernels_folder()}", f"{COMMAND} (once, {fixes.KERNEL_BUILD_TIME})"
+            "virtual time",
+            f"no kernel for it in {kernels_folder()}",
+            f"{COMMAND} (once, {fixes.KERNEL_BUILD_TIME})",
         )
     if name is None:
         return known[0]
@@ -137,24 +180,38 @@ def find(name: str | None) -> Kernel:
 
 
 def current(hz: int) -> Kernel | None:
-    """The newest kernel with this HZ that this version of the harness would build the same way, if there is one."""
+    """The newest kernel with this HZ that this version of the harness would build the same way, if
+    there is one.
+    """
     wanted = hz, kernel_recipe.recipe()
-    return next((kernel for kernel in installed() if (kernel.manifest.hz, kernel.manifest.recipe) == wanted), None)
+    return next(
+        (
+            kernel
+            for kernel in installed()
+            if (kernel.manifest.hz, kernel.manifest.recipe) == wanted
+        ),
+        None,
+    )
 
 
 def check(path: Path) -> Manifest:
     """What a kernel says of itself.
 
-    Raises UsageError for a file that is no such kernel, CapabilityError for one that lacks what the harness needs.
+    Raises UsageError for a file that is no such kernel, CapabilityError for one that lacks what the
+    harness needs.
     """
     if not path.is_file() or not os.access(path, os.X_OK):
         raise UsageError(f"--kernel: expected an executable file, found none at {path}")
     config = parse_config(_ask(path, "--showconfig"))
     if "UML" not in config:
-        raise UsageError(f"--kernel: expected a User-Mode Linux kernel (its --showconfig), found none at {path}")
+        raise UsageError(
+            f"--kernel: expected a User-Mode Linux kernel (its --showconfig), found none at {path}"
+        )
     lacking = [option for option in REQUIRED if config.get(option) != "y"]
     if lacking:
-        raise CapabilityError(f"kernel {path}", f"it was configured without {', '.join(lacking)}", COMMAND)
+        raise CapabilityError(
+            f"kernel {path}", f"it was configured without {', '.join(lacking)}", COMMAND
+        )
     octets = path.read_bytes()
     return Manifest(
         release=_ask(path, "--version").strip(),
@@ -169,7 +226,10 @@ def check(path: Path) -> Manifest:
 
 
 def _ask(path: Path, option: str) -> str:
-    """What the kernel prints for an option that makes it print something and end; nothing where it does otherwise."""
+    """What the kernel prints for an option that makes it print something and end.
+
+    Nothing where it does otherwise.
+    """
     try:
         answer = subprocess.run(
             [str(path), option],
@@ -192,4 +252,7 @@ def parse_config(text: str) -> dict[str, str]:
 
 def utc(seconds: float) -> str:
     """A moment of the epoch, to the millisecond, in a form that sorts."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds * 1000) % 1000:03d}Z"
+    return (
+        time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        + f".{int(seconds * 1000) % 1000:03d}Z"
+    )

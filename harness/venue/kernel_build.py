@@ -1,9 +1,10 @@
 """Building kernels for virtual time from source.
 
-UML's Kconfig hard-wires HZ to 100. The source is not patched for another one: of several definitions of a symbol
-Kconfig takes the first one's default, so the tree is configured through a copy of its top Kconfig with that definition
-put first. Some files are changed (`kernel_recipe`), and make finds the changed ones among what it builds before the
-originals: both also hold for a tree that must not be written to.
+UML's Kconfig hard-wires HZ to 100. The source is not patched for another one: of several
+definitions of a symbol Kconfig takes the first one's default, so the tree is configured through a
+copy of its top Kconfig with that definition put first. Some files are changed (`kernel_recipe`),
+and make finds the changed ones among what it builds before the originals: both also hold for a tree
+that must not be written to.
 """
 
 from __future__ import annotations
@@ -40,21 +41,50 @@ from harness.venue.kernel_source import Progress, Source
 
 DEFAULT_HZ = 1000
 FREE_BYTES = 1_500_000_000
-"""Of which the unpacked tree takes 0.5 GB, what is built 0.15 GB, and a tarball and the package it came in 0.33 GB."""
+"""Of which the unpacked tree takes 0.5 GB, what is built 0.15 GB, and a tarball and the package it
+came in 0.33 GB.
+"""
 
 TOOLS = {
     **{name: name for name in ("gcc", "make", "flex", "bison", "bc", "tar")},
     "ld": "binutils",
     "xz": "xz-utils",
 }
-"""Programs that a build needs, with their packages. Not libelf, of which kernel guides speak: UML has no objtool."""
+"""Programs that a build needs, with their packages.
+
+Not libelf, of which kernel guides speak: UML has no objtool.
+"""
 
 _OTHER_ARCHITECTURES = (
-    *("alpha", "arc", "arm", "arm64", "csky", "hexagon", "loongarch", "m68k", "microblaze", "mips", "nios2"),
+    *(
+        "alpha",
+        "arc",
+        "arm",
+        "arm64",
+        "csky",
+        "hexagon",
+        "loongarch",
+        "m68k",
+        "microblaze",
+        "mips",
+        "nios2",
+    ),
     *("openrisc", "parisc", "powerpc", "riscv", "s390", "sh", "sparc", "xtensa"),
 )
 _IDLE_DRIVERS = (
-    *("accel", "clk", "crypto", "gpu", "hwmon", "iio", "infiniband", "input", "media", "mtd", "net/ethernet"),
+    *(
+        "accel",
+        "clk",
+        "crypto",
+        "gpu",
+        "hwmon",
+        "iio",
+        "infiniband",
+        "input",
+        "media",
+        "mtd",
+        "net/ethernet",
+    ),
     *("net/wireless", "pinctrl", "platform", "scsi", "soc", "staging", "usb", "video"),
 )
 NOT_UNPACKED = (
@@ -63,7 +93,10 @@ NOT_UNPACKED = (
     *(f"*/Documentation/{name}" for name in ("ABI/*", "*.rst", "*.txt", "*.yaml")),
     *("*/sound/*/*.[ch]", "*/tools/perf/*", "*/tools/testing/*"),
 )
-"""Two thirds of the tree that nothing compiled here depends on. Kconfig and Makefiles stay: make reads them all."""
+"""Two thirds of the tree that nothing compiled here depends on.
+
+Kconfig and Makefiles stay: make reads them all.
+"""
 
 
 def build(
@@ -74,11 +107,13 @@ def build(
 ) -> Kernel:
     """Build a kernel, or find it built from the same source and configuration already.
 
-    1. look for the tools  2. locate the source  3. wait for whoever builds the same  4. unpack  5. configure, and see
-    that what is needed was understood  6. compile  7. ask the kernel what it is  8. try it out  9. put it into the
-    cache in one move
+    1. look for the tools  2. locate the source  3. wait for whoever builds the same  4. unpack  5.
+       configure, and see
+    that what is needed was understood  6. compile  7. ask the kernel what it is  8. try it out  9.
+    put it into the cache in one move
 
-    Raises UsageError (HZ, source), CapabilityError (tools, source, room, options, a failed compilation or trial).
+    Raises UsageError (HZ, source), CapabilityError (tools, source, room, options, a failed
+    compilation or trial).
     """
     if not 100 <= hz <= 1000:
         raise UsageError(f"--hz: expected 100 to 1000, what Linux is built with, found {hz}")
@@ -86,7 +121,9 @@ def build(
     folder = _room()
     found = kernel_source.locate(source, folder / "sources", progress)
     key = key_of(found, hz)
-    with kernel_source.locked(folder / f".lock-{key}", lambda: progress("waiting for another build of it", None)):
+    with kernel_source.locked(
+        folder / f".lock-{key}", lambda: progress("waiting for another build of it", None)
+    ):
         for kernel in installed():
             if kernel.manifest.key == key:
                 progress(f"{kernel.name} is built already", 1.0)
@@ -112,22 +149,37 @@ def check_tools(source: Path | None = None) -> None:
     if platform.machine() != "x86_64":
         found = f"User-Mode Linux is a program for x86_64, this machine is {platform.machine()}"
         raise CapabilityError("building a kernel", found, "stay with real time here")
-    spare = {"tar", "xz"} if source and source.is_dir() else {"xz"} if source and source.suffix != ".xz" else set()
+    spare = (
+        {"tar", "xz"}
+        if source and source.is_dir()
+        else {"xz"}
+        if source and source.suffix != ".xz"
+        else set()
+    )
     missing = [tool for tool in TOOLS if tool not in spare and shutil.which(tool) is None]
     packages = [TOOLS[tool] for tool in missing]
     if "gcc" not in missing and not _compiles():
         missing.append("the C library's headers")
         packages.append("libc6-dev")
     if missing:
-        command = "apt-get install" if shutil.which("apt-get") else "with the system's package manager, install"
-        raise CapabilityError("building a kernel", f"missing {', '.join(missing)}", f"{command} {' '.join(packages)}")
+        command = (
+            "apt-get install"
+            if shutil.which("apt-get")
+            else "with the system's package manager, install"
+        )
+        raise CapabilityError(
+            "building a kernel", f"missing {', '.join(missing)}", f"{command} {' '.join(packages)}"
+        )
 
 
 def _compiles() -> bool:
     """Whether the C library can be compiled against: UML is a program of the host."""
     program = "#include <stdlib.h>\n#include <linux/seccomp.h>\nint main(void) { return 0; }\n"
     command = ["gcc", "-x", "c", "-fsyntax-only", "-"]
-    return subprocess.run(command, input=program.encode(), capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run(command, input=program.encode(), capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 def _room() -> Path:
@@ -167,12 +219,16 @@ def _build(work: Path, source: Source, key: str, hz: int, jobs: int, progress: P
     product = work / "product"
     trial.try_out(Kernel(site.name, product / EXECUTABLE_FILE, manifest))
     final = work.parent / folder_name
-    shutil.rmtree(final, ignore_errors=True)  # one that is not whole: a whole one would have been found
+    shutil.rmtree(
+        final, ignore_errors=True
+    )  # one that is not whole: a whole one would have been found
     product.rename(final)
     return final
 
 
-def _product(site: Build, source: Source, key: str, lacks: Sequence[str], took_s: float) -> Manifest:
+def _product(
+    site: Build, source: Source, key: str, lacks: Sequence[str], took_s: float
+) -> Manifest:
     """Put what the cache will have into a folder `product`. Raises CapabilityError."""
     product = site.work / "product"
     product.mkdir()
@@ -191,23 +247,39 @@ def _product(site: Build, source: Source, key: str, lacks: Sequence[str], took_s
     )
     if name_of(manifest.release, manifest.hz) != site.name:
         found = f"the executable says that it is {name_of(manifest.release, manifest.hz)}"
-        raise CapabilityError(f"kernel {site.name}", found, "give another source with --source PATH")
-    (product / MANIFEST_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+        raise CapabilityError(
+            f"kernel {site.name}", found, "give another source with --source PATH"
+        )
+    (product / MANIFEST_FILE).write_bytes(
+        msgspec.json.format(msgspec.json.encode(manifest)) + b"\n"
+    )
     return manifest
 
 
 def _unpack(source: Source, work: Path, progress: Progress) -> Path:
-    """The tree to build from: unpacked for this build alone, or the given one, which is only read."""
+    """The tree to build from: unpacked for this build alone, or the given one, which is only
+    read.
+    """
     path = Path(source.path)
     if path.is_dir():
         return path
     progress(f"unpacking {path.name}", None)
     tree = work / "tree"
     tree.mkdir()
-    command = ["tar", "--extract", "--file", str(path), "--directory", str(tree), "--strip-components=1"]
+    command = [
+        "tar",
+        "--extract",
+        "--file",
+        str(path),
+        "--directory",
+        str(tree),
+        "--strip-components=1",
+    ]
     command += ["--no-same-owner", *(f"--exclude={pattern}" for pattern in NOT_UNPACKED)]
     environment = {**os.environ, "XZ_DEFAULTS": "--threads=0"}
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    answer = subprocess.run(
+        command, env=environment, capture_output=True, text=True, errors="replace", check=False
+    )
     if answer.returncode or not (tree / "arch/um/Kconfig").is_file():
         found = (answer.stderr.splitlines() or ["there is no arch/um in it"])[0]
         raise UsageError(f"expected a tarball of a kernel tree at {path}, found: {found}")
@@ -216,13 +288,17 @@ def _unpack(source: Source, work: Path, progress: Progress) -> Path:
 
 def release_of(makefile: str) -> str:
     """The release that a tree's top Makefile declares, as in "7.2.13" or "7.3.0-rc1"."""
-    fields: dict[str, str] = dict(re.findall(r"(?m)^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) *= *(\S*)", makefile))
+    fields: dict[str, str] = dict(
+        re.findall(r"(?m)^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) *= *(\S*)", makefile)
+    )
     numbers = ".".join(fields.get(name, "0") for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
     return numbers + fields.get("EXTRAVERSION", "")
 
 
 def with_hz(kconfig: str, hz: int) -> str:
-    """A tree's top Kconfig in which HZ is defined first, and so has this default (only `mainmenu` may come before)."""
+    """A tree's top Kconfig in which HZ is defined first, and so has this default (only `mainmenu`
+    may come before).
+    """
     definition = f"\nconfig HZ\n\tint\n\tdefault {hz}\n"
     head = re.search(r"(?m)^mainmenu .*\n", kconfig)
     at = head.end() if head else 0
@@ -230,7 +306,10 @@ def with_hz(kconfig: str, hz: int) -> str:
 
 
 def _configure(site: Build, hz: int) -> list[str]:
-    """Write .config; returns the options that were asked for in vain. Raises CapabilityError for those we need."""
+    """Write .config; returns the options that were asked for in vain.
+
+    Raises CapabilityError for those we need.
+    """
     kconfig = (site.tree / "Kconfig").read_text(encoding="utf-8")
     (site.work / "Kconfig").write_text(with_hz(kconfig, hz), encoding="utf-8")
     make(site, [f"KCONFIG_ALLCONFIG={kernel_recipe.CONFIG}", "allnoconfig"])
@@ -241,7 +320,9 @@ def _configure(site: Build, hz: int) -> list[str]:
         lacking.append(f"HZ={hz}")
     if lacking:
         fix = f"use a newer source: {COMMAND} --source PATH"
-        raise CapabilityError(f"kernel {site.name}", f"configuring it left out {', '.join(lacking)}", fix)
+        raise CapabilityError(
+            f"kernel {site.name}", f"configuring it left out {', '.join(lacking)}", fix
+        )
     return [option for option, value in asked.items() if config.get(option, "n") != value]
 
 
@@ -249,4 +330,6 @@ def _compile(site: Build, jobs: int, progress: Progress) -> None:
     """Build the executable; the steps that make prints are counted for the fraction."""
     make(site, [f"-j{jobs}", "linux"], progress)
     if not os.access(site.objects / "linux", os.X_OK):
-        raise CapabilityError(f"kernel {site.name}", f"make built no executable; log: {site.log}", "see the log")
+        raise CapabilityError(
+            f"kernel {site.name}", f"make built no executable; log: {site.log}", "see the log"
+        )

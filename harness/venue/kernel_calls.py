@@ -1,15 +1,17 @@
 """The third change to a kernel's source: a program that makes system calls without end gets on.
 
-In a guest whose CPU work takes no time, time goes by while everything sleeps. A program that asks again and again
-whether some time has passed never sleeps. clock_gettime(2) moves the clock at each reading, but times(2), the coarse
-clocks and sched_yield(2) do not, so a loop around one of those never ended, and neither did one that waits for another
-program's sleep.
+In a guest whose CPU work takes no time, time goes by while everything sleeps. A program that asks
+again and again whether some time has passed never sleeps. clock_gettime(2) moves the clock at each
+reading, but times(2), the coarse clocks and sched_yield(2) do not, so a loop around one of those
+never ended, and neither did one that waits for another program's sleep.
 
-Here each system call takes 5 microseconds of virtual time, about what it takes a real machine together with the work
-between two calls, once programs have made 10,000 in a row with no idle moment between them (`free-calls=N` on the
-kernel's command line: another number). Process 1, the harness itself, is left out.
+Here each system call takes 5 microseconds of virtual time, about what it takes a real machine
+together with the work between two calls, once programs have made 10,000 in a row with no idle
+moment between them (`free-calls=N` on the kernel's command line: another number). Process 1, the
+harness itself, is left out.
 
-A program that computes without any system call still takes no time: nothing in it tells waiting from work.
+A program that computes without any system call still takes no time: nothing in it tells waiting
+from work.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ void time_travel_charge_call(void)
 
 _HANDLER = "void handle_syscall(struct uml_pt_regs *r)\n{\n"
 _NUMBER = "\tsyscall = UPT_SYSCALL_NR(r);\n"
-_PROTOTYPE = "/* keepalive-harness: arch/um/kernel/time.c has it */\nvoid time_travel_charge_call(void);\n\n"
+_PROTOTYPE = (
+    "/* keepalive-harness: arch/um/kernel/time.c has it */\nvoid time_travel_charge_call(void);\n\n"
+)
 _CALL = "\ttime_travel_charge_call();\n"
 
 CHANGE = f"{_SLEEP}\0{_JUMP}\0{_RESET}\0{_CHARGE}\0{_HANDLER}\0{_NUMBER}\0{_PROTOTYPE}\0{_CALL}"

@@ -1,12 +1,14 @@
-"""The fourth change to a kernel's source: a guest writes only to those files of the host that it was given.
+"""The fourth change to a kernel's source: a guest writes only to those files of the host that it
+was given.
 
-Root in a stock guest may mount the host's file tree (hostfs) anywhere, writable, and then has all the rights of the
-user who started the guest. Two things prevent that here, each without the other:
+Root in a stock guest may mount the host's file tree (hostfs) anywhere, writable, and then has all
+the rights of the user who started the guest. Two things prevent that here, each without the other:
 
-- The kernel's program enters a mount namespace of its own before it boots (`MAIN_FILE`). Everything there is read-only
-  except the folders that `VARIABLE`_0, `VARIABLE`_1, ... of its environment name. Capabilities that do not concern the
-  rights on files are given up, so that no device node can be made. The host's kernel enforces this, whatever happens
-  in the guest. It needs root or a user namespace. Where neither is allowed, the guest starts without it.
+- The kernel's program enters a mount namespace of its own before it boots (`MAIN_FILE`). Everything
+  there is read-only except the folders that `VARIABLE`_0, `VARIABLE`_1, ... of its environment
+  name. Capabilities that do not concern the rights on files are given up, so that no device node
+  can be made. The host's kernel enforces this, whatever happens in the guest. It needs root or a
+  user namespace. Where neither is allowed, the guest starts without it.
 - In the guest, nothing more can be mounted from the host once process 1 has written to
   /sys/module/hostfs/parameters/sealed, and device nodes
   cannot be made on the host (`HOSTFS_FILE`). The guest's kernel enforces this, on every machine.
@@ -22,7 +24,9 @@ HEADER_FILE = "arch/um/os-Linux/internal.h"
 VARIABLE = "KEEPALIVE_HARNESS_WRITABLE"
 MOST_FOLDERS = 64
 MARK_FILE = "confined"
-"""In the first of those folders: made by the kernel's program when it has made everything else read-only."""
+"""In the first of those folders: made by the kernel's program when it has made everything else
+read-only.
+"""
 
 _MAIN = "int __init main(int argc, char **argv, char **envp)\n{\n"
 _LIMIT = "\n\tset_stklim();\n"
@@ -165,9 +169,11 @@ static void __init confine_files(void)
 	}}
 }}
 
-"""
+"""  # noqa: E501
 
-_MAKE_NODE = re.compile(r"(static int hostfs_mknod\(.*?)(\n\tname = dentry_name\(dentry\);)", re.DOTALL)
+_MAKE_NODE = re.compile(
+    r"(static int hostfs_mknod\(.*?)(\n\tname = dentry_name\(dentry\);)", re.DOTALL
+)
 _NO_DEVICES = "\n\tif (S_ISCHR(mode) || S_ISBLK(mode))\n\t\treturn -EPERM;\n"
 _GET_TREE = "static int hostfs_fc_get_tree(struct fs_context *fc)\n{\n"
 _SEAL = """\

@@ -1,13 +1,15 @@
-"""The first change that the harness makes to a kernel's source: an exact clock, which can be read without moving it.
+"""The first change that the harness makes to a kernel's source: an exact clock, which can be read
+without moving it.
 
-Stock User-Mode Linux (arch/um/kernel/time.c) shows its virtual time in steps of 256 ns, and moves it by such a step at
-every reading, for the sake of programs that expect it to move. How often kernel and programs read it differs by a few
-from one run to the next, and what the steps hide makes timers late by up to one of them, so the same plan would end
-some hundred nanoseconds earlier or later.
+Stock User-Mode Linux (arch/um/kernel/time.c) shows its virtual time in steps of 256 ns, and moves
+it by such a step at every reading, for the sake of programs that expect it to move. How often
+kernel and programs read it differs by a few from one run to the next, and what the steps hide makes
+timers late by up to one of them, so the same plan would end some hundred nanoseconds earlier or
+later.
 
-Here the clock shows every nanosecond. Readings move it as before, by 256 ns each; but a kernel booted with
-`free-readings=N` lets so many in a row, with no time gone by between them, cost nothing. Then a run is the same each
-time, and a program that spins still gets on.
+Here the clock shows every nanosecond. Readings move it as before, by 256 ns each; but a kernel
+booted with `free-readings=N` lets so many in a row, with no time gone by between them, cost
+nothing. Then a run is the same each time, and a program that spins still gets on.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ FREE_READINGS = "free-readings=10000"
 
 _READER = "static u64 timer_read(struct clocksource *cs)\n"
 _CHARGE = re.compile(
-    r"(if \(!irqs_disabled\(\) && !in_interrupt\(\) && !in_softirq\(\))(.*?)\bTIMER_MULTIPLIER\b", re.DOTALL
+    r"(if \(!irqs_disabled\(\) && !in_interrupt\(\) && !in_softirq\(\))(.*?)\bTIMER_MULTIPLIER\b",
+    re.DOTALL,
 )
 _CALL = " && timer_reading_costs()"
 _ADDITION = """\
@@ -57,7 +60,10 @@ static bool timer_reading_costs(void)
 """
 
 CHANGE = f"{_READER}\0{_CHARGE.pattern}\0{_CALL}\0{_ADDITION}"
-"""All that decides what becomes of a source, for telling kernels apart; no comment of this module does."""
+"""All that decides what becomes of a source, for telling kernels apart.
+
+No comment of this module does.
+"""
 
 
 def with_exact_clock(source: str) -> str | None:
@@ -67,4 +73,10 @@ def with_exact_clock(source: str) -> str | None:
     if charge is None:
         return None
     counted = f"{charge[1]}{_CALL}{charge[2]}TIMER_CHARGE"
-    return source[:start] + _ADDITION + source[start : charge.start()] + counted + source[charge.end() :]
+    return (
+        source[:start]
+        + _ADDITION
+        + source[start : charge.start()]
+        + counted
+        + source[charge.end() :]
+    )

@@ -1,12 +1,15 @@
-"""The second change to a kernel's source: random numbers that a seed decides, for the programs in a guest.
+"""The second change to a kernel's source: random numbers that a seed decides, for the programs in a
+guest.
 
-Stock Linux (drivers/char/random.c) mixes what it is given and what it meets into one pool, User-Mode Linux also random
-bytes of the host. Nothing takes that out again, so no word on the command line makes two boots draw the same numbers.
+Stock Linux (drivers/char/random.c) mixes what it is given and what it meets into one pool,
+User-Mode Linux also random bytes of the host. Nothing takes that out again, so no word on the
+command line makes two boots draw the same numbers.
 
-Here getrandom(2), /dev/random, /dev/urandom and the sixteen bytes that each program finds at its start (AT_RANDOM,
-getauxval(3)) come from a generator of their own once `random.program_seed=N` was on the command line, or N was written
-to `SEED_FILE`, which starts it anew. Process 1 is left out: what the harness itself draws must not shift what programs
-get. So is what the kernel draws for itself, such as sequence numbers and ports.
+Here getrandom(2), /dev/random, /dev/urandom and the sixteen bytes that each program finds at its
+start (AT_RANDOM, getauxval(3)) come from a generator of their own once `random.program_seed=N` was
+on the command line, or N was written to `SEED_FILE`, which starts it anew. Process 1 is left out:
+what the harness itself draws must not shift what programs get. So is what the kernel draws for
+itself, such as sequence numbers and ports.
 """
 
 from __future__ import annotations

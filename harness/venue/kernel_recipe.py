@@ -1,4 +1,6 @@
-"""What this version of the harness makes of a kernel's source: its configuration, and changes to some of its files."""
+"""What this version of the harness makes of a kernel's source: its configuration, and changes to
+some of its files.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ CHANGES: Mapping[str, Mapping[str, Callable[[str], str | None]]] = {
         kernel_files.HOSTFS_FILE: kernel_files.with_seal,
     },
 }
-"""What the harness changes in a source, by what a kernel has by it: each file with what becomes of it."""
+"""What the harness changes in a source, by what a kernel has by it: each file with what becomes of
+it.
+"""
 
 
 def recipe() -> str:
@@ -41,11 +45,16 @@ def digest(*parts: str) -> str:
 
 
 def put_changed_files(tree: Path, objects: Path) -> list[str]:
-    """Put changed files where make looks for them first; returns what is lacking where one is not as expected."""
+    """Put changed files where make looks for them first.
+
+    Returns what is lacking where one is not as expected.
+    """
     lacks = []
     changed: dict[str, str] = {}
     for what, files in CHANGES.items():
-        texts = {name: change(changed.get(name) or _read(tree / name)) for name, change in files.items()}
+        texts = {
+            name: change(changed.get(name) or _read(tree / name)) for name, change in files.items()
+        }
         if None in texts.values():
             lacks.append(what)
         else:

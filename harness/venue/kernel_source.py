@@ -1,8 +1,10 @@
-"""Where kernel source comes from: a path, an installed linux-source package, or that package fetched by apt.
+"""Where kernel source comes from: a path, an installed linux-source package, or that package
+fetched by apt.
 
-Fetching leaves the system's apt state alone and needs no rights: apt runs with lists, archives and dpkg status in a
-folder of its own, and with archives (base URI, keyring) that are read from the machine's configuration. Signatures
-are always checked, also where the machine's own configuration waives that for an archive.
+Fetching leaves the system's apt state alone and needs no rights: apt runs with lists, archives and
+dpkg status in a folder of its own, and with archives (base URI, keyring) that are read from the
+machine's configuration. Signatures are always checked, also where the machine's own configuration
+waives that for an archive.
 """
 
 from __future__ import annotations
@@ -22,15 +24,26 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import CapabilityError, UsageError
-from harness.venue.apt_archives import Archive, attempts, machine_archives, os_release_fields, render
+from harness.venue.apt_archives import (
+    Archive,
+    attempts,
+    machine_archives,
+    os_release_fields,
+    render,
+)
 
 Progress = Callable[[str, float | None], None]
-"""Told what is being done, with the fraction done of the part that takes long, where that is known."""
+"""Told what is being done, with the fraction done of the part that takes long, where that is
+known.
+"""
 
 INSTALLED = Path("/usr/src")
 _PACKAGE = re.compile(r"linux-source-(\d+(?:\.\d+)+)")
 _TARBALL = re.compile(r"\.tar(\.\w+)?$")
-_FIX = "harness kernel build --source PATH, with an unpacked kernel tree or a tarball of one (https://kernel.org)"
+_FIX = (
+    "harness kernel build --source PATH, with an unpacked kernel tree or a tarball of one "
+    "(https://kernel.org)"
+)
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,17 +58,23 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def locate(given: Path | None, cache: Path, progress: Progress) -> Source:
-    """The source at a given path, else the newest that is installed, else the newest that apt can fetch into `cache`.
+    """The source at a given path, else the newest that is installed, else the newest that apt can
+    fetch into `cache`.
 
     Raises UsageError for a path that is no kernel source, CapabilityError where none can be had.
     """
     if given is not None:
         return at_path(given.resolve())
-    installed = [*INSTALLED.glob("linux-source-*.tar.*"), *INSTALLED.glob("linux-source-*/linux-source-*.tar.*")]
+    installed = [
+        *INSTALLED.glob("linux-source-*.tar.*"),
+        *INSTALLED.glob("linux-source-*/linux-source-*.tar.*"),
+    ]
     if installed:
         return at_path(max(installed, key=lambda path: version_key(path.name)))
     cache.mkdir(parents=True, exist_ok=True)
-    with locked(cache / ".lock", lambda: progress("waiting for another fetch of kernel source", None)):
+    with locked(
+        cache / ".lock", lambda: progress("waiting for another fetch of kernel source", None)
+    ):
         return _fetch(cache, progress)
 
 
@@ -63,22 +82,30 @@ def at_path(path: Path) -> Source:
     """A tree or tarball that somebody has put there. Raises UsageError."""
     if path.is_dir():
         if not (path / "arch/um/Kconfig").is_file():
-            raise UsageError(f"--source: expected a kernel tree (with arch/um), found something else at {path}")
+            raise UsageError(
+                f"--source: expected a kernel tree (with arch/um), found something else at {path}"
+            )
         if (path / ".config").exists() or (path / "include/config").exists():
             raise UsageError(
-                f"--source: expected a clean kernel tree, found a build in {path}; run `make mrproper` there, "
+                f"--source: expected a clean kernel tree, found a build in {path}; run `make "
+                "mrproper` there, "
                 "or give a tarball"
             )
         return Source(path=str(path), origin="given tree", sha256=tree_sha256(path))
     if not path.is_file():
         raise UsageError(f"--source: expected a kernel tree or tarball, found nothing at {path}")
     if not _TARBALL.search(path.name):
-        raise UsageError(f"--source: expected a kernel tree or a .tar.xz, .tar.gz or .tar.bz2, found {path}")
+        raise UsageError(
+            f"--source: expected a kernel tree or a .tar.xz, .tar.gz or .tar.bz2, found {path}"
+        )
     return Source(path=str(path), origin="given tarball", sha256=sha256(path))
 
 
 def version_key(text: str) -> tuple[tuple[int, ...], bool, int]:
-    """Sorts kernel versions, as in "7.2.13", "7.3-rc1" or "linux-source-6.12.tar.xz"; release candidates come first."""
+    """Sorts kernel versions, as in "7.2.13", "7.3-rc1" or "linux-source-6.12.tar.xz".
+
+    Release candidates come first.
+    """
     found = re.search(r"(\d+(?:\.\d+)+)(?:[-~]?rc(\d+))?", text)
     if found is None:
         return (), False, 0
@@ -92,20 +119,26 @@ def sha256(path: Path) -> str:
 
 
 def tree_sha256(tree: Path) -> str:
-    """Of the names, sizes and times of all files below a folder: half a second where reading them takes a minute."""
+    """Of the names, sizes and times of all files below a folder: half a second where reading them
+    takes a minute.
+    """
     digest = hashlib.sha256()
     for folder, folders, files in os.walk(tree):
         folders[:] = sorted(name for name in folders if name != ".git")
         for name in sorted(files):
             facts = os.lstat(f"{folder}/{name}")
             where = os.path.relpath(f"{folder}/{name}", tree)
-            digest.update(f"{where}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode(errors="surrogateescape"))
+            digest.update(
+                f"{where}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode(errors="surrogateescape")
+            )
     return digest.hexdigest()
 
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock file for the length of the block; `waiting` is called first when somebody else has it.
+    """Hold the lock file for the length of the block.
+
+    `waiting` is called first when somebody else has it.
 
     It stays afterwards: to remove a lock file is to race with whoever has just opened it.
     """
@@ -143,9 +176,10 @@ class _Apt:
             (folder / name).mkdir(parents=True)
         (folder / "status").touch()
         (folder / "private.sources").write_text(render(archives), encoding="utf-8")
-        # Given with -c, it is read after the machine's configuration, whose proxies and certificates thereby hold.
-        # Hooks go: some of them delete what is in the system's caches.
-        # A sandbox user could not enter a home directory; apt would find that out and say so at every step.
+        # Given with -c, it is read after the machine's configuration, whose proxies and
+        # certificates thereby hold. Hooks go: some of them delete what is in the system's caches. A
+        # sandbox user could not enter a home directory; apt would find that out and say so at every
+        # step.
         lines = [
             "#clear APT::Update;",
             "#clear DPkg;",
@@ -181,7 +215,10 @@ class _Apt:
         )
 
     def newest(self) -> tuple[_Package | None, str]:
-        """The newest linux-source package on offer, and what apt complained of. One archive may fail: others count."""
+        """The newest linux-source package on offer, and what apt complained of.
+
+        One archive may fail: others count.
+        """
         update = self.run("apt-get", "update")
         names = [
             name
@@ -194,19 +231,25 @@ class _Apt:
             fields = dict(re.findall(r"(?m)^(Version|Size): (\S+)$", shown))
             if "Version" in fields:
                 found.append(_Package(name, fields["Version"], int(fields.get("Size", 0))))
-        return max(found, key=lambda package: package.key, default=None), complaint(update.stderr + update.stdout)
+        return max(found, key=lambda package: package.key, default=None), complaint(
+            update.stderr + update.stdout
+        )
 
     def download(self, package: _Package) -> Path:
         """The package's file. Raises CapabilityError."""
         got = self.run("apt-get", "download", f"{package.name}={package.version}")
         files = list(self.folder.glob("*.deb"))
         if got.returncode or not files:
-            raise CapabilityError("kernel source", f"apt-get download: {complaint(got.stderr + got.stdout)}", _FIX)
+            raise CapabilityError(
+                "kernel source", f"apt-get download: {complaint(got.stderr + got.stdout)}", _FIX
+            )
         return files[0]
 
 
 def complaint(text: str) -> str:
-    """The first error in apt's output, else its first warning, without the credentials that a URI may have."""
+    """The first error in apt's output, else its first warning, without the credentials that a URI
+    may have.
+    """
     for sign in ("E: ", "W: "):
         for line in text.splitlines():
             if line.startswith(sign):
@@ -220,7 +263,9 @@ def without_credentials(text: str) -> str:
 
 
 def _fetch(cache: Path, progress: Progress) -> Source:
-    """The newest source that the first archives to offer one offer, or one as new that is cached."""
+    """The newest source that the first archives to offer one offer, or one as new that is
+    cached.
+    """
     cached = _newest_cached(cache)
     groups = attempts(machine_archives(), os_release_fields())
     problems = [] if groups else ["apt is not configured here for an archive with kernel source"]
@@ -235,8 +280,12 @@ def _fetch(cache: Path, progress: Progress) -> Source:
             if package is not None and cached is not None and cached[0].key >= package.key:
                 return cached[1]
             if package is not None:
-                uris = ", ".join(dict.fromkeys(without_credentials(archive.uri) for archive in group))
-                progress(f"fetching {package.name} {package.version}, {package.size / 1e6:.0f} MB", None)
+                uris = ", ".join(
+                    dict.fromkeys(without_credentials(archive.uri) for archive in group)
+                )
+                progress(
+                    f"fetching {package.name} {package.version}, {package.size / 1e6:.0f} MB", None
+                )
                 try:
                     return _keep(apt.download(package), package, f"{suites} at {uris}", cache)
                 except CapabilityError as error:
@@ -249,7 +298,10 @@ def _fetch(cache: Path, progress: Progress) -> Source:
 
 
 def _keep(package_file: Path, package: _Package, whence: str, cache: Path) -> Source:
-    """Take the tarball out of a package into the cache. The note beside it, written last, makes it count."""
+    """Take the tarball out of a package into the cache.
+
+    The note beside it, written last, makes it count.
+    """
     part = package_file.with_name("tarball")
     tarball = cache / f"{package.stem}{_extract_tarball(package_file, part)}"
     part.replace(tarball)
@@ -262,7 +314,10 @@ def _keep(package_file: Path, package: _Package, whence: str, cache: Path) -> So
 
 
 def _extract_tarball(package_file: Path, into: Path) -> str:
-    """Copy the kernel's tarball out of a linux-source package; returns its suffix. Raises CapabilityError."""
+    """Copy the kernel's tarball out of a linux-source package; returns its suffix.
+
+    Raises CapabilityError.
+    """
     suffix = ""
     command = ["dpkg-deb", "--fsys-tarfile", str(package_file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
@@ -280,7 +335,9 @@ def _extract_tarball(package_file: Path, into: Path) -> str:
         except tarfile.TarError:
             suffix = ""
     if process.returncode or not suffix:
-        found = f"no tarball in {package_file.name} (dpkg-deb ended with status {process.returncode})"
+        found = (
+            f"no tarball in {package_file.name} (dpkg-deb ended with status {process.returncode})"
+        )
         raise CapabilityError("kernel source", found, _FIX)
     return suffix
 

@@ -1,7 +1,8 @@
 """A command's output on its way from the guest's files to this process's standard streams.
 
-It takes a bounded amount of memory. What has been copied is freed from the guest's files, which usually lie in memory.
-While nobody reads here, or more lies in the files than `AHEAD` bytes, the guest stands still, and so does its clock.
+It takes a bounded amount of memory. What has been copied is freed from the guest's files, which
+usually lie in memory. While nobody reads here, or more lies in the files than `AHEAD` bytes, the
+guest stands still, and so does its clock.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from harness.venue import guest_command
 from harness.venue.guest_process import Guest
 
 AHEAD = 1 << 20
-"""So many bytes of a stream a guest may have written that are not copied yet, before it is made to wait."""
+"""So many bytes of a stream a guest may have written that are not copied yet, before it is made to
+wait.
+"""
 _FREED_AT_ONCE = 1 << 16
 _PAGE = 4096
 _KEEP_SIZE_PUNCH_HOLE = 1 | 2
@@ -35,7 +38,9 @@ class Output:
 
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
-        self._streams = [_Stream(guest.folder / name, number) for number, name in guest_command.STREAMS.items()]
+        self._streams = [
+            _Stream(guest.folder / name, number) for number, name in guest_command.STREAMS.items()
+        ]
 
     def copy(self) -> None:
         """Bring over what the command has written since the last time."""
@@ -50,15 +55,23 @@ class _Stream:
 
     def copy(self, guest: Guest) -> None:
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(
+                self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            )
         except FileNotFoundError:
             return  # the guest has not come so far yet
         except OSError as error:
-            raise GuestError(f"expected the command's output, found {error.strerror} at {self._path}") from error
+            raise GuestError(
+                f"expected the command's output, found {error.strerror} at {self._path}"
+            ) from error
         with open(descriptor, "r+b", buffering=0) as file, ExitStack() as held:
             found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:  # a part of it is freed below
-                raise GuestError(f"expected a regular file with one name, found another one at {self._path}")
+            if (
+                not stat.S_ISREG(found.st_mode) or found.st_nlink != 1
+            ):  # a part of it is freed below
+                raise GuestError(
+                    f"expected a regular file with one name, found another one at {self._path}"
+                )
             end = found.st_size
             file.seek(self._copied)
             target = sys.stdout.buffer if self._number == 1 else sys.stderr.buffer
@@ -74,7 +87,10 @@ class _Stream:
                 self._free(descriptor)
 
     def _free(self, descriptor: int) -> None:
-        """Give back whole pages that were copied; file systems that cannot do that keep them until the guest's end."""
+        """Give back whole pages that were copied.
+
+        File systems that cannot do that keep them until the guest's end.
+        """
         end = self._copied // _PAGE * _PAGE
         if end - self._freed >= _FREED_AT_ONCE:
             part = (ctypes.c_int64(self._freed), ctypes.c_int64(end - self._freed))

@@ -1,4 +1,6 @@
-"""Which seed decides the random numbers that programs in a guest get, and how its kernel is told."""
+"""Which seed decides the random numbers that programs in a guest get, and how its kernel is
+told.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from harness.venue import DEFAULT_SEED
 from harness.venue.kernel import COMMAND, Kernel
 
 _SAME_ADDRESSES = "norandmaps"
-"""Each program finds its memory where it was the last time: addresses may decide an order, as in a set of Python's."""
+"""Each program finds its memory where it was the last time: addresses may decide an order, as in a
+set of Python's.
+"""
 
 
 def chosen(kernel: Kernel, seed: int | None, option: str = "--seed") -> int | None:

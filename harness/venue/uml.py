@@ -1,6 +1,8 @@
-"""Carries plans out in guests: User-Mode Linux kernels whose clock jumps whenever everything in them sleeps.
+"""Carries plans out in guests: User-Mode Linux kernels whose clock jumps whenever everything in
+them sleeps.
 
-Time in a guest has nothing to do with time here, so the watchdog (`harness.venue.watchdog`) runs out here.
+Time in a guest has nothing to do with time here, so the watchdog (`harness.venue.watchdog`) runs
+out here.
 """
 
 from __future__ import annotations
@@ -25,11 +27,16 @@ from harness.venue.kernel import Kernel
 from harness.venue.watchdog import Watchdog, last_lines
 
 _REPEATABLE = ("PYTHONHASHSEED=0",)
-"""For guests in which chance must not decide how time goes by: the kernel hands the word on to init's environment."""
+"""For guests in which chance must not decide how time goes by: the kernel hands the word on to
+init's environment.
+"""
 
 
 def machine(kernel: Kernel, seed: int | None = None) -> MachineFacts:
-    """What a plan needs to know of a guest with this kernel; `seed`: what was asked for. Raises CapabilityError."""
+    """What a plan needs to know of a guest with this kernel; `seed`: what was asked for.
+
+    Raises CapabilityError.
+    """
     return MachineFacts(
         kernel=kernel.manifest.release,
         hz=kernel.manifest.hz,
@@ -50,8 +57,9 @@ def run_all(
 ) -> Generator[Carried]:
     """Carry out plans in guests, one guest a core, each plan on its own; yields each as it ends.
 
-    A plan whose guest gets stuck (see `Watchdog`) or dies is inconclusive, and the next plans go on in a fresh guest.
-    Whatever ends this early, an interrupt too, ends the guests. `wall_limit_s`: 0 for none.
+    A plan whose guest gets stuck (see `Watchdog`) or dies is inconclusive, and the next plans go on
+    in a fresh guest. Whatever ends this early, an interrupt too, ends the guests. `wall_limit_s`: 0
+    for none.
     """
     for plan in plans:
         folder_of(out, plan).mkdir(parents=True, exist_ok=True)
@@ -98,16 +106,26 @@ class _Crew:
             self.ended.put(error)
 
     def _one_guest(self, share: list[Plan]) -> Generator[Carried]:
-        """Boot a guest and yield its results in order; the last one is of the plan that broke it, if one did."""
+        """Boot a guest and yield its results in order.
+
+        The last one is of the plan that broke it, if one did.
+        """
         folders = [folder_of(self.out, plan) for plan in share]
         for plan in share:
             self.status(plan.name, "a guest", None)
         # Commands under test want the PATH and the HOME that they would have here.
-        job = {"module": guest.__name__, "folders": [str(folder) for folder in folders], "env": dict(os.environ)}
+        job = {
+            "module": guest.__name__,
+            "folders": [str(folder) for folder in folders],
+            "env": dict(os.environ),
+        }
         words = (*_REPEATABLE, *seeding.words(self.kernel))
         with boot(self.kernel, job, [self.out], words=words) as running:
             done, ending, began = 0, None, time.monotonic()
-            watchdog = Watchdog(running.process.pid, max(self.wall_limit_s, PLAN_LIMIT_S if self.wall_limit_s else 0))
+            watchdog = Watchdog(
+                running.process.pid,
+                max(self.wall_limit_s, PLAN_LIMIT_S if self.wall_limit_s else 0),
+            )
             while ending is None and not self.over.is_set():
                 for line in running.read(LOOK_S) or ():
                     # A program in the guest may write there, too: only what is due counts.
@@ -116,7 +134,9 @@ class _Crew:
                         self.status(share[done].name, "its verdict in virtual time", None)
                         watchdog = Watchdog(running.process.pid, self.wall_limit_s)
                     elif line == f"{guest.END}{done}" and done < len(share):
-                        yield Carried(share[done], timeline.load(folders[done]), time.monotonic() - began)
+                        yield Carried(
+                            share[done], timeline.load(folders[done]), time.monotonic() - began
+                        )
                         done += 1
                 ending = running.ending() if running.over else watchdog.look()
             if done < len(share) and ending is not None:

@@ -1,10 +1,12 @@
-"""How a plan is carried out on a clock that jumps: one way for the guests of `--clock virtual` and within any guest.
+"""How a plan is carried out on a clock that jumps: one way for the guests of `--clock virtual` and
+within any guest.
 
 The oracle's windows in virtual time have next to no room, and hold for this way alone:
 
-- One plan after the other. Where several are armed at one moment, their readings of the clock add up and move it.
-- Each starts at a moment that is a multiple of its timer wheel's period, so that it sees the same phase whatever ran
-  before it: the same plan gives the same timeline, to the nanosecond.
+- One plan after the other. Where several are armed at one moment, their readings of the clock add
+  up and move it.
+- Each starts at a moment that is a multiple of its timer wheel's period, so that it sees the same
+  phase whatever ran before it: the same plan gives the same timeline, to the nanosecond.
 - The harness goes before the programs that it starts, and is woken exactly when it asks to be.
 - Programs draw the same random numbers, whatever drew some before.
 """
@@ -36,8 +38,9 @@ _PR_SET_TIMERSLACK = 29
 def go_first() -> None:
     """Let the calling thread go before all programs.
 
-    No time passes while one of them computes, so the scheduler would never take the CPU from it, and what it has
-    printed would be read when it is done. In a guest that is run without root's rights the order stays as it is.
+    No time passes while one of them computes, so the scheduler would never take the CPU from it,
+    and what it has printed would be read when it is done. In a guest that is run without root's
+    rights the order stays as it is.
     """
     _libc.prctl(_PR_SET_TIMERSLACK, 1)
     with suppress(PermissionError):
@@ -45,7 +48,9 @@ def go_first() -> None:
 
 
 def warm_up() -> None:
-    """Do everything once: what is done for the first time may have to wait, as for the kernel to make its tables."""
+    """Do everything once: what is done for the first time may have to wait, as for the kernel to
+    make its tables.
+    """
     faults = (
         FirewallIdle(timeout_s=1),
         Blackhole(at_s=0.1, for_s=0.1),
@@ -62,14 +67,20 @@ def warm_up() -> None:
 
 
 def carry_out(plan: Plan, folder: Path, status: Status) -> tuple[Event, ...]:
-    """Carry one plan out in this guest; returns the timeline's events. Raises nothing on purpose."""
+    """Carry one plan out in this guest; returns the timeline's events.
+
+    Raises nothing on purpose.
+    """
     here = local_machine()
     if (here.kernel, here.hz) != (plan.machine.kernel, plan.machine.hz):
         timeline = Timeline(folder)
         timeline.add(
             "run.broken",
             "guest",
-            error=f"expected Linux {plan.machine.kernel} with HZ={plan.machine.hz}, found {here.kernel}, HZ={here.hz}",
+            error=(
+                f"expected Linux {plan.machine.kernel} with HZ={plan.machine.hz}, found "
+                f"{here.kernel}, HZ={here.hz}"
+            ),
         )
         timeline.close()
         return tuple(timeline.events)

@@ -28,7 +28,10 @@ from harness.venue.kernel import Kernel
 from harness.venue.output import Output
 
 FIRST_INPUT = 1 << 20
-"""So many bytes of input, if they are here already, a guest finds when it begins; the rest comes while it runs."""
+"""So many bytes of input, if they are here already, a guest finds when it begins.
+
+The rest comes while it runs.
+"""
 _AHEAD = 16
 """So many pieces of input may lie before a guest that does not take them."""
 _PIECE = 65536
@@ -49,8 +52,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Who runs a command. `flag`: what the options of the caller begin with, for messages.
 
-    `grace_s`: how long the command may go on after an interrupt, in seconds of wall time; None: until the second
-    interrupt. Then the guest is ended.
+    `grace_s`: how long the command may go on after an interrupt, in seconds of wall time; None:
+    until the second interrupt. Then the guest is ended.
     """
 
     flag: str = "--"
@@ -71,16 +74,19 @@ def run(
     caller: Caller = COMMAND_LINE,
     words: Sequence[str] = (),
 ) -> Ended:
-    """Run a command as if here: its terminal or pipes, environment, working directory and exit status.
+    """Run a command as if here: its terminal or pipes, environment, working directory and exit
+    status.
 
-    `write`: folders it may write. `bring`: files that are copied out at its end. What it writes elsewhere is lost.
-    `wall_limit_s`: 0 for none. `with_input`: whether it gets this process's standard input, or an empty one.
-    `words`: more for the kernel's command line.
-    Raises UsageError for a command or folder that does not exist, GuestError for a guest that got stuck or died.
+    `write`: folders it may write. `bring`: files that are copied out at its end. What it writes
+    elsewhere is lost. `wall_limit_s`: 0 for none. `with_input`: whether it gets this process's
+    standard input, or an empty one. `words`: more for the kernel's command line. Raises UsageError
+    for a command or folder that does not exist, GuestError for a guest that got stuck or died.
     """
     _check(argv, write, caller.flag)
     started = time.monotonic()
-    with_input = with_input and sys.__stdin__ is not None  # None: it was closed when this process began
+    with_input = (
+        with_input and sys.__stdin__ is not None
+    )  # None: it was closed when this process began
     job: dict[str, Any] = {
         "module": guest_command.__name__,
         "argv": list(argv),
@@ -130,16 +136,24 @@ def _serve(guest: Guest, caller: Caller, wall_limit_s: float, started: float) ->
 
 
 def _virtual_s(guest: Guest) -> float:
-    """How long the command took. A program in the guest may write to that file, too. Raises GuestError."""
+    """How long the command took.
+
+    A program in the guest may write to that file, too. Raises GuestError.
+    """
     found = ""
     with suppress(OSError, ValueError):
         found = plain_files.read_text(guest.folder / guest_command.CLOCK_FILE)
         return float(found)
-    raise GuestError(f"expected seconds in the guest's file {guest_command.CLOCK_FILE!r}, found {found[:40]!r}")
+    raise GuestError(
+        f"expected seconds in the guest's file {guest_command.CLOCK_FILE!r}, found {found[:40]!r}"
+    )
 
 
 def _doing(guest: Guest) -> str:
-    """What the command says that it does, "" where it says nothing; one file for each process that says something."""
+    """What the command says that it does, "" where it says nothing.
+
+    One file for each process that says something.
+    """
     said = []
     for path in sorted(guest.folder.glob(f"{guest_command.DOING_FILE}*")):
         with suppress(OSError):
@@ -169,7 +183,13 @@ def _check(argv: Sequence[str], write: Sequence[Path], flag: str) -> None:
         raise UsageError("expected a command after --, found none")
     if shutil.which(argv[0]) is None:
         path = Path(argv[0])
-        found = "a folder" if path.is_dir() else "a file that is not executable" if path.exists() else "nothing"
+        found = (
+            "a folder"
+            if path.is_dir()
+            else "a file that is not executable"
+            if path.exists()
+            else "nothing"
+        )
         raise UsageError(f"expected a command that can be run, found {found} at {argv[0]!r}")
     for path in write:
         if not path.is_dir() or not os.access(path, os.W_OK):
@@ -185,10 +205,17 @@ def _terminal() -> tuple[int, int] | None:
 
 
 def _fill_input(folder: Path) -> dict[str, object]:
-    """Put the first of the input, if it is here already, where the guest finds it, so that it need not wait for it."""
+    """Put the first of the input, if it is here already, where the guest finds it, so that it need
+    not wait for it.
+    """
     name, over = guest_command.INPUT_FILES.format(0), False
     with (folder / name).open("wb") as file:
-        while not over and file.tell() < FIRST_INPUT and not os.isatty(0) and select.select([0], [], [], 0)[0]:
+        while (
+            not over
+            and file.tell() < FIRST_INPUT
+            and not os.isatty(0)
+            and select.select([0], [], [], 0)[0]
+        ):
             data = _read_input()
             file.write(data)
             over = not data
@@ -200,7 +227,10 @@ def _no_input(_: Path) -> dict[str, object]:
 
 
 def _read_input() -> bytes:
-    """Some of the input that has come; nothing at its end, and where it cannot be read, as under nohup."""
+    """Some of the input that has come.
+
+    Nothing at its end, and where it cannot be read, as under nohup.
+    """
     try:
         return os.read(0, _PIECE)
     except OSError:
@@ -224,9 +254,13 @@ class _Relay:
         self.saved: list[Any] | None = None
         self.interrupts = 0
         self.unheard = 0
-        """Interrupts typed at a terminal that the guest has not taken: it takes none while a program in it spins."""
+        """Interrupts typed at a terminal that the guest has not taken: it takes none while a
+        program in it spins.
+        """
         self.gives_up = float("inf")
-        """When the guest is ended (time.monotonic), because an interrupt has not ended its command."""
+        """When the guest is ended (time.monotonic), because an interrupt has not ended its
+        command.
+        """
         self.replaced: Any = None
         self.input_over = bool(guest.job.get("input_over"))
 
@@ -245,13 +279,18 @@ class _Relay:
             signal.signal(signal.SIGINT, self.replaced)
 
     def _interrupted(self, *_: object) -> None:
-        """The first interrupt is the command's, in `serve`; who asks again wants the guest to end."""
+        """The first interrupt is the command's, in `serve`.
+
+        Who asks again wants the guest to end.
+        """
         self.interrupts += 1
         if self.interrupts > 1:
             raise KeyboardInterrupt
         self._begin_grace()
         until = "" if self.grace_s is None else f", and so do {self.grace_s:g} s"
-        os.write(2, f"harness: passed on to the command; once more ends the guest{until}\n".encode())
+        os.write(
+            2, f"harness: passed on to the command; once more ends the guest{until}\n".encode()
+        )
 
     def _begin_grace(self) -> None:
         if self.grace_s is not None:
@@ -273,7 +312,10 @@ class _Relay:
         return False
 
     def _serve_once(self, until: float) -> bool:
-        """Whatever comes first: the guest's lines, input, nothing by `until`. True when the guest has ended."""
+        """Whatever comes first: the guest's lines, input, nothing by `until`.
+
+        True when the guest has ended.
+        """
         assert self.guest.process.stdout is not None
         sources: list[Any] = [self.guest.process.stdout]
         if self.ready and not self.input_over and self._has_room():
@@ -291,13 +333,19 @@ class _Relay:
         return False
 
     def _heard(self) -> None:
-        """The guest takes words. From then on an interrupt typed at a terminal is the command's business."""
+        """The guest takes words.
+
+        From then on an interrupt typed at a terminal is the command's business.
+        """
         self.unheard = 0
         if not self.interrupts:
             self.gives_up = float("inf")
 
     def _has_room(self) -> bool:
-        """Whether there may be more input before the guest; always from a terminal, where an interrupt may come."""
+        """Whether there may be more input before the guest.
+
+        Always from a terminal, where an interrupt may come.
+        """
         if len(self.ahead) >= _AHEAD and not self.raw:
             self.ahead = [path for path in self.ahead if path.exists()]
         return len(self.ahead) < _AHEAD or self.raw
@@ -318,7 +366,9 @@ class _Relay:
         try:
             plain_files.create(path, data)
         except FileExistsError:
-            raise GuestError(f"expected no file in the place of the guest's next input, found one at {path}") from None
+            raise GuestError(
+                f"expected no file in the place of the guest's next input, found one at {path}"
+            ) from None
         self.ahead.append(path)
         self._tell(f"{guest_command.INPUT} {path.name}")
 

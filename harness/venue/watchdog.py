@@ -1,8 +1,10 @@
-"""The watchdog of a guest: gives up a plan that keeps its guest at work, or waiting, for longer than `--wall-limit`.
+"""The watchdog of a guest: gives up a plan that keeps its guest at work, or waiting, for longer
+than `--wall-limit`.
 
-The limit is compared with the CPU time that the guest's processes have had here since the plan began. A guest that
-shares the CPUs with others, or with a compiler, gets less of it in a second, and so may take longer. A guest that gets
-none at all, because it waits for something on this machine, is given up after as many seconds of wall time.
+The limit is compared with the CPU time that the guest's processes have had here since the plan
+began. A guest that shares the CPUs with others, or with a compiler, gets less of it in a second,
+and so may take longer. A guest that gets none at all, because it waits for something on this
+machine, is given up after as many seconds of wall time.
 """
 
 from __future__ import annotations
@@ -19,9 +21,13 @@ from harness.errors import UsageError
 from harness.model.topology import SIDES
 
 LOOK_S = 1.0
-"""How often, in seconds of wall time, the CPU time is read at most: all processes of the machine are looked at."""
+"""How often, in seconds of wall time, the CPU time is read at most: all processes of the machine
+are looked at.
+"""
 IDLE_PART = 0.25
-"""No program of a guest has run in this last part of its time: it is idle, its kernel only lets the clock jump."""
+"""No program of a guest has run in this last part of its time: it is idle, its kernel only lets the
+clock jump.
+"""
 LAST_LINES = 5
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -34,9 +40,11 @@ class Used(NamedTuple):
 
 
 def used(group: int) -> Used:
-    """What the processes of a guest have used so far, by its process group, whose first process is its kernel.
+    """What the processes of a guest have used so far, by its process group, whose first process is
+    its kernel.
 
-    User-Mode Linux runs each program in a process of its own here, which the kernel waits for when it ends.
+    User-Mode Linux runs each program in a process of its own here, which the kernel waits for when
+    it ends.
     """
     kernel = programs = 0
     with os.scandir("/proc") as folders:
@@ -53,7 +61,10 @@ def used(group: int) -> Used:
 
 
 class Watchdog:
-    """Watches one guest from now on, for the length of one plan. Nothing is ever given up with a limit of 0."""
+    """Watches one guest from now on, for the length of one plan.
+
+    Nothing is ever given up with a limit of 0.
+    """
 
     def __init__(
         self,
@@ -69,7 +80,10 @@ class Watchdog:
         self._at_last_program_s = 0.0
 
     def look(self) -> str | None:
-        """Why the guest is to be given up, in words that go on after "the guest"; None where it is not."""
+        """Why the guest is to be given up, in words that go on after "the guest".
+
+        None where it is not.
+        """
         now = self._clock()
         if not self._limit_s or now - self._looked_s < min(LOOK_S, self._limit_s / 10):
             return None
@@ -87,7 +101,9 @@ class Watchdog:
 
     def _state(self, had_s: float) -> str:
         if had_s < self._limit_s:
-            return f"it was waiting for this machine: it has had no CPU time for {self._limit_s:g} s"
+            return (
+                f"it was waiting for this machine: it has had no CPU time for {self._limit_s:g} s"
+            )
         idle_s = had_s - self._at_last_program_s
         if idle_s < self._limit_s * IDLE_PART:
             return "it was at work: a program in it computes"
@@ -95,14 +111,19 @@ class Watchdog:
 
 
 def last_lines(folder: Path) -> str:
-    """What the commands under test printed last, by side, as far as a run directory has it; "" where it has nothing."""
+    """What the commands under test printed last, by side, as far as a run directory has it.
+
+    "" where it has nothing.
+    """
     try:
         events = timeline.load(folder)
     except UsageError:
         return ""
     said = []
     for side in SIDES:
-        printed = [e.data["line"] for e in events if e.kind == "subject.printed" and e.data["side"] == side]
+        printed = [
+            e.data["line"] for e in events if e.kind == "subject.printed" and e.data["side"] == side
+        ]
         if printed:
             said.append(f"{side}'s last lines: {' | '.join(printed[-LAST_LINES:])}")
     return "; ".join(said)

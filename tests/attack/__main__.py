@@ -1,4 +1,6 @@
-"""Attack the product for some minutes: see ci/attack, which calls this, and harness/README.md for what it found."""
+"""Attack the product for some minutes: see ci/attack, which calls this, and harness/README.md for
+what it found.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ MOST_SHOWN = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Go round the kinds until the time is up, once at least; exit status 1 where something did not hold."""
+    """Go round the kinds until the time is up, once at least.
+
+    Exit status 1 where something did not hold.
+    """
     options = _parse(arguments)
     processes.adopt_orphans()
     tallies = {kind: tally.Tally(kind) for kind in options.kinds}
@@ -49,15 +54,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="ci/attack", description="Attack the product at random, for some minutes.")
-    parser.add_argument("--minutes", type=float, default=5.0, metavar="M", help="for so long (default: 5)")
-    parser.add_argument("--seed", type=int, metavar="N", help="of what is drawn (default: drawn, and printed)")
-    parser.add_argument(
-        "--kinds", type=lambda text: text.split(","), default=list(KINDS), metavar="KIND,...", help=", ".join(KINDS)
+    parser = argparse.ArgumentParser(
+        prog="ci/attack", description="Attack the product at random, for some minutes."
     )
-    parser.add_argument("--first", type=int, default=0, metavar="N", help="begin with round N (default: 0)")
-    parser.add_argument("--rounds", type=int, default=sys.maxsize, metavar="N", help="no more than N rounds")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="keep the folders of rounds that failed in this folder")
+    parser.add_argument(
+        "--minutes", type=float, default=5.0, metavar="M", help="for so long (default: 5)"
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="of what is drawn (default: drawn, and printed)"
+    )
+    parser.add_argument(
+        "--kinds",
+        type=lambda text: text.split(","),
+        default=list(KINDS),
+        metavar="KIND,...",
+        help=", ".join(KINDS),
+    )
+    parser.add_argument(
+        "--first", type=int, default=0, metavar="N", help="begin with round N (default: 0)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=sys.maxsize, metavar="N", help="no more than N rounds"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="keep the folders of rounds that failed in this folder",
+    )
     parser.add_argument("--verbose", action="store_true", help="say why runs were inconclusive")
     options = parser.parse_args(arguments)
     unknown = sorted(set(options.kinds) - set(KINDS))
@@ -74,7 +98,9 @@ def _round(kind: str, number: int, options: argparse.Namespace, into: tally.Tall
     before = hoststate.now()
     with (
         tempfile.TemporaryDirectory(prefix="attack-", ignore_cleanup_errors=True) as name,
-        tempfile.TemporaryDirectory(prefix="attack-", dir=memory_folder().path, ignore_cleanup_errors=True) as memory,
+        tempfile.TemporaryDirectory(
+            prefix="attack-", dir=memory_folder().path, ignore_cleanup_errors=True
+        ) as memory,
     ):
         arena = Arena(Path(name), Path(memory), random.Random(f"{options.seed}/{kind}/{number}"))
         try:
@@ -83,25 +109,37 @@ def _round(kind: str, number: int, options: argparse.Namespace, into: tally.Tall
             arena.check_nothing_left()
         changes = _changes(before)
         if changes:
-            arena.wrong(f"the host is not as it was: {len(changes)} changes:\n" + "\n".join(changes[:MOST_SHOWN]))
+            arena.wrong(
+                f"the host is not as it was: {len(changes)} changes:\n"
+                + "\n".join(changes[:MOST_SHOWN])
+            )
         wall_s = time.monotonic() - began_s
         into.add(arena.attempts, len(arena.inconclusive), arena.failures, wall_s)
-        found = f"{arena.attempts} attempts, {len(arena.failures)} failures, {len(arena.inconclusive)} inconclusive"
+        found = (
+            f"{arena.attempts} attempts, {len(arena.failures)} failures, "
+            f"{len(arena.inconclusive)} inconclusive"
+        )
         _say(f"{kind} {number}: {found}, {wall_s:.1f} s")
         for failure in arena.failures:
             _say(f"FAILURE {failure}")
         for unjudged in arena.inconclusive if options.verbose else ():
             _say(f"inconclusive: {unjudged}")
         if arena.failures:
-            _say(f"again: ci/attack --seed {options.seed} --kinds {kind} --first {number} --rounds 1")
+            _say(
+                f"again: ci/attack --seed {options.seed} --kinds {kind} --first {number} --rounds 1"
+            )
             if options.out is not None:
-                shutil.copytree(name, options.out / f"{kind}-{number}", symlinks=True, dirs_exist_ok=True)
+                shutil.copytree(
+                    name, options.out / f"{kind}-{number}", symlinks=True, dirs_exist_ok=True
+                )
 
 
 def _changes(before: hoststate.State) -> list[str]:
     """What has changed for good."""
     deadline = time.monotonic() + STEADY_S
-    while (changes := hoststate.differences(before, hoststate.now())) and time.monotonic() < deadline:
+    while (
+        changes := hoststate.differences(before, hoststate.now())
+    ) and time.monotonic() < deadline:
         time.sleep(0.1)
     return changes
 
@@ -112,7 +150,9 @@ def _machine() -> str:
 
 
 def _say(words: str) -> None:
-    """A line of progress, or of what was found: in escapes, as it may come from a hostile program."""
+    """A line of progress, or of what was found: in escapes, as it may come from a hostile
+    program.
+    """
     escaped = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in words)
     print(f"attack: {escaped}", file=sys.stderr, flush=True)
 

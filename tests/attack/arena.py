@@ -1,4 +1,6 @@
-"""What an attack is given: a folder, a source of chance, and commands of the harness that are watched to their end."""
+"""What an attack is given: a folder, a source of chance, and commands of the harness that are
+watched to their end.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ HARNESS = (sys.executable, "-m", "harness")
 HEEDFUL = ("env", "--default-signal=HUP,INT,TERM")
 """A shell starts what runs in its background with SIGINT ignored, and that is inherited."""
 LIMIT_S = 180.0
-"""A command that has not ended after so long hangs, unless its processes have waited for a CPU for a tenth of that."""
+"""A command that has not ended after so long hangs, unless its processes have waited for a CPU for
+a tenth of that.
+"""
 MOST_LIMITS = 5
 """Of one that has, it cannot be told after so many such times whether it hangs."""
 STATUSES = frozenset({0, 1, 2, 3})
@@ -33,13 +37,18 @@ LONGEST_LINE = 300
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _EARLY_INTERRUPT = re.compile(r"^KeyboardInterrupt\b", re.MULTILINE)
 _LOST_INTERRUPT = re.compile(
-    r"^Exception ignored [^\n]*\nTraceback \(most recent call last\):\n(?:[ \t][^\n]*\n)*KeyboardInterrupt\b[^\n]*$",
+    (
+        r"^Exception ignored [^\n]*\nTraceback \(most recent call last\):\n(?:[ "
+        r"\t][^\n]*\n)*KeyboardInterrupt\b[^\n]*$"
+    ),
     re.MULTILINE,
 )
-"""How Python tells of an interrupt that came while it ran a weak reference's callback or a destructor.
+"""How Python tells of an interrupt that came while it ran a weak reference's callback or a
+destructor.
 
-It has nobody to raise KeyboardInterrupt to there, prints it, and goes on. The harness sends such an interrupt again
-(`harness.system.signals.told_to_end`), but neither before that begins nor in the sessions of pytest.
+It has nobody to raise KeyboardInterrupt to there, prints it, and goes on. The harness sends such an
+interrupt again (`harness.system.signals.told_to_end`), but neither before that begins nor in the
+sessions of pytest.
 """
 
 
@@ -66,17 +75,28 @@ class Command:
         self.interrupted = False
         with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
             self.process = subprocess.Popen(
-                [*HEEDFUL, *argv], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+                [*HEEDFUL, *argv],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
             )
 
     @property
     def words(self) -> str:
         """The command as a person would write it."""
-        return " ".join(self.argv).replace(" ".join(HARNESS), "harness").replace(sys.executable, "python")
+        return (
+            " ".join(self.argv)
+            .replace(" ".join(HARNESS), "harness")
+            .replace(sys.executable, "python")
+        )
 
     def ended(self) -> Ended:
         """What it left, once it has ended."""
-        out, err = ((self.folder / name).read_text(errors="replace") for name in ("stdout", "stderr"))
+        out, err = (
+            (self.folder / name).read_text(errors="replace") for name in ("stdout", "stderr")
+        )
         assert self.process.returncode is not None
         return Ended(self.process.returncode, out, err, time.monotonic() - self.began_s)
 
@@ -96,8 +116,9 @@ class Command:
 class Arena:
     """One round of one kind of attack.
 
-    `attempts`: how often the product was attacked; `failures`: in words, each what did not hold; `inconclusive`: runs
-    that could not be judged, in words, which is no failure. `temporary`: where commands put temporary files.
+    `attempts`: how often the product was attacked; `failures`: in words, each what did not hold;
+    `inconclusive`: runs that could not be judged, in words, which is no failure. `temporary`: where
+    commands put temporary files.
     """
 
     def __init__(self, folder: Path, temporary: Path, chance: random.Random) -> None:
@@ -112,12 +133,18 @@ class Arena:
     def environment(self) -> dict[str, str]:
         """That of each command: a state folder and a folder for guests of the round's own."""
         given = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-        places = {"XDG_STATE_HOME": str(self.state), "TMPDIR": str(self.temporary), "PYTHONPATH": str(CHECKOUT)}
+        places = {
+            "XDG_STATE_HOME": str(self.state),
+            "TMPDIR": str(self.temporary),
+            "PYTHONPATH": str(CHECKOUT),
+        }
         return {**given, **places, "COLUMNS": "120"}
 
     def start(self, *arguments: str, program: Sequence[str] = HARNESS) -> Command:
         """A command that goes on in the background."""
-        command = Command([*program, *arguments], self.folder / f"command-{len(self._commands)}", self.environment)
+        command = Command(
+            [*program, *arguments], self.folder / f"command-{len(self._commands)}", self.environment
+        )
         self._commands.append(command)
         return command
 
@@ -136,7 +163,10 @@ class Arena:
         return command.ended()
 
     def _ends(self, command: Command) -> bool:
-        """Whether it ends in time. Notes it where it does not: as wrong, or on a busy machine as not to be judged."""
+        """Whether it ends in time.
+
+        Notes it where it does not: as wrong, or on a busy machine as not to be judged.
+        """
         waited_s = 0.0
         for _ in range(MOST_LIMITS):
             if command.wait(LIMIT_S):
@@ -149,7 +179,9 @@ class Arena:
         return False
 
     def check(self, command: Command, ended: Ended, statuses: Collection[int]) -> None:
-        """What holds for each command: a status that is documented, no traceback, no control characters."""
+        """What holds for each command: a status that is documented, no traceback, no control
+        characters.
+        """
         if ended.status not in statuses:
             self.wrong(f"{command.words}: expected exit status {sorted(statuses)}, found {ended}")
         fault = complaint(ended, interrupted=command.interrupted)
@@ -176,12 +208,19 @@ class Arena:
             command.process.wait()
 
     def check_nothing_left(self) -> None:
-        """After the commands have ended, `harness clean` removes all that they left, and says so once."""
+        """After the commands have ended, `harness clean` removes all that they left, and says so
+        once.
+        """
         self.end()
         self.harness("clean", statuses={0})
         again = self.harness("clean", statuses={0})
-        self.right(again.out == "nothing to remove\n", lambda: f"a second `harness clean` found more: {again}")
-        ledgers = [str(path) for path in self.state.rglob("*.jsonl") if path.parent.name == "ledger"]
+        self.right(
+            again.out == "nothing to remove\n",
+            lambda: f"a second `harness clean` found more: {again}",
+        )
+        ledgers = [
+            str(path) for path in self.state.rglob("*.jsonl") if path.parent.name == "ledger"
+        ]
         self.right(not ledgers, f"ledgers are left: {ledgers}")
         left = [path.name for path in self.temporary.iterdir()]
         self.right(not left, f"temporary files are left: {left}")
@@ -190,12 +229,16 @@ class Arena:
 
 
 def complaint(ended: Ended, *, interrupted: bool = False) -> str:
-    """What a command must never print; "" where it did not. `interrupted`: whether SIGINT was sent to it.
+    """What a command must never print; "" where it did not.
 
-    Two tracebacks are Python's own: of an interrupt that comes while the interpreter is still starting, and of one that
-    it has lost.
+    `interrupted`: whether SIGINT was sent to it.
+
+    Two tracebacks are Python's own: of an interrupt that comes while the interpreter is still
+    starting, and of one that it has lost.
     """
-    both = ended.out + ended.err  # a program under test may print a traceback: the verdict shows its last lines
+    both = (
+        ended.out + ended.err
+    )  # a program under test may print a traceback: the verdict shows its last lines
     early = ended.status == -signal.SIGINT and _EARLY_INTERRUPT.search(ended.err)
     told = _LOST_INTERRUPT.sub("", ended.err) if interrupted else ended.err
     if DEFECT in both or ("Traceback (most recent call last)" in told and not early):

@@ -1,4 +1,6 @@
-"""Scenarios of which it is known beforehand what is true: sound claims, and claims that are refuted."""
+"""Scenarios of which it is known beforehand what is true: sound claims, and claims that are
+refuted.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,10 @@ except OSError:
     print("lost: an error", flush=True)
 time.sleep(60)
 """
-"""Gives its peer up so long after it has connected, whatever it hears; sends something once the fault is there."""
+"""Gives its peer up so long after it has connected, whatever it hears.
+
+Sends something once the fault is there.
+"""
 WAITING = """
 [client.command]
 argv = ["{{python}}", "{{scenario}}/waiting.py", "{{server}}", "{{port}}", "{gives_up_s}"]
@@ -83,7 +88,9 @@ class Claim(NamedTuple):
 
 def _keepalive(name: str, truth: Truth, kind: str, expect: Sequence[str], count: int = 1) -> Claim:
     on = 'on = "server"' if kind == "link-down" else ""
-    return Claim(name, truth, KEEPALIVE.format(kind=kind, count=count, on=on, expect="\n".join(expect)))
+    return Claim(
+        name, truth, KEEPALIVE.format(kind=kind, count=count, on=on, expect="\n".join(expect))
+    )
 
 
 def _waiting(name: str, truth: Truth, gives_up_s: float, window_s: Sequence[float]) -> Claim:
@@ -91,7 +98,11 @@ def _waiting(name: str, truth: Truth, gives_up_s: float, window_s: Sequence[floa
     return Claim(name, truth, text)
 
 
-_DETECTED, _TIMED_OUT, _RESET = 'outcome = "detected"', 'errno = "ETIMEDOUT"', 'errno = "ECONNRESET"'
+_DETECTED, _TIMED_OUT, _RESET = (
+    'outcome = "detected"',
+    'errno = "ETIMEDOUT"',
+    'errno = "ECONNRESET"',
+)
 WRITTEN = (
     _keepalive("silent", "sound", "blackhole", [_DETECTED, _TIMED_OUT]),
     _keepalive("silent-link", "sound", "link-down", [_DETECTED, _TIMED_OUT], count=2),
@@ -100,8 +111,12 @@ WRITTEN = (
     _waiting("waits-1", "sound", 1.05, [1.0, 1.5]),
     _waiting("waits-3", "sound", 3.05, [2.9, 3.5]),
     _keepalive("not-reset", "refuted", "blackhole", [_DETECTED, _RESET]),
-    _keepalive("not-so-late", "refuted", "blackhole", [_DETECTED, _TIMED_OUT, "window_s = [3.0, 6.0]"]),
-    _keepalive("not-so-early", "refuted", "blackhole", [_DETECTED, _TIMED_OUT, "window_s = [0.5, 1.5]"]),
+    _keepalive(
+        "not-so-late", "refuted", "blackhole", [_DETECTED, _TIMED_OUT, "window_s = [3.0, 6.0]"]
+    ),
+    _keepalive(
+        "not-so-early", "refuted", "blackhole", [_DETECTED, _TIMED_OUT, "window_s = [0.5, 1.5]"]
+    ),
     _keepalive("not-silent", "refuted", "peer-reboot", [_DETECTED, _TIMED_OUT]),
     _keepalive("not-never", "refuted", "peer-reboot", ['outcome = "never"', "bound_s = 4"]),
     _waiting("waits-3-not-4", "refuted", 3.05, [4.0, 6.0]),
@@ -111,7 +126,9 @@ WRITTEN = (
 
 
 class Cast(NamedTuple):
-    """Scenarios to be run together: the words for the command line, and the truth of each by its name."""
+    """Scenarios to be run together: the words for the command line, and the truth of each by its
+    name.
+    """
 
     words: list[str]
     truths: dict[str, Truth]
@@ -123,7 +140,10 @@ def written(folder: Path, claims: Collection[Claim] = WRITTEN) -> Cast:
     (folder / "waiting.py").write_text(WAITING_CLIENT)
     for claim in claims:
         (folder / f"{claim.name}{loader.SUFFIX}").write_text(claim.text)
-    return Cast([f"{folder}/{claim.name}{loader.SUFFIX}" for claim in claims], {c.name: c.truth for c in claims})
+    return Cast(
+        [f"{folder}/{claim.name}{loader.SUFFIX}" for claim in claims],
+        {c.name: c.truth for c in claims},
+    )
 
 
 @functools.cache
@@ -149,7 +169,10 @@ def mixed(chance: random.Random, folder: Path, some: int) -> Cast:
 
 
 def check_verdicts(arena: Arena, cast: Cast, results: Path, ended: Ended) -> None:
-    """Each verdict of a run that has ended must be one that the truth allows. Counts attempts, too."""
+    """Each verdict of a run that has ended must be one that the truth allows.
+
+    Counts attempts, too.
+    """
     try:
         judged: list[dict[str, Any]] = json.loads(results.read_text())["scenarios"]
     except (OSError, ValueError, KeyError) as error:
@@ -157,11 +180,16 @@ def check_verdicts(arena: Arena, cast: Cast, results: Path, ended: Ended) -> Non
         return
     arena.attempts += len(judged)
     names = {each["name"] for each in judged}
-    arena.right(names == set(cast.truths), lambda: f"expected results of {sorted(cast.truths)}, found {sorted(names)}")
+    arena.right(
+        names == set(cast.truths),
+        lambda: f"expected results of {sorted(cast.truths)}, found {sorted(names)}",
+    )
     for each in judged:
         found = each["verdict"]
         if found == "inconclusive":
             arena.unjudged(f"{each['name']}: {each['cause']}: {each['reason']}")
         truth = cast.truths.get(each["name"], "sound")
         if found not in ALLOWED[truth]:
-            arena.wrong(f"{found} of {each['name']}, which is {truth}: {each['cause']}: {each['reason']}")
+            arena.wrong(
+                f"{found} of {each['name']}, which is {truth}: {each['cause']}: {each['reason']}"
+            )

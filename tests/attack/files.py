@@ -1,4 +1,6 @@
-"""Mutated scenario files and numbers: whatever they say, they are judged or refused in words, and in bounded time."""
+"""Mutated scenario files and numbers: whatever they say, they are judged or refused in words, and
+in bounded time.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +29,35 @@ CPU_LIMIT_S, WALL_LIMIT_S = 30, 120.0
 MEMORY_LIMIT = 4 << 30
 GUEST_LIMIT_S = "10"
 COMMANDS = (b"argv", b"command", b"image")
-"""A file with one of these words may run a program, and a mutated one any program: it is planned only."""
-NUMBERS = ("0", "-1", "1", "7200", "2.5", "1e9", "1e400", "nan", "inf", "-0.0", "", "0x10", "९", "1s", "2h", "9" * 400)
+"""A file with one of these words may run a program, and a mutated one any program: it is planned
+only.
+"""
+NUMBERS = (
+    "0",
+    "-1",
+    "1",
+    "7200",
+    "2.5",
+    "1e9",
+    "1e400",
+    "nan",
+    "inf",
+    "-0.0",
+    "",
+    "0x10",
+    "९",
+    "1s",
+    "2h",
+    "9" * 400,
+)
 KEYS = ("idle", "interval", "count", "user-timeout", "rtt", "hz", "answered")
 STATES = ("idle", "in-flight", "zero-window", "connecting", "accepting", "closing")
 
 
 def attack(arena: Arena) -> None:
-    """`plan` and `predict` for each, then `run --clock virtual` for some of those that can be run."""
+    """`plan` and `predict` for each, then `run --clock virtual` for some of those that can be
+    run.
+    """
     originals = sorted(loader.catalogue().rglob(f"*{loader.SUFFIX}"))
     folder = arena.folder / "files"
     folder.mkdir()
@@ -69,10 +92,17 @@ def numbers(chance: random.Random) -> list[str]:
     return words
 
 
-def _carried_out(arena: Arena, arguments: list[str], statuses: set[int], file: Path | None) -> int | None:
-    """A command line in a fork of this process, which spares it an interpreter's start; its status."""
+def _carried_out(
+    arena: Arena, arguments: list[str], statuses: set[int], file: Path | None
+) -> int | None:
+    """A command line in a fork of this process, which spares it an interpreter's start.
+
+    Its status.
+    """
     arena.attempts += 1
-    process = multiprocessing.get_context("fork").Process(target=_in_fork, args=(arguments, arena.folder))
+    process = multiprocessing.get_context("fork").Process(
+        target=_in_fork, args=(arguments, arena.folder)
+    )
     began_s = time.monotonic()
     process.start()
     process.join(WALL_LIMIT_S)
@@ -83,7 +113,8 @@ def _carried_out(arena: Arena, arguments: list[str], statuses: set[int], file: P
         process.join()
         if computes:  # it has not used up its CPU time
             arena.unjudged(
-                f"harness {' '.join(arguments)} did not get {CPU_LIMIT_S} s of CPU time in {WALL_LIMIT_S:g} s"
+                f"harness {' '.join(arguments)} did not get {CPU_LIMIT_S} s of CPU time in "
+                f"{WALL_LIMIT_S:g} s"
             )
             return None
     out, err = ((arena.folder / name).read_text(errors="replace") for name in ("stdout", "stderr"))
@@ -92,14 +123,18 @@ def _carried_out(arena: Arena, arguments: list[str], statuses: set[int], file: P
     kept = f"\n--- {file.name}\n{shown(file.read_bytes())}" if file else ""
     if ended.status not in statuses:
         limits = f"{CPU_LIMIT_S} s of CPU time, {MEMORY_LIMIT >> 30} GiB and {WALL_LIMIT_S:g} s"
-        arena.wrong(f"{words}: expected exit status {sorted(statuses)} within {limits}, found {ended}{kept}")
+        arena.wrong(
+            f"{words}: expected exit status {sorted(statuses)} within {limits}, found {ended}{kept}"
+        )
     elif fault := complaint(ended):
         arena.wrong(f"{words}: {fault}: {ended}{kept}")
     return ended.status
 
 
 def _in_fork(arguments: list[str], folder: Path) -> None:
-    """As the command of that name would: two files for what is printed, its limits, its exit status."""
+    """As the command of that name would: two files for what is printed, its limits, its exit
+    status.
+    """
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S))
@@ -113,18 +148,32 @@ def _in_fork(arguments: list[str], folder: Path) -> None:
 
 def shown(text: bytes, most: int = 3000) -> str:
     """A file for a person to read: its beginning, with escapes."""
-    return text[:most].decode(errors="backslashreplace").encode("unicode_escape").decode().replace("\\n", "\n")
+    return (
+        text[:most]
+        .decode(errors="backslashreplace")
+        .encode("unicode_escape")
+        .decode()
+        .replace("\\n", "\n")
+    )
 
 
 def _run(arena: Arena, files: Sequence[Path]) -> None:
-    """All in one command. What is claimed may be wrong now, but where the oracle predicts, it predicts the truth."""
+    """All in one command.
+
+    What is claimed may be wrong now, but where the oracle predicts, it predicts the truth.
+    """
     results = arena.folder / "mutated.json"
     options = ["--clock", "virtual", "--wall-limit", GUEST_LIMIT_S, "--json", str(results)]
     ended = arena.harness("run", *map(str, files), *options, statuses=STATUSES)
     if ended.status == 2:  # files that are sound one by one, but not together, or not for a guest
         return
-    judged: list[dict[str, Any]] = json.loads(results.read_text())["scenarios"] if results.exists() else []
-    arena.right(len(judged) == len(files), lambda: f"expected {len(files)} verdicts, found {len(judged)}: {ended}")
+    judged: list[dict[str, Any]] = (
+        json.loads(results.read_text())["scenarios"] if results.exists() else []
+    )
+    arena.right(
+        len(judged) == len(files),
+        lambda: f"expected {len(files)} verdicts, found {len(judged)}: {ended}",
+    )
     for each in judged:
         arena.attempts += 1
         if each["verdict"] == "inconclusive":

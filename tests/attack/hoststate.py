@@ -1,4 +1,6 @@
-"""What of this machine an attack must leave as it was: its network, sysctls, mounts and cgroups, before and after."""
+"""What of this machine an attack must leave as it was: its network, sysctls, mounts and cgroups,
+before and after.
+"""
 
 from __future__ import annotations
 
@@ -38,11 +40,17 @@ _DOCKERS = re.compile(r"(?:/var/lib/docker|/(?:var/)?run/docker|/.*/keepalive-do
 
 def now() -> dict[str, list[str]]:
     """The state of the namespaces that this process is in."""
-    found = {what: [repr(item) for item in items] for what, items in network().items() if what != "sysctls"}
+    found = {
+        what: [repr(item) for item in items]
+        for what, items in network().items()
+        if what != "sysctls"
+    }
     found["sysctls"] = _sysctls(_SYSCTLS)
     found["mounts"] = mounts(Path("/proc/self/mountinfo").read_text())
     cgroups = (Path(folder) for folder, _, _ in os.walk(_CGROUPS))
-    found["cgroups"] = [str(folder) for folder in cgroups if not (is_dockers(folder) or _is_others(folder))]
+    found["cgroups"] = [
+        str(folder) for folder in cgroups if not (is_dockers(folder) or _is_others(folder))
+    ]
     return found
 
 
@@ -57,7 +65,9 @@ def differences(before: State, after: State) -> list[str]:
 
 
 def mounts(mountinfo: str) -> list[str]:
-    """The lines of proc_pid_mountinfo(5), but for a Docker daemon's: the fifth word is the mount point."""
+    """The lines of proc_pid_mountinfo(5), but for a Docker daemon's: the fifth word is the mount
+    point.
+    """
     return [line for line in mountinfo.splitlines() if not _DOCKERS.fullmatch(line.split()[4])]
 
 
@@ -67,7 +77,8 @@ def is_dockers(cgroup: Path) -> bool:
 
 
 def _is_others(cgroup: Path) -> bool:
-    """Whether it lies beside that of this process, where it comes and goes with another program's jobs.
+    """Whether it lies beside that of this process, where it comes and goes with another program's
+    jobs.
 
     Of a hierarchy in which this process is in /jobs/7, those are the other ones in /jobs.
     """
@@ -92,7 +103,9 @@ def _sysctls(root: Path) -> list[str]:
             if str(here / name) in VOLATILE:
                 continue
             try:
-                found.append(f"{here / name} = {Path(folder, name).read_text(errors='replace').strip()}")
+                found.append(
+                    f"{here / name} = {Path(folder, name).read_text(errors='replace').strip()}"
+                )
             except OSError:  # write-only, or a secret
                 continue
     return found

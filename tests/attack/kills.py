@@ -1,4 +1,6 @@
-"""Commands are killed, told to end and interrupted at random moments, or lose one of their processes."""
+"""Commands are killed, told to end and interrupted at random moments, or lose one of their
+processes.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def test_noticed(lab):
 
 
 class Kind(NamedTuple):
-    """A command that is at work for long: its arguments, given a folder of its own, and its program."""
+    """A command that is at work for long: its arguments, given a folder of its own, and its
+    program.
+    """
 
     arguments: Callable[[random.Random, Path], list[str]]
     program: tuple[str, ...] = HARNESS
@@ -51,7 +55,10 @@ def _suite(chance: random.Random, folder: Path) -> list[str]:
     folder.mkdir()
     (folder / "test_by_hand.py").write_text(BY_HAND)
     for name in _some(chance)[:8]:
-        shutil.copy(loader.catalogue() / f"{name}{loader.SUFFIX}", folder / f"{name.replace('/', '-')}{loader.SUFFIX}")
+        shutil.copy(
+            loader.catalogue() / f"{name}{loader.SUFFIX}",
+            folder / f"{name.replace('/', '-')}{loader.SUFFIX}",
+        )
     return [str(folder)]
 
 
@@ -70,12 +77,16 @@ KINDS = {
     "fuzz": Kind(_always("fuzz", "--cases", "300")),
     "vtime": Kind(_always("vtime", "--wall-limit", "20", "--", "sh", "-c", WHILE_LONG)),
     "pytest": Kind(_suite, PYTEST),
-    "virtual pytest": Kind(lambda chance, folder: ["--clock=virtual", *_suite(chance, folder)], PYTEST),
+    "virtual pytest": Kind(
+        lambda chance, folder: ["--clock=virtual", *_suite(chance, folder)], PYTEST
+    ),
 }
 
 
 class Blow(NamedTuple):
-    """A signal at a moment after the start, to the command itself or to one of the processes that it has started."""
+    """A signal at a moment after the start, to the command itself or to one of the processes that
+    it has started.
+    """
 
     at_s: float
     number: signal.Signals
@@ -85,13 +96,19 @@ class Blow(NamedTuple):
 def drawn(chance: random.Random) -> Blow:
     """SIGKILL more often than the others; a child gets nothing else."""
     to_child = chance.random() < 0.2
-    number = chance.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+    number = chance.choice(
+        (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    )
     return Blow(chance.uniform(0.05, LATEST_S), signal.SIGKILL if to_child else number, to_child)
 
 
 def attack(arena: Arena) -> None:
-    """Several commands with one state folder, and one beside them that must not suffer, nor from `harness clean`."""
-    bystander = arena.start("run", "outcomes/peer-rebooted", "outcomes/peer-down", "--json", f"{arena.folder}/by.json")
+    """Several commands with one state folder, and one beside them that must not suffer, nor from
+    `harness clean`.
+    """
+    bystander = arena.start(
+        "run", "outcomes/peer-rebooted", "outcomes/peer-down", "--json", f"{arena.folder}/by.json"
+    )
     victims: list[tuple[Blow, Command]] = []
     began_s = time.monotonic()
     for index, name in enumerate(arena.chance.sample(sorted(KINDS), VICTIMS)):
@@ -109,9 +126,15 @@ def attack(arena: Arena) -> None:
             command.send(signal.SIGTERM)
         _check(arena, blow, command)
     arena.await_end(bystander, {0, 3})
-    if all(blow.number != signal.SIGKILL and command.argv[: len(HARNESS)] == HARNESS for blow, command in victims):
+    if all(
+        blow.number != signal.SIGKILL and command.argv[: len(HARNESS)] == HARNESS
+        for blow, command in victims
+    ):
         cleaned = arena.harness("clean", statuses={0})
-        arena.right(cleaned.out == "nothing to remove\n", lambda: f"what was told to end left something: {cleaned}")
+        arena.right(
+            cleaned.out == "nothing to remove\n",
+            lambda: f"what was told to end left something: {cleaned}",
+        )
 
 
 def _strike(chance: random.Random, blow: Blow, command: Command) -> None:
@@ -125,10 +148,14 @@ def _strike(chance: random.Random, blow: Blow, command: Command) -> None:
 
 
 def _check(arena: Arena, blow: Blow, command: Command) -> None:
-    """How the command ended, and that no verdict rests on the loss of a process that somebody else killed."""
+    """How the command ended, and that no verdict rests on the loss of a process that somebody else
+    killed.
+    """
     usual = STATUSES if command.argv[: len(HARNESS)] == HARNESS else PYTEST_STATUSES
     told = {blow.number, signal.SIGTERM} if blow.to_child else {blow.number}
-    arena.await_end(command, {*usual, *(-number for number in told), *(128 + number for number in told)})
+    arena.await_end(
+        command, {*usual, *(-number for number in told), *(128 + number for number in told)}
+    )
     results = Path(command.argv[-1])
     if results.suffix == ".json" and results.exists():
         for each in json.loads(results.read_text())["scenarios"]:

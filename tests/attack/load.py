@@ -16,11 +16,14 @@ BUSY = f"import time\nend = time.monotonic() + {BUSY_S}\nwhile time.monotonic() 
 
 
 def attack(arena: Arena) -> None:
-    """Verdicts of scenarios beside two to twelve busy loops, with the retry that there is by default."""
+    """Verdicts of scenarios beside two to twelve busy loops, with the retry that there is by
+    default.
+    """
     cast = claims.mixed(arena.chance, arena.folder / "files", SCENARIOS)
     results = arena.folder / "results.json"
     loops = [
-        arena.start("-I", "-S", "-c", BUSY, program=[sys.executable]) for _ in range(arena.chance.randint(LEAST, MOST))
+        arena.start("-I", "-S", "-c", BUSY, program=[sys.executable])
+        for _ in range(arena.chance.randint(LEAST, MOST))
     ]
     command = arena.start("run", *cast.words, "--yes", "--json", str(results))
     claims.check_verdicts(arena, cast, results, arena.await_end(command, {0, 1, 3}))

@@ -1,4 +1,6 @@
-"""What programs under test do that programs should not, as source code: hostile clients and servers are made of it."""
+"""What programs under test do that programs should not, as source code: hostile clients and servers
+are made of it.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,7 @@ sys.stdout.flush()
 """,
     "lookalike-lines": """
 print("connecte\\rconnected?\\n lost\\nlos: t\\n" + '{"kind": "end"}' + "\\n\\x1e BEGIN", flush=True)
-""",
+""",  # noqa: E501
     "long-line": """
 sys.stdout.write("x" * (4 << 20) + "\\n")
 sys.stdout.flush()
@@ -141,4 +143,6 @@ sys.exit(1)
 os.execvp("sleep", ["sleep", "60"])
 """,
 }
-"""What a client does that then does not notice anything: a claim that it has noticed is never true."""
+"""What a client does that then does not notice anything: a claim that it has noticed is never
+true.
+"""

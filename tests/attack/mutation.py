@@ -1,4 +1,7 @@
-"""Mutations of scenario files: of their bytes, and of their tables and values. Pure: chance is given."""
+"""Mutations of scenario files: of their bytes, and of their tables and values.
+
+Pure: chance is given.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +86,20 @@ VALUES: tuple[Any, ...] = (
     [math.nan, math.nan],
 )
 """Values of each type and at each edge."""
-KEYS = ("", "kind", "at_s", "for_s", "on", "name", "expect", "\x1b[1m", "clé", "a" * LONG, "__class__", "idle_s")
+KEYS = (
+    "",
+    "kind",
+    "at_s",
+    "for_s",
+    "on",
+    "name",
+    "expect",
+    "\x1b[1m",
+    "clé",
+    "a" * LONG,
+    "__class__",
+    "idle_s",
+)
 
 
 def mutated_bytes(chance: random.Random, text: bytes) -> bytes:
@@ -115,7 +131,9 @@ def mutated_tables(chance: random.Random, table: Table, other: Table) -> Table:
         if not places:
             return copy.deepcopy(other)
         holder, key = chance.choice(places)
-        chance.choice((_replace, _replace, _remove, _rename, _multiply, _borrow, _add))(chance, (holder, key), other)
+        chance.choice((_replace, _replace, _remove, _rename, _multiply, _borrow, _add))(
+            chance, (holder, key), other
+        )
     return changed
 
 
@@ -127,7 +145,9 @@ def _places(value: Any) -> list[Place]:
         inner = list(enumerate(value))
     else:
         return []
-    return [(value, key) for key, _ in inner] + [place for _, part in inner for place in _places(part)]
+    return [(value, key) for key, _ in inner] + [
+        place for _, part in inner for place in _places(part)
+    ]
 
 
 def _replace(chance: random.Random, place: Place, other: Table) -> None:

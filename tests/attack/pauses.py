@@ -1,4 +1,6 @@
-"""The harness stands still at random moments (SIGSTOP, SIGCONT), alone or with all that it has started."""
+"""The harness stands still at random moments (SIGSTOP, SIGCONT), alone or with all that it has
+started.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ FOR_S = (0.2, 3.0)
 
 
 def attack(arena: Arena) -> None:
-    """Verdicts of scenarios in real time, or now and then in virtual time, where nothing may be inconclusive."""
+    """Verdicts of scenarios in real time, or now and then in virtual time, where nothing may be
+    inconclusive.
+    """
     virtual = arena.chance.random() < 0.2
     cast = claims.mixed(arena.chance, arena.folder / "files", SCENARIOS)
     results = arena.folder / "results.json"
@@ -31,4 +35,7 @@ def attack(arena: Arena) -> None:
         with pausing.stopped(command.process.pid, whom):
             time.sleep(pause.for_s)
     claims.check_verdicts(arena, cast, results, arena.await_end(command, {0, 1, 3}))
-    arena.right(not (virtual and arena.inconclusive), lambda: f"inconclusive in virtual time: {arena.inconclusive}")
+    arena.right(
+        not (virtual and arena.inconclusive),
+        lambda: f"inconclusive in virtual time: {arena.inconclusive}",
+    )

@@ -1,7 +1,8 @@
-"""Processes that descend from this one, orphans too: the kernel gives them to it (prctl(2), PR_SET_CHILD_SUBREAPER).
+"""Processes that descend from this one, orphans too: the kernel gives them to it (prctl(2),
+PR_SET_CHILD_SUBREAPER).
 
-So what an attack leaves behind is a child of this process, whatever it has done to its session, its environment or its
-network.
+So what an attack leaves behind is a child of this process, whatever it has done to its session, its
+environment or its network.
 """
 
 from __future__ import annotations
@@ -51,7 +52,10 @@ def descendants(root: int) -> list[Process]:
 
 
 def end_leftovers() -> list[Process]:
-    """End all that descends from this process; what was still there. It must have no children that it wants to keep."""
+    """End all that descends from this process; what was still there.
+
+    It must have no children that it wants to keep.
+    """
     left = descendants(os.getpid())
     deadline = time.monotonic() + _PATIENCE_S
     while (there := descendants(os.getpid())) and time.monotonic() < deadline:
@@ -71,8 +75,13 @@ def computes(pid: int) -> bool:
 
 
 def waited_s(root: int) -> float:
-    """How long a process and what descends from it have waited for a CPU, without those that have ended."""
-    return sum(waited_ns(f"/proc/{pid}") for pid in (root, *(each.pid for each in descendants(root)))) / 1e9
+    """How long a process and what descends from it have waited for a CPU, without those that have
+    ended.
+    """
+    return (
+        sum(waited_ns(f"/proc/{pid}") for pid in (root, *(each.pid for each in descendants(root))))
+        / 1e9
+    )
 
 
 def _reap() -> None:
@@ -96,4 +105,6 @@ def _read(pid: int) -> Process | None:
     name, fields = stat.partition(b"(")[2].rpartition(b")")[::2]
     state, parent = fields.split()[:2]
     shown = words.replace(b"\0", b" ").strip() or name
-    return Process(pid, int(parent), state.decode(), repr(shown.decode(errors="replace"))[1:-1][:200])
+    return Process(
+        pid, int(parent), state.decode(), repr(shown.decode(errors="replace"))[1:-1][:200]
+    )

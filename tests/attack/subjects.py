@@ -1,4 +1,6 @@
-"""Programs under test that do what programs should not: none may escape, nor get a verdict that is not true."""
+"""Programs under test that do what programs should not: none may escape, nor get a verdict that is
+not true.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ def drawn(chance: random.Random, index: int) -> Program:
         misdeed = chance.choice(sorted(HARMLESS))
         return server(name, misdeed, "sound" if chance.random() < 0.7 else "refuted")
     if chance.random() < 0.3:
-        return client(name, chance.choice(sorted(FATAL)), "refuted", chance.choice(sorted(WINDOWS_S)))
+        return client(
+            name, chance.choice(sorted(FATAL)), "refuted", chance.choice(sorted(WINDOWS_S))
+        )
     truth: claims.Truth = "sound" if chance.random() < 0.7 else "refuted"
     return client(name, chance.choice(sorted(HARMLESS)), truth, chance.choice(sorted(WINDOWS_S)))
 
@@ -72,7 +76,10 @@ def server(name: str, misdeed: str, truth: claims.Truth) -> Program:
 
 
 def client(name: str, misdeed: str, truth: claims.Truth, fault: str) -> Program:
-    """One that keepalive tells of the fault, unless its misdeed is fatal; a refuted claim names a later window."""
+    """One that keepalive tells of the fault, unless its misdeed is fatal.
+
+    A refuted claim names a later window.
+    """
     low, high = WINDOWS_S[fault]
     late_s = 2 if truth == "refuted" and misdeed in HARMLESS else 0
     text = CLIENT_TABLE.format(name=name, fault=fault, low=low + late_s, high=high + late_s)
@@ -94,5 +101,7 @@ def attack(arena: Arena) -> None:
     cast = write(arena.folder / "files", programs)
     results = arena.folder / "results.json"
     clock = ["--clock", "virtual", "--wall-limit", "40"] if arena.chance.random() < 0.4 else []
-    ended = arena.harness("run", *cast.words, "--yes", "--json", str(results), *clock, statuses={0, 1, 3})
+    ended = arena.harness(
+        "run", *cast.words, "--yes", "--json", str(results), *clock, statuses={0, 1, 3}
+    )
     claims.check_verdicts(arena, cast, results, ended)

@@ -28,7 +28,10 @@ class Tally:
 
 def table(tallies: Sequence[Tally]) -> str:
     """A row for each kind, and one for all."""
-    rows = ["| attack | rounds | attempts | failures | inconclusive | minutes |", "|---|---|---|---|---|---|"]
+    rows = [
+        "| attack | rounds | attempts | failures | inconclusive | minutes |",
+        "|---|---|---|---|---|---|",
+    ]
     whole = Tally("all")
     for each in tallies:
         rows.append(_row(each))
@@ -38,5 +41,12 @@ def table(tallies: Sequence[Tally]) -> str:
 
 
 def _row(each: Tally) -> str:
-    cells = (each.kind, each.rounds, each.attempts, len(each.failures), each.inconclusive, f"{each.wall_s / 60:.1f}")
+    cells = (
+        each.kind,
+        each.rounds,
+        each.attempts,
+        len(each.failures),
+        each.inconclusive,
+        f"{each.wall_s / 60:.1f}",
+    )
     return f"| {' | '.join(map(str, cells))} |"

@@ -1,4 +1,6 @@
-"""Scenarios on hosts whose administrators have tuned the network: in a guest, which stands in for such a host."""
+"""Scenarios on hosts whose administrators have tuned the network: in a guest, which stands in for
+such a host.
+"""
 
 from __future__ import annotations
 
@@ -48,12 +50,24 @@ PROFILES: Mapping[str, Mapping[str, str]] = {
         "net/core/rmem_max": "134217728",
         "net/core/wmem_max": "134217728",
         "net/core/default_qdisc": "fq",
-        **_tcp(rmem="4096 87380 67108864", wmem="4096 65536 67108864", mtu_probing=1, slow_start_after_idle=0),
+        **_tcp(
+            rmem="4096 87380 67108864",
+            wmem="4096 65536 67108864",
+            mtu_probing=1,
+            slow_start_after_idle=0,
+        ),
         **_tcp(no_metrics_save=1, moderate_rcvbuf=0),
     },
-    "small-memory": {**_tcp(rmem="4096 4096 8192", wmem="4096 4096 8192", max_orphans=16), "net/core/somaxconn": "1"},
-    "fast-failover": _tcp(retries1=1, retries2=3, syn_retries=1, synack_retries=1, orphan_retries=1, fin_timeout=5),
-    "patient": _tcp(retries2=30, syn_retries=12, synack_retries=12, orphan_retries=20, fin_timeout=300),
+    "small-memory": {
+        **_tcp(rmem="4096 4096 8192", wmem="4096 4096 8192", max_orphans=16),
+        "net/core/somaxconn": "1",
+    },
+    "fast-failover": _tcp(
+        retries1=1, retries2=3, syn_retries=1, synack_retries=1, orphan_retries=1, fin_timeout=5
+    ),
+    "patient": _tcp(
+        retries2=30, syn_retries=12, synack_retries=12, orphan_retries=20, fin_timeout=300
+    ),
     "keepalive": _tcp(keepalive_time=60, keepalive_intvl=1, keepalive_probes=2),
     "router": {
         **_both("forwarding", "1"),
@@ -65,17 +79,36 @@ PROFILES: Mapping[str, Mapping[str, str]] = {
         **_both("arp_announce", "2"),
         **_both("arp_filter", "1"),
     },
-    "paranoid-arp": {**_both("arp_ignore", "8"), **_both("arp_accept", "1"), **_both("drop_gratuitous_arp", "1")},
+    "paranoid-arp": {
+        **_both("arp_ignore", "8"),
+        **_both("arp_accept", "1"),
+        **_both("drop_gratuitous_arp", "1"),
+    },
     "strict-addresses": {
         **_both("rp_filter", "2"),
         **_both("route_localnet", "1"),
         **_both("promote_secondaries", "1"),
     },
     "no-ipv6": _both6("disable_ipv6", "1"),
-    "slow-ipv6": {**_both6("accept_dad", "2"), **_both6("dad_transmits", "5"), **_both6("use_tempaddr", "2")},
-    "old-tcp": _tcp(timestamps=0, sack=0, window_scaling=0, dsack=0, ecn=0, recovery=0, early_retrans=0, frto=0),
-    "new-tcp": _tcp(ecn=1, fastopen=3, notsent_lowat=16384, mtu_probing=2, thin_linear_timeouts=1, tso_win_divisor=1),
-    "thin-streams": _tcp(thin_linear_timeouts=1, syn_linear_timeouts=0, retrans_collapse=0, autocorking=0),
+    "slow-ipv6": {
+        **_both6("accept_dad", "2"),
+        **_both6("dad_transmits", "5"),
+        **_both6("use_tempaddr", "2"),
+    },
+    "old-tcp": _tcp(
+        timestamps=0, sack=0, window_scaling=0, dsack=0, ecn=0, recovery=0, early_retrans=0, frto=0
+    ),
+    "new-tcp": _tcp(
+        ecn=1,
+        fastopen=3,
+        notsent_lowat=16384,
+        mtu_probing=2,
+        thin_linear_timeouts=1,
+        tso_win_divisor=1,
+    ),
+    "thin-streams": _tcp(
+        thin_linear_timeouts=1, syn_linear_timeouts=0, retrans_collapse=0, autocorking=0
+    ),
     "impatient-timers": _tcp(rto_min_us=5000, rto_max_ms=2000, reordering=10, tlp_max_probes=0),
     "silent-icmp": {
         "net/ipv4/icmp_ratelimit": "60000",
@@ -103,8 +136,15 @@ PROFILES: Mapping[str, Mapping[str, str]] = {
         "net/ipv6/neigh/default/base_reachable_time_ms": "1000",
         "net/ipv6/neigh/default/gc_stale_time": "1",
     },
-    "ports": {"net/ipv4/ip_local_port_range": "60000 60100", "net/ipv4/ip_unprivileged_port_start": "0"},
-    "path-mtu": {"net/ipv4/ip_no_pmtu_disc": "1", "net/ipv4/ip_default_ttl": "32", "net/ipv4/route/mtu_expires": "1"},
+    "ports": {
+        "net/ipv4/ip_local_port_range": "60000 60100",
+        "net/ipv4/ip_unprivileged_port_start": "0",
+    },
+    "path-mtu": {
+        "net/ipv4/ip_no_pmtu_disc": "1",
+        "net/ipv4/ip_default_ttl": "32",
+        "net/ipv4/route/mtu_expires": "1",
+    },
 }
 """What is tuned, by the purpose for which people do it. A kernel may lack some of them."""
 
@@ -128,17 +168,41 @@ def drawn(chance: random.Random) -> dict[str, str]:
     return values
 
 
-def on_tuned_host(arena: Arena, values: Mapping[str, str], cast: claims.Cast, results: Path) -> Ended:
+def on_tuned_host(
+    arena: Arena, values: Mapping[str, str], cast: claims.Cast, results: Path
+) -> Ended:
     """Run scenarios in a guest, after sysctls were written there."""
     script = arena.folder / "tune.py"
     script.write_text(IN_GUEST)
-    run = [sys.executable, "-m", "harness", "run", *cast.words, "--yes", "--json", str(results), "--retries", "0"]
-    guest = ["vtime", "--wall-limit", str(WALL_LIMIT_S), "--write", str(results.parent), "--", sys.executable]
+    run = [
+        sys.executable,
+        "-m",
+        "harness",
+        "run",
+        *cast.words,
+        "--yes",
+        "--json",
+        str(results),
+        "--retries",
+        "0",
+    ]
+    guest = [
+        "vtime",
+        "--wall-limit",
+        str(WALL_LIMIT_S),
+        "--write",
+        str(results.parent),
+        "--",
+        sys.executable,
+    ]
     return arena.harness(*guest, str(script), json.dumps(values), *run, statuses={0, 1, 3})
 
 
 def attack(arena: Arena) -> None:
-    """All of them must hold as they do on any other host; nothing is late in virtual time, so all is judged."""
+    """All of them must hold as they do on any other host.
+
+    Nothing is late in virtual time, so all is judged.
+    """
     cast = claims.Cast([], {})
     for name in arena.chance.sample(claims.catalogue(), SCENARIOS):
         cast.words.append(name)
@@ -149,8 +213,15 @@ def attack(arena: Arena) -> None:
     ended = on_tuned_host(arena, values, cast, results)
     if ended.wall_s > WALL_LIMIT_S:
         arena.attempts += SCENARIOS
-        arena.unjudged(f"a guest did not end in {WALL_LIMIT_S} s, because this machine is too busy or the guest hangs")
+        arena.unjudged(
+            f"a guest did not end in {WALL_LIMIT_S} s, because this machine is too busy or "
+            "the guest hangs"
+        )
         return
     claims.check_verdicts(arena, cast, results, ended)
-    arena.right(not arena.inconclusive, lambda: f"inconclusive in virtual time: {arena.inconclusive}")
-    arena.failures[:] = [f"{failure}\nwhere the host has {json.dumps(values)}" for failure in arena.failures]
+    arena.right(
+        not arena.inconclusive, lambda: f"inconclusive in virtual time: {arena.inconclusive}"
+    )
+    arena.failures[:] = [
+        f"{failure}\nwhere the host has {json.dumps(values)}" for failure in arena.failures
+    ]

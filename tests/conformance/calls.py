@@ -1,4 +1,6 @@
-"""How tests of labs find out whether one host reaches another, and whether anything was lost on the way."""
+"""How tests of labs find out whether one host reaches another, and whether anything was lost on the
+way.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ PATIENCE_S = 30.0
 
 
 class Call(NamedTuple):
-    """What came back of "hello", and how many segments the caller had to send again, its SYN among them."""
+    """What came back of "hello", and how many segments the caller had to send again, its SYN among
+    them.
+    """
 
     reply: bytes
     retransmissions: int
@@ -26,7 +30,9 @@ AT_ONCE = Call(b"hello", 0)
 
 
 def far(lab: Lab, caller: Side) -> tuple[Host, str]:
-    """The host with the address to which a side's packets can get: the other end, or the host of a proxy."""
+    """The host with the address to which a side's packets can get: the other end, or the host of a
+    proxy.
+    """
     called: Side = SIDES[1 - SIDES.index(caller)]
     if lab.layout.proxy is None:
         return lab.host(called), lab.layout.address(called)
@@ -62,16 +68,22 @@ def retransmissions(connection: socket.socket) -> int:
 
 
 def foreseen(seen: Detection, expected: Expected) -> bool:
-    """Whether what was seen is what was predicted; in real time it may come later, in virtual time it may not.
+    """Whether what was seen is what was predicted.
 
-    A load of this machine delays a fault and what comes of it; that scenarios keep their windows in real time is for
-    test_clocks.py, where the judge tells a busy machine from a wrong prediction.
+    In real time it may come later, in virtual time it may not.
+
+    A load of this machine delays a fault and what comes of it; that scenarios keep their windows in
+    real time is for test_clocks.py, where the judge tells a busy machine from a wrong prediction.
     """
     if kernel_clock.clock() == "virtual":
         return seen in expected
-    alike = [each for each in expected.outcomes if (each.kind, each.errno) == (seen.kind, seen.errno)]
+    alike = [
+        each for each in expected.outcomes if (each.kind, each.errno) == (seen.kind, seen.errno)
+    ]
     return any(
-        each.window_ns is None or seen.after_armed_s is None or each.window_ns[0] <= seen.after_armed_s * 1e9
+        each.window_ns is None
+        or seen.after_armed_s is None
+        or each.window_ns[0] <= seen.after_armed_s * 1e9
         for each in alike
     )
 

@@ -16,7 +16,9 @@ def _privileges(privileges: None) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the tests of the other clock to it, but in an exhaustive run, and where a single test is named."""
+    """Leave the tests of the other clock to it, but in an exhaustive run, and where a single test
+    is named.
+    """
     if EXHAUSTIVE or any("::" in argument for argument in config.args):
         return
     placed = {item: place for item in items if (place := _placed(item))}
@@ -30,7 +32,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _placed(item: pytest.Item) -> Placed | None:
-    """The test with its topology; None where it runs on both clocks: without a topology, or of containers or guests."""
+    """The test with its topology.
+
+    None where it runs on both clocks: without a topology, or of containers or guests.
+    """
     if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
         return None
     if any(item.get_closest_marker(mark) for mark in ("virtual", "containers", "alone", "quiet")):
@@ -42,6 +47,8 @@ def _placed(item: pytest.Item) -> Placed | None:
 
 
 def pytest_collection_finish() -> None:
-    """What a session holds until its end is none of the garbage that each test looks for in what it held."""
+    """What a session holds until its end is none of the garbage that each test looks for in what it
+    held.
+    """
     gc.collect()
     gc.freeze()

@@ -1,9 +1,11 @@
-"""Which clock a test of one topology runs on: each takes one half of them, and virtual time a sample of its half.
+"""Which clock a test of one topology runs on: each takes one half of them, and virtual time a
+sample of its half.
 
-Of a test with the same fault in the same kind of topology, one address family runs in real time and the other one in
-virtual time. So real time meets every fault in every place, and both families in every kind of topology. A guest takes
-three times as long for a lab, and runs the whole catalogue besides: of a test with the same fault it runs one topology.
-An exhaustive run leaves nothing out on either clock.
+Of a test with the same fault in the same kind of topology, one address family runs in real time and
+the other one in virtual time. So real time meets every fault in every place, and both families in
+every kind of topology. A guest takes three times as long for a lab, and runs the whole catalogue
+besides: of a test with the same fault it runs one topology. An exhaustive run leaves nothing out on
+either clock.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ class Placed(NamedTuple):
 
 
 def sample(tests: Iterable[Placed]) -> set[str]:
-    """The names of those that run in virtual time: of each test with the same fault one, of its half if it has any."""
+    """The names of those that run in virtual time: of each test with the same fault one, of its
+    half if it has any.
+    """
     groups: dict[str, list[Placed]] = defaultdict(list)
     for test in tests:
         groups[test.elsewhere].append(test)

@@ -97,7 +97,9 @@ def test_probe_and_answer(inside: Inside, family: socket.AddressFamily) -> None:
     assert [one["sport"] == port for one in described] == [True, False, True, True, False]
     times = [frame.t_ns for frame in frames]
     assert all(frame.stamped for frame in frames[3:])
-    assert before <= times[0] <= times[2] < times[3] <= times[4] <= after  # in virtual time work takes none
+    assert (
+        before <= times[0] <= times[2] < times[3] <= times[4] <= after
+    )  # in virtual time work takes none
     assert before + 1_000_000_000 < times[3]
     assert {frame.device for frame in frames} == {"loop-inside"}
     assert all(frame.length == len(frame.data) for frame in frames)

@@ -36,18 +36,27 @@ pytestmark = [pytest.mark.conformance, pytest.mark.timeout(900)]
 SHORT_NS = 12_000_000_000
 AT_ONCE = 80
 """So many scenarios at the same time leave two CPUs time to inject each fault when it is due."""
-BY_CHANCE = frozenset({"seq", "ack", "frame", "monotonic_ns", "realtime_ns", "sport", "dport", "pid"})
-"""What differs from run to run and means nothing: numbers drawn by the kernel, and when the guest booted."""
+BY_CHANCE = frozenset(
+    {"seq", "ack", "frame", "monotonic_ns", "realtime_ns", "sport", "dport", "pid"}
+)
+"""What differs from run to run and means nothing: numbers drawn by the kernel, and when the guest
+booted.
+"""
 
-EXACT = ("firewall/idle-reset-both-ipv4", "transport/in-flight-peer-rebooted", "heartbeat/idle-state-client-killed")
+EXACT = (
+    "firewall/idle-reset-both-ipv4",
+    "transport/in-flight-peer-rebooted",
+    "heartbeat/idle-state-client-killed",
+)
 """Scenarios whose timelines hang on exact moments, and on programs that start in time."""
 
 
 def _wire(plan: Plan, events: Sequence[Event]) -> list[tuple[str, str, str, str]]:
-    """What passed each endpoint from arming to the end of the watch: host, way, role and flags, in order.
+    """What passed each endpoint from arming to the end of the watch: host, way, role and flags, in
+    order.
 
-    How many segments much data makes, and in which order they are acknowledged, is for the moment to decide; so is how
-    often a heartbeat is sent again before a program's own timer ends it all.
+    How many segments much data makes, and in which order they are acknowledged, is for the moment
+    to decide; so is how often a heartbeat is sent again before a program's own timer ends it all.
     """
     much = any(plan.scenario.endpoint(side).write_bytes > ONE_SEGMENT for side in SIDES)
     left_out = {"icmp", "data", "ack"} if much else {"icmp"}
@@ -56,7 +65,11 @@ def _wire(plan: Plan, events: Sequence[Event]) -> list[tuple[str, str, str, str]
     connecting = plan.scenario.state == "connecting"
     armed = 0 if connecting else max(e.t_ns for e in events if e.kind == "subject.armed")
     watched = itertools.takewhile(lambda e: e.kind != "run.ended", events)
-    segments = [e for e in watched if e.kind == "segment" and armed < e.t_ns and e.data["role"] not in left_out]
+    segments = [
+        e
+        for e in watched
+        if e.kind == "segment" and armed < e.t_ns and e.data["role"] not in left_out
+    ]
     return [
         (host, e.data["way"], e.data["role"], e.data["flags"])
         for host in ("client", "server")
@@ -76,12 +89,17 @@ def _normal(event: Event) -> str:
 
 
 def _rounded(ns: int) -> int:
-    """To 10 ns: where a run begins decides how the kernel rounds its clock (timekeeping_adjust), by one nanosecond."""
+    """To 10 ns: where a run begins decides how the kernel rounds its clock (timekeeping_adjust), by
+    one nanosecond.
+    """
     return (ns + 5) // 10
 
 
 def _runnable() -> list[Scenario]:
-    """The catalogue but for what is behind a proxy, where there is none; on a CI machine there must be one."""
+    """The catalogue but for what is behind a proxy, where there is none.
+
+    On a CI machine there must be one.
+    """
     found, proxy = catalogue.find([]), capabilities.toxiproxy()
     if proxy.available or os.environ.get("CI"):
         return found
@@ -91,29 +109,46 @@ def _runnable() -> list[Scenario]:
 
 @pytest.mark.quiet
 def test_both_clocks_tell_the_same_story(tmp_path: Path, kernel: Kernel) -> None:
-    """Verdict, outcome, errno, probes and the segments on the wire agree for every scenario short enough for both."""
+    """Verdict, outcome, errno, probes and the segments on the wire agree for every scenario short
+    enough for both.
+    """
     here = local_machine()
-    plans = [make(scenario, here) for scenario in _runnable() if not lasts_longer(scenario, here, SHORT_NS)]
+    plans = [
+        make(scenario, here)
+        for scenario in _runnable()
+        if not lasts_longer(scenario, here, SHORT_NS)
+    ]
     short = [each for each in plans if each.watch_ns <= SHORT_NS]
     assert len(short) > 20
     real = undisturbed(short, tmp_path / "real", AT_ONCE)
     there = uml.machine(kernel)
-    virtual = _in_guests_once([make(each.scenario, there) for each in short], tmp_path / "virtual", kernel)
+    virtual = _in_guests_once(
+        [make(each.scenario, there) for each in short], tmp_path / "virtual", kernel
+    )
     both = {one.plan.name: (one, other) for one, other in zip(real, virtual, strict=True)}
-    # On a busy machine an answer comes after its retransmission timer, and the segments differ. So what differs is run
-    # again, one at a time: then no other scenario takes the CPUs from it, and a difference of the clocks remains.
+    # On a busy machine an answer comes after its retransmission timer, and the segments differ. So
+    # what differs is run again, one at a time: then no other scenario takes the CPUs from it, and a
+    # difference of the clocks remains.
     if differing := [one.plan for one, other in both.values() if _story(one) != _story(other)]:
         note_retry((plan.name for plan in differing), "the two clocks differed; now one at a time")
         quiet = undisturbed(differing, tmp_path / "quiet", 1)
         both |= {one.plan.name: (one, both[one.plan.name][1]) for one in quiet}
     assert not [
-        (name, _story(one), _story(other)) for name, (one, other) in both.items() if _story(one) != _story(other)
+        (name, _story(one), _story(other))
+        for name, (one, other) in both.items()
+        if _story(one) != _story(other)
     ]
-    assert not [(name, one.verdict.reason) for name, (one, _) in both.items() if one.verdict.verdict != "pass"]
+    assert not [
+        (name, one.verdict.reason)
+        for name, (one, _) in both.items()
+        if one.verdict.verdict != "pass"
+    ]
 
 
 def _in_guests_once(plans: Sequence[Plan], out: Path, kernel: Kernel) -> list[Result]:
-    """In virtual time, but for what a session of pytest has run in this run of ci/test: guests always tell the same."""
+    """In virtual time, but for what a session of pytest has run in this run of ci/test: guests
+    always tell the same.
+    """
     found = {plan.name: result for plan in plans if (result := _kept(plan)) is not None}
     missing = in_guests([plan for plan in plans if plan.name not in found], out, kernel)
     found |= {result.plan.name: result for result in missing}
@@ -121,7 +156,10 @@ def _in_guests_once(plans: Sequence[Plan], out: Path, kernel: Kernel) -> list[Re
 
 
 def _catalogue_folder() -> Path | None:
-    """Where the sessions of ci/test keep the catalogue's runs for one another; None outside of ci/test."""
+    """Where the sessions of ci/test keep the catalogue's runs for one another.
+
+    None outside of ci/test.
+    """
     notes = os.environ.get("TEST_NOTES")
     return Path(notes, "catalogue") if notes else None
 
@@ -149,7 +187,9 @@ def _story(result: Result) -> tuple[object, ...]:
     return verdict.verdict, verdict.outcome, verdict.errno, verdict.probes, wire
 
 
-def _in_flight(kind: Kind, family: Family, direction: Direction, side: Side, user_timeout_s: float) -> Scenario:
+def _in_flight(
+    kind: Kind, family: Family, direction: Direction, side: Side, user_timeout_s: float
+) -> Scenario:
     """Data is written by `side` 100 s after a blackhole has set in."""
     writer = Endpoint(user_timeout_s=user_timeout_s, writes_at_s=(200.0,))
     scenario = Scenario(
@@ -163,7 +203,9 @@ def _in_flight(kind: Kind, family: Family, direction: Direction, side: Side, use
 
 @pytest.mark.virtual
 def test_data_in_flight_is_given_up_as_predicted(tmp_path: Path, kernel: Kernel) -> None:
-    """On every topology, family, direction and side; and what is planned for a moment happens then, to 10 us.
+    """On every topology, family, direction and side.
+
+    And what is planned for a moment happens then, to 10 us.
 
     Each of them with one of three user timeouts in turn, or with all three in an exhaustive run.
     """
@@ -172,12 +214,16 @@ def test_data_in_flight_is_given_up_as_predicted(tmp_path: Path, kernel: Kernel)
     places = itertools.product(whole, get_args(Family), get_args(Direction), SIDES)
     timeouts_s = (0.0, 2.0, 30.0)
     turns = itertools.cycle(timeouts_s)
-    cases = [(*place, s) for place in places for s in (timeouts_s if EXHAUSTIVE else (next(turns),))]
+    cases = [
+        (*place, s) for place in places for s in (timeouts_s if EXHAUSTIVE else (next(turns),))
+    ]
     late = 0
     for result in in_guests([make(_in_flight(*case), machine) for case in cases], tmp_path, kernel):
         assert result.verdict.verdict == "pass", (result.plan.name, result.verdict.reason)
         side = result.plan.scenario.expect.side
-        moments = {e.kind: e.t_ns for e in reversed(result.events) if e.data.get("side", side) == side}
+        moments = {
+            e.kind: e.t_ns for e in reversed(result.events) if e.data.get("side", side) == side
+        }
         for kind, planned_s in (("fault.injected", 100), ("subject.wrote", 200)):
             late = max(late, moments[kind] - moments["subject.armed"] - planned_s * 1_000_000_000)
     assert 0 <= late < 10_000
@@ -185,9 +231,13 @@ def test_data_in_flight_is_given_up_as_predicted(tmp_path: Path, kernel: Kernel)
 
 @pytest.mark.virtual
 def test_the_same_plan_gives_the_same_timeline(tmp_path: Path, kernel: Kernel) -> None:
-    """Twelve runs of each in six guests, after different predecessors, tell one story with the same times."""
+    """Twelve runs of each in six guests, after different predecessors, tell one story with the same
+    times.
+    """
     machine = uml.machine(kernel)
-    scenarios = catalogue.find(["outcomes/peer-down", "outcomes/firewall-resets", "settings/user-timeout-in-flight"])
+    scenarios = catalogue.find(
+        ["outcomes/peer-down", "outcomes/firewall-resets", "settings/user-timeout-in-flight"]
+    )
     stories: dict[str, set[str]] = {scenario.name: set() for scenario in scenarios}
     for batch_number in range(3):
         plans = [
@@ -203,10 +253,14 @@ def test_the_same_plan_gives_the_same_timeline(tmp_path: Path, kernel: Kernel) -
 
 @pytest.mark.virtual
 @pytest.mark.timeout(1800)  # two minutes of CPU time, which other tests share
-def test_a_session_of_pytest_judges_the_catalogue_as_guests_do(tmp_path: Path, kernel: Kernel) -> None:
-    """All scenarios in one session pass, and a plan's timeline is that of `--clock virtual` from arming on.
+def test_a_session_of_pytest_judges_the_catalogue_as_guests_do(
+    tmp_path: Path, kernel: Kernel
+) -> None:
+    """All scenarios in one session pass, and a plan's timeline is that of `--clock virtual` from
+    arming on.
 
-    A process of pytest is beside them, which may make a program some microseconds late: less than the oracle allows.
+    A process of pytest is beside them, which may make a program some microseconds late: less than
+    the oracle allows.
     """
     topics = sorted({scenario.name.partition("/")[0] for scenario in _runnable()})
     out = (_catalogue_folder() or tmp_path) / "out"
@@ -217,7 +271,10 @@ def test_a_session_of_pytest_judges_the_catalogue_as_guests_do(tmp_path: Path, k
     for folder, result in zip(folders, apart, strict=True):
         here, there = _from_arming(timeline.load(folder)), _from_arming(result.events)
         assert [what for _, what in here] == [what for _, what in there], folder
-        assert all(abs(one - other) <= PHASE_SLACK_NS for (one, _), (other, _) in zip(here, there, strict=True)), folder
+        assert all(
+            abs(one - other) <= PHASE_SLACK_NS
+            for (one, _), (other, _) in zip(here, there, strict=True)
+        ), folder
 
 
 def _from_arming(events: Sequence[Event]) -> list[tuple[int, str]]:
@@ -231,7 +288,9 @@ def _from_arming(events: Sequence[Event]) -> list[tuple[int, str]]:
 
 
 def _session(kernel: Kernel, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A session of pytest in a guest, in this checkout, without plugins that take a guest long to import."""
+    """A session of pytest in a guest, in this checkout, without plugins that take a guest long to
+    import.
+    """
     options = ["--clock=virtual", f"--harness-kernel={kernel.path}", "--harness-wall-limit=0", "-q"]
     options += ["-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:xdist"]
     return subprocess.run(
@@ -246,10 +305,11 @@ def _session(kernel: Kernel, *arguments: str) -> subprocess.CompletedProcess[str
 
 @pytest.mark.virtual
 def test_the_conformance_tests_pass_in_virtual_time(tmp_path: Path, kernel: Kernel) -> None:
-    """Labs, faults and captures do there what they do here, and hand-written tests see what is predicted, in time.
+    """Labs, faults and captures do there what they do here, and hand-written tests see what is
+    predicted, in time.
 
-    The sample of tests/conformance/halves.py, and all that is of no topology. Of proxies, which take a guest long to
-    set up and run in real time, one.
+    The sample of tests/conformance/halves.py, and all that is of no topology. Of proxies, which
+    take a guest long to set up and run in real time, one.
     """
     chosen = "(not proxied and not docker) or both_ends or (proxy_that_is_down and ipv4)"
     where = ["tests/conformance", "tests/live/test_workbench.py"]

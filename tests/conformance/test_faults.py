@@ -64,7 +64,9 @@ from tests.conformance.traces import network_untouched, nothing_held
 pytestmark = pytest.mark.conformance
 
 LABS: dict[str, Callable[[Kind, Family], AbstractContextManager[Workbench]]] = {"netns": Workbench}
-TOPOLOGIES = tuple(Topology(kind=kind, family=family) for kind in get_args(Kind) for family in get_args(Family))
+TOPOLOGIES = tuple(
+    Topology(kind=kind, family=family) for kind in get_args(Kind) for family in get_args(Family)
+)
 WHOLE = tuple(topology for topology in TOPOLOGIES if layout(topology).is_whole)
 """Those in which one end's TCP is the other's peer."""
 LOST_S = 0.05
@@ -78,8 +80,13 @@ class Case(NamedTuple):
     topology: Topology
 
     def __str__(self) -> str:
-        fields = (self.fault.kind, *(str(getattr(self.fault, name)) for name in _PLACE if hasattr(self.fault, name)))
-        return f"{'-'.join(fields)}-{self.topology.kind}-{self.topology.family}".replace("None-", "")
+        fields = (
+            self.fault.kind,
+            *(str(getattr(self.fault, name)) for name in _PLACE if hasattr(self.fault, name)),
+        )
+        return f"{'-'.join(fields)}-{self.topology.kind}-{self.topology.family}".replace(
+            "None-", ""
+        )
 
 
 _PLACE = ("sequence", "on", "toward", "direction", "then", "code", "becomes", "to", "stream")
@@ -89,29 +96,51 @@ _HOSTS = ("client", "switch", "router", "firewall-a", "firewall-b", "proxy", "se
 def _values() -> Iterator[AnyFault]:
     """Every fault in every place and direction, whether a topology has it or not."""
     for host in _HOSTS:
-        yield from (Blackhole(on=host, direction=direction) for direction in ("both", "to-server", "to-client"))
+        yield from (
+            Blackhole(on=host, direction=direction)
+            for direction in ("both", "to-server", "to-client")
+        )
         for kind in (CarrierLoss, LinkDown, NeighbourDeath):
             yield from (kind(on=host, toward=toward) for toward in (*_HOSTS, None))
         for becomes in get_args(Becomes):
             yield from (Route(on=host, becomes=becomes, to=to) for to in (*SIDES, None))
         for code in ("net-unreachable", "no-route"):
-            yield from (IcmpReject(on=host, code=code, direction=direction) for direction in ("to-server", "to-client"))
+            yield from (
+                IcmpReject(on=host, code=code, direction=direction)
+                for direction in ("to-server", "to-client")
+            )
         yield from (FirewallIdle(timeout_s=1, then=then, on=host) for then in ("drop", "reset"))
         yield from (FirewallFlush(then=then, on=host) for then in ("drop", "reset"))
     yield from (NatRebinding(then=then) for then in ("drop", "reset"))
     yield from (Blackhole(direction=direction) for direction in ("both", "to-server", "to-client"))
-    yield from (PmtuBlackhole(direction=direction) for direction in ("both", "to-server", "to-client"))
+    yield from (
+        PmtuBlackhole(direction=direction) for direction in ("both", "to-server", "to-client")
+    )
     yield from (IcmpReject(code=code) for code in get_args(Code))
     for side in SIDES:
         yield AddressRemoved(on=side)
         yield from (PeerReboot(on=side), ProcessKill(on=side), ProcessFreeze(on=side))
-        yield from (Failover(on=side), HostSuspend(on=side), StopsReading(on=side))  # see test_faults_of_hosts.py
+        yield from (
+            Failover(on=side),
+            HostSuspend(on=side),
+            StopsReading(on=side),
+        )  # see test_faults_of_hosts.py
     yield from (PeerReboot(on="proxy"), ProcessKill(on="proxy"), ProcessFreeze(on="proxy"))
     yield from _toxics()
     # What these do is in test_faults_of_segments.py.
     for way in ("both", "to-server", "to-client"):
-        yield from (FinSwallowed(direction=way), Loss(percent=100, direction=way), Delay(delay_ms=1, direction=way))
-    yield from (Duplicate(percent=1), Reorder(percent=1, delay_ms=1), Rate(kbit_s=1), SynDrop(), SynackDrop())
+        yield from (
+            FinSwallowed(direction=way),
+            Loss(percent=100, direction=way),
+            Delay(delay_ms=1, direction=way),
+        )
+    yield from (
+        Duplicate(percent=1),
+        Reorder(percent=1, delay_ms=1),
+        Rate(kbit_s=1),
+        SynDrop(),
+        SynackDrop(),
+    )
     yield from (RstInjected(toward=side) for side in SIDES)
 
 
@@ -129,7 +158,9 @@ def _toxics() -> Iterator[AnyFault]:
 
 
 SEEN_OTHERWISE = (PeerReboot, ProcessKill, Failover, HostSuspend, StopsReading, FinSwallowed)
-"""Through a proxy the other end sees something else of these, but for those of the proxy itself: scenarios/proxied."""
+"""Through a proxy the other end sees something else of these, but for those of the proxy itself:
+scenarios/proxied.
+"""
 
 
 def _others(known: Collection[type[Fault]]) -> Iterator[Fault]:
@@ -151,7 +182,9 @@ def _cases() -> Iterator[Case]:
         where = layout(topology)
         seen = set()
         for fault in values:
-            of_an_end = isinstance(fault, SEEN_OTHERWISE) and getattr(fault, "on", None) != where.proxy
+            of_an_end = (
+                isinstance(fault, SEEN_OTHERWISE) and getattr(fault, "on", None) != where.proxy
+            )
             if list(fault.misplaced(where)) or (of_an_end and not where.is_whole):
                 continue
             same: object = fault
@@ -160,7 +193,11 @@ def _cases() -> Iterator[Case]:
             elif isinstance(fault, LinkDown | CarrierLoss | NeighbourDeath):
                 same = (fault.on, fault.toward or where.host(fault.on).interfaces[0].toward)
             elif isinstance(fault, Route):
-                same = (fault.on, fault.becomes, fault.to or {"client": "server", "server": "client"}[fault.on])
+                same = (
+                    fault.on,
+                    fault.becomes,
+                    fault.to or {"client": "server", "server": "client"}[fault.on],
+                )
             if (type(fault), same) not in seen:
                 seen.add((type(fault), same))
                 yield Case(fault, topology)
@@ -174,22 +211,32 @@ WITHOUT_TEST = tuple(type(fault) for fault in _others({type(fault) for fault in 
 def of(*kinds: type[AnyFault]) -> pytest.MarkDecorator:
     """Parametrise with the cases of some faults."""
     chosen = [case for case in CASES if isinstance(case.fault, kinds)]
-    return pytest.mark.parametrize("case", [pytest.param(case, marks=needs(case.topology)) for case in chosen], ids=str)
+    return pytest.mark.parametrize(
+        "case", [pytest.param(case, marks=needs(case.topology)) for case in chosen], ids=str
+    )
 
 
 def needs(topology: Topology) -> tuple[pytest.MarkDecorator, ...]:
     """What a test in a topology cannot do without."""
-    return (pytest.mark.needs("toxiproxy-server"),) if layout(topology).proxied_by == "toxiproxy" else ()
+    return (
+        (pytest.mark.needs("toxiproxy-server"),)
+        if layout(topology).proxied_by == "toxiproxy"
+        else ()
+    )
 
 
 @pytest.fixture(params=LABS)
-def build(request: pytest.FixtureRequest) -> Callable[[Kind, Family], AbstractContextManager[Workbench]]:
+def build(
+    request: pytest.FixtureRequest,
+) -> Callable[[Kind, Family], AbstractContextManager[Workbench]]:
     """A workbench over each lab there is."""
     return LABS[request.param]
 
 
 @pytest.fixture
-def bench(build: Callable[[Kind, Family], AbstractContextManager[Workbench]], case: Case) -> Iterator[Workbench]:
+def bench(
+    build: Callable[[Kind, Family], AbstractContextManager[Workbench]], case: Case
+) -> Iterator[Workbench]:
     """A workbench in the case's topology, which leaves nothing behind."""
     with nothing_held(), build(case.topology.kind, case.topology.family) as built:
         yield built
@@ -205,7 +252,9 @@ def _untouched() -> Iterator[None]:
 def test_no_fault_is_missing() -> None:
     """Every fault that a scenario can name has its cases, in both families."""
     tested = {(type(case.fault), case.topology.family) for case in CASES}
-    kinds = [fault for fault in FAULTS.values() if not fault.of_containers]  # see test_faults_in_containers.py
+    kinds = [
+        fault for fault in FAULTS.values() if not fault.of_containers
+    ]  # see test_faults_in_containers.py
     assert tested == {(fault, family) for fault in kinds for family in get_args(Family)}
 
 
@@ -216,7 +265,9 @@ def test_any_fault_leaves_evidence_and_heals(bench: Workbench, case: Case) -> No
 
 
 def leaves_evidence_and_heals(bench: Workbench, fault: AnyFault) -> None:
-    """It is there while it is injected, and what does not last leaves the hosts' networks as they were."""
+    """It is there while it is injected, and what does not last leaves the hosts' networks as they
+    were.
+    """
     link = bench.connect(processes=fault.processes(), observe=bystander(fault))
     link.echo()
     before = configuration(bench)
@@ -235,7 +286,10 @@ def bystander(fault: AnyFault) -> Side:
 
 @of(Blackhole)
 def test_blackhole_bites_and_heals(bench: Workbench, case: Case) -> None:
-    """In place until a packet meets it, then bit; what was swallowed is sent again after healing."""
+    """In place until a packet meets it, then bit.
+
+    What was swallowed is sent again after healing.
+    """
     link = bench.connect()
     assert link.echo()
     with case.fault.inject(bench.lab) as evidence:
@@ -246,7 +300,9 @@ def test_blackhole_bites_and_heals(bench: Workbench, case: Case) -> None:
 
 
 def test_both_ways_are_cut_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On one host in the middle, and opened at once: nothing passes one way while its answer is lost."""
+    """On one host in the middle, and opened at once: nothing passes one way while its answer is
+    lost.
+    """
     transactions: list[tuple[dict[str, Any], ...]] = []
 
     def run(*commands: dict[str, Any]) -> list[dict[str, Any]]:
@@ -275,7 +331,10 @@ def test_link_down_bites_and_heals(bench: Workbench, case: Case) -> None:
 
 @of(AddressRemoved, CarrierLoss, Route)
 def test_what_cuts_a_host_off_bites_and_heals(bench: Workbench, case: Case) -> None:
-    """Cut off at once, and nothing passes; afterwards every host has what it had, and everything does."""
+    """Cut off at once, and nothing passes.
+
+    Afterwards every host has what it had, and everything does.
+    """
     link = bench.connect()
     assert link.echo()
     before = configuration(bench)
@@ -288,7 +347,10 @@ def test_what_cuts_a_host_off_bites_and_heals(bench: Workbench, case: Case) -> N
 
 @of(IcmpReject, NeighbourDeath)
 def test_what_must_be_met_bites_and_heals(bench: Workbench, case: Case) -> None:
-    """In place until a segment meets it, then bit; afterwards every host has what it had, and everything passes."""
+    """In place until a segment meets it, then bit.
+
+    Afterwards every host has what it had, and everything passes.
+    """
     link = bench.connect()
     assert link.echo()
     before = configuration(bench)
@@ -310,7 +372,9 @@ def test_only_big_packets_vanish(bench: Workbench, case: Case) -> None:
     with case.fault.inject(bench.lab) as evidence:
         assert link.echo()
         for side in SIDES:
-            assert big_one_arrives(bench, side) is (case.fault.direction not in ("both", f"to-{side}"))
+            assert big_one_arrives(bench, side) is (
+                case.fault.direction not in ("both", f"to-{side}")
+            )
         assert evidence().level == "bit"
     assert configuration(bench) == before
     assert all(big_one_arrives(bench, side) for side in SIDES)
@@ -326,7 +390,9 @@ def big_one_arrives(bench: Workbench, side: Side) -> bool:
     ):
         inbox.bind((bench.address(side), 0))
         inbox.settimeout(LOST_S)
-        outbox.setsockopt(*((socket.IPPROTO_IP, 10) if family == socket.AF_INET else (socket.IPPROTO_IPV6, 23)), 3)
+        outbox.setsockopt(
+            *((socket.IPPROTO_IP, 10) if family == socket.AF_INET else (socket.IPPROTO_IPV6, 23)), 3
+        )
         outbox.sendto(bytes(1400), (bench.address(side), inbox.getsockname()[1]))
         try:
             return len(inbox.recv(2000)) == 1400
@@ -339,10 +405,25 @@ def configuration(bench: Workbench) -> dict[str, object]:
     found: dict[str, object] = {}
     for name in bench.lab.layout.host_names:
         with bench.host(name).entered(), IPRoute() as ipr:
-            addresses = [(m["index"], m["prefixlen"], m.get_attr("IFA_ADDRESS")) for m in ipr.get_addr()]
-            keys = ("RTA_DST", "RTA_GATEWAY", "RTA_OIF", "RTA_PREFSRC", "RTA_PRIORITY", "RTA_METRICS")
+            addresses = [
+                (m["index"], m["prefixlen"], m.get_attr("IFA_ADDRESS")) for m in ipr.get_addr()
+            ]
+            keys = (
+                "RTA_DST",
+                "RTA_GATEWAY",
+                "RTA_OIF",
+                "RTA_PREFSRC",
+                "RTA_PRIORITY",
+                "RTA_METRICS",
+            )
             routes = [
-                (m["family"], m["dst_len"], m["proto"], m["type"], *(m.get_attr(key) for key in keys))
+                (
+                    m["family"],
+                    m["dst_len"],
+                    m["proto"],
+                    m["type"],
+                    *(m.get_attr(key) for key in keys),
+                )
                 for m in ipr.get_routes(table=254)
                 if m.get_attr("RTA_DST") != "fe80::"  # comes and goes with link-local addresses
             ]
@@ -357,7 +438,9 @@ def configuration(bench: Workbench) -> dict[str, object]:
 
 @of(FirewallIdle)
 def test_firewall_bites_and_heals(bench: Workbench, case: Case) -> None:
-    """It sees a flow, forgets it after its timeout and not before, and lets everything pass when it is gone."""
+    """It sees a flow, forgets it after its timeout and not before, and lets everything pass when it
+    is gone.
+    """
     assert isinstance(case.fault, FirewallIdle)
     with case.fault.inject(bench.lab) as evidence:
         assert evidence().level == "none"
@@ -377,7 +460,10 @@ def test_firewall_bites_and_heals(bench: Workbench, case: Case) -> None:
 
 @of(FirewallFlush)
 def test_flush_bites_and_heals(bench: Workbench, case: Case) -> None:
-    """What had passed finds no state at once; what is new passes, and so does everything when it is healed."""
+    """What had passed finds no state at once.
+
+    What is new passes, and so does everything when it is healed.
+    """
     assert isinstance(case.fault, FirewallFlush)
     link = bench.connect()
     assert link.echo()
@@ -394,7 +480,9 @@ def test_flush_bites_and_heals(bench: Workbench, case: Case) -> None:
 
 @of(NatRebinding)
 def test_rebinding_bites(bench: Workbench, case: Case) -> None:
-    """The client's next packet comes from another port, and the server resets what it does not know."""
+    """The client's next packet comes from another port, and the server resets what it does not
+    know.
+    """
     link = bench.connect()
     assert link.echo()
     with case.fault.inject(bench.lab) as evidence:
@@ -450,7 +538,12 @@ def test_freeze_bites_and_heals(bench: Workbench, case: Case) -> None:
     "case",
     [
         Case(fault, Topology(kind="routed", family="ipv6"))
-        for fault in (Blackhole(), LinkDown(on="client"), LinkDown(on="router", toward="server"), ProcessFreeze())
+        for fault in (
+            Blackhole(),
+            LinkDown(on="client"),
+            LinkDown(on="router", toward="server"),
+            ProcessFreeze(),
+        )
     ],
     ids=str,
 )
@@ -471,11 +564,16 @@ def test_no_evidence_is_an_error(bench: Workbench, case: Case) -> None:
 
 @pytest.mark.parametrize("topology", TOPOLOGIES, ids=str)
 def test_misplaced_faults_are_refused(topology: Topology) -> None:
-    """What has no place in a topology is refused with the key and what would be accepted, before anything is built."""
+    """What has no place in a topology is refused with the key and what would be accepted, before
+    anything is built.
+    """
     where = layout(topology)
     bench = Workbench(topology.kind, topology.family)
     refused = [fault for fault in _values() if list(fault.misplaced(where))]
     assert refused
     for fault in refused:
-        with pytest.raises(ScenarioError, match=r"faults\[0\]\.\w+: expected .+, found"), bench.inject(fault):
+        with (
+            pytest.raises(ScenarioError, match=r"faults\[0\]\.\w+: expected .+, found"),
+            bench.inject(fault),
+        ):
             pass

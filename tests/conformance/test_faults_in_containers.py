@@ -1,4 +1,6 @@
-"""Faults work on hosts whatever those are: each kind once on containers, and what docker itself does to them."""
+"""Faults work on hosts whatever those are: each kind once on containers, and what docker itself
+does to them.
+"""
 
 from __future__ import annotations
 
@@ -47,16 +49,24 @@ def _one_of_each() -> Iterator[Case]:
 
 
 def _of_docker() -> Iterator[Case]:
-    """The cable matters to what is done to it; to a container's processes, whether it is its own."""
+    """The cable matters to what is done to it.
+
+    To a container's processes, whether it is its own.
+    """
     for topology in WIRED:
         yield from (Case(NetworkDisconnect(on=side), topology) for side in SIDES)
     for topology, side in itertools.product(WIRED[:1], SIDES):
-        yield from (Case(kind(on=side), topology) for kind in (ContainerKill, ContainerPause, ContainerRestart))
+        yield from (
+            Case(kind(on=side), topology)
+            for kind in (ContainerKill, ContainerPause, ContainerRestart)
+        )
 
 
 def of(*kinds: type[AnyFault]) -> pytest.MarkDecorator:
     """Parametrise with docker's faults of some kinds."""
-    return pytest.mark.parametrize("case", [c for c in _of_docker() if isinstance(c.fault, kinds)], ids=str)
+    return pytest.mark.parametrize(
+        "case", [c for c in _of_docker() if isinstance(c.fault, kinds)], ids=str
+    )
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +82,20 @@ def labs() -> Iterator[Callable[[Topology], Lab]]:
 
 
 @pytest.fixture
-def bench(case: Case, labs: Callable[[Topology], Lab], monkeypatch: pytest.MonkeyPatch) -> Iterator[Workbench]:
-    """A workbench of containers, which leaves nothing behind; in a lab that was used before where hosts stay the same.
+def bench(
+    case: Case, labs: Callable[[Topology], Lab], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Workbench]:
+    """A workbench of containers, which leaves nothing behind.
 
-    They do not where the fault lasts, where programs are started on them, and where a firewall has seen flows.
+    In a lab that was used before where hosts stay the same.
+
+    They do not where the fault lasts, where programs are started on them, and where a firewall has
+    seen flows.
     """
     fault = case.fault
-    if not (fault.lasting or fault.processes() or fault.of_containers or isinstance(fault, FirewallIdle)):
+    if not (
+        fault.lasting or fault.processes() or fault.of_containers or isinstance(fault, FirewallIdle)
+    ):
         lab = labs(case.topology)
         monkeypatch.setattr(lab_session, "built", lambda *_: nullcontext(lab))
     with nothing_held(), Workbench(case.topology.kind, case.topology.family, lab="docker") as made:
@@ -93,7 +110,9 @@ def test_no_fault_of_docker_is_missing() -> None:
 
 @pytest.mark.parametrize("case", list(_one_of_each()), ids=str)
 def test_it_leaves_evidence_and_heals(bench: Workbench, case: Case) -> None:
-    """On containers as on namespaces: it stands, and what does not last leaves the hosts' networks as they were."""
+    """On containers as on namespaces: it stands, and what does not last leaves the hosts' networks
+    as they were.
+    """
     try:
         leaves_evidence_and_heals(bench, case.fault)
     except CapabilityError as missing:
@@ -132,7 +151,10 @@ def test_an_ended_container_says_fin(bench: Workbench, case: Case) -> None:
 
 @of(NetworkDisconnect)
 def test_a_disconnected_container_comes_back(bench: Workbench, case: Case) -> None:
-    """No interface, no cable, and nothing passes; connected again it has all that it had, twice over."""
+    """No interface, no cable, and nothing passes.
+
+    Connected again it has all that it had, twice over.
+    """
     link = bench.connect()
     assert link.echo()
     for _ in range(2):

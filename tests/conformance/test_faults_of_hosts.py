@@ -1,4 +1,6 @@
-"""Faults of a whole host and of the program on it: what each leaves behind, and what becomes of data."""
+"""Faults of a whole host and of the program on it: what each leaves behind, and what becomes of
+data.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def arrives(bench: Workbench, link: Link, side: Side, within_s: float = 2.0) -> 
 
 def waits(bench: Workbench, link: Link, within_s: float = 2.0) -> bool:
     """Whether what was sent comes to the client in time."""
-    bench.loop.wait(time.monotonic_ns() + round(within_s * 1e9), lambda: link._connection.echo_is_over)
+    bench.loop.wait(
+        time.monotonic_ns() + round(within_s * 1e9), lambda: link._connection.echo_is_over
+    )
     return link._connection.echoed
 
 
@@ -89,7 +93,10 @@ def test_a_silent_failover_bites(bench: Workbench, case: Case) -> None:
 
 @on_both_sides(lambda side: HostSuspend(on=side))
 def test_a_suspended_host_goes_on_where_it_was(bench: Workbench, case: Case) -> None:
-    """In place until a segment meets it, then bit; what was sent meanwhile is sent again when it is back."""
+    """In place until a segment meets it, then bit.
+
+    What was sent meanwhile is sent again when it is back.
+    """
     assert isinstance(case.fault, HostSuspend)
     observer = other(case.fault.on)
     link = bench.connect(observe=observer, processes=case.fault.processes())
@@ -137,7 +144,9 @@ def test_unread_data_makes_a_killed_program_reset(bench: Workbench, case: Case) 
 
 @pytest.mark.parametrize("unread", [False, True])
 @pytest.mark.parametrize("case", [Case(ProcessKill(), WHOLE[0])], ids=str)
-def test_a_killed_program_that_had_read_otherwise_is_no_evidence(bench: Workbench, case: Case, *, unread: bool) -> None:
+def test_a_killed_program_that_had_read_otherwise_is_no_evidence(
+    bench: Workbench, case: Case, *, unread: bool
+) -> None:
     """What lay in its queue decides what its kernel says, so it must be as the fault has it."""
     link = bench.connect(server=Endpoint(reads=unread), processes=case.fault.processes())
     assert link._connection.ends["client"].say()
@@ -149,7 +158,9 @@ def test_a_killed_program_that_had_read_otherwise_is_no_evidence(bench: Workbenc
         assert evidence().level == "none"
 
 
-@pytest.mark.parametrize("case", [Case(fault, WHOLE[0]) for fault in (HostSuspend(), StopsReading())], ids=str)
+@pytest.mark.parametrize(
+    "case", [Case(fault, WHOLE[0]) for fault in (HostSuspend(), StopsReading())], ids=str
+)
 def test_heals_when_the_block_fails(bench: Workbench, case: Case) -> None:
     """An error inside of the block is not replaced, and the fault is healed all the same."""
     link = bench.connect(processes=case.fault.processes())

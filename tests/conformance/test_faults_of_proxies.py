@@ -1,4 +1,6 @@
-"""What a toxiproxy is told to do: each toxic bites, is what was asked for, and is taken back alone."""
+"""What a toxiproxy is told to do: each toxic bites, is what was asked for, and is taken back
+alone.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,10 @@ def toxics(host: Host) -> dict[str, Any]:
 
 @of(ToxicLatency, ToxicBandwidth, ToxicSlicer)
 def test_what_slows_data_down_bites_and_heals(bench: Workbench, case: Case) -> None:
-    """In place until data meets it, then bit; data arrives all the same, and the server knows no toxic afterwards."""
+    """In place until data meets it, then bit.
+
+    Data arrives all the same, and the server knows no toxic afterwards.
+    """
     link = bench.connect()
     assert link.echo()
     with case.fault.inject(bench.lab) as evidence:
@@ -61,7 +66,9 @@ def test_what_slows_data_down_bites_and_heals(bench: Workbench, case: Case) -> N
 
 @of(ToxicTimeout)
 def test_what_throws_data_away_bites(bench: Workbench, case: Case) -> None:
-    """Data does not come back; the connection is closed when its time is up or, without one, when it heals."""
+    """Data does not come back; the connection is closed when its time is up or, without one, when
+    it heals.
+    """
     assert isinstance(case.fault, ToxicTimeout)
     link = bench.connect()
     assert link.echo()
@@ -87,7 +94,9 @@ def test_what_ends_connections_at_data_bites(bench: Workbench, case: Case) -> No
     assert bench.connect().echo()
 
 
-@pytest.mark.parametrize("case", [Case(ToxicResetPeer(timeout_ms=0, from_start=True), PROXIED)], ids=str)
+@pytest.mark.parametrize(
+    "case", [Case(ToxicResetPeer(timeout_ms=0, from_start=True), PROXIED)], ids=str
+)
 def test_a_toxic_from_the_start_resets(bench: Workbench, case: Case) -> None:
     """It starts the proxy that it is told to, and is there before any connection."""
     with case.fault.inject(bench.lab) as evidence:
@@ -101,7 +110,10 @@ def test_a_toxic_from_the_start_resets(bench: Workbench, case: Case) -> None:
 
 @of(ToxicSlowClose)
 def test_the_end_comes_late(bench: Workbench, case: Case) -> None:
-    """Downstream it is held back; upstream the client, who has not ended anything, is not concerned."""
+    """Downstream it is held back.
+
+    Upstream the client, who has not ended anything, is not concerned.
+    """
     assert isinstance(case.fault, ToxicSlowClose)
     link = bench.connect(processes=frozenset({"server"}))
     with case.fault.inject(bench.lab) as evidence:
@@ -169,16 +181,27 @@ def test_a_toxic_that_is_gone_is_no_evidence(bench: Workbench, case: Case) -> No
 def test_a_server_that_does_not_answer_is_a_fault_error(
     bench: Workbench, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that stands still: it never answers, so only the time limit ends the call; and one that is dead."""
+    """One that stands still: it never answers, so only the time limit ends the call.
+
+    And one that is dead.
+    """
     bench.connect()
     program = bench.host("proxy").program
     monkeypatch.setattr(toxiproxy_server, "ANSWER_S", 0.2)
     os.killpg(program.pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, program.pid, os.WSTOPPED | os.WNOWAIT)  # a thread of it may run on until then
-    with pytest.raises(FaultError, match=r"to answer, found .*timed out"), case.fault.inject(bench.lab):
+    os.waitid(
+        os.P_PID, program.pid, os.WSTOPPED | os.WNOWAIT
+    )  # a thread of it may run on until then
+    with (
+        pytest.raises(FaultError, match=r"to answer, found .*timed out"),
+        case.fault.inject(bench.lab),
+    ):
         pass
     program.kill()
-    with pytest.raises(FaultError, match=r"to answer, found .*refused"), case.fault.inject(bench.lab):
+    with (
+        pytest.raises(FaultError, match=r"to answer, found .*refused"),
+        case.fault.inject(bench.lab),
+    ):
         pass
 
 
@@ -186,7 +209,9 @@ def test_a_server_that_does_not_answer_is_a_fault_error(
 def test_the_environment_and_other_users_do_not_mislead(
     bench: Workbench, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An HTTP proxy of the environment is not asked, and toxiproxy-python is as the tests' own code has set it."""
+    """An HTTP proxy of the environment is not asked, and toxiproxy-python is as the tests' own code
+    has set it.
+    """
     import toxiproxy as users
 
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
@@ -200,7 +225,9 @@ def test_the_environment_and_other_users_do_not_mislead(
     assert users.api.requests.__name__ == "requests"
 
 
-@pytest.mark.parametrize("case", [Case(ToxicLatency(latency_ms=10), Topology(kind="proxied", proxy="relay"))], ids=str)
+@pytest.mark.parametrize(
+    "case", [Case(ToxicLatency(latency_ms=10), Topology(kind="proxied", proxy="relay"))], ids=str
+)
 def test_the_relay_has_no_toxics(case: Case) -> None:
     """Neither to the plan nor to a lab."""
     assert [problem.key for problem in case.fault.misplaced(layout(case.topology))] == ["kind"]
@@ -214,7 +241,9 @@ def test_the_relay_has_no_toxics(case: Case) -> None:
 
 @pytest.mark.alone
 def test_many_labs_at_once_do_not_mix() -> None:
-    """Each has a proxy of its own name and port and a toxic of its own settings, and reads back exactly its own."""
+    """Each has a proxy of its own name and port and a toxic of its own settings, and reads back
+    exactly its own.
+    """
 
     def own(number: int, lab: NetnsLab) -> tuple[dict[str, str], dict[str, object]]:
         toxiproxy_server.start(lab)
@@ -222,14 +251,21 @@ def test_many_labs_at_once_do_not_mix() -> None:
         with toxiproxy_server.calls(host) as library:
             server = library.Toxiproxy()
             server.create(upstream="127.0.0.1:7100", name=name, listen=f"127.0.0.1:{7200 + number}")
-            server.get_proxy(name).add_toxic(type="latency", attributes={"latency": number, "jitter": 0})
+            server.get_proxy(name).add_toxic(
+                type="latency", attributes={"latency": number, "jitter": 0}
+            )
         listens: dict[str, str] = {}
         latencies: dict[str, object] = {}
         for _ in range(5):
-            with ToxicLatency(latency_ms=100 + number).inject(lab), toxiproxy_server.calls(host) as library:
+            with (
+                ToxicLatency(latency_ms=100 + number).inject(lab),
+                toxiproxy_server.calls(host) as library,
+            ):
                 for each in library.Toxiproxy().proxies().values():
                     listens[each.name] = each.listen
-                    latencies[each.name] = [toxic.attributes["latency"] for toxic in each.toxics().values()]
+                    latencies[each.name] = [
+                        toxic.attributes["latency"] for toxic in each.toxics().values()
+                    ]
         return listens, latencies
 
     with ExitStack() as stack, ThreadPoolExecutor(AT_ONCE) as pool:

@@ -1,4 +1,6 @@
-"""Single segments forged or swallowed, and paths of poor quality: what each does, proves and leaves behind."""
+"""Single segments forged or swallowed, and paths of poor quality: what each does, proves and leaves
+behind.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,10 @@ DELAY_S = 0.02
 def everywhere(values: Sequence[AnyFault]) -> pytest.MarkDecorator:
     """Parametrise with faults in every topology that takes them."""
     cases = [
-        Case(fault, topology) for topology in WHOLE for fault in values if not list(fault.misplaced(layout(topology)))
+        Case(fault, topology)
+        for topology in WHOLE
+        for fault in values
+        if not list(fault.misplaced(layout(topology)))
     ]
     return pytest.mark.parametrize("case", cases, ids=str)
 
@@ -70,7 +75,9 @@ def test_an_rst_with_the_right_number_resets(bench: Workbench, case: Case) -> No
         assert other(case.fault.toward) not in link._connection.noticed
 
 
-@everywhere([RstInjected(sequence=place) for place in ("in-window", "below-window", "beyond-window")])
+@everywhere(
+    [RstInjected(sequence=place) for place in ("in-window", "below-window", "beyond-window")]
+)
 def test_an_rst_with_another_number_does_nothing(bench: Workbench, case: Case) -> None:
     """It arrives, which is proven, and the connection lives."""
     assert isinstance(case.fault, RstInjected)
@@ -110,7 +117,10 @@ def test_no_new_connection_is_made(bench: Workbench, case: Case) -> None:
     """Not while it lasts, whoever tries; one that stands goes on."""
     link = bench.connect()
     family, address = FAMILIES[case.topology.family], bench.address("server")
-    with bench.host("server").socket(family) as listener, bench.host("client").socket(family) as caller:
+    with (
+        bench.host("server").socket(family) as listener,
+        bench.host("client").socket(family) as caller,
+    ):
         listener.bind((address, 0))
         listener.listen()
         caller.settimeout(LOST_S)
@@ -125,7 +135,9 @@ def test_no_new_connection_is_made(bench: Workbench, case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [Case(fault, topology) for topology in WHOLE for fault in (SynDrop(), SynackDrop())], ids=str
+    "case",
+    [Case(fault, topology) for topology in WHOLE for fault in (SynDrop(), SynackDrop())],
+    ids=str,
 )
 def test_an_attempt_of_our_own_proves_it(bench: Workbench, case: Case) -> None:
     """Where nobody tries to connect, so that an idle connection's survival can be shown."""
@@ -145,11 +157,19 @@ def test_all_is_lost(bench: Workbench, case: Case) -> None:
     assert link.echo()
 
 
-@pytest.mark.parametrize("case", [Case(Loss(percent=50), Topology(kind=kind)) for kind in ("routed", "switched")])
+@pytest.mark.parametrize(
+    "case", [Case(Loss(percent=50), Topology(kind=kind)) for kind in ("routed", "switched")]
+)
 def test_some_is_lost(bench: Workbench, case: Case) -> None:
-    """Some of two hundred segments, not all of them; with netem, which takes the seed, and without."""
+    """Some of two hundred segments, not all of them.
+
+    With netem, which takes the seed, and without.
+    """
     arrived = 0
-    with bench.inject(case.fault) as injection, bench.host("server").socket(socket.AF_INET, socket.SOCK_DGRAM):
+    with (
+        bench.inject(case.fault) as injection,
+        bench.host("server").socket(socket.AF_INET, socket.SOCK_DGRAM),
+    ):
         for _ in range(40):
             arrived += _answered(bench)
         assert ("seed 1" in injection.gather().found) == netem().available
@@ -170,7 +190,10 @@ def _answered(bench: Workbench) -> bool:
 
 
 NETEM: tuple[tuple[AnyFault, float], ...] = (
-    *((Delay(delay_ms=DELAY_S * 1000, direction=way), DELAY_S * (2 if way == "both" else 1)) for way in WAYS),
+    *(
+        (Delay(delay_ms=DELAY_S * 1000, direction=way), DELAY_S * (2 if way == "both" else 1))
+        for way in WAYS
+    ),
     (Delay(delay_ms=DELAY_S * 1000, jitter_ms=5), 2 * DELAY_S - 0.01),
     (Duplicate(percent=100), 0.0),
     (Reorder(percent=100, delay_ms=1), 0.0),
@@ -181,11 +204,17 @@ LEAST_S = dict(NETEM)
 
 @everywhere([fault for fault, _ in NETEM])
 def test_netem_bites_and_heals(bench: Workbench, case: Case) -> None:
-    """Segments pass all the same, not sooner than they may; where the kernel has no netem the error says so."""
+    """Segments pass all the same, not sooner than they may.
+
+    Where the kernel has no netem the error says so.
+    """
     link = bench.connect()
     assert link.echo()
     if not netem().available:
-        with pytest.raises(CapabilityError, match="CONFIG_NET_SCH_NETEM"), case.fault.inject(bench.lab):
+        with (
+            pytest.raises(CapabilityError, match="CONFIG_NET_SCH_NETEM"),
+            case.fault.inject(bench.lab),
+        ):
             pass
         return
     with case.fault.inject(bench.lab) as evidence:
@@ -204,7 +233,10 @@ def test_one_queue_at_a_time(bench: Workbench, case: Case) -> None:
         return  # as test_netem_bites_and_heals shows, the first one is refused then
     link = bench.connect()
     with case.fault.inject(bench.lab) as evidence:
-        with pytest.raises(FaultError, match="one quality fault at a time"), Rate(kbit_s=1).inject(bench.lab):
+        with (
+            pytest.raises(FaultError, match="one quality fault at a time"),
+            Rate(kbit_s=1).inject(bench.lab),
+        ):
             pass
         assert link.echo()
         assert evidence().level == "bit"

@@ -1,4 +1,6 @@
-"""The two halves of the conformance tests: nothing is left out, and neither clock misses anything."""
+"""The two halves of the conformance tests: nothing is left out, and neither clock misses
+anything.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,11 @@ def test_a_fault_in_a_place_is_met_on_both_clocks() -> None:
     for case in CASES:
         found[str(case).replace(case.topology.family, "")].append(clocks_of(case))
     kinds = {str(case).replace(case.topology.family, ""): case.topology.kind for case in CASES}
-    pairs = {name: clocks for name, clocks in found.items() if len(clocks) == 2 and kinds[name] not in SLOW_TO_SET_UP}
+    pairs = {
+        name: clocks
+        for name, clocks in found.items()
+        if len(clocks) == 2 and kinds[name] not in SLOW_TO_SET_UP
+    }
     assert len(pairs) > 300
     assert all(set(clocks) == BOTH for clocks in pairs.values())
 
@@ -45,7 +51,9 @@ def test_each_clock_meets_each_fault_and_each_topology_in_each_family() -> None:
 
 
 def test_a_guest_meets_each_fault_and_each_topology() -> None:
-    """Each in one place, with both families among them: the place is another one from test to test."""
+    """Each in one place, with both families among them: the place is another one from test to
+    test.
+    """
     quick = {f"test[{case}]": case for case in CASES if case.topology.kind not in SLOW_TO_SET_UP}
     tests = [Placed(name, case.topology.kind, case.topology.family) for name, case in quick.items()]
     chosen = [quick[name] for name in sample(tests)]

@@ -43,12 +43,15 @@ class Implementation(NamedTuple):
 
 _SHARED = ((base_lab, "quieten"), (rtnetlink, "configure"), (nat_rules, "set_up"))
 NETNS = Implementation(NetnsLab, ((netns_lab, "Namespace"), (rtnetlink, "connect"), *_SHARED))
-DOCKER = Implementation(DockerLab, ((docker_lab, "make_network"), (docker_client, "start"), *_SHARED))
+DOCKER = Implementation(
+    DockerLab, ((docker_lab, "make_network"), (docker_client, "start"), *_SHARED)
+)
 IMPLEMENTATIONS = {"netns": NETNS, "docker": DOCKER}
 FAMILIES_OF_LABS: tuple[Family, ...] = get_args(Family)
 PLACES = {
     "netns": [Topology(kind=kind, family=family) for kind in KINDS for family in FAMILIES_OF_LABS],
-    "docker": [  # containers take their time: one cable for both ends, and three, one of them the lab's own
+    # Containers take their time: one cable for both ends, and three, one of them the lab's own.
+    "docker": [
         Topology(kind="direct", family="ipv6"),
         Topology(kind="firewalls", family="ipv4"),
     ],
@@ -67,12 +70,17 @@ LOOK_AROUND = frozenset(
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each test runs with every lab there is, and with the topologies of that lab where it asks for one."""
+    """Each test runs with every lab there is, and with the topologies of that lab where it asks for
+    one.
+    """
     names, test = metafunc.fixturenames, metafunc.function.__name__
     if "implementation" not in names:
         return
     if "topology" not in names:
-        labs = [pytest.param(found, marks=_marks(name, test), id=name) for name, found in IMPLEMENTATIONS.items()]
+        labs = [
+            pytest.param(found, marks=_marks(name, test), id=name)
+            for name, found in IMPLEMENTATIONS.items()
+        ]
         metafunc.parametrize("implementation", labs)
         return
     cases = []
@@ -80,12 +88,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         few = name == "docker" and test in ONE_IS_ENOUGH
         for place in places[:1] if few else places:
             ident = f"{name}-{place.kind}-{place.family}"
-            cases.append(pytest.param(IMPLEMENTATIONS[name], place, marks=_marks(name, test), id=ident))
+            cases.append(
+                pytest.param(IMPLEMENTATIONS[name], place, marks=_marks(name, test), id=ident)
+            )
     metafunc.parametrize(("implementation", "topology"), cases)
 
 
 def _marks(lab: str, test: str) -> list[pytest.MarkDecorator]:
-    """Docker makes networks here: where it is looked whether this one is untouched there must be nobody else's lab."""
+    """Docker makes networks here: where it is looked whether this one is untouched there must be
+    nobody else's lab.
+    """
     if lab != "docker":
         return []
     apart = pytest.mark.alone if test in LOOK_AROUND else pytest.mark.containers
@@ -106,17 +118,21 @@ def lab(implementation: Implementation, topology: Topology) -> Iterator[Lab]:
         yield built
 
 
-# --- what a lab is -------------------------------------------------------------------------------------
+# --- what a lab is ------------------------------------------------------------------------------
 
 
 def test_hosts_are_as_laid_out(lab: Lab, topology: Topology) -> None:
-    """Every host has the interfaces of the layout, up, with their MACs, addresses and prefixes, and no more."""
+    """Every host has the interfaces of the layout, up, with their MACs, addresses and prefixes, and
+    no more.
+    """
     assert lab.layout == layout(topology)
     for spec in lab.layout.hosts:
         host = lab.host(spec.name)
         assert host.name == spec.name
         assert host.identity != Path("/proc/self/ns/net").stat().st_ino
-        assert _interfaces(host) == {i.name: (i.mac, i.address and (i.address, i.prefix)) for i in spec.interfaces}
+        assert _interfaces(host) == {
+            i.name: (i.mac, i.address and (i.address, i.prefix)) for i in spec.interfaces
+        }
         for interface in spec.interfaces:
             with host.entered():
                 assert rtnetlink.flags(interface.name) == {"UP", "RUNNING", "LOWER_UP"}
@@ -125,23 +141,31 @@ def test_hosts_are_as_laid_out(lab: Lab, topology: Topology) -> None:
 
 
 def test_neighbours_are_pinned(lab: Lab) -> None:
-    """Neighbour entries are permanent and those of the layout, so that no outcome depends on their age."""
+    """Neighbour entries are permanent and those of the layout, so that no outcome depends on their
+    age.
+    """
     for name in lab.layout.host_names:
         pinned = {(address, mac) for host, address, mac in lab.layout.neighbours if host == name}
         with lab.host(name).entered(), IPRoute() as ipr:
             entries = ipr.get_neighbours(family=FAMILIES[lab.layout.family])
-        found = {(e.get_attr("NDA_DST"), e.get_attr("NDA_LLADDR")) for e in entries if e["state"] & 0x80}
+        found = {
+            (e.get_attr("NDA_DST"), e.get_attr("NDA_LLADDR")) for e in entries if e["state"] & 0x80
+        }
         assert found == pinned
 
 
 @pytest.mark.parametrize("caller", SIDES)
 def test_endpoints_reach_each_other(lab: Lab, caller: Side) -> None:
-    """TCP connects and carries data either way, and a lab that has just been built loses nothing."""
+    """TCP connects and carries data either way, and a lab that has just been built loses
+    nothing.
+    """
     assert call(lab, caller) == AT_ONCE
 
 
 @pytest.mark.parametrize("caller", SIDES)
-def test_nothing_passes_the_host_of_a_proxy(implementation: Implementation, family: Family, caller: Side) -> None:
+def test_nothing_passes_the_host_of_a_proxy(
+    implementation: Implementation, family: Family, caller: Side
+) -> None:
     """An end reaches the proxy's host, and has no way to what is behind it."""
     with implementation.make(Topology(kind="proxied", family=family)) as lab:
         assert not lab.layout.is_whole
@@ -175,12 +199,14 @@ def test_labs_do_not_meet(implementation: Implementation, topology: Topology) ->
         assert call(one, "client") == call(other, "client") == AT_ONCE
 
 
-# --- reboot --------------------------------------------------------------------------------------------
+# --- reboot -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("side", SIDES)
 def test_reboot_keeps_address_and_mac(lab: Lab, side: Side) -> None:
-    """A rebooted host has another identity and the same configuration, and can be reached at once, both ways."""
+    """A rebooted host has another identity and the same configuration, and can be reached at once,
+    both ways.
+    """
     host = lab.host(side)
     before, identity = _configuration(host), host.identity
     lab.reboot(side)
@@ -192,7 +218,9 @@ def test_reboot_keeps_address_and_mac(lab: Lab, side: Side) -> None:
 
 @pytest.mark.parametrize("rebooted", SIDES)
 def test_reboot_says_neither_fin_nor_rst(lab: Lab, rebooted: Side) -> None:
-    """No FIN and no RST of a connection leaves its host as it reboots, be the socket a program's or the harness's."""
+    """No FIN and no RST of a connection leaves its host as it reboots, be the socket a program's or
+    the harness's.
+    """
     witness, address = far(lab, rebooted)
     with ExitStack() as stack:
         listener = stack.enter_context(witness.socket(FAMILIES[lab.layout.family]))
@@ -211,7 +239,11 @@ def test_reboot_says_neither_fin_nor_rst(lab: Lab, rebooted: Side) -> None:
         # What the old host could have sent would have come before this.
         assert call(lab, rebooted) == AT_ONCE
         seen = [parse(frame.data) for frame in capture.read() if frame.way == "in"]
-    flags = ["".join(sorted(s.flags)) for s in seen if isinstance(s, Segment) and 7002 in (s.sport, s.dport)]
+    flags = [
+        "".join(sorted(s.flags))
+        for s in seen
+        if isinstance(s, Segment) and 7002 in (s.sport, s.dport)
+    ]
     assert flags.count("S") == 2
     assert not [f for f in flags if "F" in f or "R" in f]
 
@@ -240,7 +272,9 @@ def test_reboot_ends_programs(lab: Lab) -> None:
 
 
 def test_a_programs_last_words_survive_its_reboot(lab: Lab) -> None:
-    """What a program printed before its host's reboot can be read after it, and that it has ended."""
+    """What a program printed before its host's reboot can be read after it, and that it has
+    ended.
+    """
     doomed = lab.host("server").start("doomed", _SLEEPER)
     printed = select.poll()
     printed.register(doomed, select.POLLIN)
@@ -262,7 +296,9 @@ time.sleep(1000)
 
 
 def test_a_program_is_started_again(lab: Lab) -> None:
-    """On a host that was rebooted or not: in its place, with its arguments, environment and folders."""
+    """On a host that was rebooted or not: in its place, with its arguments, environment and
+    folders.
+    """
     host = lab.host("server")
     scratch = host.scratch_folder / f"keepalive-scratch-{uuid.uuid4().hex}"
     told: list[Program] = []
@@ -283,7 +319,9 @@ def test_a_program_is_started_again(lab: Lab) -> None:
     words.append(host.program.read_line(PATIENCE_S))
     host.start_again(told[1], keeps_scratch=False)
     words.append(host.program.read_line(PATIENCE_S))
-    assert [line.decode() for line in words] == [f"{number} {scratch} word" for number in (0, 1, 2, 0)]
+    assert [line.decode() for line in words] == [
+        f"{number} {scratch} word" for number in (0, 1, 2, 0)
+    ]
     assert captured == [(0, before), (1, host.identity), (2, host.identity)]
     assert before != host.identity
     host.restarts = False
@@ -293,9 +331,15 @@ def test_a_program_is_started_again(lab: Lab) -> None:
     assert scratch.exists()
 
 
-def test_python_programs_do_not_buffer_their_output(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_programs_do_not_buffer_their_output(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Unless the program's environment, or that of this process, says otherwise."""
-    argv = [sys.executable, "-c", "import os, time; print(os.environ['PYTHONUNBUFFERED']); time.sleep(1000)"]
+    argv = [
+        sys.executable,
+        "-c",
+        "import os, time; print(os.environ['PYTHONUNBUFFERED']); time.sleep(1000)",
+    ]
     host = lab.host("client")
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     assert host.start("unflushed", argv).read_line(PATIENCE_S) == b"1"
@@ -305,7 +349,9 @@ def test_python_programs_do_not_buffer_their_output(lab: Lab, monkeypatch: pytes
 
 
 def test_reboot_behind_a_dead_link(lab: Lab) -> None:
-    """A host whose neighbour's interface is down reboots all the same, and is reached as soon as that is up."""
+    """A host whose neighbour's interface is down reboots all the same, and is reached as soon as
+    that is up.
+    """
     neighbour = lab.host(lab.layout.host("client").interfaces[0].toward)
     device = neighbour.spec.interface_toward("client")
     assert device is not None
@@ -323,11 +369,14 @@ def test_reboot_twice(lab: Lab) -> None:
     assert call(lab, "client") == AT_ONCE
 
 
-# --- interfaces ----------------------------------------------------------------------------------------
+# --- interfaces ---------------------------------------------------------------------------------
 
 
 def test_interface_down_and_up_again(lab: Lab) -> None:
-    """Taken down, an interface carries nothing; healed, it has its addresses, routes and neighbours again."""
+    """Taken down, an interface carries nothing.
+
+    Healed, it has its addresses, routes and neighbours again.
+    """
     _await_operation(lab)
     for spec in lab.layout.hosts:
         host = lab.host(spec.name)
@@ -335,19 +384,26 @@ def test_interface_down_and_up_again(lab: Lab) -> None:
             before = _configuration(host)
             with host.interface_down(interface.name) as flags:
                 assert "UP" not in flags()
-                assert [reaches(lab, side) for side in SIDES].count(False) == (2 if lab.layout.is_whole else 1)
+                assert [reaches(lab, side) for side in SIDES].count(False) == (
+                    2 if lab.layout.is_whole else 1
+                )
             _await_operation(lab)
             assert _configuration(host) == before
             assert call(lab, "client") == call(lab, "server") == AT_ONCE
 
 
-# --- programs ------------------------------------------------------------------------------------------
+# --- programs -----------------------------------------------------------------------------------
 
 
 def test_programs_live_and_die_with_the_lab(
-    implementation: Implementation, topology: Topology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    implementation: Implementation,
+    topology: Topology,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A program runs in its host's namespace, is in the ledger while it runs, and is gone with the lab."""
+    """A program runs in its host's namespace, is in the ledger while it runs, and is gone with the
+    lab.
+    """
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     with implementation.make(topology) as lab:
         programs = []
@@ -363,29 +419,40 @@ def test_programs_live_and_die_with_the_lab(
     assert not list((state_folder() / "ledger").iterdir())
 
 
-# --- nothing stays -------------------------------------------------------------------------------------
+# --- nothing stays ------------------------------------------------------------------------------
 
 
 def test_nothing_is_left_behind(implementation: Implementation, topology: Topology) -> None:
-    """After a lab in which everything was done, this process and the host's own network are as before."""
+    """After a lab in which everything was done, this process and the host's own network are as
+    before.
+    """
     with nothing_held(), network_untouched(), implementation.make(topology) as lab:
         lab.host("server").start("sleeper", _SLEEPER)
         lab.host("server").sysctl("net.ipv4.tcp_keepalive_time", 99)
         with lab.host("client").interface_down("eth0"):
             pass
         _await_operation(lab)
-        with lab.host("client").ruleset("ingress:eth0", {"drop": [[{"counter": None}, {"drop": None}]]}) as counters:
+        with lab.host("client").ruleset(
+            "ingress:eth0", {"drop": [[{"counter": None}, {"drop": None}]]}
+        ) as counters:
             assert not reaches(lab, "client")
             assert counters()["drop"] > 0
         lab.reboot("server")
         assert call(lab, "client") == AT_ONCE
 
 
-@pytest.mark.parametrize("error", [LabError("on purpose"), KeyboardInterrupt()], ids=["error", "interrupt"])
+@pytest.mark.parametrize(
+    "error", [LabError("on purpose"), KeyboardInterrupt()], ids=["error", "interrupt"]
+)
 def test_failing_step_leaves_nothing(
-    implementation: Implementation, topology: Topology, error: BaseException, monkeypatch: pytest.MonkeyPatch
+    implementation: Implementation,
+    topology: Topology,
+    error: BaseException,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whichever step of building fails, and whichever time it is taken, everything before it is undone."""
+    """Whichever step of building fails, and whichever time it is taken, everything before it is
+    undone.
+    """
     with nothing_held(), network_untouched():
         for owner, step in implementation.steps:
             done = 0
@@ -419,12 +486,20 @@ def _fails_at(
             return raised is error
 
 
-def test_refusal_by_the_kernel_leaves_nothing(implementation: Implementation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the kernel refuses in the middle of wiring is a LabError with its words, and nothing stays."""
+def test_refusal_by_the_kernel_leaves_nothing(
+    implementation: Implementation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the kernel refuses in the middle of wiring is a LabError with its words, and nothing
+    stays.
+    """
     plain = layout(Topology(kind="routed"))
     client, router, server = plain.hosts
-    twins = tuple(msgspec.structs.replace(interface, name="twin") for interface in router.interfaces)
-    broken = msgspec.structs.replace(plain, hosts=(client, msgspec.structs.replace(router, interfaces=twins), server))
+    twins = tuple(
+        msgspec.structs.replace(interface, name="twin") for interface in router.interfaces
+    )
+    broken = msgspec.structs.replace(
+        plain, hosts=(client, msgspec.structs.replace(router, interfaces=twins), server)
+    )
     monkeypatch.setattr(base_lab, "layout", lambda _: broken)
     with (
         nothing_held(),
@@ -437,7 +512,9 @@ def test_refusal_by_the_kernel_leaves_nothing(implementation: Implementation, mo
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_running_out_of_descriptors_leaves_nothing() -> None:
-    """With too few descriptors building ends in a LabError, wherever they run out, and no namespace stays open."""
+    """With too few descriptors building ends in a LabError, wherever they run out, and no namespace
+    stays open.
+    """
     most = 24
     held, failures = _namespaces_held(), 0
     for spare in range(most):
@@ -469,9 +546,15 @@ def _spare_descriptors(number: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-# --- helpers -------------------------------------------------------------------------------------------
+# --- helpers ------------------------------------------------------------------------------------
 
-_SLEEPER = [sys.executable, "-I", "-S", "-c", "import sys; print('ready', flush=True); sys.stdin.read()"]
+_SLEEPER = [
+    sys.executable,
+    "-I",
+    "-S",
+    "-c",
+    "import sys; print('ready', flush=True); sys.stdin.read()",
+]
 _CALLER = """
 import socket, sys
 connection = socket.create_connection((sys.argv[1], int(sys.argv[2])))
@@ -488,7 +571,10 @@ def _interfaces(host: Host) -> dict[str, tuple[str, tuple[str, int] | None]]:
             if message["scope"] == 0
         }
         return {
-            message.get_attr("IFLA_IFNAME"): (message.get_attr("IFLA_ADDRESS"), addresses.get(message["index"]))
+            message.get_attr("IFLA_IFNAME"): (
+                message.get_attr("IFLA_ADDRESS"),
+                addresses.get(message["index"]),
+            )
             for message in ipr.get_links()
             if message.get_attr("IFLA_IFNAME") not in ("lo", rtnetlink.BRIDGE)
         }
@@ -500,7 +586,9 @@ def _sysctl(host: Host, path: str) -> str:
 
 
 def _configuration(host: Host) -> dict[str, list[Any]]:
-    """Everything in the host's network, once a work queue has seen to its IPv6 addresses (addrconf_dad_work)."""
+    """Everything in the host's network, once a work queue has seen to its IPv6 addresses
+    (addrconf_dad_work).
+    """
     deadline = time.monotonic() + PATIENCE_S
     with host.entered():
         while not _takes_in_all(found := network()):
@@ -511,7 +599,11 @@ def _configuration(host: Host) -> dict[str, list[Any]]:
 
 def _takes_in_all(found: dict[str, list[Any]]) -> bool:
     """Whether every address has its local route, and none is tentative."""
-    local = {dict(route["attrs"]).get("RTA_DST") for route in found["routes"] if route["type"] == _RTN_LOCAL}
+    local = {
+        dict(route["attrs"]).get("RTA_DST")
+        for route in found["routes"]
+        if route["type"] == _RTN_LOCAL
+    }
     addresses = [(each["flags"], dict(each["attrs"])["IFA_ADDRESS"]) for each in found["addresses"]]
     return all(address in local and not flags & _IFA_F_TENTATIVE for flags, address in addresses)
 

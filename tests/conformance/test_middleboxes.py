@@ -21,10 +21,16 @@ from tests.conformance.traces import nothing_held
 
 pytestmark = pytest.mark.conformance
 
-PLACES: tuple[tuple[Kind, str], ...] = (("routed", "router"), ("nat", "router"), ("firewalls", "firewall-b"))
+PLACES: tuple[tuple[Kind, str], ...] = (
+    ("routed", "router"),
+    ("nat", "router"),
+    ("firewalls", "firewall-b"),
+)
 LOST_S = 0.05
 SPARED_S = 0.5
-"""So much later than others a connection in use is reset: at the latest then the others must have been."""
+"""So much later than others a connection in use is reset: at the latest then the others must have
+been.
+"""
 EARLY_S = 0.05
 """How much later than its last packet a connection may be armed."""
 
@@ -68,17 +74,26 @@ def _socket(link: Link, side: Side) -> socket.socket:
 
 
 def _met(evidence: Callable[[], Evidence], words: str, link: Link, side: Side) -> bool:
-    """Whether the one segment that a side has written was met; on a busy machine TCP has sent it again meanwhile."""
+    """Whether the one segment that a side has written was met.
+
+    On a busy machine TCP has sent it again meanwhile.
+    """
     found = re.search(rf"(\d+) packets? {words}", evidence().found)
     assert found is not None, evidence().found
     return 1 <= int(found[1]) <= 1 + retransmissions(_socket(link, side))
 
 
 @pytest.mark.timed
-def test_both_ends_are_reset_when_the_timeout_is_over(bench: Workbench, place: tuple[Kind, str]) -> None:
+def test_both_ends_are_reset_when_the_timeout_is_over(
+    bench: Workbench, place: tuple[Kind, str]
+) -> None:
     """Neither has to send anything, and a connection in use is spared until it is idle, too."""
     with FirewallIdle(timeout_s=1, then="reset-both", on=place[1]).inject(bench.lab) as evidence:
-        at_client, at_server, busy = bench.connect(), bench.connect(observe="server"), bench.connect()
+        at_client, at_server, busy = (
+            bench.connect(),
+            bench.connect(observe="server"),
+            bench.connect(),
+        )
         time.sleep(SPARED_S)
         assert busy.echo()
         for link in (at_client, at_server):
@@ -170,7 +185,9 @@ def test_rebinding_as_the_server_sees_it(nat: Workbench, then: Literal["drop", "
 
 
 def test_a_rebooted_nat_translates_again(nat: Workbench) -> None:
-    """Its rules are the lab's, so a router that comes back has them, and knows none of its connections."""
+    """Its rules are the lab's, so a router that comes back has them, and knows none of its
+    connections.
+    """
     link = nat.connect()
     assert link.echo()
     nat.lab.reboot("router")

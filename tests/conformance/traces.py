@@ -1,4 +1,7 @@
-"""What a test could leave behind: in this process and in the host's own network. Compared before and after."""
+"""What a test could leave behind: in this process and in the host's own network.
+
+Compared before and after.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,9 @@ _VOLATILE_SYSCTLS = frozenset({"nf_conntrack_count"})
 
 
 class Process(NamedTuple):
-    """What this process holds: descriptors with what they are, the number of threads, the children."""
+    """What this process holds: descriptors with what they are, the number of threads, the
+    children.
+    """
 
     descriptors: dict[int, str]
     threads: int
@@ -82,7 +87,10 @@ def _children() -> Iterator[str]:
             status = (folder / "stat").read_text()
         except OSError:  # it has ended
             continue
-        name, parent = status.partition("(")[2].rpartition(")")[0], int(status.rpartition(")")[2].split()[1])
+        name, parent = (
+            status.partition("(")[2].rpartition(")")[0],
+            int(status.rpartition(")")[2].split()[1]),
+        )
         if parent == os.getpid():
             yield f"{folder.name} {name}"
 
@@ -112,18 +120,25 @@ def network_untouched() -> Iterator[None]:
 
 
 def network() -> dict[str, list[Any]]:
-    """Links, addresses, routes, rules, neighbours, rules of the packet filter and sysctls of this network namespace."""
+    """Links, addresses, routes, rules, neighbours, rules of the packet filter and sysctls of this
+    network namespace.
+    """
     with IPRoute() as ipr:
         found = {
             "links": _plain(ipr.get_links()),
             "addresses": _plain(ipr.get_addr()),
-            "routes": _plain(ipr.get_routes(family=AF_INET)) + _plain(ipr.get_routes(family=AF_INET6)),
+            "routes": _plain(ipr.get_routes(family=AF_INET))
+            + _plain(ipr.get_routes(family=AF_INET6)),
             "rules": _plain(ipr.get_rules(family=AF_INET)) + _plain(ipr.get_rules(family=AF_INET6)),
-            "neighbours": _plain(message for message in ipr.get_neighbours() if _is_configured(message)),
+            "neighbours": _plain(
+                message for message in ipr.get_neighbours() if _is_configured(message)
+            ),
         }
     try:
         found["nftables"] = _plain(nftables.run({"list": {"ruleset": None}}))
-    except HarnessError as reason:  # no right to look, so none to change: the same words before and after
+    except (
+        HarnessError
+    ) as reason:  # no right to look, so none to change: the same words before and after
         found["nftables"] = [str(reason)]
     found["sysctls"] = sorted(_sysctls())
     return found
@@ -131,7 +146,9 @@ def network() -> dict[str, list[Any]]:
 
 def _is_configured(neighbour: Any) -> bool:
     """Not one that the host learned by itself, unless it is one of a lab's."""
-    return bool(neighbour["state"] & _PERMANENT) or str(neighbour.get_attr("NDA_LLADDR")).startswith(_OUR_MACS)
+    return bool(neighbour["state"] & _PERMANENT) or str(
+        neighbour.get_attr("NDA_LLADDR")
+    ).startswith(_OUR_MACS)
 
 
 def _plain(messages: Iterable[Any]) -> list[Any]:
@@ -143,12 +160,18 @@ def _steady(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _steady(part) for key, part in value.items() if key not in _VOLATILE}
     if isinstance(value, list | tuple):
-        return [_steady(part) for part in value if not (isinstance(part, list) and part and part[0] in _VOLATILE)]
+        return [
+            _steady(part)
+            for part in value
+            if not (isinstance(part, list) and part and part[0] in _VOLATILE)
+        ]
     return value
 
 
 def _sysctls() -> Iterator[tuple[str, str]]:
-    for folder, _, names in os.walk("/proc/sys/net"):  # goes on where a folder has gone with its link
+    for folder, _, names in os.walk(
+        "/proc/sys/net"
+    ):  # goes on where a folder has gone with its link
         for path in (Path(folder, name) for name in names if name not in _VOLATILE_SYSCTLS):
             try:
                 yield str(path), path.read_text()

@@ -1,4 +1,6 @@
-"""The `harness` command as a process of its own, with a state folder and a working directory of its own."""
+"""The `harness` command as a process of its own, with a state folder and a working directory of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,11 @@ PATIENCE_S = 200.0
 """The longest that anything may take on however busy a machine: what takes longer hangs."""
 
 FEW_PLUGINS = "-p no:hypothesispytest -p no:xdist -p no:pytest_cov"
-"""PYTEST_ADDOPTS of inner sessions: without what only the tests of this checkout need. That takes longer to import than
-most of these sessions last: 1.3 s of CPU time on the host, and more in a guest."""
+"""PYTEST_ADDOPTS of inner sessions: without what only the tests of this checkout need.
+
+That takes longer to import than most of these sessions last: 1.3 s of CPU time on the host, and
+more in a guest.
+"""
 
 
 class Ended(NamedTuple):
@@ -36,10 +41,16 @@ class Ended(NamedTuple):
 
 
 class Command:
-    """A `harness` command at work in a folder: `state` is its XDG_STATE_HOME, `out` may be given to --out."""
+    """A `harness` command at work in a folder: `state` is its XDG_STATE_HOME, `out` may be given to
+    --out.
+    """
 
     def __init__(
-        self, folder: Path, *arguments: str, command: Sequence[str] = COMMAND, state: Path | None = None
+        self,
+        folder: Path,
+        *arguments: str,
+        command: Sequence[str] = COMMAND,
+        state: Path | None = None,
     ) -> None:
         """Start it; it goes on in the background until `wait`."""
         self.folder, self.state, self.out = folder, state or folder / "state", folder / "out"
@@ -75,7 +86,9 @@ def started(
 
 
 def send(process: subprocess.Popen[Any], number: signal.Signals) -> None:
-    """Send a signal and wait until the process has handled it: the kernel merges two that are pending together."""
+    """Send a signal and wait until the process has handled it: the kernel merges two that are
+    pending together.
+    """
     process.send_signal(number)
     deadline = time.monotonic() + PATIENCE_S
     while process.poll() is None and not _has_handled(process.pid, number):
@@ -117,6 +130,8 @@ def inside(folder: Path, *arguments: str) -> Ended:
 
 
 def environment(state: Path) -> dict[str, str]:
-    """This environment with another state folder, and the checkout to import from wherever the command runs."""
+    """This environment with another state folder, and the checkout to import from wherever the
+    command runs.
+    """
     paths = {"XDG_STATE_HOME": str(state), "PYTHONPATH": str(CHECKOUT)}
     return {**os.environ, **paths, "PYTEST_ADDOPTS": FEW_PLUGINS}

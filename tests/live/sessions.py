@@ -1,4 +1,6 @@
-"""What sessions of the pytest plugin are given to run: scenario files, and the head of a test written by hand."""
+"""What sessions of the pytest plugin are given to run: scenario files, and the head of a test
+written by hand.
+"""
 
 from __future__ import annotations
 
@@ -28,4 +30,4 @@ HEAD = """
     from harness import Blackhole, Endpoint, FirewallIdle, Keepalive, LinkDown, PeerReboot, ProcessKill
 
     ALIVE = Endpoint(keepalive=Keepalive(idle_s=1, interval_s=1, count=1))
-"""
+"""  # noqa: E501

@@ -38,7 +38,9 @@ def reboot(name: str) -> Plan:
 
 def frozen() -> Plan:
     """A plan with a program that does not end by itself, watched for a minute."""
-    scenario = Scenario(name="frozen", faults=(ProcessFreeze(),), expect=Expect(outcome="never", bound_s=60))
+    scenario = Scenario(
+        name="frozen", faults=(ProcessFreeze(),), expect=Expect(outcome="never", bound_s=60)
+    )
     return planner.make(scenario, local_machine())
 
 
@@ -63,7 +65,10 @@ def test_a_child_that_dies_is_told(tmp_path: Path) -> None:
     """Its status is the error; nobody waits for its results."""
     batch = Batch([frozen()], tmp_path / "out")
     os.kill(batch._process.pid, signal.SIGKILL)
-    with pytest.raises(HarnessError, match="the process that ran the scenarios ended with status -9: without a word"):
+    with pytest.raises(
+        HarnessError,
+        match="the process that ran the scenarios ended with status -9: without a word",
+    ):
         list(batch.results())
     batch.close()
 
@@ -72,13 +77,17 @@ def test_its_errors_are_ours(tmp_path: Path) -> None:
     """What the child cannot do is raised here, in its own words."""
     (tmp_path / "out").touch()
     batch = Batch([reboot("x")], tmp_path / "out")
-    with pytest.raises(HarnessError, match=r"^expected folders for the runs in .*/out, found .*Not a directory"):
+    with pytest.raises(
+        HarnessError, match=r"^expected folders for the runs in .*/out, found .*Not a directory"
+    ):
         list(batch.results())
     batch.close()
 
 
 def test_nothing_is_left_when_the_caller_ends(tmp_path: Path, state: Path) -> None:
-    """When its standard input ends, as that of a killed caller does, the child takes its programs along."""
+    """When its standard input ends, as that of a killed caller does, the child takes its programs
+    along.
+    """
     batch = Batch([frozen()], tmp_path / "out")
     errors: list[HarnessError] = []
 

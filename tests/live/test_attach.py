@@ -1,4 +1,6 @@
-"""Faults in containers that somebody else runs: they bite, are healed, and leave nothing behind, whatever happens."""
+"""Faults in containers that somebody else runs: they bite, are healed, and leave nothing behind,
+whatever happens.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +102,9 @@ def daemon(privileges: None) -> Iterator[Any]:
 
 @pytest.fixture
 def project(daemon: Any) -> Iterator[Project]:
-    """Two containers without a label of ours, on a network as docker makes it where nothing is asked of it."""
+    """Two containers without a label of ours, on a network as docker makes it where nothing is
+    asked of it.
+    """
     name = f"somebodys-{uuid.uuid4().hex[:8]}"
     binds = docker_images.host_tree(())
     made = daemon.networks.create(name, driver="bridge")
@@ -108,7 +112,11 @@ def project(daemon: Any) -> Iterator[Project]:
     try:
         for part in ("db", "app"):
             run = {"name": f"{name}-{part}", "network": name, "volumes": binds, "detach": True}
-            both += [daemon.containers.run(docker_client.HOST_TREE, entrypoint=["sleep"], command=["1000"], **run)]
+            both += [
+                daemon.containers.run(
+                    docker_client.HOST_TREE, entrypoint=["sleep"], command=["1000"], **run
+                )
+            ]
         yield Project(daemon, f"{name}-db", f"{name}-app")
     finally:
         for container in both:
@@ -128,14 +136,17 @@ CUTS: dict[str, AnyFault] = {
 }
 
 
-def assert_the_same(before: dict[str, list[Any]], after: dict[str, list[Any]], *, but_for_the_cable: bool) -> None:
+def assert_the_same(
+    before: dict[str, list[Any]], after: dict[str, list[Any]], *, but_for_the_cable: bool
+) -> None:
     """Everything in a network; where docker has laid another cable, its addresses and gateways."""
     if not but_for_the_cable:
         assert after == before
         return
     for what, key in (("addresses", "IFA_ADDRESS"), ("routes", "RTA_GATEWAY")):
         found = [
-            [value for each in found[what] for name, value in each["attrs"] if name == key] for found in (before, after)
+            [value for each in found[what] for name, value in each["attrs"] if name == key]
+            for found in (before, after)
         ]
         assert sorted(found[0]) == sorted(found[1])
 
@@ -149,7 +160,9 @@ def test_a_cut_cuts_and_heals(project: Project, fault: AnyFault) -> None:
         assert not project.reaches()
         assert injection.gather().level == "bit"
     assert project.reaches(PATIENCE_S)
-    assert_the_same(before, project.network(), but_for_the_cable=isinstance(fault, NetworkDisconnect))
+    assert_the_same(
+        before, project.network(), but_for_the_cable=isinstance(fault, NetworkDisconnect)
+    )
 
 
 def test_a_paused_container_stands_still(project: Project) -> None:
@@ -258,7 +271,9 @@ def test_an_interface_that_has_gone_is_named(project: Project) -> None:
     network = project.name.removesuffix("-db")
     with Attachment(project.name) as attached:
         project.client.networks.get(network).disconnect(project.name)
-        with pytest.raises(FaultError, match=r"expected eth0 of container .* up, found none: docker has made"):
+        with pytest.raises(
+            FaultError, match=r"expected eth0 of container .* up, found none: docker has made"
+        ):
             attached.begin(LinkDown(on="server"))
     assert project.client.containers.get(project.name).attrs["NetworkSettings"]["Networks"] == {}
 
@@ -274,7 +289,9 @@ def test_healing_that_was_cut_off_is_done_again(project: Project) -> None:
         with closing(host), host.entered(), IPRoute() as ipr:
             ipr.link("set", index=ipr.link_lookup(ifname="eth0")[0], state="up")
         assert project.network() != before
-        assert undo(entry) == [f"gave back addresses and routes to eth0 of container {project.name}"]
+        assert undo(entry) == [
+            f"gave back addresses and routes to eth0 of container {project.name}"
+        ]
         assert project.network() == before
 
 
@@ -282,7 +299,9 @@ def test_what_another_version_wrote_is_left(project: Project) -> None:
     """And not taken for nothing."""
     with Attachment(project.name) as attached:
         data = {**msgspec.to_builtins(attached._lab._host.done), "paused": True}
-        with pytest.raises(LabError, match=r"expected what this version writes down, found .*paused"):
+        with pytest.raises(
+            LabError, match=r"expected what this version writes down, found .*paused"
+        ):
             undo(Entry("attached", "x", data=data))
 
 
@@ -325,7 +344,10 @@ def test_a_container_without_a_network_of_its_own_is_refused(project: Project, m
     )
     try:
         whose = "this machine's" if mode == "host" else "another container's"
-        with pytest.raises(UsageError, match=f"a network of its own, found .* on {whose}"), Attachment(other.name):
+        with (
+            pytest.raises(UsageError, match=f"a network of its own, found .* on {whose}"),
+            Attachment(other.name),
+        ):
             pass
     finally:
         other.remove(force=True)
@@ -344,7 +366,10 @@ def test_what_does_not_fit_is_refused(project: Project, fault: AnyFault, expecte
 
 def test_an_unknown_network_is_named_with_those_there_are(project: Project) -> None:
     """Before anything is done."""
-    expected = rf"network: expected one of the container's networks \({project.name.removesuffix('-db')}\), found mine"
+    expected = (
+        r"network: expected one of the container's networks "
+        rf"\({project.name.removesuffix('-db')}\), found mine"
+    )
     with Attachment(project.name) as attached, pytest.raises(UsageError, match=expected):
         attached.begin(NetworkDisconnect(network="mine"))
 
@@ -355,7 +380,7 @@ def test_an_unknown_container_is_named_with_those_that_run(project: Project) -> 
         pass
 
 
-# --- the command line ----------------------------------------------------------------------------------
+# --- the command line ---------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -365,14 +390,27 @@ def harness(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
 
     def start(*words: str) -> subprocess.Popen[str]:
         argv = [sys.executable, "-m", "harness", *words]
-        return subprocess.Popen(argv, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.Popen(
+            argv, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
 
     return start
 
 
-def test_the_command_line_heals_in_time(project: Project, harness: Callable[..., subprocess.Popen[str]]) -> None:
+def test_the_command_line_heals_in_time(
+    project: Project, harness: Callable[..., subprocess.Popen[str]]
+) -> None:
     """It says what it does, and at the end what the fault met."""
-    running = harness("inject", "blackhole", "--container", project.name, "--for", "2", "--set", "direction=to-server")
+    running = harness(
+        "inject",
+        "blackhole",
+        "--container",
+        project.name,
+        "--for",
+        "2",
+        "--set",
+        "direction=to-server",
+    )
     assert running.stdout is not None
     assert "removed after 2 s" in running.stdout.readline()
     assert not project.reaches()
@@ -382,7 +420,9 @@ def test_the_command_line_heals_in_time(project: Project, harness: Callable[...,
     assert project.reaches(PATIENCE_S)
 
 
-def test_an_interrupt_heals(project: Project, harness: Callable[..., subprocess.Popen[str]]) -> None:
+def test_an_interrupt_heals(
+    project: Project, harness: Callable[..., subprocess.Popen[str]]
+) -> None:
     """It is the way to end what has no end."""
     running = harness("inject", "container-pause", "--container", project.name)
     assert running.stdout is not None
@@ -419,7 +459,9 @@ def test_what_a_killed_harness_left_is_cleaned(
     assert f"container {project.name}" in printed
     assert project.client.containers.get(project.name).status == "running"
     assert project.reaches(PATIENCE_S)
-    assert f"container {project.name}" not in harness("clean").communicate(timeout=PATIENCE_S * 2)[0]
+    assert (
+        f"container {project.name}" not in harness("clean").communicate(timeout=PATIENCE_S * 2)[0]
+    )
 
 
 def test_a_container_that_was_restarted_meanwhile_is_left_alone(
@@ -440,7 +482,9 @@ def test_a_container_that_was_restarted_meanwhile_is_left_alone(
     assert project.network() == before
 
 
-def test_a_closed_output_heals(project: Project, harness: Callable[..., subprocess.Popen[str]]) -> None:
+def test_a_closed_output_heals(
+    project: Project, harness: Callable[..., subprocess.Popen[str]]
+) -> None:
     """As in a pipe whose other end has gone."""
     running = harness("inject", "blackhole", "--container", project.name)
     assert running.stdout is not None

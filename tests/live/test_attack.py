@@ -1,4 +1,6 @@
-"""What ci/attack takes for true is true where nothing disturbs it, so that it can tell a wrong verdict."""
+"""What ci/attack takes for true is true where nothing disturbs it, so that it can tell a wrong
+verdict.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,17 @@ pytestmark = [pytest.mark.live, pytest.mark.virtual]
 
 
 def _verdicts(folder: Path, cast: claims.Cast) -> dict[str, str]:
-    ended = harness(folder, "run", *cast.words, "--clock", "virtual", "--wall-limit", "20", "--json", "results.json")
+    ended = harness(
+        folder,
+        "run",
+        *cast.words,
+        "--clock",
+        "virtual",
+        "--wall-limit",
+        "20",
+        "--json",
+        "results.json",
+    )
     assert (folder / "results.json").exists(), ended
     judged = json.loads((folder / "results.json").read_text())["scenarios"]
     return {each["name"]: each["verdict"] for each in judged}
@@ -30,7 +42,10 @@ def test_claims(kernel: Kernel, tmp_path: Path) -> None:
 
 
 def test_hostile_programs(kernel: Kernel, tmp_path: Path) -> None:
-    """A program that does what is harmless keeps its sound claim; what is refuted, or fatal, never passes."""
+    """A program that does what is harmless keeps its sound claim.
+
+    What is refuted, or fatal, never passes.
+    """
     del kernel
     programs = [
         subjects.client("p0", "control-characters", "sound", "peer-reboot"),

@@ -37,12 +37,16 @@ def _as_parameter(case: Path) -> Any:
 
 
 @pytest.fixture(scope="module")
-def verdicts(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, Any]]:
+def verdicts(
+    kernel: Kernel, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Mapping[str, Any]]:
     """The verdict of each case whose programs are installed, by the name of its file."""
     del kernel
     runnable = [case for case in FILES if all(map(shutil.which, _programs(case)))]
     folder = tmp_path_factory.mktemp("cases")
-    ended = harness(folder, "run", "--clock", "virtual", *map(str, runnable), "--json", "verdicts.json")
+    ended = harness(
+        folder, "run", "--clock", "virtual", *map(str, runnable), "--json", "verdicts.json"
+    )
     assert (folder / "verdicts.json").exists(), ended
     results = json.loads((folder / "verdicts.json").read_text())["scenarios"]
     return {result["name"]: result for result in results}

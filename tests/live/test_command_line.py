@@ -104,11 +104,24 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         _scenario_file(top / "unbitten" / "claims", name, text)
 
     def run(words: str, name: str) -> Command:
-        arguments = ("run", words, "--json", "-", "--junit", "junit.xml", "--out", "out", "--retries", "3")
+        arguments = (
+            "run",
+            words,
+            "--json",
+            "-",
+            "--junit",
+            "junit.xml",
+            "--out",
+            "out",
+            "--retries",
+            "3",
+        )
         return stack.enter_context(started(top / name, *arguments))
 
     with ExitStack() as stack:
-        yield Runs(run("outcomes", "outcomes"), run("./claims", "refuted"), run("./claims", "unbitten"))
+        yield Runs(
+            run("outcomes", "outcomes"), run("./claims", "refuted"), run("./claims", "unbitten")
+        )
 
 
 def _scenario_file(folder: Path, name: str, text: str) -> None:
@@ -120,11 +133,14 @@ def _results(ended: Ended) -> dict[str, dict[str, Any]]:
     return {scenario["name"]: scenario for scenario in json.loads(ended.out)["scenarios"]}
 
 
-# --- commands that run nothing -----------------------------------------------------------------------
+# --- commands that run nothing ------------------------------------------------------------------
 
 
 def test_doctor_finds_what_the_labs_need(tmp_path: Path) -> None:
-    """On a machine on which these tests run nothing essential is missing; HZ and where it was found are told."""
+    """On a machine on which these tests run nothing essential is missing.
+
+    HZ and where it was found are told.
+    """
     ended = harness(tmp_path, "doctor")
     assert ended.status == 0
     assert "MISSING" not in ended.out
@@ -132,12 +148,14 @@ def test_doctor_finds_what_the_labs_need(tmp_path: Path) -> None:
         assert word in ended.out
 
 
-# --- run ---------------------------------------------------------------------------------------------
+# --- run ----------------------------------------------------------------------------------------
 
 
 @of_runs
 def test_outcomes_pass(runs: Runs) -> None:
-    """The main claim: every scenario of `outcomes` passes on this machine, and the exit status says so."""
+    """The main claim: every scenario of `outcomes` passes on this machine, and the exit status says
+    so.
+    """
     for running in runs:
         again = [name for name, found in _results(running.wait()).items() if found["attempts"] > 1]
         note_retry(again, "this machine was too busy; then few at once")
@@ -152,9 +170,15 @@ def test_outcomes_pass(runs: Runs) -> None:
 
 @of_runs
 def test_json_says_what_was_measured_and_where(runs: Runs) -> None:
-    """Each result carries clock, kernel, HZ, origin, errno, probes, and a time inside of its window."""
+    """Each result carries clock, kernel, HZ, origin, errno, probes, and a time inside of its
+    window.
+    """
     for name, found in _results(runs.outcomes.wait()).items():
-        assert (found["clock"], found["kernel"], found["hz"]) == ("real", platform.release(), kernel_clock.hz()[0])
+        assert (found["clock"], found["kernel"], found["hz"]) == (
+            "real",
+            platform.release(),
+            kernel_clock.hz()[0],
+        )
         assert found["origin"] == "armed"
         assert (found["probes"] == 0) is (name in UNASKED), name
         if found["outcome"] == "eof":
@@ -169,13 +193,17 @@ def test_json_says_what_was_measured_and_where(runs: Runs) -> None:
 
 @of_runs
 def test_junit_has_a_case_for_each(runs: Runs) -> None:
-    """JUnit counts as the exit status does: failures for refuted claims, errors for what could not be judged."""
+    """JUnit counts as the exit status does: failures for refuted claims, errors for what could not
+    be judged.
+    """
     counts = {}
     for running in runs:
         running.wait()
         suite = ET.parse(running.folder / "junit.xml").getroot().find("testsuite")  # noqa: S314 - written by ourselves
         assert suite is not None
-        counts[running.folder.name] = tuple(int(suite.attrib[key]) for key in ("tests", "failures", "errors"))
+        counts[running.folder.name] = tuple(
+            int(suite.attrib[key]) for key in ("tests", "failures", "errors")
+        )
         assert len(suite.findall("testcase")) == int(suite.attrib["tests"])
         for case in suite.findall("testcase"):  # real time: the wall's time is the run's, and more
             assert float(case.attrib["time"]) > 0
@@ -189,13 +217,18 @@ def test_junit_has_a_case_for_each(runs: Runs) -> None:
 
 @of_runs
 def test_run_directories_are_complete(runs: Runs) -> None:
-    """Each run leaves its plan, its timeline, both ends' captures and its verdict, readable without the harness."""
+    """Each run leaves its plan, its timeline, both ends' captures and its verdict, readable without
+    the harness.
+    """
     results = _results(runs.outcomes.wait())
     for name in OUTCOMES:
         folder = runs.outcomes.out / name
         assert {path.name for path in folder.iterdir()} - {batch.ATTEMPTS_FOLDER} == RUN_FILES
         assert json.loads((folder / "plan.json").read_text())["scenario"]["name"] == name
-        kinds = [json.loads(line)["kind"] for line in (folder / "timeline.jsonl").read_text().splitlines()]
+        kinds = [
+            json.loads(line)["kind"]
+            for line in (folder / "timeline.jsonl").read_text().splitlines()
+        ]
         assert kinds[0] == "opened"
         assert {"lab.ready", "subject.armed", "run.ended"} < set(kinds)
         for end in ("client.pcapng", "server.pcapng"):
@@ -205,9 +238,14 @@ def test_run_directories_are_complete(runs: Runs) -> None:
 
 @of_runs
 def test_scenarios_run_at_the_same_time(runs: Runs) -> None:
-    """None waits for another: each begins before the longest one ends. What is run again comes later."""
+    """None waits for another: each begins before the longest one ends.
+
+    What is run again comes later.
+    """
     results = _results(runs.outcomes.wait())
-    spans = [_span_ns(runs.outcomes.out / name) for name in OUTCOMES if results[name]["attempts"] == 1]
+    spans = [
+        _span_ns(runs.outcomes.out / name) for name in OUTCOMES if results[name]["attempts"] == 1
+    ]
     _, longest_ended = max(spans, key=lambda span: span[1] - span[0])
     assert max(begun for begun, _ in spans) < longest_ended
     whole_ns = max(ended for _, ended in spans) - min(begun for begun, _ in spans)
@@ -224,7 +262,9 @@ def _span_ns(folder: Path) -> tuple[int, int]:
 @of_runs
 @pytest.mark.parametrize("name", REFUTED)
 def test_a_claim_that_does_not_hold_fails(runs: Runs, name: str) -> None:
-    """A window moved by a second or another errno is refuted, and the reason names both expected and measured."""
+    """A window moved by a second or another errno is refuted, and the reason names both expected
+    and measured.
+    """
     ended = runs.refuted.wait()
     assert ended.status == 1, ended.err
     found = _results(ended)[name]
@@ -249,32 +289,41 @@ def test_a_fault_without_a_trace_is_inconclusive(runs: Runs, name: str) -> None:
     assert ended.status == 3, ended.err
     found = _results(ended)[name]
     assert found["verdict"] == "inconclusive"
-    reason = {"healed-too-soon": "0 packets dropped", "never-injected": r"fault 1 \(blackhole\) was never injected"}
+    reason = {
+        "healed-too-soon": "0 packets dropped",
+        "never-injected": r"fault 1 \(blackhole\) was never injected",
+    }
     assert re.search(reason[name], found["reason"])
 
 
 @pytest.mark.live
 def test_without_out_a_folder_below_the_state_folder_is_kept(tmp_path: Path) -> None:
-    """Runs are kept below XDG_STATE_HOME, where `harness clean` leaves them and `harness clean --runs` does not."""
+    """Runs are kept below XDG_STATE_HOME, where `harness clean` leaves them and `harness clean
+    --runs` does not.
+    """
     ended = harness(tmp_path, "run", "host/killed")
     assert ended.status == 0, ended.err
     (kept,) = (tmp_path / "state" / "keepalive-harness" / "runs").iterdir()
     assert str(kept) in ended.out
     files = {path.name for path in (kept / "host" / "killed").iterdir()}
-    assert files - {batch.ATTEMPTS_FOLDER} == RUN_FILES  # there may be attempts that a busy machine was too late for
+    assert (
+        files - {batch.ATTEMPTS_FOLDER} == RUN_FILES
+    )  # there may be attempts that a busy machine was too late for
     assert harness(tmp_path, "clean").out == "nothing to remove\n"
     assert kept.is_dir()
     assert harness(tmp_path, "clean", "--runs").out == f"removed run directory {kept}\n"
     assert not kept.exists()
 
 
-# --- judge -------------------------------------------------------------------------------------------
+# --- judge --------------------------------------------------------------------------------------
 
 
 @of_runs
 @pytest.mark.parametrize("which", Runs._fields)
 def test_judging_again_gives_the_same(runs: Runs, which: str, tmp_path: Path) -> None:
-    """A saved run, moved elsewhere, is judged as it was: the same verdicts, reasons, times and exit status."""
+    """A saved run, moved elsewhere, is judged as it was: the same verdicts, reasons, times and exit
+    status.
+    """
     running: Command = getattr(runs, which)
     ended = running.wait()
     moved = tmp_path / "moved"
@@ -285,7 +334,8 @@ def test_judging_again_gives_the_same(runs: Runs, which: str, tmp_path: Path) ->
     assert (again.status, again.err) == (ended.status, "")
     results = _results(ended)
     assert {
-        r.plan.name: json.loads(json.dumps(as_mapping(r.verdict, r.attempts))) for r in batch.judge_again(moved)
+        r.plan.name: json.loads(json.dumps(as_mapping(r.verdict, r.attempts)))
+        for r in batch.judge_again(moved)
     } == results
     for name, result in results.items():
         assert any(name in line and result["verdict"] in line for line in again.out.splitlines())
@@ -303,7 +353,9 @@ def test_judging_many_runs_gives_the_worst(runs: Runs, tmp_path: Path) -> None:
 
 @of_runs
 def test_a_timeline_cut_short_is_inconclusive(runs: Runs, tmp_path: Path) -> None:
-    """Wherever a timeline ends before the run did, even within a line, or if there is none, nothing has passed."""
+    """Wherever a timeline ends before the run did, even within a line, or if there is none, nothing
+    has passed.
+    """
     runs.outcomes.wait()
     whole = runs.outcomes.out / "outcomes" / "peer-rebooted"
     text = (whole / timeline.FILE_NAME).read_bytes()

@@ -1,4 +1,6 @@
-"""Any command as a subject, and a proxy in between, on both clocks: what is noticed, how, and what cannot be judged."""
+"""Any command as a subject, and a proxy in between, on both clocks: what is noticed, how, and what
+cannot be judged.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from harness.faults import Blackhole, FirewallIdle, LinkDown, PeerReboot, ProcessFreeze, ProcessKill, Route
+from harness.faults import (
+    Blackhole,
+    FirewallIdle,
+    LinkDown,
+    PeerReboot,
+    ProcessFreeze,
+    ProcessKill,
+    Route,
+)
 from harness.judge.result import Result
 from harness.model.programs import Alive, Command, Detects, OwnProxy, Ready, Standby
 from harness.model.topology import Topology
@@ -115,14 +125,22 @@ LOST = Detects(prints="^lost (\\w+)")
 def client(way: str = "tells", patience_s: float = 1.0, **settings: Any) -> Endpoint:
     """A program that pings five times a second and has so much patience."""
     command = {"ready": Ready(prints="^connected", within_s=20.0), "detects": LOST, **settings}
-    return Endpoint(command=Command(argv=("{python}", "-c", CLIENT, way, str(patience_s)), **command))
+    return Endpoint(
+        command=Command(argv=("{python}", "-c", CLIENT, way, str(patience_s)), **command)
+    )
 
 
-ECHO = Endpoint(command=Command(argv=("{python}", "-c", SERVER), ready=Ready(listens=True, within_s=20.0)))
-WATCHER = Endpoint(
-    command=Command(argv=("{python}", "-c", WATCHFUL), ready=Ready(listens=True, within_s=20.0), detects=LOST)
+ECHO = Endpoint(
+    command=Command(argv=("{python}", "-c", SERVER), ready=Ready(listens=True, within_s=20.0))
 )
-"""A server that listens until it has its one connection, and gives that up 1.5 s after the last data."""
+WATCHER = Endpoint(
+    command=Command(
+        argv=("{python}", "-c", WATCHFUL), ready=Ready(listens=True, within_s=20.0), detects=LOST
+    )
+)
+"""A server that listens until it has its one connection, and gives that up 1.5 s after the last
+data.
+"""
 assert ECHO.command is not None
 
 
@@ -134,7 +152,9 @@ def own_proxy(*words: str, **settings: Any) -> OwnProxy:
 
 HOLE = (Blackhole(at_s=1.1),)
 SOON = (0.9, 1.3)
-"""Seconds from the fault: a ping is under way at most 0.2 s before it, and a second is waited for an answer."""
+"""Seconds from the fault: a ping is under way at most 0.2 s before it, and a second is waited for
+an answer.
+"""
 
 
 def noticed(window_s: tuple[float, float] = SOON, **expect: Any) -> Expect:
@@ -149,7 +169,11 @@ JUDGED: dict[str, dict[str, Any]] = {
         "faults": HOLE,
         "expect": noticed(reports="status 7"),
     },
-    "closes": {"client": client("closes", detects=Detects(closes=True)), "faults": HOLE, "expect": noticed()},
+    "closes": {
+        "client": client("closes", detects=Detects(closes=True)),
+        "faults": HOLE,
+        "expect": noticed(),
+    },
     "connects anew": {
         "client": client("reconnects", detects=Detects(reconnects=True)),
         "server": ECHO,
@@ -221,7 +245,11 @@ JUDGED: dict[str, dict[str, Any]] = {
         "state": "connecting",
         "client": Endpoint(
             command=Command(
-                argv=("{python}", "-c", "import socket; socket.create_connection(('{server}', int('{port}')), 0.5)"),
+                argv=(
+                    "{python}",
+                    "-c",
+                    "import socket; socket.create_connection(('{server}', int('{port}')), 0.5)",
+                ),
                 detects=Detects(exits=True, status=1),
             )
         ),
@@ -292,9 +320,16 @@ REFUTED: dict[str, tuple[dict[str, Any], str]] = {
         {"client": client(), "faults": HOLE, "expect": noticed(reports="EOFError")},
         "expected a report of 'EOFError', found output: lost TimeoutError",
     ),
-    "too late": ({"client": client(), "faults": HOLE, "expect": noticed((0.0, 0.5))}, "after expect.window_s"),
+    "too late": (
+        {"client": client(), "faults": HOLE, "expect": noticed((0.0, 0.5))},
+        "after expect.window_s",
+    ),
     "without a word": (
-        {"client": client(detects=Detects(prints="never said")), "faults": HOLE, "expect": noticed()},
+        {
+            "client": client(detects=Detects(prints="never said")),
+            "faults": HOLE,
+            "expect": noticed(),
+        },
         "expected the program to give its peer up, found nothing noticed",
     ),
     "hung": (
@@ -303,14 +338,22 @@ REFUTED: dict[str, tuple[dict[str, Any], str]] = {
             "faults": HOLE,
             "expect": Expect(outcome="survives", bound_s=3.0),
         },
-        "nothing was noticed, yet the command shows no life: expected a line that matches '^pong' from 2.",
+        (
+            "nothing was noticed, yet the command shows no life: expected a line that matches "
+            "'^pong' from 2."
+        ),
     ),
     "for good": (
         {"client": client(), "faults": HOLE, "expect": noticed(reconnects_s=(0.0, 1.0))},
         "no other connection was made",
     ),
     "as it is known not to be": (
-        {"client": client(), "faults": HOLE, "expect": noticed(), "known_failure": "two seconds more"},
+        {
+            "client": client(),
+            "faults": HOLE,
+            "expect": noticed(),
+            "known_failure": "two seconds more",
+        },
         "the claim holds, though it is said to fail (two seconds more)",
     ),
 }
@@ -319,7 +362,10 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         {"client": Endpoint(command=Command(argv=("/no/such/program",), detects=LOST))},
         "expected to start '/no/such/program'",
     ),
-    "no such folder": ({"client": client(folder="/no/such/folder")}, "in /no/such/folder, found No such file"),
+    "no such folder": (
+        {"client": client(folder="/no/such/folder")},
+        "in /no/such/folder, found No such file",
+    ),
     "never ready": (
         {"client": client(ready=Ready(prints="^ready", within_s=1.0))},
         "expected a line that matches '^ready' within 1 s, found its last lines: connected",
@@ -329,7 +375,9 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
             "client": client(),
             "server": Endpoint(
                 command=Command(
-                    argv=("{python}", "-c", "input()"), ready=Ready(listens=True, within_s=0.5), detects=LOST
+                    argv=("{python}", "-c", "input()"),
+                    ready=Ready(listens=True, within_s=0.5),
+                    detects=LOST,
                 )
             ),
         },
@@ -341,10 +389,17 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "dies before": (
         {"client": client("dies", ready=Ready(prints="^ready"))},
-        "ended with status 1 before it was ready; still awaited: a line that matches '^ready'; its last",
+        (
+            "ended with status 1 before it was ready; still awaited: a line that matches "
+            "'^ready'; its last"
+        ),
     ),
     "dies silently": (
-        {"client": client("dies silently"), "faults": (), "expect": Expect(outcome="never", bound_s=1.0)},
+        {
+            "client": client("dies silently"),
+            "faults": (),
+            "expect": Expect(outcome="never", bound_s=1.0),
+        },
         "ended with status 0, never having printed what matches '^lost",
     ),
     "dies too early": (
@@ -353,12 +408,17 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "loses the other end too early": (
         {"client": client("dies"), "server": WATCHER, "expect": noticed(side="server")},
-        "ended with status 1 before any fault was injected; its last lines: connected | of its own accord",
+        (
+            "ended with status 1 before any fault was injected; its last lines: connected | of "
+            "its own accord"
+        ),
     ),
     "loses the other end behind a firewall that has done nothing": (
         {
             "client": client("tells", 5.0, detects=Detects(prints="never said")),
-            "server": Endpoint(command=Command(argv=("{python}", "-c", FAILS), ready=Ready(listens=True))),
+            "server": Endpoint(
+                command=Command(argv=("{python}", "-c", FAILS), ready=Ready(listens=True))
+            ),
             "faults": (FirewallIdle(timeout_s=100),),
             "expect": Expect(outcome="never", bound_s=2.0),
         },
@@ -368,13 +428,22 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         {
             "client": Endpoint(
                 command=Command(
-                    argv=("{python}", "-c", "print('lost early', flush=True)\n" + CLIENT, "dies", "1.0"),
+                    argv=(
+                        "{python}",
+                        "-c",
+                        "print('lost early', flush=True)\n" + CLIENT,
+                        "dies",
+                        "1.0",
+                    ),
                     ready=Ready(prints="^connected", within_s=20.0),
                     detects=LOST,
                 )
             )
         },
-        "having printed what matches '^lost (\\\\w+)' only before both ends were ready; its last lines: lost early",
+        (
+            "having printed what matches '^lost (\\\\w+)' only before both ends were ready; its "
+            "last lines: lost early"
+        ),
     ),
     "ends with another status": (
         {"client": client("exits", detects=Detects(exits=True, status=8))},
@@ -383,18 +452,29 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "is started again and never listens": (
         {
             "client": client(detects=Detects(prints="never said")),
-            "server": Endpoint(command=Command(argv=("{python}", "-c", ONCE), ready=Ready(listens=True, within_s=2.0))),
+            "server": Endpoint(
+                command=Command(
+                    argv=("{python}", "-c", ONCE), ready=Ready(listens=True, within_s=2.0)
+                )
+            ),
             "faults": (ProcessKill(at_s=0.5, for_s=0.1),),
             "expect": Expect(outcome="never", bound_s=4.0),
         },
-        "expected it to listen at port 7000 within 2 s of being started again, found it has printed nothing",
+        (
+            "expected it to listen at port 7000 within 2 s of being started again, found it has "
+            "printed nothing"
+        ),
     ),
     "is started again and ends": (
         {
             "client": client(detects=Detects(prints="never said")),
             "server": Endpoint(
                 command=Command(
-                    argv=("{python}", "-c", ONCE.replace("time.sleep(1000)", "raise SystemExit(3)")),
+                    argv=(
+                        "{python}",
+                        "-c",
+                        ONCE.replace("time.sleep(1000)", "raise SystemExit(3)"),
+                    ),
                     ready=Ready(listens=True),
                 )
             ),
@@ -421,17 +501,32 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         },
         "ended with status 1 before any fault was injected; its last lines: no such file",
     ),
-    "floods": ({"client": client("flood")}, "floods its output, 5000 lines so far; its last lines: and so on"),
+    "floods": (
+        {"client": client("flood")},
+        "floods its output, 5000 lines so far; its last lines: and so on",
+    ),
 }
 
-IN_REAL_TIME = ("says so", "connects anew", "sees its server killed", "too late", "never ready", "dies before")
+IN_REAL_TIME = (
+    "says so",
+    "connects anew",
+    "sees its server killed",
+    "too late",
+    "never ready",
+    "dies before",
+)
 
 
 def _scenarios() -> list[Scenario]:
     scenarios = [Scenario(name=name.replace(" ", "-"), **each) for name, each in JUDGED.items()]
-    scenarios += [Scenario(name=name.replace(" ", "-"), **each) for name, (each, _) in REFUTED.items()]
+    scenarios += [
+        Scenario(name=name.replace(" ", "-"), **each) for name, (each, _) in REFUTED.items()
+    ]
     common = {"faults": HOLE, "expect": noticed()}
-    scenarios += [Scenario(name=name.replace(" ", "-"), **{**common, **each}) for name, (each, _) in BROKEN.items()]
+    scenarios += [
+        Scenario(name=name.replace(" ", "-"), **{**common, **each})
+        for name, (each, _) in BROKEN.items()
+    ]
     return scenarios
 
 
@@ -448,7 +543,9 @@ def _check(results: Sequence[Result]) -> None:
 
 def test_in_real_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each kind one, as it says; and nothing is left behind, neither processes nor folders."""
-    chosen = [scenario for scenario in _scenarios() if scenario.name.replace("-", " ") in IN_REAL_TIME]
+    chosen = [
+        scenario for scenario in _scenarios() if scenario.name.replace("-", " ") in IN_REAL_TIME
+    ]
     assert len(chosen) == len(IN_REAL_TIME)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with network_untouched():

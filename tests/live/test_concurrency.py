@@ -35,7 +35,9 @@ pytestmark = [pytest.mark.live, pytest.mark.alone]
 
 MIXED, FIREWALLS = 60, 40
 DRAWN = {Blackhole, LinkDown, PeerReboot, ProcessKill, ProcessFreeze, FirewallIdle}
-"""What is done to packets, interfaces, hosts and programs: by nftables, rtnetlink, namespaces and signals."""
+"""What is done to packets, interfaces, hosts and programs: by nftables, rtnetlink, namespaces and
+signals.
+"""
 AT_S = 0.3
 SETTINGS = ((1, 1, 1), (1, 1, 3), (1, 2, 1), (2, 1, 2), (2, 2, 1), (3, 1, 1))
 """Idle and interval in seconds, and count: all is over within eight seconds."""
@@ -51,12 +53,14 @@ def _not_passed(results: Sequence[Result]) -> dict[str, str]:
     return {r.plan.name: r.verdict.reason for r in results if r.verdict.verdict != "pass"}
 
 
-# --- many of all kinds ----------------------------------------------------------------------------------
+# --- many of all kinds --------------------------------------------------------------------------
 
 
 TOPOLOGIES = tuple(
     topology
-    for topology in (Topology(kind=kind, family=family) for kind in get_args(Kind) for family in get_args(Family))
+    for topology in (
+        Topology(kind=kind, family=family) for kind in get_args(Kind) for family in get_args(Family)
+    )
     if layout(topology).is_whole
 )
 
@@ -89,7 +93,9 @@ def _scenario(chance: random.Random, index: int) -> Scenario:
 
 
 def _predictable(seed: int, number: int) -> list[Plan]:
-    """So many random scenarios that the oracle has a model for, with its prediction as the claim."""
+    """So many random scenarios that the oracle has a model for, with its prediction as the
+    claim.
+    """
     chance, machine = random.Random(seed), local_machine()
     plans: list[Plan] = []
     while len(plans) < number:
@@ -102,18 +108,22 @@ def _predictable(seed: int, number: int) -> list[Plan]:
 
 @pytest.mark.parametrize("seed", [1])
 def test_many_mixed_scenarios_at_once(tmp_path: Path, seed: int) -> None:
-    """Scenarios of many faults, all topologies and families, run together, each meet their own prediction."""
+    """Scenarios of many faults, all topologies and families, run together, each meet their own
+    prediction.
+    """
     plans = _predictable(seed, MIXED)
     assert {type(p.scenario.faults[0]) for p in plans} == DRAWN
     assert {p.scenario.topology for p in plans} == set(TOPOLOGIES)
     assert _not_passed(_run(plans, tmp_path)) == {}
 
 
-# --- firewalls ------------------------------------------------------------------------------------------
+# --- firewalls ----------------------------------------------------------------------------------
 
 
 def test_firewalls_do_not_mix(tmp_path: Path) -> None:
-    """Connection tracking and packet filters of many labs at once count each its own packets, to the last one."""
+    """Connection tracking and packet filters of many labs at once count each its own packets, to
+    the last one.
+    """
     machine = local_machine()
     scenarios = [
         Scenario(
@@ -121,7 +131,9 @@ def test_firewalls_do_not_mix(tmp_path: Path) -> None:
             topology=Topology(kind="routed", family=get_args(Family)[number % 2]),
             client=Endpoint(keepalive=Keepalive(idle_s=2, interval_s=1, count=1 + number % 4 // 2)),
             faults=(FirewallIdle(timeout_s=1, then=then),),
-            expect=Expect(outcome="detected", errno="ETIMEDOUT" if then == "drop" else "ECONNRESET"),
+            expect=Expect(
+                outcome="detected", errno="ETIMEDOUT" if then == "drop" else "ECONNRESET"
+            ),
         )
         for number in range(FIREWALLS // 2)
         for then in ("drop", "reset")
@@ -129,7 +141,8 @@ def test_firewalls_do_not_mix(tmp_path: Path) -> None:
     results = _run([planner.make(scenario, machine) for scenario in scenarios], tmp_path)
     assert _not_passed(results) == {}
     for result in results:
-        # Of the handshake, the SYN is new and not yet tracked; of the end, an abort sends one RST after its probes.
+        # Of the handshake, the SYN is new and not yet tracked; of the end, an abort sends one RST
+        # after its probes.
         settings = result.plan.scenario.client.keepalive_settings
         assert settings is not None
         late = 1 if result.plan.name.startswith("reset") else settings.count + 1
@@ -137,11 +150,13 @@ def test_firewalls_do_not_mix(tmp_path: Path) -> None:
         assert re.match(rf"2 packets of tracked flows, {late} packets? met expired state", found)
 
 
-# --- descriptors ----------------------------------------------------------------------------------------
+# --- descriptors --------------------------------------------------------------------------------
 
 
 def test_what_lasts_stays_above_select(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a run holds open while it waits has a descriptor that leaves those below 1024 free."""
+    """Whatever a run holds open while it waits has a descriptor that leaves those below 1024
+    free.
+    """
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     with Workbench("routed") as first:
         first.connect(processes={"server"})  # the ledger's file is one for all runs
@@ -167,7 +182,9 @@ FIREWALL = ("run", "outcomes/firewall-resets", "--json", "-", "--out", "out")
 
 
 def test_many_descriptors_do_not_abort_the_process(tmp_path: Path) -> None:
-    """With more than 1024 descriptors in use, the packet filter's library, which cannot wait on them, still works."""
+    """With more than 1024 descriptors in use, the packet filter's library, which cannot wait on
+    them, still works.
+    """
     command = (sys.executable, "-c", OCCUPY, "1024", "1200")
     with started(tmp_path, *FIREWALL, command=command) as running:
         ended = running.wait()
@@ -176,7 +193,10 @@ def test_many_descriptors_do_not_abort_the_process(tmp_path: Path) -> None:
 
 
 def test_no_low_descriptor_left_is_an_error(tmp_path: Path) -> None:
-    """Where none below 1024 is free, the run is inconclusive and says why; glibc would abort the process."""
+    """Where none below 1024 is free, the run is inconclusive and says why.
+
+    Glibc would abort the process.
+    """
     command = (sys.executable, "-c", OCCUPY, "0", "1010")
     with started(tmp_path, *FIREWALL, command=command) as running:
         ended = running.wait()

@@ -1,4 +1,6 @@
-"""Virtual time where nothing is allowed: an ordinary user in a container without capabilities, network or modules."""
+"""Virtual time where nothing is allowed: an ordinary user in a container without capabilities,
+network or modules.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def client() -> Iterator[Any]:
 
 
 def _run(client: Any, argv: list[str], places: set[Path]) -> tuple[int, str]:
-    """Run a command to its end as uid 1000, on this machine's system folders and `places`, read-only."""
+    """Run a command to its end as uid 1000, on this machine's system folders and `places`,
+    read-only.
+    """
     shown = {str(path) for path in (*map(Path, SYSTEM), *places) if path.exists()}
     container = client.containers.create(
         IMAGE,
@@ -72,7 +76,16 @@ def _run(client: Any, argv: list[str], places: set[Path]) -> tuple[int, str]:
 @pytest.mark.virtual
 def test_virtual_time_needs_no_privileges(client: Any, kernel: Kernel) -> None:
     """Linux's default keepalive and the outcomes of a probe, with docker's own seccomp profile."""
-    argv = [sys.executable, "-m", "harness", "run", "--clock", "virtual", "--kernel", str(kernel.path)]
+    argv = [
+        sys.executable,
+        "-m",
+        "harness",
+        "run",
+        "--clock",
+        "virtual",
+        "--kernel",
+        str(kernel.path),
+    ]
     places = {CHECKOUT, kernel.path.parent, Path(sys.base_prefix)}
     status, printed = _run(client, [*argv, "defaults/linux", "outcomes"], places)
     assert status == 0, printed

@@ -1,4 +1,6 @@
-"""Programs that leave daemons behind: these end with the run, in real time and in a guest, and `clean` finds them."""
+"""Programs that leave daemons behind: these end with the run, in real time and in a guest, and
+`clean` finds them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ outcome = "never"
 bound_s = {bound_s}
 """
 LONG_S = (f"3601.{os.getpid()}", f"3602.{os.getpid()}")
-"""How long the daemons sleep. No other session's daemons on this machine sleep so long: they are looked for by it."""
+"""How long the daemons sleep.
+
+No other session's daemons on this machine sleep so long: they are looked for by it.
+"""
 MARKED, BARE = f"setsid -f sleep {LONG_S[0]}", f"setsid -f env -i {{sleep}} {LONG_S[1]}"
 """The second one has cleared its environment, so that its network alone says whose it is."""
 
@@ -50,7 +55,11 @@ def _sleeping() -> set[str]:
             words = path.read_bytes().split(b"\0")
         except OSError:  # it has ended
             continue
-        found |= {word.decode() for word in words if word.decode(errors="replace") in LONG_S and b"sh" not in words}
+        found |= {
+            word.decode()
+            for word in words
+            if word.decode(errors="replace") in LONG_S and b"sh" not in words
+        }
     return found
 
 
@@ -63,7 +72,8 @@ def _await(condition: Callable[[], bool]) -> None:
 
 def test_they_end_with_the_run(tmp_path: Path) -> None:
     """One that kept its mark and one that cleared it; then there is nothing to clean."""
-    # What ends is looked at here, not the verdict: on a machine that is too busy the scenario is run again.
+    # What ends is looked at here, not the verdict: on a machine that is too busy the scenario is
+    # run again.
     with started(tmp_path, "run", "--retries", "9", _scenario(tmp_path, 1.0)) as running:
         _await(lambda: len(_sleeping()) == 2)
         ended = running.wait()
@@ -73,7 +83,9 @@ def test_they_end_with_the_run(tmp_path: Path) -> None:
 
 
 def test_clean_finds_them(tmp_path: Path) -> None:
-    """What was left by a harness that was killed is in its ledger, with the network that it is in."""
+    """What was left by a harness that was killed is in its ledger, with the network that it is
+    in.
+    """
     with started(tmp_path, "run", _scenario(tmp_path, 60.0)) as running:
         _await(lambda: len(_sleeping()) == 2)
         running.process.kill()
@@ -87,15 +99,21 @@ def test_clean_finds_them(tmp_path: Path) -> None:
 
 @pytest.mark.virtual
 def test_the_next_scenario_in_a_guest_does_not_meet_them(kernel: Kernel, tmp_path: Path) -> None:
-    """A program that wakes up every 10 ms would keep the guest busy for two hours of the next scenario."""
+    """A program that wakes up every 10 ms would keep the guest busy for two hours of the next
+    scenario.
+    """
     del kernel
     files = [str(CASES / f"{name}.scenario.toml") for name in ("a-hog", "b-later")]
-    ended = harness(tmp_path, "run", "--clock", "virtual", "--jobs", "1", "--wall-limit", "15", *files)
+    ended = harness(
+        tmp_path, "run", "--clock", "virtual", "--jobs", "1", "--wall-limit", "15", *files
+    )
     assert ended.status == 0, ended
 
 
 def test_a_network_is_told_from_all_others() -> None:
-    """By a number that no other network ever gets, which shows from outside, through any process in it."""
+    """By a number that no other network ever gets, which shows from outside, through any process in
+    it.
+    """
     first, second = Namespace(), Namespace()
     try:
         with first.entered():

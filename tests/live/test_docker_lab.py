@@ -1,4 +1,6 @@
-"""Scenarios in containers, by the command line: they hold, what is missing is named, and nothing stays behind."""
+"""Scenarios in containers, by the command line: they hold, what is missing is named, and nothing
+stays behind.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ pytestmark = [pytest.mark.live, pytest.mark.alone]
 docker = pytest.mark.needs("docker")
 IMAGE = "keepalive-harness-test/sleeper:1"
 CLAIM = '[client]\nimage = "{image}"\n[[faults]]\nkind = "blackhole"\nat_s = 0\n'
-SURVIVES = '[client.keepalive]\nidle_s = 1\ninterval_s = 1\ncount = 1\n[expect]\noutcome = "survives"\nbound_s = 1.5\n'
+SURVIVES = (
+    "[client.keepalive]\nidle_s = 1\ninterval_s = 1\ncount = 1\n[expect]\noutcome = "
+    '"survives"\nbound_s = 1.5\n'
+)
 PATIENCE_S = 30.0
 
 
@@ -44,7 +49,9 @@ def daemon(privileges: None) -> Iterator[Any]:
 
 @pytest.fixture
 def ours(daemon: Any) -> Callable[[], list[str]]:
-    """The containers and networks that bear our label, by name, but for those that were there before the test."""
+    """The containers and networks that bear our label, by name, but for those that were there
+    before the test.
+    """
     wanted = {"label": docker_client.LABEL}
 
     def now() -> dict[str, str]:
@@ -62,47 +69,64 @@ def ours(daemon: Any) -> Callable[[], list[str]]:
 def image(daemon: Any) -> Iterator[str]:
     """An image of its own, with `sleep` and nothing else."""
     sleep = Path(shutil.which("sleep") or "/bin/sleep").resolve()
-    linked = subprocess.run(["/usr/bin/ldd", str(sleep)], capture_output=True, text=True, check=True).stdout.split()
+    linked = subprocess.run(
+        ["/usr/bin/ldd", str(sleep)], capture_output=True, text=True, check=True
+    ).stdout.split()
     written = io.BytesIO()
     with tarfile.open(fileobj=written, mode="w", dereference=True) as tree:
         tree.add(sleep, "bin/sleep")
         for library in {word for word in linked if word.startswith("/")}:
             tree.add(library, library.lstrip("/"))
     repository, _, tag = IMAGE.partition(":")
-    daemon.api.import_image_from_data(written.getvalue(), repository=repository, tag=tag, changes=["ENV MINE=yes"])
+    daemon.api.import_image_from_data(
+        written.getvalue(), repository=repository, tag=tag, changes=["ENV MINE=yes"]
+    )
     yield IMAGE
     daemon.images.remove(IMAGE, force=True)
 
 
-# --- what holds ----------------------------------------------------------------------------------------
+# --- what holds ---------------------------------------------------------------------------------
 
 
 @docker
 def test_scenarios_hold_in_containers(tmp_path: Path, ours: Callable[[], list[str]]) -> None:
     """What docker does, and the outcomes of a probe: each in its window, and nothing is left."""
-    outcomes = [f"outcomes/{name}" for name in ("peer-down", "peer-rebooted", "firewall-resets", "peer-closes")]
-    done = harness(tmp_path, "run", "--lab", "docker", "containers", *outcomes, "--json", "said.json")
+    outcomes = [
+        f"outcomes/{name}"
+        for name in ("peer-down", "peer-rebooted", "firewall-resets", "peer-closes")
+    ]
+    done = harness(
+        tmp_path, "run", "--lab", "docker", "containers", *outcomes, "--json", "said.json"
+    )
     assert ", in containers" in done.out
     said = json.loads((tmp_path / "said.json").read_text())["scenarios"]
     assert done.status == 0, done.out
     assert len(said) > len(outcomes)
-    note_retry((each["name"] for each in said if each["attempts"] > 1), "this machine was too busy; then few at once")
+    note_retry(
+        (each["name"] for each in said if each["attempts"] > 1),
+        "this machine was too busy; then few at once",
+    )
     assert [each for each in said if each["verdict"] != "pass"] == []
     assert ours() == []
 
 
 @docker
-def test_scenario_files_are_tests_in_containers(tmp_path: Path, ours: Callable[[], list[str]]) -> None:
+def test_scenario_files_are_tests_in_containers(
+    tmp_path: Path, ours: Callable[[], list[str]]
+) -> None:
     """With an option, which also says what `lab` builds."""
     (tmp_path / "mine.scenario.toml").write_text(
         '[[faults]]\nkind = "container-pause"\nat_s = 0.2\nfor_s = 1.0\n'
         "[client]\nwrites_at_s = [0.7]\n" + SURVIVES.replace("1.5", "2.5")
     )
     (tmp_path / "test_mine.py").write_text(
-        "def test_mine(lab):\n    assert type(lab('direct').host('client')).__name__ == 'ContainerHost'\n"
+        "def test_mine(lab):\n    assert type(lab('direct').host('client')).__name__ == "
+        "'ContainerHost'\n"
     )
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--lab", "docker"]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S * 2, check=False)
+    done = subprocess.run(
+        argv, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S * 2, check=False
+    )
     assert "2 passed" in done.stdout, done.stdout + done.stderr
     assert ours() == []
 
@@ -111,7 +135,13 @@ def test_scenario_files_are_tests_in_containers(tmp_path: Path, ours: Callable[[
 @pytest.mark.needs("toxiproxy-server")
 def test_proxies_in_containers(tmp_path: Path) -> None:
     """The server runs in the container in the middle, and so does what is done to it."""
-    names = ("proxy-rebooted", "proxy-killed", "proxy-frozen", "toxic-reset-peer-busy", "server-link-dead-keepalive")
+    names = (
+        "proxy-rebooted",
+        "proxy-killed",
+        "proxy-frozen",
+        "toxic-reset-peer-busy",
+        "server-link-dead-keepalive",
+    )
     done = harness(tmp_path, "run", "--lab", "docker", *(f"proxied/{name}" for name in names))
     assert done.status == 0, done.out
 
@@ -119,7 +149,10 @@ def test_proxies_in_containers(tmp_path: Path) -> None:
 @docker
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
 def test_hosts_of_an_image_by_name(image: str, family: Family) -> None:
-    """Programs run in its file system and with its environment; endpoints inside the harness need nothing of it."""
+    """Programs run in its file system and with its environment.
+
+    Endpoints inside the harness need nothing of it.
+    """
     with DockerLab(Topology(kind="direct", family=family), {"client": image}) as lab:
         host = lab.host("client")
         assert isinstance(host, ContainerHost)
@@ -135,13 +168,15 @@ def test_hosts_of_an_image_by_name(image: str, family: Family) -> None:
 def test_an_image_in_a_scenario(image: str, tmp_path: Path) -> None:
     """By the key of its side."""
     file = tmp_path / "mine.scenario.toml"
-    file.write_text(CLAIM.format(image=image) + "[client.keepalive]\nidle_s = 1\ninterval_s = 1\ncount = 1\n")
+    file.write_text(
+        CLAIM.format(image=image) + "[client.keepalive]\nidle_s = 1\ninterval_s = 1\ncount = 1\n"
+    )
     done = harness(tmp_path, "run", "--lab", "docker", str(file))
     assert done.status == 0, done.out
     assert "ETIMEDOUT" in done.out
 
 
-# --- what is missing -----------------------------------------------------------------------------------
+# --- what is missing ----------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("privileges")
@@ -150,7 +185,10 @@ def test_no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     done = harness(tmp_path, "run", "outcomes/peer-alive", "--lab", "docker")
     assert done.status == 3
-    assert "docker: No such file or directory at unix:///nowhere/docker.sock. Fix: start a docker" in done.err
+    assert (
+        "docker: No such file or directory at unix:///nowhere/docker.sock. Fix: start a docker"
+        in done.err
+    )
 
 
 @docker
@@ -175,14 +213,21 @@ def test_an_image_that_is_not_there(tmp_path: Path) -> None:
 
 
 @docker
-def test_a_name_that_is_taken(daemon: Any, monkeypatch: pytest.MonkeyPatch, ours: Callable[[], list[str]]) -> None:
+def test_a_name_that_is_taken(
+    daemon: Any, monkeypatch: pytest.MonkeyPatch, ours: Callable[[], list[str]]
+) -> None:
     """The other container stays, and what had been built goes."""
     monkeypatch.setattr(DockerLab, "_prefix", "keepalive-taken")
     docker_images.ensure_image(daemon, docker_client.HOST_TREE)
-    other = daemon.containers.create(docker_client.HOST_TREE, command=["x"], name="keepalive-taken-server")
+    other = daemon.containers.create(
+        docker_client.HOST_TREE, command=["x"], name="keepalive-taken-server"
+    )
     try:
         with (
-            pytest.raises(LabError, match=r"container keepalive-taken-server .*`harness clean`.*already in use"),
+            pytest.raises(
+                LabError,
+                match=r"container keepalive-taken-server .*`harness clean`.*already in use",
+            ),
             DockerLab(Topology(kind="routed")),
         ):
             pass
@@ -201,22 +246,36 @@ def test_dockers_faults_need_containers(tmp_path: Path) -> None:
 
 def test_containers_have_real_time(tmp_path: Path, kernel: Kernel) -> None:
     """There are none in a guest."""
-    done = harness(tmp_path, "run", "outcomes", "--lab", "docker", "--clock", "virtual", "--kernel", kernel.name)
+    done = harness(
+        tmp_path,
+        "run",
+        "outcomes",
+        "--lab",
+        "docker",
+        "--clock",
+        "virtual",
+        "--kernel",
+        kernel.name,
+    )
     assert done.status == 2
     assert "--lab docker: expected --clock real with it" in done.err
 
 
-# --- what stays behind ---------------------------------------------------------------------------------
+# --- what stays behind --------------------------------------------------------------------------
 
 
 @docker
 @pytest.mark.parametrize(
-    ("ending", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 3), (signal.SIGTERM, 1), (signal.SIGKILL, 1)]
+    ("ending", "times"),
+    [(signal.SIGINT, 1), (signal.SIGINT, 3), (signal.SIGTERM, 1), (signal.SIGKILL, 1)],
 )
 def test_a_run_that_is_ended_leaves_nothing(
     tmp_path: Path, ending: int, times: int, ours: Callable[[], list[str]]
 ) -> None:
-    """Interrupted, however often, it takes its containers down; killed it leaves what `harness clean` removes."""
+    """Interrupted, however often, it takes its containers down.
+
+    Killed it leaves what `harness clean` removes.
+    """
     with started(tmp_path, "run", "containers/paused", "--lab", "docker") as running:
         deadline = time.monotonic() + PATIENCE_S
         while len(ours()) < 5:  # three containers, two networks

@@ -75,7 +75,17 @@ def runs(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, (fault, sends) in CASES.items():
         text = SCENARIO.format(client=folder / "client.py", sends=sends, fault=fault)
         (folder / f"{name}.scenario.toml").write_text(text)
-    ended = harness(folder, "run", "--clock", "virtual", "--jobs", "1", "--out", str(folder / "out"), str(folder))
+    ended = harness(
+        folder,
+        "run",
+        "--clock",
+        "virtual",
+        "--jobs",
+        "1",
+        "--out",
+        str(folder / "out"),
+        str(folder),
+    )
     assert len(list((folder / "out").rglob("verdict.json"))) == len(CASES), ended
     return folder / "out"
 
@@ -85,9 +95,14 @@ def _proof(run: Path) -> Mapping[str, Any]:
     return proof
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if "another" in name or "datagram" in name])
+@pytest.mark.parametrize(
+    "name", [name for name in CASES if "another" in name or "datagram" in name]
+)
 def test_other_traffic_proves_nothing(runs: Path, name: str) -> None:
-    """The program gave its peer up; but nothing of its connection met the fault, which therefore proves nothing."""
+    """The program gave its peer up.
+
+    But nothing of its connection met the fault, which therefore proves nothing.
+    """
     verdict = json.loads((runs / name / "verdict.json").read_text())
     assert (verdict["verdict"], verdict["cause"]) == ("inconclusive", "fault-met-nothing"), verdict
     proof = _proof(runs / name)

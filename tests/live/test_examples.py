@@ -1,4 +1,6 @@
-"""The worked examples of commands as subjects: they are built, and their scenarios hold in virtual time."""
+"""The worked examples of commands as subjects: they are built, and their scenarios hold in virtual
+time.
+"""
 
 from __future__ import annotations
 
@@ -38,34 +40,50 @@ def left_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def verdicts(
     left_out: dict[str, str], kernel: Kernel, tmp_path_factory: pytest.TempPathFactory
 ) -> Mapping[str, Mapping[str, Any]]:
-    """The verdict of each scenario of the examples that could be built, by name, from one command."""
+    """The verdict of each scenario of the examples that could be built, by name, from one
+    command.
+    """
     del kernel
     folder = tmp_path_factory.mktemp("examples")
-    paths = [str(path) for example in EXAMPLES if example not in left_out for path in _scenarios(example)]
-    ended = harness(folder, "run", "--json", "-", "--out", str(folder / "out"), "--clock", "virtual", *paths)
+    paths = [
+        str(path) for example in EXAMPLES if example not in left_out for path in _scenarios(example)
+    ]
+    ended = harness(
+        folder, "run", "--json", "-", "--out", str(folder / "out"), "--clock", "virtual", *paths
+    )
     assert ended.out.startswith("{"), ended
     return {each["name"]: each for each in json.loads(ended.out)["scenarios"]}
 
 
 @pytest.mark.virtual
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_its_scenarios_hold(example: str, left_out: dict[str, str], verdicts: Mapping[str, Mapping[str, Any]]) -> None:
+def test_its_scenarios_hold(
+    example: str, left_out: dict[str, str], verdicts: Mapping[str, Mapping[str, Any]]
+) -> None:
     """All of them, at full size."""
     if example in left_out:
         pytest.skip(f"the example {example} could not be built: {left_out[example]}")
     names = [f"{example}/{path.name.removesuffix(loader.SUFFIX)}" for path in _scenarios(example)]
-    assert {name: verdicts[name]["reason"] for name in names if verdicts[name]["verdict"] != "pass"} == {}
+    assert {
+        name: verdicts[name]["reason"] for name in names if verdicts[name]["verdict"] != "pass"
+    } == {}
 
 
 def test_they_show_every_way_to_notice_and_what_must_not_be_noticed() -> None:
-    """Each way in which a command can show that it has noticed, and a claim of the contrary for each example."""
+    """Each way in which a command can show that it has noticed, and a claim of the contrary for
+    each example.
+    """
     ways, kept = set(), set()
     for example in EXAMPLES:
         for path in _scenarios(example):
             scenario = loader.load_file(path)
             command = scenario.endpoint(scenario.expect.side).command
             assert command is not None
-            ways |= {way for way in ("prints", "exits", "closes", "reconnects") if getattr(command.detects, way)}
+            ways |= {
+                way
+                for way in ("prints", "exits", "closes", "reconnects")
+                if getattr(command.detects, way)
+            }
             if scenario.expect.outcome == "never":
                 kept.add(example)
     assert ways == {"prints", "exits", "closes", "reconnects"}

@@ -1,4 +1,5 @@
-"""The guide "Adding a fault" of harness/faults/README.md, followed to the letter in a copy of the package.
+"""The guide "Adding a fault" of harness/faults/README.md, followed to the letter in a copy of the
+package.
 
 It writes one new file into the package, and nothing else.
 """
@@ -33,7 +34,9 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """A copy of the package, where the guide's files go."""
-    shutil.copytree(CHECKOUT / "harness", tmp_path / "harness", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        CHECKOUT / "harness", tmp_path / "harness", ignore=shutil.ignore_patterns("__pycache__")
+    )
     (tmp_path / "scenarios").symlink_to(CHECKOUT / "scenarios")
     return tmp_path
 
@@ -92,7 +95,15 @@ def test_its_code_passes_this_projects_checks(check: list[str]) -> None:
     """Whoever copies it need not mend it first."""
     for code in blocks("python"):
         done = subprocess.run(
-            [sys.executable, "-m", "ruff", *check, "--stdin-filename", "harness/faults/tcp_drop.py", "-"],
+            [
+                sys.executable,
+                "-m",
+                "ruff",
+                *check,
+                "--stdin-filename",
+                "harness/faults/tcp_drop.py",
+                "-",
+            ],
             cwd=CHECKOUT,
             input=code,
             capture_output=True,

@@ -1,4 +1,6 @@
-"""Differential testing for real: the oracle against a guest's kernel, and what a wrong oracle leaves behind."""
+"""Differential testing for real: the oracle against a guest's kernel, and what a wrong oracle
+leaves behind.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +35,34 @@ def test_oracle_and_kernel_agree(kernel: Kernel, memory: Path, tmp_path: Path) -
     """On every case of a seed, to the jiffy; and nearly all of them can be judged."""
     del memory
     told = tmp_path / "told.json"
-    arguments = ("--cases", str(CASES), "--seed", str(SEED), "--kernel", kernel.name, "--json", str(told))
+    arguments = (
+        "--cases",
+        str(CASES),
+        "--seed",
+        str(SEED),
+        "--kernel",
+        kernel.name,
+        "--json",
+        str(told),
+    )
     ended = harness(tmp_path, "fuzz", *arguments)
     assert ended.status == 0, ended.out + ended.err
     found = json.loads(told.read_bytes())
-    assert (found["verdict"], found["seed"], found["cases"], found["disagreed"]) == ("pass", SEED, CASES, 0)
+    assert (found["verdict"], found["seed"], found["cases"], found["disagreed"]) == (
+        "pass",
+        SEED,
+        CASES,
+        0,
+    )
     assert found["agreed"] >= BITTEN * CASES
-    assert set(found["states"]) == {"idle", "idle after data", "in flight", "zero window", "connecting", "closing"}
+    assert set(found["states"]) == {
+        "idle",
+        "idle after data",
+        "in flight",
+        "zero window",
+        "connecting",
+        "closing",
+    }
     assert f"{CASES} cases, {found['agreed']} agreed" in ended.out
     assert f"harness fuzz --seed {SEED} --cases {CASES}" in ended.out
 
@@ -51,7 +74,9 @@ def test_a_wrong_oracle_is_found_out(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """One that expects another errno: status 1, and files that `harness run` takes, on which the right one agrees."""
+    """One that expects another errno: status 1, and files that `harness run` takes, on which the
+    right one agrees.
+    """
     del memory
     right = planner.make
 
@@ -68,7 +93,9 @@ def test_a_wrong_oracle_is_found_out(
     monkeypatch.setattr(planner, "make", wrong)
     monkeypatch.setattr(campaign, "ROUNDS", 1)
     out = tmp_path / "out"
-    status = main.main(["fuzz", "--cases", "6", "--seed", str(SEED), "--kernel", kernel.name, "--out", str(out)])
+    status = main.main(
+        ["fuzz", "--cases", "6", "--seed", str(SEED), "--kernel", kernel.name, "--out", str(out)]
+    )
     shown = capsys.readouterr()
     assert status == 1, shown.out + shown.err
     files = sorted(out.glob(f"disagreement-*{loader.SUFFIX}"))
@@ -76,6 +103,8 @@ def test_a_wrong_oracle_is_found_out(
     assert all(str(file) in shown.out.replace("\n", "") for file in files)
     assert "the oracle is wrong: ETIMEDOUT" in " ".join(shown.out.split())
     monkeypatch.undo()
-    again = harness(tmp_path / "again", "run", "--clock", "virtual", "--kernel", kernel.name, *map(str, files))
+    again = harness(
+        tmp_path / "again", "run", "--clock", "virtual", "--kernel", kernel.name, *map(str, files)
+    )
     assert "ETIMEDOUT" in again.out
     assert again.status in {0, 3}, again.out + again.err

@@ -40,7 +40,9 @@ user = test_unprivileged.user
 SPIN = ("vtime", "--", "sh", "-c", "while :; do :; done")
 MANY = ("run", "firewall", "--clock", "virtual", "--out", "out")
 HEEDFUL = ("env", "--default-signal=HUP,INT,TERM", *COMMAND)
-"""Whoever starts the tests with nohup, or in a shell's background, has them and their children ignore signals."""
+"""Whoever starts the tests with nohup, or in a shell's background, has them and their children
+ignore signals.
+"""
 SLOW = """
 [server.command]
 argv = ["{python}", "{scenario}/slow.py", "{port}"]
@@ -82,10 +84,14 @@ STOPS = {
 
 @pytest.mark.parametrize("arguments", [SPIN, MANY], ids=["vtime", "run"])
 def test_killed(memory: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    """What a killed harness left of guests is in its ledger, and `clean` removes it and nothing else."""
+    """What a killed harness left of guests is in its ledger, and `clean` removes it and nothing
+    else.
+    """
     with _bystander(memory) as other, started(tmp_path, *arguments) as running:
         _await(lambda: _booted(memory, other))
-        running.process.send_signal(signal.SIGSTOP)  # from here on no guest comes, and no folder goes
+        running.process.send_signal(
+            signal.SIGSTOP
+        )  # from here on no guest comes, and no folder goes
         os.waitpid(running.process.pid, os.WUNTRACED)
         groups, folders = _marked(running.state), set(memory.iterdir()) - {other}
         running.process.kill()
@@ -101,7 +107,9 @@ def test_killed(memory: Path, tmp_path: Path, arguments: tuple[str, ...]) -> Non
 
 
 @pytest.mark.parametrize("arguments", [SPIN, MANY], ids=["vtime", "run"])
-@pytest.mark.parametrize(("number", "word"), [(signal.SIGTERM, "ended by SIGTERM"), (signal.SIGHUP, "ended by SIGHUP")])
+@pytest.mark.parametrize(
+    ("number", "word"), [(signal.SIGTERM, "ended by SIGTERM"), (signal.SIGHUP, "ended by SIGHUP")]
+)
 def test_told_to_end(
     memory: Path, tmp_path: Path, arguments: tuple[str, ...], number: signal.Signals, word: str
 ) -> None:
@@ -141,7 +149,9 @@ def test_a_build_that_is_told_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tree / "arch/um/Kconfig").write_text("config HZ\n\tint\n\tdefault 100\n")
     (tree / "Kconfig").write_text('mainmenu "Linux"\n\nsource "arch/um/Kconfig"\n')
     (tree / "Makefile").write_text(MAKEFILE)
-    with started(tmp_path / "here", "kernel", "build", "--source", str(tree), command=HEEDFUL) as running:
+    with started(
+        tmp_path / "here", "kernel", "build", "--source", str(tree), command=HEEDFUL
+    ) as running:
         _await(lambda: len(_marked(running.state)) == 2)  # make and its sleep
         running.process.send_signal(signal.SIGTERM)
         ended = running.wait()
@@ -153,7 +163,9 @@ def test_a_build_that_is_told_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_the_first_scenario_of_a_guest(kernel: Kernel, tmp_path: Path) -> None:
-    """One that has just booted sends ICMP errors like any other: its jiffies wrap before the first plan."""
+    """One that has just booted sends ICMP errors like any other: its jiffies wrap before the first
+    plan.
+    """
     del kernel
     ended = harness(tmp_path, "run", "--clock", "virtual", "transport/connecting-rejected")
     assert ended.status == 0, ended
@@ -163,7 +175,10 @@ def test_the_first_scenario_of_a_guest(kernel: Kernel, tmp_path: Path) -> None:
 def test_a_plan_that_takes_its_guest_with_it(
     memory: Path, kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    """It alone is inconclusive, with what it recorded and the guest's last words; those after it get another guest."""
+    """It alone is inconclusive, with what it recorded and the guest's last words.
+
+    Those after it get another guest.
+    """
     del memory
     scenarios = catalogue.find(["outcomes"])[:3]
     bad = scenarios[1].name
@@ -178,7 +193,10 @@ def test_a_plan_that_takes_its_guest_with_it(
         kinds = [event.kind for event in events]
         assert {"opened", "lab.ready", "subject.armed"} <= set(kinds)
         assert kinds[-1] == "run.broken"
-        assert "its last words:" in events[-1].data["error"] or "nothing on its console" in events[-1].data["error"]
+        assert (
+            "its last words:" in events[-1].data["error"]
+            or "nothing on its console" in events[-1].data["error"]
+        )
 
 
 def test_a_program_that_computes_for_too_long(kernel: Kernel, tmp_path: Path) -> None:
@@ -186,7 +204,17 @@ def test_a_program_that_computes_for_too_long(kernel: Kernel, tmp_path: Path) ->
     del kernel
     (tmp_path / "slow.scenario.toml").write_text(SLOW)
     (tmp_path / "slow.py").write_text(SLOW_SERVER)
-    ended = harness(tmp_path, "run", "--clock", "virtual", "slow.scenario.toml", "--json", "-", "--wall-limit", "1")
+    ended = harness(
+        tmp_path,
+        "run",
+        "--clock",
+        "virtual",
+        "slow.scenario.toml",
+        "--json",
+        "-",
+        "--wall-limit",
+        "1",
+    )
     assert ended.status == 3, ended
     (told,) = json.loads(ended.out)["scenarios"]
     assert "(--wall-limit 1); it was at work" in told["reason"]
@@ -197,7 +225,8 @@ def test_a_program_that_computes_for_too_long(kernel: Kernel, tmp_path: Path) ->
 def test_an_ordinary_user(user: User, kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Virtual time needs no privilege at all."""
     shutil.copytree(
-        kernel.path.parent, user.folder / "cache" / "keepalive-harness" / "kernels" / kernel.path.parent.name
+        kernel.path.parent,
+        user.folder / "cache" / "keepalive-harness" / "kernels" / kernel.path.parent.name,
     )
     monkeypatch.setenv("XDG_CACHE_HOME", str(user.folder / "cache"))
     script = "sleep 7200; id -u; mkdir mine/made"
@@ -214,7 +243,7 @@ def test_an_ordinary_user(user: User, kernel: Kernel, monkeypatch: pytest.Monkey
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-# --- where a guest lives -------------------------------------------------------------------------------
+# --- where a guest lives ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -227,31 +256,55 @@ def test_an_ordinary_user(user: User, kernel: Kernel, monkeypatch: pytest.Monkey
     ],
 )
 def test_where_its_memory_lives(
-    places: Callable[[Mapping[str, int]], None], tmp_path: Path, free: Mapping[str, int], found: tuple[str, int]
+    places: Callable[[Mapping[str, int]], None],
+    tmp_path: Path,
+    free: Mapping[str, int],
+    found: tuple[str, int],
 ) -> None:
-    """The first folder with room for all of it, or the one with the most; none that cannot be named to a kernel."""
+    """The first folder with room for all of it, or the one with the most.
+
+    None that cannot be named to a kernel.
+    """
     places(free)
     assert guest_process.memory_folder() == (tmp_path / found[0], found[1])
 
 
-def test_no_room_for_its_memory(places: Callable[[Mapping[str, int]], None], kernel: Kernel) -> None:
+def test_no_room_for_its_memory(
+    places: Callable[[Mapping[str, int]], None], kernel: Kernel
+) -> None:
     """What every folder lacks is told, with the fix; by `harness doctor` too."""
     del kernel
     places({"small": 255, "two words": 9000, "missing": 9000})
-    told = capabilities._attempt("virtual time", capabilities._virtual_time, "", "", essential=False)
+    told = capabilities._attempt(
+        "virtual time", capabilities._virtual_time, "", "", essential=False
+    )
     assert not told.available
-    for lack in ("small has 255 MiB free", "two words has a blank", "missing is not a folder that can be written"):
+    for lack in (
+        "small has 255 MiB free",
+        "two words has a blank",
+        "missing is not a folder that can be written",
+    ):
         assert lack in told.found
     assert told.fix.startswith("set TMPDIR to a folder")
 
 
 def test_little_memory(
-    memory: Path, kernel: Kernel, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+    memory: Path,
+    kernel: Kernel,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    """The guest is told to use no more than there is, and when it dies, that it had less than others is told."""
+    """The guest is told to use no more than there is, and when it dies, that it had less than
+    others is told.
+    """
     monkeypatch.setattr(guest_process, "_free_mb", lambda _: 300)
-    script = "grep MemTotal /proc/meminfo; python3 -c 'import ctypes; ctypes.CDLL(None).reboot(0x4321FEDC)'"
-    with pytest.raises(GuestError, match=r"without a result \(with 300 MiB of memory: no folder has 512 MiB free"):
+    script = (
+        "grep MemTotal /proc/meminfo; python3 -c 'import ctypes; "
+        "ctypes.CDLL(None).reboot(0x4321FEDC)'"
+    )
+    with pytest.raises(
+        GuestError, match=r"without a result \(with 300 MiB of memory: no folder has 512 MiB free"
+    ):
         vtime.run(kernel, ["sh", "-c", script])
     assert 150_000 < int(capfdbinary.readouterr().out.split()[1]) < 300 << 10
     assert not list(memory.iterdir())
@@ -265,7 +318,9 @@ def test_a_small_temporary_folder(kernel: Kernel, tmp_path: Path) -> None:
     namespace = ["unshare", "--mount", "--propagation", "private"]
     prefix = (*namespace, *(() if os.geteuid() == 0 else ("--user", "--map-root-user")))
     command = (*prefix, "sh", "-ec", f'{mount}; TMPDIR=small exec "$@"', "sh", *COMMAND)
-    with started(tmp_path, "vtime", "--", "head", "-c", "100M", "/dev/zero", command=command) as running:
+    with started(
+        tmp_path, "vtime", "--", "head", "-c", "100M", "/dev/zero", command=command
+    ) as running:
         ended = running.process.wait()
         size = (tmp_path / "stdout").stat().st_size
     error = (tmp_path / "stderr").read_text()
@@ -276,19 +331,41 @@ def test_a_small_temporary_folder(kernel: Kernel, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("memory")
 def test_paths_with_blanks(kernel: Kernel, tmp_path: Path) -> None:
-    """Of the checkout, the interpreter, the kernel, the working directory and TMPDIR, which is passed over."""
+    """Of the checkout, the interpreter, the kernel, the working directory and TMPDIR, which is
+    passed over.
+    """
     home = tmp_path / "my proj"
-    shutil.copytree(CHECKOUT / "harness", home / "harness", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        CHECKOUT / "harness", home / "harness", ignore=shutil.ignore_patterns("__pycache__")
+    )
     (home / "bin").mkdir()
     for name in ("lib", "lib64"):
         (home / name).symlink_to(Path(sys.base_prefix, name))
-    python = shutil.copy(os.path.realpath(getattr(sys, "_base_executable", sys.executable)), home / "bin")
+    python = shutil.copy(
+        os.path.realpath(getattr(sys, "_base_executable", sys.executable)), home / "bin"
+    )
     (home / "cache" / "keepalive-harness" / "kernels").mkdir(parents=True)
-    shutil.copytree(kernel.path.parent, home / "cache/keepalive-harness/kernels" / kernel.path.parent.name)
-    path = os.pathsep.join((str(home), *(name for name in sys.path if name and name != str(CHECKOUT))))
+    shutil.copytree(
+        kernel.path.parent, home / "cache/keepalive-harness/kernels" / kernel.path.parent.name
+    )
+    path = os.pathsep.join(
+        (str(home), *(name for name in sys.path if name and name != str(CHECKOUT)))
+    )
     places = {"PYTHONPATH": path, "TMPDIR": str(home), "XDG_CACHE_HOME": str(home / "cache")}
     ended = subprocess.run(
-        [python, "-P", "-m", "harness", "vtime", "--write", ".", "--", "sh", "-c", "pwd; sleep 60; echo done > made"],
+        [
+            python,
+            "-P",
+            "-m",
+            "harness",
+            "vtime",
+            "--write",
+            ".",
+            "--",
+            "sh",
+            "-c",
+            "pwd; sleep 60; echo done > made",
+        ],
         cwd=home,
         env={**environment(tmp_path / "state"), **places},
         stdin=subprocess.DEVNULL,
@@ -313,7 +390,10 @@ def test_a_folder_that_cannot_be_filled(memory: Path, kernel: Kernel) -> None:
     ):
         pass
     nowhere = Kernel(kernel.name, memory / "linux", kernel.manifest)
-    with pytest.raises(GuestError, match=rf"expected to start {memory}/linux, found No such file"), _boot(nowhere):
+    with (
+        pytest.raises(GuestError, match=rf"expected to start {memory}/linux, found No such file"),
+        _boot(nowhere),
+    ):
         pass
     assert not list(memory.iterdir())
 
@@ -329,12 +409,15 @@ def test_each_guest_has_a_cpu_of_its_own() -> None:
     assert None in taken
 
 
-# --- helpers ---------------------------------------------------------------------------------------------
+# --- helpers ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, int]], None]:
-    """Have these folders, in this order, for guests' memory, with so many MiB free; TMPDIR is the first."""
+    """Have these folders, in this order, for guests' memory, with so many MiB free.
+
+    TMPDIR is the first.
+    """
 
     def have(free: Mapping[str, int]) -> None:
         for name in free:
@@ -349,7 +432,9 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping
 
 
 def _boot(kernel: Kernel, prepare: Callable[[Path], Mapping[str, Any]] = lambda _: {}) -> Any:
-    return guest_process.boot(kernel, {"module": guest.__name__, "folders": []}, [], prepare=prepare)
+    return guest_process.boot(
+        kernel, {"module": guest.__name__, "folders": []}, [], prepare=prepare
+    )
 
 
 def _run(plans: Sequence[Plan], out: Path, kernel: Kernel, wall_limit_s: float) -> list[Result]:
@@ -396,7 +481,10 @@ def _check_gone(running: Command, memory: Path) -> None:
 
 
 def _marked(state: Path) -> set[int]:
-    """Processes that a harness with this state folder has announced; of a guest that is the kernel, of a build all."""
+    """Processes that a harness with this state folder has announced.
+
+    Of a guest that is the kernel, of a build all.
+    """
     tokens = {
         line.split('"token":"')[1][:32]
         for file in state.rglob("ledger/*.jsonl")
@@ -409,7 +497,9 @@ def _marked(state: Path) -> set[int]:
             variables = (folder / "environ").read_bytes().decode(errors="replace").split("\0")
         except OSError:  # it has ended
             continue
-        if any(variable.removeprefix(f"{MARK_VARIABLE}=") in _TOKENS[state] for variable in variables):
+        if any(
+            variable.removeprefix(f"{MARK_VARIABLE}=") in _TOKENS[state] for variable in variables
+        ):
             found.add(int(folder.name))
     return found
 

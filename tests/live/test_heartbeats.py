@@ -1,4 +1,6 @@
-"""The heartbeat designs against real faults in virtual time, each side, scaled down to a second or two."""
+"""The heartbeat designs against real faults in virtual time, each side, scaled down to a second or
+two.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ import pytest
 
 from harness.faults import Blackhole, LinkDown, PeerReboot, ProcessFreeze, ProcessKill, StopsReading
 from harness.judge.result import Result
-from harness.model.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
+from harness.model.programs import (
+    AnyHeartbeat,
+    IdleState,
+    IdleTimer,
+    Reaper,
+    Separate,
+    Simple,
+    Urgent,
+)
 from harness.model.topology import SIDES, Side, Topology
 from harness.plan.planner import make
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
@@ -32,7 +42,9 @@ IDLE_STATE = IdleState(write_idle_s=0.3, read_idle_s=0.9)
 
 
 class Case(NamedTuple):
-    """A client and its server; by side, [best, worst] from the fault, and from the last data where that is known."""
+    """A client and its server; by side, [best, worst] from the fault, and from the last data where
+    that is known.
+    """
 
     client: AnyHeartbeat
     server: AnyHeartbeat
@@ -42,17 +54,29 @@ class Case(NamedTuple):
 
 CASES = {
     "simple": Case(
-        SIMPLE, SIMPLE, {"client": (0.6, 1.2), "server": (0.8, 1.4)}, {"client": (1.2, 1.2), "server": (1.4, 1.4)}
+        SIMPLE,
+        SIMPLE,
+        {"client": (0.6, 1.2), "server": (0.8, 1.4)},
+        {"client": (1.2, 1.2), "server": (1.4, 1.4)},
     ),
     "separate": Case(
-        SEPARATE, SEPARATE, {"client": (0.6, 1.2), "server": (0.8, 1.4)}, {"client": (1.2, 1.2), "server": (1.4, 1.4)}
+        SEPARATE,
+        SEPARATE,
+        {"client": (0.6, 1.2), "server": (0.8, 1.4)},
+        {"client": (1.2, 1.2), "server": (1.4, 1.4)},
     ),
     "urgent": Case(URGENT, URGENT, {"client": (0.8, 1.0), "server": (0.6, 1.0)}, {}),
     "idle-timer": Case(
-        IDLE_TIMER, REAPER, {"client": (0.6, 1.1), "server": (0.7, 1.3)}, {"client": (1.1, 1.1), "server": (1.2, 1.3)}
+        IDLE_TIMER,
+        REAPER,
+        {"client": (0.6, 1.1), "server": (0.7, 1.3)},
+        {"client": (1.1, 1.1), "server": (1.2, 1.3)},
     ),
     "idle-state": Case(
-        IDLE_STATE, REAPER, {"client": (0.6, 0.9), "server": (0.9, 1.3)}, {"client": (0.9, 0.9), "server": (1.2, 1.3)}
+        IDLE_STATE,
+        REAPER,
+        {"client": (0.6, 0.9), "server": (0.9, 1.3)},
+        {"client": (0.9, 0.9), "server": (1.2, 1.3)},
     ),
 }
 BETWEEN_BEATS_S = {
@@ -83,13 +107,17 @@ def proven(scenarios: Sequence[Scenario], folder: Path, kernel: Kernel) -> dict[
     machine = uml.machine(kernel)
     ran = in_guests([make(each, machine) for each in scenarios], folder, kernel)
     results = {result.plan.name: result for result in ran}
-    assert [(r.plan.name, r.verdict.reason) for r in results.values() if r.verdict.verdict != "pass"] == []
+    assert [
+        (r.plan.name, r.verdict.reason) for r in results.values() if r.verdict.verdict != "pass"
+    ] == []
     return results
 
 
 def noticed(design: str, side: Side) -> Expect:
     """The program gives its peer up in the published window."""
-    return Expect(side=side, outcome="noticed", origin="fault", window_s=CASES[design].since_fault_s[side])
+    return Expect(
+        side=side, outcome="noticed", origin="fault", window_s=CASES[design].since_fault_s[side]
+    )
 
 
 def since_data_s(events: Sequence[Event], side: Side) -> float:
@@ -100,14 +128,19 @@ def since_data_s(events: Sequence[Event], side: Side) -> float:
 
 
 def test_faults_of_the_path(tmp_path: Path, kernel: Kernel) -> None:
-    """Silence is noticed in time from the fault, exactly so from the last data; a short outage is survived."""
+    """Silence is noticed in time from the fault, exactly so from the last data.
+
+    A short outage is survived.
+    """
     families = itertools.cycle([Topology(), Topology(family="ipv6")])
     reset = Expect(outcome="detected", errno="ECONNRESET", origin="fault", window_s=(0.0, 1.0))
     scenarios = []
     for design, case in CASES.items():
         for side in SIDES:
             expect = noticed(design, side)
-            scenarios.append(scenario(side, design, expect, Blackhole(at_s=0.7), topology=next(families)))
+            scenarios.append(
+                scenario(side, design, expect, Blackhole(at_s=0.7), topology=next(families))
+            )
         scenarios.append(scenario("reboot", design, reset, PeerReboot(at_s=0.45)))
         outage = Blackhole(at_s=0.55, for_s=0.2)
         client = Endpoint(
@@ -118,7 +151,9 @@ def test_faults_of_the_path(tmp_path: Path, kernel: Kernel) -> None:
             send_buffer_bytes=4096,
         )
         alive = Expect(outcome="survives", bound_s=1.8)
-        scenarios.append(scenario("outage", design, alive, outage, client=client, topology=next(families)))
+        scenarios.append(
+            scenario("outage", design, alive, outage, client=client, topology=next(families))
+        )
     results = proven(scenarios, tmp_path, kernel)
     for design, case in CASES.items():
         for side, (least_s, most_s) in case.since_data_s.items():
@@ -133,15 +168,21 @@ def test_faults_of_the_program(tmp_path: Path, kernel: Kernel) -> None:
         on: Side = "server" if side == "client" else "client"
         eof = Expect(side=side, outcome="eof", origin="fault", window_s=(0.0, 0.1))
         at_s = BETWEEN_BEATS_S[design][SIDES.index(side)]
-        frozen = Expect(side=side, outcome="noticed")  # in the oracle's window, which allows for slow answers
-        scenarios.append(scenario(f"{side}-frozen", design, frozen, ProcessFreeze(on=on, at_s=at_s)))
+        frozen = Expect(
+            side=side, outcome="noticed"
+        )  # in the oracle's window, which allows for slow answers
+        scenarios.append(
+            scenario(f"{side}-frozen", design, frozen, ProcessFreeze(on=on, at_s=at_s))
+        )
         scenarios.append(scenario(f"{side}-killed", design, eof, ProcessKill(on=on, at_s=at_s)))
     proven(scenarios, tmp_path, kernel)
 
 
 def test_what_a_design_alone_has(tmp_path: Path, kernel: Kernel) -> None:
     """Another server, a NAT in the way, a full buffer."""
-    full = Endpoint(heartbeat=SIMPLE, writes_at_s=(0.2, 0.7), write_bytes=500_000, send_buffer_bytes=4096)
+    full = Endpoint(
+        heartbeat=SIMPLE, writes_at_s=(0.2, 0.7), write_bytes=500_000, send_buffer_bytes=4096
+    )
     stuck = msgspec.structs.replace(full, heartbeat=msgspec.structs.replace(SIMPLE, blocking=True))
     not_reading = StopsReading(at_s=0.1)
     restless = msgspec.structs.replace(IDLE_STATE, servers=("server", "router"), retry_s=0.2)
@@ -149,7 +190,9 @@ def test_what_a_design_alone_has(tmp_path: Path, kernel: Kernel) -> None:
         scenario(
             "another-server",
             "idle-state",
-            Expect(outcome="noticed", origin="fault", window_s=(0.6, 0.9), reconnects_s=(0.2, 0.201)),
+            Expect(
+                outcome="noticed", origin="fault", window_s=(0.6, 0.9), reconnects_s=(0.2, 0.201)
+            ),
             LinkDown(on="server", at_s=0.75),
             client=Endpoint(heartbeat=restless),
         ),
@@ -160,8 +203,20 @@ def test_what_a_design_alone_has(tmp_path: Path, kernel: Kernel) -> None:
             topology=Topology(kind="nat"),
         ),
         scenario("full", "simple", noticed("simple", "client"), Blackhole(at_s=0.65), client=full),
-        scenario("not-reading", "simple", Expect(outcome="noticed", window_s=(1.1, 1.4)), not_reading, client=full),
-        scenario("hangs", "simple", Expect(outcome="never", bound_s=2.5), Blackhole(at_s=0.65), client=stuck),
+        scenario(
+            "not-reading",
+            "simple",
+            Expect(outcome="noticed", window_s=(1.1, 1.4)),
+            not_reading,
+            client=full,
+        ),
+        scenario(
+            "hangs",
+            "simple",
+            Expect(outcome="never", bound_s=2.5),
+            Blackhole(at_s=0.65),
+            client=stuck,
+        ),
         scenario(
             "waits-and-notices",
             "simple",
@@ -171,8 +226,14 @@ def test_what_a_design_alone_has(tmp_path: Path, kernel: Kernel) -> None:
         ),
     ]
     results = proven(scenarios, tmp_path, kernel)
-    again = [e.data for e in results["idle-state/another-server"].events if e.kind == "subject.reconnected"]
-    assert [(data["server"], data["remote"]) for data in again] == [("router", ["10.77.1.254", 7000])]
+    again = [
+        e.data
+        for e in results["idle-state/another-server"].events
+        if e.kind == "subject.reconnected"
+    ]
+    assert [(data["server"], data["remote"]) for data in again] == [
+        ("router", ["10.77.1.254", 7000])
+    ]
     lost = [e.data for e in results["separate/no-way-back"].events if e.kind == "subject.beatless"]
     assert [(data["side"], data["errno"], data["remote"][0]) for data in lost] == [
         ("server", "ECONNREFUSED", "10.77.2.254")

@@ -45,7 +45,7 @@ attempt("inside", lambda: os.mkdir(f"/tmp{{{{inside}}}}/new"))
 attempt("outside", lambda: os.mkdir(f"/tmp{{{{outside}}}}/new"))
 attempt("mode", lambda: os.chmod(f"/tmp{{{{outside}}}}", 0o711))
 libc.reboot(0x4321FEDC)
-"""
+"""  # noqa: E501
 SPINNING = """
 import mmap, os, time
 began = os.times().elapsed
@@ -91,25 +91,40 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.mark.usefixtures("memory")
 def test_root_in_a_guest_gets_no_further(tmp_path: Path, folders: tuple[Path, Path]) -> None:
-    """Nothing more of the host can be mounted; no device node is made; io_uring is refused, as libraries expect.
+    """Nothing more of the host can be mounted.
+
+    No device node is made; io_uring is refused, as libraries expect.
 
     What is written outside goes into the guest's memory.
     """
     outside, inside = folders
     said = vtime(tmp_path, FROM_WITHIN, str(outside), str(inside), options=("--write", str(inside)))
-    assert said == ["io_uring EPERM", "mount EPERM", "device EPERM", "fifo done", "inside done", "outside done"]
+    assert said == [
+        "io_uring EPERM",
+        "mount EPERM",
+        "device EPERM",
+        "fifo done",
+        "inside done",
+        "outside done",
+    ]
     assert sorted(path.name for path in inside.iterdir()) == ["fifo", "new"]
     assert list(outside.iterdir()) == []
 
 
-def test_the_hosts_kernel_confines_a_guest(kernel: Kernel, memory: Path, folders: tuple[Path, Path]) -> None:
+def test_the_hosts_kernel_confines_a_guest(
+    kernel: Kernel, memory: Path, folders: tuple[Path, Path]
+) -> None:
     """Also one whose init mounts the host's files anew, writable, as ours lets nobody do."""
     outside, inside = folders
     (memory / "python").symlink_to(sys.executable)
     (memory / "init.py").write_text(AS_INIT.format(outside=str(outside), inside=str(inside)))
     ended = subprocess.run(
         guest_process._command_line(kernel, memory, guest_process.LEAST_MEMORY_MB, ()),
-        env={"HOME": str(memory), "TMPDIR": str(memory), **guest_process.writable_variables([memory, inside])},
+        env={
+            "HOME": str(memory),
+            "TMPDIR": str(memory),
+            **guest_process.writable_variables([memory, inside]),
+        },
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -123,7 +138,13 @@ def test_the_hosts_kernel_confines_a_guest(kernel: Kernel, memory: Path, folders
     if not confined:
         pytest.skip("neither root nor user namespaces here: the guest's kernel alone confines it")
     said = [line for line in ended.stdout.splitlines() if line.split()[0] in AS_INIT]
-    assert said[:5] == ["mount done", "device EPERM", "inside done", "outside EROFS", "mode EROFS"], ended.stdout
+    assert said[:5] == [
+        "mount done",
+        "device EPERM",
+        "inside done",
+        "outside EROFS",
+        "mode EROFS",
+    ], ended.stdout
     assert [path.name for path in inside.iterdir()] == ["new"]
     assert list(outside.iterdir()) == []
     assert outside.stat().st_mode & 0o777 == 0o755
@@ -131,7 +152,9 @@ def test_the_hosts_kernel_confines_a_guest(kernel: Kernel, memory: Path, folders
 
 @pytest.mark.usefixtures("memory")
 def test_programs_that_ask_again_and_again_get_on(tmp_path: Path) -> None:
-    """Until some time has passed by a clock that reading does not move, or another process has slept."""
+    """Until some time has passed by a clock that reading does not move, or another process has
+    slept.
+    """
     assert vtime(tmp_path, SPINNING) == ["times", "coarse", "yield"]
 
 

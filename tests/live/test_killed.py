@@ -41,7 +41,9 @@ bound_s = 3
 
 @pytest.mark.parametrize("seed", range(4))
 def test_killed_at_any_moment(tmp_path: Path, seed: int) -> None:
-    """Whenever the harness is killed, only processes in its ledger stay, and `clean` removes those and nothing else."""
+    """Whenever the harness is killed, only processes in its ledger stay, and `clean` removes those
+    and nothing else.
+    """
     moment_s = random.Random(seed).uniform(0.1, 3.0)
     with network_untouched():
         with started(tmp_path, "run", "host", "link", "--yes", "--out", "out") as running:
@@ -54,7 +56,9 @@ def test_killed_at_any_moment(tmp_path: Path, seed: int) -> None:
             cleaned = harness(tmp_path, "clean")
             assert stranger.poll() is None
         assert cleaned.status == 0
-        removed = {int(pid) for pid in re.findall(r"^removed process (\d+) ", cleaned.out, re.MULTILINE)}
+        removed = {
+            int(pid) for pid in re.findall(r"^removed process (\d+) ", cleaned.out, re.MULTILINE)
+        }
         assert frozen.keys() <= removed <= left.keys()
         _await(lambda: not _marked(running.state))
         assert harness(tmp_path, "clean").out == "nothing to remove\n"
@@ -71,7 +75,10 @@ def _check_recorded(running: Command) -> None:
 
 
 def test_interrupted(tmp_path: Path) -> None:
-    """Ctrl-C ends a run at once with its own exit status; nothing stays, and what was recorded is inconclusive."""
+    """Ctrl-C ends a run at once with its own exit status.
+
+    Nothing stays, and what was recorded is inconclusive.
+    """
     arguments = ("run", "host", "--yes", "--out", "out")
     with network_untouched(), started(tmp_path, *arguments, command=_INTERRUPTIBLE) as running:
         _await(lambda: bool(_marked(running.state, "T")))
@@ -85,7 +92,9 @@ def test_interrupted(tmp_path: Path) -> None:
 
 
 def test_clean_leaves_live_runs_alone(tmp_path: Path) -> None:
-    """While one run is at work, `clean` removes what a killed one left, and the run goes on to its verdict."""
+    """While one run is at work, `clean` removes what a killed one left, and the run goes on to its
+    verdict.
+    """
     # The live run watches for longer than two calls of `clean` take on a busy machine.
     (tmp_path / "frozen.scenario.toml").write_text(FROZEN.replace("bound_s = 3", "bound_s = 12"))
     scenario, state = str(tmp_path / "frozen.scenario.toml"), tmp_path / "state"
@@ -125,14 +134,21 @@ for_s = 0.1
 [expect]
 outcome = "never"
 bound_s = 60
-"""
+"""  # noqa: E501
 
 
 def test_killed_with_a_program_that_was_started_again(tmp_path: Path) -> None:
-    """The ledger holds the new process as it held the old one, and `clean` removes it with the folder they share."""
+    """The ledger holds the new process as it held the old one, and `clean` removes it with the
+    folder they share.
+    """
     (tmp_path / "restarted.scenario.toml").write_text(RESTARTED)
     with started(tmp_path, "run", "restarted.scenario.toml", "--out", "out") as running:
-        _await(lambda: any('"subject.ready"' in file.read_text() for file in running.out.rglob(timeline.FILE_NAME)))
+        _await(
+            lambda: any(
+                '"subject.ready"' in file.read_text()
+                for file in running.out.rglob(timeline.FILE_NAME)
+            )
+        )
         running.process.kill()
     cleaned = harness(tmp_path, "clean")
     assert re.search(r"^removed process \d+ \(server's python", cleaned.out, re.MULTILINE), cleaned
@@ -143,14 +159,21 @@ def test_killed_with_a_program_that_was_started_again(tmp_path: Path) -> None:
 
 # A shell starts what runs in its background with SIGINT ignored, and so would pytest's children be.
 _MAIN = "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
-_INTERRUPTIBLE = (sys.executable, "-c", f"import signal, sys; from harness.cli.main import main; {_MAIN}")
+_INTERRUPTIBLE = (
+    sys.executable,
+    "-c",
+    f"import signal, sys; from harness.cli.main import main; {_MAIN}",
+)
 
 
-# --- helpers --------------------------------------------------------------------------------------------
+# --- helpers ------------------------------------------------------------------------------------
 
 
 def _marked(state: Path, letter: str = "") -> dict[int, str]:
-    """Processes that a harness with this state folder started, with their tokens; only those in a state, if given."""
+    """Processes that a harness with this state folder started, with their tokens.
+
+    Only those in a state, if given.
+    """
     found = {}
     for folder in Path("/proc").glob("[1-9]*"):
         try:
@@ -158,7 +181,11 @@ def _marked(state: Path, letter: str = "") -> dict[int, str]:
             stat = (folder / "stat").read_text()
         except OSError:  # it has ended
             continue
-        tokens = [text.removeprefix(f"{MARK_VARIABLE}=") for text in variables if text.startswith(f"{MARK_VARIABLE}=")]
+        tokens = [
+            text.removeprefix(f"{MARK_VARIABLE}=")
+            for text in variables
+            if text.startswith(f"{MARK_VARIABLE}=")
+        ]
         in_state = letter in ("", stat.rpartition(")")[2].split()[0])
         if tokens and f"XDG_STATE_HOME={state}" in variables and in_state:
             found[int(folder.name)] = tokens[0]
@@ -167,7 +194,11 @@ def _marked(state: Path, letter: str = "") -> dict[int, str]:
 
 def _announced(state: Path) -> set[str]:
     """The tokens in all ledgers of a state folder that are not settled."""
-    entries = [json.loads(line) for file in state.rglob("*.jsonl") for line in file.read_text().splitlines()]
+    entries = [
+        json.loads(line)
+        for file in state.rglob("*.jsonl")
+        for line in file.read_text().splitlines()
+    ]
     done = {entry["token"] for entry in entries if entry["kind"] == "done"}
     return {entry["token"] for entry in entries} - done
 
@@ -176,7 +207,15 @@ def _announced(state: Path) -> set[str]:
 def _lookalike() -> Iterator[subprocess.Popen[bytes]]:
     """A program that looks like a run's endpoint, mark and all, but is of no run."""
     with subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()", str(tcp_endpoint.__file__), "{}"],
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            "import sys; sys.stdin.read()",
+            str(tcp_endpoint.__file__),
+            "{}",
+        ],
         env={**os.environ, MARK_VARIABLE: "0123456789abcdef0123456789abcdef"},
         stdin=subprocess.PIPE,
         start_new_session=True,

@@ -1,4 +1,6 @@
-"""The suites of client libraries, as `ci/libraries` installed them: cells of each kind on real servers, virtually."""
+"""The suites of client libraries, as `ci/libraries` installed them: cells of each kind on real
+servers, virtually.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def test_the_matrix_is_as_it_is_said_to_be(tmp_path: Path, kernel: Kernel) -> No
         pytest.skip(f"client libraries are left out: {reason}")
     assert len(found.scenarios) == len(SAMPLE)
     plans = [make(scenario, uml.machine(kernel)) for scenario in found.scenarios]
-    results = batch.run(plans, tmp_path / "out", Silent(), functools.partial(uml.run_all, kernel=kernel))
+    results = batch.run(
+        plans, tmp_path / "out", Silent(), functools.partial(uml.run_all, kernel=kernel)
+    )
     verdicts = [result.verdict for result in results]
     assert {verdict.name: verdict.reason for verdict in verdicts if verdict.verdict != "pass"} == {}
     rows = found.rows(verdicts)

@@ -1,4 +1,6 @@
-"""Where the machine or its settings do not allow what was asked for, nothing is refuted: no exit status of 1."""
+"""Where the machine or its settings do not allow what was asked for, nothing is refuted: no exit
+status of 1.
+"""
 
 from __future__ import annotations
 
@@ -38,16 +40,38 @@ def ended(folder: Path, before: str, *arguments: str, command: tuple[str, ...] =
 @pytest.mark.parametrize(
     ("before", "arguments", "status", "words"),
     [
-        ("ulimit -n 16", ("run", SHORT), 3, "open files: a limit of 16, fewer than a run needs. Fix: raise it"),
-        ("ulimit -v 150000", ("run", SHORT), 3, "memory: a limit of 150000 KiB of address space, fewer than"),
+        (
+            "ulimit -n 16",
+            ("run", SHORT),
+            3,
+            "open files: a limit of 16, fewer than a run needs. Fix: raise it",
+        ),
+        (
+            "ulimit -v 150000",
+            ("run", SHORT),
+            3,
+            "memory: a limit of 150000 KiB of address space, fewer than",
+        ),
         ("{} 2>/dev/full", ("plan", "./none"), 2, ""),
         ("{} >&- 2>&-", ("plan", "./none"), 2, ""),
-        ("{}", ("plan", "/dev/zero"), 2, "/dev/zero: expected a readable file, found a fifo, socket or device"),
-        ("mkfifo x.scenario.toml", ("plan", "."), 2, "x.scenario.toml: expected a readable file, found a fifo"),
+        (
+            "{}",
+            ("plan", "/dev/zero"),
+            2,
+            "/dev/zero: expected a readable file, found a fifo, socket or device",
+        ),
+        (
+            "mkfifo x.scenario.toml",
+            ("plan", "."),
+            2,
+            "x.scenario.toml: expected a readable file, found a fifo",
+        ),
         ("mkfifo x.toml", ("show", "./x.toml"), 2, "found a FIFO, socket or device at"),
     ],
 )
-def test_limits(tmp_path: Path, before: str, arguments: tuple[str, ...], status: int, words: str) -> None:
+def test_limits(
+    tmp_path: Path, before: str, arguments: tuple[str, ...], status: int, words: str
+) -> None:
     """What is missing is said, as far as anything can be said, with the fix; no command hangs."""
     found = ended(tmp_path, before, *arguments)
     assert found.status == status, found.err
@@ -59,19 +83,35 @@ def test_limits(tmp_path: Path, before: str, arguments: tuple[str, ...], status:
 def test_few_open_files_for_a_guest(tmp_path: Path) -> None:
     """A guest would panic."""
     found = ended(tmp_path, "ulimit -n 128", "vtime", "true")
-    assert (found.status, "a limit of 128, fewer than a guest needs" in found.err) == (3, True), found.err
+    assert (found.status, "a limit of 128, fewer than a guest needs" in found.err) == (3, True), (
+        found.err
+    )
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
-    """Where runs cannot be recorded any more, the path and another one are named, and what is done is shown."""
+    """Where runs cannot be recorded any more, the path and another one are named, and what is done
+    is shown.
+    """
     (tmp_path / "small").mkdir()
     namespace = ["unshare", "--mount", "--propagation", "private"]
     prefix = [*namespace, *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
     mount = "mount -t tmpfs -o size=200k tmpfs small"
-    if subprocess.run([*prefix, "sh", "-c", mount], cwd=tmp_path, check=False, stderr=subprocess.DEVNULL).returncode:
+    if subprocess.run(
+        [*prefix, "sh", "-c", mount], cwd=tmp_path, check=False, stderr=subprocess.DEVNULL
+    ).returncode:
         pytest.skip("this machine lets nobody mount")
     arguments = ("run", "outcomes", "--out", "small/out")
-    found = ended(tmp_path, "{}", "sh", "-c", f'{mount}; exec "$@"', "sh", *COMMAND, *arguments, command=tuple(prefix))
+    found = ended(
+        tmp_path,
+        "{}",
+        "sh",
+        "-c",
+        f'{mount}; exec "$@"',
+        "sh",
+        *COMMAND,
+        *arguments,
+        command=tuple(prefix),
+    )
     assert found.status == 2, found.err
     assert "No space left on device" in found.err
     assert "name another folder with --out DIR" in found.err
@@ -89,7 +129,9 @@ def test_a_report_without_room(tmp_path: Path) -> None:
 
 def test_few_processes(user: User) -> None:
     """Of an ordinary user: root may have any number."""
-    found = test_unprivileged._run(user.prefix, "prlimit", "--nproc=1", *COMMAND, "run", SHORT, cwd=user.folder)
+    found = test_unprivileged._run(
+        user.prefix, "prlimit", "--nproc=1", *COMMAND, "run", SHORT, cwd=user.folder
+    )
     assert found.returncode == 3
     assert "Fix: raise the limits of processes (`ulimit -u`)" in found.stderr
 

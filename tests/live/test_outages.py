@@ -1,4 +1,6 @@
-"""Outages during which nothing is sent, in guests: the connection survives them, and that proves nothing."""
+"""Outages during which nothing is sent, in guests: the connection survives them, and that proves
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -48,4 +50,6 @@ def test_an_outage_that_met_no_packet_is_no_pass(kernel: Kernel, tmp_path: Path)
     ended = harness(tmp_path, "run", "--clock", "virtual", *files, "--json", "verdicts.json")
     assert ended.status == 3, ended
     results = json.loads((tmp_path / "verdicts.json").read_text())["scenarios"]
-    assert {result["name"]: result["cause"] for result in results} == dict.fromkeys(FAULTS, "fault-met-nothing")
+    assert {result["name"]: result["cause"] for result in results} == dict.fromkeys(
+        FAULTS, "fault-met-nothing"
+    )

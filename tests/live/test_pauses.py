@@ -1,4 +1,6 @@
-"""A harness that is stopped while it runs: whatever it says then, no claim is confirmed or refuted wrongly."""
+"""A harness that is stopped while it runs: whatever it says then, no claim is confirmed or refuted
+wrongly.
+"""
 
 from __future__ import annotations
 
@@ -79,13 +81,17 @@ errno = "ECONNRESET"
 window_s = [1.4, 3]
 """
 WRONG = {
-    "line-before-window": BY_COMMAND.format(way="goes on", sign='prints = "lost"', window_s="[1.3, 4]"),
+    "line-before-window": BY_COMMAND.format(
+        way="goes on", sign='prints = "lost"', window_s="[1.3, 4]"
+    ),
     "exit-before-window": BY_COMMAND.format(way="exits", sign="exits = true", window_s="[1.3, 4]"),
     "reset-before-window": BY_THE_KERNEL,
 }
 """Claims that do not hold: everything comes 0.9 to 1.1 s after arming."""
 RIGHT = {
-    "line-in-window": BY_COMMAND.format(way="goes on", sign='prints = "lost"', window_s="[0.5, 1.2]"),
+    "line-in-window": BY_COMMAND.format(
+        way="goes on", sign='prints = "lost"', window_s="[0.5, 1.2]"
+    ),
     "exit-in-window": BY_COMMAND.format(way="exits", sign="exits = true", window_s="[0.5, 1.2]"),
     "heartbeat": BY_HEARTBEAT,
 }
@@ -95,7 +101,9 @@ PAUSE = pausing.Pause(after_s=0.3, for_s=1.2)
 
 
 def test_a_stopped_harness_neither_confirms_nor_refutes(tmp_path: Path) -> None:
-    """Stopped while everything comes, it sees all of it in the windows of wrong claims, and too late for right ones."""
+    """Stopped while everything comes, it sees all of it in the windows of wrong claims, and too
+    late for right ones.
+    """
     (tmp_path / "client.py").write_text(CLIENT)
     for name, text in {**WRONG, **RIGHT}.items():
         (tmp_path / f"{name}.scenario.toml").write_text(text)
@@ -105,11 +113,23 @@ def test_a_stopped_harness_neither_confirms_nor_refutes(tmp_path: Path) -> None:
         files = [tmp_path / "out" / name / timeline.FILE_NAME for name in names]
         return all(file.exists() and "fault.injected" in file.read_text() for file in files)
 
-    arguments = (*(f"{name}.scenario.toml" for name in names), "--retries", "0", "--json", "said.json", "--out", "out")
+    arguments = (
+        *(f"{name}.scenario.toml" for name in names),
+        "--retries",
+        "0",
+        "--json",
+        "said.json",
+        "--out",
+        "out",
+    )
     argv = [*COMMAND, "run", *arguments]
-    ended = pausing.run(argv, [PAUSE], first=injected, folder=tmp_path, env=environment(tmp_path / "state"))
+    ended = pausing.run(
+        argv, [PAUSE], first=injected, folder=tmp_path, env=environment(tmp_path / "state")
+    )
     assert ended.pauses, ended.output
-    said = {each["name"]: each for each in json.loads((tmp_path / "said.json").read_text())["scenarios"]}
+    said = {
+        each["name"]: each for each in json.loads((tmp_path / "said.json").read_text())["scenarios"]
+    }
     assert sorted(said) == names
     assert "pass" not in {said[name]["verdict"] for name in WRONG}, said
     assert "fail" not in {said[name]["verdict"] for name in RIGHT}, said
@@ -118,7 +138,9 @@ def test_a_stopped_harness_neither_confirms_nor_refutes(tmp_path: Path) -> None:
 
 
 def test_no_assertion_of_a_test_hangs_on_a_pause() -> None:
-    """The process of a hand-written test is stopped for longer than the allowance: no prediction is refuted."""
+    """The process of a hand-written test is stopped for longer than the allowance: no prediction is
+    refuted.
+    """
     with Workbench() as bench:
         link = bench.connect(Endpoint(keepalive=Keepalive(idle_s=1, interval_s=1, count=1)))
         expected = link.predict()

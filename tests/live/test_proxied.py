@@ -1,4 +1,6 @@
-"""Scenarios behind a proxy, many at once: each has a toxiproxy of its own, at the same address in its own network."""
+"""Scenarios behind a proxy, many at once: each has a toxiproxy of its own, at the same address in
+its own network.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,10 @@ def _timeout_ms(number: int) -> int:
 
 
 def _scenario(number: int) -> Scenario:
-    """A toxic timeout of its own length, which the oracle predicts; every fourth one has its proxy switched off."""
+    """A toxic timeout of its own length, which the oracle predicts.
+
+    Every fourth one has its proxy switched off.
+    """
     family = get_args(Family)[number % 2]
     faults: tuple[AnyFault, ...] = (ToxicTimeout(timeout_ms=_timeout_ms(number), at_s=AT_S),)
     if number % 4 == 3:
@@ -73,7 +78,9 @@ def test_twenty_toxics(tmp_path: Path, kernel: Kernel) -> None:
 
 
 @pytest.mark.parametrize("missing", ["server", "library"])
-def test_what_is_missing_is_said(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_said(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The run is inconclusive, with the fix; a relay does without."""
     if missing == "server":
         monkeypatch.setenv("PATH", str(tmp_path))
@@ -95,14 +102,24 @@ def test_what_is_missing_is_said(missing: str, tmp_path: Path, monkeypatch: pyte
 
 
 def test_killed_with_a_proxy_at_work(tmp_path: Path) -> None:
-    """The server does not end with the harness that is killed; it is in the ledger, and `clean` removes it."""
-    with started(tmp_path, "run", "proxied/server-frozen-defaults", "--yes", "--out", "out") as running:
-        ledger, deadline = running.state / "keepalive-harness" / "ledger", time.monotonic() + PATIENCE_S
+    """The server does not end with the harness that is killed.
+
+    It is in the ledger, and `clean` removes it.
+    """
+    with started(
+        tmp_path, "run", "proxied/server-frozen-defaults", "--yes", "--out", "out"
+    ) as running:
+        ledger, deadline = (
+            running.state / "keepalive-harness" / "ledger",
+            time.monotonic() + PATIENCE_S,
+        )
         while not any(toxiproxy_server.NAME in file.read_text() for file in ledger.glob("*.jsonl")):
             assert time.monotonic() < deadline
             time.sleep(0.01)
         time.sleep(0.5)
         running.process.kill()
     cleaned = harness(tmp_path, "clean")
-    assert re.search(rf"^removed process \d+ \({toxiproxy_server.NAME} on proxy: ", cleaned.out, re.MULTILINE)
+    assert re.search(
+        rf"^removed process \d+ \({toxiproxy_server.NAME} on proxy: ", cleaned.out, re.MULTILINE
+    )
     assert harness(tmp_path, "clean").out == "nothing to remove\n"

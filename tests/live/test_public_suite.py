@@ -18,7 +18,7 @@ UNREACHABLE = 75
 NAME = "paho_mqtt-2.1.0"
 ANOTHER = {
     "PKG-INFO": "Metadata-Version: 2.1\nName: paho-mqtt\nVersion: 2.1.0\n",
-    "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+    "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',  # noqa: E501
     "backend.py": f"""
 import pathlib
 def prepare_metadata_for_build_wheel(folder, settings=None):
@@ -35,20 +35,34 @@ def prepare_metadata_for_build_wheel(folder, settings=None):
 @pytest.mark.usefixtures("kernel")
 def test_a_public_projects_tests_pass_in_virtual_time() -> None:
     """As `ci/public-suite` prints them."""
-    ended = subprocess.run([SCRIPT], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [SCRIPT], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if ended.returncode == UNREACHABLE:
-        pytest.skip(f"the package is neither in the cache nor on a reachable index: {ended.stderr.strip()[-200:]}")
+        pytest.skip(
+            "the package is neither in the cache nor on a reachable index: "
+            f"{ended.stderr.strip()[-200:]}"
+        )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "108 passed" in ended.stdout
 
 
 @pytest.mark.parametrize("found", [{}, ANOTHER], ids=["nothing", "another package"])
-def test_what_is_not_there_and_what_is_not_right_are_told_apart(tmp_path: Path, found: dict[str, str]) -> None:
-    """A package that cannot be fetched has a status of its own; one that is not the pinned one is an error."""
+def test_what_is_not_there_and_what_is_not_right_are_told_apart(
+    tmp_path: Path, found: dict[str, str]
+) -> None:
+    """A package that cannot be fetched has a status of its own.
+
+    One that is not the pinned one is an error.
+    """
     (tmp_path / "index").mkdir()
     if found:
         _pack(tmp_path / "index" / f"{NAME}.tar.gz", found)
-    places = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "index"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    places = {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(tmp_path / "index"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
     # ci/setup, which it calls, has nothing to build then.
     places["PATH"] = os.pathsep.join((str(toxiproxy_server.folder()), os.environ["PATH"]))
     ended = subprocess.run(
@@ -60,7 +74,9 @@ def test_what_is_not_there_and_what_is_not_right_are_told_apart(tmp_path: Path, 
         check=False,
     )
     assert ended.returncode == (2 if found else UNREACHABLE), ended.stderr
-    assert ("is not the one that is pinned here" if found else "pip could not fetch paho-mqtt") in ended.stderr
+    assert (
+        "is not the one that is pinned here" if found else "pip could not fetch paho-mqtt"
+    ) in ended.stderr
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 

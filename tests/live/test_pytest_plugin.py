@@ -1,4 +1,6 @@
-"""The pytest plugin as its users meet it: real pytest sessions in processes of their own, on real labs."""
+"""The pytest plugin as its users meet it: real pytest sessions in processes of their own, on real
+labs.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,7 @@ def write(pytester: pytest.Pytester, **scenarios: str) -> None:
         path.write_text(text)
 
 
-# --- scenario files --------------------------------------------------------------------------------------
+# --- scenario files -----------------------------------------------------------------------------
 
 
 def test_scenario_files_are_tests_and_run_together(pytester: pytest.Pytester) -> None:
@@ -72,7 +74,9 @@ def test_scenario_files_are_tests_and_run_together(pytester: pytest.Pytester) ->
             "third.scenario.toml::third PASSED*",
         ]
     )
-    lengths = [length_of(pytester.path / "kept" / name) for name in ("nets/first", "nets/second", "third")]
+    lengths = [
+        length_of(pytester.path / "kept" / name) for name in ("nets/first", "nets/second", "third")
+    ]
     assert max(begun for begun, _ in lengths) < min(ended for _, ended in lengths)
 
 
@@ -85,17 +89,23 @@ def length_of(folder: Path) -> tuple[int, int]:
 
 
 def test_scenarios_stand_together_while_other_tests_wait(pytester: pytest.Pytester) -> None:
-    """A test between two scenario files runs when both are judged, not while one of them counts milliseconds."""
+    """A test between two scenario files runs when both are judged, not while one of them counts
+    milliseconds.
+    """
     write(pytester, a__first=RESET, c__last=RESET)
     (pytester.path / "b").mkdir()
     (pytester.path / "b" / "test_between.py").write_text("def test_between(): pass")
     result = pytester.runpytest_subprocess("-v")
     result.assert_outcomes(passed=3)
-    result.stdout.fnmatch_lines(["*::first PASSED*", "*::last PASSED*", "*::test_between PASSED*"], consecutive=True)
+    result.stdout.fnmatch_lines(
+        ["*::first PASSED*", "*::last PASSED*", "*::test_between PASSED*"], consecutive=True
+    )
 
 
 def test_a_refuted_claim_fails_with_its_picture(pytester: pytest.Pytester) -> None:
-    """The report has the reason, the claim in words, the lanes and where the run is kept, complete."""
+    """The report has the reason, the claim in words, the lanes and where the run is kept,
+    complete.
+    """
     write(pytester, nets__refuted='summary = "A reboot is silence"\n' + REFUTED)
     result = pytester.runpytest_subprocess("--harness-out", "kept")
     result.assert_outcomes(failed=1)
@@ -103,7 +113,10 @@ def test_a_refuted_claim_fails_with_its_picture(pytester: pytest.Pytester) -> No
     result.stdout.fnmatch_lines(
         [
             "*_ scenario nets/refuted _*",
-            "fail: expected errno ETIMEDOUT, found ECONNRESET 1.0?? s after arming; the oracle predicted ECONNRESET*",
+            (
+                "fail: expected errno ETIMEDOUT, found ECONNRESET 1.0?? s after arming; the "
+                "oracle predicted ECONNRESET*"
+            ),
             "scenario: A reboot is silence",
             "claim: ETIMEDOUT*",
             "fault *┣━ peer-reboot ━*",
@@ -122,13 +135,21 @@ def test_a_refuted_claim_fails_with_its_picture(pytester: pytest.Pytester) -> No
 
 
 def test_what_cannot_be_judged_is_an_error(pytester: pytest.Pytester) -> None:
-    """An inconclusive run is no pass and no skip; also in the JUnit report, where a refuted claim is a failure."""
+    """An inconclusive run is no pass and no skip.
+
+    Also in the JUnit report, where a refuted claim is a failure.
+    """
     write(pytester, unclear=UNCLEAR, refuted=REFUTED)
     result = pytester.runpytest_subprocess("--junit-xml=report.xml")
     result.assert_outcomes(failed=1, errors=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
-        ["inconclusive: fault 0 (blackhole) left no evidence that it acted: 0 packets dropped; nothing*"]
+        [
+            (
+                "inconclusive: fault 0 (blackhole) left no evidence that it acted: 0 packets "
+                "dropped; nothing*"
+            )
+        ]
     )
     assert "Traceback" not in result.stdout.str()
     (suite,) = ET.parse(pytester.path / "report.xml").getroot()  # noqa: S314 - pytest wrote it
@@ -137,7 +158,9 @@ def test_what_cannot_be_judged_is_an_error(pytester: pytest.Pytester) -> None:
     assert [child.tag for child in cases["unclear"]] == ["properties", "error"]
     assert [child.tag for child in cases["refuted"]] == ["properties", "failure"]
     (failure,) = cases["refuted"].iter("failure")
-    assert re.fullmatch("fail: expected errno ETIMEDOUT, found ECONNRESET .*", failure.get("message") or "")
+    assert re.fullmatch(
+        "fail: expected errno ETIMEDOUT, found ECONNRESET .*", failure.get("message") or ""
+    )
     assert "\npredicted " in (failure.text or "")
     said = {each.get("name"): each.get("value") for each in cases["refuted"].iter("property")}
     assert {"clock", "hz", "claim", "window"} <= set(said)
@@ -173,7 +196,9 @@ def test_scenarios_of_containers_are_left_out(pytester: pytest.Pytester) -> None
     result.assert_outcomes(passed=1, skipped=2)
     result.stdout.fnmatch_lines(["*it needs containers: pytest --lab docker"])
     result = pytester.runpytest_subprocess("paused.scenario.toml")
-    result.stdout.fnmatch_lines(["*faults[[]0[]].kind: expected a lab of containers, by --lab docker, found*"])
+    result.stdout.fnmatch_lines(
+        ["*faults[[]0[]].kind: expected a lab of containers, by --lab docker, found*"]
+    )
     result = pytester.runpytest_subprocess("--lab", "docker", "--clock", "virtual")
     result.stderr.fnmatch_lines(["*--lab docker: expected --clock real with it*"])
 
@@ -184,7 +209,9 @@ def test_what_cannot_be_planned_is_a_collection_error(pytester: pytest.Pytester)
     write(pytester, misplaced=misplaced)
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*expected a host of this topology (client, router, server), found 'bridge'*"])
+    result.stdout.fnmatch_lines(
+        ["*expected a host of this topology (client, router, server), found 'bridge'*"]
+    )
 
 
 def test_selection_runs_only_what_is_selected(pytester: pytest.Pytester, state: Path) -> None:
@@ -200,8 +227,13 @@ def test_selection_runs_only_what_is_selected(pytester: pytest.Pytester, state: 
 
 
 def test_the_first_failure_can_end_the_session(pytester: pytest.Pytester, state: Path) -> None:
-    """With -x the session ends at once, though other scenarios still run, and leaves no process and no ledger."""
-    frozen = "[[faults]]\nkind = 'process-freeze'\nat_s = 0\n\n[expect]\noutcome = 'never'\nbound_s = 60\n"
+    """With -x the session ends at once, though other scenarios still run, and leaves no process and
+    no ledger.
+    """
+    frozen = (
+        "[[faults]]\nkind = 'process-freeze'\nat_s = 0\n\n[expect]\noutcome = 'never'\nbound_s = "
+        "60\n"
+    )
     write(pytester, a=REFUTED, b=frozen)
     result = pytester.runpytest_subprocess("-x", "--harness-out", "kept")
     result.assert_outcomes(failed=1)
@@ -216,7 +248,9 @@ def processes_with(word: str) -> list[str]:
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():
             try:
-                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                line = (
+                    (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                )
             except OSError:
                 continue
             if word in line:
@@ -231,7 +265,8 @@ def test_a_folder_that_cannot_be_made_is_told_once_for_each(pytester: pytest.Pyt
     result = pytester.runpytest_subprocess("--harness-out", "file/kept")
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(
-        ["expected a folder for the run directories, found *; name another one with --harness-out"] * 2
+        ["expected a folder for the run directories, found *; name another one with --harness-out"]
+        * 2
     )
 
 
@@ -267,11 +302,14 @@ def test_a_second_run_of_an_item_is_a_new_run(pytester: pytest.Pytester) -> None
     )
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(failed=2)
-    assert len(list((pytester.path / "state" / "keepalive-harness" / "runs").rglob("verdict.json"))) == 1
+    assert (
+        len(list((pytester.path / "state" / "keepalive-harness" / "runs").rglob("verdict.json")))
+        == 1
+    )
     assert float(result.duration) > 2 * 1.0
 
 
-# --- time limits -----------------------------------------------------------------------------------------
+# --- time limits --------------------------------------------------------------------------------
 
 SHORT_LIMIT = """
     import pytest
@@ -291,7 +329,10 @@ def test_a_scenario_that_hangs_ends_with_its_timeline(pytester: pytest.Pytester)
     result.stdout.fnmatch_lines(
         [
             "Timeout (>4.0s) from pytest-timeout.",
-            "time limit: 4 s, set by the timeout marker; the scenario may take * s of real time by its plan; *",
+            (
+                "time limit: 4 s, set by the timeout marker; the scenario may take * s of real "
+                "time by its plan; *"
+            ),
             "timeline so far:",
             "*s  opened *",
             "*s  subject.armed *client *",
@@ -301,19 +342,23 @@ def test_a_scenario_that_hangs_ends_with_its_timeline(pytester: pytest.Pytester)
     )
 
 
-def test_without_the_timeout_plugin_scenarios_are_still_collected(pytester: pytest.Pytester) -> None:
+def test_without_the_timeout_plugin_scenarios_are_still_collected(
+    pytester: pytest.Pytester,
+) -> None:
     """Switched off, it is not missed, not even where unknown marks are errors."""
     write(pytester, quick=RESET)
     result = pytester.runpytest_subprocess("--collect-only", "-p", "no:timeout", "--strict-markers")
     result.stdout.fnmatch_lines(["*<ScenarioItem quick>", "*1 test collected*"])
 
 
-# --- tests written by hand -------------------------------------------------------------------------------
+# --- tests written by hand ----------------------------------------------------------------------
 
 
 @pytest.mark.virtual
 def test_hand_written_tests(pytester: pytest.Pytester, kernel: Kernel) -> None:
-    """Every fault from Python: what is seen lies in what was predicted, before it was seen, in a guest's exact time."""
+    """Every fault from Python: what is seen lies in what was predicted, before it was seen, in a
+    guest's exact time.
+    """
     pytester.makepyfile(
         textwrap.dedent(HEAD)
         + textwrap.dedent(
@@ -379,10 +424,12 @@ def test_hand_written_tests(pytester: pytest.Pytester, kernel: Kernel) -> None:
                         mine.settimeout(5)
                         with pytest.raises(ConnectionRefusedError):
                             mine.connect((second.address("server"), 80))
-            """
+            """  # noqa: E501
         )
     )
-    result = pytester.runpytest_subprocess("-Werror", "--clock=virtual", f"--harness-kernel={kernel.path}")
+    result = pytester.runpytest_subprocess(
+        "-Werror", "--clock=virtual", f"--harness-kernel={kernel.path}"
+    )
     result.assert_outcomes(passed=8)
 
 
@@ -417,7 +464,10 @@ def test_a_failing_test_shows_what_happened_in_its_labs(pytester: pytest.Pyteste
 
 
 def test_mistakes_in_hand_written_tests_are_told(pytester: pytest.Pytester) -> None:
-    """Each ends in one clear line, below the test's own line that is wrong; --full-trace shows the rest."""
+    """Each ends in one clear line, below the test's own line that is wrong.
+
+    --full-trace shows the rest.
+    """
     pytester.makepyfile(
         textwrap.dedent(HEAD)
         + textwrap.dedent(
@@ -449,8 +499,14 @@ def test_mistakes_in_hand_written_tests_are_told(pytester: pytest.Pytester) -> N
     result.assert_outcomes(failed=6)
     result.stdout.fnmatch_lines(
         [
-            "*inject: faults[[]0[]].on: expected a host of this topology (client, server), found 'router'",
-            "*blackhole: expected evidence that it acted, found: 0 packets dropped; nothing was sent*",
+            (
+                "*inject: faults[[]0[]].on: expected a host of this topology (client, server), "
+                "found 'router'"
+            ),
+            (
+                "*blackhole: expected evidence that it acted, found: 0 packets dropped; nothing "
+                "was sent*"
+            ),
             "*expected a host of client, server, found 'router'",
             '>*lab("direct").inject("blackhole"):',
             "E *inject: expected a fault *, found 'blackhole'",
@@ -466,11 +522,15 @@ def test_mistakes_in_hand_written_tests_are_told(pytester: pytest.Pytester) -> N
     result.stdout.fnmatch_lines(["*harness/api/lab_session.py:*"])
 
 
-# --- sessions that have nothing to do with it ------------------------------------------------------------
+# --- sessions that have nothing to do with it ---------------------------------------------------
 
 
-def test_a_plain_session_is_left_alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without scenarios and `lab`, nothing heavy is loaded and no namespace is entered, whatever is called lab."""
+def test_a_plain_session_is_left_alone(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without scenarios and `lab`, nothing heavy is loaded and no namespace is entered, whatever is
+    called lab.
+    """
     pytester.makepyfile(
         """
         import os, sys, threading
@@ -487,7 +547,7 @@ def test_a_plain_session_is_left_alone(pytester: pytest.Pytester, monkeypatch: p
             for kind in ("user", "net"):
                 assert os.readlink(f"/proc/self/ns/{kind}") == os.environ[kind]
             assert threading.active_count() == 1
-        """
+        """  # noqa: E501
     )
     for kind in ("user", "net"):
         monkeypatch.setenv(kind, str(Path(f"/proc/self/ns/{kind}").readlink()))

@@ -24,17 +24,23 @@ PATH = os.pathsep.join((str(Path(harness.__file__).parent.parent), sysconfig.get
 
 
 def ordinary_users_python() -> list[str]:
-    """A command that runs Python, with everything this one has, without privileges; skips where there is none."""
+    """A command that runs Python, with everything this one has, without privileges.
+
+    Skips where there is none.
+    """
     if os.geteuid() != 0:
         return [sys.executable]
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for name in filter(None, (sys.executable, shutil.which(version, path=os.defpath))):
         command = [*without_privileges(), name]
-        # Twice, because its child may find out what it is not allowed that this one was before setpriv was done.
+        # Twice, because its child may find out what it is not allowed that this one was before
+        # setpriv was done.
         child = "subprocess.run([sys.executable, '-c', ''], check=True)"
         probe = f"import subprocess, sys, harness.api.lab_session, pytest; {child}"
         if (
-            subprocess.run([*command, "-c", probe], capture_output=True, env=environment("/"), check=False).returncode
+            subprocess.run(
+                [*command, "-c", probe], capture_output=True, env=environment("/"), check=False
+            ).returncode
             == 0
         ):
             return command
@@ -45,7 +51,9 @@ def without_privileges() -> list[str]:
     """setpriv(1) to an ordinary user; skips where it is not there."""
     setpriv = shutil.which("setpriv")
     if setpriv is None:
-        pytest.skip("running as root, and there is no setpriv (util-linux) to become an ordinary user with")
+        pytest.skip(
+            "running as root, and there is no setpriv (util-linux) to become an ordinary user with"
+        )
     return [setpriv, "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--"]
 
 
@@ -56,7 +64,10 @@ def environment(home: str) -> dict[str, str]:
 
 @pytest.fixture
 def users_folder() -> Iterator[Path]:
-    """A folder that the ordinary user may reach and write; root's temporary folders are closed to others."""
+    """A folder that the ordinary user may reach and write.
+
+    Root's temporary folders are closed to others.
+    """
     folder = Path(f"/tmp/harness-test-{os.getpid()}-{time.monotonic_ns()}")  # noqa: S108
     folder.mkdir()
     if os.geteuid() == 0:
@@ -66,7 +77,10 @@ def users_folder() -> Iterator[Path]:
 
 
 def as_ordinary_user(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A pytest session of an ordinary user in a folder; skips where the machine has no user namespaces for them."""
+    """A pytest session of an ordinary user in a folder.
+
+    Skips where the machine has no user namespaces for them.
+    """
     command = ordinary_users_python()
     doctor = subprocess.run(
         [*command, "-m", "harness", "doctor"],
@@ -89,7 +103,9 @@ def as_ordinary_user(folder: Path, *arguments: str) -> subprocess.CompletedProce
 
 
 def test_an_ordinary_users_scenarios_leave_the_session_alone(users_folder: Path) -> None:
-    """Scenario files are run in another process: the other tests keep network and user, even beside threads."""
+    """Scenario files are run in another process: the other tests keep network and user, even beside
+    threads.
+    """
     (users_folder / "reboot.scenario.toml").write_text(RESET)
     (users_folder / "test_a.py").write_text(
         textwrap.dedent(
@@ -100,7 +116,7 @@ def test_an_ordinary_users_scenarios_leave_the_session_alone(users_folder: Path)
             def test_own_network():
                 assert os.getuid() == {NOBODY if os.geteuid() == 0 else os.geteuid()}
                 assert os.readlink("/proc/self/ns/net") == {str(Path("/proc/self/ns/net").readlink())!r}
-            """
+            """  # noqa: E501
         )
     )
     done = as_ordinary_user(users_folder)
@@ -110,7 +126,9 @@ def test_an_ordinary_users_scenarios_leave_the_session_alone(users_folder: Path)
 
 
 def test_an_ordinary_users_lab(users_folder: Path) -> None:
-    """With `lab`, pytest enters namespaces of its own before the first test, and localhost works on."""
+    """With `lab`, pytest enters namespaces of its own before the first test, and localhost works
+    on.
+    """
     (users_folder / "test_a.py").write_text(
         textwrap.dedent(HEAD)
         + textwrap.dedent(
@@ -137,13 +155,20 @@ def test_an_ordinary_users_lab(users_folder: Path) -> None:
 
 
 def test_an_ordinary_user_without_namespaces_is_told(users_folder: Path) -> None:
-    """Where labs cannot be built, each test that needs one says why and what would help; none is skipped."""
+    """Where labs cannot be built, each test that needs one says why and what would help.
+
+    None is skipped.
+    """
     (users_folder / "reboot.scenario.toml").write_text(REFUTED)
     (users_folder / "conftest.py").write_text(
-        "import threading, time\nthreading.Thread(target=time.sleep, args=(30,), daemon=True).start()\n"
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(30,), "
+        "daemon=True).start()\n"
     )
     (users_folder / "test_a.py").write_text("def test_lab(lab):\n    lab()\n")
     done = as_ordinary_user(users_folder, "test_a.py", "--tb=short")
     assert "1 failed" in done.stdout
-    assert "network namespaces: not root, and a process with 2 threads cannot enter a user namespace" in done.stdout
+    assert (
+        "network namespaces: not root, and a process with 2 threads cannot enter a user namespace"
+        in done.stdout
+    )
     assert "Fix: run as root" in done.stdout

@@ -69,7 +69,10 @@ errno = "ETIMEDOUT"
 
 BY_MODULE = (sys.executable, "-m", "pytest")
 OPTIONS = ("--clock=virtual", "-p", "no:cacheprovider")
-SPIN = "import pathlib\n\ndef test_it():\n    pathlib.Path('begun').touch()\n    while True:\n        pass\n"
+SPIN = (
+    "import pathlib\n\ndef test_it():\n    pathlib.Path('begun').touch()\n    while True:\n      "
+    "  pass\n"
+)
 DAY_S = 86400
 ALONE = 10 if EXHAUSTIVE else 3
 """So many scenarios of a topic are run alone."""
@@ -80,12 +83,16 @@ import pytest
 def test_alone(file):
     options = ["--rootdir=/", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:xdist"]
     assert pytest.main([*options, file]) == 0
-"""
+"""  # noqa: E501
 WALL_S = 60.0
-"""The longest that a guest may take to begin, in seconds of wall time, on however busy a machine."""
+"""The longest that a guest may take to begin, in seconds of wall time, on however busy a
+machine.
+"""
 
 
-def session(project: Path, *arguments: str, way: Sequence[str] = BY_MODULE) -> subprocess.CompletedProcess[str]:
+def session(
+    project: Path, *arguments: str, way: Sequence[str] = BY_MODULE
+) -> subprocess.CompletedProcess[str]:
     """A session of pytest on the virtual clock in a project's folder."""
     return subprocess.run(
         [*way, *OPTIONS, *arguments],
@@ -108,7 +115,10 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_a_session_of_hours_takes_seconds(project: Path) -> None:
-    """Tests that sleep, tests with a lab and scenario files; normal output, and the time that passed in both clocks."""
+    """Tests that sleep, tests with a lab and scenario files.
+
+    Normal output, and the time that passed in both clocks.
+    """
     (project / "test_suite.py").write_text(SUITE)
     (project / "linux.scenario.toml").write_text(SCENARIO)
     ended = session(project, "-rA")
@@ -117,7 +127,9 @@ def test_a_session_of_hours_takes_seconds(project: Path) -> None:
     assert "PASSED linux.scenario.toml::linux" in ended.stdout
     assert "s of virtual time in" in ended.stderr
     (runs,) = (project.parent / "state" / "keepalive-harness" / "runs").iterdir()
-    assert {"plan.json", "timeline.jsonl", "verdict.json"} <= {path.name for path in (runs / "linux").iterdir()}
+    assert {"plan.json", "timeline.jsonl", "verdict.json"} <= {
+        path.name for path in (runs / "linux").iterdir()
+    }
 
 
 CLIENT = """
@@ -135,7 +147,9 @@ def test_the_examples_of_the_plugins_page_pass(project: Path) -> None:
     page = (Path(pytest_plugin.__file__).parent / "README.md").read_text()
     (project / "client.py").write_text(CLIENT)
     ours = f'"{sys.executable}", "{project / "client.py"}"'
-    examples = [text for text in re.findall("```python\n(.*?)```", page, re.DOTALL) if "def test_" in text]
+    examples = [
+        text for text in re.findall("```python\n(.*?)```", page, re.DOTALL) if "def test_" in text
+    ]
     for number, example in enumerate(examples):
         (project / f"test_{number}.py").write_text(example.replace('"/opt/app/client"', ours))
     ended = session(project)
@@ -145,9 +159,16 @@ def test_the_examples_of_the_plugins_page_pass(project: Path) -> None:
 
 @pytest.mark.timeout(300)  # about 10 s of CPU time, which other tests share
 def test_scenarios_that_run_alone_pass(project: Path) -> None:
-    """Sessions of one scenario each, in one guest; their limits count the wait for the timer wheel's phase."""
+    """Sessions of one scenario each, in one guest.
+
+    Their limits count the wait for the timer wheel's phase.
+    """
     folders = [loader.catalogue() / topic for topic in ("defaults", "heartbeat")]
-    files = [file for folder in folders for file in _spread(sorted(folder.glob(f"*{loader.SUFFIX}")), ALONE)]
+    files = [
+        file
+        for folder in folders
+        for file in _spread(sorted(folder.glob(f"*{loader.SUFFIX}")), ALONE)
+    ]
     (project / "test_alone.py").write_text(SESSIONS.format(files=[str(file) for file in files]))
     ended = session(project)
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -176,11 +197,15 @@ def test_failures_choice_and_stop_work_as_ever(project: Path) -> None:
 
 
 def test_reports_and_coverage_data_come_out(project: Path, tmp_path: Path) -> None:
-    """A JUnit file within the project or without, and the data of pytest-cov; nothing else outside of the project.
+    """A JUnit file within the project or without, and the data of pytest-cov.
+
+    Nothing else outside of the project.
 
     The times in the JUnit file are real: a test of a day did not take one.
     """
-    (project / "shop.py").write_text("def price(sale):\n    if sale:\n        return 1\n    return 2\n")
+    (project / "shop.py").write_text(
+        "def price(sale):\n    if sale:\n        return 1\n    return 2\n"
+    )
     (project / "test_shop.py").write_text(
         "import pathlib, shop, time\n\n"
         "def test_price():\n    assert shop.price(False) == 2\n    time.sleep(86400)\n"
@@ -189,7 +214,9 @@ def test_reports_and_coverage_data_come_out(project: Path, tmp_path: Path) -> No
     outside, inside = tmp_path / "reports [1]/junit*.xml", project / "junit.xml"
     outside.parent.mkdir()
     for report in (outside, inside):
-        ended = session(project, f"--junitxml={report}", "-p", "pytest_cov", "--cov=shop", "--cov-report=xml")
+        ended = session(
+            project, f"--junitxml={report}", "-p", "pytest_cov", "--cov=shop", "--cov-report=xml"
+        )
         assert ended.returncode == 0, ended.stdout + ended.stderr
         (suite,) = ET.parse(report).getroot()  # noqa: S314 - pytest wrote it
         assert suite.get("tests") == "1"
@@ -199,14 +226,21 @@ def test_reports_and_coverage_data_come_out(project: Path, tmp_path: Path) -> No
         for element in suite.iter():
             assert float(element.get("time", 0)) < DAY_S
     lines = ET.parse(project / "coverage.xml").iter("line")  # noqa: S314 - coverage wrote it
-    assert {line.get("number"): line.get("hits") for line in lines} == {"1": "1", "2": "1", "3": "0", "4": "1"}
+    assert {line.get("number"): line.get("hits") for line in lines} == {
+        "1": "1",
+        "2": "1",
+        "3": "0",
+        "4": "1",
+    }
     command = [sys.executable, "-m", "coverage", "report", "--format=total"]
     data = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
     assert data.stdout.strip() == "75"
     assert not (tmp_path / "stray").exists()
 
 
-def test_a_folder_named_with_write_keeps_what_tests_put_there(project: Path, tmp_path: Path) -> None:
+def test_a_folder_named_with_write_keeps_what_tests_put_there(
+    project: Path, tmp_path: Path
+) -> None:
     """As with `harness vtime`."""
     target = tmp_path / "target"
     target.mkdir()
@@ -223,7 +257,12 @@ def test_the_option_may_stand_in_the_configuration(project: Path) -> None:
     (project / "test_it.py").write_text("import time\n\ndef test_it():\n    time.sleep(86400)\n")
     command = [sys.executable, "-m", "pytest"]
     ended = subprocess.run(
-        command, cwd=project, env=environment(project.parent / "state"), capture_output=True, text=True, check=False
+        command,
+        cwd=project,
+        env=environment(project.parent / "state"),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "1 passed in 86400" in ended.stdout
@@ -233,21 +272,28 @@ def test_the_option_may_stand_in_the_configuration(project: Path) -> None:
     ("arguments", "words"),
     [
         (("--harness-kernel=linux-1.0-hz7",), "--harness-kernel: expected linux-"),
-        (("--harness-write=/nowhere/at/all",), "--harness-write: expected a folder that can be written"),
+        (
+            ("--harness-write=/nowhere/at/all",),
+            "--harness-write: expected a folder that can be written",
+        ),
         (("--harness-out=pytest.ini/out",), "--harness-out: expected a folder that can be made"),
         (("--junitxml=pytest.ini/report.xml",), "--junit-xml: expected a file that can be written"),
         (("--harness-wall-limit=-1",), "--harness-wall-limit: expected seconds from 0 on"),
         (("--harness-wall-limit=nan",), "--harness-wall-limit: expected seconds from 0 on"),
     ],
 )
-def test_bad_usage_is_refused_before_a_guest_boots(project: Path, arguments: tuple[str, ...], words: str) -> None:
+def test_bad_usage_is_refused_before_a_guest_boots(
+    project: Path, arguments: tuple[str, ...], words: str
+) -> None:
     """With pytest's own exit status for that."""
     ended = session(project, *arguments)
     assert ended.returncode == pytest.ExitCode.USAGE_ERROR
     assert words in ended.stderr
 
 
-def test_without_a_kernel_the_command_that_builds_one_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_kernel_the_command_that_builds_one_is_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An empty cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(project / "cache"))
     ended = session(project)
@@ -258,15 +304,21 @@ def test_without_a_kernel_the_command_that_builds_one_is_named(project: Path, mo
 def test_a_session_that_gets_stuck_is_ended_from_outside(project: Path, kernel: Kernel) -> None:
     """A test that spins never lets the clock jump; the last words are shown.
 
-    The limit holds for the start of the session, too. Where a busy machine does not get to the test, it gets more.
+    The limit holds for the start of the session, too. Where a busy machine does not get to the
+    test, it gets more.
     """
     (project / "test_it.py").write_text(SPIN)
 
     def stuck(limit_s: int) -> subprocess.CompletedProcess[str]:
         limit = f"--harness-wall-limit={limit_s}"
-        ended = session(project, limit, f"--harness-write={project}", f"--harness-kernel={kernel.path}", "-v")
+        ended = session(
+            project, limit, f"--harness-write={project}", f"--harness-kernel={kernel.path}", "-v"
+        )
         assert ended.returncode == pytest.ExitCode.INTERNAL_ERROR
-        assert f"did not end in {limit_s} s of wall time (--harness-wall-limit); it was at work" in ended.stderr
+        assert (
+            f"did not end in {limit_s} s of wall time (--harness-wall-limit); it was at work"
+            in ended.stderr
+        )
         return ended
 
     limit_s = 10
@@ -279,14 +331,22 @@ def test_a_session_that_gets_stuck_is_ended_from_outside(project: Path, kernel: 
 
 
 def test_a_deadlock_is_found_while_our_input_is_open(project: Path) -> None:
-    """Tests get no input, so that none can come, whatever pytest does about its own; with -s they get ours."""
+    """Tests get no input, so that none can come, whatever pytest does about its own.
+
+    With -s they get ours.
+    """
     (project / "test_it.py").write_text("import signal\n\ndef test_it():\n    signal.pause()\n")
     (project / "test_input.py").write_text("def test_it():\n    assert input() == 'words'\n")
     command = [*BY_MODULE, *OPTIONS]
     environ = environment(project.parent / "state")
     quiet = [*command, "--capture=sys", "test_it.py"]
     with subprocess.Popen(
-        quiet, cwd=project, env=environ, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        quiet,
+        cwd=project,
+        env=environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stderr is not None
         said = process.stderr.read()
@@ -294,7 +354,12 @@ def test_a_deadlock_is_found_while_our_input_is_open(project: Path) -> None:
     assert b", during test_it.py::test_it" in said
     assert process.returncode == pytest.ExitCode.INTERNAL_ERROR
     ended = subprocess.run(
-        [*command, "-s", "test_input.py"], cwd=project, env=environ, input=b"words\n", capture_output=True, check=False
+        [*command, "-s", "test_input.py"],
+        cwd=project,
+        env=environ,
+        input=b"words\n",
+        capture_output=True,
+        check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
@@ -308,11 +373,16 @@ def test_a_deadlock_is_found_while_our_input_is_open(project: Path) -> None:
     ],
 )
 def test_the_guest_has_the_same_search_path(project: Path, way: Sequence[str], status: int) -> None:
-    """The working directory is on it only where `python -m pytest` put it there; flags of the interpreter are kept."""
+    """The working directory is on it only where `python -m pytest` put it there.
+
+    Flags of the interpreter are kept.
+    """
     (project / "neighbour.py").touch()
     (project / "test_it.py").write_text(
-        "import importlib.util, sys\n\ndef test_it():\n    assert importlib.util.find_spec('neighbour') is None\n\n"
-        f"def test_flags():\n    assert ('error::ImportWarning' in sys.warnoptions) is {'-W' in way}\n"
+        "import importlib.util, sys\n\ndef test_it():\n    assert "
+        "importlib.util.find_spec('neighbour') is None\n\n"
+        "def test_flags():\n    assert ('error::ImportWarning' in sys.warnoptions) is "
+        f"{'-W' in way}\n"
     )
     ended = session(project, "--import-mode=importlib", way=way)
     assert ended.returncode == status, ended.stdout + ended.stderr
@@ -337,11 +407,15 @@ def test_a_report_that_did_not_come_out_is_told(project: Path, tmp_path: Path) -
     (project / "test_it.py").write_text("def test_it():\n    pass\n")
     (project / "conftest.py").write_text(
         "import os\n\ndef pytest_unconfigure(config):\n"
-        "    if os.environ.get('KEEPALIVE_HARNESS_CLOCK'):\n        os.unlink(config.option.xmlpath)\n"
+        "    if os.environ.get('KEEPALIVE_HARNESS_CLOCK'):\n        "
+        "os.unlink(config.option.xmlpath)\n"
     )
     ended = session(project, f"--junitxml={tmp_path / 'report.xml'}")
     assert ended.returncode == pytest.ExitCode.INTERNAL_ERROR
-    assert f"--junit-xml: expected a report of the session at {tmp_path / 'report.xml'}, found none" in ended.stderr
+    assert (
+        f"--junit-xml: expected a report of the session at {tmp_path / 'report.xml'}, found none"
+        in ended.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -355,15 +429,25 @@ def test_a_report_that_did_not_come_out_is_told(project: Path, tmp_path: Path) -
     ],
 )
 def test_told_to_end(
-    project: Path, memory: Path, signals: Sequence[signal.Signals], *, ignored: bool, status: int, words: str
+    project: Path,
+    memory: Path,
+    signals: Sequence[signal.Signals],
+    *,
+    ignored: bool,
+    status: int,
+    words: str,
 ) -> None:
-    """Its guest ends with it, also where a test spins, which is named; SIGHUP that is ignored stays so.
+    """Its guest ends with it, also where a test spins, which is named.
+
+    SIGHUP that is ignored stays so.
 
     One interrupt is enough.
     """
     (project / "test_it.py").write_text(SPIN)
     ways = ["--default-signal=HUP,TERM,INT", *(["--ignore-signal=HUP"] if ignored else [])]
-    with started(project, command=["env", *ways, *BY_MODULE, *OPTIONS], state=project.parent / "state") as running:
+    with started(
+        project, command=["env", *ways, *BY_MODULE, *OPTIONS], state=project.parent / "state"
+    ) as running:
         _await_file(project / "begun", running)
         assert list(memory.iterdir())
         for number in signals:

@@ -22,8 +22,14 @@ from tests.live.command import COMMAND, environment, harness, started
 pytestmark = pytest.mark.live
 
 _MAIN = "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
-_INTERRUPTIBLE = (sys.executable, "-c", f"import signal, sys; from harness.cli.main import main; {_MAIN}")
-"""A shell starts what runs in its background with SIGINT ignored, and so would pytest's children be."""
+_INTERRUPTIBLE = (
+    sys.executable,
+    "-c",
+    f"import signal, sys; from harness.cli.main import main; {_MAIN}",
+)
+"""A shell starts what runs in its background with SIGINT ignored, and so would pytest's children
+be.
+"""
 PATIENCE_S = 30.0
 
 
@@ -47,7 +53,9 @@ def _unread(folder: Path, *arguments: str, both: bool = False) -> tuple[int, str
     return ended.returncode, ended.stderr or ""
 
 
-@pytest.mark.parametrize("arguments", [("list",), ("predict",), ("predict", "--json")], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [("list",), ("predict",), ("predict", "--json")], ids=" ".join
+)
 def test_a_closed_pipe_is_no_failure(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """The exit status is SIGPIPE's, never a refuted claim's, and nothing is said about it."""
     assert _unread(tmp_path, *arguments) == (141, "")
@@ -87,17 +95,38 @@ def test_closed_streams(tmp_path: Path) -> None:
 
 def test_reports_are_written_although_nobody_reads_the_table(tmp_path: Path) -> None:
     """`harness run … | head` runs to its end, and leaves what it was to leave."""
-    arguments = ("run", "outcomes/peer-closes", "--json", "said.json", "--junit", "said.xml", "--out", "out")
+    arguments = (
+        "run",
+        "outcomes/peer-closes",
+        "--json",
+        "said.json",
+        "--junit",
+        "said.xml",
+        "--out",
+        "out",
+    )
     assert _unread(tmp_path, *arguments)[0] == 141
     assert json.loads((tmp_path / "said.json").read_text())["verdict"] == "pass"
     assert (tmp_path / "said.xml").stat().st_size > 0
     assert (tmp_path / "out" / "outcomes" / "peer-closes" / "verdict.json").exists()
 
 
-@pytest.mark.parametrize(("number", "words"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "ended by SIGTERM")])
-def test_an_interrupt_shows_what_is_done(tmp_path: Path, number: signal.Signals, words: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "words"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "ended by SIGTERM")]
+)
+def test_an_interrupt_shows_what_is_done(
+    tmp_path: Path, number: signal.Signals, words: str
+) -> None:
     """The verdicts so far, how many there are to come, and where everything is kept."""
-    arguments = ("run", "outcomes/peer-closes", "outcomes/peer-alive", "defaults/linux", "--yes", "--out", "out")
+    arguments = (
+        "run",
+        "outcomes/peer-closes",
+        "outcomes/peer-alive",
+        "defaults/linux",
+        "--yes",
+        "--out",
+        "out",
+    )
     with started(tmp_path, *arguments, command=_INTERRUPTIBLE) as running:
         _await((tmp_path / "out" / "outcomes" / "peer-closes" / "verdict.json").exists)
         time.sleep(0.3)
@@ -125,9 +154,21 @@ at_s = 0.2
 
 
 def test_a_run_that_a_busy_machine_was_too_late_for_is_run_again(tmp_path: Path) -> None:
-    """The process gets no CPU while the answer comes; the second attempt passes, and both are there to look at."""
+    """The process gets no CPU while the answer comes.
+
+    The second attempt passes, and both are there to look at.
+    """
     (tmp_path / "quick.scenario.toml").write_text(QUICK)
-    arguments = ("run", "quick.scenario.toml", "--json", "said.json", "--retries", "5", "--out", "out")
+    arguments = (
+        "run",
+        "quick.scenario.toml",
+        "--json",
+        "said.json",
+        "--retries",
+        "5",
+        "--out",
+        "out",
+    )
     with started(tmp_path, *arguments) as running:
         _await(lambda: "fault.injected" in _text(tmp_path / "out" / "quick" / timeline.FILE_NAME))
         running.process.send_signal(signal.SIGSTOP)
@@ -155,8 +196,19 @@ def _await(happened: Callable[[], bool]) -> None:
 
 @pytest.mark.virtual
 def test_junit_has_the_walls_time_and_is_not_asked_for(tmp_path: Path, kernel: Kernel) -> None:
-    """Two hours of virtual time are agreed to without a word, and took as long as they took here."""
-    arguments = ("run", "defaults/linux", "--clock", "virtual", "--kernel", kernel.name, "--junit", "said.xml")
+    """Two hours of virtual time are agreed to without a word, and took as long as they took
+    here.
+    """
+    arguments = (
+        "run",
+        "defaults/linux",
+        "--clock",
+        "virtual",
+        "--kernel",
+        kernel.name,
+        "--junit",
+        "said.xml",
+    )
     ended = harness(tmp_path, *arguments, "--out", "out")
     assert ended.status == 0, ended.out
     (suite,) = ET.parse(tmp_path / "said.xml").getroot()  # noqa: S314 - written by ourselves
@@ -170,5 +222,7 @@ def test_junit_has_the_walls_time_and_is_not_asked_for(tmp_path: Path, kernel: K
     for side in SIDES:
         frames = (tmp_path / "out" / "defaults" / "linux" / f"{side}.pcapng").read_bytes()
         seen = [event for event in events if event.kind == "segment" and event.source == side]
-        assert [bytes.fromhex(event.data["frame"]) in frames for event in seen] == [True] * len(seen)
+        assert [bytes.fromhex(event.data["frame"]) in frames for event in seen] == [True] * len(
+            seen
+        )
         assert frames.count(f"{side}/eth0".encode()) == 1

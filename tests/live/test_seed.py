@@ -1,4 +1,6 @@
-"""In a guest a seed decides what programs draw at random, and what a program does by it is the same each time."""
+"""In a guest a seed decides what programs draw at random, and what a program does by it is the same
+each time.
+"""
 
 from __future__ import annotations
 
@@ -49,11 +51,19 @@ def test_a_command_draws_the_same_numbers(tmp_path: Path) -> None:
 
     def drawn(*options: str) -> Ended:
         ended = harness(
-            tmp_path, "vtime", *options, "--", "sh", "-c", f'python3 -c "{DRAWN}"; od -An -N99 /dev/urandom'
+            tmp_path,
+            "vtime",
+            *options,
+            "--",
+            "sh",
+            "-c",
+            f'python3 -c "{DRAWN}"; od -An -N99 /dev/urandom',
         )
         assert ended.status == 0, ended
         return ended
 
     first, second, other = drawn(), drawn("--seed", "0"), drawn("--seed", "1")
     assert first.out == second.out
-    assert all(one != two for one, two in zip(first.out.splitlines(), other.out.splitlines(), strict=True))
+    assert all(
+        one != two for one, two in zip(first.out.splitlines(), other.out.splitlines(), strict=True)
+    )

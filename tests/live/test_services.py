@@ -1,4 +1,6 @@
-"""The fixtures for services that run elsewhere, and the example project that shows them, on a real redis."""
+"""The fixtures for services that run elsewhere, and the example project that shows them, on a real
+redis.
+"""
 
 from __future__ import annotations
 
@@ -33,15 +35,26 @@ def session(folder: Path, *words: str, **env: str) -> tuple[int, str]:
     """A pytest session of its own."""
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words]
     done = subprocess.run(
-        argv, cwd=folder, env={**os.environ, **env}, text=True, timeout=100, capture_output=True, check=False
+        argv,
+        cwd=folder,
+        env={**os.environ, **env},
+        text=True,
+        timeout=100,
+        capture_output=True,
+        check=False,
     )
     return done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture
 def redis_project() -> Iterator[str]:
-    """The example's redis, as compose would start it, but of this machine's redis-server; yields the project's name."""
-    server = shutil.which("redis-server") or shutil.which("redis-server", path=str(libraries_folder()))
+    """The example's redis, as compose would start it, but of this machine's redis-server.
+
+    Yields the project's name.
+    """
+    server = shutil.which("redis-server") or shutil.which(
+        "redis-server", path=str(libraries_folder())
+    )
     if server is None:
         pytest.skip("no redis-server here: ci/libraries installs it")
     project = f"example-{uuid.uuid4().hex[:8]}"
@@ -100,7 +113,9 @@ def running_toxiproxy() -> Iterator[None]:
 def test_the_example_project_passes(redis_project: str, running_toxiproxy: None) -> None:
     """All three tests of it, without a change."""
     del running_toxiproxy
-    status, printed = session(EXAMPLE, "tests", "--rootdir", ".", "-c", "/dev/null", COMPOSE_PROJECT_NAME=redis_project)
+    status, printed = session(
+        EXAMPLE, "tests", "--rootdir", ".", "-c", "/dev/null", COMPOSE_PROJECT_NAME=redis_project
+    )
     assert status == 0, printed
     assert "3 passed" in printed
 
@@ -128,9 +143,15 @@ def test_it_is_still_there(toxiproxy):
 
 
 def test_toxiproxy_of_the_sessions_own(tmp_path: Path) -> None:
-    """Each test finds it empty, at a port that nobody else has; the library's own address is back at the end."""
+    """Each test finds it empty, at a port that nobody else has.
+
+    The library's own address is back at the end.
+    """
     (tmp_path / "test_it.py").write_text(TESTS)
-    conftest = "import pytest\n\n\ndef pytest_unconfigure():\n    import sys\n    api = sys.modules['toxiproxy.api']\n"
+    conftest = (
+        "import pytest\n\n\ndef pytest_unconfigure():\n    import sys\n    api = "
+        "sys.modules['toxiproxy.api']\n"
+    )
     conftest += "    print('then', api.APIConsumer.host, api.APIConsumer.port)\n"
     (tmp_path / "conftest.py").write_text(conftest)
     status, printed = session(tmp_path, "-s")
@@ -151,7 +172,10 @@ def _reached(port: int) -> bool:
 
 
 def test_nobody_else_may_use_the_sessions_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection without the key is not made. A server that somebody reached before it had one is not used."""
+    """A connection without the key is not made.
+
+    A server that somebody reached before it had one is not used.
+    """
     protect = keyed.protect
     reached: list[int] = []
 
@@ -173,11 +197,19 @@ def test_nobody_else_may_use_the_sessions_own(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("lacks", ["_PIDFD_GETFD", "_MD5SIG_EXT"])
-def test_a_server_that_everybody_may_use_is_refused(monkeypatch: pytest.MonkeyPatch, lacks: str) -> None:
-    """Where the machine cannot give it a key, with what can be done; in a network of one's own it needs none."""
+def test_a_server_that_everybody_may_use_is_refused(
+    monkeypatch: pytest.MonkeyPatch, lacks: str
+) -> None:
+    """Where the machine cannot give it a key, with what can be done.
+
+    In a network of one's own it needs none.
+    """
     monkeypatch.setattr(keyed, lacks, 4000)
     with (
-        pytest.raises(CapabilityError, match=r"a server for this process alone: .*Fix: pytest --clock=virtual, or"),
+        pytest.raises(
+            CapabilityError,
+            match=r"a server for this process alone: .*Fix: pytest --clock=virtual, or",
+        ),
         toxiproxy_session.speaking_to(None),
     ):
         pass
@@ -195,11 +227,16 @@ def toxiproxy_address():
 """
 
 
-@pytest.mark.parametrize("address", ["", "localhost", "localhost:toxi", "localhost:80000", ("localhost",), 8474])
+@pytest.mark.parametrize(
+    "address", ["", "localhost", "localhost:toxi", "localhost:80000", ("localhost",), 8474]
+)
 def test_what_is_no_address_is_refused(address: Any) -> None:
     """With what would be one."""
     with (
-        pytest.raises(UsageError, match=r'toxiproxy_address: expected a host and a port, as \("localhost", 8474\)'),
+        pytest.raises(
+            UsageError,
+            match=r'toxiproxy_address: expected a host and a port, as \("localhost", 8474\)',
+        ),
         toxiproxy_session.speaking_to(address),
     ):
         pass
@@ -210,7 +247,9 @@ def test_another_server_is_not_taken_for_it() -> None:
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as other:
         threading.Thread(target=other.handle_request, daemon=True).start()
         with (
-            pytest.raises(CapabilityError, match=rf"another server at 127.0.0.1:{other.server_port}"),
+            pytest.raises(
+                CapabilityError, match=rf"another server at 127.0.0.1:{other.server_port}"
+            ),
             toxiproxy_session.speaking_to(f"127.0.0.1:{other.server_port}"),
         ):
             pass
@@ -222,7 +261,9 @@ def test_a_silent_server_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> N
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = silent.getsockname()
         with (
-            pytest.raises(CapabilityError, match=rf"no answer .*timed out.* at 127.0.0.1:{address[1]}"),
+            pytest.raises(
+                CapabilityError, match=rf"no answer .*timed out.* at 127.0.0.1:{address[1]}"
+            ),
             toxiproxy_session.speaking_to(address),
         ):
             pass
@@ -235,7 +276,10 @@ def test_a_service_that_does_not_run_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text("def test_it(attach):\n    attach('dbb')\n")
     status, printed = session(tmp_path, COMPOSE_PROJECT_NAME="shop")
     assert status == 1
-    assert "expected a service of compose project 'shop' (none runs; fixture compose_project), or a running" in printed
+    assert (
+        "expected a service of compose project 'shop' (none runs; fixture compose_project), "
+        "or a running"
+    ) in printed
     assert "found no dbb" in printed
 
 

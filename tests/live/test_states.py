@@ -35,7 +35,11 @@ RESET = Expect(outcome="detected", errno="ECONNRESET", window_s=(0.5, 1.0))
 
 QUICK: dict[str, dict[str, Any]] = {
     "refused by a new host": {"state": "connecting", "faults": (PeerReboot(),), "expect": REFUSED},
-    "refused by a host without the program": {"state": "connecting", "faults": (ProcessKill(),), "expect": REFUSED},
+    "refused by a host without the program": {
+        "state": "connecting",
+        "faults": (ProcessKill(),),
+        "expect": REFUSED,
+    },
     "given up": {
         "state": "connecting",
         "client": Endpoint(user_timeout_s=0.7),
@@ -53,8 +57,15 @@ QUICK: dict[str, dict[str, Any]] = {
         "faults": (ProcessFreeze(for_s=0.5),),
         "expect": Expect(outcome="survives", bound_s=1.5),
     },
-    "shut": {"client": Endpoint(shuts_at_s=0.3), "expect": Expect(side="server", outcome="eof", window_s=(0.3, 0.5))},
-    "full": {"client": TALKER, "server": NOT_READING, "expect": Expect(outcome="never", bound_s=1.5)},
+    "shut": {
+        "client": Endpoint(shuts_at_s=0.3),
+        "expect": Expect(side="server", outcome="eof", window_s=(0.3, 0.5)),
+    },
+    "full": {
+        "client": TALKER,
+        "server": NOT_READING,
+        "expect": Expect(outcome="never", bound_s=1.5),
+    },
     "full for a time": {
         "client": TALKER,
         "server": Endpoint(receive_buffer_bytes=4096),
@@ -80,7 +91,9 @@ def window(event: Event) -> int:
 def sent(events: Sequence[Event], role: str, flags: str) -> list[float]:
     """When the client sent segments of a role with a flag, in seconds after arming."""
     armed = next(e.t_ns for e in events if e.kind == "subject.armed" and e.data["side"] == "client")
-    segments = [e for e in events if e.kind == "segment" and e.source == "client" and e.data["way"] == "out"]
+    segments = [
+        e for e in events if e.kind == "segment" and e.source == "client" and e.data["way"] == "out"
+    ]
     found = [e for e in segments if e.data["role"] == role and flags in e.data["flags"]]
     return sorted((e.t_ns - armed) / 1e9 for e in found)
 
@@ -103,7 +116,11 @@ def test_quick_ones(tmp_path: Path, kernel: Kernel) -> None:
         assert ("subject.connected" in kinds) == name.startswith("made "), name
         assert ("subject.shut" in kinds) == (name == "shut"), name
         if name == "full":
-            came = [e for e in result.events if e.kind == "segment" and e.source == "client" and e.data["way"] == "in"]
+            came = [
+                e
+                for e in result.events
+                if e.kind == "segment" and e.source == "client" and e.data["way"] == "in"
+            ]
             assert any(window(event) == 0 for event in came)
             assert sent(result.events, "probe", "A")
 
@@ -119,7 +136,12 @@ def test_connecting_inside_and_in_processes(apart: tuple[Side, ...]) -> None:
         stack.callback(loop.close)
         order: list[str] = []
         pair = connected(
-            scenario, lab, timeline, loop, frozenset(apart), lambda: order.extend(e.kind for e in timeline.events)
+            scenario,
+            lab,
+            timeline,
+            loop,
+            frozenset(apart),
+            lambda: order.extend(e.kind for e in timeline.events),
         )
         connection = stack.enter_context(pair)
         assert "subject.armed" not in order
@@ -139,26 +161,49 @@ def _slow(family: Family) -> list[Scenario]:
     gone = Expect(outcome="detected", errno="ETIMEDOUT", window_s=(100.0, 1500.0))
     slow: dict[str, dict[str, Any]] = {
         "connecting": {"state": "connecting", "faults": (Blackhole(),), "expect": gone},
-        "closing": {"client": Endpoint(shuts_at_s=1.0), "faults": (Blackhole(at_s=0.5),), "expect": gone},
-        "full": {"client": TALKER, "server": NOT_READING, "faults": (Blackhole(at_s=0.4),), "expect": gone},
-        "full for ever": {"client": TALKER, "server": NOT_READING, "expect": Expect(outcome="never", bound_s=5000.0)},
+        "closing": {
+            "client": Endpoint(shuts_at_s=1.0),
+            "faults": (Blackhole(at_s=0.5),),
+            "expect": gone,
+        },
+        "full": {
+            "client": TALKER,
+            "server": NOT_READING,
+            "faults": (Blackhole(at_s=0.4),),
+            "expect": gone,
+        },
+        "full for ever": {
+            "client": TALKER,
+            "server": NOT_READING,
+            "expect": Expect(outcome="never", bound_s=5000.0),
+        },
     }
-    return [Scenario(name=f"{name}".replace(" ", "-"), topology=Topology(family=family), **slow[name]) for name in slow]
+    return [
+        Scenario(name=f"{name}".replace(" ", "-"), topology=Topology(family=family), **slow[name])
+        for name in slow
+    ]
 
 
 @pytest.mark.virtual
 @pytest.mark.parametrize("family", FAMILIES)
 def test_slow_ones_in_virtual_time(tmp_path: Path, kernel: Kernel, family: Family) -> None:
-    """SYNs, FINs and probes of a closed window are repeated as often as the kernel's defaults say, and no more."""
+    """SYNs, FINs and probes of a closed window are repeated as often as the kernel's defaults say,
+    and no more.
+    """
     machine = uml.machine(kernel)
     results = in_guests([make(scenario, machine) for scenario in _slow(family)], tmp_path, kernel)
     assert [(r.plan.name, r.verdict.reason) for r in results if r.verdict.verdict != "pass"] == []
     events = {result.plan.name: result.events for result in results}
-    assert len(sent(events["connecting"], "syn", "S")) >= 7  # tcp_syn_retries 6, and linear ones since Linux 6.5
+    assert (
+        len(sent(events["connecting"], "syn", "S")) >= 7
+    )  # tcp_syn_retries 6, and linear ones since Linux 6.5
     fins = sent(events["closing"], "fin", "F")
     assert len(fins) == 1 + 1 + 15  # itself, a loss probe, tcp_retries2
     assert fins[0] == pytest.approx(1.0, abs=0.001)
     assert len(sent(events["full"], "probe", "A")) == 15
-    gaps = [later - earlier for earlier, later in itertools.pairwise(sent(events["full-for-ever"], "probe", "A"))]
+    gaps = [
+        later - earlier
+        for earlier, later in itertools.pairwise(sent(events["full-for-ever"], "probe", "A"))
+    ]
     assert gaps[-1] == pytest.approx(122.88, abs=0.001)
     assert len(gaps) > 40

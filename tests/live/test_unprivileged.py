@@ -24,11 +24,15 @@ SCENARIOS = ("outcomes/peer-rebooted", "outcomes/firewall-resets", "link/own-ipv
 
 
 POWERLESS = ("setpriv", "--bounding-set=-all,+setfcap", "--inh-caps=-all", "--")
-"""Drops root's powers within a user namespace, but for the one it takes to map user 0 into a further one."""
+"""Drops root's powers within a user namespace, but for the one it takes to map user 0 into a
+further one.
+"""
 
 
 class User(NamedTuple):
-    """A folder of an ordinary user's own, and what a command line must begin with to be run as that user."""
+    """A folder of an ordinary user's own, and what a command line must begin with to be run as that
+    user.
+    """
 
     folder: Path
     uid: int
@@ -37,36 +41,67 @@ class User(NamedTuple):
 
 @pytest.fixture(scope="module")
 def user() -> Iterator[User]:
-    """An ordinary user who can read this checkout and its Python: nobody, where the tests run as root."""
+    """An ordinary user who can read this checkout and its Python: nobody, where the tests run as
+    root.
+    """
     for tool in ("unshare", "mount", "setpriv"):
         if shutil.which(tool) is None:
-            pytest.skip(f"{tool} of util-linux is needed to become an ordinary user, and is not on PATH")
+            pytest.skip(
+                f"{tool} of util-linux is needed to become an ordinary user, and is not on PATH"
+            )
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         user = User(Path(name), os.geteuid(), POWERLESS)
         if _is_root():
             os.chown(name, NOBODY, NOBODY)
             stash = stack.enter_context(tempfile.TemporaryDirectory())
-            prefix = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", _script(Path(stash)), "sh")
+            prefix = (
+                "unshare",
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-ec",
+                _script(Path(stash)),
+                "sh",
+            )
             user = User(Path(name), NOBODY, prefix)
-        found = _run(user.prefix, sys.executable, "-c", "import harness.cli.main, pyroute2, rich", cwd=user.folder)
+        found = _run(
+            user.prefix,
+            sys.executable,
+            "-c",
+            "import harness.cli.main, pyroute2, rich",
+            cwd=user.folder,
+        )
         if found.returncode:
             pytest.skip(f"an ordinary user cannot use this checkout and its Python: {found.stderr}")
         yield user
 
 
 def _is_root() -> bool:
-    """Root of the machine: in a user namespace the tests are an ordinary user's already, with powers to be dropped."""
-    return Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"] and os.geteuid() == 0
+    """Root of the machine: in a user namespace the tests are an ordinary user's already, with
+    powers to be dropped.
+    """
+    return (
+        Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
+        and os.geteuid() == 0
+    )
 
 
 def _script(stash: Path) -> str:
-    """Shell commands, for a mount namespace of their own, that end in what they are given, run as nobody.
+    """Shell commands, for a mount namespace of their own, that end in what they are given, run as
+    nobody.
 
-    Folders that nobody may enter, such as /root, are replaced there by folders with only what is needed in them.
+    Folders that nobody may enter, such as /root, are replaced there by folders with only what is
+    needed in them.
     """
     needed = (Path(sys.base_prefix), Path(sys.prefix), CHECKOUT)
-    closed = {tree: next((p for p in reversed(tree.parents) if not p.stat().st_mode & 0o001), None) for tree in needed}
-    aside = {tree: stash / str(number) for number, tree in enumerate(needed) if closed[tree] is not None}
+    closed = {
+        tree: next((p for p in reversed(tree.parents) if not p.stat().st_mode & 0o001), None)
+        for tree in needed
+    }
+    aside = {
+        tree: stash / str(number) for number, tree in enumerate(needed) if closed[tree] is not None
+    }
     for copy in aside.values():
         copy.mkdir()
     commands = [
@@ -79,12 +114,16 @@ def _script(stash: Path) -> str:
         *(["mount", "--bind", str(copy), str(tree)] for tree, copy in aside.items()),
     ]
     lines = [shlex.join(command) for command in commands]
-    return "\n".join([*lines, f'exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups "$@"'])
+    return "\n".join(
+        [*lines, f'exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups "$@"']
+    )
 
 
 def _run(prefix: tuple[str, ...], *command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     env = environment(cwd / "state") | {"HOME": str(cwd)}
-    return subprocess.run([*prefix, *command], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [*prefix, *command], cwd=cwd, env=env, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture
@@ -97,14 +136,25 @@ def user_with_namespaces(user: User) -> User:
 
 
 def test_an_ordinary_user_can_run_everything(user_with_namespaces: User) -> None:
-    """Labs, captures, reboots and firewalls need no root: in a user namespace the same scenarios pass."""
+    """Labs, captures, reboots and firewalls need no root: in a user namespace the same scenarios
+    pass.
+    """
     user = user_with_namespaces
-    options = ("--json", "-", "--out", "out", "--retries", "5")  # an ordinary user has no real-time priority
+    options = (
+        "--json",
+        "-",
+        "--out",
+        "out",
+        "--retries",
+        "5",
+    )  # an ordinary user has no real-time priority
     with network_untouched():
         found = _run(user.prefix, *COMMAND, "run", *SCENARIOS, *options, cwd=user.folder)
     assert found.returncode == 0, found.stderr
     results = {scenario["name"]: scenario for scenario in json.loads(found.stdout)["scenarios"]}
-    assert {name: results[name]["verdict"] for name in SCENARIOS} == dict.fromkeys(SCENARIOS, "pass")
+    assert {name: results[name]["verdict"] for name in SCENARIOS} == dict.fromkeys(
+        SCENARIOS, "pass"
+    )
     assert {results[name]["errno"] for name in SCENARIOS} == {"ECONNRESET", "ENETUNREACH"}
     assert {path.stat().st_uid for path in (user.folder / "out").rglob("*")} == {user.uid}
 
@@ -118,7 +168,10 @@ def test_doctor_says_how(user_with_namespaces: User) -> None:
 
 
 def test_threads_forbid_a_user_namespace(user_with_namespaces: User) -> None:
-    """A process with a second thread cannot enter a user namespace; the error says so, and what to do instead."""
+    """A process with a second thread cannot enter a user namespace.
+
+    The error says so, and what to do instead.
+    """
     code = """
 import threading
 from harness.errors import CapabilityError
@@ -132,29 +185,38 @@ except CapabilityError as error:
 finally:
     end.set()
 """
-    found = _run(user_with_namespaces.prefix, sys.executable, "-c", code, cwd=user_with_namespaces.folder)
+    found = _run(
+        user_with_namespaces.prefix, sys.executable, "-c", code, cwd=user_with_namespaces.folder
+    )
     assert found.stdout == (
         "network namespaces: not root, and a process with 2 threads cannot enter a user namespace. "
-        "Fix: run as root, or let the harness start before other threads do; or run with --clock virtual, which "
+        "Fix: run as root, or let the harness start before other threads do; or run with --clock "
+        "virtual, which "
         "needs no rights\n"
     )
 
 
 @pytest.fixture
 def refused(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs commands without any right, where no user namespace may be made: in one that forbids more of them."""
+    """Runs commands without any right, where no user namespace may be made: in one that forbids
+    more of them.
+    """
     script = f'echo 0 > /proc/sys/user/max_user_namespaces && exec {shlex.join(POWERLESS)} "$@"'
     prefix = ("unshare", "--user", "--map-root-user", "sh", "-ec", script, "sh")
     found = _run(prefix, "true", cwd=tmp_path)
     if found.returncode:
-        pytest.skip(f"this machine gives no user namespace in which to forbid others: {found.stderr}")
+        pytest.skip(
+            f"this machine gives no user namespace in which to forbid others: {found.stderr}"
+        )
     return lambda *arguments: _run(prefix, *COMMAND, *arguments, cwd=tmp_path)
 
 
 def test_without_any_right_the_reason_and_the_fix_are_told(
     refused: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    """Neither root nor user namespaces: the run is not judged but refused, with exit status 3, and nothing is run."""
+    """Neither root nor user namespaces: the run is not judged but refused, with exit status 3, and
+    nothing is run.
+    """
     found = refused("run", "outcomes/peer-alive", "--out", "out")
     assert found.returncode == 3
     assert "network namespaces: not root, and user namespaces are not allowed here" in found.stderr
@@ -167,8 +229,14 @@ def test_without_any_right_the_reason_and_the_fix_are_told(
     assert "fix: run as root" in doctor.stdout
 
 
-def test_predictions_need_no_right(refused: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_predictions_need_no_right(
+    refused: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
     """What is computed, not run, works for everybody."""
-    for arguments in (("list",), ("plan", "outcomes"), ("predict", "--idle", "60", "--interval", "10", "--count", "3")):
+    for arguments in (
+        ("list",),
+        ("plan", "outcomes"),
+        ("predict", "--idle", "60", "--interval", "10", "--count", "3"),
+    ):
         found = refused(*arguments)
         assert (found.returncode, found.stderr) == (0, "")

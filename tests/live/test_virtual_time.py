@@ -1,4 +1,6 @@
-"""`harness vtime`: a command in a guest is as it is here, but for its clock and what it may write."""
+"""`harness vtime`: a command in a guest is as it is here, but for its clock and what it may
+write.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ TO_ITSELF = """
 import socket
 with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
     print(client.getpeername() == server.getsockname())
-"""
+"""  # noqa: E501
 NO_TIME_TRAVEL = """#!/bin/sh
 case "$1" in
 --showconfig) echo CONFIG_UML=y; echo CONFIG_HZ=100 ;;
@@ -56,7 +58,9 @@ def vtime(memory: Path, tmp_path: Path) -> Callable[..., Ended]:
     """Run `harness vtime` with these options and this command, in the test's folder."""
     del memory
 
-    def run(*command: str, options: tuple[str, ...] = (), given: bytes = b"", **variables: str) -> Ended:
+    def run(
+        *command: str, options: tuple[str, ...] = (), given: bytes = b"", **variables: str
+    ) -> Ended:
         return subprocess.run(
             [*COMMAND, "vtime", *options, "--", *command],
             cwd=tmp_path,
@@ -71,19 +75,29 @@ def vtime(memory: Path, tmp_path: Path) -> Callable[..., Ended]:
 
 
 def _virtual_s(ended: Ended) -> float:
-    found = re.search(rb"^harness: ([\d.]+) s of virtual time in [\d.]+ s$", ended.stderr, re.MULTILINE)
+    found = re.search(
+        rb"^harness: ([\d.]+) s of virtual time in [\d.]+ s$", ended.stderr, re.MULTILINE
+    )
     assert found, ended.stderr
     return float(found[1])
 
 
-# --- as here ---------------------------------------------------------------------------------------------
+# --- as here ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("script", "status"),
-    [("exit 0", 0), ("exit 7", 7), ("no-such-command", 127), ("kill -TERM $$", 143), ("kill -KILL $$", 137)],
+    [
+        ("exit 0", 0),
+        ("exit 7", 7),
+        ("no-such-command", 127),
+        ("kill -TERM $$", 143),
+        ("kill -KILL $$", 137),
+    ],
 )
-def test_the_exit_status_is_the_commands(vtime: Callable[..., Ended], script: str, status: int) -> None:
+def test_the_exit_status_is_the_commands(
+    vtime: Callable[..., Ended], script: str, status: int
+) -> None:
     """A status comes through as it is, a signal as a shell tells it: 128 and its number."""
     ended = vtime("sh", "-c", script)
     assert ended.returncode == status, ended.stderr
@@ -91,7 +105,9 @@ def test_the_exit_status_is_the_commands(vtime: Callable[..., Ended], script: st
 
 
 def test_both_streams_stay_apart(vtime: Callable[..., Ended]) -> None:
-    """What the command writes to its standard output is on ours, and its errors with our own line on the other."""
+    """What the command writes to its standard output is on ours, and its errors with our own line
+    on the other.
+    """
     ended = vtime("sh", "-c", "echo one; echo two >&2; echo three")
     assert ended.stdout == b"one\nthree\n"
     assert re.fullmatch(rb"two\nharness: [\d.]+ s of virtual time in [\d.]+ s\n", ended.stderr)
@@ -109,14 +125,18 @@ def test_output_stays_in_no_memory(vtime: Callable[..., Ended]) -> None:
     """Not in the guest's, which would keep all of it in its page cache."""
     cached = "grep ^Cached: /proc/meminfo >&2"
     ended = vtime("sh", "-c", f"{cached}; head -c 16M /dev/zero; {cached}")
-    before, after = (int(kib) for kib in re.findall(rb"^Cached: *(\d+) kB", ended.stderr, re.MULTILINE))
+    before, after = (
+        int(kib) for kib in re.findall(rb"^Cached: *(\d+) kB", ended.stderr, re.MULTILINE)
+    )
     assert len(ended.stdout) == 16 << 20
     assert after - before < 4 << 10, ended.stderr
 
 
 @pytest.mark.parametrize("closing", ["<&-", "</dev/null", "0>/dev/null"])
 def test_no_input(memory: Path, tmp_path: Path, closing: str) -> None:
-    """Closed, empty, or open for writing alone, as nohup leaves it: the command finds an empty one, at once."""
+    """Closed, empty, or open for writing alone, as nohup leaves it: the command finds an empty one,
+    at once.
+    """
     del memory
     script = shlex.join([*COMMAND, "vtime", "--", "wc", "-c"])
     ended = subprocess.run(
@@ -131,12 +151,17 @@ def test_no_input(memory: Path, tmp_path: Path, closing: str) -> None:
 
 
 def test_input_without_end(memory: Path, tmp_path: Path) -> None:
-    """It is not waited for: the command begins with the first of it, and gets more only as it takes it."""
+    """It is not waited for: the command begins with the first of it, and gets more only as it takes
+    it.
+    """
     command = [*COMMAND, "vtime", "--", "sh", "-c", f"head -c 3000000 | wc -c; {SPIN}"]
     with (
         subprocess.Popen([shutil.which("yes") or "yes"], stdout=subprocess.PIPE) as endless,
         subprocess.Popen(
-            command, env=environment(tmp_path / "state"), stdin=endless.stdout, stdout=subprocess.PIPE
+            command,
+            env=environment(tmp_path / "state"),
+            stdin=endless.stdout,
+            stdout=subprocess.PIPE,
         ) as process,
     ):
         assert process.stdout is not None
@@ -150,7 +175,9 @@ def test_input_without_end(memory: Path, tmp_path: Path) -> None:
 
 
 def test_a_dialogue(memory: Path, tmp_path: Path) -> None:
-    """Input that comes later is waited for, for however many days of virtual time that is, and answers come at once."""
+    """Input that comes later is waited for, for however many days of virtual time that is, and
+    answers come at once.
+    """
     del memory
     program = "import sys\nfor line in sys.stdin: print('heard', line, end='', flush=True)"
     with subprocess.Popen(
@@ -171,7 +198,9 @@ def test_a_dialogue(memory: Path, tmp_path: Path) -> None:
 
 
 def test_environment_and_folder(vtime: Callable[..., Ended], tmp_path: Path) -> None:
-    """The command starts where we are, with our variables and one that tells it of the clock, and without ours."""
+    """The command starts where we are, with our variables and one that tells it of the clock, and
+    without ours.
+    """
     script = 'pwd; echo "$SOME_WORDS"; echo "$KEEPALIVE_HARNESS_CLOCK"; env | grep -c HARNESS_MARK'
     ended = vtime("sh", "-c", script, SOME_WORDS="two  words\nand lines")
     assert ended.stdout.decode() == f"{tmp_path}\ntwo  words\nand lines\nvirtual\n0\n"
@@ -192,8 +221,13 @@ def test_two_hours_take_two_hours(vtime: Callable[..., Ended]) -> None:
 
 
 def test_readings_of_the_clock_take_no_time(vtime: Callable[..., Ended]) -> None:
-    """So that a scenario which is judged exactly may run in any guest, whatever else reads the clock there."""
-    program = "import time; first = time.monotonic_ns(); print({time.monotonic_ns() - first for _ in range(1000)})"
+    """So that a scenario which is judged exactly may run in any guest, whatever else reads the
+    clock there.
+    """
+    program = (
+        "import time; first = time.monotonic_ns(); print({time.monotonic_ns() - first for _ in "
+        "range(1000)})"
+    )
     ended = vtime(sys.executable, "-c", program)
     assert (ended.returncode, ended.stdout) == (0, b"{0}\n"), ended.stderr
 
@@ -226,7 +260,7 @@ def test_a_terminal_is_a_terminal(memory: Path, tmp_path: Path) -> None:
     assert b"/dev/pts/" in seen
 
 
-# --- what it may write -----------------------------------------------------------------------------------
+# --- what it may write --------------------------------------------------------------------------
 
 
 def test_only_the_named_folders_are_written(vtime: Callable[..., Ended], tmp_path: Path) -> None:
@@ -238,24 +272,31 @@ def test_only_the_named_folders_are_written(vtime: Callable[..., Ended], tmp_pat
     set -e
     for folder in mine other; do echo after > $folder/old; mkdir $folder/new; echo made > $folder/new/file; done
     rm -r other/new; mv mine/new mine/newer; echo x > /etc/harness-test; cat other/old /etc/harness-test
-    """
+    """  # noqa: E501
     ended = vtime("sh", "-c", script, options=("--write", "mine"))
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == b"after\nx\n"
     assert (tmp_path / "mine" / "old").read_text() == "after\n"
     assert (tmp_path / "mine" / "newer" / "file").read_text() == "made\n"
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["newer", "old"]
-    assert [(path.name, path.read_text()) for path in (tmp_path / "other").iterdir()] == [("old", "before")]
+    assert [(path.name, path.read_text()) for path in (tmp_path / "other").iterdir()] == [
+        ("old", "before")
+    ]
     assert not Path("/etc/harness-test").exists()
 
 
 @pytest.mark.parametrize("folder", ["missing", "file"])
-def test_a_folder_that_cannot_be_written_is_refused(vtime: Callable[..., Ended], tmp_path: Path, folder: str) -> None:
+def test_a_folder_that_cannot_be_written_is_refused(
+    vtime: Callable[..., Ended], tmp_path: Path, folder: str
+) -> None:
     """Before any guest is booted."""
     (tmp_path / "file").touch()
     ended = vtime("true", options=("--write", folder))
     assert ended.returncode == 2
-    assert ended.stderr.decode() == f"harness: --write: expected a folder that can be written, found {folder}\n"
+    assert (
+        ended.stderr.decode()
+        == f"harness: --write: expected a folder that can be written, found {folder}\n"
+    )
 
 
 def test_a_folder_that_the_guest_does_not_see(memory: Path, tmp_path: Path) -> None:
@@ -266,24 +307,35 @@ def test_a_folder_that_the_guest_does_not_see(memory: Path, tmp_path: Path) -> N
         def ended(*words: str) -> Ended:
             command, variables = [*COMMAND, "vtime", *words], environment(tmp_path / "state")
             return subprocess.run(
-                command, cwd=folder, env=variables, capture_output=True, timeout=PATIENCE_S, check=False
+                command,
+                cwd=folder,
+                env=variables,
+                capture_output=True,
+                timeout=PATIENCE_S,
+                check=False,
             )
 
         refused = ended("pwd")
         assert (refused.returncode, refused.stdout) == (126, b"")
-        expected = f"found No such file or directory: {folder}; a guest has its own /proc, /sys, /dev, /run: "
+        expected = (
+            f"found No such file or directory: {folder}; a guest has its own /proc, /sys, /dev, "
+            "/run: "
+        )
         assert f"{expected}add --write {folder}, or use another folder\n" in refused.stderr.decode()
         assert ended("--write", folder, "pwd").stdout.decode() == f"{folder}\n"
 
 
-# --- what does not go well -------------------------------------------------------------------------------
+# --- what does not go well ----------------------------------------------------------------------
 
 
 def test_a_command_that_is_not_there(vtime: Callable[..., Ended]) -> None:
     """It is looked for here, so no guest is booted."""
     ended = vtime("no-such-command", "--option")
     assert ended.returncode == 2
-    assert ended.stderr == b"harness: expected a command that can be run, found nothing at 'no-such-command'\n"
+    assert (
+        ended.stderr
+        == b"harness: expected a command that can be run, found nothing at 'no-such-command'\n"
+    )
     assert vtime().returncode == 2
 
 
@@ -293,7 +345,8 @@ def test_the_wall_limit(vtime: Callable[..., Ended]) -> None:
     assert ended.returncode == 3
     assert ended.stdout == b"begun\n"
     assert ended.stderr.startswith(
-        b"harness: sh did not end in 3 s of wall time (--wall-limit); it was at work: no day of virtual time has passed"
+        b"harness: sh did not end in 3 s of wall time (--wall-limit); it was at work: no day "
+        b"of virtual time has passed"
     )
 
 
@@ -308,7 +361,10 @@ def test_a_wall_limit_that_is_none(vtime: Callable[..., Ended], limit: str) -> N
 
 
 def test_a_command_that_waits_for_input(memory: Path, tmp_path: Path) -> None:
-    """Who may still type is waited for; the wall limit ends that, and says that the guest was idle."""
+    """Who may still type is waited for.
+
+    The wall limit ends that, and says that the guest was idle.
+    """
     del memory
     with subprocess.Popen(
         [*COMMAND, "vtime", "--wall-limit", "4", "--", "cat"],
@@ -320,11 +376,17 @@ def test_a_command_that_waits_for_input(memory: Path, tmp_path: Path) -> None:
         words = process.stderr.read()
         process.wait(PATIENCE_S)
     assert process.returncode == 3
-    assert re.search(rb"it was idle: no process has run for \d+ days of virtual time, and its standard input", words)
+    assert re.search(
+        rb"it was idle: no process has run for \d+ days of virtual time, and its standard input",
+        words,
+    )
 
 
 def test_nothing_left_to_wait_for(vtime: Callable[..., Ended]) -> None:
-    """A program that nothing can wake is not waited for; one that sleeps for a week is not such a one."""
+    """A program that nothing can wake is not waited for.
+
+    One that sleeps for a week is not such a one.
+    """
     ended = vtime(sys.executable, "-c", "import signal; print('begun', flush=True); signal.pause()")
     assert ended.returncode == 3
     assert ended.stdout == b"begun\n"
@@ -351,7 +413,10 @@ def test_whoever_waits_for_a_time_is_waited_for(vtime: Callable[..., Ended], pro
 
 
 def test_a_panic_is_told(vtime: Callable[..., Ended]) -> None:
-    """The guest's kernel dies (here of memory, where it may not kill a program for it); its words say why."""
+    """The guest's kernel dies (here of memory, where it may not kill a program for it).
+
+    Its words say why.
+    """
     ended = vtime("sh", "-c", PANIC)
     assert ended.returncode == 3
     assert ended.stdout == b"begun\n"
@@ -359,8 +424,12 @@ def test_a_panic_is_told(vtime: Callable[..., Ended]) -> None:
     assert b"Kernel panic - not syncing: Out of memory" in ended.stderr
 
 
-@pytest.mark.parametrize(("way", "words"), [(RESTART, "rebooted from within"), (POWER_OFF, "Power down")])
-def test_a_guest_that_is_taken_down_from_within(vtime: Callable[..., Ended], way: int, words: str) -> None:
+@pytest.mark.parametrize(
+    ("way", "words"), [(RESTART, "rebooted from within"), (POWER_OFF, "Power down")]
+)
+def test_a_guest_that_is_taken_down_from_within(
+    vtime: Callable[..., Ended], way: int, words: str
+) -> None:
     """The command is not run a second time, and its status is not made up."""
     ended = vtime(sys.executable, "-c", REBOOT.format(way))
     assert ended.returncode == 3
@@ -372,24 +441,33 @@ def test_a_guest_that_is_taken_down_from_within(vtime: Callable[..., Ended], way
 def test_output_that_nobody_reads(memory: Path, tmp_path: Path) -> None:
     """As with any program before a closed pipe: it ends, with a shell's status for SIGPIPE."""
     del memory
-    harness = shlex.join([*COMMAND, "vtime", "--", "sh", "-c", f"echo one; sleep 1; echo two; {SPIN}"])
+    harness = shlex.join(
+        [*COMMAND, "vtime", "--", "sh", "-c", f"echo one; sleep 1; echo two; {SPIN}"]
+    )
     script = f"{{ {harness}; echo $? >status; }} | head -n 1"
     environ = environment(tmp_path / "state")
     ended = subprocess.run(
-        ["/bin/sh", "-c", script], cwd=tmp_path, env=environ, capture_output=True, timeout=PATIENCE_S, check=False
+        ["/bin/sh", "-c", script],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert (ended.stdout, ended.stderr) == (b"one\n", b"")
     assert (tmp_path / "status").read_text() == "141\n"
 
 
-# --- where it cannot be ----------------------------------------------------------------------------------
+# --- where it cannot be -------------------------------------------------------------------------
 
 
 def test_without_a_kernel(vtime: Callable[..., Ended], tmp_path: Path) -> None:
     """The one command that fixes it is told."""
     ended = vtime("true", XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert ended.returncode == 3
-    assert ended.stderr.decode().endswith("Fix: harness kernel build (once, about 5 minutes on 2 cores)\n")
+    assert ended.stderr.decode().endswith(
+        "Fix: harness kernel build (once, about 5 minutes on 2 cores)\n"
+    )
 
 
 def test_a_kernel_without_time_travel(vtime: Callable[..., Ended], tmp_path: Path) -> None:
@@ -404,10 +482,15 @@ def test_a_kernel_without_time_travel(vtime: Callable[..., Ended], tmp_path: Pat
 
 
 def _noexec(folders: tuple[Path, ...], but: tuple[Path, ...]) -> tuple[str, ...]:
-    """What a command begins with to run where some folders are mounted noexec, `but` for those it is made of."""
+    """What a command begins with to run where some folders are mounted noexec, `but` for those it
+    is made of.
+    """
     quoted = [shlex.quote(str(folder)) for folder in folders]
     mounts = [f"mount --bind {folder} {folder}" for folder in map(shlex.quote, map(str, but))]
-    mounts += [f"mount --rbind {folder} {folder}; mount -o remount,bind,noexec {folder}" for folder in quoted]
+    mounts += [
+        f"mount --rbind {folder} {folder}; mount -o remount,bind,noexec {folder}"
+        for folder in quoted
+    ]
     namespace = ["unshare", "--mount", "--propagation", "private"]
     prefix = (*namespace, *(() if os.geteuid() == 0 else ("--user", "--map-root-user")))
     return (*prefix, "sh", "-ec", "\n".join([*mounts, 'exec "$@"']), "sh")
@@ -431,7 +514,9 @@ def test_memory_that_cannot_be_executed(kernel: Kernel, *, everywhere: bool) -> 
         )
     if "mount:" in ended.stderr or "unshare:" in ended.stderr:
         pytest.skip(f"this machine lets nobody mount: {ended.stderr}")
-    assert (ended.returncode, ended.stdout) == ((3, "") if everywhere else (0, "done\n")), ended.stderr
+    assert (ended.returncode, ended.stdout) == ((3, "") if everywhere else (0, "done\n")), (
+        ended.stderr
+    )
     if everywhere:
         for name in (home, *MEMORY):
             assert f"{name} is mounted noexec" in ended.stderr
@@ -442,13 +527,27 @@ def test_memory_that_cannot_be_executed(kernel: Kernel, *, everywhere: bool) -> 
     ("script", "interrupts", "status", "answer"),
     [
         ("trap 'echo heard; exit 9' INT; echo begun; sleep 100000000 & wait", 1, 9, b"heard\n"),
-        # Not a child of the shell's: dash forgets an interrupt that comes as it forks, here as on any Linux (3 in 100).
-        (f"exec {sys.executable} -c 'print(\"begun\", flush=True); import time; time.sleep(1e8)'", 1, 130, b""),
+        # Not a child of the shell's: dash forgets an interrupt that comes as it forks, here as on
+        # any Linux (3 in 100).
+        (
+            (
+                f'exec {sys.executable} -c \'print("begun", flush=True); import time; '
+                "time.sleep(1e8)'"
+            ),
+            1,
+            130,
+            b"",
+        ),
         (f"echo begun; {SPIN}", 2, 130, b""),
     ],
 )
-def test_interrupts(memory: Path, tmp_path: Path, script: str, interrupts: int, status: int, answer: bytes) -> None:
-    """The first interrupt is the command's, which may make of it what it likes; the second ends the guest."""
+def test_interrupts(
+    memory: Path, tmp_path: Path, script: str, interrupts: int, status: int, answer: bytes
+) -> None:
+    """The first interrupt is the command's, which may make of it what it likes.
+
+    The second ends the guest.
+    """
     del memory
     with subprocess.Popen(
         [*INTERRUPTIBLE, "vtime", "--", "sh", "-c", script],
@@ -464,12 +563,17 @@ def test_interrupts(memory: Path, tmp_path: Path, script: str, interrupts: int, 
         process.wait(PATIENCE_S)
         out, words = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (status, answer), words
-    # A guest in which a program spins may take no more input, so that it needs the second one, or just have done so.
+    # A guest in which a program spins may take no more input, so that it needs the second one, or
+    # just have done so.
     assert words.endswith((b" s\n", b"harness: interrupted\n")[:interrupts])
 
 
-def test_run_directories_of_a_guest_count_as_over(vtime: Callable[..., Ended], tmp_path: Path) -> None:
-    """Its process IDs are not ours: `harness clean --runs` removes them, whoever has the number here."""
+def test_run_directories_of_a_guest_count_as_over(
+    vtime: Callable[..., Ended], tmp_path: Path
+) -> None:
+    """Its process IDs are not ours: `harness clean --runs` removes them, whoever has the number
+    here.
+    """
     state = tmp_path / "state" / "keepalive-harness"
     (state / "runs").mkdir(parents=True)
     program = "from harness.lab import run_folders; run_folders.new('one')"
@@ -478,11 +582,21 @@ def test_run_directories_of_a_guest_count_as_over(vtime: Callable[..., Ended], t
     mark = state / "runs" / "one" / RUN_MARK
     mark.write_text(f"{os.getpid()} {mark.read_text().split()[1]}")
     ended_here = subprocess.run(
-        [*COMMAND, "clean", "--runs"], env=environment(tmp_path / "state"), capture_output=True, text=True, check=True
+        [*COMMAND, "clean", "--runs"],
+        env=environment(tmp_path / "state"),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert f"removed run directory {state / 'runs' / 'one'}\n" in ended_here.stdout
 
 
 _MAIN = "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
-INTERRUPTIBLE = (sys.executable, "-c", f"import signal, sys; from harness.cli.main import main; {_MAIN}")
-"""The `harness` command, also where the tests run in a shell's background, which has programs ignore SIGINT."""
+INTERRUPTIBLE = (
+    sys.executable,
+    "-c",
+    f"import signal, sys; from harness.cli.main import main; {_MAIN}",
+)
+"""The `harness` command, also where the tests run in a shell's background, which has programs
+ignore SIGINT.
+"""

@@ -38,7 +38,9 @@ def bench() -> Iterator[Workbench]:
 
 
 def test_the_prediction_holds(bench: Workbench) -> None:
-    """What is predicted while the fault stands, before anything is noticed, is what is then seen."""
+    """What is predicted while the fault stands, before anything is noticed, is what is then
+    seen.
+    """
     link = bench.connect(QUICK)
     with bench.inject(Blackhole()):
         expected = link.predict()
@@ -52,7 +54,9 @@ def test_the_prediction_holds(bench: Workbench) -> None:
 
 @pytest.mark.parametrize("apart", [(), SIDES], ids=["inside", "processes"])
 def test_connections_are_told_apart(bench: Workbench, apart: tuple[Side, ...]) -> None:
-    """Of two connections between the same hosts, each echoes its own data and notices its own end."""
+    """Of two connections between the same hosts, each echoes its own data and notices its own
+    end.
+    """
     first, second = bench.connect(processes=apart), bench.connect(QUICK, processes=apart)
     assert first.echo()
     assert second.echo()
@@ -97,7 +101,9 @@ def test_data_to_a_rebooted_host_ends_the_wait_for_it(bench: Workbench) -> None:
 
 
 def test_a_program_goes_with_its_host(bench: Workbench) -> None:
-    """The end of a program on a rebooted host is part of what happened, and its peer sees no more than RST."""
+    """The end of a program on a rebooted host is part of what happened, and its peer sees no more
+    than RST.
+    """
     link = bench.connect(QUICK, processes={"server"})
     with bench.inject(PeerReboot()):
         assert link.wait().errno == "ECONNRESET"
@@ -106,7 +112,10 @@ def test_a_program_goes_with_its_host(bench: Workbench) -> None:
 
 
 def test_a_reboot_is_over_for_what_is_connected_after_it(bench: Workbench) -> None:
-    """What was connected before is predicted to end in ECONNRESET, and does; what comes after is not affected."""
+    """What was connected before is predicted to end in ECONNRESET, and does.
+
+    What comes after is not affected.
+    """
     before = bench.connect(QUICK)
     with bench.inject(PeerReboot()):
         after = bench.connect(QUICK)
@@ -127,11 +136,16 @@ def test_a_firewall_that_is_gone_is_not_predicted(bench: Workbench) -> None:
 
 def test_mistakes_say_what_to_write(bench: Workbench) -> None:
     """What is no fault or no family, and a fault of a program that is none of its own."""
-    faults = (("blackhole", "such as Blackhole[(][)] [(]did you mean Blackhole"), (Blackhole, "found <class"))
+    faults = (
+        ("blackhole", "such as Blackhole[(][)] [(]did you mean Blackhole"),
+        (Blackhole, "found <class"),
+    )
     for fault, words in faults:
         with pytest.raises(UsageError, match=words), bench.inject(fault):  # type: ignore[arg-type]
             pass
-    with pytest.raises(UsageError, match=r"expected socket\.AF_INET or socket\.AF_INET6, found 'ipv4'"):
+    with pytest.raises(
+        UsageError, match=r"expected socket\.AF_INET or socket\.AF_INET6, found 'ipv4'"
+    ):
         bench.host("client").socket("ipv4")  # type: ignore[arg-type]
     bench.connect()
     kill = ProcessKill(on="server")
@@ -149,5 +163,7 @@ def test_unknown_hosts_and_unbuilt_labs_are_refused(bench: Workbench) -> None:
         bench.host("switch")
     with pytest.raises(LabError, match="enter the workbench"):
         Workbench().connect()
-    with pytest.raises(UsageError, match=r"lab: expected netns or docker \(did you mean docker\?\), found 'dokcer'"):
+    with pytest.raises(
+        UsageError, match=r"lab: expected netns or docker \(did you mean docker\?\), found 'dokcer'"
+    ):
         Workbench(lab="dokcer")  # type: ignore[arg-type]

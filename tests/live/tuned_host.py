@@ -1,7 +1,9 @@
-"""Run in a guest: what labs' hosts have in /proc/sys/net before and after every setting of the machine was changed.
+"""Run in a guest: what labs' hosts have in /proc/sys/net before and after every setting of the
+machine was changed.
 
-Prints, as JSON, how many settings reach a new namespace, and what differs on the hosts of a lab; and what a lab sets on
-the untuned machine. What a namespace may not write is the machine's own and is left out.
+Prints, as JSON, how many settings reach a new namespace, and what differs on the hosts of a lab;
+and what a lab sets on the untuned machine. What a namespace may not write is the machine's own and
+is left out.
 """
 
 from __future__ import annotations
@@ -17,13 +19,26 @@ from harness.lab.netns_lab import NetnsLab
 from harness.model.topology import Topology
 
 ROOT = Path("/proc/sys/net")
-NOT_TUNED = ("flush", "stable_secret", "tcp_fastopen_key", "tcp_child_ehash_entries", "udp_child_hash_entries")
-"""Actions, secrets, and how large the tables of a new namespace are made, which cannot be changed in it."""
+NOT_TUNED = (
+    "flush",
+    "stable_secret",
+    "tcp_fastopen_key",
+    "tcp_child_ehash_entries",
+    "udp_child_hash_entries",
+)
+"""Actions, secrets, and how large the tables of a new namespace are made, which cannot be changed
+in it.
+"""
 LABS = (Topology(kind="nat"), Topology(kind="switched", family="ipv6"))
 
 
 def _files() -> list[Path]:
-    return sorted(Path(folder) / name for folder, _, names in os.walk(ROOT) for name in names if name not in NOT_TUNED)
+    return sorted(
+        Path(folder) / name
+        for folder, _, names in os.walk(ROOT)
+        for name in names
+        if name not in NOT_TUNED
+    )
 
 
 def _read() -> dict[str, str]:
@@ -44,7 +59,11 @@ def _tune() -> None:
         try:
             before = path.read_text()
             *others, last = before.split()
-            candidates = [str(int(last) + by) for by in (1, -1, 7)] if last.lstrip("-").isdigit() else ["cubic"]
+            candidates = (
+                [str(int(last) + by) for by in (1, -1, 7)]
+                if last.lstrip("-").isdigit()
+                else ["cubic"]
+            )
         except (OSError, ValueError):
             continue
         for candidate in candidates:
@@ -64,7 +83,9 @@ def _of_labs() -> dict[str, str]:
         with NetnsLab(topology) as lab:
             for name in lab.layout.host_names:
                 with lab.host(name).entered():
-                    found |= {f"{topology.kind} {name} {key}": value for key, value in _read().items()}
+                    found |= {
+                        f"{topology.kind} {name} {key}": value for key, value in _read().items()
+                    }
     return found
 
 
@@ -91,7 +112,11 @@ def _elsewhere(what: Callable[[], dict[str, str]]) -> dict[str, str]:
 
 
 def _differing(one: dict[str, str], other: dict[str, str]) -> dict[str, list[str | None]]:
-    return {key: [one.get(key), other.get(key)] for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+    return {
+        key: [one.get(key), other.get(key)]
+        for key in one.keys() | other.keys()
+        if one.get(key) != other.get(key)
+    }
 
 
 def main() -> None:
@@ -101,7 +126,12 @@ def main() -> None:
     _tune()
     reached = _differing(namespace, _elsewhere(_of_a_namespace))
     differing = _differing(labs, _elsewhere(_of_labs))
-    found = {"read": len(labs), "reached": len(reached), "differing": differing, "set_untuned": [*set_untuned]}
+    found = {
+        "read": len(labs),
+        "reached": len(reached),
+        "differing": differing,
+        "set_untuned": [*set_untuned],
+    }
     print(json.dumps(found))  # noqa: T201 - for the test that runs it
 
 

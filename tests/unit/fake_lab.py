@@ -23,7 +23,8 @@ _numbers = itertools.count(1000)
 class FakeLab:
     """The hosts of a topology. `done`: what was done, one line for each step, in order.
 
-    `fails`: what is raised instead, by the line of the step. `takes_ns`: how long a step takes, by its line.
+    `fails`: what is raised instead, by the line of the step. `takes_ns`: how long a step takes, by
+    its line.
     """
 
     def __init__(self, topology: Topology, clock: FakeClock) -> None:
@@ -44,7 +45,10 @@ class FakeLab:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.step("taken down")
 

@@ -1,4 +1,6 @@
-"""What tests of the judge share: verdicts held against a name and words, and timelines bent in common ways."""
+"""What tests of the judge share: verdicts held against a name and words, and timelines bent in
+common ways.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def window(plan: Plan) -> tuple[int, int]:
 
 
 def noticed_at(plan: Plan, moment_ns: int) -> list[Event]:
-    """The foreseen run, noticed at another moment, without the RST that would show when the kernel decided."""
+    """The foreseen run, noticed at another moment, without the RST that would show when the kernel
+    decided.
+    """
     events = moved(as_foreseen(plan), "subject.detected", moment_ns)
     events = [event for event in events if event.data.get("role") != "rst"]
     rst = at(moment_ns, "segment", way="out", role="rst", flags="RA")

@@ -24,7 +24,10 @@ def files(state: Path) -> list[Path]:
 def sleeper(token: str) -> subprocess.Popen[bytes]:
     """A program that carries a token and has begun."""
     process = subprocess.Popen(
-        SLEEP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, MARK_VARIABLE: token}
+        SLEEP,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, MARK_VARIABLE: token},
     )
     assert process.stdout is not None
     process.stdout.readline()
@@ -33,7 +36,9 @@ def sleeper(token: str) -> subprocess.Popen[bytes]:
 
 def entry(kind: str, token: str, what: str = "", folder: Path | str = "", **more: object) -> Entry:
     """One that this process might have announced now."""
-    return msgspec.structs.replace(Entry(kind, token, what, str(folder), origin=origin.here()), **more)
+    return msgspec.structs.replace(
+        Entry(kind, token, what, str(folder), origin=origin.here()), **more
+    )
 
 
 def left_behind(state: Path, *lines: Entry | bytes) -> Path:
@@ -41,6 +46,8 @@ def left_behind(state: Path, *lines: Entry | bytes) -> Path:
     path = state / "ledger" / "old.jsonl"
     state.mkdir(mode=0o700, exist_ok=True)
     path.parent.mkdir(exist_ok=True)
-    written = (line if isinstance(line, bytes) else msgspec.json.encode(line) + b"\n" for line in lines)
+    written = (
+        line if isinstance(line, bytes) else msgspec.json.encode(line) + b"\n" for line in lines
+    )
     path.write_bytes(b"".join(written))
     return path

@@ -42,12 +42,16 @@ class Rare:
             taken.update((file, *arc) for arc in data.arcs(file) or ())
 
     def is_rare(self, example: Hashable, taken: set[Branch]) -> bool:
-        """Whether fewer than ENOUGH examples took one of the branches before; all are in an exhaustive run.
+        """Whether fewer than ENOUGH examples took one of the branches before.
+
+        All are in an exhaustive run.
 
         The answer for an example stays what it was: Hypothesis tries again what failed.
         """
         if example not in self._known:
-            self._known[example] = EXHAUSTIVE or any(self._taken[branch] < ENOUGH for branch in taken)
+            self._known[example] = EXHAUSTIVE or any(
+                self._taken[branch] < ENOUGH for branch in taken
+            )
             self._taken.update(taken)
         return self._known[example]
 

@@ -1,4 +1,6 @@
-"""What the unit tests draw from: Hypothesis strategies for settings, effects and whole scenarios."""
+"""What the unit tests draw from: Hypothesis strategies for settings, effects and whole
+scenarios.
+"""
 
 from __future__ import annotations
 
@@ -35,18 +37,29 @@ PATIENT = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.
 
 
 def sweep(examples: int, *, exhaustively: int) -> hypothesis_settings:
-    """For a property that takes long: so many examples as reach each branch of what is tested, or many more."""
+    """For a property that takes long: so many examples as reach each branch of what is tested, or
+    many more.
+    """
     return hypothesis_settings(PATIENT, max_examples=exhaustively if EXHAUSTIVE else examples)
 
 
 KERNEL_HZS = (100, 250, 300, 1000)
 """CONFIG_HZ, jiffies a second."""
 HZS = (4, 10, 25, *KERNEL_HZS)
-"""And coarser ticks that no kernel has: with them the wheel's period is short enough to try every phase."""
+"""And coarser ticks that no kernel has: with them the wheel's period is short enough to try every
+phase.
+"""
 
 
 CUTS: tuple[Mechanism, ...] = ("lost", "lost-locally", "answers-lost")
-MECHANISMS: tuple[Mechanism, ...] = (*CUTS, *CUTS, "peer-forgot", "peer-closed", "peer-frozen", "expires")
+MECHANISMS: tuple[Mechanism, ...] = (
+    *CUTS,
+    *CUTS,
+    "peer-forgot",
+    "peer-closed",
+    "peer-frozen",
+    "expires",
+)
 """With weight on those that matter most."""
 
 
@@ -61,7 +74,9 @@ class Case(NamedTuple):
 
 @st.composite
 def seconds_on_a_level(draw: st.DrawFn, hz: int, highest: int) -> int:
-    """Whole seconds, so drawn that the wheel's levels up to `highest` are all likely where `hz` lets them be."""
+    """Whole seconds, so drawn that the wheel's levels up to `highest` are all likely where `hz`
+    lets them be.
+    """
     level = draw(st.integers(0, highest))
     least = max(1, -(-63 * 8 ** (level - 1) // hz)) if level else 1
     most = max(least, (63 * 8**level - 1) // hz)
@@ -84,12 +99,16 @@ def settings(draw: st.DrawFn, hz: int, *, highest_level: int = 3) -> Settings:
 
 @st.composite
 def moments_ns(draw: st.DrawFn, given: Settings, hz: int) -> int:
-    """Nanoseconds after arming, mostly where some phases have sent a probe already and others have not."""
+    """Nanoseconds after arming, mostly where some phases have sent a probe already and others have
+    not.
+    """
     tick = timerwheel.tick_ns(hz)
     idle, interval = given.idle_s * hz, given.interval_s * hz
     step = timerwheel.fire(interval, 1)
     jiffies = idle + draw(st.integers(0, given.count + 2)) * step
-    jiffies += draw(st.integers(0, 1 + timerwheel.granularity(idle)) | st.integers(-interval, interval))
+    jiffies += draw(
+        st.integers(0, 1 + timerwheel.granularity(idle)) | st.integers(-interval, interval)
+    )
     within = draw(st.sampled_from((0, 0, 1, tick // 2, tick - 1)))
     return max(0, jiffies * tick + within)
 
@@ -99,13 +118,20 @@ def effects(draw: st.DrawFn, given: Settings, hz: int) -> Effect:
     """One effect with times near the probes of the given settings."""
     mechanism = draw(st.sampled_from(MECHANISMS))
     if mechanism == "expires":
-        near = draw(st.sampled_from((given.idle_s, given.interval_s, given.idle_s + given.interval_s)))
+        near = draw(
+            st.sampled_from((given.idle_s, given.interval_s, given.idle_s + given.interval_s))
+        )
         timeout = max(1, near + draw(st.integers(-2, 3 + phases(given, hz) // hz)))
-        return Effect(mechanism="expires", timeout_s=timeout, then=draw(st.sampled_from(("drop", "reset"))))
+        return Effect(
+            mechanism="expires", timeout_s=timeout, then=draw(st.sampled_from(("drop", "reset")))
+        )
     onset = draw(st.just(0) | moments_ns(given, hz))
     until = None
     if mechanism not in ("peer-forgot", "peer-closed") and draw(st.booleans()):
-        ends = draw(moments_ns(given, hz) | st.integers(1, timerwheel.tick_ns(hz) * 9).map(lambda ns: onset + ns))
+        ends = draw(
+            moments_ns(given, hz)
+            | st.integers(1, timerwheel.tick_ns(hz) * 9).map(lambda ns: onset + ns)
+        )
         until = ends if ends > onset else None
     return Effect(
         mechanism=mechanism,
@@ -138,20 +164,28 @@ def blips(draw: st.DrawFn, *, hzs: tuple[int, ...] = HZS, highest_level: int = 3
     last_probe = idle + (given.count - 1) * timerwheel.fire(interval, 1)
     width = max(timerwheel.granularity(idle), timerwheel.granularity(interval))
     tick = timerwheel.tick_ns(hz)
-    healed_ns = (last_probe + draw(st.integers(0, 1 + width))) * tick + draw(st.sampled_from((0, 1, tick - 1)))
+    healed_ns = (last_probe + draw(st.integers(0, 1 + width))) * tick + draw(
+        st.sampled_from((0, 1, tick - 1))
+    )
     mechanism = draw(st.sampled_from(CUTS))
     onset_ns = draw(st.just(0) | st.integers(0, healed_ns - 1))
     outage = Effect(mechanism=mechanism, from_s=onset_ns / 1e9, until_s=healed_ns / 1e9)
-    horizon_s = idle / hz + (given.count + 3) * (interval + width) / hz + given.user_timeout_ms / 1000
+    horizon_s = (
+        idle / hz + (given.count + 3) * (interval + width) / hz + given.user_timeout_ms / 1000
+    )
     return Case(given, hz, (outage,), round(horizon_s * 1e9))
 
 
-# --- scenarios ---------------------------------------------------------------------------------------
+# --- scenarios ----------------------------------------------------------------------------------
 
-names = st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,9}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,9}){0,2}", fullmatch=True)
+names = st.from_regex(
+    r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,9}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,9}){0,2}", fullmatch=True
+)
 seconds = st.integers(0, 10_000_000).map(float) | st.floats(0, 10_000_000)
 durations = st.integers(1, 10_000_000).map(float) | st.floats(0.001, 10_000_000)
-topologies = st.builds(Topology, kind=st.sampled_from(get_args(Kind)), family=st.sampled_from(("ipv4", "ipv6")))
+topologies = st.builds(
+    Topology, kind=st.sampled_from(get_args(Kind)), family=st.sampled_from(("ipv4", "ipv6"))
+)
 endpoints = st.builds(
     Endpoint,
     keepalive=st.booleans()
@@ -168,7 +202,10 @@ endpoints = st.builds(
 
 @st.composite
 def middleboxes(draw: st.DrawFn, kind: type[AnyFault], host: HostSpec, at_s: float) -> AnyFault:
-    """A fault of a host that forwards; where that does not track connections, one that it has nevertheless."""
+    """A fault of a host that forwards.
+
+    Where that does not track connections, one that it has nevertheless.
+    """
     if kind is NatRebinding and host.translates:
         return NatRebinding(then=draw(st.sampled_from(("drop", "reset"))), at_s=at_s)
     if kind is FirewallFlush and host.tracks:
@@ -179,7 +216,9 @@ def middleboxes(draw: st.DrawFn, kind: type[AnyFault], host: HostSpec, at_s: flo
     if draw(st.booleans()):
         return FirewallIdle(on=host.name, timeout_s=timeout_s, pickup="loose")
     then = draw(st.sampled_from(get_args(Then)))
-    return FirewallIdle(on=host.name, timeout_s=timeout_s, then=then, preset=draw(st.none() | st.just("palo-alto")))
+    return FirewallIdle(
+        on=host.name, timeout_s=timeout_s, then=then, preset=draw(st.none() | st.just("palo-alto"))
+    )
 
 
 @st.composite
@@ -195,7 +234,11 @@ def faults(draw: st.DrawFn, topology: Topology, observer: Side) -> AnyFault:
     if kind is LinkDown:
         host = draw(st.sampled_from(where.hosts))
         named = len(host.interfaces) > 1 or draw(st.booleans())
-        toward = draw(st.sampled_from([interface.toward for interface in host.interfaces])) if named else None
+        toward = (
+            draw(st.sampled_from([interface.toward for interface in host.interfaces]))
+            if named
+            else None
+        )
         return LinkDown(on=host.name, toward=toward, at_s=at_s, for_s=for_s)
     if kind is PeerReboot:
         return PeerReboot(on=draw(st.sampled_from(SIDES)), at_s=at_s)
@@ -210,11 +253,16 @@ def faults(draw: st.DrawFn, topology: Topology, observer: Side) -> AnyFault:
 
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
-    """Any sound scenario, whatever it claims; `harness.fuzz.strategies` draws those whose end can be predicted."""
+    """Any sound scenario, whatever it claims.
+
+    `harness.fuzz.strategies` draws those whose end can be predicted.
+    """
     topology = draw(topologies)
     side: Side = draw(st.sampled_from(SIDES))
     happening = tuple(draw(st.lists(faults(topology, side), max_size=3)))
-    outcome: OutcomeName = draw(st.sampled_from(("as-predicted", "detected", "eof", "survives", "never")))
+    outcome: OutcomeName = draw(
+        st.sampled_from(("as-predicted", "detected", "eof", "survives", "never"))
+    )
     fails, passes = outcome == "detected", outcome in ("survives", "never")
     window = st.lists(seconds, min_size=2, max_size=2).map(lambda pair: (min(pair), max(pair)))
     errnos = st.none() | st.sampled_from(("ETIMEDOUT", "ECONNRESET", "ENETUNREACH"))
@@ -239,11 +287,16 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     return scenario
 
 
-# --- anything but scenarios --------------------------------------------------------------------------
+# --- anything but scenarios ---------------------------------------------------------------------
 
-scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.just(10**400)
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.just(10**400)
+)
 garbage = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3)
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3)
+    ),
 )
 """Whatever JSON can hold, and NaN."""
 
@@ -256,7 +309,9 @@ def near_misses(draw: st.DrawFn, mapping: dict[str, object]) -> dict[str, object
     def gather(value: object) -> None:
         if isinstance(value, dict):
             tables.append(value)
-        for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        for inner in (
+            value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        ):
             gather(inner)
 
     gather(mapping)

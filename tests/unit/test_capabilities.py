@@ -24,7 +24,8 @@ def test_hz_is_one_that_kernels_have() -> None:
 
 
 @pytest.mark.parametrize(
-    ("resolution_s", "hz"), [(0.01, 100), (0.004, 250), (0.003333333, 300), (0.001, 1000), (0.001953125, 512)]
+    ("resolution_s", "hz"),
+    [(0.01, 100), (0.004, 250), (0.003333333, 300), (0.001, 1000), (0.001953125, 512)],
 )
 def test_hz_from_a_jiffy(resolution_s: float, hz: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A jiffy of 3333333 ns is HZ=300."""
@@ -52,9 +53,21 @@ def test_what_works_is_available() -> None:
 @pytest.mark.parametrize(
     ("error", "found", "fix"),
     [
-        (CapabilityError("thing", "not there", "apt-get install thing"), "not there", "apt-get install thing"),
-        (LabError("expected a bridge, found none"), "expected a bridge, found none", "CONFIG_THING"),
-        (OSError(95, "Operation not supported"), "[Errno 95] Operation not supported", "CONFIG_THING"),
+        (
+            CapabilityError("thing", "not there", "apt-get install thing"),
+            "not there",
+            "apt-get install thing",
+        ),
+        (
+            LabError("expected a bridge, found none"),
+            "expected a bridge, found none",
+            "CONFIG_THING",
+        ),
+        (
+            OSError(95, "Operation not supported"),
+            "[Errno 95] Operation not supported",
+            "CONFIG_THING",
+        ),
     ],
 )
 def test_what_fails_has_a_fix(error: Exception, found: str, fix: str) -> None:
@@ -86,7 +99,9 @@ def test_without_namespaces_nothing_else_is_tried(monkeypatch: pytest.MonkeyPatc
     assert all(item.fix and item.needed_for for item in missing)
 
 
-def test_a_docker_daemon_is_one_that_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_docker_daemon_is_one_that_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Not a file that lies where its socket should be."""
     path = tmp_path / "docker.sock"
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
@@ -113,7 +128,11 @@ def test_other_ways_to_a_docker_daemon(where: str, monkeypatch: pytest.MonkeyPat
     [
         (True, True, "the host's kernel keeps guests from all files"),
         (False, True, "only their own kernel keeps guests from the user's files"),
-        (False, False, "nothing keeps root in a guest from writing the user's files: build a kernel anew"),
+        (
+            False,
+            False,
+            "nothing keeps root in a guest from writing the user's files: build a kernel anew",
+        ),
     ],
 )
 def test_who_keeps_a_guest_from_the_users_files_is_told(
@@ -121,9 +140,17 @@ def test_who_keeps_a_guest_from_the_users_files_is_told(
 ) -> None:
     """A machine may allow no mount namespace, and an older kernel knows nothing of either."""
     manifest = Manifest(
-        release="7.2.13", hz=1000, seccomp=True, compiler="", executable_sha256="", built="", confines=confines
+        release="7.2.13",
+        hz=1000,
+        seccomp=True,
+        compiler="",
+        executable_sha256="",
+        built="",
+        confines=confines,
     )
-    monkeypatch.setattr(kernel, "find", lambda _: Kernel("linux-7.2.13-hz1000", Path("linux"), manifest))
+    monkeypatch.setattr(
+        kernel, "find", lambda _: Kernel("linux-7.2.13-hz1000", Path("linux"), manifest)
+    )
     folder = guest_process.MemoryFolder(Path("/dev/shm"), 512)  # noqa: S108 - no file
     monkeypatch.setattr(guest_process, "memory_folder", lambda: folder)
     monkeypatch.setattr(trial, "try_out", lambda _: confined)

@@ -19,7 +19,9 @@ HEAVY = {"asyncio", "msgspec", "pyroute2", "pytest", "rich", "hypothesis", "dock
 def loaded_by(code: str) -> set[str]:
     """The modules that are loaded after some code in a fresh interpreter."""
     script = f"{code}\nimport sys\nprint(' '.join(sys.modules))"
-    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True
+    )
     return set(done.stdout.split())
 
 
@@ -41,7 +43,9 @@ def test_every_fault_is_a_public_name() -> None:
 def test_every_public_name_can_be_had(name: str) -> None:
     """Each is what its home calls by that name, documented, and shown by dir()."""
     value = getattr(harness, name)
-    assert value is getattr(importlib.import_module(harness._HOMES.get(name, "harness.faults")), name)
+    assert value is getattr(
+        importlib.import_module(harness._HOMES.get(name, "harness.faults")), name
+    )
     assert value.__doc__
     assert name in dir(harness)
 
@@ -58,16 +62,22 @@ def test_importing_the_package_costs_next_to_nothing() -> None:
 
 
 def test_describing_a_scenario_loads_no_network_library() -> None:
-    """Scenarios and faults are plain data: netlink, event loops and containers are for what carries them out."""
+    """Scenarios and faults are plain data: netlink, event loops and containers are for what carries
+    them out.
+    """
     loaded = loaded_by(
-        "from harness import Blackhole, Scenario, ToxicTimeout; Scenario(name='a', faults=(Blackhole(),))"
+        "from harness import Blackhole, Scenario, ToxicTimeout; Scenario(name='a', "
+        "faults=(Blackhole(),))"
     )
     assert not (HEAVY - {"msgspec"} | {"ssl", "toxiproxy"}) & loaded
 
 
 def test_the_command_line_loads_little() -> None:
     """`--help` needs none of it either."""
-    code = "import harness.cli.main\ntry:\n    harness.cli.main.main(['--help'])\nexcept SystemExit:\n    pass"
+    code = (
+        "import harness.cli.main\ntry:\n    harness.cli.main.main(['--help'])\nexcept "
+        "SystemExit:\n    pass"
+    )
     assert not HEAVY & loaded_by(code)
 
 
@@ -75,16 +85,30 @@ def test_checking_settings_loads_nothing_that_runs_anything() -> None:
     """The oracle and the rules alone: no lab, no fault, no library of the network."""
     call = "harness.cli.main.main(['check', '--idle', '340', '--path', 'aws-nlb'])"
     loaded = loaded_by(
-        f"import contextlib, io, harness.cli.main\nwith contextlib.redirect_stdout(io.StringIO()): {call}"
+        "import contextlib, io, harness.cli.main\nwith "
+        f"contextlib.redirect_stdout(io.StringIO()): {call}"
     )
     assert "harness.policy.check" in loaded
     assert not (HEAVY - {"msgspec"}) & loaded
     layers = {name.split(".")[1] for name in loaded if name.startswith("harness.")}
-    assert layers <= {"__main__", "cli", "errors", "model", "oracle", "policy", "report", "scenario", "system", "venue"}
+    assert layers <= {
+        "__main__",
+        "cli",
+        "errors",
+        "model",
+        "oracle",
+        "policy",
+        "report",
+        "scenario",
+        "system",
+        "venue",
+    }
 
 
 def test_the_plugin_loads_nothing_but_pytest() -> None:
-    """Every pytest session in the environment loads it, with the modules that it names as plugins."""
+    """Every pytest session in the environment loads it, with the modules that it names as
+    plugins.
+    """
     plugins = pytest_plugin.pytest_plugins
     loaded = loaded_by(f"import {', '.join(plugins)}")
     assert not (HEAVY - {"pytest", "asyncio"}) & loaded

@@ -23,7 +23,9 @@ def branches(rare: Rare, distance: int) -> set[rarity.Branch]:
 
 
 def test_an_example_is_rare_for_the_branches_that_it_takes() -> None:
-    """Another level of the wheel takes another way, another distance on the same level takes the same."""
+    """Another level of the wheel takes another way, another distance on the same level takes the
+    same.
+    """
     rare = Rare()
     near, also_near, far = (branches(rare, distance) for distance in (1, 2, 100))
     assert near == also_near != far

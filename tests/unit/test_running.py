@@ -50,7 +50,10 @@ def a_result(plan: Plan, attempts: int) -> Result:
 
 
 def test_what_came_too_late_is_noted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Each attempt but the first, of what was run again at all; the batch makes two more attempts at the most."""
+    """Each attempt but the first, of what was run again at all.
+
+    The batch makes two more attempts at the most.
+    """
     asked: list[tuple[int | None, int]] = []
 
     def run(plans: Sequence[Plan], *given: object, retries: int) -> list[Result]:
@@ -61,7 +64,9 @@ def test_what_came_too_late_is_noted(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
     monkeypatch.setattr(batch, "run", run)
     monkeypatch.setattr(running, "RETRIED", [])  # they are no retries of this test
-    assert [result.plan.name for result in undisturbed([a_plan("a"), a_plan("b")], tmp_path, 80)] == ["a", "b"]
+    assert [
+        result.plan.name for result in undisturbed([a_plan("a"), a_plan("b")], tmp_path, 80)
+    ] == ["a", "b"]
     assert asked == [(80, 2)]
     assert running.RETRIED == ["b, 2 times (this machine was too busy; then few at once)"]
 
@@ -88,16 +93,23 @@ AGAIN = ["test_twice: one (too busy)", "test_twice: two (too busy)"]
 
 
 def session_of_tests(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Write SESSION as a file of `TOGETHER`, beside a conftest.py that is that of all tests; its path is given."""
+    """Write SESSION as a file of `TOGETHER`, beside a conftest.py that is that of all tests.
+
+    Its path is given.
+    """
     monkeypatch.setenv("TEST_NOTES", str(pytester.path))
-    pytester.makeconftest(f"import sys; sys.path.insert(0, {str(CHECKOUT)!r})\nfrom tests.conftest import *")
+    pytester.makeconftest(
+        f"import sys; sys.path.insert(0, {str(CHECKOUT)!r})\nfrom tests.conftest import *"
+    )
     folder = pytester.mkdir("tests") / "live"
     folder.mkdir()
     (folder / "test_daemons.py").write_text(SESSION)
     return "tests/live/test_daemons.py"
 
 
-def assert_summary_names_what_was_run_again(result: pytest.RunResult, folder: Path, file: str) -> None:
+def assert_summary_names_what_was_run_again(
+    result: pytest.RunResult, folder: Path, file: str
+) -> None:
     """In the session's own words, and in the file that ci/test shows at its end."""
     result.assert_outcomes(passed=10)
     lines = [f"{file}::{each}" for each in AGAIN]
@@ -106,7 +118,9 @@ def assert_summary_names_what_was_run_again(result: pytest.RunResult, folder: Pa
     assert (folder / "slow").read_text() == ""
 
 
-def test_the_summary_names_what_was_run_again(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_summary_names_what_was_run_again(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At the end of the session, counted, with the test."""
     file = session_of_tests(pytester, monkeypatch)
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
@@ -131,9 +145,14 @@ class Worker:
 
 
 def test_workers_share_tests_but_not_those_of_one_group() -> None:
-    """Each file of `TOGETHER` exists and has one worker of pytest-xdist, which would give each of two some tests."""
+    """Each file of `TOGETHER` exists and has one worker of pytest-xdist, which would give each of
+    two some tests.
+    """
     assert [name for name in TOGETHER if not (CHECKOUT / name).is_file()] == []
-    assert [*inspect.signature(newhooks.pytest_xdist_make_scheduler).parameters] == ["config", "log"]
+    assert [*inspect.signature(newhooks.pytest_xdist_make_scheduler).parameters] == [
+        "config",
+        "log",
+    ]
     together = [f"{min(TOGETHER)}::test_it[{number}]" for number in range(8)]
     apart = [f"tests/unit/test_it.py::test_it[{number}]" for number in range(8)]
     settings = {"dist": "loadgroup", "tx": ["2*popen"]}
@@ -161,14 +180,23 @@ def test_workers_share_tests_but_not_those_of_one_group() -> None:
 
 
 def test_what_a_worker_ran_again_reaches_the_session() -> None:
-    """As a property of the report, which pytest-xdist sends as plain data; the worker itself prints nothing."""
+    """As a property of the report, which pytest-xdist sends as plain data.
+
+    The worker itself prints nothing.
+    """
     properties = [(conftest.RETRY, "one (too busy)")]
-    report = pytest.TestReport("a", ("", 0, ""), {}, "passed", None, "call", user_properties=properties)
-    assert [*map(tuple, pytest.TestReport._from_json(report._to_json()).user_properties)] == properties
+    report = pytest.TestReport(
+        "a", ("", 0, ""), {}, "passed", None, "call", user_properties=properties
+    )
+    assert [
+        *map(tuple, pytest.TestReport._from_json(report._to_json()).user_properties)
+    ] == properties
 
 
 def test_slow_tests_are_listed() -> None:
-    """Those whose set-up, call and teardown take longer than the limit together, the slowest first."""
+    """Those whose set-up, call and teardown take longer than the limit together, the slowest
+    first.
+    """
 
     def report(name: str, when: str, seconds: float) -> pytest.TestReport:
         return pytest.TestReport(name, ("", 0, ""), {}, "passed", None, when, duration=seconds)  # type: ignore[arg-type]

@@ -14,20 +14,30 @@ LONG_MODULES = {
     "ci/bench.py": "one script, whose measurements share their helpers",
     "harness/faults/toxiproxy.py": "the eight toxics of one proxy, as its API has them",
     "harness/lab/host.py": "one class: all that faults and subjects may do with a host",
-    "harness/programs/tcp_endpoint.py": "a script (python -I -S), which can import nothing beside it",
+    "harness/programs/tcp_endpoint.py": "a script (python -I -S), which can import nothing beside it",  # noqa: E501
 }
 LONG_FUNCTIONS = {
     ("ci/bench.py", "_virtual"): "one measurement after the other",
     ("tests/live/test_heartbeats.py", "test_what_a_design_alone_has"): "a table of scenarios",
     ("tests/live/test_pytest_plugin.py", "test_hand_written_tests"): "the test file of a user",
-    ("tests/live/test_pytest_plugin.py", "test_mistakes_in_hand_written_tests_are_told"): "another one",
-    ("tests/unit/lab/test_base_lab.py", "test_everything_is_closed_whatever_fails"): "each step in turn",
+    (
+        "tests/live/test_pytest_plugin.py",
+        "test_mistakes_in_hand_written_tests_are_told",
+    ): "another one",
+    (
+        "tests/unit/lab/test_base_lab.py",
+        "test_everything_is_closed_whatever_fails",
+    ): "each step in turn",
 }
 
 
 def modules() -> list[Path]:
     """All Python files of the project."""
-    return [path for folder in ("ci", "harness", "tests") for path in sorted((CHECKOUT / folder).rglob("*.py"))]
+    return [
+        path
+        for folder in ("ci", "harness", "tests")
+        for path in sorted((CHECKOUT / folder).rglob("*.py"))
+    ]
 
 
 def test_modules_are_short() -> None:

@@ -33,7 +33,9 @@ def test_the_first_event_ties_both_clocks(tmp_path: Path) -> None:
 
 
 def test_an_event_is_on_disk_before_the_next_thing_happens(tmp_path: Path) -> None:
-    """Each is a line of its own, there as soon as it was added: a killed run keeps all that it saw."""
+    """Each is a line of its own, there as soon as it was added: a killed run keeps all that it
+    saw.
+    """
     line = Timeline(tmp_path)
     for number in range(3):
         line.add("segment", "client", way="out", number=number)
@@ -43,8 +45,13 @@ def test_an_event_is_on_disk_before_the_next_thing_happens(tmp_path: Path) -> No
     line.close()
 
 
-def test_a_full_disk_breaks_the_run_and_not_the_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What no longer fits is kept in memory; the run cannot be judged, and the error names the file."""
+def test_a_full_disk_breaks_the_run_and_not_the_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What no longer fits is kept in memory.
+
+    The run cannot be judged, and the error names the file.
+    """
     line = Timeline(tmp_path)
     assert line._file is not None
     monkeypatch.setattr(line, "_file", _Full(line._file))
@@ -52,7 +59,8 @@ def test_a_full_disk_breaks_the_run_and_not_the_thread(tmp_path: Path, monkeypat
     line.add("run.ended", "harness")
     assert [event.kind for event in line.events] == ["opened", "segment", "run.broken", "run.ended"]
     assert line.events[2].data["error"] == (
-        f"expected room for the timeline, found No space left on device at {tmp_path / timeline.FILE_NAME}"
+        "expected room for the timeline, found No space left on device at "
+        f"{tmp_path / timeline.FILE_NAME}"
     )
     assert [event.kind for event in timeline.load(tmp_path)] == ["opened"]
 
@@ -74,7 +82,10 @@ class _Full(io.RawIOBase):
 
 
 def test_times_count_from_the_opening() -> None:
-    """A moment that is given is taken as CLOCK_MONOTONIC, also one before the opening; else it is now."""
+    """A moment that is given is taken as CLOCK_MONOTONIC, also one before the opening.
+
+    Else it is now.
+    """
     line = Timeline()
     assert line.add("a", "x", at_ns=line.opened_ns + 5).t_ns == 5
     assert line.add("b", "x", at_ns=line.opened_ns - 5).t_ns == -5
@@ -114,32 +125,38 @@ def load_text(text: bytes) -> tuple[Event, ...]:
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"\x00\xff", b"{", b"[]", b'{"t_ns":"soon","kind":"a","source":"b"}', b'{"kind":"a"}']
+    "garbage",
+    [b"\x00\xff", b"{", b"[]", b'{"t_ns":"soon","kind":"a","source":"b"}', b'{"kind":"a"}'],
 )
 def test_garbage_in_the_middle_is_an_error(tmp_path: Path, garbage: bytes) -> None:
     """A line that no run wrote is told with file and number; it is not skipped."""
     good = msgspec.json.encode(Event(0, "opened", "harness"))
     (tmp_path / timeline.FILE_NAME).write_bytes(good + b"\n" + garbage + b"\n" + good + b"\n")
-    with pytest.raises(UsageError, match=rf"{timeline.FILE_NAME}:2: expected an event as JSON, found"):
+    with pytest.raises(
+        UsageError, match=rf"{timeline.FILE_NAME}:2: expected an event as JSON, found"
+    ):
         timeline.load(tmp_path)
 
 
 def test_blank_lines_and_unknown_keys_are_passed_over() -> None:
     """What a later version adds to an event does not stop an older one."""
-    text = (
-        b'\n{"t_ns":1,"kind":"a","source":"b","mood":"good"}\n\n{"t_ns":2,"kind":"c","source":"d","data":{"x":[1]}}\n'
-    )
+    text = b'\n{"t_ns":1,"kind":"a","source":"b","mood":"good"}\n\n{"t_ns":2,"kind":"c","source":"d","data":{"x":[1]}}\n'  # noqa: E501
     assert load_text(text) == (Event(1, "a", "b"), Event(2, "c", "d", {"x": [1]}))
 
 
 def test_a_folder_without_a_timeline_is_told(tmp_path: Path) -> None:
     """The error says where it was looked for."""
-    with pytest.raises(UsageError, match=f"expected a run's timeline, found No such file or directory at {tmp_path}"):
+    with pytest.raises(
+        UsageError,
+        match=f"expected a run's timeline, found No such file or directory at {tmp_path}",
+    ):
         timeline.load(tmp_path)
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
-    """A program under test may write in the run's folder, and must not choose what else is written or read."""
+    """A program under test may write in the run's folder, and must not choose what else is written
+    or read.
+    """
     kept = tmp_path / "kept"
     kept.write_bytes(b"kept")
     (tmp_path / timeline.FILE_NAME).symlink_to(kept)
@@ -160,7 +177,9 @@ def test_a_new_run_replaces_an_old_timeline(tmp_path: Path) -> None:
 def test_what_a_program_prints_is_made_sure_of_at_once(tmp_path: Path) -> None:
     """Whoever writes the timeline in a guest may not get another turn; everything else can wait."""
     secured: list[bytes] = []
-    line = Timeline(tmp_path, lambda _: secured.append((tmp_path / timeline.FILE_NAME).read_bytes()))
+    line = Timeline(
+        tmp_path, lambda _: secured.append((tmp_path / timeline.FILE_NAME).read_bytes())
+    )
     line.add("subject.armed", "client", side="client")
     line.add("subject.printed", "server", side="server", line="starting")
     line.close()

@@ -1,4 +1,6 @@
-"""Timelines made by hand: what a run that goes exactly as foreseen would leave, to be bent by the tests."""
+"""Timelines made by hand: what a run that goes exactly as foreseen would leave, to be bent by the
+tests.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def planned(
     known_failure: str = "",
     **expect: Any,
 ) -> Plan:
-    """A plan for a client with keepalive 2/1/3 and a claim of these parts, unless said otherwise."""
+    """A plan for a client with keepalive 2/1/3 and a claim of these parts, unless said
+    otherwise.
+    """
     scenario = Scenario(
         name="by/hand",
         topology=Topology(kind=kind),
@@ -100,12 +104,16 @@ def without(events: Sequence[Event], *kinds: str) -> list[Event]:
 
 def moved(events: Sequence[Event], kind: str, to_ns: int) -> list[Event]:
     """The events, with those of a kind at another time after arming."""
-    return [msgspec.structs.replace(e, t_ns=ARMED_NS + to_ns) if e.kind == kind else e for e in events]
+    return [
+        msgspec.structs.replace(e, t_ns=ARMED_NS + to_ns) if e.kind == kind else e for e in events
+    ]
 
 
 def changed(events: Sequence[Event], kind: str, **data: Any) -> list[Event]:
     """The events, with other data in those of a kind."""
-    return [msgspec.structs.replace(e, data={**e.data, **data}) if e.kind == kind else e for e in events]
+    return [
+        msgspec.structs.replace(e, data={**e.data, **data}) if e.kind == kind else e for e in events
+    ]
 
 
 def segments(events: Sequence[Event], role: str) -> list[Event]:
@@ -125,7 +133,9 @@ def _faults(plan: Plan, end_ns: int) -> list[Event]:
     events = []
     for index, fault in enumerate(plan.scenario.faults):
         injected_ns = -50_000_000 if fault.standing else round(fault.at_s * 1e9) + 100_000
-        healed_ns = end_ns + 30_000_000 if fault.until_s is None else round(fault.until_s * 1e9) + 100_000
+        healed_ns = (
+            end_ns + 30_000_000 if fault.until_s is None else round(fault.until_s * 1e9) + 100_000
+        )
         common = {"index": index, "fault": fault.kind}
         level = "in-place" if plan.faults[index].demand == "must-stand" else "bit"
         events += [
@@ -143,7 +153,14 @@ def _writes(plan: Plan) -> list[Event]:
         for side, at_s in shuts
         if at_s is not None
     ] + [
-        at(round(at_s * 1e9) + 100_000, "subject.wrote", side, side=side, written=True, took_ns=1000)
+        at(
+            round(at_s * 1e9) + 100_000,
+            "subject.wrote",
+            side,
+            side=side,
+            written=True,
+            took_ns=1000,
+        )
         for side in SIDES
         for at_s in plan.scenario.endpoint(side).writes_at_s
     ]
@@ -154,7 +171,9 @@ def _end(plan: Plan, side: str, end_ns: int) -> list[Event]:
     if outcome.kind == "eof":
         fin = at(end_ns - 100_000, "segment", side, way="in", role="fin", flags="FA")
         return [fin, at(end_ns, "subject.eof", side, side=side, poll=["IN", "RDHUP"])]
-    noticed = at(end_ns, "subject.detected", side, side=side, errno=outcome.errno, poll=["IN", "ERR"])
+    noticed = at(
+        end_ns, "subject.detected", side, side=side, errno=outcome.errno, poll=["IN", "ERR"]
+    )
     if outcome.rst:
         return [at(end_ns - 100_000, "segment", side, way="out", role="rst", flags="RA"), noticed]
     if outcome.errno == "ECONNRESET":

@@ -41,7 +41,9 @@ class _Source:
         """The places of all keys in a table, by their dotted names in it."""
         size = len(table)
         inner = [path for path in self._positions if len(path) > size and path[:size] == table]
-        return {toml_places.dotted(path[size:]): place for path in inner if (place := self.place(path))}
+        return {
+            toml_places.dotted(path[size:]): place for path in inner if (place := self.place(path))
+        }
 
     def error(self, key: str, value: object, expected: str) -> PolicyError:
         """At the key, or at the table that lacks it."""
@@ -61,14 +63,18 @@ def read(text: str, source: str) -> tuple[Connection, ...]:
     except (msgspec.ValidationError, OverflowError) as error:
         raise _explained(raw, policy, str(error)) from None
     if not file.connections:
-        raise policy.error("connections", MISSING, "a table for each connection, such as [connections.orders-db]")
+        raise policy.error(
+            "connections", MISSING, "a table for each connection, such as [connections.orders-db]"
+        )
     defaults = durations.in_seconds(raw.get("defaults", {}))
     _refuse(policy, "defaults", problems(file.defaults))
     for name, terms in file.connections.items():
         _refuse(policy, f"connections.{name}", problems(terms))
     tables: Any = durations.in_seconds(raw["connections"])
     shared = policy.below(("defaults",))
-    return tuple(_connection(name, table, defaults, shared, policy) for name, table in tables.items())
+    return tuple(
+        _connection(name, table, defaults, shared, policy) for name, table in tables.items()
+    )
 
 
 def _connection(
@@ -113,4 +119,6 @@ def _fits(path: Path, _text: str) -> bool:
     return path.suffix == ".toml"
 
 
-FORMAT = Format(name="policy", title="POLICY.toml, or another name that ends in .toml", fits=_fits, read=read)
+FORMAT = Format(
+    name="policy", title="POLICY.toml, or another name that ends in .toml", fits=_fits, read=read
+)

@@ -26,9 +26,13 @@ def _find(facts: Facts) -> Iterator[Draft]:
     demand_s = facts.connection.idle_demand_s
     if demand_s is None or facts.connection.keepalive or facts.heartbeat is not None:
         return
-    alone = ", and a user timeout alone never ends an idle connection" if facts.settings.user_timeout_ms else ""
+    alone = (
+        ", and a user timeout alone never ends an idle connection"
+        if facts.settings.user_timeout_ms
+        else ""
+    )
     yield Draft(
-        expected=f"a dead peer noticed within {words.plain(demand_s)} s while the connection is idle",
+        expected=f"a dead peer noticed within {words.plain(demand_s)} s while the connection is idle",  # noqa: E501
         found=f"keepalive off and no heartbeat{alone}",
         fix="set keepalive with idle, interval and count, or add a heartbeat",
         keys=("keepalive",),

@@ -46,7 +46,10 @@ def _find(facts: Facts) -> Iterator[Draft]:
     worst = found[worst_hz]
     yield Draft(
         expected="interval and count set along with the idle time",
-        found=f"{' and '.join(left)} left to the system: detection after {words.window(worst)} at HZ={worst_hz}",
+        found=(
+            f"{' and '.join(left)} left to the system: detection after {words.window(worst)} at "
+            f"HZ={worst_hz}"
+        ),
         fix="set interval_s and count",
         keys=("idle_s",),
         hz=(worst_hz,),

@@ -15,11 +15,11 @@ known. The kernel rounds the idle time up to a bucket of its timer wheel, so tha
 Behind a load balancer with 350 s, 340 s is too late at every HZ, and 300 s is soon enough at every
 HZ.
 
-The rule fires where the first probe may come at the shortest idle timeout on the path or later. Where
-the interval is longer than the idle time, so may be the time between two probes: after an answered
-probe the next one comes an interval later. It does not fire for a device that makes the connection
-known again at the next packet (`pickup = "loose"`), for a proxy, or where there is a heartbeat (see
-KA007).
+The rule fires where the first probe may come at the shortest idle timeout on the path or later.
+Where the interval is longer than the idle time, so may be the time between two probes: after an
+answered probe the next one comes an interval later. It does not fire for a device that makes the
+connection known again at the next packet (`pickup = "loose"`), for a proxy, or where there is a
+heartbeat (see KA007).
 
 How to fix it: a shorter `idle_s`, or a longer idle timeout of the device.
 
@@ -54,7 +54,10 @@ def _find(facts: Facts) -> Iterator[Draft]:
     if not facts.settings.keepalive:
         yield Draft(
             expected=expected,
-            found=f"none while the connection is idle: keepalive is off; a packet after that {_MEETS[hop.late]}",
+            found=(
+                "none while the connection is idle: keepalive is off; a packet after that "
+                f"{_MEETS[hop.late]}"
+            ),
             fix=f"set keepalive with an idle time well below {limit_s} s",
             keys=keys,
         )

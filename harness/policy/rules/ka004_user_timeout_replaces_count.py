@@ -42,9 +42,15 @@ def _find(facts: Facts) -> Iterator[Draft]:
     worst_hz = max(bad, key=lambda hz: bad[hz][1].high_ns)
     counted, found = bad[worst_hz]
     yield Draft(
-        expected=f"to give up after {settings.count} probes, {words.window(counted)} at HZ={worst_hz}",
-        found=f"{words.window(found)}, as the user timeout of {settings.user_timeout_ms / 1000:g} s replaces the count",
-        fix="set a user timeout a little below idle + interval * count, or ignore the rule with a reason",
+        expected=f"to give up after {settings.count} probes, {words.window(counted)} at HZ={worst_hz}",  # noqa: E501
+        found=(
+            f"{words.window(found)}, as the user timeout of {settings.user_timeout_ms / 1000:g} "
+            "s replaces the count"
+        ),
+        fix=(
+            "set a user timeout a little below idle + interval * count, or ignore the rule with "
+            "a reason"
+        ),
         keys=("user_timeout_s",),
         hz=tuple(bad),
         window_s=words.ends(found),

@@ -43,8 +43,14 @@ def _find(facts: Facts) -> Iterator[Draft]:
     least = min(bad.values(), key=lambda when: when.low_ns)
     yield Draft(
         expected=f"a dead peer noticed within {words.plain(demand_s)} s while data is in flight",
-        found=f"retransmissions for {words.seconds(least.low_ns)} or longer (tcp_retries2), as no user timeout is set",
-        fix=f"set user_timeout_s below {words.plain(demand_s)}, or add a heartbeat with a timer apart from the sending",
+        found=(
+            f"retransmissions for {words.seconds(least.low_ns)} or longer (tcp_retries2), as no "
+            "user timeout is set"
+        ),
+        fix=(
+            f"set user_timeout_s below {words.plain(demand_s)}, or add a heartbeat with a timer "
+            "apart from the sending"
+        ),
         hz=tuple(bad),
         window_s=(least.low_ns / SECOND_NS, None),
     )

@@ -26,7 +26,11 @@ def _find(facts: Facts) -> Iterator[Draft]:
     if not bad:
         return
     user_timeout_ms = facts.settings.user_timeout_ms
-    cause = f"the user timeout of {user_timeout_ms / 1000:g} s leaves room for one" if user_timeout_ms else "count is 1"
+    cause = (
+        f"the user timeout of {user_timeout_ms / 1000:g} s leaves room for one"
+        if user_timeout_ms
+        else "count is 1"
+    )
     room = facts.settings.idle_s + 2 * facts.settings.interval_s
     yield Draft(
         expected="two probes or more before the connection is given up",

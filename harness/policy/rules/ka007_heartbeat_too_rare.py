@@ -27,7 +27,11 @@ def _find(facts: Facts) -> Iterator[Draft]:
     beat = facts.heartbeat
     if beat is None:
         return
-    hops = [hop for hop in facts.connection.path if hop.limit_s is not None and hop.limit_s <= beat.every_s]
+    hops = [
+        hop
+        for hop in facts.connection.path
+        if hop.limit_s is not None and hop.limit_s <= beat.every_s
+    ]
     bad = {hop: _lost_at(facts, hop) for hop in hops}
     lost = {hop: hz for hop, hz in bad.items() if hz}
     if not lost:
@@ -36,7 +40,11 @@ def _find(facts: Facts) -> Iterator[Draft]:
     yield Draft(
         expected=f"a heartbeat before the idle timeout of {hop.title}, {hop.limit_s} s",
         found=f"one every {words.plain(beat.every_s)} s"
-        + ("" if hop.proxy or not facts.settings.keepalive else f", and no probe in time {facts.which_hz(lost[hop])}"),
+        + (
+            ""
+            if hop.proxy or not facts.settings.keepalive
+            else f", and no probe in time {facts.which_hz(lost[hop])}"
+        ),
         fix=f"set the heartbeat's every_s below {hop.limit_s}, or lengthen the idle timeout",
         keys=("heartbeat.every_s", "heartbeat", "path"),
         hz=() if hop.proxy else lost[hop],

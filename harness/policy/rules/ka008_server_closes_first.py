@@ -26,13 +26,17 @@ def _find(facts: Facts) -> Iterator[Draft]:
     close_s = facts.terms.idle_close_s
     if facts.terms.side != "server" or close_s is None:
         return
-    proxies = {hop.limit_s: hop for hop in facts.connection.path if hop.proxy and hop.limit_s is not None}
+    proxies = {
+        hop.limit_s: hop for hop in facts.connection.path if hop.proxy and hop.limit_s is not None
+    }
     later = [limit_s for limit_s in proxies if limit_s >= close_s]
     if not later:
         return
     limit_s = max(later)
     yield Draft(
-        expected=f"the server to keep idle connections longer than {proxies[limit_s].title}, {limit_s} s",
+        expected=(
+            f"the server to keep idle connections longer than {proxies[limit_s].title}, {limit_s} s"
+        ),
         found=f"it closes them after {words.plain(close_s)} s, when a request may be on its way",
         fix=f"set idle_close_s above {limit_s}, or shorten the idle timeout of the proxy",
         keys=("idle_close_s",),

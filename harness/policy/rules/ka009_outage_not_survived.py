@@ -44,11 +44,16 @@ def _find(facts: Facts) -> Iterator[Draft]:
     in_flight = tuple(hz for hz in facts.hz if not facts.survives_in_flight(hz, outage_s))
     if in_flight:
         timeout_s = facts.settings.user_timeout_ms / 1000
-        what = f"a user timeout of {timeout_s:g} s" if timeout_s else "retransmissions (tcp_retries2)"
+        what = (
+            f"a user timeout of {timeout_s:g} s" if timeout_s else "retransmissions (tcp_retries2)"
+        )
         needed = words.plain(answers.needed_ns(round(outage_s * 1e9)) / 1e9)
         yield Draft(
             expected=f"{expected} while data is in flight",
-            found=f"{what}, over before anything is sent again after the outage, {facts.which_hz(in_flight)}",
+            found=(
+                f"{what}, over before anything is sent again after the outage, "
+                f"{facts.which_hz(in_flight)}"
+            ),
             fix=f"set user_timeout_s to {needed} or more",
             keys=("user_timeout_s", "survive_s"),
             hz=in_flight,
@@ -56,7 +61,10 @@ def _find(facts: Facts) -> Iterator[Draft]:
     if beat is not None and beat.misses * beat.timeout_s <= outage_s:
         yield Draft(
             expected=expected,
-            found=f"a heartbeat that gives up after {words.plain(beat.misses * beat.timeout_s)} s without an answer",
+            found=(
+                f"a heartbeat that gives up after {words.plain(beat.misses * beat.timeout_s)} s "
+                "without an answer"
+            ),
             fix=f"set misses * timeout_s of the heartbeat above {words.plain(outage_s)} s",
             keys=("heartbeat.timeout_s", "heartbeat.misses", "heartbeat"),
         )

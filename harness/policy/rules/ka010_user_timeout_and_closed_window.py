@@ -26,7 +26,7 @@ def _find(facts: Facts) -> Iterator[Draft]:
         return
     user_timeout_s = facts.settings.user_timeout_ms / 1000
     yield Draft(
-        expected=f"a peer that never stops reading for {user_timeout_s:g} s while data waits for it",
+        expected=f"a peer that never stops reading for {user_timeout_s:g} s while data waits for it",  # noqa: E501
         found="a user timeout that ends the connection if it does, although the peer is alive",
         fix="set a user_timeout_s longer than the longest pause of the peer",
         keys=("user_timeout_s",),

@@ -27,7 +27,10 @@ def _find(facts: Facts) -> Iterator[Draft]:
         return
     yield Draft(
         expected="the options set on each accepted socket",
-        found="set on the listening socket, from which Linux passes them on; POSIX does not promise it",
+        found=(
+            "set on the listening socket, from which Linux passes them on; POSIX does not "
+            "promise it"
+        ),
         fix="set them after accept() where the program runs on other systems, too",
         keys=("set_on",),
     )

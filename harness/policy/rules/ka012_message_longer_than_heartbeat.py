@@ -23,7 +23,11 @@ from harness.policy.rule import Draft, Rule
 
 def _find(facts: Facts) -> Iterator[Draft]:
     beat = facts.heartbeat
-    if beat is None or beat.longest_message_s is None or beat.misses * beat.timeout_s >= beat.longest_message_s:
+    if (
+        beat is None
+        or beat.longest_message_s is None
+        or beat.misses * beat.timeout_s >= beat.longest_message_s
+    ):
         return
     longest = words.plain(beat.longest_message_s)
     yield Draft(

@@ -27,8 +27,14 @@ def _find(facts: Facts) -> Iterator[Draft]:
         return
     yield Draft(
         expected="something that asks the peer itself for a sign of life",
-        found=f"keepalive alone, whose probes {proxy.title} answers whether or not the peer behind it is alive",
-        fix="add a heartbeat of the application, and set keepalive on the proxy's connection to the server",
+        found=(
+            f"keepalive alone, whose probes {proxy.title} answers whether or not the peer behind "
+            "it is alive"
+        ),
+        fix=(
+            "add a heartbeat of the application, and set keepalive on the proxy's connection to "
+            "the server"
+        ),
         keys=("path",),
     )
 

@@ -1,4 +1,7 @@
-"""The designs that need more than a detector: a second connection, urgent data, another server; and which is which."""
+"""The designs that need more than a detector: a second connection, urgent data, another server.
+
+And which is which.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ class Urgent(Timed):
 
 
 class Separate(Timed):
-    """Heartbeats have a connection of their own, at which the client waits; the end of either is the end of both."""
+    """Heartbeats have a connection of their own, at which the client waits.
+
+    The end of either is the end of both.
+    """
 
     def __init__(self, setting: Setting, link: Link, detector: Detector) -> None:
         super().__init__(setting, link, detector)
@@ -208,11 +214,20 @@ class IdleState(Timed):
         self._begin(at_ns)
 
 
-def make(setting: Setting, sock: socket.socket, listener: socket.socket | None = None) -> Participant:
-    """The end for a connection that was just made; a reaper keeps the listening socket, others have closed it."""
+def make(
+    setting: Setting, sock: socket.socket, listener: socket.socket | None = None
+) -> Participant:
+    """The end for a connection that was just made.
+
+    A reaper keeps the listening socket, others have closed it.
+    """
     design = setting.values["design"]
     detector = detectors.make(setting.values, setting.role)
     if detector is None:
         return Reaper(setting, Link(sock), listener)
-    kinds: dict[str, type[Timed]] = {"separate": Separate, "urgent": Urgent, "idle-state": IdleState}
+    kinds: dict[str, type[Timed]] = {
+        "separate": Separate,
+        "urgent": Urgent,
+        "idle-state": IdleState,
+    }
     return kinds.get(design, Timed)(setting, Link(sock, urgent=design == "urgent"), detector)

@@ -1,8 +1,11 @@
-"""When each design sends a heartbeat, and when it gives its peer up. Pure: told the time, they say what is due next.
+"""When each design sends a heartbeat, and when it gives its peer up.
 
-Moments are nanoseconds of the monotonic clock. What has come counts before a timer that ran out meanwhile, as in a
-program that asks select(2): a program that stood still first reads. A timer that is served a little late does not make
-the next one late; one that is served so late that the next one is over, too, does, so that no two are served at once.
+Pure: told the time, they say what is due next.
+
+Moments are nanoseconds of the monotonic clock. What has come counts before a timer that ran out
+meanwhile, as in a program that asks select(2): a program that stood still first reads. A timer that
+is served a little late does not make the next one late; one that is served so late that the next
+one is over, too, does, so that no two are served at once.
 """
 
 from __future__ import annotations
@@ -16,7 +19,10 @@ NS = 1_000_000_000
 
 
 class Detector(Protocol):
-    """One end's view of its peer. `due_ns`: when to call `tick`; it changes with every call of the others."""
+    """One end's view of its peer.
+
+    `due_ns`: when to call `tick`; it changes with every call of the others.
+    """
 
     due_ns: int
 
@@ -96,9 +102,12 @@ class Counting(_Timed):
 
 
 class Urgent(_Timed):
-    """Counts intervals without an urgent octet; nothing but one sets the count back, and nothing the timer.
+    """Counts intervals without an urgent octet.
 
-    An octet that comes after the end of an interval does not count for that one, even where both are served at once.
+    Nothing but one sets the count back, and nothing the timer.
+
+    An octet that comes after the end of an interval does not count for that one, even where both
+    are served at once.
     """
 
     def __init__(self, interval_ns: int, misses: int, *, beats: bool) -> None:
@@ -159,7 +168,9 @@ class IdleTimer(_Timed):
 
 
 class IdleState(_Timed):
-    """Two timers: one asks when nothing was written, the other counts how often in a row nothing was read."""
+    """Two timers: one asks when nothing was written, the other counts how often in a row nothing
+    was read.
+    """
 
     def __init__(self, write_idle_ns: int, read_idle_ns: int, misses: int) -> None:
         super().__init__()
@@ -199,7 +210,9 @@ class IdleState(_Timed):
 
 
 class Watchdog:
-    """Which server to try next, and when: later each time, until one is there. Apart from any connection.
+    """Which server to try next, and when: later each time, until one is there.
+
+    Apart from any connection.
 
     It begins with the one after the lost one. An attempt may take as long as the wait before it.
     """
@@ -227,7 +240,10 @@ class Watchdog:
 
 
 def make(values: Mapping[str, Any], role: Role) -> Detector | None:
-    """The detector of a design, by the keys of `harness.model.programs`; None for the reaper, which has one for all."""
+    """The detector of a design, by the keys of `harness.model.programs`.
+
+    None for the reaper, which has one for all.
+    """
 
     def ns(key: str) -> int:
         return round(float(values[key]) * NS)

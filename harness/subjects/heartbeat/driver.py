@@ -1,4 +1,6 @@
-"""Makes the ends of a connection with a heartbeat as a scenario wants them, and the other servers of its client."""
+"""Makes the ends of a connection with a heartbeat as a scenario wants them, and the other servers
+of its client.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ class HeartbeatProcess(tcp_driver.EndProcess):
 
 
 class HeartbeatDriver:
-    """Makes one end: an object that lives here or, `apart` or where its sends wait, a process of its own."""
+    """Makes one end: an object that lives here or, `apart` or where its sends wait, a process of
+    its own.
+    """
 
     def __init__(
         self,
@@ -55,9 +59,13 @@ class HeartbeatDriver:
     ) -> None:
         self.scenario, self.lab, self.side, self.loop, self.stack = scenario, lab, side, loop, stack
         heartbeat = scenario.endpoint(side).heartbeat
-        self.servers = _servers(scenario, lab) if isinstance(heartbeat, IdleState) and side == "client" else {}
+        self.servers = (
+            _servers(scenario, lab) if isinstance(heartbeat, IdleState) and side == "client" else {}
+        )
         self.setting = self._setting(side, side, emit)
-        self.apart = apart or (isinstance(heartbeat, Simple) and heartbeat.blocking and side == "client")
+        self.apart = apart or (
+            isinstance(heartbeat, Simple) and heartbeat.blocking and side == "client"
+        )
         self.address = lab.layout.address("server") if side == "server" else lab.layout.entrance
         self._end: HeartbeatProcess | Participant | None = None
         self._listener: socket.socket | None = None
@@ -111,7 +119,9 @@ class HeartbeatDriver:
         """What an end of a side is told that runs on a host."""
         values = msgspec.to_builtins(self.scenario.endpoint(side).heartbeat)
         options = tcp_driver.options_of(self.scenario, side)
-        return Setting(side, values, options, functools.partial(self._socket, side, host), emit, self.servers)
+        return Setting(
+            side, values, options, functools.partial(self._socket, side, host), emit, self.servers
+        )
 
     def _socket(self, side: Side, host: str) -> socket.socket:
         """A socket on a host, as a side has it; whoever asks for it closes it."""
@@ -136,7 +146,10 @@ class HeartbeatDriver:
         return HeartbeatProcess(started, self.setting.emit, self.side)
 
     def _start_spare(self, name: str, address: str) -> None:
-        """A server like the scenario's on another host, for when the first one is lost. What it sees is not told."""
+        """A server like the scenario's on another host, for when the first one is lost.
+
+        What it sees is not told.
+        """
         listener = self.stack.enter_context(self._socket("server", name))
         tcp_endpoint.listen(listener, address, PORT)
         spare = Reaper(self._setting("server", name, _silent), None, listener)
@@ -146,7 +159,10 @@ class HeartbeatDriver:
 
 
 def _servers(scenario: Scenario, lab: Lab) -> dict[str, tuple[str, int]]:
-    """Where the client reaches each server of its list. Raises SubjectError for a host that has no address."""
+    """Where the client reaches each server of its list.
+
+    Raises SubjectError for a host that has no address.
+    """
     heartbeat = scenario.client.heartbeat
     assert isinstance(heartbeat, IdleState)
     servers = {}

@@ -3,8 +3,8 @@
     octet   0        1 to 4                  5 …
             kind     length, big-endian      the message's content
 
-TCP keeps no boundaries: a message may come in any number of pieces, and several at once. What is no message, or is
-longer than any may be, is an error at its first octets, whatever follows.
+TCP keeps no boundaries: a message may come in any number of pieces, and several at once. What is no
+message, or is longer than any may be, is an error at its first octets, whatever follows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ URGENT = b"!"
 
 
 class FramingError(Exception):
-    """What came is no message; the text says what was expected, what was found, and where in the stream."""
+    """What came is no message; the text says what was expected, what was found, and where in the
+    stream.
+    """
 
 
 class Kind(enum.IntEnum):
@@ -70,10 +72,12 @@ def port_of(message: Message) -> int:
 
 
 class Decoder:
-    """Takes a stream in pieces, and gives messages. Of no use any more once it has raised FramingError.
+    """Takes a stream in pieces, and gives messages.
 
-    `skips_urgent`: an octet of urgent data between two messages is passed over. One that had not been read when the
-    next one came has lost its mark, and lies in the stream like any other.
+    Of no use any more once it has raised FramingError.
+
+    `skips_urgent`: an octet of urgent data between two messages is passed over. One that had not
+    been read when the next one came has lost its mark, and lies in the stream like any other.
     """
 
     def __init__(self, *, skips_urgent: bool = False) -> None:
@@ -82,7 +86,10 @@ class Decoder:
         self._taken = 0
 
     def feed(self, piece: bytes) -> Iterator[Message]:
-        """Each message that is complete with this piece. Raises FramingError after those before the error."""
+        """Each message that is complete with this piece.
+
+        Raises FramingError after those before the error.
+        """
         self._pending += piece
         while True:
             while self.skips_urgent and self._pending[:1] == URGENT:
@@ -104,15 +111,22 @@ class Decoder:
             return Kind(self._pending[0])
         except ValueError:
             found = f"found {self._pending[0]} ({bytes(self._pending[:16])!r})"
-            raise FramingError(f"expected a kind of message, 1 to {max(Kind)}, {found} {self._place}") from None
+            raise FramingError(
+                f"expected a kind of message, 1 to {max(Kind)}, {found} {self._place}"
+            ) from None
 
     def _length(self, kind: Kind) -> int:
         length = int(_HEAD.unpack_from(self._pending)[1])
         wanted = _LENGTHS.get(kind)
         if wanted is not None and length != wanted:
-            raise FramingError(f"expected {kind.name} of {wanted} octets, found one of {length} {self._place}")
+            raise FramingError(
+                f"expected {kind.name} of {wanted} octets, found one of {length} {self._place}"
+            )
         if length > MOST_CONTENT:
-            raise FramingError(f"expected {kind.name} of at most {MOST_CONTENT} octets, found {length} {self._place}")
+            raise FramingError(
+                f"expected {kind.name} of at most {MOST_CONTENT} octets, found {length} "
+                f"{self._place}"
+            )
         return length
 
     def _drop(self, octets: int) -> None:

@@ -1,7 +1,8 @@
-"""An end with a heartbeat as a program of its own: for faults that kill or freeze it, and for one whose sends wait.
+"""An end with a heartbeat as a program of its own: for faults that kill or freeze it, and for one
+whose sends wait.
 
-Started by `argv`; what it is comes as JSON, orders as lines on standard input, events leave as JSON lines, all as in
-`harness.programs.tcp_endpoint`.
+Started by `argv`; what it is comes as JSON, orders as lines on standard input, events leave as JSON
+lines, all as in `harness.programs.tcp_endpoint`.
 """
 
 from __future__ import annotations
@@ -17,12 +18,26 @@ from harness.subjects.heartbeat.participant import Setting
 from harness.system import file_descriptors
 
 _MOST_DESCRIPTORS = 65536
-_START = "import sys; sys.path.append(sys.argv[1]); from harness.subjects.heartbeat import main as p; p.main()"
+_START = (
+    "import sys; sys.path.append(sys.argv[1]); from harness.subjects.heartbeat import main as p; "
+    "p.main()"
+)
 
 
 def argv(job: dict[str, object]) -> list[str]:
-    """The command. The package's folder comes last on the path, which has nothing else but the standard library."""
-    return [sys.executable, "-I", "-S", "-c", _START, str(Path(file_descriptors.__file__).parents[2]), json.dumps(job)]
+    """The command.
+
+    The package's folder comes last on the path, which has nothing else but the standard library.
+    """
+    return [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        _START,
+        str(Path(file_descriptors.__file__).parents[2]),
+        json.dumps(job),
+    ]
 
 
 def main() -> None:
@@ -38,7 +53,9 @@ def main() -> None:
         return made
 
     servers = {name: (where[0], where[1]) for name, where in job["servers"].items()}
-    setting = Setting(job["role"], job["heartbeat"], job["options"], make_socket, tcp_endpoint.tell, servers)
+    setting = Setting(
+        job["role"], job["heartbeat"], job["options"], make_socket, tcp_endpoint.tell, servers
+    )
     sock, listener = make_socket(), None
     tcp_endpoint.show(reads=True)
     if setting.is_server:

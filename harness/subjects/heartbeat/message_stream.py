@@ -1,4 +1,6 @@
-"""Messages over a socket that is never waited for: what it does not take is kept, so that no message is ever torn."""
+"""Messages over a socket that is never waited for: what it does not take is kept, so that no
+message is ever torn.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ class Link:
         return self.sock.fileno()
 
     def receive(self) -> bytes | None:
-        """What has come, nothing at the end of the stream, None where there is nothing yet. Raises OSError."""
+        """What has come, nothing at the end of the stream, None where there is nothing yet.
+
+        Raises OSError.
+        """
         self.syscall = "recv"
         try:
             return self.sock.recv(PIECE_OCTETS)
@@ -56,12 +61,18 @@ class Link:
         self.flush()
 
     def send_urgent(self) -> None:
-        """Send an urgent octet behind the messages that wait; of several that wait one is sent. Raises OSError."""
+        """Send an urgent octet behind the messages that wait; of several that wait one is sent.
+
+        Raises OSError.
+        """
         self._urgent_waits = True
         self.flush()
 
     def send_waiting(self, message: bytes) -> None:
-        """Send a message behind those that wait, waiting until the socket has taken it. Raises OSError."""
+        """Send a message behind those that wait, waiting until the socket has taken it.
+
+        Raises OSError.
+        """
         self.syscall = "send"
         self.sock.settimeout(None)
         try:
@@ -71,7 +82,9 @@ class Link:
         self._waiting.clear()
 
     def send_data(self, content: bytes) -> int:
-        """Send as many messages as the socket begins to take; how many octets of the content are in them.
+        """Send as many messages as the socket begins to take.
+
+        How many octets of the content are in them.
 
         Raises OSError.
         """
@@ -96,7 +109,9 @@ class Link:
                 self._urgent_waits = False
 
     def shut(self) -> None:
-        """End both directions: FIN, as of a socket that is closed, but nothing of it stays in the kernel for long."""
+        """End both directions: FIN, as of a socket that is closed, but nothing of it stays in the
+        kernel for long.
+        """
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
 

@@ -1,4 +1,6 @@
-"""An end of a connection with a heartbeat: messages answered, the end noticed, timers served. Standard library only.
+"""An end of a connection with a heartbeat: messages answered, the end noticed, timers served.
+
+Standard library only.
 
 The same object runs inside the harness, whose loop polls its descriptor, and in a process of its
 own (`heartbeat.main`). `Participant` is the base of all designs; `Timed` is a participant with a
@@ -28,7 +30,8 @@ MakeSocket = Callable[[], socket.socket]
 
 
 class Setting:
-    """What an end is told: its side, the keys of its design, options for its sockets, how to make them, where to tell.
+    """What an end is told: its side, the keys of its design, options for its sockets, how to make
+    them, where to tell.
 
     `servers`: by name, where a client can reach which server.
     """
@@ -52,10 +55,13 @@ class Setting:
 
 
 class Participant:
-    """One end. `fileno()` is to be polled for `mask` while `watching`; it goes on answering while it is served.
+    """One end.
 
-    `link`: the watched connection, None once it is over. `received`: octets of answers; `written`: octets of what is to
-    be answered. Heartbeats and data are in neither. `waits`: its heartbeats are sent by calls that wait for room.
+    `fileno()` is to be polled for `mask` while `watching`; it goes on answering while it is served.
+
+    `link`: the watched connection, None once it is over. `received`: octets of answers; `written`:
+    octets of what is to be answered. Heartbeats and data are in neither. `waits`: its heartbeats
+    are sent by calls that wait for room.
     """
 
     mask = select.POLLIN
@@ -87,7 +93,10 @@ class Participant:
         """Do what comes right after the connection was made, before it is armed. Raises OSError."""
 
     def arm(self) -> None:
-        """Set the options on the connection; the heartbeat's times count from here. Raises OSError."""
+        """Set the options on the connection; the heartbeat's times count from here.
+
+        Raises OSError.
+        """
         assert self.link is not None
         self._begin(tcp_endpoint.arm(self.link.sock, self.setting.options, self.emit))
 
@@ -111,7 +120,14 @@ class Participant:
                 if taken:
                     self._wrote(before)
         took_ns = time.monotonic_ns() - before
-        self.emit("subject.wrote", at_ns=before, written=taken > 0, octets=taken, took_ns=took_ns, lag_ns=lag_ns)
+        self.emit(
+            "subject.wrote",
+            at_ns=before,
+            written=taken > 0,
+            octets=taken,
+            took_ns=took_ns,
+            lag_ns=lag_ns,
+        )
 
     def say(self, size: int = len(tcp_endpoint.PATTERN)) -> bool:
         """Write something that is to be answered."""
@@ -136,7 +152,7 @@ class Participant:
             link.close_with_reset()
         self.reactor.close()
 
-    # --- what designs add to --------------------------------------------------------------------------------
+    # --- what designs add to ---------------------------------------------------------------------
 
     def _begin(self, now_ns: int) -> None:
         """The heartbeat's timers start."""
@@ -152,7 +168,9 @@ class Participant:
 
     def _announced(self, link: Link, message: Message) -> None:
         """A port was announced. Raises FramingError where nobody asked."""
-        raise FramingError(f"expected another message, found the announcement of a port: {message.content!r}")
+        raise FramingError(
+            f"expected another message, found the announcement of a port: {message.content!r}"
+        )
 
     def _drop(self, link: Link, now_ns: int) -> None:
         """A connection is over, and it has been said."""
@@ -163,7 +181,7 @@ class Participant:
             self._over.append(link)
             self.watching = False
 
-    # --- a connection ---------------------------------------------------------------------------------------
+    # --- a connection ----------------------------------------------------------------------------
 
     def _add(self, link: Link) -> None:
         self.reactor.add(link, functools.partial(self._ready, link))
@@ -220,11 +238,15 @@ class Participant:
         except FramingError as error:
             self._give_up(link, at_ns, "garbage", str(error))
         except OSError as error:
-            data = tcp_endpoint.describe_error(link.sock, error.errno or 0, link.syscall, poll or [])
+            data = tcp_endpoint.describe_error(
+                link.sock, error.errno or 0, link.syscall, poll or []
+            )
             self._end(link, self._moment(at_ns), "subject.detected", **data)
 
     def _moment(self, at_ns: int) -> int:
-        """When it is: the moment of the wake-up, unless that is long ago because a call has waited."""
+        """When it is: the moment of the wake-up, unless that is long ago because a call has
+        waited.
+        """
         return time.monotonic_ns() if self.waits else at_ns
 
     def _give_up(self, link: Link, at_ns: int, how: str, found: str) -> None:
@@ -247,7 +269,9 @@ def after(at_ns: int) -> int:
 
 
 class Timed(Participant):
-    """An end with a detector: `simple` and `idle-timer` as they are, the others with something of their own."""
+    """An end with a detector: `simple` and `idle-timer` as they are, the others with something of
+    their own.
+    """
 
     def __init__(self, setting: Setting, link: Link, detector: Detector) -> None:
         super().__init__(setting, link)

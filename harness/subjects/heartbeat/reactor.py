@@ -1,4 +1,6 @@
-"""Descriptors and timers behind one descriptor, which is readable when any of them is due: epoll(7) with a timerfd."""
+"""Descriptors and timers behind one descriptor, which is readable when any of them is due: epoll(7)
+with a timerfd.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,10 @@ class Pollable(Protocol):
 
 
 class Reactor:
-    """Calls whoever a descriptor or a moment belongs to; never waits itself. What has come is served before timers."""
+    """Calls whoever a descriptor or a moment belongs to; never waits itself.
+
+    What has come is served before timers.
+    """
 
     def __init__(self) -> None:
         with select.epoll() as low:
@@ -61,7 +66,10 @@ class Reactor:
             self._epoll.unregister(what.fileno())
 
     def at(self, due: Due, due_ns: int | None) -> None:
-        """Call `due` once, at that moment of the monotonic clock, in place of what was set for it; None: not at all."""
+        """Call `due` once, at that moment of the monotonic clock, in place of what was set for it.
+
+        None: not at all.
+        """
         if due_ns is None:
             self._due_ns.pop(due, None)
         else:
@@ -75,7 +83,9 @@ class Reactor:
             if ready is not None:
                 ready(revents, at_ns)
         for due in [due for due, due_ns in self._due_ns.items() if due_ns <= at_ns]:
-            if self._due_ns.get(due, _NEVER_NS) <= at_ns:  # not where one before it has changed that
+            if (
+                self._due_ns.get(due, _NEVER_NS) <= at_ns
+            ):  # not where one before it has changed that
                 del self._due_ns[due]
                 due(at_ns)
         self._set_alarm()

@@ -15,7 +15,9 @@ _BACKLOG = 4096
 
 
 class Reaper(Participant):
-    """A server that goes on accepting; the connection it is made with is the watched one, the others count for nobody.
+    """A server that goes on accepting.
+
+    The connection it is made with is the watched one, the others count for nobody.
 
     It looks at who has been silent the longest every `poll_s`, from arming on.
     """
@@ -68,7 +70,9 @@ class Reaper(Participant):
 
     def _look(self, at_ns: int) -> None:
         for link, last_ns in self.register.expired(at_ns):
-            self._give_up(link, at_ns, "heartbeat", f"nothing received for {(at_ns - last_ns) / NS:.3f} s")
+            self._give_up(
+                link, at_ns, "heartbeat", f"nothing received for {(at_ns - last_ns) / NS:.3f} s"
+            )
         self._look_ns += self._poll_ns
         if self._look_ns <= at_ns:
             self._look_ns = at_ns + self._poll_ns

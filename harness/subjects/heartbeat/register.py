@@ -1,7 +1,7 @@
 """Who has been silent the longest: connections in the order of their last activity. Pure.
 
-To note an activity moves one entry to the end, to find the silent ones looks at the front: both take the same time for
-ten connections and for ten thousand.
+To note an activity moves one entry to the end, to find the silent ones looks at the front: both
+take the same time for ten connections and for ten thousand.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Register(Generic[K]):
-    """Connections by a key of the caller's, and when each was last active, in nanoseconds of the monotonic clock."""
+    """Connections by a key of the caller's, and when each was last active, in nanoseconds of the
+    monotonic clock.
+    """
 
     def __init__(self, silence_ns: int) -> None:
         self.silence_ns = silence_ns
@@ -37,7 +39,9 @@ class Register(Generic[K]):
         self._last_ns.pop(key, None)
 
     def expired(self, now_ns: int) -> Iterator[tuple[K, int]]:
-        """Take out each that has been silent for too long, oldest first, with when it was last active."""
+        """Take out each that has been silent for too long, oldest first, with when it was last
+        active.
+        """
         while self._last_ns:
             key, last_ns = next(iter(self._last_ns.items()))
             if now_ns - last_ns < self.silence_ns:

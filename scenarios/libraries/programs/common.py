@@ -1,12 +1,15 @@
 """What the client programs share: how they say what they see, and the moments of their loads.
 
-A client is called with the server's address, its port and the load. It prints `ready` when it is connected, and
-`lost: NAME: what the library said` when its library reports the loss, and ends. The loads:
+A client is called with the server's address, its port and the load. It prints `ready` when it is
+connected, and `lost: NAME: what the library said` when its library reports the loss, and ends. The
+loads:
 
 - idle: it waits for what the server may have to say.
-- trickle: a small request every 10 s, the first one 5 s after `ready`: not at a moment at which anything else is due.
-- full: a burst of 128 KiB every 0.5 s, into a send buffer of 16 KiB where the library lets one choose. Without the
-  pauses the clock of virtual time, which stands still while a program is at work, would never get on.
+- trickle: a small request every 10 s, the first one 5 s after `ready`: not at a moment at which
+  anything else is due.
+- full: a burst of 128 KiB every 0.5 s, into a send buffer of 16 KiB where the library lets one
+  choose. Without the pauses the clock of virtual time, which stands still while a program is at
+  work, would never get on.
 """
 
 import os
@@ -55,7 +58,10 @@ def lost_as(name: str, message: str) -> NoReturn:
 
 
 def moments(load: str) -> Iterator[None]:
-    """Yield whenever the load has something to send, for ever; on the monotonic clock, so that none moves the next."""
+    """Yield whenever the load has something to send, for ever.
+
+    On the monotonic clock, so that none moves the next.
+    """
     first_s, every_s = (TRICKLE_FIRST_S, TRICKLE_S) if load == "trickle" else (BURST_S, BURST_S)
     due_s = time.monotonic() + first_s
     while True:

@@ -1,9 +1,11 @@
-"""A grpcio client; after the load may follow channel options, as grpc.keepalive_time_ms=8000. Without, its defaults.
+"""A grpcio client; after the load may follow channel options, as grpc.keepalive_time_ms=8000.
 
-By default it sends no keepalive pings (GRPC_ARG_KEEPALIVE_TIME_MS is INT_MAX), and a call without a deadline has none.
-idle: a call whose answers stream, after the first. trickle: a call after the other. full: a call whose request streams;
-the library has no say on SO_SNDBUF, and what is on its way is limited by HTTP/2's window first. Reports the call's
-status code.
+Without, its defaults.
+
+By default it sends no keepalive pings (GRPC_ARG_KEEPALIVE_TIME_MS is INT_MAX), and a call without a
+deadline has none. idle: a call whose answers stream, after the first. trickle: a call after the
+other. full: a call whose request streams; the library has no say on SO_SNDBUF, and what is on its
+way is limited by HTTP/2's window first. Reports the call's status code.
 """
 
 import signal
@@ -29,8 +31,12 @@ def ended(call: grpc.Call) -> None:
 def main() -> None:
     """Connect, send the load, say when the call or the connection is lost."""
     server, port, load = arguments()
-    options = [(name, int(value)) for name, _, value in (text.partition("=") for text in sys.argv[4:])]
-    channel = grpc.insecure_channel(f"{server}:{port}", options=[("grpc.enable_retries", 0), *options])
+    options = [
+        (name, int(value)) for name, _, value in (text.partition("=") for text in sys.argv[4:])
+    ]
+    channel = grpc.insecure_channel(
+        f"{server}:{port}", options=[("grpc.enable_retries", 0), *options]
+    )
     try:
         if load == "idle":
             answers = channel.unary_stream("/Probe/Watch")(b"")

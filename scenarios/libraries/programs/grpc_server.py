@@ -34,7 +34,9 @@ def pour(requests: Iterator[bytes], _context: grpc.ServicerContext) -> bytes:
 
 def main() -> None:
     """Serve for ever."""
-    options = [(name, int(value)) for name, _, value in (text.partition("=") for text in sys.argv[2:])]
+    options = [
+        (name, int(value)) for name, _, value in (text.partition("=") for text in sys.argv[2:])
+    ]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=4), options=options)
     handlers = {
         "Ask": grpc.unary_unary_rpc_method_handler(ask),

@@ -1,7 +1,7 @@
 """A paho-mqtt client at its defaults: keepalive 60 s; reconnecting is off, to see detection alone.
 
-idle: a subscriber. trickle: publishes with QoS 1, which the broker acknowledges. full: publishes bursts with QoS 0.
-Reports the reason code that on_disconnect gets.
+idle: a subscriber. trickle: publishes with QoS 1, which the broker acknowledges. full: publishes
+bursts with QoS 0. Reports the reason code that on_disconnect gets.
 """
 
 import paho.mqtt.client as mqtt
@@ -20,7 +20,9 @@ def subscribed(*_arguments: object) -> None:
 
 def disconnected(_client, _userdata, _flags, reason, _properties) -> None:
     """The library gives the connection up."""
-    lost_as("".join(word.capitalize() for word in str(reason).split()), f"reason code {reason.value}")
+    lost_as(
+        "".join(word.capitalize() for word in str(reason).split()), f"reason code {reason.value}"
+    )
 
 
 def opened(_client, _userdata, connection) -> None:

@@ -15,9 +15,14 @@ ROW = b"x" * 1023 + b"\n"
 def pour(connection: psycopg.Connection) -> None:
     """Copy rows into a table, for ever."""
     connection.execute("CREATE TEMPORARY TABLE heap (line text)")
-    connection.execute("CREATE FUNCTION pg_temp.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    connection.execute(
+        "CREATE FUNCTION pg_temp.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN "
+        "NULL; END'"
+    )
     # No row is kept, so that the table does not grow.
-    connection.execute("CREATE TRIGGER nothing BEFORE INSERT ON heap EXECUTE FUNCTION pg_temp.nothing()")
+    connection.execute(
+        "CREATE TRIGGER nothing BEFORE INSERT ON heap EXECUTE FUNCTION pg_temp.nothing()"
+    )
     with socket.socket(fileno=os.dup(connection.fileno())) as same:
         small_buffer(same)
     with connection.cursor().copy("COPY heap FROM STDIN") as copy:
@@ -30,7 +35,9 @@ def main() -> None:
     """Connect, send the load, say when the connection is lost."""
     server, port, load = arguments()
     try:
-        connection = psycopg.connect(host=server, port=port, user="postgres", dbname="template1", autocommit=True)
+        connection = psycopg.connect(
+            host=server, port=port, user="postgres", dbname="template1", autocommit=True
+        )
         if load == "full":
             pour(connection)
         elif load == "trickle":

@@ -1,6 +1,9 @@
-"""A redis-py client at its defaults: keepalive 30/5/3, 5 s for each read or write. Retries are off: detection alone.
+"""A redis-py client at its defaults: keepalive 30/5/3, 5 s for each read or write.
 
-idle: a subscriber who waits for messages, which has no timeout. trickle, full: SET, with the answer waited for.
+Retries are off: detection alone.
+
+idle: a subscriber who waits for messages, which has no timeout. trickle, full: SET, with the answer
+waited for.
 """
 
 import redis
@@ -9,7 +12,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 NEVER = Retry(NoBackoff(), 0, supported_errors=())
-"""No retries; no errors either after which a subscriber would connect anew before it reports the loss."""
+"""No retries; no errors either after which a subscriber would connect anew before it reports the
+loss.
+"""
 
 
 class SmallBuffer(redis.Connection):

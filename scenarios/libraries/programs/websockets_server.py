@@ -1,4 +1,7 @@
-"""A websockets server at its defaults, at the given port of all addresses; answers short messages with themselves."""
+"""A websockets server at its defaults, at the given port of all addresses.
+
+Answers short messages with themselves.
+"""
 
 import asyncio
 import contextlib

@@ -1,6 +1,8 @@
-"""A websockets client (threads) at its defaults: ping_interval 20 s, ping_timeout 20 s, close_timeout 10 s.
+"""A websockets client (threads) at its defaults: ping_interval 20 s, ping_timeout 20 s,
+close_timeout 10 s.
 
-idle: waits for a message. trickle: sends one and waits for the answer. full: sends bursts that are not answered.
+idle: waits for a message. trickle: sends one and waits for the answer. full: sends bursts that are
+not answered.
 """
 
 import socket

@@ -1,4 +1,6 @@
-"""Gives the server up after a time that it draws, and says the hash of a text, which Python salts by chance."""
+"""Gives the server up after a time that it draws, and says the hash of a text, which Python salts
+by chance.
+"""
 
 import random
 import socket

@@ -1,4 +1,7 @@
-"""Connects, and again 1 s after each loss, with a keepalive probe each second; prints "connected" each time."""
+"""Connects, and again 1 s after each loss, with a keepalive probe each second.
+
+Prints "connected" each time.
+"""
 
 import socket
 import sys

@@ -1,4 +1,7 @@
-"""Connects to the first server that takes it, and to the next one 1 s after a loss; prints which one it is."""
+"""Connects to the first server that takes it, and to the next one 1 s after a loss.
+
+Prints which one it is.
+"""
 
 import itertools
 import socket

@@ -13,7 +13,11 @@ from harness.faults import AnyFault, Blackhole, ContainerRestart, LinkDown, Netw
     ("kind", "settings", "made"),
     [
         ("blackhole", [], Blackhole()),
-        ("blackhole", ["direction=to-server", "port=5432"], Blackhole(direction="to-server", port=5432)),
+        (
+            "blackhole",
+            ["direction=to-server", "port=5432"],
+            Blackhole(direction="to-server", port=5432),
+        ),
         ("link-down", [], LinkDown(on="server")),
         ("network-disconnect", ["network=shop_default"], NetworkDisconnect(network="shop_default")),
         ("container-restart", ["grace_s=3"], ContainerRestart(grace_s=3)),
@@ -28,7 +32,11 @@ def test_words_become_a_fault(kind: str, settings: list[str], made: AnyFault) ->
     ("kind", "settings", "said"),
     [
         ("peer-reboot", [], "expected a fault that works on one container"),
-        ("blackhole", ["direction"], "--set: expected KEY=VALUE with one of direction, port, found direction"),
+        (
+            "blackhole",
+            ["direction"],
+            "--set: expected KEY=VALUE with one of direction, port, found direction",
+        ),
         ("blackhole", ["on=client"], "found on=client"),
         ("blackhole", ["at_s=3"], "found at_s=3"),
         ("blackhole", ["direction=up"], "blackhole: direction: expected one of"),

@@ -12,7 +12,15 @@ from harness.oracle.prediction import Outcome, OutcomeKind
 def predicted(kind: OutcomeKind, errno: str | None) -> Outcome:
     """From 2 to 3 s after arming."""
     window_ns = (2_000_000_000, 3_000_000_000)
-    return Outcome(kind=kind, errno=errno, window_ns=window_ns, probes=(1, 1), probes_seen=(1, 1), rst=False, why="")
+    return Outcome(
+        kind=kind,
+        errno=errno,
+        window_ns=window_ns,
+        probes=(1, 1),
+        probes_seen=(1, 1),
+        rst=False,
+        why="",
+    )
 
 
 def seen(after_s: float, *gaps_s: tuple[float, float], errno: str = "ETIMEDOUT") -> Detection:
@@ -20,10 +28,14 @@ def seen(after_s: float, *gaps_s: tuple[float, float], errno: str = "ETIMEDOUT")
     return Detection(kind="detected", errno=errno, after_armed_s=after_s, gaps_s=gaps_s)
 
 
-EXPECTED = Expected(outcomes=(predicted("detected", "ETIMEDOUT"),), allowance_s=0.05, changes_s=((0.5, 0.51),))
+EXPECTED = Expected(
+    outcomes=(predicted("detected", "ETIMEDOUT"),), allowance_s=0.05, changes_s=((0.5, 0.51),)
+)
 
 
-@pytest.mark.parametrize(("after_s", "held"), [(1.99, False), (2.0, True), (3.05, True), (3.06, False)])
+@pytest.mark.parametrize(
+    ("after_s", "held"), [(1.99, False), (2.0, True), (3.05, True), (3.06, False)]
+)
 def test_without_a_gap(after_s: float, held: bool) -> None:  # noqa: FBT001
     """The window with the allowance decides."""
     assert (seen(after_s) in EXPECTED) == held

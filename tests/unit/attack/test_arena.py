@@ -25,7 +25,7 @@ folder = Path(sys.argv[1])
 arena = Arena(folder, folder, random.Random(1))
 subprocess.run(["setsid", "-f", "env", "-i", "sleep", "3604"], check=True)
 print([each.words[-10:] for each in processes.end_leftovers()], processes.end_leftovers())  # it may still be setsid
-"""
+"""  # noqa: E501
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,10 @@ print([each.words[-10:] for each in processes.end_leftovers()], processes.end_le
         (Ended(3, "", TRACE, 0.1), "a traceback"),
         (Ended(-signal.SIGINT, "", f"{TRACE}KeyboardInterrupt\n", 0.1), ""),
         (Ended(1, "", f"{TRACE}KeyboardInterrupt\n", 0.1), "a traceback"),
-        (Ended(3, "", "harness: the error above is a defect of the harness; nothing", 0.1), "a traceback"),
+        (
+            Ended(3, "", "harness: the error above is a defect of the harness; nothing", 0.1),
+            "a traceback",
+        ),
         (Ended(3, "INTERNALERROR> oh", "", 0.1), "an internal error"),
         (Ended(0, "\x1b[2J", "", 0.1), "a control character ('\\x1b')"),
         (Ended(0, "", "a\x9b", 0.1), "a control character ('\\x9b')"),
@@ -57,30 +60,44 @@ thing = Thing()
 reference = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGINT))
 del thing
 print("goes on")
-"""
+"""  # noqa: E501
 
 
 def test_a_lost_interrupt_is_pythons() -> None:
     """Where one was sent; any other traceback beside it is not."""
-    done = subprocess.run([sys.executable, "-I", "-c", LOSE], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", LOSE], capture_output=True, text=True, check=True
+    )
     lost = Ended(done.returncode, done.stdout, done.stderr, 0.1)
     assert done.stdout == "goes on\n"
     assert complaint(lost) == "a traceback"
     assert complaint(lost, interrupted=True) == ""
-    assert complaint(lost._replace(err=f"{TRACE}ValueError\n{done.stderr}"), interrupted=True) == "a traceback"
-    assert complaint(lost._replace(err=f"{done.stderr}{TRACE}KeyboardInterrupt\n"), interrupted=True) == "a traceback"
+    assert (
+        complaint(lost._replace(err=f"{TRACE}ValueError\n{done.stderr}"), interrupted=True)
+        == "a traceback"
+    )
+    assert (
+        complaint(lost._replace(err=f"{done.stderr}{TRACE}KeyboardInterrupt\n"), interrupted=True)
+        == "a traceback"
+    )
 
 
 def test_an_orphan_is_found_and_ended(tmp_path: Path) -> None:
     """Though it has left its session and its environment."""
     done = subprocess.run(
-        [sys.executable, "-c", LEAVE, str(tmp_path)], cwd=CHECKOUT, check=True, capture_output=True, text=True
+        [sys.executable, "-c", LEAVE, str(tmp_path)],
+        cwd=CHECKOUT,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert done.stdout == "['sleep 3604'] []\n"
 
 
 @pytest.mark.parametrize("failures", [1, 0])
-def test_a_command_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+def test_a_command_that_does_not_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
     """It hangs, unless its processes wait for a CPU all the time; then that cannot be told."""
     monkeypatch.setattr("tests.attack.arena.LIMIT_S", 0.05)
     waited_s = itertools.count(1.0)
@@ -111,7 +128,9 @@ def test_a_wrong_verdict_is_a_failure(
     """The truth of a claim is known; what cannot be judged is counted."""
     arena = Arena(tmp_path, tmp_path, random.Random(1))
     results = tmp_path / "results.json"
-    results.write_text(json.dumps({"scenarios": [{"name": "a", "verdict": verdict, "cause": "c", "reason": "r"}]}))
+    results.write_text(
+        json.dumps({"scenarios": [{"name": "a", "verdict": verdict, "cause": "c", "reason": "r"}]})
+    )
     claims.check_verdicts(arena, claims.Cast(["a"], {"a": truth}), results, Ended(0, "", "", 0.1))
     assert bool(arena.failures) == wrong
     assert arena.attempts == 1

@@ -19,7 +19,10 @@ def test_what_came_and_went() -> None:
 
 
 def test_values_count(tmp_path: Path) -> None:
-    """A sysctl that changes is one that goes and one that comes; what counts by itself is left out."""
+    """A sysctl that changes is one that goes and one that comes.
+
+    What counts by itself is left out.
+    """
     (tmp_path / "net").mkdir()
     (tmp_path / "kernel/random").mkdir(parents=True)
     (tmp_path / "net/answer").write_text("42\n")
@@ -35,7 +38,10 @@ def test_values_count(tmp_path: Path) -> None:
 
 
 def test_what_a_docker_daemon_makes_is_its_own() -> None:
-    """Another program's containers come and go; a network namespace that was mounted by name counts."""
+    """Another program's containers come and go.
+
+    A network namespace that was mounted by name counts.
+    """
     line = "83 27 0:4 net:[4026531833] {} rw - nsfs nsfs rw"
     kept = [line.format(place) for place in ("/run/netns/lab", "/srv/docker/x", "/var/lib/docker")]
     others = (
@@ -52,7 +58,17 @@ def test_what_a_docker_daemon_makes_is_its_own() -> None:
 def test_this_machine_has_all_of_it() -> None:
     """What is compared is there to be compared."""
     found = hoststate.now()
-    kinds = {"links", "addresses", "routes", "rules", "neighbours", "nftables", "sysctls", "mounts", "cgroups"}
+    kinds = {
+        "links",
+        "addresses",
+        "routes",
+        "rules",
+        "neighbours",
+        "nftables",
+        "sysctls",
+        "mounts",
+        "cgroups",
+    }
     assert found.keys() == kinds
     assert found["links"]
     assert found["mounts"]

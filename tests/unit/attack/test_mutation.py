@@ -10,7 +10,11 @@ import tomli_w
 from harness.scenario import loader
 from tests.attack import mutation
 
-TABLE = {"client": {"keepalive": {"idle_s": 1}}, "faults": [{"kind": "link-down", "at_s": 0.5}], "expect": {}}
+TABLE = {
+    "client": {"keepalive": {"idle_s": 1}},
+    "faults": [{"kind": "link-down", "at_s": 0.5}],
+    "expect": {},
+}
 OTHER = {"summary": "another one", "topology": {"kind": "routed", "mtu": [1500, 9000]}}
 
 
@@ -26,9 +30,13 @@ def test_tables_stay_toml(seed: int) -> None:
 def test_most_mutations_change_something() -> None:
     """Of tables, and of bytes; the same seed makes the same."""
     text = tomli_w.dumps(TABLE).encode()
-    tables = [repr(mutation.mutated_tables(random.Random(seed), TABLE, OTHER)) for seed in range(100)]
+    tables = [
+        repr(mutation.mutated_tables(random.Random(seed), TABLE, OTHER)) for seed in range(100)
+    ]
     texts = [mutation.mutated_bytes(random.Random(seed), text) for seed in range(100)]
-    assert tables == [repr(mutation.mutated_tables(random.Random(seed), TABLE, OTHER)) for seed in range(100)]
+    assert tables == [
+        repr(mutation.mutated_tables(random.Random(seed), TABLE, OTHER)) for seed in range(100)
+    ]
     assert texts == [mutation.mutated_bytes(random.Random(seed), text) for seed in range(100)]
     assert sum(found != repr(TABLE) for found in tables) > 90
     assert sum(found != text for found in texts) > 90

@@ -1,4 +1,6 @@
-"""Plans to results: what a busy machine was too late for is run again, in quiet, and nothing is lost."""
+"""Plans to results: what a busy machine was too late for is run again, in quiet, and nothing is
+lost.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ def named(*names: str) -> list[Plan]:
     """Plans that differ in their names alone."""
     scenario = unreachable().scenario
     return [
-        msgspec.structs.replace(unreachable(), scenario=msgspec.structs.replace(scenario, name=name)) for name in names
+        msgspec.structs.replace(
+            unreachable(), scenario=msgspec.structs.replace(scenario, name=name)
+        )
+        for name in names
     ]
 
 
@@ -68,7 +73,9 @@ class Heard(Silent):
 
 
 def test_what_a_busy_machine_was_too_late_for_is_run_again(tmp_path: Path) -> None:
-    """After the others; its first attempt is kept beside, and does not count when the runs are judged again."""
+    """After the others; its first attempt is kept beside, and does not count when the runs are
+    judged again.
+    """
     venue, heard = Venue(a=[BUSY, GOOD], b=[REFUTED], a_b=[GOOD]), Heard()
     results = batch.run(named("a", "b", "a/b"), tmp_path, heard, venue, retries=1)
     assert venue.asked == [["a", "b", "a/b"], ["a"]]
@@ -81,7 +88,10 @@ def test_what_a_busy_machine_was_too_late_for_is_run_again(tmp_path: Path) -> No
     files = {"plan.json", "timeline.jsonl", "verdict.json", "client.pcapng", "server.pcapng"}
     assert {path.name for path in (tmp_path / "a").iterdir()} == {*files, "attempts", "b"}
     assert {path.name for path in (tmp_path / "a" / "attempts" / "1").iterdir()} == files
-    first, last = (json.loads((tmp_path / "a" / place / "verdict.json").read_text()) for place in ("attempts/1", "."))
+    first, last = (
+        json.loads((tmp_path / "a" / place / "verdict.json").read_text())
+        for place in ("attempts/1", ".")
+    )
     assert (first["cause"], first["attempts"], last["cause"], last["attempts"]) == (
         *("machine-too-busy", 1),
         *("confirmed", 2),
@@ -93,7 +103,10 @@ def test_what_a_busy_machine_was_too_late_for_is_run_again(tmp_path: Path) -> No
 
 
 def test_no_more_attempts_than_allowed(tmp_path: Path) -> None:
-    """First few at once, then each alone; what is still too late stays inconclusive, with all its attempts."""
+    """First few at once, then each alone.
+
+    What is still too late stays inconclusive, with all its attempts.
+    """
     names = ["a", "b", "c", "d", "e"]
     venue = Venue(**{name: [BUSY] * 3 for name in names})
     results = batch.run(named(*names), tmp_path, Silent(), venue, retries=2)
@@ -152,12 +165,17 @@ def test_without_retries_nothing_is_run_again(tmp_path: Path) -> None:
 def test_how_long_all_attempts_may_take() -> None:
     """By default real time has one more, of few at once; virtual time has none."""
     real = named("a", "b", "c", "d", "e")
-    virtual = [msgspec.structs.replace(p, machine=msgspec.structs.replace(p.machine, clock="virtual")) for p in real]
+    virtual = [
+        msgspec.structs.replace(p, machine=msgspec.structs.replace(p.machine, clock="virtual"))
+        for p in real
+    ]
     assert (batch.default_retries(real), batch.default_retries(virtual)) == (1, 0)
     once, few, last = (host.gives_up_after_ns(some) for some in (real, real[:4], real[4:]))
     assert batch.gives_up_after_ns(real, 0) == once
     assert batch.gives_up_after_ns(real, 1) == once + few + last
-    assert batch.gives_up_after_ns(real, 2) == once + few + last + sum(host.gives_up_after_ns([p]) for p in real)
+    assert batch.gives_up_after_ns(real, 2) == once + few + last + sum(
+        host.gives_up_after_ns([p]) for p in real
+    )
 
 
 def test_old_run_folders_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,6 +190,8 @@ def test_old_run_folders_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     folders = [batch.new_folder(keep=9), over("one"), over("two"), batch.new_folder(keep=9)]
     batch.new_folder(keep=4)
-    assert [folder.exists() for folder in folders] == [True, False, True, True], "the oldest is this process's own"
+    assert [folder.exists() for folder in folders] == [True, False, True, True], (
+        "the oldest is this process's own"
+    )
     batch.new_folder(keep=1)
     assert [folder.exists() for folder in folders] == [True, False, False, True]

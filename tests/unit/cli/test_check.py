@@ -43,14 +43,29 @@ def test_options_describe_one_connection(capsys: Capture) -> None:
 def test_every_option_reaches_the_rules(capsys: Capture) -> None:
     """Durations have units, hops their behaviour."""
     words = (
-        "--user-timeout 30 --side server --path 350:reset --path 60s:proxy --detect-within 2m --survive 1m --hz 250,300"
+        "--user-timeout 30 --side server --path 350:reset --path 60s:proxy --detect-within 2m "
+        "--survive 1m --hz 250,300"
     )
     assert ended("check", *SOUND[:-2], *words.split(), "--output-format", "json") == 1
     document = json.loads(capsys.readouterr().out)
     (connection,) = document["connections"]
-    assert (connection["idle_s"], connection["user_timeout_s"], connection["file"]) == (300, 30.0, None)
-    assert {each["rule"] for each in document["findings"]} == {"KA004", "KA006", "KA009", "KA010", "KA014", "KA015"}
-    assert ended("check", "--no-keepalive", "--detect-idle-within", "60", "--output-format", "json") == 1
+    assert (connection["idle_s"], connection["user_timeout_s"], connection["file"]) == (
+        300,
+        30.0,
+        None,
+    )
+    assert {each["rule"] for each in document["findings"]} == {
+        "KA004",
+        "KA006",
+        "KA009",
+        "KA010",
+        "KA014",
+        "KA015",
+    }
+    assert (
+        ended("check", "--no-keepalive", "--detect-idle-within", "60", "--output-format", "json")
+        == 1
+    )
     assert [each["rule"] for each in json.loads(capsys.readouterr().out)["findings"]] == ["KA001"]
 
 
@@ -65,7 +80,9 @@ def test_rules_are_selected_and_left_out(capsys: Capture) -> None:
 def test_a_policy_of_the_folder_is_the_default(folder: Path, capsys: Capture) -> None:
     """Named or not, one or several."""
     policy = folder / "POLICY.toml"
-    policy.write_text("[connections.db]\nidle_s = 340\ninterval_s = 10\ncount = 3\npath = ['aws-nlb']\n")
+    policy.write_text(
+        "[connections.db]\nidle_s = 340\ninterval_s = 10\ncount = 3\npath = ['aws-nlb']\n"
+    )
     assert ended("check") == 1
     assert capsys.readouterr().out.startswith("POLICY.toml:2:10: error KA003 db: ")
     (folder / "other.toml").write_text("[connections.cache]\nkeepalive = true\n")
@@ -100,16 +117,31 @@ def test_seconds_that_look_like_milliseconds_are_told(folder: Path, capsys: Capt
         ([], "expected a file, POLICY.toml in this folder or settings"),
         (["nowhere.toml"], "nowhere.toml: expected a readable file, found no such file"),
         (["a.conf"], "a.conf: expected a file with settings (POLICY.toml"),
-        (["a.toml", "--idle", "5"], "expected files, or the settings of one connection, found both (--idle)"),
-        (["--idle", "60000"], "--idle: expected an integer from 1 to 32767 (seconds) (did you mean 60 s"),
+        (
+            ["a.toml", "--idle", "5"],
+            "expected files, or the settings of one connection, found both (--idle)",
+        ),
+        (
+            ["--idle", "60000"],
+            "--idle: expected an integer from 1 to 32767 (seconds) (did you mean 60 s",
+        ),
         (["--idle", "1.5"], "--idle: expected an integer from 1 to 32767 (seconds), found 1.5"),
         (["--path", "aws-nbl"], "--path: expected one of: aws-ec2-conntrack"),
-        (["--path", "5:vanish"], "expected drop, reset, reset-both or proxy after the colon, found vanish"),
+        (
+            ["--path", "5:vanish"],
+            "expected drop, reset, reset-both or proxy after the colon, found vanish",
+        ),
         (["--hz", "x"], "expected numbers such as 250,1000, found x"),
         (["--hz", "5"], "--hz: expected an integer from 12 to 10000, found 5"),
         (["--idle", "5", "--select", "KA3"], "expected the id of a rule (KA001, "),
-        (["--idle", "5", "--output-format", "xml"], "expected one of: text, json, github, junit, found xml"),
-        (["--user-timeout", "0.0001"], "--user-timeout: expected seconds in whole milliseconds, found 0.0001"),
+        (
+            ["--idle", "5", "--output-format", "xml"],
+            "expected one of: text, json, github, junit, found xml",
+        ),
+        (
+            ["--user-timeout", "0.0001"],
+            "--user-timeout: expected seconds in whole milliseconds, found 0.0001",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_command_line(
@@ -126,7 +158,9 @@ def test_what_is_wrong_with_a_command_line(
 def test_explain_prints_a_page_or_the_list(capsys: Capture) -> None:
     """An unknown rule is a usage error."""
     assert ended("explain", "ka003") == 0
-    assert capsys.readouterr().out.startswith("# KA003 (error): the probe comes after a middlebox has forgotten")
+    assert capsys.readouterr().out.startswith(
+        "# KA003 (error): the probe comes after a middlebox has forgotten"
+    )
     assert ended("explain") == 0
     assert "KA100  warning  a suppression hides nothing" in capsys.readouterr().out
     assert ended("explain", "KA999") == 2

@@ -35,7 +35,10 @@ def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ended(monkeypatch: pytest.MonkeyPatch, *arguments: str, answer: str | None) -> int:
-    """The exit status, with an answer on a terminal, or with no terminal; that something is run is an error."""
+    """The exit status, with an answer on a terminal, or with no terminal.
+
+    That something is run is an error.
+    """
     monkeypatch.setattr(sys, "stdin", io.StringIO() if answer is None else Terminal(answer))
     if answer is not None:
         monkeypatch.setattr(sys, "stderr", Terminal())
@@ -66,8 +69,12 @@ def test_without_a_terminal_nothing_long_is_begun(
     )
 
 
-@pytest.mark.parametrize(("answer", "goes_on"), [("y\n", True), ("Yes\n", True), ("n\n", False), ("", False)])
-def test_a_terminal_is_asked(monkeypatch: pytest.MonkeyPatch, answer: str, *, goes_on: bool) -> None:
+@pytest.mark.parametrize(
+    ("answer", "goes_on"), [("y\n", True), ("Yes\n", True), ("n\n", False), ("", False)]
+)
+def test_a_terminal_is_asked(
+    monkeypatch: pytest.MonkeyPatch, answer: str, *, goes_on: bool
+) -> None:
     """Anything but yes ends it, with exit status 2."""
     if goes_on:
         with pytest.raises(_Begun):
@@ -79,8 +86,12 @@ def test_a_terminal_is_asked(monkeypatch: pytest.MonkeyPatch, answer: str, *, go
     assert "--clock virtual takes seconds. Continue? [y/N] " in sys.stderr.getvalue()
 
 
-@pytest.mark.parametrize("arguments", [(*LONG, "--yes"), ("run", "outcomes/peer-alive"), ("run", "outcomes", "link")])
-def test_what_is_agreed_to_or_short_is_begun(monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [(*LONG, "--yes"), ("run", "outcomes/peer-alive"), ("run", "outcomes", "link")]
+)
+def test_what_is_agreed_to_or_short_is_begun(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
     """Without a question, also where there is nobody to ask."""
     with pytest.raises(_Begun):
         ended(monkeypatch, *arguments, answer=None)
@@ -93,7 +104,9 @@ def test_what_nobody_named_is_not_asked_about(monkeypatch: pytest.MonkeyPatch) -
         ended(monkeypatch, "run", "--jobs", "1", answer=None)
 
 
-def test_few_at_once_take_longer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_few_at_once_take_longer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What counts is the time of all together."""
     assert ended(monkeypatch, "run", "outcomes", "--jobs", "1", answer=None) == 2
     assert re.search(r"found up to \d+ (s|min \d+ s) of real time", capsys.readouterr().err)
@@ -112,9 +125,15 @@ def test_the_time_that_a_run_takes() -> None:
 
 
 def test_in_a_guest_one_plan_follows_the_other() -> None:
-    """Several at once would move the clock by reading it; and each waits for the phase of its timer wheel first."""
+    """Several at once would move the clock by reading it.
+
+    And each waits for the phase of its timer wheel first.
+    """
     here = msgspec.structs.replace(unreachable().machine, clock="virtual")
-    plans = [msgspec.structs.replace(unreachable(), watch_ns=each * 10**9, machine=here) for each in (5, 3, 4)]
+    plans = [
+        msgspec.structs.replace(unreachable(), watch_ns=each * 10**9, machine=here)
+        for each in (5, 3, 4)
+    ]
     assert host.watches_ns(plans) == host.watches_ns(plans, jobs=50) == 12 * 10**9
     longest_ns = max(longest_ns_of(plan) + plan.period_ns for plan in plans)
     assert host.gives_up_after_ns(plans) == BEGINS_NS + 3 * longest_ns + host.OVERTIME_NS
@@ -122,7 +141,14 @@ def test_in_a_guest_one_plan_follows_the_other() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(61, "61 s"), (119.2, "2 min"), (150, "2 min 30 s"), (3600, "1 h"), (8013.056, "2 h 14 min"), (7199.5, "2 h")],
+    [
+        (61, "61 s"),
+        (119.2, "2 min"),
+        (150, "2 min 30 s"),
+        (3600, "1 h"),
+        (8013.056, "2 h 14 min"),
+        (7199.5, "2 h"),
+    ],
 )
 def test_durations_in_words(seconds: float, words: str) -> None:
     """Rounded up, in two units at most."""

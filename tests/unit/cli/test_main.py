@@ -52,8 +52,12 @@ def ended(*arguments: str) -> int:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--help` ends well, says what the command does, and shows one call that the parser itself accepts."""
+def test_every_command_has_help_with_an_example(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--help` ends well, says what the command does, and shows one call that the parser itself
+    accepts.
+    """
     assert ended(command, "--help") == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -67,7 +71,9 @@ def test_the_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None
     """The table of commands is complete, and this test knows all of them."""
     assert ended("--help") == 0
     shown = capsys.readouterr().out
-    subparsers = next(a for a in parser(main.COMMANDS)._actions if isinstance(a, argparse._SubParsersAction))
+    subparsers = next(
+        a for a in parser(main.COMMANDS)._actions if isinstance(a, argparse._SubParsersAction)
+    )
     assert set(subparsers.choices) == set(COMMANDS)
     assert all(f"    {command} " in shown for command in COMMANDS)
 
@@ -84,45 +90,92 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ([], "required: COMMAND"),
         (["dance"], "expected one of: run, list, "),
         (["paln"], "(did you mean plan?), found paln"),
-        (["kernel", "biuld"], "expected one of: build, list, path (did you mean build?), found biuld"),
-        (["run", "--clock", "virtul"], "--clock: expected one of: real, virtual (did you mean virtual?), found virtul"),
+        (
+            ["kernel", "biuld"],
+            "expected one of: build, list, path (did you mean build?), found biuld",
+        ),
+        (
+            ["run", "--clock", "virtul"],
+            "--clock: expected one of: real, virtual (did you mean virtual?), found virtul",
+        ),
         (["run", "--jobs", "0"], "--jobs: expected a whole number from 1 on, found 0"),
         (["run", "--jobs", "many"], "--jobs: expected a whole number from 1 on, found many"),
-        (["run", "--frobnicate"], "expected arguments that `harness run --help` lists, found --frobnicate"),
+        (
+            ["run", "--frobnicate"],
+            "expected arguments that `harness run --help` lists, found --frobnicate",
+        ),
         (["run", "--jnuit=x.xml"], "found --jnuit=x.xml (did you mean --junit?)"),
         (
             ["kernel", "list", "--hz", "100"],
             "expected arguments that `harness kernel list --help` lists, found --hz 100",
         ),
-        (["run", "--wall-limit", "-1"], "--wall-limit: expected seconds from 0 on (0: no limit), or a duration"),
-        (["run", "--wall-limit", "9", "outcomes"], "--wall-limit: expected --clock virtual with it"),
+        (
+            ["run", "--wall-limit", "-1"],
+            "--wall-limit: expected seconds from 0 on (0: no limit), or a duration",
+        ),
+        (
+            ["run", "--wall-limit", "9", "outcomes"],
+            "--wall-limit: expected --clock virtual with it",
+        ),
         (["run", "--seed", "9", "outcomes"], "--seed: expected --clock virtual with it"),
-        (["vtime", "--seed", "-9", "true"], "--seed: expected a whole number from 0 to 9223372036854775807, found -9"),
-        (["matrix", "--wall-limit", "9", "libraries"], "--wall-limit: expected --clock virtual with it"),
+        (
+            ["vtime", "--seed", "-9", "true"],
+            "--seed: expected a whole number from 0 to 9223372036854775807, found -9",
+        ),
+        (
+            ["matrix", "--wall-limit", "9", "libraries"],
+            "--wall-limit: expected --clock virtual with it",
+        ),
         (["plan"], "required: NAME"),
-        (["predict", "--idle", "0.5"], "--idle: expected whole seconds, as Linux takes them, found 0.5"),
+        (
+            ["predict", "--idle", "0.5"],
+            "--idle: expected whole seconds, as Linux takes them, found 0.5",
+        ),
         (["predict", "--rtt", "5"], "--rtt: expected none with --state idle"),
         (
             ["predict", "--idle", "x", "--interval", "1", "--count", "1"],
             "--idle: expected seconds, or a duration such as 90s",
         ),
-        (["predict", "--idle", "0", "--interval", "1", "--count", "1"], "--idle: expected a whole number from 1"),
+        (
+            ["predict", "--idle", "0", "--interval", "1", "--count", "1"],
+            "--idle: expected a whole number from 1",
+        ),
         (["list", "outcomes/peer-dwon"], "did you mean outcomes/peer-down"),
         (["run", "no-such-thing"], "expected a scenario's name, folder or file"),
         (["judge", "/nonexistent"], "expected run directories"),
         (["judge"], "required: DIR"),
         (["predict", "--idle", "60000"], "found 60000 (did you mean 60 s, which are 60000 ms?)"),
-        (["predict", "--idle", "500ms"], "--idle: expected whole seconds, as Linux takes them, found 0.5"),
-        (["predict", "--rtt", "fast"], "--rtt: expected milliseconds, or a duration such as 30ms, found fast"),
+        (
+            ["predict", "--idle", "500ms"],
+            "--idle: expected whole seconds, as Linux takes them, found 0.5",
+        ),
+        (
+            ["predict", "--rtt", "fast"],
+            "--rtt: expected milliseconds, or a duration such as 30ms, found fast",
+        ),
         (["predict", "--heartbeat", "simpel"], "found simpel (did you mean simple?)"),
         (["inject", "balckhole", "--container", "x"], "found balckhole (did you mean blackhole?)"),
-        (["matrix", "libraries/redis-pi"], "found libraries/redis-pi (did you mean libraries/redis-py?)"),
-        (["vtime", "--wall-limit", "soon"], "or a duration such as 90s, 1m30s or 500ms, found soon"),
-        (["list", "--faults", "link"], "--faults: expected no names of scenarios with it, found link"),
-        (["inject", "blackhole", "--container", "x", "--for", "0s"], "--for: expected seconds, more than 0, found 0s"),
+        (
+            ["matrix", "libraries/redis-pi"],
+            "found libraries/redis-pi (did you mean libraries/redis-py?)",
+        ),
+        (
+            ["vtime", "--wall-limit", "soon"],
+            "or a duration such as 90s, 1m30s or 500ms, found soon",
+        ),
+        (
+            ["list", "--faults", "link"],
+            "--faults: expected no names of scenarios with it, found link",
+        ),
+        (
+            ["inject", "blackhole", "--container", "x", "--for", "0s"],
+            "--for: expected seconds, more than 0, found 0s",
+        ),
     ],
 )
-def test_bad_usage_ends_with_2(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_usage_ends_with_2(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What is wrong is said on standard error, and nothing is printed or run."""
     assert ended(*arguments) == 2
     out, err = capsys.readouterr()
@@ -157,7 +210,20 @@ def test_durations_are_taken_wherever_seconds_are(capsys: pytest.CaptureFixture[
         assert ended("predict", *options, "--hz", "250") == 0
         said.append(capsys.readouterr().out)
     for rtt in ("30", "30ms", "0.03s"):
-        assert ended("predict", "--state", "in-flight", "--hz", "250", "--user-timeout", "3", "--rtt", rtt) == 0
+        assert (
+            ended(
+                "predict",
+                "--state",
+                "in-flight",
+                "--hz",
+                "250",
+                "--user-timeout",
+                "3",
+                "--rtt",
+                rtt,
+            )
+            == 0
+        )
         said.append(capsys.readouterr().out)
     for idle_s in ("idle_s=90", "idle_s=1m30s"):
         assert ended("predict", "--heartbeat", "simple", "--set", idle_s) == 0
@@ -169,8 +235,14 @@ def test_a_report_into_no_folder_is_refused_before_anything_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A long run is not lost to a typing mistake in its last argument."""
-    assert ended("run", "outcomes", "--json", "/nonexistent/x.json", "--out", str(tmp_path / "out")) == 2
-    assert "--json: expected a file that can be written, found /nonexistent/x.json" in capsys.readouterr().err
+    assert (
+        ended("run", "outcomes", "--json", "/nonexistent/x.json", "--out", str(tmp_path / "out"))
+        == 2
+    )
+    assert (
+        "--json: expected a file that can be written, found /nonexistent/x.json"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,7 +257,10 @@ def test_a_report_into_no_folder_is_refused_before_anything_runs(
     ],
 )
 def test_every_error_has_its_exit_status(
-    error: BaseException, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: BaseException,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Errors of the harness are one line on standard error, without a traceback."""
 
@@ -200,7 +275,9 @@ def test_every_error_has_its_exit_status(
 def test_a_defect_refutes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The interpreter's exit status for an error that nobody expects is 1, which is that of a claim that failed."""
+    """The interpreter's exit status for an error that nobody expects is 1, which is that of a claim
+    that failed.
+    """
 
     def failing(_: argparse.Namespace) -> int:
         raise KeyError("healed")
@@ -209,11 +286,15 @@ def test_a_defect_refutes_nothing(
     monkeypatch.setitem(main.COMMANDS, "doctor", failing)
     assert ended("doctor") == 3
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("harness: a defect of the harness: KeyError: 'healed'; nothing is proven or refuted.")
+    assert line.startswith(
+        "harness: a defect of the harness: KeyError: 'healed'; nothing is proven or refuted."
+    )
     assert Path(line.rpartition(" in ")[2]).read_text().endswith("KeyError: 'healed'\n")
 
 
-def test_an_error_that_nothing_can_be_said_of_refutes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_that_nothing_can_be_said_of_refutes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Nor does one that comes while another is told, or a standard error that cannot be written."""
 
     def failing(_: object) -> int:
@@ -288,7 +369,9 @@ def test_judging_saved_runs_again(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_saved_run_that_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A plan that cannot be read, or a timeline with garbage in it, is bad usage, and the file is named."""
+    """A plan that cannot be read, or a timeline with garbage in it, is bad usage, and the file is
+    named.
+    """
     saved(tmp_path / "x", as_foreseen(unreachable()))
     (tmp_path / "x" / timeline.FILE_NAME).write_bytes(b"garbage\nmore\n")
     assert ended("judge", str(tmp_path)) == 2
@@ -310,7 +393,10 @@ def test_clean_with_nothing_to_do(
 def test_plan_ends_with_1_where_a_claim_contradicts_the_oracle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """After printing every plan, and with the names of those; a claim that is known to fail is none of them."""
+    """After printing every plan, and with the names of those.
+
+    A claim that is known to fail is none of them.
+    """
     monkeypatch.chdir(tmp_path)
     text = (loader.catalogue() / "outcomes/peer-unreachable.scenario.toml").read_text()
     wrong = text.replace("window_s = [5.0, 5.4]", "window_s = [6.0, 6.4]")
@@ -321,8 +407,16 @@ def test_plan_ends_with_1_where_a_claim_contradicts_the_oracle(
     (tmp_path / "right.scenario.toml").write_text(text)
     assert ended("plan", ".") == 1
     out, err = capsys.readouterr()
-    assert [part.split(":")[0] for part in out.split("\n\n")] == ["known", "other", "right", "wrong"]
-    assert err == "harness: expected claims that agree with the prediction, found others in other, wrong\n"
+    assert [part.split(":")[0] for part in out.split("\n\n")] == [
+        "known",
+        "other",
+        "right",
+        "wrong",
+    ]
+    assert (
+        err
+        == "harness: expected claims that agree with the prediction, found others in other, wrong\n"
+    )
     assert ended("plan", "known.scenario.toml", "right.scenario.toml") == 0
     assert capsys.readouterr().err == ""
 
@@ -341,7 +435,9 @@ def test_plan_ends_with_1_where_a_claim_contradicts_the_oracle(
     ],
     ids=" ".join,
 )
-def test_no_line_ends_in_blanks(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_line_ends_in_blanks(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
     """Into a file."""
     assert ended(*arguments) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -353,7 +449,9 @@ def test_what_nobody_named_is_left_out_where_its_proxy_is_missing(
 ) -> None:
     """It is said how many, and the fix; a machine that has the proxy leaves nothing out."""
     found = catalogue.find([])
-    missing = Capability(name="toxiproxy-server", available=False, found="nowhere", fix="call ci/setup")
+    missing = Capability(
+        name="toxiproxy-server", available=False, found="nowhere", fix="call ci/setup"
+    )
     monkeypatch.setattr(capabilities, "toxiproxy", lambda: missing)
     kept = request._possible(found)
     behind = {each.name for each in found} - {each.name for each in kept}
@@ -361,7 +459,9 @@ def test_what_nobody_named_is_left_out_where_its_proxy_is_missing(
     assert all(name.startswith("proxied/") for name in behind)
     said = f"left out {len(behind)} scenarios behind a toxiproxy: nowhere; fix: call ci/setup"
     assert said in capsys.readouterr().err
-    monkeypatch.setattr(capabilities, "toxiproxy", lambda: msgspec.structs.replace(missing, available=True))
+    monkeypatch.setattr(
+        capabilities, "toxiproxy", lambda: msgspec.structs.replace(missing, available=True)
+    )
     assert request._possible(found) == found
 
 
@@ -380,7 +480,10 @@ bound_s = 1
 
 @pytest.mark.parametrize("command", ["plan", "run"])
 def test_files_of_strangers(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Those that run a program of their own are refused on demand, before anything runs."""
     monkeypatch.chdir(tmp_path)
@@ -389,8 +492,14 @@ def test_files_of_strangers(
     assert ended(command, ".", "--no-commands") == 2
     said = capsys.readouterr().err
     for name in ("one", "two"):
-        assert f"scenario {name}: client.command.argv: expected no program of the scenario's own" in said
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.scenario.toml", "two.scenario.toml"]
+        assert (
+            f"scenario {name}: client.command.argv: expected no program of the scenario's own"
+            in said
+        )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "one.scenario.toml",
+        "two.scenario.toml",
+    ]
 
 
 def test_what_is_a_program_of_a_scenarios_own() -> None:

@@ -37,7 +37,12 @@ def test_predict_gives_the_published_windows(
     assert ended(*arguments, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert [round(end, 2) for end in found["window_s"]] == window_s
-    assert (found["errno"], found["origin"], found["hz"], found["probes"]) == ("ETIMEDOUT", "armed", hz, [9, 9])
+    assert (found["errno"], found["origin"], found["hz"], found["probes"]) == (
+        "ETIMEDOUT",
+        "armed",
+        hz,
+        [9, 9],
+    )
     assert ended(*arguments) == 0
     said = capsys.readouterr().out
     assert f"HZ={hz}" in said
@@ -49,15 +54,27 @@ def test_predict_gives_the_published_windows(
     [
         (("--state", "in-flight", "--hz", "1000"), "947.928 to 952.024 s after the write"),
         (("--state", "connecting", "--user-timeout", "10"), "after the call of connect"),
-        (("--state", "zero-window", "--hz", "1000"), "947.720 to 951.816 s after the timer was set"),
-        (("--state", "accepting", "--hz", "1000"), "63.784 to 64.296 s  request forgotten  5 repetitions"),
+        (
+            ("--state", "zero-window", "--hz", "1000"),
+            "947.720 to 951.816 s after the timer was set",
+        ),
+        (
+            ("--state", "accepting", "--hz", "1000"),
+            "63.784 to 64.296 s  request forgotten  5 repetitions",
+        ),
         (
             ("--state", "closing", "--hz", "1000"),
             "FIN goes unacknowledged for 102.2 s",
         ),
-        (("--state", "zero-window", "--answered", "5", "--hz", "250"), "after the last answered probe"),
+        (
+            ("--state", "zero-window", "--answered", "5", "--hz", "250"),
+            "after the last answered probe",
+        ),
         (("--hz", "250"), "7881.984 to 8013.056 s after arming"),
-        (("--system", "aix", "--idle", "0.5", "--interval", "1.5"), "14 s after the last segment received"),
+        (
+            ("--system", "aix", "--idle", "0.5", "--interval", "1.5"),
+            "14 s after the last segment received",
+        ),
         (("--system", "freebsd"), "7800 s after the last segment received"),
     ],
 )
@@ -69,26 +86,50 @@ def test_other_states_and_systems_are_predicted(
     assert words in capsys.readouterr().out
     assert main.main(["predict", *arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["origin"] in (
-        *("write", "connect", "last-received", "window-closed", "last-answered", "syn", "close", "armed"),
+        *(
+            "write",
+            "connect",
+            "last-received",
+            "window-closed",
+            "last-answered",
+            "syn",
+            "close",
+            "armed",
+        ),
     )
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--state", "in-flight", "--idle", "0"), "--idle: expected a whole number from 1 to 32767"),
+        (
+            ("--state", "in-flight", "--idle", "0"),
+            "--idle: expected a whole number from 1 to 32767",
+        ),
         (("--state", "closing", "--rtt", "-1"), "--rtt: expected 0 to 10000"),
         (("--state", "accepting", "--rtt", "5"), "--rtt: expected none with --state accepting"),
-        (("--state", "accepting", "--user-timeout", "5"), "--user-timeout: expected none with --state accepting"),
+        (
+            ("--state", "accepting", "--user-timeout", "5"),
+            "--user-timeout: expected none with --state accepting",
+        ),
         (("--answered", "3"), "--answered: expected --state zero-window"),
         (
             ("--state", "zero-window", "--answered", "3", "--user-timeout", "9"),
             "--answered: expected no --user-timeout",
         ),
-        (("--state", "zero-window", "--answered", "-1"), "--answered: expected a number of window probes"),
+        (
+            ("--state", "zero-window", "--answered", "-1"),
+            "--answered: expected a number of window probes",
+        ),
         (("--system", "aix", "--idle", "0.3"), "--idle: expected a multiple of 0.5 s"),
-        (("--system", "freebsd", "--idle", "1e11"), "--idle: expected more than 0 and at most 2147483 seconds"),
-        (("--system", "aix", "--hz", "100"), "--system aix: expected --idle, --interval and --count only"),
+        (
+            ("--system", "freebsd", "--idle", "1e11"),
+            "--idle: expected more than 0 and at most 2147483 seconds",
+        ),
+        (
+            ("--system", "aix", "--hz", "100"),
+            "--system aix: expected --idle, --interval and --count only",
+        ),
     ],
 )
 def test_what_does_not_belong_together_is_refused(
@@ -119,14 +160,19 @@ def test_keepalive_in_another_state_is_told_what_decides_instead(
     assert ended("predict", "--state", state, "--hz", "1000", "--idle", "60", "--count", "3") == 0
     with_it = capsys.readouterr()
     assert with_it.out == without_it.out
-    assert with_it.err.startswith(f"harness: --idle, --count: keepalive changes nothing in state {state}: ")
+    assert with_it.err.startswith(
+        f"harness: --idle, --count: keepalive changes nothing in state {state}: "
+    )
     assert decides in with_it.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (("--user-timeout", "30000"), "--user-timeout = 30000 means 30000 s (8 h 20 min); did you mean 30 s?"),
+        (
+            ("--user-timeout", "30000"),
+            "--user-timeout = 30000 means 30000 s (8 h 20 min); did you mean 30 s?",
+        ),
         (("--idle", "30000"), "--idle = 30000 means 30000 s (8 h 20 min); did you mean 30 s?"),
         (("--interval", "1500"), "--interval = 1500 means 1500 s (25 min); did you mean 1.5 s?"),
         (("--idle", "7200", "--interval", "75", "--user-timeout", "1800"), ""),

@@ -22,7 +22,10 @@ REQUESTS: dict[str, tuple[list[str], str]] = {
     "no such file": (["run", "./missing.scenario.toml"], "missing.scenario.toml"),
     "empty folder": (["run", "./empty"], "empty"),
     "nothing to judge": (["judge", "./empty"], "plan.json"),
-    "no folder for JUnit": (["run", "outcomes/peer-alive", "--junit", "missing/x.xml"], "missing/x.xml"),
+    "no folder for JUnit": (
+        ["run", "outcomes/peer-alive", "--junit", "missing/x.xml"],
+        "missing/x.xml",
+    ),
     "a file as --out": (["run", "outcomes/peer-alive", "--out", "a-file"], "--out"),
     "--out below a file": (["run", "outcomes/peer-alive", "--out", "a-file/x"], "--out"),
     "a used folder as --out": (
@@ -49,7 +52,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def contents(folder: Path) -> dict[str, bytes | None]:
     """All that is in a folder."""
-    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
 
 
 def refused(place: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -63,17 +69,23 @@ def refused(place: Path, capsys: pytest.CaptureFixture[str], *arguments: str) ->
 
 
 @pytest.mark.parametrize("what", FILES)
-def test_a_bad_scenario_file_is_refused(place: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_scenario_file_is_refused(
+    place: Path, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """One line names file, key and what was expected; a good scenario beside it does not run."""
     text, named = FILES[what]
     (place / "bad.scenario.toml").write_bytes(text.encode("latin-1"))
-    said = refused(place, capsys, "run", "outcomes/peer-alive", "./bad.scenario.toml", "--out", "out")
+    said = refused(
+        place, capsys, "run", "outcomes/peer-alive", "./bad.scenario.toml", "--out", "out"
+    )
     assert re.fullmatch(r"harness: bad\.scenario\.toml:.* expected .+, found .+\n", said)
     assert named in said
 
 
 @pytest.mark.parametrize("what", REQUESTS)
-def test_a_bad_request_is_refused(place: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bad_request_is_refused(
+    place: Path, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """One line says what was expected and what was found instead."""
     arguments, named = REQUESTS[what]
     said = refused(place, capsys, *arguments)
@@ -81,7 +93,9 @@ def test_a_bad_request_is_refused(place: Path, what: str, capsys: pytest.Capture
     assert named in said
 
 
-def test_one_name_for_two_scenarios_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_name_for_two_scenarios_is_refused(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Run directories are told apart by name, so two scenarios of one name do not run together."""
     for folder in ("a", "b"):
         (place / folder).mkdir()

@@ -27,6 +27,7 @@ def test_an_interrupted_fuzz_says_how_to_begin_again(
     assert main.main(["fuzz", "--seed", "7", "--cases", "5", "--out", str(out)]) == 130
     said, error = capsys.readouterr()
     assert said == (
-        f"interrupted; to run it again: harness fuzz --seed 7 --cases 5\nplans, timelines and captures: {out}\n"
+        "interrupted; to run it again: harness fuzz --seed 7 --cases 5\nplans, timelines "
+        f"and captures: {out}\n"
     )
     assert error.splitlines()[-1] == "harness: interrupted; what was recorded is kept"

@@ -13,17 +13,24 @@ from harness.plan import planner
 from harness.scenario import catalogue, loader
 
 MACHINES = [
-    MachineFacts(kernel="6.18.0", hz=hz, hz_source="given", cpus=2, clock="virtual") for hz in (100, 250, 300, 1000)
+    MachineFacts(kernel="6.18.0", hz=hz, hz_source="given", cpus=2, clock="virtual")
+    for hz in (100, 250, 300, 1000)
 ]
 
 
 def test_show_prints_the_file_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     """With its comments; of a library's cell the suite that it comes from."""
     assert main.main(["show", "outcomes/peer-down"]) == 0
-    assert capsys.readouterr().out == (loader.catalogue() / "outcomes/peer-down.scenario.toml").read_text()
+    assert (
+        capsys.readouterr().out
+        == (loader.catalogue() / "outcomes/peer-down.scenario.toml").read_text()
+    )
     for word in ("libraries/redis-py", "libraries/redis-py/blackhole-idle"):
         assert main.main(["show", word]) == 0
-        assert capsys.readouterr().out == (loader.catalogue() / "libraries/redis-py.suite.toml").read_text()
+        assert (
+            capsys.readouterr().out
+            == (loader.catalogue() / "libraries/redis-py.suite.toml").read_text()
+        )
 
 
 @pytest.mark.parametrize(
@@ -34,8 +41,14 @@ def test_show_prints_the_file_as_it_is(capsys: pytest.CaptureFixture[str]) -> No
         (["new", "--from", "outcomes/peer-dwon"], "did you mean outcomes/peer-down"),
         (["new", "--from", "libraries/redis-py/blackhole-idle"], "--from: expected a scenario"),
         (["new", "nowhere/mine"], "found no folder nowhere"),
-        (["new", "kept.scenario.toml"], "expected the name of a new file, found kept.scenario.toml there already"),
-        (["new", "kept"], "expected the name of a new file, found kept.scenario.toml there already"),
+        (
+            ["new", "kept.scenario.toml"],
+            "expected the name of a new file, found kept.scenario.toml there already",
+        ),
+        (
+            ["new", "kept"],
+            "expected the name of a new file, found kept.scenario.toml there already",
+        ),
     ],
 )
 def test_what_cannot_be_shown_or_begun_is_told(
@@ -50,13 +63,17 @@ def test_what_cannot_be_shown_or_begun_is_told(
     (tmp_path / "kept.scenario.toml").write_text("kept")
     assert main.main(arguments) == 2
     assert words in capsys.readouterr().err
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("kept.scenario.toml", "kept")]
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [
+        ("kept.scenario.toml", "kept")
+    ]
 
 
 def test_a_new_file_is_a_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Under the original's name, in a folder, or under a name of its own, to which the suffix is added."""
+    """Under the original's name, in a folder, or under a name of its own, to which the suffix is
+    added.
+    """
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     original = (loader.catalogue() / "link/own-ipv6.scenario.toml").read_text()
@@ -84,7 +101,9 @@ def test_a_file_in_another_encoding_is_shown_and_copied(
 
 
 def test_the_starter_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is a sound scenario whose claim the oracle shares at any HZ, with the window that the plan computes in it."""
+    """It is a sound scenario whose claim the oracle shares at any HZ, with the window that the plan
+    computes in it.
+    """
     monkeypatch.chdir(tmp_path)
     assert main.main(["new"]) == 0
     (made,) = catalogue.find(["starter.scenario.toml"], claimed=True)

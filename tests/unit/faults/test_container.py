@@ -1,4 +1,6 @@
-"""What docker does to containers, as values: what it means, what it touches, and where it may stand."""
+"""What docker does to containers, as values: what it means, what it touches, and where it may
+stand.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,11 @@ ALIVE = Endpoint(keepalive=Keepalive(idle_s=2, interval_s=1, count=3))
 
 @pytest.mark.parametrize(
     ("fault", "mechanism"),
-    [(ContainerPause(), "peer-frozen"), (ContainerKill(), "peer-closed"), (ContainerRestart(), "peer-closed")],
+    [
+        (ContainerPause(), "peer-frozen"),
+        (ContainerKill(), "peer-closed"),
+        (ContainerRestart(), "peer-closed"),
+    ],
 )
 def test_the_other_end_is_concerned(fault: AnyFault, mechanism: str) -> None:
     """And the container itself is no observer any more."""
@@ -44,9 +50,15 @@ def test_a_disconnected_network_is_a_link_that_is_down(observer: Side) -> None:
     own = LinkDown(on=observer, at_s=1.0, for_s=2.0).effects(DIRECT, observer)
     assert fault.effects(DIRECT, observer) == own
     far = LinkDown(on="router", toward="server", at_s=1.0, for_s=2.0)
-    expected = far.effects(ROUTED, "client") if observer == "client" else LinkDown(on="server", at_s=1.0, for_s=2.0)
+    expected = (
+        far.effects(ROUTED, "client")
+        if observer == "client"
+        else LinkDown(on="server", at_s=1.0, for_s=2.0)
+    )
     found = fault.effects(ROUTED, observer)
-    assert found == (expected if isinstance(expected, tuple) else expected.effects(ROUTED, "server"))
+    assert found == (
+        expected if isinstance(expected, tuple) else expected.effects(ROUTED, "server")
+    )
 
 
 def test_a_cable_has_two_ends() -> None:
@@ -57,20 +69,28 @@ def test_a_cable_has_two_ends() -> None:
     assert not LinkDown(on="router", toward="client").touches(ROUTED) & touched
 
 
-@pytest.mark.parametrize("fault", [ContainerKill(), ContainerPause(), ContainerRestart(), NetworkDisconnect()])
+@pytest.mark.parametrize(
+    "fault", [ContainerKill(), ContainerPause(), ContainerRestart(), NetworkDisconnect()]
+)
 def test_docker_is_needed(fault: AnyFault) -> None:
     """Planned for containers alone."""
     scenario = Scenario(name="it", client=ALIVE, faults=(fault,), expect=Expect())
     assert make(scenario, CONTAINERS).expected
-    with pytest.raises(ScenarioError, match=r"faults\[0\].kind: expected a lab of containers, by --lab docker"):
+    with pytest.raises(
+        ScenarioError, match=r"faults\[0\].kind: expected a lab of containers, by --lab docker"
+    ):
         make(scenario, HERE)
 
 
 def test_an_image_needs_docker() -> None:
     """It is a container's."""
-    scenario = Scenario(name="it", server=Endpoint(image="redis:7"), client=ALIVE, faults=(LinkDown(on="server"),))
+    scenario = Scenario(
+        name="it", server=Endpoint(image="redis:7"), client=ALIVE, faults=(LinkDown(on="server"),)
+    )
     assert make(scenario, CONTAINERS).expected
-    with pytest.raises(ScenarioError, match=r"server.image: expected a lab of containers, by --lab docker"):
+    with pytest.raises(
+        ScenarioError, match=r"server.image: expected a lab of containers, by --lab docker"
+    ):
         make(scenario, HERE)
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from harness.faults import AnyFault, Failover, HostSuspend, PeerReboot, ProcessFreeze, ProcessKill, StopsReading
+from harness.faults import (
+    AnyFault,
+    Failover,
+    HostSuspend,
+    PeerReboot,
+    ProcessFreeze,
+    ProcessKill,
+    StopsReading,
+)
 from harness.model.topology import SIDES, Side, Topology, layout, other
 
 WHERE = layout(Topology())

@@ -51,7 +51,9 @@ def test_all_lost_is_a_blackhole(direction: Direction, side: Side) -> None:
 def test_a_host_in_the_middle_is_needed(fault: AnyFault) -> None:
     """A scenario without one is refused, and the message says what would do."""
     scenario = Scenario(name="x", topology=Topology(kind="direct"), faults=(fault,))
-    with pytest.raises(ScenarioError, match=r"faults\[0\]\.kind: expected a topology with a host in the middle"):
+    with pytest.raises(
+        ScenarioError, match=r"faults\[0\]\.kind: expected a topology with a host in the middle"
+    ):
         checked(scenario, "x")
 
 
@@ -69,7 +71,9 @@ def test_the_queue_toward_the_receiver_is_used() -> None:
 
 def test_options_on_the_wire() -> None:
     """struct tc_netem_qopt, then the attributes; shares of 2**32 - 1."""
-    told = netem._options(Impairment(seed=7, loss=1, duplicate=0.5, ahead=0.25, delay_ns=10**10, octets_s=1000))
+    told = netem._options(
+        Impairment(seed=7, loss=1, duplicate=0.5, ahead=0.25, delay_ns=10**10, octets_s=1000)
+    )
     assert struct.unpack("@6I", told[:24]) == (0, 1000, 2**32 - 1, 1, 2**31, 0)
     attributes, at = {}, 24
     while at < len(told):

@@ -30,7 +30,7 @@ def effect(fault: AnyFault, kind: Kind, family: Family, observer: Side = "client
     return only
 
 
-# --- what faults mean ----------------------------------------------------------------------------------
+# --- what faults mean ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
@@ -48,14 +48,22 @@ def test_only_a_router_without_its_own_link_reports_it(
 ) -> None:
     """It has lost the route; a switch knows none, and a router without carrier keeps its own."""
     found = effect(LinkDown(on=on, toward=toward), kind, family)
-    assert (found.mechanism, found.reported, found.reverts) == ("lost", reported, reported is not None)
+    assert (found.mechanism, found.reported, found.reverts) == (
+        "lost",
+        reported,
+        reported is not None,
+    )
     assert found.charged_twice is (family == "ipv4" and reported is not None)
 
 
 def test_carrier_loss_is_the_far_end_of_a_link_going_down() -> None:
     """One's own, a router's, and the peer's: each like the interface at the other end."""
     where = layout(Topology(kind="routed"))
-    for on, toward, far in (("client", None, "router"), ("router", "server", "server"), ("server", None, "router")):
+    for on, toward, far in (
+        ("client", None, "router"),
+        ("router", "server", "server"),
+        ("server", None, "router"),
+    ):
         other_end = LinkDown(on=far, toward=on, at_s=1, for_s=2)
         for observer in ("client", "server"):
             lost = CarrierLoss(on=on, toward=toward, at_s=1, for_s=2)
@@ -98,8 +106,14 @@ def test_who_forgets_its_neighbour_cannot_send(on: str, observer: Side, mechanis
 
 def test_a_router_that_forgets_its_neighbour_reports_it_late() -> None:
     """So nothing is said of data; toward the observer itself only answers are lost."""
-    assert "three seconds" in effect(NeighbourDeath(on="router", toward="server"), "routed", "ipv6").unknown
-    assert effect(NeighbourDeath(on="router", toward="client"), "routed", "ipv6").mechanism == "answers-lost"
+    assert (
+        "three seconds"
+        in effect(NeighbourDeath(on="router", toward="server"), "routed", "ipv6").unknown
+    )
+    assert (
+        effect(NeighbourDeath(on="router", toward="client"), "routed", "ipv6").mechanism
+        == "answers-lost"
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,8 +125,13 @@ def test_a_router_that_forgets_its_neighbour_reports_it_late() -> None:
         ("blackhole", "EINVAL", (None, False), (None, False)),
     ],
 )
-def test_what_a_route_says(becomes: Any, own: str, ipv4: tuple[str, bool], ipv6: tuple[str, bool]) -> None:
-    """IPv6's own host to an idle connection, a router to data; nobody to an idle IPv4 connection."""
+def test_what_a_route_says(
+    becomes: Any, own: str, ipv4: tuple[str, bool], ipv6: tuple[str, bool]
+) -> None:
+    """IPv6's own host to an idle connection, a router to data.
+
+    Nobody to an idle IPv4 connection.
+    """
     for family, answer in (("ipv4", ipv4), ("ipv6", ipv6)):
         here = effect(Route(on="client", becomes=becomes), "routed", family)  # type: ignore[arg-type]
         assert (here.mechanism, here.errno) == ("lost-locally", own if family == "ipv6" else None)
@@ -143,8 +162,14 @@ def test_what_an_icmp_error_leaves_with_data(
     """Measured; two codes of IPv4 and one of IPv6 take the back-off back."""
     found = effect(IcmpReject(code=code), "routed", family)
     assert (found.mechanism, found.reported, found.reverts) == ("lost", reported, reverts)
-    assert effect(IcmpReject(code=code, direction="to-client"), "routed", family).mechanism == "answers-lost"
-    assert effect(IcmpReject(code=code, direction="to-client"), "routed", family, "server").reported == reported
+    assert (
+        effect(IcmpReject(code=code, direction="to-client"), "routed", family).mechanism
+        == "answers-lost"
+    )
+    assert (
+        effect(IcmpReject(code=code, direction="to-client"), "routed", family, "server").reported
+        == reported
+    )
 
 
 def test_small_packets_know_nothing_of_the_path_mtu() -> None:
@@ -152,7 +177,7 @@ def test_small_packets_know_nothing_of_the_path_mtu() -> None:
     assert PmtuBlackhole().effects(layout(Topology()), "client") == ()
 
 
-# --- where they may be ---------------------------------------------------------------------------------
+# --- where they may be --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -170,18 +195,26 @@ def test_small_packets_know_nothing_of_the_path_mtu() -> None:
         (PmtuBlackhole(), "direct", "ipv4", "kind"),
     ],
 )
-def test_a_fault_out_of_place_names_the_key(fault: AnyFault, kind: Kind, family: Family, key: str) -> None:
+def test_a_fault_out_of_place_names_the_key(
+    fault: AnyFault, kind: Kind, family: Family, key: str
+) -> None:
     """One complaint, about the key that is wrong."""
     (problem,) = fault.misplaced(layout(Topology(kind=kind, family=family)))
     assert problem.key == key
 
 
-# --- again and again -----------------------------------------------------------------------------------
+# --- again and again ----------------------------------------------------------------------------
 
 
 def test_a_flapping_link_is_as_many_outages() -> None:
-    """Each at its own time and of the same length, found in plan and timeline as a fault of its own."""
-    raw = {"faults": [{"kind": "link-down", "on": "server", "at_s": 1, "for_s": 0.5, "every_s": 3, "times": 3}]}
+    """Each at its own time and of the same length, found in plan and timeline as a fault of its
+    own.
+    """
+    raw = {
+        "faults": [
+            {"kind": "link-down", "on": "server", "at_s": 1, "for_s": 0.5, "every_s": 3, "times": 3}
+        ]
+    }
     found = loader.from_mapping(raw).faults
     assert found == tuple(LinkDown(on="server", at_s=at_s, for_s=0.5) for at_s in (1.0, 4.0, 7.0))
 
@@ -205,6 +238,9 @@ def test_what_cannot_come_again_is_refused(fault: AnyFault, key: str) -> None:
 
 def test_outages_of_two_faults_must_not_overlap() -> None:
     """The second outage of the one falls into the other."""
-    flapping, once = LinkDown(on="server", for_s=1, every_s=3, times=2), LinkDown(on="server", at_s=3.5)
+    flapping, once = (
+        LinkDown(on="server", for_s=1, every_s=3, times=2),
+        LinkDown(on="server", at_s=3.5),
+    )
     with pytest.raises(ScenarioError, match=r"faults\[1\]\.at_s: "):
         validation.check(Scenario(faults=(flapping, once)), "here")

@@ -28,14 +28,20 @@ def test_the_order_is_that_of_the_kinds() -> None:
 def test_what_faults_share_is_no_fault() -> None:
     """A class without a tag of its own cannot be named by scenarios."""
     shared = {base.__name__ for fault in FAULTS.values() for base in fault.__mro__}
-    assert {"Fault", "NewHost", "OfSideProgram", "Toxic"} <= shared - {fault.__name__ for fault in FAULTS.values()}
+    assert {"Fault", "NewHost", "OfSideProgram", "Toxic"} <= shared - {
+        fault.__name__ for fault in FAULTS.values()
+    }
 
 
 def test_two_faults_of_one_kind_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the names of both."""
-    twice = iter([Blackhole, type("Other", (Fault,), {}, frozen=True, kw_only=True, tag="blackhole")])
+    twice = iter(
+        [Blackhole, type("Other", (Fault,), {}, frozen=True, kw_only=True, tag="blackhole")]
+    )
     monkeypatch.setattr(faults, "_derived", lambda _: twice)
-    with pytest.raises(TypeError, match=r"expected one fault of kind blackhole, found .*Blackhole.* and .*Other"):
+    with pytest.raises(
+        TypeError, match=r"expected one fault of kind blackhole, found .*Blackhole.* and .*Other"
+    ):
         faults._registered()
 
 

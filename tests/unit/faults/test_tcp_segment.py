@@ -62,7 +62,9 @@ def test_data_on_its_way_shows() -> None:
     """Until it is acknowledged."""
     sent = (*SHAKEN, ("s", "PA", 500, 100, 7))
     assert tracked(*sent).newest("c") == Stream("s", 2, "c", 1, following=507, acked=500)
-    assert tracked(*sent, ("c", "A", 100, 507, 0)).newest("c") == Stream("s", 2, "c", 1, following=507, acked=507)
+    assert tracked(*sent, ("c", "A", 100, 507, 0)).newest("c") == Stream(
+        "s", 2, "c", 1, following=507, acked=507
+    )
 
 
 def test_nothing_seen_is_nothing_known() -> None:
@@ -98,7 +100,9 @@ def test_the_newest_connection_counts() -> None:
         ("beyond-window", "server", []),
     ],
 )
-def test_what_an_rst_to_the_client_means(sequence: Place, observer: Side, mechanisms: list[str]) -> None:
+def test_what_an_rst_to_the_client_means(
+    sequence: Place, observer: Side, mechanisms: list[str]
+) -> None:
     """Its number decides, and a challenge ACK is heard by the other side."""
     effects = RstInjected(sequence=sequence, at_s=3).effects(ROUTED, observer)
     assert [effect.mechanism for effect in effects] == mechanisms
@@ -109,7 +113,9 @@ def test_what_an_rst_to_the_client_means(sequence: Place, observer: Side, mechan
 def test_a_third_party_is_needed(kind: str) -> None:
     """Where the endpoints are wired directly there is none."""
     where = layout(Topology(kind=kind))  # type: ignore[arg-type]
-    assert [problem.key for problem in RstInjected().misplaced(where)] == (["kind"] if kind == "direct" else [])
+    assert [problem.key for problem in RstInjected().misplaced(where)] == (
+        ["kind"] if kind == "direct" else []
+    )
     assert not list(FinSwallowed().misplaced(where))
 
 
@@ -121,9 +127,16 @@ def test_an_rst_cannot_be_taken_back() -> None:
 def test_who_misses_a_fin() -> None:
     """The side that it goes to; a FIN of one's own is not sent while one watches."""
     effect = Effect(
-        mechanism="impaired", from_s=2, until_s=5, unknown="the peer's FIN is lost: its retransmission decides"
+        mechanism="impaired",
+        from_s=2,
+        until_s=5,
+        unknown="the peer's FIN is lost: its retransmission decides",
     )
-    for direction, missing in (("both", SIDES), ("to-client", ("client",)), ("to-server", ("server",))):
+    for direction, missing in (
+        ("both", SIDES),
+        ("to-client", ("client",)),
+        ("to-server", ("server",)),
+    ):
         fault = FinSwallowed(direction=direction, at_s=2, for_s=3)  # type: ignore[arg-type]
         for side in SIDES:
             assert fault.effects(ROUTED, side) == ((effect,) if side in missing else ())
@@ -132,4 +145,6 @@ def test_who_misses_a_fin() -> None:
 @pytest.mark.parametrize("fault", [SynDrop(), SynackDrop()])
 def test_connections_that_stand_are_not_concerned(fault: SynDrop | SynackDrop) -> None:
     """By handshakes that fail."""
-    assert all(effect.mechanism == "syn-lost" for side in SIDES for effect in fault.effects(ROUTED, side))
+    assert all(
+        effect.mechanism == "syn-lost" for side in SIDES for effect in fault.effects(ROUTED, side)
+    )

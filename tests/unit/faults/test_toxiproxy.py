@@ -1,4 +1,6 @@
-"""Toxics and the proxy's own faults: what they tell the server, where they may be, and what they mean to the client."""
+"""Toxics and the proxy's own faults: what they tell the server, where they may be, and what they
+mean to the client.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ TOLD: dict[str, tuple[Toxic, dict[str, int]]] = {
 }
 
 
-@pytest.mark.parametrize(("toxic", "fault", "attributes"), [(name, *told) for name, told in TOLD.items()], ids=TOLD)
+@pytest.mark.parametrize(
+    ("toxic", "fault", "attributes"), [(name, *told) for name, told in TOLD.items()], ids=TOLD
+)
 def test_what_the_server_is_told(toxic: str, fault: Toxic, attributes: dict[str, int]) -> None:
     """Toxiproxy's own names and units; no toxic has bitten before anything came."""
     assert (fault.toxic, fault.attributes(), fault.stream) == (toxic, attributes, "downstream")
@@ -64,14 +68,34 @@ def test_what_the_server_is_told(toxic: str, fault: Toxic, attributes: dict[str,
 
 BITES: dict[str, tuple[Toxic, Seen, bool]] = {
     "latency, data": (ToxicLatency(latency_ms=1), Seen(data=1, passed=0, ends=0, closed=0), True),
-    "slicer, whole": (ToxicSlicer(average_bytes=9), Seen(data=1, passed=1, ends=0, closed=0), False),
-    "slicer, in pieces": (ToxicSlicer(average_bytes=9), Seen(data=1, passed=2, ends=0, closed=0), True),
-    "slow close, the end": (ToxicSlowClose(delay_ms=1), Seen(data=0, passed=0, ends=1, closed=0), True),
+    "slicer, whole": (
+        ToxicSlicer(average_bytes=9),
+        Seen(data=1, passed=1, ends=0, closed=0),
+        False,
+    ),
+    "slicer, in pieces": (
+        ToxicSlicer(average_bytes=9),
+        Seen(data=1, passed=2, ends=0, closed=0),
+        True,
+    ),
+    "slow close, the end": (
+        ToxicSlowClose(delay_ms=1),
+        Seen(data=0, passed=0, ends=1, closed=0),
+        True,
+    ),
     "timeout, closed": (ToxicTimeout(timeout_ms=1), Seen(data=0, passed=0, ends=0, closed=1), True),
-    "timeout, the peer closed": (ToxicTimeout(timeout_ms=1), Seen(data=0, passed=0, ends=1, closed=1), False),
+    "timeout, the peer closed": (
+        ToxicTimeout(timeout_ms=1),
+        Seen(data=0, passed=0, ends=1, closed=1),
+        False,
+    ),
     "limit, not yet": (ToxicLimitData(bytes=9), Seen(data=1, passed=1, ends=0, closed=0), False),
     "limit, reached": (ToxicLimitData(bytes=9), Seen(data=1, passed=1, ends=0, closed=1), True),
-    "limit, the peer closed": (ToxicLimitData(bytes=9), Seen(data=1, passed=1, ends=1, closed=1), False),
+    "limit, the peer closed": (
+        ToxicLimitData(bytes=9),
+        Seen(data=1, passed=1, ends=1, closed=1),
+        False,
+    ),
     "reset, data": (ToxicResetPeer(timeout_ms=1), Seen(data=1, passed=0, ends=0, closed=0), True),
 }
 
@@ -83,7 +107,11 @@ def test_what_shows_that_it_bit(fault: Toxic, seen: Seen, *, bitten: bool) -> No
 
 
 REFUSED = {
-    "no proxy": ('topology.kind = "routed"', 'kind = "toxic-latency"\nlatency_ms = 1', "faults[0].kind"),
+    "no proxy": (
+        'topology.kind = "routed"',
+        'kind = "toxic-latency"\nlatency_ms = 1',
+        "faults[0].kind",
+    ),
     "a relay": (
         'topology = {kind = "proxied", proxy = "relay"}',
         'kind = "toxic-latency"\nlatency_ms = 1',
@@ -99,7 +127,11 @@ REFUSED = {
     "freeze without a proxy": ("", 'kind = "process-freeze"\non = "proxy"', "faults[0].on"),
     "reboot without a proxy": ("", 'kind = "peer-reboot"\non = "proxy"', "faults[0].on"),
     "a proxy on a router": ('topology = {kind = "routed", proxy = "relay"}', "", "topology.proxy"),
-    "more jitter than latency": ("=", 'kind = "toxic-latency"\nlatency_ms = 1\njitter_ms = 2', "faults[0].jitter_ms"),
+    "more jitter than latency": (
+        "=",
+        'kind = "toxic-latency"\nlatency_ms = 1\njitter_ms = 2',
+        "faults[0].jitter_ms",
+    ),
     "no rate": ("=", 'kind = "toxic-bandwidth"\nrate_kb_s = 0', "faults[0].rate_kb_s"),
     "no average": ("=", 'kind = "toxic-slicer"\naverage_bytes = 0', "faults[0].average_bytes"),
     "all variation": (
@@ -107,8 +139,16 @@ REFUSED = {
         'kind = "toxic-slicer"\naverage_bytes = 2\nsize_variation_bytes = 2',
         "faults[0].size_variation_bytes",
     ),
-    "sideways": ("=", 'kind = "toxic-latency"\nlatency_ms = 1\nstream = "sideways"', "faults[0].stream"),
-    "toxicity": ("=", 'kind = "toxic-latency"\nlatency_ms = 1\ntoxicity = 0.5', "faults[0].toxicity"),
+    "sideways": (
+        "=",
+        'kind = "toxic-latency"\nlatency_ms = 1\nstream = "sideways"',
+        "faults[0].stream",
+    ),
+    "toxicity": (
+        "=",
+        'kind = "toxic-latency"\nlatency_ms = 1\ntoxicity = 0.5',
+        "faults[0].toxicity",
+    ),
     "timed, from the start": (
         "=",
         'kind = "toxic-latency"\nlatency_ms = 1\nfrom_start = true\nat_s = 1',
@@ -116,12 +156,18 @@ REFUSED = {
     ),
     "twice the same": (
         "=",
-        'kind = "toxic-timeout"\ntimeout_ms = 1\n[[faults]]\nkind = "toxic-timeout"\ntimeout_ms = 2\nat_s = 1',
+        (
+            'kind = "toxic-timeout"\ntimeout_ms = 1\n[[faults]]\nkind = '
+            '"toxic-timeout"\ntimeout_ms = 2\nat_s = 1'
+        ),
         "faults[1].at_s",
     ),
     "told while frozen": (
         "=",
-        'kind = "process-freeze"\non = "proxy"\n[[faults]]\nkind = "toxic-latency"\nlatency_ms = 1\nat_s = 1',
+        (
+            'kind = "process-freeze"\non = "proxy"\n[[faults]]\nkind = '
+            '"toxic-latency"\nlatency_ms = 1\nat_s = 1'
+        ),
         "faults[1].at_s",
     ),
     "told after its death": (
@@ -136,7 +182,10 @@ REFUSED = {
     ),
     "rebooted with a toxic": (
         "=",
-        'kind = "toxic-latency"\nlatency_ms = 1\n[[faults]]\nkind = "peer-reboot"\non = "proxy"\nat_s = 1',
+        (
+            'kind = "toxic-latency"\nlatency_ms = 1\n[[faults]]\nkind = "peer-reboot"\non = '
+            '"proxy"\nat_s = 1'
+        ),
         "faults[1].at_s",
     ),
 }
@@ -154,14 +203,18 @@ def test_what_is_refused(topology: str, fault: str, key: str) -> None:
 
 
 def test_toxics_of_two_streams_go_together() -> None:
-    """And so do different ones of one stream, and a proxy that is switched off while they are there."""
+    """And so do different ones of one stream, and a proxy that is switched off while they are
+    there.
+    """
     faults = (
         ToxicLatency(latency_ms=1),
         ToxicLatency(latency_ms=1, stream="upstream"),
         ToxicSlicer(average_bytes=1),
         ProxyDown(at_s=1),
     )
-    scenario = Scenario(name="many", topology=PROXIED, faults=faults, expect=Expect(outcome="never", bound_s=9))
+    scenario = Scenario(
+        name="many", topology=PROXIED, faults=faults, expect=Expect(outcome="never", bound_s=9)
+    )
     assert checked(scenario, "test") == scenario
 
 
@@ -176,18 +229,24 @@ PREDICTED: dict[str, tuple[AnyFault, str, str | None]] = {
 }
 
 
-def _planned(fault: AnyFault, proxy: Proxy | None = None, writes_at_s: tuple[float, ...] = ()) -> Scenario:
+def _planned(
+    fault: AnyFault, proxy: Proxy | None = None, writes_at_s: tuple[float, ...] = ()
+) -> Scenario:
     return Scenario(
         name="planned",
         topology=Topology(kind="proxied", proxy=proxy),
-        client=Endpoint(keepalive=Keepalive(idle_s=2, interval_s=1, count=2), writes_at_s=writes_at_s),
+        client=Endpoint(
+            keepalive=Keepalive(idle_s=2, interval_s=1, count=2), writes_at_s=writes_at_s
+        ),
         faults=(fault,),
         expect=Expect(bound_s=9),
     )
 
 
 @pytest.mark.parametrize(("fault", "kind", "errno"), PREDICTED.values(), ids=PREDICTED)
-def test_what_the_proxy_does_to_an_idle_client_is_predicted(fault: AnyFault, kind: str, errno: str | None) -> None:
+def test_what_the_proxy_does_to_an_idle_client_is_predicted(
+    fault: AnyFault, kind: str, errno: str | None
+) -> None:
     """It is the client's TCP peer, and with data in play nothing is predicted."""
     prediction = make(_planned(fault), MACHINE).prediction
     assert prediction is not None
@@ -198,7 +257,9 @@ def test_what_the_proxy_does_to_an_idle_client_is_predicted(fault: AnyFault, kin
 
 
 @pytest.mark.parametrize(
-    "fault", [PeerReboot(at_s=1), ProcessFreeze(at_s=1), ToxicLatency(latency_ms=1, at_s=1)], ids=str
+    "fault",
+    [PeerReboot(at_s=1), ProcessFreeze(at_s=1), ToxicLatency(latency_ms=1, at_s=1)],
+    ids=str,
 )
 def test_what_is_behind_the_proxy_is_not_predicted(fault: AnyFault) -> None:
     """Nor what a toxic does to data."""
@@ -236,7 +297,9 @@ def test_a_server_is_found_on_path_first(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_without_the_library_the_fix_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of it is imported before it is needed."""
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(CapabilityError, match=r"not installed. Fix: (call .*ci/setup|.* -m pip install )"):
+    with pytest.raises(
+        CapabilityError, match=r"not installed. Fix: (call .*ci/setup|.* -m pip install )"
+    ):
         toxiproxy_server.check_library()
 
 

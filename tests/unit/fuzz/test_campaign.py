@@ -1,4 +1,6 @@
-"""Differential testing: what is drawn, what is counted, and how what fails is made smaller, without any guest."""
+"""Differential testing: what is drawn, what is counted, and how what fails is made smaller, without
+any guest.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,11 @@ MACHINE = MachineFacts(kernel="7.2.13", hz=1000, hz_source="by hand", cpus=1, cl
 SEED = 5
 CASES = 120
 """As many as it takes to see all kinds of them."""
-CAUSES: dict[VerdictName, Cause] = {"pass": "confirmed", "inconclusive": "fault-met-nothing", "fail": "oracle-refuted"}
+CAUSES: dict[VerdictName, Cause] = {
+    "pass": "confirmed",
+    "inconclusive": "fault-met-nothing",
+    "fail": "oracle-refuted",
+}
 
 
 class Silent:
@@ -69,7 +75,9 @@ def drawn() -> tuple[list[Plan], campaign.Tally]:
 
 @pytest.fixture
 def _draws_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever draws from the seed gets the first of what was drawn already: see test_the_same_seed_draws_the_same."""
+    """Whoever draws from the seed gets the first of what was drawn already: see
+    test_the_same_seed_draws_the_same.
+    """
 
     def draw(
         cases: int, seed: int, machine: MachineFacts, watcher: campaign.Watcher
@@ -101,12 +109,15 @@ def wrong_where(disagrees: Callable[[Scenario], bool]) -> campaign.Carry:
     """A venue on which the oracle is wrong about some scenarios."""
 
     def carry(plans: Sequence[Plan], _out: Path) -> list[Result]:
-        return [judged(plan, "fail" if disagrees(plan.scenario) else "pass", as_foreseen=True) for plan in plans]
+        return [
+            judged(plan, "fail" if disagrees(plan.scenario) else "pass", as_foreseen=True)
+            for plan in plans
+        ]
 
     return carry
 
 
-# --- drawing -----------------------------------------------------------------------------------------
+# --- drawing ------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -122,22 +133,35 @@ def test_the_same_seed_draws_the_same() -> None:
 def test_no_case_is_drawn_twice_and_each_has_a_prediction() -> None:
     """All of the exact window, which is that of one phase."""
     plans, tally = drawn()
-    scenarios = {msgspec.json.encode(msgspec.structs.replace(plan.scenario, name="")) for plan in plans}
+    scenarios = {
+        msgspec.json.encode(msgspec.structs.replace(plan.scenario, name="")) for plan in plans
+    }
     assert len(scenarios) == len({plan.name for plan in plans}) == len(plans) == CASES
-    assert all(plan.prediction is not None and plan.scenario.expect.window == "exact" for plan in plans)
+    assert all(
+        plan.prediction is not None and plan.scenario.expect.window == "exact" for plan in plans
+    )
     assert tally.refused.total() > 0
     assert not any(digit in reason for reason in tally.refused for digit in "0123456789")
 
 
 @pytest.mark.slow
 def test_what_is_drawn_is_varied() -> None:
-    """Each topology and family, both sides, every state and most of the faults that have predictions."""
+    """Each topology and family, both sides, every state and most of the faults that have
+    predictions.
+    """
     plans, _ = drawn()
     scenarios = [plan.scenario for plan in plans]
     assert len({(s.topology.kind, s.topology.family) for s in scenarios}) == 10
     assert {s.expect.side for s in scenarios} == {"client", "server"}
     states = Counter(campaign.state_of(plan) for plan in plans)
-    assert set(states) == {"idle", "idle after data", "in flight", "zero window", "connecting", "closing"}
+    assert set(states) == {
+        "idle",
+        "idle after data",
+        "in flight",
+        "zero window",
+        "connecting",
+        "closing",
+    }
     kinds = Counter(fault.kind for s in scenarios for fault in s.faults)
     assert len(kinds) >= 14, kinds
     assert kinds.most_common(1)[0][1] < len(plans) / 2, kinds
@@ -195,7 +219,7 @@ def test_what_is_missing_is_said_with_its_fix(
     assert f"{missing} is not installed" in capsys.readouterr().err
 
 
-# --- what comes of it --------------------------------------------------------------------------------
+# --- what comes of it ---------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -208,7 +232,9 @@ def test_what_is_missing_is_said_with_its_fix(
         ("fail", False, "disagreed"),
     ],
 )
-def test_what_came_of_a_case(name: VerdictName, comes: campaign.Comes, *, as_foreseen: bool) -> None:
+def test_what_came_of_a_case(
+    name: VerdictName, comes: campaign.Comes, *, as_foreseen: bool
+) -> None:
     """A fault that met nothing is no doubt about what oracle and kernel agreed on."""
     assert campaign.came_of(judged(drawn()[0][0], name, as_foreseen=as_foreseen).verdict) == comes
 
@@ -228,8 +254,14 @@ def test_what_came_of_a_case(name: VerdictName, comes: campaign.Comes, *, as_for
     ],
 )
 def test_the_verdict_on_all_cases(counts: dict[campaign.Comes, int], verdict: VerdictName) -> None:
-    """One disagreement is enough; too many that could not be judged are no agreement, nor is it that none agreed."""
-    assert campaign.Tally(seed=1, machine=MACHINE, covered={"idle": Counter(counts)}).verdict == verdict
+    """One disagreement is enough.
+
+    Too many that could not be judged are no agreement, nor is it that none agreed.
+    """
+    assert (
+        campaign.Tally(seed=1, machine=MACHINE, covered={"idle": Counter(counts)}).verdict
+        == verdict
+    )
 
 
 @pytest.mark.slow
@@ -237,7 +269,9 @@ def test_the_verdict_on_all_cases(counts: dict[campaign.Comes, int], verdict: Ve
 def test_all_that_is_told(tmp_path: Path) -> None:
     """Counts, refusals, and each disagreement as it was saved, in words and as JSON."""
     watcher = Silent()
-    tally = campaign.run(20, SEED, MACHINE, wrong_where(lambda s: s.state == "connecting"), tmp_path, watcher)
+    tally = campaign.run(
+        20, SEED, MACHINE, wrong_where(lambda s: s.state == "connecting"), tmp_path, watcher
+    )
     disagreed = sum(plan.scenario.state == "connecting" for plan in drawn()[0][:20])
     assert tally.count("disagreed") == disagreed > 0
     assert tally.count() == 20
@@ -249,13 +283,23 @@ def test_all_that_is_told(tmp_path: Path) -> None:
     assert f"harness fuzz --seed {SEED} --cases 20" in text
     assert f"harness run --clock virtual {tmp_path}/disagreement-1.scenario.toml" in text
     told = json.loads(report.as_json(tally))
-    assert (told["verdict"], told["seed"], told["cases"], told["agreed"]) == ("fail", SEED, 20, 20 - disagreed)
+    assert (told["verdict"], told["seed"], told["cases"], told["agreed"]) == (
+        "fail",
+        SEED,
+        20,
+        20 - disagreed,
+    )
     assert told["states"]["connecting"]["disagreed"] == disagreed
-    assert [each["file"] for each in told["disagreements"]] == [str(each.file) for each in tally.disagreements]
-    assert told["disagreements"][0]["scenario"] in (tmp_path / "disagreement-1.scenario.toml").read_text()
+    assert [each["file"] for each in told["disagreements"]] == [
+        str(each.file) for each in tally.disagreements
+    ]
+    assert (
+        told["disagreements"][0]["scenario"]
+        in (tmp_path / "disagreement-1.scenario.toml").read_text()
+    )
 
 
-# --- making smaller ----------------------------------------------------------------------------------
+# --- making smaller -----------------------------------------------------------------------------
 
 
 def smallest(disagrees: Callable[[Scenario], bool], folder: Path) -> list[Scenario]:
@@ -271,7 +315,9 @@ def smallest(disagrees: Callable[[Scenario], bool], folder: Path) -> list[Scenar
 @pytest.mark.slow
 @pytest.mark.usefixtures("_draws_once")
 def test_what_fails_is_made_as_small_as_it_gets(tmp_path: Path) -> None:
-    """What makes no difference is gone: faults, writes, options, the topology, the phase, digits."""
+    """What makes no difference is gone: faults, writes, options, the topology, the phase,
+    digits.
+    """
 
     def disagrees(scenario: Scenario) -> bool:
         alive = scenario.client.keepalive
@@ -284,7 +330,9 @@ def test_what_fails_is_made_as_small_as_it_gets(tmp_path: Path) -> None:
         assert isinstance(fault, Blackhole)
         rounder = msgspec.structs.replace(fault, at_s=float(round(fault.at_s)))
         ways = [msgspec.structs.replace(scenario, faults=(rounder,))]
-        assert rounder == fault or not list(campaign._all_planned(ways, "rounder", MACHINE))  # no moment near a probe
+        assert rounder == fault or not list(
+            campaign._all_planned(ways, "rounder", MACHINE)
+        )  # no moment near a probe
         assert isinstance(scenario.client.keepalive, Keepalive)
         assert 3 <= scenario.client.keepalive.count <= 5
         assert scenario.client == Endpoint(keepalive=scenario.client.keepalive)
@@ -325,7 +373,9 @@ def test_what_does_not_fail_again_is_reported_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_signal_while_hypothesis_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hypothesis takes it for an example that fails, draws that again, and calls the second one flaky."""
+    """Hypothesis takes it for an example that fails, draws that again, and calls the second one
+    flaky.
+    """
     drawn = []
 
     def draw(number: int) -> tuple[int, int]:

@@ -18,7 +18,11 @@ from tests.unit.timelines import SECOND, as_foreseen, unreachable
 def test_what_is_equal_to_the_millisecond_has_more_digits() -> None:
     """As many as it takes; what is the same stays short."""
     assert seconds(5_090_000_000, 5_072_000_000, 5_108_000_000) == ["5.090 s", "5.072 s", "5.108 s"]
-    assert seconds(60_000_052_889, 60_000_000_000, 60_000_040_000) == ["60.000053 s", "60.000000 s", "60.000040 s"]
+    assert seconds(60_000_052_889, 60_000_000_000, 60_000_040_000) == [
+        "60.000053 s",
+        "60.000000 s",
+        "60.000040 s",
+    ]
     assert seconds(60_000_000_000, 59_999_999_999) == ["60.000000000 s", "59.999999999 s"]
     assert seconds(1, 1) == ["0.000 s", "0.000 s"]
     assert secs(-1) == "0.000 s"
@@ -29,7 +33,9 @@ def test_what_is_equal_to_the_millisecond_has_more_digits() -> None:
 def test_different_times_never_look_the_same(measured_ns: int, others_ns: list[int]) -> None:
     """Whatever is compared."""
     found, *others = seconds(measured_ns, *others_ns)
-    assert [other == found for other in others] == [other_ns == measured_ns for other_ns in others_ns]
+    assert [other == found for other in others] == [
+        other_ns == measured_ns for other_ns in others_ns
+    ]
 
 
 def test_a_scenarios_own_times_keep_their_digits() -> None:
@@ -49,7 +55,10 @@ def test_an_edge_is_printed_as_it_was_compared() -> None:
 
 def test_times_count_from_the_scenarios_origin() -> None:
     """In what was seen, what was predicted and what is claimed."""
-    cases: dict[Origin, tuple[str, str]] = {"armed": ("5.090", "arming"), "fault": ("4.590", "the fault")}
+    cases: dict[Origin, tuple[str, str]] = {
+        "armed": ("5.090", "arming"),
+        "fault": ("4.590", "the fault"),
+    }
     for origin, (at, name) in cases.items():
         plan = unreachable(origin=origin, window_s=(4.0, 5.25))
         history = History(plan, as_foreseen(plan))
@@ -62,7 +71,9 @@ def test_times_count_from_the_scenarios_origin() -> None:
 def test_an_origin_that_never_came_leaves_arming() -> None:
     """And it is named."""
     plan = unreachable(origin="fault", window_s=(4.0, 5.0))
-    history = History(plan, [event for event in as_foreseen(plan) if event.kind != "fault.injected"])
+    history = History(
+        plan, [event for event in as_foreseen(plan) if event.kind != "fault.injected"]
+    )
     assert seen(history) == "ETIMEDOUT 5.090 s after arming"
 
 

@@ -41,11 +41,18 @@ def kinds(base: type[Fault]) -> Iterator[type[Fault]]:
 
 
 def without_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every method, property and flag of every fault is gone; what is left is the data that scenarios hold."""
+    """Every method, property and flag of every fault is gone.
+
+    What is left is the data that scenarios hold.
+    """
     for kind in kinds(Fault):
         fields = {*kind.__struct_fields__, "__struct_fields__"}
         for name, value in list(vars(kind).items()):
-            if not name.startswith("__") and name not in fields and not inspect.isdatadescriptor(value):
+            if (
+                not name.startswith("__")
+                and name not in fields
+                and not inspect.isdatadescriptor(value)
+            ):
                 monkeypatch.setattr(kind, name, refuse if callable(value) else property(refuse))
             elif isinstance(value, property):
                 monkeypatch.setattr(kind, name, property(refuse))
@@ -53,7 +60,9 @@ def without_code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_no_fault_is_asked(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The verdict is the same, whether its events pass or are cut short, where faults can answer nothing."""
+    """The verdict is the same, whether its events pass or are cut short, where faults can answer
+    nothing.
+    """
     whole = as_foreseen(plan)
     runs: list[list[Event]] = [whole, whole[: len(whole) // 2], []]
     before = [judge(plan, events) for events in runs]

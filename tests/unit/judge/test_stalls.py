@@ -1,4 +1,6 @@
-"""Judging runs in which the harness stood still: no verdict rests on a moment that may lie beyond a window's edge."""
+"""Judging runs in which the harness stood still: no verdict rests on a moment that may lie beyond a
+window's edge.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ def command_noticed(after_s: float, window_s: tuple[float, float]) -> tuple[Plan
     """A command that gives its peer up at a moment, as it was seen."""
     client = Endpoint(command=Command(argv=("client",), detects=Detects(prints="lost")))
     claim = Expect(outcome="noticed", window_s=window_s)
-    plan = make(Scenario(name="by/hand", client=client, faults=(Blackhole(at_s=0.5),), expect=claim), MACHINE)
+    plan = make(
+        Scenario(name="by/hand", client=client, faults=(Blackhole(at_s=0.5),), expect=claim),
+        MACHINE,
+    )
     seen_ns = round(after_s * SECOND)
     return plan, [
         at(0, "subject.armed", side="client", took_ns=1000),
@@ -47,7 +52,10 @@ def command_noticed(after_s: float, window_s: tuple[float, float]) -> tuple[Plan
 
 @pytest.mark.parametrize("window_s", [(4.0, 6.0), (2.0, 4.0)])
 def test_a_command_seen_after_a_stall_decides_nothing(window_s: tuple[float, float]) -> None:
-    """Seen at 4.7 s it would pass in one window and fail in the other; it may have come at any moment of the stall."""
+    """Seen at 4.7 s it would pass in one window and fail in the other.
+
+    It may have come at any moment of the stall.
+    """
     plan, events = command_noticed(4.72, window_s)
     verdict(plan, events, "pass" if window_s[0] == 4.0 else "fail")
     found = verdict(
@@ -73,7 +81,12 @@ def test_a_short_stall_is_within_the_allowance_of_programs() -> None:
     verdict(plan, [*events, stalled(2000 * MS, 2051 * MS)], "inconclusive", "its peer stood still")
     plan, events = command_noticed(4.01, (4.0, 6.0))
     verdict(plan, events, "pass")
-    verdict(plan, [*events, stalled(3970 * MS, 4010 * MS)], "inconclusive", "this may be true as well: noticed 3.970 s")
+    verdict(
+        plan,
+        [*events, stalled(3970 * MS, 4010 * MS)],
+        "inconclusive",
+        "this may be true as well: noticed 3.970 s",
+    )
 
 
 def test_heartbeats_prove_nothing_across_a_stall() -> None:
@@ -90,11 +103,18 @@ def test_heartbeats_prove_nothing_across_a_stall() -> None:
         at(middle + 40 * MS, "capture.ended", dropped=0),
     ]
     verdict(plan, events, "pass")
-    verdict(plan, [*events, stalled(SECOND, 2 * SECOND)], "inconclusive", "a program may have noticed late")
+    verdict(
+        plan,
+        [*events, stalled(SECOND, 2 * SECOND)],
+        "inconclusive",
+        "a program may have noticed late",
+    )
 
 
 def test_the_kernels_decision_is_known_whenever_it_is_seen() -> None:
-    """An RST that left in the window shows that it was in time, though the harness ran again only after that."""
+    """An RST that left in the window shows that it was in time, though the harness ran again only
+    after that.
+    """
     plan = unreachable(window_s=(5.0, 5.4))
     low, high = window(plan)
     rst_ns, seen_ns = low + 10 * MS, high + 30 * MS
@@ -102,7 +122,11 @@ def test_the_kernels_decision_is_known_whenever_it_is_seen() -> None:
     rst = at(rst_ns, "segment", way="out", role="rst", flags="RA")
     stall = stalled(rst_ns - SECOND // 2, seen_ns - MS)
     verdict(plan, [*events, rst, stall], "pass")
-    verdict(plan, [*events, at(low - MS, "segment", way="out", role="rst", flags="RA"), stall], "inconclusive")
+    verdict(
+        plan,
+        [*events, at(low - MS, "segment", way="out", role="rst", flags="RA"), stall],
+        "inconclusive",
+    )
     verdict(plan, [*events, stall], "inconclusive")
 
 
@@ -120,7 +144,12 @@ def test_what_is_sent_right_after_a_stall_may_have_been_due_in_it() -> None:
     probe = segments(as_foreseen(plan), "probe")[1]
     sent_ns = probe.t_ns - 100 * MS
     stall = stalled(sent_ns - 500 * MS, sent_ns - MS)
-    verdict(plan, [*as_foreseen(plan), stall], "inconclusive", "the kernel's timers may have stood still too")
+    verdict(
+        plan,
+        [*as_foreseen(plan), stall],
+        "inconclusive",
+        "the kernel's timers may have stood still too",
+    )
 
 
 def test_an_injection_that_a_stall_interrupted_sets_no_origin() -> None:
@@ -137,16 +166,33 @@ def test_an_injection_that_a_stall_interrupted_sets_no_origin() -> None:
 
 
 def test_nothing_is_refuted_across_a_stall() -> None:
-    """Neither what came, nor what did not come, nor what else is missing, by a stall longer than the allowance."""
+    """Neither what came, nor what did not come, nor what else is missing, by a stall longer than
+    the allowance.
+    """
     stall = stalled(3000 * MS, 3051 * MS)
     plan = unreachable()
-    verdict(plan, [*noticed_at(plan, window(plan)[0] - 1), stall], "inconclusive", "before the oracle's window opens")
-    verdict(plan, [*changed(as_foreseen(plan), "subject.detected", errno="EPIPE"), stall], "inconclusive", "EPIPE")
+    verdict(
+        plan,
+        [*noticed_at(plan, window(plan)[0] - 1), stall],
+        "inconclusive",
+        "before the oracle's window opens",
+    )
+    verdict(
+        plan,
+        [*changed(as_foreseen(plan), "subject.detected", errno="EPIPE"), stall],
+        "inconclusive",
+        "EPIPE",
+    )
     plan = flap()
     dead = changed(as_foreseen(plan), "subject.alive", echo=False)
     verdict(plan, dead, "fail")
     verdict(plan, [*dead, stall], "inconclusive", "data sent at the end did not come back")
-    found = verdict(plan, [*without(as_foreseen(plan), "subject.alive"), stall], "inconclusive", "did not run from")
+    found = verdict(
+        plan,
+        [*without(as_foreseen(plan), "subject.alive"), stall],
+        "inconclusive",
+        "did not run from",
+    )
     assert found.cause == "machine-too-busy"
 
 
@@ -154,7 +200,9 @@ def test_a_program_that_printed_right_after_a_stall_was_armed_by_it() -> None:
     """A command counts from what was seen of it, which may have been there before."""
     plan, events = command_noticed(4.72, (4.0, 6.0))
     verdict(plan, [*events, stalled(-1000 * MS, -10 * MS)], "inconclusive")
-    patient = planned(Blackhole(at_s=0.5), client=Endpoint(keepalive=Keepalive(idle_s=2, interval_s=1, count=3)))
+    patient = planned(
+        Blackhole(at_s=0.5), client=Endpoint(keepalive=Keepalive(idle_s=2, interval_s=1, count=3))
+    )
     verdict(patient, [*as_foreseen(patient), stalled(-1000 * MS, -10 * MS)], "pass")
 
 
@@ -167,10 +215,21 @@ def test_a_program_that_waited_for_a_cpu_may_have_noticed_sooner() -> None:
     """In quiet it might have been before the window, or in it; the whole of its waiting counts."""
     plan, events = command_noticed(4.2, (4.0, 6.0))
     verdict(plan, [*events, waited(199 * MS)], "pass")
-    verdict(plan, [*events, waited(201 * MS)], "inconclusive", "waited 0.201 s for a CPU", "noticed 3.999 s")
+    verdict(
+        plan,
+        [*events, waited(201 * MS)],
+        "inconclusive",
+        "waited 0.201 s for a CPU",
+        "noticed 3.999 s",
+    )
     plan, events = command_noticed(4.2, (2.0, 4.0))
     verdict(plan, [*events, waited(149 * MS)], "fail")
-    verdict(plan, [*events, waited(151 * MS)], "inconclusive", "this may be why noticed 4.200 s after arming")
+    verdict(
+        plan,
+        [*events, waited(151 * MS)],
+        "inconclusive",
+        "this may be why noticed 4.200 s after arming",
+    )
     verdict(plan, [*events, waited(2300 * MS)], "inconclusive", "waited 2.300 s for a CPU")
     plan, events = command_noticed(4.2, (4.5, 6.0))
     verdict(plan, [*events, waited(2300 * MS)], "fail", "before expect.window_s")
@@ -179,7 +238,10 @@ def test_a_program_that_waited_for_a_cpu_may_have_noticed_sooner() -> None:
 def test_nothing_was_noticed_while_programs_waited_for_a_cpu() -> None:
     """It might have been noticed in quiet."""
     plan, events = command_noticed(4.2, (2.0, 4.0))
-    quiet = [*without(events, "subject.noticed", "run.ended"), at(plan.watch_ns, "run.ended", "harness")]
+    quiet = [
+        *without(events, "subject.noticed", "run.ended"),
+        at(plan.watch_ns, "run.ended", "harness"),
+    ]
     verdict(plan, quiet, "fail", "found nothing noticed")
     verdict(plan, [*quiet, waited(51 * MS)], "inconclusive", "found nothing noticed")
 
@@ -194,9 +256,17 @@ def test_short_stalls_refute_nothing_that_they_may_have_brought_about() -> None:
     verdict(plan, [*events, *shorts], "fail")
     plan = unreachable()
     verdict(
-        plan, [*noticed_at(plan, window(plan)[0] - 1), shorts[0]], "inconclusive", "before the oracle's window opens"
+        plan,
+        [*noticed_at(plan, window(plan)[0] - 1), shorts[0]],
+        "inconclusive",
+        "before the oracle's window opens",
     )
-    verdict(plan, [*changed(as_foreseen(plan), "subject.detected", errno="EPIPE"), *shorts], "fail", "EPIPE")
+    verdict(
+        plan,
+        [*changed(as_foreseen(plan), "subject.detected", errno="EPIPE"), *shorts],
+        "fail",
+        "EPIPE",
+    )
     dead = changed(as_foreseen(flap()), "subject.alive", echo=False)
     verdict(flap(), [*dead, shorts[0]], "fail")
     verdict(flap(), [*dead, *shorts], "inconclusive", "data sent at the end did not come back")

@@ -1,4 +1,7 @@
-"""Judging: each cause of a verdict, reached by a run that has it. Programs branch on causes, so no name may be lost."""
+"""Judging: each cause of a verdict, reached by a run that has it.
+
+Programs branch on causes, so no name may be lost.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +91,9 @@ def given_up(known_failure: str = "", **expect: object) -> Run:
     client = Endpoint(command=Command(argv=("client",), detects=Detects(prints="lost")))
     claim = msgspec.convert({"outcome": "noticed", "window_s": (1.0, 3.0), **expect}, Expect)
     faults = (Blackhole(at_s=0.5),)
-    scenario = Scenario(name="by/hand", client=client, faults=faults, expect=claim, known_failure=known_failure)
+    scenario = Scenario(
+        name="by/hand", client=client, faults=faults, expect=claim, known_failure=known_failure
+    )
     plan = make(scenario, MACHINE)
     events = [
         at(0, "subject.armed", side="client", took_ns=1000),
@@ -129,7 +134,10 @@ RUNS: dict[Cause, Callable[[], Run]] = {
     "claim-refuted": lambda: bent(unreachable(), "subject.detected", errno="EPIPE"),
     "connection-dead": lambda: bent(flap(), "subject.alive", echo=False),
     "reconnection-refuted": never_reconnected,
-    "oracle-refuted": lambda: (unreachable(), noticed_at(unreachable(), window(unreachable())[0] - 1)),
+    "oracle-refuted": lambda: (
+        unreachable(),
+        noticed_at(unreachable(), window(unreachable())[0] - 1),
+    ),
     "known-failure-gone": lambda: given_up("takes longer"),
 }
 NAMES = {

@@ -12,7 +12,17 @@ from harness.judge.verdict import EXIT_STATUS, judge, worst
 from harness.scenario.schema import Endpoint, Keepalive
 from harness.timeline import Event
 from tests.unit.judging import ALLOWANCE_NS, MS, saved, verdict, window
-from tests.unit.timelines import SECOND, as_foreseen, at, changed, flap, moved, planned, unreachable, without
+from tests.unit.timelines import (
+    SECOND,
+    as_foreseen,
+    at,
+    changed,
+    flap,
+    moved,
+    planned,
+    unreachable,
+    without,
+)
 
 
 def test_a_broken_run_is_inconclusive() -> None:
@@ -26,17 +36,24 @@ def test_a_broken_run_is_inconclusive() -> None:
 def test_a_killed_run_is_inconclusive() -> None:
     """Without its last event a run has not said everything."""
     plan = unreachable()
-    verdict(plan, without(as_foreseen(plan), "run.ended"), "inconclusive", "cut short: no run.ended")
+    verdict(
+        plan, without(as_foreseen(plan), "run.ended"), "inconclusive", "cut short: no run.ended"
+    )
     verdict(plan, [], "inconclusive", "never got ready")
 
 
 def test_a_run_that_was_never_armed_is_inconclusive() -> None:
     """There is nothing to count from."""
     plan = unreachable()
-    found = verdict(plan, without(as_foreseen(plan), "subject.armed"), "inconclusive", "no subject.armed event")
+    found = verdict(
+        plan, without(as_foreseen(plan), "subject.armed"), "inconclusive", "no subject.armed event"
+    )
     assert (found.probes, found.detected_ns, found.window_ns) == (None, None, window(plan))
     from_fault = unreachable(origin="fault", window_s=(4.0, 5.0))
-    assert (judge(from_fault, []).window_ns, judge(from_fault, []).claimed_ns) == (None, (4 * SECOND, 5 * SECOND))
+    assert (judge(from_fault, []).window_ns, judge(from_fault, []).claimed_ns) == (
+        None,
+        (4 * SECOND, 5 * SECOND),
+    )
 
 
 def test_a_quiet_run_must_be_watched_to_the_end() -> None:
@@ -62,18 +79,29 @@ def test_options_that_were_set_late_decide_nothing() -> None:
 
 
 def test_user_timeout_counts_from_the_handshake() -> None:
-    """With TCP_USER_TIMEOUT the time between handshake and arming matters; with keepalive alone it does not."""
+    """With TCP_USER_TIMEOUT the time between handshake and arming matters.
+
+    With keepalive alone it does not.
+    """
     patient = Endpoint(keepalive=Keepalive(idle_s=2, interval_s=1, count=9), user_timeout_s=3.0)
     plan = planned(Blackhole(at_s=0.5), client=patient)
     events = as_foreseen(plan)
     verdict(plan, events, "pass")
     early = [
-        at(-80 * MS, "segment", way="in", role="syn-ack", flags="SA") if e.data.get("role") == "syn-ack" else e
+        at(-80 * MS, "segment", way="in", role="syn-ack", flags="SA")
+        if e.data.get("role") == "syn-ack"
+        else e
         for e in events
     ]
-    verdict(plan, early, "inconclusive", "armed 0.080 s after the handshake", "this machine is too busy")
+    verdict(
+        plan, early, "inconclusive", "armed 0.080 s after the handshake", "this machine is too busy"
+    )
     plain = unreachable()
-    verdict(plain, [at(-80 * MS, "segment", way="in", role="ack", flags="A"), *as_foreseen(plain)], "pass")
+    verdict(
+        plain,
+        [at(-80 * MS, "segment", way="in", role="ack", flags="A"), *as_foreseen(plain)],
+        "pass",
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,14 +112,21 @@ def test_user_timeout_counts_from_the_handshake() -> None:
         (at(0, "fault.injected", "fault", index=-1, took_ns=1), "event 0 (fault.injected)"),
         (at(0, "subject.armed", side="client"), "missing required field `took_ns`"),
         (at(0, "subject.detected", side="nobody", errno="EPIPE"), "Invalid enum value 'nobody'"),
-        (at(-1, "subject.detected", side="client", errno="EPIPE"), "event 0 (subject.detected) is older than arming"),
+        (
+            at(-1, "subject.detected", side="client", errno="EPIPE"),
+            "event 0 (subject.detected) is older than arming",
+        ),
         (at(0, "run.broken", "harness"), "missing required field `error`"),
     ],
 )
 def test_an_invalid_timeline_is_inconclusive_and_named(invalid: Event, words: str) -> None:
-    """An event that no run can have written makes the timeline worthless, and the reason says which and why."""
+    """An event that no run can have written makes the timeline worthless, and the reason says which
+    and why.
+    """
     plan = unreachable()
-    found = verdict(plan, [invalid, *as_foreseen(plan)], "inconclusive", "the timeline makes no sense", words)
+    found = verdict(
+        plan, [invalid, *as_foreseen(plan)], "inconclusive", "the timeline makes no sense", words
+    )
     assert (found.outcome, found.cites) == (None, ())
 
 
@@ -135,16 +170,32 @@ NEEDED = {
         "segment",
     },
     "outage-survived": {
-        *("subject.armed", "subject.alive", "fault.injected", "fault.evidence", "fault.healed", "run.ended", "segment"),
+        *(
+            "subject.armed",
+            "subject.alive",
+            "fault.injected",
+            "fault.evidence",
+            "fault.healed",
+            "run.ended",
+            "segment",
+        ),
     },
 }
-JUNK = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2)
+JUNK = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=3)
+    | st.lists(st.integers(), max_size=2)
+)
 
 
 @settings(deadline=None)
 @given(st.data())
 def test_any_timeline_gets_a_verdict(data: st.DataObject) -> None:
-    """Cut, shuffled, torn, with mangled times and data: the judge never raises, and says the same twice."""
+    """Cut, shuffled, torn, with mangled times and data: the judge never raises, and says the same
+    twice.
+    """
     plan, real = REAL[data.draw(st.sampled_from(sorted(REAL)))]
     events = data.draw(st.lists(st.sampled_from(real), max_size=len(real)))
     for _ in range(data.draw(st.integers(0, 4)) if events else 0):
@@ -162,10 +213,14 @@ def mangled(draw: st.DrawFn, event: Event) -> Event:
     if what == "t_ns":
         return msgspec.structs.replace(event, t_ns=draw(st.integers(-(2**40), 2**40)))
     if what == "kind":
-        kinds = sorted({e.kind for _, real in REAL.values() for e in real} | {"subject.eof", "run.broken"})
+        kinds = sorted(
+            {e.kind for _, real in REAL.values() for e in real} | {"subject.eof", "run.broken"}
+        )
         return msgspec.structs.replace(event, kind=draw(st.sampled_from(kinds)))
     if what == "source":
-        return msgspec.structs.replace(event, source=draw(st.sampled_from(("client", "server", "?"))))
+        return msgspec.structs.replace(
+            event, source=draw(st.sampled_from(("client", "server", "?")))
+        )
     if not event.data:
         return event
     key = draw(st.sampled_from(sorted(event.data)))
@@ -177,7 +232,9 @@ def mangled(draw: st.DrawFn, event: Event) -> Event:
 @settings(deadline=None)
 @given(st.data())
 def test_no_timeline_passes_without_what_it_needs(data: st.DataObject) -> None:
-    """Whatever else is left out and in whatever order: without one kind of needed event a run is no pass."""
+    """Whatever else is left out and in whatever order: without one kind of needed event a run is no
+    pass.
+    """
     name = data.draw(st.sampled_from(sorted(REAL)))
     plan, real = REAL[name]
     gone = data.draw(st.sampled_from(sorted(NEEDED[name])))

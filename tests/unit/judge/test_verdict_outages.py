@@ -1,4 +1,6 @@
-"""Judging outages that end: one during which nothing was sent proves nothing, whatever state was read back."""
+"""Judging outages that end: one during which nothing was sent proves nothing, whatever state was
+read back.
+"""
 
 from __future__ import annotations
 
@@ -62,21 +64,34 @@ def test_an_outage_in_silence_proves_nothing(fault: AnyFault) -> None:
     events = as_foreseen(plan)
     unmet(plan, events)
     for moment_ns in (4 * SECOND, 16 * SECOND):
-        unmet(plan, [*events, at(moment_ns, "segment", "server", way="out", role="data", flags="PA")])
+        unmet(
+            plan, [*events, at(moment_ns, "segment", "server", way="out", role="data", flags="PA")]
+        )
     verdict(plan, [*events, SENT], "pass")
 
 
 def test_segments_of_another_connection_prove_nothing() -> None:
-    """On either host; a NAT may give the watched one another port at the client, but not at the server."""
+    """On either host; a NAT may give the watched one another port at the client, but not at the
+    server.
+    """
     plan = survived(LinkDown(on="server", at_s=5, for_s=10))
     ends = {"local": ["10.77.1.1", 40000], "remote": ["10.77.2.2", 7000]}
     events = changed(as_foreseen(plan), "subject.armed", **ends)
 
     def sent(host: str, sport: int, dport: int) -> Event:
-        what = {"way": "out" if host == "client" else "in", "role": "data", "flags": "PA", "length": 1}
+        what = {
+            "way": "out" if host == "client" else "in",
+            "role": "data",
+            "flags": "PA",
+            "length": 1,
+        }
         return at(8 * SECOND, "segment", host, sport=sport, dport=dport, **what)
 
-    for other in (sent("client", 40001, 7000), sent("client", 40001, 53), sent("server", 40001, 53)):
+    for other in (
+        sent("client", 40001, 7000),
+        sent("client", 40001, 53),
+        sent("server", 40001, 53),
+    ):
         unmet(plan, [*events, other])
     for ours in (sent("client", 40000, 7000), sent("server", 20000, 7000)):
         verdict(plan, [*events, ours], "pass")
@@ -109,18 +124,29 @@ def test_a_probe_on_the_edge_of_its_own_outage_is_no_proof() -> None:
 
 
 def test_an_outage_that_was_over_long_before_the_detection() -> None:
-    """A firewall that forgot the flow is what was noticed: the outage before that has changed nothing."""
+    """A firewall that forgot the flow is what was noticed: the outage before that has changed
+    nothing.
+    """
     late = Endpoint(keepalive=Keepalive(idle_s=400, interval_s=1, count=3))
     faults = FirewallIdle(timeout_s=350), LinkDown(on="server", at_s=20, for_s=10)
     plan = planned(*faults, client=late, outcome="detected", errno="ETIMEDOUT")
     unmet(plan, as_foreseen(plan))
-    verdict(plan, [*as_foreseen(plan), at(25 * SECOND, "segment", way="out", role="data", flags="PA")], "pass")
+    verdict(
+        plan,
+        [*as_foreseen(plan), at(25 * SECOND, "segment", way="out", role="data", flags="PA")],
+        "pass",
+    )
 
 
 def test_an_outage_that_lasts_may_be_told_by_silence() -> None:
     """Without keepalive a dead peer is never noticed: nothing is sent, and that is the claim."""
     for for_s in (None, 100):
-        plan = planned(LinkDown(on="server", at_s=5, for_s=for_s), client=Endpoint(), outcome="never", bound_s=40)
+        plan = planned(
+            LinkDown(on="server", at_s=5, for_s=for_s),
+            client=Endpoint(),
+            outcome="never",
+            bound_s=40,
+        )
         events = as_foreseen(plan)
         verdict(plan, without(events, "fault.healed", "subject.alive"), "pass")
 
@@ -150,9 +176,13 @@ def test_what_is_hidden_and_not_predicted_is_left_alone() -> None:
     for client, server in ((command, Endpoint()), beating):
         for on, needs in (("client", False), ("server", True)):
             fault = LinkDown(on=on, at_s=1, for_s=5)
-            plan = planned(fault, client=client, server=server, outcome="noticed", window_s=(0.0, 900.0))
+            plan = planned(
+                fault, client=client, server=server, outcome="noticed", window_s=(0.0, 900.0)
+            )
             assert plan.faults[0].needs_traffic == needs
-    silent = planned(NeighbourDeath(on="client", at_s=1, for_s=5), client=SLOW, outcome="survives", bound_s=40)
+    silent = planned(
+        NeighbourDeath(on="client", at_s=1, for_s=5), client=SLOW, outcome="survives", bound_s=40
+    )
     assert not silent.faults[0].needs_traffic  # it counts what it drops
 
 
@@ -164,8 +194,21 @@ def test_predictions_list_the_first_probes() -> None:
 
 
 def test_what_a_proxy_sends_is_captured_at_the_ends_alone() -> None:
-    """What it sends into a dead link reaches none; a frozen proxy still has both ends' segments come."""
-    cut = planned(LinkDown(on="server", at_s=5, for_s=10), kind="proxied", client=SLOW, outcome="survives", bound_s=40)
+    """What it sends into a dead link reaches none.
+
+    A frozen proxy still has both ends' segments come.
+    """
+    cut = planned(
+        LinkDown(on="server", at_s=5, for_s=10),
+        kind="proxied",
+        client=SLOW,
+        outcome="survives",
+        bound_s=40,
+    )
     assert not cut.faults[0].needs_traffic
     frozen = ProcessFreeze(on="proxy", at_s=5, for_s=10)
-    assert planned(frozen, kind="proxied", client=SLOW, outcome="survives", bound_s=40).faults[0].needs_traffic
+    assert (
+        planned(frozen, kind="proxied", client=SLOW, outcome="survives", bound_s=40)
+        .faults[0]
+        .needs_traffic
+    )

@@ -18,9 +18,17 @@ def test_probes_are_counted() -> None:
     plan = unreachable()
     events = as_foreseen(plan)
     first = timelines.segments(events, "probe")[0]
-    verdict(plan, [e for e in events if e is not first], "fail", "2 probes on the wire, the oracle says 3")
+    verdict(
+        plan,
+        [e for e in events if e is not first],
+        "fail",
+        "2 probes on the wire, the oracle says 3",
+    )
     more = at(4500 * MS, "segment", way="out", role="probe", flags="A")
-    assert verdict(plan, [*events, more], "fail", "4 probes on the wire, the oracle says 3").probes == 4
+    assert (
+        verdict(plan, [*events, more], "fail", "4 probes on the wire, the oracle says 3").probes
+        == 4
+    )
     after_the_end = at(window(plan)[1] + MS, "segment", way="out", role="probe", flags="A")
     verdict(plan, [*events, after_the_end], "pass")
     from_the_peer = at(4500 * MS, "segment", way="in", role="probe", flags="A")
@@ -34,11 +42,19 @@ def test_probes_beyond_the_horizon_are_not_counted() -> None:
     events = moved(as_foreseen(plan), "run.ended", longer.watch_ns)
     late = at(plan.watch_ns + SECOND, "segment", way="out", role="probe", flags="A")
     verdict(longer, [*events, late], "pass")
-    verdict(longer, [*events, at(7 * SECOND, "segment", way="out", role="probe", flags="A")], "fail", "5 probes")
+    verdict(
+        longer,
+        [*events, at(7 * SECOND, "segment", way="out", role="probe", flags="A")],
+        "fail",
+        "5 probes",
+    )
 
 
 def test_probes_keep_to_their_windows() -> None:
-    """Probes that are all a nanosecond outside of their windows fail; only a busy kernel is allowed for."""
+    """Probes that are all a nanosecond outside of their windows fail.
+
+    Only a busy kernel is allowed for.
+    """
     plan = unreachable()
     assert plan.prediction is not None
     lo, hi = plan.prediction.probe_windows_ns[1]
@@ -48,7 +64,9 @@ def test_probes_keep_to_their_windows() -> None:
         probes = timelines.segments(as_foreseen(plan), "probe")
         later_ns = timelines.ARMED_NS + second_ns - probes[1].t_ns
         return [
-            msgspec.structs.replace(e, t_ns=e.t_ns + later_ns) if e.data.get("role") == "probe" else e
+            msgspec.structs.replace(e, t_ns=e.t_ns + later_ns)
+            if e.data.get("role") == "probe"
+            else e
             for e in as_foreseen(plan)
         ]
 
@@ -66,14 +84,24 @@ def test_probes_keep_their_distance() -> None:
     moved_by = (TIMER_ALLOWANCE_MS + 4) * MS
 
     def shifted(by_ns: int) -> list[Event]:
-        return [msgspec.structs.replace(e, t_ns=e.t_ns + by_ns) if e is second else e for e in events]
+        return [
+            msgspec.structs.replace(e, t_ns=e.t_ns + by_ns) if e is second else e for e in events
+        ]
 
     verdict(plan, shifted(moved_by), "pass")
-    verdict(plan, shifted(moved_by + 1), "fail", "probe 2 came 1.078 s after probe 1", "the oracle says 1.024 s")
+    verdict(
+        plan,
+        shifted(moved_by + 1),
+        "fail",
+        "probe 2 came 1.078 s after probe 1",
+        "the oracle says 1.024 s",
+    )
 
 
 def test_survival_rests_on_answers() -> None:
-    """Where as many probes in a row as the count went unanswered, a live connection is a contradiction."""
+    """Where as many probes in a row as the count went unanswered, a live connection is a
+    contradiction.
+    """
     plan = flap()
     unanswered = [e for e in as_foreseen(plan) if e.data.get("role") != "answer"]
     verdict(plan, unanswered, "fail", "probes in a row went unanswered")
@@ -100,7 +128,9 @@ def test_what_lies_between_two_possible_ends_is_in_neither() -> None:
 
 
 def test_the_rst_at_the_abort_is_checked() -> None:
-    """An RST that is missing, or that leaves though one's own link is down, is a disagreement with the oracle."""
+    """An RST that is missing, or that leaves though one's own link is down, is a disagreement with
+    the oracle.
+    """
     plan = unreachable()
     silent = [event for event in as_foreseen(plan) if event.data.get("role") != "rst"]
     verdict(plan, silent, "fail", "no RST left at the abort")
@@ -112,7 +142,10 @@ def test_the_rst_at_the_abort_is_checked() -> None:
 
 
 def test_a_capture_that_lost_frames_decides_nothing() -> None:
-    """Where frames were lost, probes cannot be counted; those lost on the other host do not matter."""
+    """Where frames were lost, probes cannot be counted.
+
+    Those lost on the other host do not matter.
+    """
     plan = unreachable()
     lost = at(6 * SECOND, "capture.ended", dropped=3)
     verdict(plan, [*as_foreseen(plan), lost], "inconclusive", "the capture lost 3 frames")

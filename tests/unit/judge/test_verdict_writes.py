@@ -22,7 +22,10 @@ def _plan(user_timeout_s: float = 2.0) -> Plan:
 
 
 def test_data_given_up_in_its_window_passes() -> None:
-    """Retransmissions are counted where keepalive's probes are in an idle connection; the write is cited."""
+    """Retransmissions are counted where keepalive's probes are in an idle connection.
+
+    The write is cited.
+    """
     plan = _plan()
     events = as_foreseen(plan)
     found = judge(plan, events)
@@ -67,7 +70,10 @@ def test_retransmissions_are_held_to_their_number_and_times() -> None:
     events = as_foreseen(plan)
     last = segments(events, "retransmit")[-1]
     found = judge(plan, [event for event in events if event is not last])
-    assert (found.verdict, found.reason) == ("fail", "3 retransmissions on the wire, the oracle says 4")
+    assert (found.verdict, found.reason) == (
+        "fail",
+        "3 retransmissions on the wire, the oracle says 4",
+    )
     found = judge(plan, moved(events, "segment", 3 * SECOND))
     assert found.verdict == "fail"
     assert "retransmission 1 was sent" in found.reason
@@ -78,9 +84,14 @@ def test_what_the_oracle_has_no_model_of_needs_a_claim() -> None:
     claim: dict[str, Any] = {"outcome": "detected", "errno": "ETIMEDOUT", "window_s": (1, 2000)}
     twice = Endpoint(writes_at_s=(1.0, 1.1))
     again = planned(Blackhole(at_s=0.5), client=twice, **claim)
-    assert again.unpredictable == "data is written again before the loss probe of what was written before"
+    assert (
+        again.unpredictable
+        == "data is written again before the loss probe of what was written before"
+    )
     other = planned(Blackhole(at_s=0.5), server=Endpoint(writes_at_s=(1.0,)), **claim)
-    assert other.unpredictable == "the peer writes while the path is cut: its retransmissions decide"
+    assert (
+        other.unpredictable == "the peer writes while the path is cut: its retransmissions decide"
+    )
 
 
 def _shut() -> Plan:

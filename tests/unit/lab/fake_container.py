@@ -67,7 +67,10 @@ class FakeContainer:
             name = command["delete"]["table"]["name"]
             self.do(f"table {name} deleted")
             self.tables.remove(name)
-        return [{"metainfo": {}}, *({"table": {"family": "inet", "name": name}} for name in self.tables)]
+        return [
+            {"metainfo": {}},
+            *({"table": {"family": "inet", "name": name}} for name in self.tables),
+        ]
 
     def connect(self, _: object, network: str, before: dict[str, Any]) -> None:
         """As `docker_client.reconnect` does."""
@@ -99,9 +102,13 @@ def fake_container(monkeypatch: pytest.MonkeyPatch) -> FakeContainer:
     monkeypatch.setattr(docker_client, "pid_of", lambda _: 7)
     monkeypatch.setattr(docker_client, "reconnect", made.connect)
     monkeypatch.setattr(nftables, "run", made.nft)
-    monkeypatch.setattr(socket, "if_nameindex", lambda: [(index, name) for name, index in made.indices.items()])
+    monkeypatch.setattr(
+        socket, "if_nameindex", lambda: [(index, name) for name, index in made.indices.items()]
+    )
     monkeypatch.setattr(rtnetlink, "flags", lambda device: set() if device in made.down else {"UP"})
-    monkeypatch.setattr(rtnetlink, "saved", lambda device: NOTHING if device in made.lost else SAVED)
+    monkeypatch.setattr(
+        rtnetlink, "saved", lambda device: NOTHING if device in made.lost else SAVED
+    )
     monkeypatch.setattr(rtnetlink, "bring_up", made.bring_up)
     monkeypatch.setattr(rtnetlink, "give_back", made.give_back)
     return made

@@ -80,7 +80,9 @@ def attached(container: FakeContainer) -> tuple[AttachedLab, attached_lab._Given
 
 
 @pytest.mark.usefixtures("ledger")
-def test_a_change_is_written_down_before_and_until_it_is_undone(container: FakeContainer, ledger: Ledger) -> None:
+def test_a_change_is_written_down_before_and_until_it_is_undone(
+    container: FakeContainer, ledger: Ledger
+) -> None:
     """Each by itself, in the order of the changes."""
     _, host, _ = attached(container)
     with host.paused():
@@ -91,7 +93,9 @@ def test_a_change_is_written_down_before_and_until_it_is_undone(container: FakeC
     assert container.did == ["pause", "unpause"]
 
 
-def test_a_change_that_cannot_be_undone_stays_written_down(container: FakeContainer, ledger: Ledger) -> None:
+def test_a_change_that_cannot_be_undone_stays_written_down(
+    container: FakeContainer, ledger: Ledger
+) -> None:
     """So that whoever cleans does it."""
     _, host, _ = attached(container)
     container.fails["unpause"] = FaultError("docker does not answer")
@@ -133,10 +137,17 @@ def test_what_could_not_be_undone_is_for_a_later_cleaning(
     monkeypatch.setattr(docker_client, "is_gone", lambda _: False)
     monkeypatch.setattr(docker_client, "at", at)
     container.fails = {}
-    entry = Entry("attached", TOKEN, "container web", data=msgspec.json.decode(msgspec.json.encode(ledger.data)))
+    entry = Entry(
+        "attached",
+        TOKEN,
+        "container web",
+        data=msgspec.json.decode(msgspec.json.encode(ledger.data)),
+    )
     assert undo(entry) == ["set up again eth0 of container web"]
     container.id = "another"
     assert undo(entry) == ["removed what is said of container web, which is gone"]
     monkeypatch.setattr(docker_client, "is_gone", lambda _: True)
-    assert undo(entry) == ["removed what is said of container web, whose daemon at unix:///docker.sock is gone"]
+    assert undo(entry) == [
+        "removed what is said of container web, whose daemon at unix:///docker.sock is gone"
+    ]
     assert undo(Entry("attached", TOKEN)) == []

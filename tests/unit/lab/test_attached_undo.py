@@ -22,7 +22,7 @@ def restored(container: FakeContainer, *changes: Change) -> list[str]:
     return list(attached_undo.restored(container, done))
 
 
-# --- the order ------------------------------------------------------------------------------------
+# --- the order ----------------------------------------------------------------------------------
 
 
 def test_the_last_change_is_undone_first(container: FakeContainer) -> None:
@@ -30,7 +30,13 @@ def test_the_last_change_is_undone_first(container: FakeContainer) -> None:
     container.status, container.down = "paused", {"eth0", "eth1"}
     del container.attrs["NetworkSettings"]["Networks"]["front"]
     del container.attrs["NetworkSettings"]["Networks"]["back"]
-    changes = (container.changed("eth0"), off("front"), Paused(), container.changed("eth1"), off("back"))
+    changes = (
+        container.changed("eth0"),
+        off("front"),
+        Paused(),
+        container.changed("eth1"),
+        off("back"),
+    )
     assert restored(container, *changes) == [
         "connected container web to network back",
         "unpaused container web",
@@ -73,7 +79,9 @@ def test_what_docker_has_made_anew_is_left_alone(container: FakeContainer) -> No
 
 
 @pytest.mark.parametrize("status", ["exited", "dead", "created"])
-def test_a_container_that_does_not_run_has_no_network(status: str, container: FakeContainer) -> None:
+def test_a_container_that_does_not_run_has_no_network(
+    status: str, container: FakeContainer
+) -> None:
     """It is on its networks again, for when it is started; all else went with its network."""
     container.status = status
     del container.attrs["NetworkSettings"]["Networks"]["front"]
@@ -82,7 +90,7 @@ def test_a_container_that_does_not_run_has_no_network(status: str, container: Fa
     assert container.network.closed == 0
 
 
-# --- what fails half-way --------------------------------------------------------------------------
+# --- what fails half-way ------------------------------------------------------------------------
 
 
 def test_a_container_that_docker_restarts_is_for_later(container: FakeContainer) -> None:
@@ -109,12 +117,16 @@ def test_where_docker_fails_nothing_else_is_tried(container: FakeContainer) -> N
 
 
 @pytest.mark.parametrize("failing", [f"table {PREFIX}_2 deleted", "eth1 up"])
-def test_where_the_kernel_fails_it_is_said_of_which_container(failing: str, container: FakeContainer) -> None:
+def test_where_the_kernel_fails_it_is_said_of_which_container(
+    failing: str, container: FakeContainer
+) -> None:
     """Its namespace is let go of all the same, and the rest is done the next time."""
     container.down = {"eth0", "eth1"}
     container.fails[failing] = OSError("no buffer space")
     changes = (container.changed("eth0"), container.changed("eth1"))
-    with pytest.raises(LabError, match="expected to restore the network of container web, found no buffer space"):
+    with pytest.raises(
+        LabError, match="expected to restore the network of container web, found no buffer space"
+    ):
         restored(container, *changes)
     assert container.did[-1] == failing
     assert container.network.closed == 1

@@ -16,7 +16,9 @@ from harness.model.topology import Topology
 
 
 def test_everything_is_closed_whatever_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host whose programs cannot be ended, one that cannot be closed, and a process that stays in a network."""
+    """A host whose programs cannot be ended, one that cannot be closed, and a process that stays in
+    a network.
+    """
     done: list[str] = []
 
     def part(name: str, *fails: str) -> Any:
@@ -30,7 +32,9 @@ def test_everything_is_closed_whatever_fails(monkeypatch: pytest.MonkeyPatch) ->
 
         network = Network(1, 1, "boot")
         namespace = SimpleNamespace(network=network)
-        return SimpleNamespace(namespace=namespace, network=network, kill_programs=step("kill"), close=step("close"))
+        return SimpleNamespace(
+            namespace=namespace, network=network, kill_programs=step("kill"), close=step("close")
+        )
 
     lab = WiredLab(Topology(kind="direct", family="ipv4"))
     lab._hosts = {"client": part("client", "kill"), "server": part("server", "close")}
@@ -44,12 +48,22 @@ def test_everything_is_closed_whatever_fails(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(LabError):
         lab.close()
     assert sorted(done) == sorted(
-        ["kill client", "kill server", "end 3 True", "close client", "close server", "close retired"]
+        [
+            "kill client",
+            "kill server",
+            "end 3 True",
+            "close client",
+            "close server",
+            "close retired",
+        ]
     )
     assert done.index("end 3 True") == 2, "after the programs, before the networks are let go of"
     lab.close()
     assert done[6:] == ["end 0 True"], "there is nothing more to take down"
 
     lab._hosts = {"client": part("client")}
-    with pytest.raises(LabError, match="expected every process in client - server to end, found process 7: it has not"):
+    with pytest.raises(
+        LabError,
+        match="expected every process in client - server to end, found process 7: it has not",
+    ):
         lab.close()

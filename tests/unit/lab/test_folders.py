@@ -25,7 +25,10 @@ def open_folder() -> Iterator[Path]:
 
 
 def test_what_a_program_closed_is_removed(open_folder: Path) -> None:
-    """Folders without any right, or that may not be written to, as of Go's modules. Root has none that is closed."""
+    """Folders without any right, or that may not be written to, as of Go's modules.
+
+    Root has none that is closed.
+    """
     if os.geteuid() == 0 and not namespace.is_root():
         pytest.skip("there is no other user in this user namespace, as whom this could be tried")
     folder = open_folder / f"keepalive-scratch-{1:032x}"
@@ -44,7 +47,9 @@ def test_what_a_program_closed_is_removed(open_folder: Path) -> None:
         print(folders.remove(folder), folders.remove(folder))
     """
     lines = "\n".join(line[8:] for line in program.splitlines())
-    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", lines], capture_output=True, text=True, check=False
+    )
     assert done.stdout == "True False\n", done.stderr
     assert not folder.exists()
 
@@ -69,6 +74,8 @@ def test_another_users_is_not_removed(tmp_path: Path, monkeypatch: pytest.Monkey
     folder.mkdir()
     mine = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
-    with pytest.raises(LabError, match=f"expected a folder that the harness made, found a folder of user {mine}"):
+    with pytest.raises(
+        LabError, match=f"expected a folder that the harness made, found a folder of user {mine}"
+    ):
         folders.remove(folder)
     assert folder.is_dir()

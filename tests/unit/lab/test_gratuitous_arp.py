@@ -20,7 +20,9 @@ def test_gratuitous_arp() -> None:
 
 
 def test_unsolicited_neighbour_advertisement() -> None:
-    """To all nodes, with the override flag and the target's MAC (RFC 4861 section 4.4), and a sound checksum."""
+    """To all nodes, with the override flag and the target's MAC (RFC 4861 section 4.4), and a sound
+    checksum.
+    """
     octets = frame("ipv6", "fd77:0:0:1::2", MAC)
     address = socket.inet_pton(socket.AF_INET6, "fd77:0:0:1::2")
     header, body = octets[14:54], octets[54:]

@@ -26,7 +26,9 @@ with socket.create_server(("127.0.0.1", 0)) as server:
 @pytest.fixture
 def server() -> Iterator[tuple[int, int]]:
     """A server that knows nothing of keys: a descriptor of its process, and its port."""
-    with subprocess.Popen([sys.executable, "-I", "-S", "-c", SERVER], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", SERVER], stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline())
         pinned = os.pidfd_open(process.pid)
@@ -66,7 +68,11 @@ def test_only_the_key_opens_it(server: tuple[int, int]) -> None:
 def test_users_are_seen(server: tuple[int, int]) -> None:
     """Also those that have gone a moment ago, where the server closed first."""
     pid, (pinned, port) = keyed._pid(server[0]), server
-    assert (keyed.listens(pid, port), keyed.listens(os.getpid(), port), keyed.is_used(port)) == (True, False, False)
+    assert (keyed.listens(pid, port), keyed.listens(os.getpid(), port), keyed.is_used(port)) == (
+        True,
+        False,
+        False,
+    )
     assert _answer(port) == b"yes"
     assert keyed.is_used(port)
     with socket.socket() as other:

@@ -61,7 +61,10 @@ def test_what_is_made_is_on_disk_before_it_exists(state: Path) -> None:
 
 
 def test_the_file_goes_with_the_last_thing(state: Path) -> None:
-    """Settled entries are struck out; when nothing is open the file is gone, and the next entry makes another."""
+    """Settled entries are struck out.
+
+    When nothing is open the file is gone, and the next entry makes another.
+    """
     own = Ledger()
     first, second = own.announce("program", "a"), own.announce("program", "b")
     assert first != second
@@ -76,7 +79,9 @@ def test_the_file_goes_with_the_last_thing(state: Path) -> None:
 
 
 def test_no_line_is_torn(state: Path) -> None:
-    """Of an entry that the system has taken a part of nothing is left, and the next one has a line of its own."""
+    """Of an entry that the system has taken a part of nothing is left, and the next one has a line
+    of its own.
+    """
     own = Ledger()
     first = own.announce("program", "a")
     (path,) = files(state)
@@ -126,7 +131,9 @@ def test_a_living_runs_ledger_is_locked(state: Path) -> None:
     own.settle(token)
 
 
-def test_what_is_open_at_the_end_is_removed(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
+def test_what_is_open_at_the_end_is_removed(
+    state: Path, programs: list[subprocess.Popen[bytes]]
+) -> None:
     """Finishing kills what was announced and not settled, and only that."""
     own = Ledger()
     programs += [sleeper(own.announce("program", "mine")), sleeper("another's")]
@@ -138,7 +145,10 @@ def test_what_is_open_at_the_end_is_removed(state: Path, programs: list[subproce
 
 
 def test_what_is_open_is_removed_unheard(
-    state: Path, programs: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    state: Path,
+    programs: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """Also where nobody is left to be told of it, as when the terminal is gone."""
     own = Ledger()
@@ -171,7 +181,9 @@ def test_a_fork_owns_nothing(state: Path) -> None:
     own.settle(token)
 
 
-@pytest.mark.parametrize("ending", ["sys.exit(3)", "raise KeyboardInterrupt", "os.kill(os.getpid(), signal.SIGINT)"])
+@pytest.mark.parametrize(
+    "ending", ["sys.exit(3)", "raise KeyboardInterrupt", "os.kill(os.getpid(), signal.SIGINT)"]
+)
 def test_an_interrupted_process_leaves_nothing(state: Path, ending: str) -> None:
     """However an interpreter comes to its end by itself, the programs in its ledger end with it."""
     script = f"""
@@ -182,22 +194,33 @@ def test_an_interrupted_process_leaves_nothing(state: Path, ending: str) -> None
         program = subprocess.Popen(["sleep", "60"], env=mark, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         print(program.pid, flush=True)
         {ending}
-    """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
+    """  # noqa: E501
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False
+    )
     assert not Path(f"/proc/{done.stdout.strip()}/exe").exists()
     assert files(state) == []
 
 
-def test_a_state_folder_that_cannot_be_written_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_state_folder_that_cannot_be_written_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The error names the folder and the variable to set."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-    with pytest.raises(LabError, match=f"Not a directory at {tmp_path}/file/.*; set XDG_STATE_HOME"):
+    with pytest.raises(
+        LabError, match=f"Not a directory at {tmp_path}/file/.*; set XDG_STATE_HOME"
+    ):
         Ledger().announce("program", "a")
 
 
-def test_a_folder_goes_with_its_program(state: Path, tmp_path: Path, programs: list[subprocess.Popen[bytes]]) -> None:
-    """It is in the entry before it is made; at the end it is removed after its program, which might still write."""
+def test_a_folder_goes_with_its_program(
+    state: Path, tmp_path: Path, programs: list[subprocess.Popen[bytes]]
+) -> None:
+    """It is in the entry before it is made.
+
+    At the end it is removed after its program, which might still write.
+    """
     own = Ledger()
     folder, neighbour = (tmp_path / f"keepalive-guest-{number:012x}" for number in (1, 2))
     token = own.announce("program", "a guest", folder)
@@ -224,7 +247,9 @@ def test_nothing_is_begun_at_the_end(state: Path) -> None:
 
 def test_what_goes_is_written_down_where_it_is_kept(state: Path, tmp_path: Path) -> None:
     """A folder with another name could not be removed by any ledger."""
-    with pytest.raises(LabError, match="expected a folder with a name that the harness gives, found another name"):
+    with pytest.raises(
+        LabError, match="expected a folder with a name that the harness gives, found another name"
+    ):
         Ledger().announce("program", "a guest", tmp_path / "mine")
     assert files(state) == []
 
@@ -232,7 +257,10 @@ def test_what_goes_is_written_down_where_it_is_kept(state: Path, tmp_path: Path)
 def test_a_folder_that_cannot_be_removed_is_kept(
     state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It stays in the ledger and is told of at the end; all the rest goes. `clean` removes it when it can."""
+    """It stays in the ledger and is told of at the end; all the rest goes.
+
+    `clean` removes it when it can.
+    """
     own = Ledger()
     stubborn, other = (tmp_path / f"keepalive-scratch-{number:032x}" for number in (1, 2))
     tokens = [own.announce("program", folder.name[-1], folder) for folder in (stubborn, other)]
@@ -250,12 +278,17 @@ def test_a_folder_that_cannot_be_removed_is_kept(
         own.settle(token)
     assert (stubborn.is_dir(), other.is_dir()) == (True, False)
     own.finish()
-    reason = f"1: expected to remove folder {stubborn}, found Device or resource busy at {stubborn}/deeper"
+    reason = (
+        f"1: expected to remove folder {stubborn}, found Device or resource busy at "
+        f"{stubborn}/deeper"
+    )
     assert f"harness: left {reason}" in capsys.readouterr().err
     assert own._file is not None
     own._file.close()  # as at the end of its process
     (path,) = files(state)
-    assert leftovers.clean().kept == [f"{reason}; clear that up, then run `harness clean` (ledger {path})"]
+    assert leftovers.clean().kept == [
+        f"{reason}; clear that up, then run `harness clean` (ledger {path})"
+    ]
     monkeypatch.undo()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert leftovers.clean().done == [f"removed folder {stubborn} (1)", f"removed ledger {path}"]

@@ -20,7 +20,9 @@ from harness.system import process_tree
 from tests.unit.leftbehind import entry, left_behind, sleeper
 
 AA, BB, CC = (uuid.uuid4().hex for _ in range(3))
-"""Tokens of these tests in this process: cleaning ends every process that carries one, also another worker's."""
+"""Tokens of these tests in this process: cleaning ends every process that carries one, also another
+worker's.
+"""
 ORPHAN = """
 import os, sys, time
 os.setsid()
@@ -51,19 +53,26 @@ def programs() -> Iterator[list[subprocess.Popen[bytes]]]:
         process.communicate()
 
 
-def test_what_a_killed_run_left_is_removed_by_name(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
+def test_what_a_killed_run_left_is_removed_by_name(
+    state: Path, programs: list[subprocess.Popen[bytes]]
+) -> None:
     """Cleaning ends exactly the processes that carry a token from the ledger, and says so."""
     said = entry("program", AA, "redis on server"), entry("program", BB), Entry("done", BB)
     programs += [sleeper(AA), sleeper(BB), sleeper(CC)]
     path = left_behind(state, *said)
     removed, _ = leftovers.clean()
-    assert removed == [f"removed process {programs[0].pid} (redis on server)", f"removed ledger {path}"]
+    assert removed == [
+        f"removed process {programs[0].pid} (redis on server)",
+        f"removed ledger {path}",
+    ]
     assert programs[0].wait(5) == -signal.SIGKILL
     assert [program.poll() for program in programs[1:]] == [None, None]
     assert leftovers.clean() == ([], [])
 
 
-def test_children_of_a_program_go_with_it(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
+def test_children_of_a_program_go_with_it(
+    state: Path, programs: list[subprocess.Popen[bytes]]
+) -> None:
     """The mark is inherited, so what a program has started is found too."""
     said = entry("program", AA, "a shell")
     shell = subprocess.Popen(
@@ -79,7 +88,7 @@ def test_children_of_a_program_go_with_it(state: Path, programs: list[subprocess
     assert {f"removed process {pid} (a shell)" for pid in (child, shell.pid)} == set(removed[:-1])
 
 
-# --- strangers -------------------------------------------------------------------------------------------
+# --- strangers ----------------------------------------------------------------------------------
 
 
 def _left(programs: list[subprocess.Popen[bytes]], said: Entry, state: Path) -> list[str]:
@@ -92,8 +101,12 @@ def _left(programs: list[subprocess.Popen[bytes]], said: Entry, state: Path) -> 
     return kept
 
 
-def test_a_marked_process_of_another_origin_is_left(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
-    """One that is older than the announcement, of another PID namespace, or of a ledger that does not say."""
+def test_a_marked_process_of_another_origin_is_left(
+    state: Path, programs: list[subprocess.Popen[bytes]]
+) -> None:
+    """One that is older than the announcement, of another PID namespace, or of a ledger that does
+    not say.
+    """
     programs.append(sleeper(AA))
     here = origin.here()
     pid = programs[0].pid
@@ -102,7 +115,9 @@ def test_a_marked_process_of_another_origin_is_left(state: Path, programs: list[
     for wrong in (later, elsewhere, None):
         kept = _left(programs, entry("program", AA, "it", origin=wrong), state)
         (named,) = [line for line in kept if "mark" in line]
-        assert named.startswith(f"it: process {pid}: it has this program's mark, but another origin"), wrong
+        assert named.startswith(
+            f"it: process {pid}: it has this program's mark, but another origin"
+        ), wrong
     before_boot = msgspec.structs.replace(here, since=0, boot="other")
     assert _left(programs, entry("program", AA, origin=before_boot), state) == []
 
@@ -110,26 +125,42 @@ def test_a_marked_process_of_another_origin_is_left(state: Path, programs: list[
 def test_what_may_be_in_another_container_is_named(
     state: Path, programs: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where not every process shows: its session's number is another one there. Its ledger stays for those who see."""
+    """Where not every process shows: its session's number is another one there.
+
+    Its ledger stays for those who see.
+    """
     programs.append(sleeper(BB))
     here = origin.here()
     elsewhere = msgspec.structs.replace(here, pids=here.pids + 1, since=0)
-    said = entry("program", AA, "it", session=os.getsid(0), born=process_tree.born(os.getsid(0)), origin=elsewhere)
+    said = entry(
+        "program",
+        AA,
+        "it",
+        session=os.getsid(0),
+        born=process_tree.born(os.getsid(0)),
+        origin=elsewhere,
+    )
     monkeypatch.setattr(origin, "sees_everything", lambda: False)
     (line,) = _left(programs, said, state)
-    assert line.startswith(f"it: it was started in another PID namespace (pid:[{here.pids + 1}]): clean there, or")
+    assert line.startswith(
+        f"it: it was started in another PID namespace (pid:[{here.pids + 1}]): clean there, or"
+    )
     monkeypatch.setattr(origin, "sees_everything", lambda: True)
     assert _left(programs, said, state) == []
 
 
-def test_nothing_is_ended_by_an_empty_token(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
+def test_nothing_is_ended_by_an_empty_token(
+    state: Path, programs: list[subprocess.Popen[bytes]]
+) -> None:
     """It is no token: processes without a mark have it, so to say, and those with an empty one."""
     programs += [sleeper(""), sleeper(AA)]
     (line,) = _left(programs, entry("program", "", "it"), state)
     assert line.startswith("line 1: expected a token of 32 hexadecimal digits, found ''")
 
 
-def test_nothing_is_ended_by_a_sessions_number(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
+def test_nothing_is_ended_by_a_sessions_number(
+    state: Path, programs: list[subprocess.Popen[bytes]]
+) -> None:
     """Not where the session's first process is gone, nor where it was born at another time."""
     argv = [sys.executable, "-I", "-S", "-c", ORPHAN]
     first = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -142,33 +173,48 @@ def test_nothing_is_ended_by_a_sessions_number(state: Path, programs: list[subpr
         first.wait()
         seen = process_tree.read(orphan)
         assert seen is not None
-        (line,) = _left(programs, entry("program", AA, "it", session=first.pid, born=seen.born - 1), state)
-        assert line.startswith(f"it: process {orphan}: its session has the number of this program's, whose first")
+        (line,) = _left(
+            programs, entry("program", AA, "it", session=first.pid, born=seen.born - 1), state
+        )
+        assert line.startswith(
+            f"it: process {orphan}: its session has the number of this program's, whose first"
+        )
         assert process_tree.born(orphan) == seen.born, "it lives"
-        assert _left(programs, entry("program", AA, session=first.pid, born=seen.born + 1), state) == [], "it is older"
+        assert (
+            _left(programs, entry("program", AA, session=first.pid, born=seen.born + 1), state)
+            == []
+        ), "it is older"
 
 
 def test_a_sessions_own_processes_end(state: Path, programs: list[subprocess.Popen[bytes]]) -> None:
-    """A program may write over its environment: its first process, by ID and birth, tells its session then."""
+    """A program may write over its environment: its first process, by ID and birth, tells its
+    session then.
+    """
     said = entry("program", AA, "redis")
     command = "sleep 60 & echo $!; exec sleep 61"
-    shell = subprocess.Popen(["/bin/sh", "-c", command], stdout=subprocess.PIPE, start_new_session=True)
+    shell = subprocess.Popen(
+        ["/bin/sh", "-c", command], stdout=subprocess.PIPE, start_new_session=True
+    )
     programs.append(shell)
     assert shell.stdout is not None
     child = int(shell.stdout.readline())
-    left_behind(state, msgspec.structs.replace(said, session=shell.pid, born=process_tree.born(shell.pid)))
+    left_behind(
+        state, msgspec.structs.replace(said, session=shell.pid, born=process_tree.born(shell.pid))
+    )
     removed, kept = leftovers.clean()
     assert {f"removed process {pid} (redis)" for pid in (child, shell.pid)} == set(removed[:-1])
     assert kept == []
 
 
-# --- ledgers that are not as they should be ---------------------------------------------------------------
+# --- ledgers that are not as they should be -----------------------------------------------------
 
 
 def test_a_torn_line_is_no_entry(state: Path) -> None:
     """A run killed while it announced something had not made it yet."""
     whole = entry("program", AA, "a")
-    left_behind(state, Entry("done", CC), whole, msgspec.json.encode(entry("program", BB, "b"))[:-9])
+    left_behind(
+        state, Entry("done", CC), whole, msgspec.json.encode(entry("program", BB, "b"))[:-9]
+    )
     ((_, read),) = leftovers.leftovers()
     assert read == ([whole], [])
     assert len(leftovers.clean().done) == 1
@@ -177,8 +223,14 @@ def test_a_torn_line_is_no_entry(state: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        (msgspec.json.encode(Entry("container", AA, "of a later version")), "a kind of entry that this version knows"),
-        (b'{"kind":"program","token":"aa"}', "expected a token of 32 hexadecimal digits, found 'aa'"),
+        (
+            msgspec.json.encode(Entry("container", AA, "of a later version")),
+            "a kind of entry that this version knows",
+        ),
+        (
+            b'{"kind":"program","token":"aa"}',
+            "expected a token of 32 hexadecimal digits, found 'aa'",
+        ),
         (b'{"kind":"program"}', "expected an entry of a ledger, found"),
         (b'{"kind":"program","token":7}', "expected an entry of a ledger, found"),
         (b"\xff\xfe", "expected an entry of a ledger, found"),
@@ -207,18 +259,29 @@ def test_what_is_no_entry_is_left_and_named(
 @pytest.mark.parametrize(
     ("kind", "data", "found"),
     [
-        ("docker", {"at": "unix://\0"}, "d: expected to undo it, found ValueError: embedded null byte"),
+        (
+            "docker",
+            {"at": "unix://\0"},
+            "d: expected to undo it, found ValueError: embedded null byte",
+        ),
         ("docker", {"at": "tcp://["}, "d: docker: "),
         ("attached", {"at": 7}, "d: expected what this version writes down, found Expected `str`"),
         (
             "attached",
-            {"at": "unix:///nowhere/docker.sock", "container": "c", "name": "n", "prefix": "filter"},
+            {
+                "at": "unix:///nowhere/docker.sock",
+                "container": "c",
+                "name": "n",
+                "prefix": "filter",
+            },
             "d: expected tables named after the entry's token, found 'filter'",
         ),
     ],
     ids=["null", "address", "type", "tables"],
 )
-def test_what_cannot_be_undone_keeps_nothing_else(state: Path, kind: str, data: object, found: str) -> None:
+def test_what_cannot_be_undone_keeps_nothing_else(
+    state: Path, kind: str, data: object, found: str
+) -> None:
     """It is named and kept. Nothing is done in a container that its entry cannot have done."""
     ours = state.parent / f"keepalive-guest-{1:012x}"
     ours.mkdir()
@@ -230,14 +293,19 @@ def test_what_cannot_be_undone_keeps_nothing_else(state: Path, kind: str, data: 
 
 def test_entries_of_earlier_versions_are_read(state: Path) -> None:
     """They name no folder and no origin, and need not say what they are of."""
-    lines = (f'{{"kind":"program","token":"{AA}","what":""}}\n', f'{{"kind":"program","token":"{BB}"}}\n')
+    lines = (
+        f'{{"kind":"program","token":"{AA}","what":""}}\n',
+        f'{{"kind":"program","token":"{BB}"}}\n',
+    )
     left_behind(state, *(line.encode() for line in lines))
     ((_, read),) = leftovers.leftovers()
     assert read.open == [Entry("program", AA), Entry("program", BB)]
     assert len(leftovers.clean().done) == 1
 
 
-def test_a_ledger_that_goes_while_it_is_looked_at_is_passed_over(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ledger_that_goes_while_it_is_looked_at_is_passed_over(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its run ended well between the listing and the opening."""
     path = left_behind(state, entry("program", AA))
     real = Path.open
@@ -265,7 +333,7 @@ def test_nothing_to_clean(state: Path) -> None:
     assert not state.exists()
 
 
-# --- folders ---------------------------------------------------------------------------------------------
+# --- folders ------------------------------------------------------------------------------------
 
 
 def test_a_killed_runs_folder_is_removed_by_name(state: Path, tmp_path: Path) -> None:
@@ -274,7 +342,10 @@ def test_a_killed_runs_folder_is_removed_by_name(state: Path, tmp_path: Path) ->
     for folder in (left, settled):
         folder.mkdir()
     (left / "job.json").touch()
-    lines = [entry("program", token, "a guest", folder) for token, folder in ((AA, left), (BB, settled), (CC, missing))]
+    lines = [
+        entry("program", token, "a guest", folder)
+        for token, folder in ((AA, left), (BB, settled), (CC, missing))
+    ]
     path = left_behind(state, *lines, Entry("done", BB))
     assert leftovers.clean().done == [f"removed folder {left} (a guest)", f"removed ledger {path}"]
     assert not left.exists()
@@ -289,7 +360,9 @@ def test_what_is_no_folder_of_ours_is_not_removed(state: Path, tmp_path: Path) -
     link.symlink_to(victim)
     ours.mkdir()
     wrong = (str(victim), str(link), f"{ours}/../precious", "precious", f"{victim}\0", "/")
-    lines = [entry("program", uuid.uuid4().hex, f"guest {number}", at) for number, at in enumerate(wrong)]
+    lines = [
+        entry("program", uuid.uuid4().hex, f"guest {number}", at) for number, at in enumerate(wrong)
+    ]
     path = left_behind(state, *lines, entry("program", AA, "ours", ours))
     done, kept = leftovers.clean()
     assert done == [f"removed folder {ours} (ours)"]

@@ -1,4 +1,6 @@
-"""A program is killed and stopped with all that it started, also what has left its session and its parent."""
+"""A program is killed and stopped with all that it started, also what has left its session and its
+parent.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ def test_a_daemon_goes_with_its_program() -> None:
 def test_a_daemon_stands_still_with_its_program() -> None:
     """And goes on with it."""
     program, daemon = _started(
-        DAEMON.replace("sys.exit()", "time.sleep(1000)", 1).replace("getppid() == between", "getppid() < 0")
+        DAEMON.replace("sys.exit()", "time.sleep(1000)", 1).replace(
+            "getppid() == between", "getppid() < 0"
+        )
     )
     with program.frozen():
         _await(daemon, (b"T",))

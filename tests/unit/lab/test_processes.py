@@ -51,12 +51,17 @@ while time.monotonic() < end:
     if os.fork():
         os._exit(0)
 """
-"""Each of its processes starts the next one and ends at once; it ends by itself, were it not ended."""
+"""Each of its processes starts the next one and ends at once.
+
+It ends by itself, were it not ended.
+"""
 
 
 @pytest.fixture(params=[DAEMON, BREEDER, CHAIN], ids=["daemon", "breeder", "chain"])
 def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[int, str]]:
-    """The ID of a process that has left its parent and session, and the mark that it was started with."""
+    """The ID of a process that has left its parent and session, and the mark that it was started
+    with.
+    """
     token = os.urandom(16).hex()
     with subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", request.param],
@@ -66,7 +71,9 @@ def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[int
     ) as parent:
         assert parent.stdout is not None
         started = int(parent.stdout.readline())
-        if request.param == DAEMON:  # the process that started it bears the mark, too, until it has ended
+        if (
+            request.param == DAEMON
+        ):  # the process that started it bears the mark, too, until it has ended
             parent.wait(60)
         yield started, token
         for pid in _in(tmp_path):
@@ -90,7 +97,9 @@ def _in(folder: Path) -> list[int]:
 
 
 def test_a_mark_is_enough(daemon: tuple[int, str], tmp_path: Path) -> None:
-    """A daemon has nobody's session and nobody for a parent, and ends with the program that it came from."""
+    """A daemon has nobody's session and nobody for a parent, and ends with the program that it came
+    from.
+    """
     _, token = daemon
     lines, left = processes.end([_owned(token)])
     assert lines
@@ -101,14 +110,22 @@ def test_a_mark_is_enough(daemon: tuple[int, str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("daemon", [DAEMON], indirect=True)
-def test_nothing_else_ends(daemon: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_else_ends(
+    daemon: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Neither by another's mark, nor by the number of a network that is another one by now."""
     ended: list[object] = []
-    monkeypatch.setattr(signal, "pidfd_send_signal", lambda *told: ended.append(told))  # it is this machine's network
+    monkeypatch.setattr(
+        signal, "pidfd_send_signal", lambda *told: ended.append(told)
+    )  # it is this machine's network
     inode = Path("/proc/self/ns/net").stat().st_ino
     other = Network(inode, cookie=2**63, boot=boot_id())
     assert processes.end(
-        [Owned("other", "0123456789abcdef0123456789abcdef"), Owned("other", network=other), Owned("nothing")]
+        [
+            Owned("other", "0123456789abcdef0123456789abcdef"),
+            Owned("other", network=other),
+            Owned("nothing"),
+        ]
     ) == ([], [])
     assert (ended, _in(tmp_path)) == ([], [daemon[0]])
 
@@ -117,7 +134,9 @@ def test_nothing_else_ends(daemon: tuple[int, str], tmp_path: Path, monkeypatch:
 def test_what_does_not_end_is_not_called_removed(
     daemon: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that waits for a disk heeds SIGKILL only later: nobody waits for it again and again."""
+    """A process that waits for a disk heeds SIGKILL only later: nobody waits for it again and
+    again.
+    """
     pid, token = daemon
     told: list[object] = []
     monkeypatch.setattr(signal, "pidfd_send_signal", lambda *said: told.append(said[1]))

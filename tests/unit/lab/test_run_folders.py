@@ -34,8 +34,13 @@ def test_run_directories_are_removed_but_those_in_use(state: Path) -> None:
 
 def test_a_run_directory_of_another_container_is_in_use(state: Path) -> None:
     """Its process ID says nothing here: whether it runs is told by the lock of its mark."""
-    program = "import sys; from harness.lab import run_folders; print(run_folders.new('one')); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as elsewhere:
+    program = (
+        "import sys; from harness.lab import run_folders; print(run_folders.new('one')); "
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as elsewhere:
         assert elsewhere.stdout is not None
         folder = Path(elsewhere.stdout.readline().decode().strip())
         assert folder.parent == state / "runs"

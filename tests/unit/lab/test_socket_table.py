@@ -1,4 +1,6 @@
-"""The kernel's socket monitoring, asked about sockets of this test's own in the network it runs in."""
+"""The kernel's socket monitoring, asked about sockets of this test's own in the network it runs
+in.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,10 @@ def test_a_listener_is_no_connection(listener: socket.socket) -> None:
 
 
 def test_octets_that_nobody_has_read(listener: socket.socket) -> None:
-    """They count for a connection from or to the port. A connection that waits at a listener is not counted."""
+    """They count for a connection from or to the port.
+
+    A connection that waits at a listener is not counted.
+    """
     address = listener.getsockname()[:2]
     port = address[1]
     with socket.create_connection(address) as client:
@@ -111,5 +116,7 @@ def test_an_error_says_where_it_was() -> None:
     def refused() -> AbstractContextManager[None]:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    with pytest.raises(LabError, match=r"^router: expected the kernel to tell of its TCP sockets .* not permitted$"):
+    with pytest.raises(
+        LabError, match=r"^router: expected the kernel to tell of its TCP sockets .* not permitted$"
+    ):
         SocketTable("router", refused).listens(1)

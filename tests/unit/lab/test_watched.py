@@ -28,7 +28,10 @@ def conditions(rule: list[Any]) -> list[tuple[Any, Any]]:
 def test_a_connection_has_the_addresses_of_both_ends() -> None:
     """Where they are translated, or a proxy is between, also those on the other side."""
     routed = layout(Topology(kind="routed"))
-    assert set(between_ends(routed, 7000).addresses) == {routed.address("client"), routed.address("server")}
+    assert set(between_ends(routed, 7000).addresses) == {
+        routed.address("client"),
+        routed.address("server"),
+    }
     kinds: tuple[Kind, ...] = ("nat", "proxied")
     for kind in kinds:
         where = layout(Topology(kind=kind))
@@ -41,7 +44,11 @@ def test_all_counts_where_nothing_is_watched() -> None:
     """As when a fault is injected into containers that somebody else runs."""
     rules = {"drop": [[COUNT, DROP]]}
     assert apart(lab(None), rules) == {**rules, OTHERS: []}
-    assert of_quoting(lab(None), [COUNT, DROP]) == of_watched(lab(None), [COUNT, DROP]) == [[COUNT, DROP]]
+    assert (
+        of_quoting(lab(None), [COUNT, DROP])
+        == of_watched(lab(None), [COUNT, DROP])
+        == [[COUNT, DROP]]
+    )
 
 
 def test_each_rule_counts_the_connection_first_and_then_all_else() -> None:
@@ -62,7 +69,9 @@ def test_each_rule_counts_the_connection_first_and_then_all_else() -> None:
 
 def test_without_a_port_all_tcp_between_the_ends_counts() -> None:
     """As where heartbeats have a connection of their own."""
-    (rule,) = of_watched(lab(Watched(("fd00::1", "fd00::2")), Topology(kind="routed", family="ipv6")), [COUNT])
+    (rule,) = of_watched(
+        lab(Watched(("fd00::1", "fd00::2")), Topology(kind="routed", family="ipv6")), [COUNT]
+    )
     assert conditions(rule)[-1] == ({"meta": {"key": "l4proto"}}, "tcp")
     assert conditions(rule)[0][0] == {"protocol": "ip6", "field": "saddr"}
 

@@ -1,4 +1,6 @@
-"""Durations in words: what they are in seconds, where they are taken, and what is suspected to be milliseconds."""
+"""Durations in words: what they are in seconds, where they are taken, and what is suspected to be
+milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -46,29 +48,51 @@ def test_durations_are_read_exactly(text: str, seconds: float) -> None:
     assert isinstance(found, int) == (seconds == int(seconds))
 
 
-@pytest.mark.parametrize("text", ["", "s", "soon", "60 seconds", "30s1m", "1m1m", "1m 30", "nan", "inf", "1,5s", "-1s"])
+@pytest.mark.parametrize(
+    "text", ["", "s", "soon", "60 seconds", "30s1m", "1m1m", "1m 30", "nan", "inf", "1,5s", "-1s"]
+)
 def test_other_texts_are_no_durations(text: str) -> None:
     """Rather refused than guessed."""
     with pytest.raises(ValueError, match="expected"):
         durations.seconds(text)
 
 
-@given(st.integers(0, 10**7), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59), st.integers(0, 999))
+@given(
+    st.integers(0, 10**7),
+    st.integers(0, 23),
+    st.integers(0, 59),
+    st.integers(0, 59),
+    st.integers(0, 999),
+)
 def test_parts_add_up(days: int, hours: int, minutes: int, seconds: int, ms: int) -> None:
     """Without an error of rounding."""
     whole = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-    assert durations.seconds(f"{days}d{hours}h{minutes}m{seconds}s{ms}ms") == (whole * 1000 + ms) / 1000
+    assert (
+        durations.seconds(f"{days}d{hours}h{minutes}m{seconds}s{ms}ms")
+        == (whole * 1000 + ms) / 1000
+    )
 
 
 def test_milliseconds_have_units_too() -> None:
     """A bare number is of them."""
-    assert [durations.milliseconds(text) for text in ("30", "30ms", "1.5s", "250us")] == [30, 30, 1500, 0.25]
+    assert [durations.milliseconds(text) for text in ("30", "30ms", "1.5s", "250us")] == [
+        30,
+        30,
+        1500,
+        0.25,
+    ]
 
 
 def test_every_key_of_seconds_takes_a_duration() -> None:
-    """Keepalive's whole numbers, faults' and claims' times, arrays of them; what has no unit stays text."""
+    """Keepalive's whole numbers, faults' and claims' times, arrays of them.
+
+    What has no unit stays text.
+    """
     raw = {
-        "client": {"keepalive": {"idle_s": "1m30s", "interval_s": "10s"}, "user_timeout_s": "500ms"},
+        "client": {
+            "keepalive": {"idle_s": "1m30s", "interval_s": "10s"},
+            "user_timeout_s": "500ms",
+        },
         "faults": [{"kind": "blackhole", "at_s": "2h", "for_s": "1.5s"}],
         "expect": {"outcome": "detected", "errno": "ETIMEDOUT", "window_s": ["2h", "3h"]},
     }
@@ -84,8 +108,15 @@ def test_every_key_of_seconds_takes_a_duration() -> None:
 
 def test_a_commands_environment_is_its_own() -> None:
     """Variables whose name ends like a key of seconds are left alone."""
-    command = {"argv": ["x"], "env": {"IDLE_s": "60s"}, "detects": {"exits": True}, "ready": {"within_s": "2m"}}
-    made = loader.from_mapping({"client": {"command": command}, "expect": {"outcome": "never"}}).client.command
+    command = {
+        "argv": ["x"],
+        "env": {"IDLE_s": "60s"},
+        "detects": {"exits": True},
+        "ready": {"within_s": "2m"},
+    }
+    made = loader.from_mapping(
+        {"client": {"command": command}, "expect": {"outcome": "never"}}
+    ).client.command
     assert made is not None
     assert made.env == {"IDLE_s": "60s"}
     assert made.ready.within_s == 120
@@ -97,20 +128,31 @@ def test_a_commands_environment_is_its_own() -> None:
         (
             {"idle_s": "soon"},
             (
-                "client.keepalive.idle_s: expected an integer from 1 to 32767 (seconds), or a duration such as "
+                "client.keepalive.idle_s: expected an integer from 1 to 32767 (seconds), or a "
+                "duration such as "
                 "90s, 1m30s or 500ms, found 'soon'"
             ),
         ),
-        ({"idle_s": "10h"}, "client.keepalive.idle_s: expected an integer from 1 to 32767 (seconds), found '10h'"),
-        ({"idle_s": "500ms"}, "client.keepalive.idle_s: expected an integer from 1 to 32767 (seconds), found '500ms'"),
+        (
+            {"idle_s": "10h"},
+            "client.keepalive.idle_s: expected an integer from 1 to 32767 (seconds), found '10h'",
+        ),
+        (
+            {"idle_s": "500ms"},
+            "client.keepalive.idle_s: expected an integer from 1 to 32767 (seconds), found '500ms'",
+        ),
         (
             {"idle_s": 60000},
             (
-                "client.keepalive.idle_s: expected an integer from 1 to 32767 (seconds) (did you mean 60 s, which are "
+                "client.keepalive.idle_s: expected an integer from 1 to 32767 (seconds) (did you "
+                "mean 60 s, which are "
                 "60000 ms?), found 60000"
             ),
         ),
-        ({"idle_s": 60001}, "client.keepalive.idle_s: expected an integer from 1 to 32767 (seconds), found 60001"),
+        (
+            {"idle_s": 60001},
+            "client.keepalive.idle_s: expected an integer from 1 to 32767 (seconds), found 60001",
+        ),
         ({"count": "3s"}, "client.keepalive.count: expected an integer from 1 to 127, found '3s'"),
     ],
 )
@@ -146,13 +188,18 @@ def test_keys_of_seconds_are_told_by_their_names() -> None:
     seen: set[type] = set()
     keys = _fields(types.type_info(Scenario), seen) | _fields(types.type_info(Suite), seen)
     assert {"idle_s", "at_s", "window_s", "within_s", "documented_s", "most_retry_s"} <= set(keys)
-    assert {key for key in keys if key.endswith("_s") and not durations.is_seconds(key)} == {"kbit_s", "rate_kb_s"}
+    assert {key for key in keys if key.endswith("_s") and not durations.is_seconds(key)} == {
+        "kbit_s",
+        "rate_kb_s",
+    }
 
 
 def test_a_rate_is_not_in_seconds() -> None:
     """Neither taken as a duration nor told with that unit."""
     raw: dict[str, Any] = {"faults": [{"kind": "rate", "at_s": 1, "kbit_s": "64s"}]}
-    with pytest.raises(ScenarioError, match=r"kbit_s: expected a number from 0.1 to 10000000, found '64s'"):
+    with pytest.raises(
+        ScenarioError, match=r"kbit_s: expected a number from 0.1 to 10000000, found '64s'"
+    ):
         loader.from_mapping(raw, "f")
 
 

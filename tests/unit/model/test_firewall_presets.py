@@ -36,7 +36,9 @@ def test_a_preset_gives_timeout_behaviour_and_pickup(name: PresetName) -> None:
     """Where its behaviour at expiry is not documented, the scenario must state it."""
     preset = PRESETS[name]
     if preset.then is None and preset.pickup != "loose":
-        with pytest.raises(ScenarioError, match=rf"faults\[0\].then: .* for {name} it is not documented"):
+        with pytest.raises(
+            ScenarioError, match=rf"faults\[0\].then: .* for {name} it is not documented"
+        ):
             load(preset=name)
         fault = load(preset=name, then="reset")
     else:
@@ -58,8 +60,14 @@ def test_keys_of_the_scenario_come_first() -> None:
     [
         ({}, r"timeout_s: expected seconds, or a preset \(aws-ec2-conntrack, .*rfc5382-floor\)"),
         ({"preset": "aws-nbl"}, r"preset: expected one of: aws-ec2-conntrack, .*"),
-        ({"timeout_s": 9, "pickup": "loose", "then": "drop"}, r"then: expected no such key with pickup = \"loose\""),
-        ({"timeout_s": 9, "pickup": "outbound", "then": "reset-both"}, r"then: expected drop or reset"),
+        (
+            {"timeout_s": 9, "pickup": "loose", "then": "drop"},
+            r"then: expected no such key with pickup = \"loose\"",
+        ),
+        (
+            {"timeout_s": 9, "pickup": "outbound", "then": "reset-both"},
+            r"then: expected drop or reset",
+        ),
         ({"timeout_s": 9, "on": "client"}, r"on: expected a host that forwards"),
     ],
 )
@@ -74,7 +82,9 @@ def test_strict_pickup_expires_for_both_sides() -> None:
     for then in get_args(Then):
         fault = FirewallIdle(timeout_s=9, then=then)
         for side in SIDES:
-            assert fault.effects(ROUTED, side) == (Effect(mechanism="expires", timeout_s=9.0, then=then),)
+            assert fault.effects(ROUTED, side) == (
+                Effect(mechanism="expires", timeout_s=9.0, then=then),
+            )
 
 
 def test_loose_pickup_means_nothing_but_to_a_server_behind_a_nat() -> None:
@@ -82,7 +92,9 @@ def test_loose_pickup_means_nothing_but_to_a_server_behind_a_nat() -> None:
     fault = FirewallIdle(timeout_s=9, pickup="loose")
     assert [fault.effects(ROUTED, side) for side in SIDES] == [(), ()]
     assert fault.effects(NAT, "client") == ()
-    assert fault.effects(NAT, "server") == (Effect(mechanism="expires", timeout_s=9.0, then="reset"),)
+    assert fault.effects(NAT, "server") == (
+        Effect(mechanism="expires", timeout_s=9.0, then="reset"),
+    )
 
 
 def test_outbound_pickup_expires_for_the_server() -> None:
@@ -90,7 +102,9 @@ def test_outbound_pickup_expires_for_the_server() -> None:
     fault = FirewallIdle(preset="gcp-vpc")
     for where in (ROUTED, NAT):
         assert fault.effects(where, "client") == ()
-        assert fault.effects(where, "server") == (Effect(mechanism="expires", timeout_s=600.0, then="drop"),)
+        assert fault.effects(where, "server") == (
+            Effect(mechanism="expires", timeout_s=600.0, then="drop"),
+        )
 
 
 def test_a_flush_is_lost_reset_or_nothing() -> None:

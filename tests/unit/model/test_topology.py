@@ -13,7 +13,9 @@ from harness.model.topology import SIDES, Family, Kind, Layout, Topology, layout
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FAMILIES: tuple[Family, ...] = ("ipv4", "ipv6")
 every_topology = pytest.mark.parametrize(
-    "topology", [Topology(kind=kind, family=family) for kind in KINDS for family in FAMILIES], ids=str
+    "topology",
+    [Topology(kind=kind, family=family) for kind in KINDS for family in FAMILIES],
+    ids=str,
 )
 
 
@@ -58,7 +60,9 @@ def test_interfaces_face_the_ends_of_the_row(topology: Topology) -> None:
 
 @every_topology
 def test_addresses_are_those_on_the_way(topology: Topology) -> None:
-    """Each host that has an address is known by the one of its interface on the viewer's side of it."""
+    """Each host that has an address is known by the one of its interface on the viewer's side of
+    it.
+    """
     where = layout(topology)
     for place, viewer in enumerate(where.host_names):
         found = where.addresses_from(viewer)
@@ -92,7 +96,8 @@ def test_names_of_interfaces_fit_the_kernel(topology: Topology) -> None:
 
 def _addresses(where: Layout) -> dict[str, list[str]]:
     return {
-        host.name: [f"{i.address}/{i.prefix}" for i in host.interfaces if i.address is not None] for host in where.hosts
+        host.name: [f"{i.address}/{i.prefix}" for i in host.interfaces if i.address is not None]
+        for host in where.hosts
     }
 
 
@@ -150,7 +155,10 @@ def test_gateways_lead_from_end_to_end(topology: Topology) -> None:
 
 @every_topology
 def test_the_middle_forwards_or_bridges_and_endpoints_do_neither(topology: Topology) -> None:
-    """A router has an address on each side, a switch has none; tracking and translating is for those of some kinds."""
+    """A router has an address on each side, a switch has none.
+
+    Tracking and translating is for those of some kinds.
+    """
     where = layout(topology)
     for host in where.hosts:
         between = host.name in where.middle
@@ -164,9 +172,14 @@ def test_the_middle_forwards_or_bridges_and_endpoints_do_neither(topology: Topol
 
 @every_topology
 def test_neighbours_are_mutual_and_name_the_true_mac(topology: Topology) -> None:
-    """Each entry is an address of another host on a shared subnet; if A has B as neighbour, B has A."""
+    """Each entry is an address of another host on a shared subnet.
+
+    If A has B as neighbour, B has A.
+    """
     where = layout(topology)
-    owners = {i.address: (host.name, i.mac) for host in where.hosts for i in host.interfaces if i.address}
+    owners = {
+        i.address: (host.name, i.mac) for host in where.hosts for i in host.interfaces if i.address
+    }
     pairs = set()
     for host, address, mac in where.neighbours:
         owner, true_mac = owners[address]
@@ -193,10 +206,16 @@ def test_an_endpoints_address_is_that_of_its_only_interface(topology: Topology) 
 
 @every_topology
 def test_the_client_connects_to_the_server_or_to_its_proxy(topology: Topology) -> None:
-    """Whatever it is that takes the connection, on a subnet of the client's own where it is a proxy."""
+    """Whatever it is that takes the connection, on a subnet of the client's own where it is a
+    proxy.
+    """
     where = layout(topology)
     if topology.kind != "proxied":
-        assert (where.proxy, where.proxied_by, where.entrance) == (None, None, where.address("server"))
+        assert (where.proxy, where.proxied_by, where.entrance) == (
+            None,
+            None,
+            where.address("server"),
+        )
         return
     assert (where.proxy, where.proxied_by) == ("proxy", "toxiproxy")
     assert where.entrance == where.host("proxy").facing("client").address != where.address("server")
@@ -211,5 +230,7 @@ def test_a_host_that_is_not_there_is_a_key_error() -> None:
 
 @every_topology
 def test_layouts_are_the_same_every_time(topology: Topology) -> None:
-    """A rebooted host comes back with the same identity, and a saved run can be compared with another."""
+    """A rebooted host comes back with the same identity, and a saved run can be compared with
+    another.
+    """
     assert layout(topology) == layout(topology)

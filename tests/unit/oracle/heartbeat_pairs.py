@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from harness.model.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
+from harness.model.programs import (
+    AnyHeartbeat,
+    IdleState,
+    IdleTimer,
+    Reaper,
+    Separate,
+    Simple,
+    Urgent,
+)
 from harness.oracle.heartbeat_rules import Bounds
 
 SIMPLE, SEPARATE, TIMER = (Simple(), Simple()), (Separate(), Separate()), (IdleTimer(), Reaper())

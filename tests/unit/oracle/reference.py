@@ -1,7 +1,7 @@
 """The keepalive timer from one known arming instant, written down as plainly as can be.
 
-No intervals, no forks: everything that `harness.oracle.established.predict` leaves open is given here. Replaying every
-arming instant with it is what `predict` must be equal to.
+No intervals, no forks: everything that `harness.oracle.established.predict` leaves open is given
+here. Replaying every arming instant with it is what `predict` must be equal to.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
 class World(NamedTuple):
     """All that a prediction does not know.
 
-    `armed_ns`: since jiffy 0 began. `delays_ns`: how late each effect sets in and wears off. `lag_jiffies`: how long
-    before arming the last segment came. `late`: how late the next handler runs, in jiffies. `lost_beyond_box`: where
-    packets are lost, seen from the middlebox.
+    `armed_ns`: since jiffy 0 began. `delays_ns`: how late each effect sets in and wears off.
+    `lag_jiffies`: how long before arming the last segment came. `late`: how late the next handler
+    runs, in jiffies. `lost_beyond_box`: where packets are lost, seen from the middlebox.
     """
 
     armed_ns: int
@@ -35,7 +35,8 @@ class World(NamedTuple):
 class ReplayResult(NamedTuple):
     """What came of it; times in nanoseconds after arming, `at_ns` None where nothing was detected.
 
-    `rst` None: whether a RST leaves the host cannot be told; `if_stopped` is the errno where it does not.
+    `rst` None: whether a RST leaves the host cannot be told; `if_stopped` is the errno where it
+    does not.
     """
 
     kind: str
@@ -81,8 +82,12 @@ class Events:
 
     def first(self, mechanism: Mechanism) -> tuple[Effect, int] | None:
         """The earliest effect of that mechanism and when it set in."""
-        found = [(begins, effect) for effect, begins, _ in self.spans if effect.mechanism == mechanism]
-        return min(((effect, begins) for begins, effect in found), key=lambda pair: pair[1], default=None)
+        found = [
+            (begins, effect) for effect, begins, _ in self.spans if effect.mechanism == mechanism
+        ]
+        return min(
+            ((effect, begins) for begins, effect in found), key=lambda pair: pair[1], default=None
+        )
 
 
 class Middlebox:
@@ -102,7 +107,9 @@ class Middlebox:
 class Replay:
     """One connection. `end` is set when it is over."""
 
-    def __init__(self, settings: Settings, hz: int, effects: tuple[Effect, ...], world: World) -> None:
+    def __init__(
+        self, settings: Settings, hz: int, effects: tuple[Effect, ...], world: World
+    ) -> None:
         self.settings, self.world, self.tick = settings, world, timerwheel.tick_ns(hz)
         self.armed = world.armed_ns // self.tick
         self.idle, self.interval = settings.idle_s * hz, settings.interval_s * hz
@@ -190,21 +197,31 @@ class Replay:
         if_stopped: str | None = None,
     ) -> None:
         """The end, with everything that was sent until then."""
-        self.end = ReplayResult(kind, errno, rst, at_ns, tuple(self.probes), tuple(self.seen), if_stopped)
+        self.end = ReplayResult(
+            kind, errno, rst, at_ns, tuple(self.probes), tuple(self.seen), if_stopped
+        )
 
 
-def replay(settings: Settings, hz: int, effects: tuple[Effect, ...], horizon_ns: int, world: World) -> ReplayResult:
+def replay(
+    settings: Settings, hz: int, effects: tuple[Effect, ...], horizon_ns: int, world: World
+) -> ReplayResult:
     """Follow one connection from one known arming instant."""
     return Replay(settings, hz, effects, world).follow(horizon_ns)
 
 
 def instants(case: Case, delay_ns: int = 0) -> Iterator[int]:
-    """Arming instants: each jiffy of the wheel's period, and in it each side of all that could matter."""
+    """Arming instants: each jiffy of the wheel's period, and in it each side of all that could
+    matter.
+    """
     tick = timerwheel.tick_ns(case.hz)
     edges = {case.horizon_ns + 1}
     for span in resolve(case.effects):
-        edges |= {edge + after for edge in span.edges_ns for after in (0, span.unsettled_ns, delay_ns)}
-    within = sorted({0, tick - 1} | {-edge % tick for edge in edges} | {(1 - edge) % tick for edge in edges})
+        edges |= {
+            edge + after for edge in span.edges_ns for after in (0, span.unsettled_ns, delay_ns)
+        }
+    within = sorted(
+        {0, tick - 1} | {-edge % tick for edge in edges} | {(1 - edge) % tick for edge in edges}
+    )
     period = established.phases(case.settings, case.hz)
     for jiffy in range(period, 2 * period):
         for fraction in within:
@@ -212,7 +229,10 @@ def instants(case: Case, delay_ns: int = 0) -> Iterator[int]:
 
 
 def replays(case: Case, *, lost_beyond_box: bool) -> Iterator[ReplayResult]:
-    """A replay of every arming instant; where it cannot be told if a RST leaves the host, with and without."""
+    """A replay of every arming instant.
+
+    Where it cannot be told if a RST leaves the host, with and without.
+    """
     punctual = ((0, 0),) * len(case.effects)
     for armed_ns in instants(case):
         world = World(armed_ns, punctual, lost_beyond_box=lost_beyond_box)

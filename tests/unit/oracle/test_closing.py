@@ -16,9 +16,12 @@ def test_an_orphan_goes_by_itself_and_a_shut_socket_tells() -> None:
 
 
 @pytest.mark.parametrize(
-    ("retries", "user_timeout_ms", "measured_s"), [(0, 0, 105.923), (3, 0, 6.595), (3, 0, 6.615), (0, 6000, 6.4725)]
+    ("retries", "user_timeout_ms", "measured_s"),
+    [(0, 0, 105.923), (3, 0, 6.595), (3, 0, 6.615), (0, 6000, 6.4725)],
 )
-def test_measured_ends_of_orphans_lie_in_the_window(retries: int, user_timeout_ms: int, measured_s: float) -> None:
+def test_measured_ends_of_orphans_lie_in_the_window(
+    retries: int, user_timeout_ms: int, measured_s: float
+) -> None:
     """As a guest of HZ=1000 was seen to drop them."""
     least, most = closing.fin_wait1(HZ1000, user_timeout_ms, retries).over_ns
     assert least <= measured_s * 1e9 <= most
@@ -26,11 +29,21 @@ def test_measured_ends_of_orphans_lie_in_the_window(retries: int, user_timeout_m
 
 @pytest.mark.parametrize(
     ("fin_timeout_s", "window_s"),
-    [(20, (20.0, 20.512)), (60, (60.0, 64.096)), (61, (2.024, 2.088)), (90, (60.208, 60.72)), (120, (121.44, 125.536))],
+    [
+        (20, (20.0, 20.512)),
+        (60, (60.0, 64.096)),
+        (61, (2.024, 2.088)),
+        (90, (60.208, 60.72)),
+        (120, (121.44, 125.536)),
+    ],
 )
-def test_beyond_60_s_a_fin_timeout_is_twice_the_rest(fin_timeout_s: int, window_s: tuple[float, float]) -> None:
+def test_beyond_60_s_a_fin_timeout_is_twice_the_rest(
+    fin_timeout_s: int, window_s: tuple[float, float]
+) -> None:
     """All of these were measured: 61 s are 2 s."""
-    assert closing.fin_wait2(HZ1000, fin_timeout_s).over_ns == tuple(round(end * 1e9) for end in window_s)
+    assert closing.fin_wait2(HZ1000, fin_timeout_s).over_ns == tuple(
+        round(end * 1e9) for end in window_s
+    )
 
 
 def test_time_wait_is_rounded_up_as_all_timers() -> None:

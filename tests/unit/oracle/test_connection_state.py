@@ -1,4 +1,6 @@
-"""The state of a connection: all of it is the key of what is remembered, and a replay depends on nothing else."""
+"""The state of a connection: all of it is the key of what is remembered, and a replay depends on
+nothing else.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ SECOND_NS = 1_000_000_000
 LOST = Effect(mechanism="lost", from_s=6.0)
 OUTAGE = Effect(mechanism="lost", from_s=4.0, until_s=7.5)
 NO_ROUTE = Effect(mechanism="lost-locally", from_s=3.0, until_s=9.3, errno="ENETUNREACH")
-REPORTED = Effect(mechanism="lost", from_s=2.0, reported="EHOSTUNREACH", reverts=True, charged_twice=True)
+REPORTED = Effect(
+    mechanism="lost", from_s=2.0, reported="EHOSTUNREACH", reverts=True, charged_twice=True
+)
 FORGETFUL = Effect(mechanism="expires", timeout_s=9.0, then="drop")
 KEEPALIVE, SILENT = Settings(idle_s=3, interval_s=2, count=3), Settings(keepalive=False)
 IMPATIENT = Settings(keepalive=False, user_timeout_ms=3000)
@@ -37,13 +41,19 @@ def test_every_field_changes_the_key(name: str) -> None:
     ("settings", "effects", "writes_s", "echoes"),
     [
         pytest.param(KEEPALIVE, (LOST,), (), False, id="keepalive"),
-        pytest.param(KEEPALIVE, (OUTAGE, FORGETFUL), (), False, id="keepalive, and a middlebox that forgets"),
+        pytest.param(
+            KEEPALIVE, (OUTAGE, FORGETFUL), (), False, id="keepalive, and a middlebox that forgets"
+        ),
         pytest.param(SILENT, (LOST,), (8,), False, id="data in flight"),
         pytest.param(SILENT, (REPORTED,), (3,), False, id="data in flight, and ICMP errors"),
         pytest.param(KEEPALIVE, (OUTAGE, LOST), (1, 5), True, id="an outage, then data in flight"),
         pytest.param(KEEPALIVE, (NO_ROUTE,), (1, 4), True, id="data that cannot be sent"),
-        pytest.param(IMPATIENT, (NO_ROUTE,), (4,), False, id="data that cannot be sent, and a user timeout"),
-        pytest.param(KEEPALIVE, (FORGETFUL,), (1, 5), True, id="echoes, and a middlebox that forgets"),
+        pytest.param(
+            IMPATIENT, (NO_ROUTE,), (4,), False, id="data that cannot be sent, and a user timeout"
+        ),
+        pytest.param(
+            KEEPALIVE, (FORGETFUL,), (1, 5), True, id="echoes, and a middlebox that forgets"
+        ),
     ],
 )
 def test_a_replay_goes_on_from_any_state_in_the_same_way(
@@ -53,7 +63,9 @@ def test_a_replay_goes_on_from_any_state_in_the_same_way(
     echoes: bool,  # noqa: FBT001 - a parameter of pytest
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Copy the state before a step, and follow the copy with everything else made anew: the rest is the same."""
+    """Copy the state before a step, and follow the copy with everything else made anew: the rest is
+    the same.
+    """
     machine, horizon_ns = (
         Machine(hz=250, phase_ns=0),
         40 * SECOND_NS if settings.keepalive else longest_ns(settings, 250),

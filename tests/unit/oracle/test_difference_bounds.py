@@ -52,9 +52,15 @@ def test_a_hull_holds_both() -> None:
 
 
 @PATIENT
-@given(st.lists(st.tuples(st.integers(-5, 5), st.integers(0, 5)), min_size=2, max_size=4), st.data())
-def test_moments_that_keep_to_every_bound_are_in_it(gaps: list[tuple[int, int]], data: st.DataObject) -> None:
-    """One drawn assignment of moments stays within all bounds, whatever else is said of it that is true."""
+@given(
+    st.lists(st.tuples(st.integers(-5, 5), st.integers(0, 5)), min_size=2, max_size=4), st.data()
+)
+def test_moments_that_keep_to_every_bound_are_in_it(
+    gaps: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    """One drawn assignment of moments stays within all bounds, whatever else is said of it that is
+    true.
+    """
     zone, moments = line(*((low, low + room) for low, room in gaps)), [0]
     for low, room in gaps:
         moments.append(moments[-1] + low + data.draw(st.integers(0, room)))

@@ -22,7 +22,12 @@ def _holds(outcome: Outcome, exact: Outcome) -> bool:
     """Whether an outcome of every phase allows for what one phase leads to."""
     if (outcome.kind, outcome.errno, outcome.rst) != (exact.kind, exact.errno, exact.rst):
         return False
-    if not outcome.probes_seen[0] <= exact.probes_seen[0] <= exact.probes_seen[1] <= outcome.probes_seen[1]:
+    if (
+        not outcome.probes_seen[0]
+        <= exact.probes_seen[0]
+        <= exact.probes_seen[1]
+        <= outcome.probes_seen[1]
+    ):
         return False
     if outcome.window_ns is None or exact.window_ns is None:
         return outcome.window_ns is exact.window_ns
@@ -34,7 +39,10 @@ RARE = Rare()
 EXAMPLES = 60
 """As many as it takes to draw the branches of what is drawn at all."""
 HZS = (100, 250, 300, 1000) if EXHAUSTIVE else (100, 250, 300)
-"""Other branches are taken at none of them; at HZ=1000 there are four times as many phases as at HZ=250."""
+"""Other branches are taken at none of them.
+
+At HZ=1000 there are four times as many phases as at HZ=250.
+"""
 
 
 def _prediction(scenario: Scenario, machine: MachineFacts) -> Prediction:
@@ -56,7 +64,8 @@ def _prediction(scenario: Scenario, machine: MachineFacts) -> Prediction:
 def test_what_happens_in_one_phase_is_foreseen_for_all(drawn: Drawn, hz: int) -> None:
     """Data, keepalive, faults and both at once.
 
-    The prediction for every phase may take seconds, so it is made for the examples whose branches are rare.
+    The prediction for every phase may take seconds, so it is made for the examples whose branches
+    are rare.
     """
     machine = MachineFacts(kernel="7.2", hz=hz, hz_source="test", cpus=1, clock="virtual")
     scenario = msgspec.structs.replace(drawn.scenario, name="drawn")

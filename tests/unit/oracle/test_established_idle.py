@@ -1,4 +1,6 @@
-"""What the oracle says of an idle established connection, against measured windows, replays and closed formulas."""
+"""What the oracle says of an idle established connection, against measured windows, replays and
+closed formulas.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def foretell(
     """A prediction for idle, interval and count."""
     idle, interval, count = given
     question = Settings(idle_s=idle, interval_s=interval, count=count, **options)
-    return predict(Question(question, machine or Machine(hz=hz), effects, round(horizon_s * SECOND_NS)))
+    return predict(
+        Question(question, machine or Machine(hz=hz), effects, round(horizon_s * SECOND_NS))
+    )
 
 
 def only(prediction: Prediction) -> Outcome:
@@ -52,7 +56,7 @@ def window_s(outcome: Outcome) -> tuple[float, float]:
     return outcome.window_ns[0] / SECOND_NS, outcome.window_ns[1] / SECOND_NS
 
 
-# --- measured ----------------------------------------------------------------------------------------
+# --- measured -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -88,23 +92,39 @@ def test_silence_is_noticed_in_the_window_that_kernels_were_measured_in(
 
 @pytest.mark.parametrize(
     ("given", "period_s"),
-    [((50, 10, 9), 53.248), ((300, 10, 9), 327.680), ((7200, 75, 9), 7340.032), ((5, 60, 9), 61.44)],
+    [
+        ((50, 10, 9), 53.248),
+        ((300, 10, 9), 327.680),
+        ((7200, 75, 9), 7340.032),
+        ((5, 60, 9), 61.44),
+    ],
 )
 def test_a_live_peer_is_probed_at_the_period_that_kernels_were_measured_at(
     given: tuple[int, int, int], period_s: float
 ) -> None:
-    """The period is neither the idle time nor the interval; from the second probe on it is the same for all phases."""
+    """The period is neither the idle time nor the interval.
+
+    From the second probe on it is the same for all phases.
+    """
     windows = foretell(given, horizon_s=5 * period_s).probe_windows_ns
-    assert windows[2][0] - windows[1][0] == windows[2][1] - windows[1][1] == round(period_s * SECOND_NS)
+    assert (
+        windows[2][0] - windows[1][0]
+        == windows[2][1] - windows[1][1]
+        == round(period_s * SECOND_NS)
+    )
 
 
 def test_a_live_peer_is_probed_when_exactly_the_idle_time_has_passed() -> None:
-    """125 s are 128 s on the wheel at HZ=100: with an idle time of just that, each step is a probe."""
+    """125 s are 128 s on the wheel at HZ=100: with an idle time of just that, each step is a
+    probe.
+    """
     windows = foretell((128, 125, 3), hz=100, horizon_s=1000).probe_windows_ns
-    assert [later[1] - sooner[1] for sooner, later in itertools.pairwise(windows)] == [128 * SECOND_NS] * 6
+    assert [later[1] - sooner[1] for sooner, later in itertools.pairwise(windows)] == [
+        128 * SECOND_NS
+    ] * 6
 
 
-# --- closed formulas ---------------------------------------------------------------------------------
+# --- closed formulas ----------------------------------------------------------------------------
 
 
 @PATIENT
@@ -114,8 +134,12 @@ def test_a_live_peer_is_probed_when_exactly_the_idle_time_has_passed() -> None:
     interval_s=st.integers(1, 32767) | st.integers(1, 100),
     count=st.integers(1, 127),
 )
-def test_the_window_under_silence_has_a_closed_form(hz: int, idle_s: int, interval_s: int, count: int) -> None:
-    """All of the phase's noise is in the first probe, or, where the interval's buckets are wider, in the second."""
+def test_the_window_under_silence_has_a_closed_form(
+    hz: int, idle_s: int, interval_s: int, count: int
+) -> None:
+    """All of the phase's noise is in the first probe, or, where the interval's buckets are wider,
+    in the second.
+    """
     idle, interval = idle_s * hz, interval_s * hz
     wide_idle, wide = timerwheel.granularity(idle), timerwheel.granularity(interval - 1)
     step = (interval // wide + 1) * wide
@@ -135,7 +159,9 @@ def test_the_window_under_silence_has_a_closed_form(hz: int, idle_s: int, interv
 @PATIENT
 @given(hz=st.sampled_from((10, 25, 100)), data=st.data())
 def test_after_an_answered_probe_detection_counts_from_it(hz: int, data: st.DataObject) -> None:
-    """From the last segment received: the idle time or the step that overruns it, then the steps of the probes."""
+    """From the last segment received: the idle time or the step that overruns it, then the steps of
+    the probes.
+    """
     given = data.draw(strategies.settings(hz, highest_level=2))
     given = Settings(idle_s=given.idle_s, interval_s=given.interval_s, count=given.count)
     idle, interval = given.idle_s * hz, given.interval_s * hz
@@ -155,10 +181,14 @@ def test_after_an_answered_probe_detection_counts_from_it(hz: int, data: st.Data
         assert least * tick <= end.at_ns - received_ns <= most * tick
 
 
-@pytest.mark.parametrize("given", [(7200, 75, 9), (1, 32767, 127), (32767, 1, 127), (1, 1, 127), (300, 32767, 3)])
+@pytest.mark.parametrize(
+    "given", [(7200, 75, 9), (1, 32767, 127), (32767, 1, 127), (1, 1, 127), (300, 32767, 3)]
+)
 @pytest.mark.parametrize("machine", [Machine(hz=1000), SMP])
 def test_a_prediction_takes_less_than_20_ms(given: tuple[int, int, int], machine: Machine) -> None:
-    """Of CPU time, however long the wheel's period, up to 2,097,152 jiffies, and however many the probes."""
+    """Of CPU time, however long the wheel's period, up to 2,097,152 jiffies, and however many the
+    probes.
+    """
     took = []
     for _ in range(3):
         began = time.thread_time()
@@ -167,7 +197,7 @@ def test_a_prediction_takes_less_than_20_ms(given: tuple[int, int, int], machine
     assert min(took) < 0.020
 
 
-# --- what the options do -----------------------------------------------------------------------------
+# --- what the options do ------------------------------------------------------------------------
 
 
 def test_without_keepalive_nothing_is_ever_noticed() -> None:
@@ -185,12 +215,15 @@ def test_a_living_peer_is_never_given_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("user_timeout_s", "probes"), [(0.001, 1), (60, 1), (70, 1), (75, 2), (85, 3), (95, 4), (120, 6)]
+    ("user_timeout_s", "probes"),
+    [(0.001, 1), (60, 1), (70, 1), (75, 2), (85, 3), (95, 4), (120, 6)],
 )
 def test_user_timeout_replaces_the_count(user_timeout_s: float, probes: int) -> None:
-    """The abort comes at the first expiry after it with a probe unanswered: before `count` probes, or after many more.
+    """The abort comes at the first expiry after it with a probe unanswered: before `count` probes,
+    or after many more.
 
-    60 s idle, 10 s interval and 3 probes at HZ=1000, where the wheel makes it 60 to 64.096 s and 10.24 s.
+    60 s idle, 10 s interval and 3 probes at HZ=1000, where the wheel makes it 60 to 64.096 s and
+    10.24 s.
     """
     outcome = only(foretell((60, 10, 3), SILENCE, user_timeout_ms=round(user_timeout_s * 1000)))
     assert (outcome.errno, outcome.probes) == ("ETIMEDOUT", (probes, probes))
@@ -212,7 +245,8 @@ def test_user_timeout_can_make_detection_later() -> None:
 
 
 def test_a_late_handler_may_bring_user_timeout_forward_or_put_it_off() -> None:
-    """Of the handlers of two probes either may be late: where a jiffy decides, both ends are possible.
+    """Of the handlers of two probes either may be late: where a jiffy decides, both ends are
+    possible.
 
     Probe 1 is answered; 61.44 s later probe 2 is not, and 10.24 s after that comes the next expiry.
     """
@@ -220,7 +254,9 @@ def test_a_late_handler_may_bring_user_timeout_forward_or_put_it_off() -> None:
 
     def window(user_timeout_ms: int, machine: Machine) -> tuple[float, float]:
         cut = Effect(mechanism="lost", from_s=65)
-        return window_s(only(foretell((60, 10, 3), cut, machine=machine, user_timeout_ms=user_timeout_ms)))
+        return window_s(
+            only(foretell((60, 10, 3), cut, machine=machine, user_timeout_ms=user_timeout_ms))
+        )
 
     sooner, later = (window(ms, Machine(hz=1000)) for ms in (71_680, 71_681))
     assert later[0] - sooner[0] == pytest.approx(10.24)
@@ -228,22 +264,37 @@ def test_a_late_handler_may_bring_user_timeout_forward_or_put_it_off() -> None:
         assert window(ms, smp) == pytest.approx((sooner[0], later[1] + 0.001))
 
 
-# --- what faults do ----------------------------------------------------------------------------------
+# --- what faults do -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mechanism", ["lost", "answers-lost"])
 def test_loss_in_one_direction_is_as_good_as_in_both(mechanism: Any) -> None:
-    """Whether probes or answers vanish, what is noticed is their absence; and a RST goes out at the end."""
+    """Whether probes or answers vanish, what is noticed is their absence.
+
+    And a RST goes out at the end.
+    """
     outcome = only(foretell((60, 10, 3), Effect(mechanism=mechanism)))
     assert outcome == only(foretell((60, 10, 3), SILENCE))
     assert outcome.rst
 
 
-@pytest.mark.parametrize(("reported", "errno"), [("ENETUNREACH", "ENETUNREACH"), (None, "ETIMEDOUT")])
-def test_what_cannot_be_sent_counts_as_a_probe_and_may_name_the_errno(reported: str | None, errno: str) -> None:
-    """IPv6 keeps the local routing error for the end, IPv4 does not; nothing is on the wire, not even the RST."""
+@pytest.mark.parametrize(
+    ("reported", "errno"), [("ENETUNREACH", "ENETUNREACH"), (None, "ETIMEDOUT")]
+)
+def test_what_cannot_be_sent_counts_as_a_probe_and_may_name_the_errno(
+    reported: str | None, errno: str
+) -> None:
+    """IPv6 keeps the local routing error for the end, IPv4 does not.
+
+    Nothing is on the wire, not even the RST.
+    """
     outcome = only(foretell((60, 10, 3), Effect(mechanism="lost-locally", errno=reported)))
-    assert (outcome.errno, outcome.probes, outcome.probes_seen, outcome.rst) == (errno, (3, 3), (0, 0), False)
+    assert (outcome.errno, outcome.probes, outcome.probes_seen, outcome.rst) == (
+        errno,
+        (3, 3),
+        (0, 0),
+        False,
+    )
     assert outcome.window_ns == only(foretell((60, 10, 3), SILENCE)).window_ns
 
 
@@ -276,7 +327,10 @@ def test_a_frozen_program_is_never_noticed() -> None:
 
 
 def test_a_closing_peer_is_noticed_at_once() -> None:
-    """FIN arrives when the process ends, plus at most what injecting the fault takes; with or without keepalive."""
+    """FIN arrives when the process ends, plus at most what injecting the fault takes.
+
+    With or without keepalive.
+    """
     gone = Effect(mechanism="peer-closed", from_s=7.5)
     for alive in (True, False):
         outcome = only(foretell((60, 10, 3), gone, machine=SMP, keepalive=alive))
@@ -291,7 +345,7 @@ def test_a_peer_that_closes_after_the_horizon_is_not_noticed() -> None:
         assert only(foretell((60, 10, 3), gone, horizon_s=7, keepalive=alive)).kind == "quiet"
 
 
-# --- outages that end --------------------------------------------------------------------------------
+# --- outages that end ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hz", strategies.KERNEL_HZS)
@@ -300,13 +354,18 @@ def test_a_peer_that_closes_after_the_horizon_is_not_noticed() -> None:
 def test_an_outage_is_survived_if_and_only_if_the_last_probe_gets_through(
     given: tuple[int, int, int], hz: int, mechanism: Any
 ) -> None:
-    """Healed before the last probe: survived. After it: given up an interval later, though the path works again."""
+    """Healed before the last probe: survived.
+
+    After it: given up an interval later, though the path works again.
+    """
     low, high = foretell(given, SILENCE, hz=hz).probe_windows_ns[given[2] - 1]
 
     def ends(healed_ns: int) -> set[str]:
         outage = Effect(mechanism=mechanism, until_s=healed_ns / SECOND_NS)
         horizon_s = 2 * (given[0] + given[1] * (given[2] + 2)) + 1000
-        return {outcome.kind for outcome in foretell(given, outage, hz=hz, horizon_s=horizon_s).outcomes}
+        return {
+            outcome.kind for outcome in foretell(given, outage, hz=hz, horizon_s=horizon_s).outcomes
+        }
 
     assert ends(low) == {"quiet"}
     assert ends(low + timerwheel.tick_ns(hz)) == {"detected", "quiet"}
@@ -321,13 +380,15 @@ def test_an_outage_between_two_probes_leaves_no_trace() -> None:
 
 
 def test_an_outage_shorter_than_a_tick_is_met_by_the_phases_that_it_falls_on() -> None:
-    """Arming happens at any nanosecond of a jiffy: an outage of 2 ms at HZ=100 takes the only probe of some."""
+    """Arming happens at any nanosecond of a jiffy: an outage of 2 ms at HZ=100 takes the only probe
+    of some.
+    """
     outage = Effect(mechanism="lost", from_s=10.123, until_s=10.125)
     outcomes = foretell((10, 1, 1), outage, hz=100, horizon_s=60).outcomes
     assert {outcome.kind for outcome in outcomes} == {"detected", "quiet"}
 
 
-# --- middleboxes -------------------------------------------------------------------------------------
+# --- middleboxes --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -346,7 +407,10 @@ def test_an_outage_shorter_than_a_tick_is_met_by_the_phases_that_it_falls_on() -
 def test_probes_keep_a_firewall_open_with_the_margin_that_kernels_were_measured_at(
     idle_s: int, hz: int, kinds: set[str], then: str
 ) -> None:
-    """A timeout of 60 s needs an idle time of 55 s or less, as the wheel is late by up to 4 s; more may do, or not."""
+    """A timeout of 60 s needs an idle time of 55 s or less, as the wheel is late by up to 4 s.
+
+    More may do, or not.
+    """
     outcomes = foretell((idle_s, 10, 3), firewall(60, then), hz=hz, horizon_s=3600).outcomes
     assert {outcome.kind for outcome in outcomes} == kinds
     errno = {"drop": "ETIMEDOUT", "reset": "ECONNRESET"}[then]
@@ -369,16 +433,20 @@ def test_a_firewall_that_drops_is_noticed_like_silence() -> None:
 
 def test_silence_before_or_beyond_an_expired_firewall_that_drops_is_silence() -> None:
     """Whichever of them swallows a probe."""
-    assert only(foretell((20, 1, 3), firewall(10, "drop"), SILENCE)) == only(foretell((20, 1, 3), SILENCE))
+    assert only(foretell((20, 1, 3), firewall(10, "drop"), SILENCE)) == only(
+        foretell((20, 1, 3), SILENCE)
+    )
 
 
 def test_a_firewalls_timeout_counts_from_the_last_probe_that_passed() -> None:
-    """One that outlives the idle time but not the step from probe to probe lets the first probe pass, no other."""
+    """One that outlives the idle time but not the step from probe to probe lets the first probe
+    pass, no other.
+    """
     outcome = only(foretell((10, 60, 3), firewall(40, "reset"), horizon_s=600))
     assert (outcome.kind, outcome.probes) == ("detected", (2, 2))
 
 
-# --- what is not predicted ---------------------------------------------------------------------------
+# --- what is not predicted ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -386,17 +454,28 @@ def test_a_firewalls_timeout_counts_from_the_last_probe_that_passed() -> None:
     [
         ([Effect(mechanism="lost-locally", from_s=60.5, unsettled_s=0.1)], "change of carrier"),
         ([Effect(mechanism="lost", from_s=2), Effect(mechanism="peer-closed", from_s=3)], "FIN"),
-        ([Effect(mechanism="peer-forgot", from_s=2), Effect(mechanism="peer-closed", from_s=3)], "FIN"),
+        (
+            [Effect(mechanism="peer-forgot", from_s=2), Effect(mechanism="peer-closed", from_s=3)],
+            "FIN",
+        ),
         ([firewall(10, "drop"), Effect(mechanism="peer-closed", from_s=20)], "FIN"),
         ([firewall(10, "reset-both"), firewall(20, "drop")], "one of several middleboxes"),
         ([firewall(10, "reset"), SILENCE], "before or beyond"),
         ([firewall(10, "reset"), Effect(mechanism="answers-lost")], "answers are lost"),
-        ([firewall(70, "drop"), Effect(mechanism="lost", until_s=80)], "saw the probes that were lost"),
-        ([Effect(mechanism="lost-locally", errno=errno) for errno in ("ENETUNREACH", None)], "which error it is"),
+        (
+            [firewall(70, "drop"), Effect(mechanism="lost", until_s=80)],
+            "saw the probes that were lost",
+        ),
+        (
+            [Effect(mechanism="lost-locally", errno=errno) for errno in ("ENETUNREACH", None)],
+            "which error it is",
+        ),
     ],
 )
 def test_what_the_model_does_not_cover_is_refused(effects: list[Effect], why: str) -> None:
-    """Where two faults meet so that a detail decides which is not part of the model, no window is made up."""
+    """Where two faults meet so that a detail decides which is not part of the model, no window is
+    made up.
+    """
     with pytest.raises(Unpredictable, match=why):
         foretell((60, 10, 3), *effects)
 
@@ -422,7 +501,9 @@ def test_a_change_of_carrier_far_from_every_probe_is_predicted() -> None:
 
 
 def test_a_change_of_carrier_that_comes_late_is_unsettled_for_longer() -> None:
-    """In real time the moment lasts as long as the fault may be delayed and the kernel takes to make up its mind."""
+    """In real time the moment lasts as long as the fault may be delayed and the kernel takes to
+    make up its mind.
+    """
     late = Effect(mechanism="lost-locally", from_s=59.88, unsettled_s=0.1)
     assert only(foretell((60, 10, 3), late, hz=250)).errno == "ETIMEDOUT"
     with pytest.raises(Unpredictable, match="change of carrier"):
@@ -430,7 +511,9 @@ def test_a_change_of_carrier_that_comes_late_is_unsettled_for_longer() -> None:
 
 
 def test_unanswered_repeats_shorten_a_firewalls_memory() -> None:
-    """After three of them conntrack waits 300 s, not days: not modelled where probes are further apart."""
+    """After three of them conntrack waits 300 s, not days: not modelled where probes are further
+    apart.
+    """
     with pytest.raises(Unpredictable, match="300 s"):
         foretell((50, 400, 6), firewall(432_000, "reset"), SILENCE)
     assert only(foretell((50, 200, 6), firewall(432_000, "reset"), SILENCE)).errno == "ETIMEDOUT"

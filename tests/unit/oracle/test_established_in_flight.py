@@ -19,12 +19,21 @@ CUT = (Effect(mechanism="lost"),)
 def _predict(settings: Settings, machine: Machine, written_s: float = 0.0) -> Prediction:
     written_ns = round(written_s * 1e9)
     return predict(
-        Question(settings, machine, CUT, written_ns + longest_ns(settings, machine.hz), writes_ns=(written_ns,))
+        Question(
+            settings,
+            machine,
+            CUT,
+            written_ns + longest_ns(settings, machine.hz),
+            writes_ns=(written_ns,),
+        )
     )
 
 
 def _expire(written: int, timeout: int, hz: int, limit_ms: int, *, clamped: bool) -> list[int]:
-    """The timer's expiries after a write at jiffy `written`, the loss probe first, the end last; written down anew."""
+    """The timer's expiries after a write at jiffy `written`, the loss probe first, the end last.
+
+    Written down anew.
+    """
     expiries = [timerwheel.fire(written + timeout, written)]
     expiries.append(timerwheel.fire(expiries[0] + timeout, expiries[0] + 1))
     while (expiries[-1] - expiries[1]) * 1000 / hz < limit_ms:
@@ -58,7 +67,9 @@ def test_the_model_timeout_is_the_documented_one(boundary: int, seconds: float, 
 )
 def test_measured_ends_lie_in_the_window(hz: int, user_timeout_ms: int, measured_s: float) -> None:
     """As guests of these HZ were seen to give up, with round trips of no time."""
-    (outcome,) = _predict(Settings(keepalive=False, user_timeout_ms=user_timeout_ms), Machine(hz=hz)).outcomes
+    (outcome,) = _predict(
+        Settings(keepalive=False, user_timeout_ms=user_timeout_ms), Machine(hz=hz)
+    ).outcomes
     assert outcome.window_ns is not None
     lo, hi = outcome.window_ns
     assert lo <= measured_s * 1e9 <= hi
@@ -87,7 +98,9 @@ def test_the_windows_are_those_of_all_phases_and_no_wider(hz: int, user_timeout_
 
 
 def _expire_in_milliseconds(written: int, hz: int, limit_ms: int, offset_ns: int) -> list[int]:
-    """As `_expire`, with moments kept in whole milliseconds of a clock that began `offset_ns` before jiffy 0."""
+    """As `_expire`, with moments kept in whole milliseconds of a clock that began `offset_ns`
+    before jiffy 0.
+    """
 
     def stamp_ms(jiffy: int) -> int:
         return (jiffy * timerwheel.tick_ns(hz) + offset_ns) // 1_000_000
@@ -104,7 +117,9 @@ def _expire_in_milliseconds(written: int, hz: int, limit_ms: int, offset_ns: int
 
 @pytest.mark.parametrize("hz", [300, 1024])
 @pytest.mark.parametrize("user_timeout_ms", [1, 777, 2000, 6001, 21_223])
-def test_a_clock_in_milliseconds_that_jiffies_do_not_divide_into_stays_inside(hz: int, user_timeout_ms: int) -> None:
+def test_a_clock_in_milliseconds_that_jiffies_do_not_divide_into_stays_inside(
+    hz: int, user_timeout_ms: int
+) -> None:
     """Whatever part of a millisecond the first retransmission falls on."""
     found = _predict(Settings(keepalive=False, user_timeout_ms=user_timeout_ms), Machine(hz=hz))
     (outcome,) = found.outcomes
@@ -131,7 +146,10 @@ def test_what_is_not_known_widens_the_window_to_later_only() -> None:
 
 
 def test_a_tick_that_is_no_whole_number_of_milliseconds_leaves_either_expiry_open() -> None:
-    """HZ=300: elapsed time is kept in milliseconds, a jiffy has 3 1/3; limits near an expiry go both ways."""
+    """HZ=300: elapsed time is kept in milliseconds, a jiffy has 3 1/3.
+
+    Limits near an expiry go both ways.
+    """
     counts = {
         _predict(Settings(keepalive=False, user_timeout_ms=ms), Machine(hz=300)).outcomes[0].probes
         for ms in range(400, 1400, 7)
@@ -143,25 +161,34 @@ def test_a_tick_that_is_no_whole_number_of_milliseconds_leaves_either_expiry_ope
     ("effects", "why"),
     [
         ((Effect(mechanism="lost", unknown="a router may report it"),), "a router may report it"),
-        ((Effect(mechanism="lost-locally", from_s=2, swallowed=False),), "its own host cannot send"),
+        (
+            (Effect(mechanism="lost-locally", from_s=2, swallowed=False),),
+            "its own host cannot send",
+        ),
     ],
 )
 def test_what_has_no_model_is_refused(effects: tuple[Effect, ...], why: str) -> None:
     """Rather a refusal than a guess."""
     begun = (Effect(mechanism="lost", until_s=2), *effects) if effects[0].from_s else effects
     with pytest.raises(Unpredictable, match=why):
-        predict(Question(SILENT, Machine(hz=1000), begun, 2_000_000_000_000, writes_ns=(1_000_000_000,)))
+        predict(
+            Question(SILENT, Machine(hz=1000), begun, 2_000_000_000_000, writes_ns=(1_000_000_000,))
+        )
 
 
 def test_a_watch_that_ends_too_early_sees_nothing() -> None:
     """The data is then still in flight."""
-    (outcome,) = predict(Question(SILENT, Machine(hz=1000), CUT, 900_000_000_000, writes_ns=(0,))).outcomes
+    (outcome,) = predict(
+        Question(SILENT, Machine(hz=1000), CUT, 900_000_000_000, writes_ns=(0,))
+    ).outcomes
     assert outcome.kind == "quiet"
 
 
 def test_keepalive_that_is_on_changes_nothing() -> None:
     """Data in flight switches it off."""
-    with_keepalive = _predict(Settings(idle_s=20, interval_s=1, count=1), Machine(hz=250), written_s=1)
+    with_keepalive = _predict(
+        Settings(idle_s=20, interval_s=1, count=1), Machine(hz=250), written_s=1
+    )
     assert with_keepalive == _predict(SILENT, Machine(hz=250), written_s=1)
     assert with_keepalive.asking == "retransmit"
 
@@ -176,9 +203,15 @@ def test_a_fin_into_silence_is_data_that_nobody_sees_repeated() -> None:
     assert fin.probes_seen == (0, 0)
 
 
-@pytest.mark.parametrize(("twice", "sent", "seconds"), [(False, 414, 928.896), (True, 272, 932.864)])
-def test_icmp_errors_take_the_back_off_back_as_measured(*, twice: bool, sent: int, seconds: float) -> None:
-    """IPv4, written 2 s after a multiple of the period: RFC 6069, the rate of ICMP errors, the 8-bit count."""
+@pytest.mark.parametrize(
+    ("twice", "sent", "seconds"), [(False, 414, 928.896), (True, 272, 932.864)]
+)
+def test_icmp_errors_take_the_back_off_back_as_measured(
+    *, twice: bool, sent: int, seconds: float
+) -> None:
+    """IPv4, written 2 s after a multiple of the period: RFC 6069, the rate of ICMP errors, the
+    8-bit count.
+    """
     effect = Effect(mechanism="lost", reported="EHOSTUNREACH", reverts=True, charged_twice=twice)
     machine = Machine(hz=1000, phase_ns=0)
     (outcome,) = predict(
@@ -190,12 +223,16 @@ def test_icmp_errors_take_the_back_off_back_as_measured(*, twice: bool, sent: in
 
 
 def test_what_is_written_while_alive_and_then_dies_is_known_to_the_jiffy() -> None:
-    """Keepalive counts from the last segment, as measured: heard at 2 s, outages from 4 to 64 s and from 150 s."""
+    """Keepalive counts from the last segment, as measured: heard at 2 s, outages from 4 to 64 s and
+    from 150 s.
+    """
     settings = Settings(idle_s=20, interval_s=5, count=3)
     effects = (Effect(mechanism="lost", from_s=4, until_s=64), Effect(mechanism="lost", from_s=150))
     machine = Machine(hz=1000, phase_ns=1_234_567)
     writes = (2_000_000_000, 5_000_000_000, 40_000_000_000)
-    (outcome,) = predict(Question(settings, machine, effects, 400_000_000_000, writes_ns=writes)).outcomes
+    (outcome,) = predict(
+        Question(settings, machine, effects, 400_000_000_000, writes_ns=writes)
+    ).outcomes
     assert (outcome.errno, outcome.window_ns, outcome.probes_seen) == (
         "ETIMEDOUT",
         (166_910_765_432, 166_910_765_433),
@@ -204,13 +241,23 @@ def test_what_is_written_while_alive_and_then_dies_is_known_to_the_jiffy() -> No
 
 
 @pytest.mark.parametrize(
-    ("healed_s", "asked"), [(12.2, 16), (12.4, 18)], ids=["probe answered", "retransmission answered"]
+    ("healed_s", "asked"),
+    [(12.2, 16), (12.4, 18)],
+    ids=["probe answered", "retransmission answered"],
 )
 def test_there_is_one_loss_probe_at_a_time(healed_s: float, asked: int) -> None:
-    """One that was acknowledged to the octet counts at the next write, as measured; a retransmission ends that."""
-    cuts = (Effect(mechanism="lost", from_s=11.8, until_s=healed_s), Effect(mechanism="lost", from_s=206.0))
+    """One that was acknowledged to the octet counts at the next write, as measured.
+
+    A retransmission ends that.
+    """
+    cuts = (
+        Effect(mechanism="lost", from_s=11.8, until_s=healed_s),
+        Effect(mechanism="lost", from_s=206.0),
+    )
     machine, writes_ns = Machine(hz=1000, phase_ns=0), (12_100_000_000, 206_400_000_000)
-    prediction = predict(Question(SILENT, machine, cuts, 2_000_000_000_000, writes_ns=writes_ns, echoes=True))
+    prediction = predict(
+        Question(SILENT, machine, cuts, 2_000_000_000_000, writes_ns=writes_ns, echoes=True)
+    )
     (outcome,) = prediction.outcomes
     assert outcome.probes_seen == (asked, asked)
     assert outcome.window_ns is not None

@@ -1,4 +1,6 @@
-"""The oracle on idle established connections against replays of every arming instant: exact, and no wider."""
+"""The oracle on idle established connections against replays of every arming instant: exact, and no
+wider.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,10 @@ Summary = tuple[dict[Kind, list[Window | None]], list[Window]]
 
 
 def _hull_of_replays(ends: Iterator[ReplayResult]) -> Summary:
-    """By outcome: the extremes of its time, of the number of probes and of those seen; and each probe's extremes."""
+    """By outcome: the extremes of its time, of the number of probes and of those seen.
+
+    And each probe's extremes.
+    """
     kinds: dict[Kind, list[ReplayResult]] = {}
     windows: list[Window] = []
     for end in ends:
@@ -70,7 +75,9 @@ def _hull_predicted(prediction: Prediction) -> Summary:
 def _assert_exact(case: Case) -> str:
     """Compare, and say what kind of case it was."""
     try:
-        prediction = predict(Question(case.settings, Machine(hz=case.hz), case.effects, case.horizon_ns))
+        prediction = predict(
+            Question(case.settings, Machine(hz=case.hz), case.effects, case.horizon_ns)
+        )
     except Unpredictable as reason:
         if "change of carrier" in str(reason):
             with pytest.raises(Unpredictable):
@@ -78,7 +85,9 @@ def _assert_exact(case: Case) -> str:
         return f"unpredictable: {reason}"
     expires = any(effect.mechanism == "expires" for effect in case.effects)
     for beyond in (False, True)[: 1 + expires]:
-        assert _hull_predicted(prediction) == _hull_of_replays(replays(case, lost_beyond_box=beyond))
+        assert _hull_predicted(prediction) == _hull_of_replays(
+            replays(case, lost_beyond_box=beyond)
+        )
     return f"{len(prediction.outcomes)} outcomes"
 
 
@@ -86,7 +95,9 @@ def _assert_exact(case: Case) -> str:
 @sweep(60, exhaustively=300)
 @given(strategies.cases(highest_level=2))
 def test_a_prediction_is_exactly_what_replaying_every_arming_instant_gives(case: Case) -> None:
-    """Outcomes, windows, numbers of probes and windows of probes: none too many, none missing, to the nanosecond."""
+    """Outcomes, windows, numbers of probes and windows of probes: none too many, none missing, to
+    the nanosecond.
+    """
     event(_assert_exact(case))
 
 
@@ -94,7 +105,9 @@ def test_a_prediction_is_exactly_what_replaying_every_arming_instant_gives(case:
 @sweep(60, exhaustively=300)
 @given(strategies.blips(highest_level=2))
 def test_a_prediction_is_exact_where_an_outage_ends_near_the_last_probe(case: Case) -> None:
-    """There the phase decides between an error and nothing at all, and neither end of the period need show it."""
+    """There the phase decides between an error and nothing at all, and neither end of the period
+    need show it.
+    """
     event(_assert_exact(case))
 
 
@@ -109,7 +122,9 @@ def test_a_prediction_is_exact_where_buckets_are_wide(case: Case) -> None:
 @pytest.mark.parametrize(
     ("given", "hz", "effects", "options"),
     [
-        pytest.param((1, 60, 2), 10, [firewall(timeout, "reset")], {}, id=f"firewall-{timeout}-between-rows")
+        pytest.param(
+            (1, 60, 2), 10, [firewall(timeout, "reset")], {}, id=f"firewall-{timeout}-between-rows"
+        )
         for timeout in range(59, 68)
     ]
     + [
@@ -130,9 +145,11 @@ def test_a_prediction_is_exact_where_buckets_are_wide(case: Case) -> None:
 def test_a_prediction_is_exact_at_the_boundaries(
     given: tuple[int, int, int], hz: int, effects: list[Effect], options: dict[str, Any]
 ) -> None:
-    """Where the interval's buckets are wider than the idle time's, and where its distance changes the wheel's level.
+    """Where the interval's buckets are wider than the idle time's, and where its distance changes
+    the wheel's level.
 
-    There the first probe alone decides: how far it is from the second, and that the wheel's clock is a jiffy further.
+    There the first probe alone decides: how far it is from the second, and that the wheel's clock
+    is a jiffy further.
     """
     idle, interval, count = given
     question = Settings(idle_s=idle, interval_s=interval, count=count, **options)
@@ -142,8 +159,13 @@ def test_a_prediction_is_exact_at_the_boundaries(
 @pytest.mark.slow
 @sweep(20, exhaustively=60)
 @given(strategies.blips(highest_level=2), st.sampled_from((1, 50_000_000, 900_000_000)))
-def test_a_prediction_is_exactly_what_the_extremes_of_a_faults_delay_give(case: Case, delay_ns: int) -> None:
-    """Both ends of an outage may come late, each by itself; nothing between the extremes adds anything."""
+def test_a_prediction_is_exactly_what_the_extremes_of_a_faults_delay_give(
+    case: Case, delay_ns: int
+) -> None:
+    """Both ends of an outage may come late, each by itself.
+
+    Nothing between the extremes adds anything.
+    """
     machine = Machine(hz=case.hz, injection_ns=delay_ns)
     delays = [((onset, healing),) for onset in (0, delay_ns) for healing in (0, delay_ns)]
     ends = (
@@ -159,7 +181,8 @@ def test_a_prediction_is_exactly_what_the_extremes_of_a_faults_delay_give(case: 
 @pytest.mark.slow
 @sweep(40, exhaustively=300)
 @given(
-    case=strategies.cases(hzs=strategies.KERNEL_HZS, highest_level=5) | strategies.blips(hzs=strategies.KERNEL_HZS),
+    case=strategies.cases(hzs=strategies.KERNEL_HZS, highest_level=5)
+    | strategies.blips(hzs=strategies.KERNEL_HZS),
     late=st.sampled_from((0, 1)),
     lag_ns=st.sampled_from((0, 1, 50_000_000)),
     delay_ns=st.sampled_from((0, 1, 50_000_000)),

@@ -40,10 +40,20 @@ def test_the_windows_are_those_of_all_phases_and_no_wider(hz: int) -> None:
 
 @pytest.mark.parametrize(
     ("user_timeout_ms", "measured_s"),
-    [(1500, 1.502833), (2000, 2.038848), (10_000, 10.038833), (61_000, 61.302833), (61_000, 61.174833), (500, 1.024)],
+    [
+        (1500, 1.502833),
+        (2000, 2.038848),
+        (10_000, 10.038833),
+        (61_000, 61.302833),
+        (61_000, 61.174833),
+        (500, 1.024),
+    ],
 )
 def test_a_user_timeout_counts_from_the_call(user_timeout_ms: int, measured_s: float) -> None:
-    """As a guest of HZ=1000 was seen to fail; never before the first repetition and one jiffy more."""
+    """As a guest of HZ=1000 was seen to fail.
+
+    Never before the first repetition and one jiffy more.
+    """
     (outcome,) = handshake.predict(user_timeout_ms, Machine(hz=1000)).outcomes
     assert outcome.window_ns is not None
     assert outcome.window_ns[0] <= measured_s * 1e9 <= outcome.window_ns[1]
@@ -52,7 +62,9 @@ def test_a_user_timeout_counts_from_the_call(user_timeout_ms: int, measured_s: f
 
 def test_the_reason_is_what_ends_first() -> None:
     """A user timeout beyond what the retries take decides nothing."""
-    whys = [handshake.predict(ms, Machine(hz=1000)).outcomes[0].why for ms in (10_000, 134_000, 400_000)]
+    whys = [
+        handshake.predict(ms, Machine(hz=1000)).outcomes[0].why for ms in (10_000, 134_000, 400_000)
+    ]
     assert ["user timeout" in why for why in whys] == [True, True, False]
     assert ["tcp_syn_retries = 6" in why for why in whys] == [False, True, True]
 
@@ -82,7 +94,10 @@ def test_a_request_is_forgotten(
     resent: int,
     forgotten_s: tuple[float, float],
 ) -> None:
-    """After the SYN-ACK's retries; a bare ACK under TCP_DEFER_ACCEPT silences all but the last ones."""
+    """After the SYN-ACK's retries.
+
+    A bare ACK under TCP_DEFER_ACCEPT silences all but the last ones.
+    """
     found = handshake.answering(Machine(hz=1000), retries, defer_s, acknowledged=acknowledged)
     assert len(found.resent_ns) == resent
     assert found.forgotten_ns == tuple(round(end * 1e9) for end in forgotten_s)

@@ -6,13 +6,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
+from harness.model.programs import (
+    AnyHeartbeat,
+    IdleState,
+    IdleTimer,
+    Reaper,
+    Separate,
+    Simple,
+    Urgent,
+)
 from harness.model.topology import SIDES, Side, other
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.heartbeat import Pair, predict
 from harness.oracle.heartbeat_rules import documented
 from harness.oracle.prediction import Machine, Outcome, Settings
-from tests.unit.oracle.heartbeat_pairs import PAIRS, SEPARATE, SIMPLE, STATE, TIMER, URGENT, in_seconds
+from tests.unit.oracle.heartbeat_pairs import (
+    PAIRS,
+    SEPARATE,
+    SIMPLE,
+    STATE,
+    TIMER,
+    URGENT,
+    in_seconds,
+)
 from tests.unit.strategies import PATIENT
 
 EXACT = Machine(hz=1000)
@@ -82,7 +98,7 @@ def window_s(outcome: Outcome) -> tuple[float, float]:
     return outcome.window_ns[0] / 1e9, outcome.window_ns[1] / 1e9
 
 
-# --- a silent peer -----------------------------------------------------------------------------------------
+# --- a silent peer ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("machine", ANY)
@@ -97,7 +113,9 @@ def window_s(outcome: Outcome) -> tuple[float, float]:
         (STATE, "client", 180),
     ],
 )
-def test_a_blackhole(pair: tuple[AnyHeartbeat, AnyHeartbeat], side: Side, notices_s: float, machine: Machine) -> None:
+def test_a_blackhole(
+    pair: tuple[AnyHeartbeat, AnyHeartbeat], side: Side, notices_s: float, machine: Machine
+) -> None:
     """The last input before 130.3 s decides: 120 s, or 125 s where heartbeats come every 25 s."""
     outcome = only(foresee(pair, side, lost(130.3), machine))
     least_s, most_s = window_s(outcome)
@@ -117,7 +135,9 @@ def test_the_last_data_tells_more_than_arming() -> None:
 
 @pytest.mark.parametrize("side", SIDES)
 def test_two_equal_timers_race(side: Side) -> None:
-    """The server's expiry comes before or after the urgent octet of the same moment: an interval more or less."""
+    """The server's expiry comes before or after the urgent octet of the same moment: an interval
+    more or less.
+    """
     outcomes = foresee((Urgent(), Urgent()), side, lost(10.5))
     expected = [(16.0, 16.0)] if side == "client" else [(15.0, 15.0), (16.0, 16.0)]
     assert [tuple(round(each, 1) for each in window_s(outcome)) for outcome in outcomes] == expected
@@ -138,18 +158,22 @@ def test_what_the_other_side_sends_need_not_be_lost() -> None:
         foresee(SIMPLE, "server", one_way("server", 130))
 
 
-# --- a peer that is there, or is not -----------------------------------------------------------------------
+# --- a peer that is there, or is not ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("pair", "side"), [(pair, side) for pair in PAIRS for side in SIDES])
-def test_a_frozen_peer_is_as_silent_as_a_dead_one(pair: tuple[AnyHeartbeat, AnyHeartbeat], side: Side) -> None:
+def test_a_frozen_peer_is_as_silent_as_a_dead_one(
+    pair: tuple[AnyHeartbeat, AnyHeartbeat], side: Side
+) -> None:
     """Its kernel goes on acknowledging; the heartbeat does not care."""
     frozen = foresee(pair, side, seen_by(side, Effect(mechanism="peer-frozen", from_s=130.3)))
     assert frozen == foresee(pair, side, lost(130.3))
 
 
 def test_a_peer_that_does_not_read_gives_up_by_itself() -> None:
-    """Whose timers go on: a client that reads no answers is gone before its server notices anything."""
+    """Whose timers go on: a client that reads no answers is gone before its server notices
+    anything.
+    """
     full = Effect(mechanism="peer-frozen", from_s=130.3, not_reading=True)
     assert round(window_s(only(foresee(SIMPLE, "client", seen_by("client", full))))[0]) == 210
     outcome = only(foresee(SIMPLE, "server", seen_by("server", full)))
@@ -167,7 +191,10 @@ def test_a_peer_that_goes_on_in_time_reads_first() -> None:
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_who_beats_meets_rst(pair: tuple[AnyHeartbeat, AnyHeartbeat]) -> None:
-    """A rebooted server answers the client's next heartbeat with RST; a rebooted client is asked nothing."""
+    """A rebooted server answers the client's next heartbeat with RST.
+
+    A rebooted client is asked nothing.
+    """
     forgot = Effect(mechanism="peer-forgot", from_s=130.3, unsettled_s=0.1)
     outcome = only(foresee(pair, "client", seen_by("client", forgot)))
     assert (outcome.kind, outcome.errno) == ("detected", "ECONNRESET")
@@ -179,11 +206,17 @@ def test_a_heartbeat_in_the_moment_of_the_reboot_is_refused() -> None:
     """Nobody knows who answers it."""
     for at_s in (119.95, 119.9999, 120.0):
         with pytest.raises(Unpredictable, match="move the fault's time"):
-            foresee(SIMPLE, "client", seen_by("client", Effect(mechanism="peer-forgot", from_s=at_s, unsettled_s=0.1)))
+            foresee(
+                SIMPLE,
+                "client",
+                seen_by("client", Effect(mechanism="peer-forgot", from_s=at_s, unsettled_s=0.1)),
+            )
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize(("mechanism", "errno"), [("peer-closed", None), ("peer-reset", "ECONNRESET")])
+@pytest.mark.parametrize(
+    ("mechanism", "errno"), [("peer-closed", None), ("peer-reset", "ECONNRESET")]
+)
 def test_what_the_kernel_says_needs_no_timer(side: Side, mechanism: str, errno: str | None) -> None:
     """FIN or RST at once; one that a frozen program's kernel says when it is killed, too."""
     told = Effect(mechanism=mechanism, from_s=130.3)  # type: ignore[arg-type]
@@ -196,22 +229,35 @@ def test_what_the_kernel_says_needs_no_timer(side: Side, mechanism: str, errno: 
 
 def test_a_kill_with_something_unread_is_refused() -> None:
     """FIN or RST, nobody knows."""
-    frozen, killed = Effect(mechanism="peer-frozen", from_s=115), Effect(mechanism="peer-closed", from_s=130)
+    frozen, killed = (
+        Effect(mechanism="peer-frozen", from_s=115),
+        Effect(mechanism="peer-closed", from_s=130),
+    )
     with pytest.raises(Unpredictable, match="unread"):
         foresee(SIMPLE, "client", {"client": (frozen, killed), "server": ()})
 
 
-# --- outages that end --------------------------------------------------------------------------------------
+# --- outages that end ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("machine", [VIRTUAL, REAL])
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize(
     ("pair", "from_s", "until_s"),
-    [(SIMPLE, 119, 122), (SEPARATE, 119, 122), (TIMER, 49, 51), (STATE, 59, 62), (URGENT, 2.8, 3.3)],
+    [
+        (SIMPLE, 119, 122),
+        (SEPARATE, 119, 122),
+        (TIMER, 49, 51),
+        (STATE, 59, 62),
+        (URGENT, 2.8, 3.3),
+    ],
 )
 def test_a_short_outage_is_survived(
-    pair: tuple[AnyHeartbeat, AnyHeartbeat], from_s: float, until_s: float, side: Side, machine: Machine
+    pair: tuple[AnyHeartbeat, AnyHeartbeat],
+    from_s: float,
+    until_s: float,
+    side: Side,
+    machine: Machine,
 ) -> None:
     """TCP sends the heartbeat again before anybody has missed too many."""
     outcome = only(foresee(pair, side, lost(from_s, until_s), machine, horizon_s=until_s + 8))
@@ -233,17 +279,26 @@ def test_a_peer_that_gave_up_during_an_outage_is_refused() -> None:
     """Found by differential testing: its FIN is lost, and what the other side repeats meets RST."""
     with pytest.raises(Unpredictable, match="gave up during the outage"):
         foresee(
-            (IdleTimer(idle_s=13, retry_s=6, tries=4), Reaper(silence_s=19)), "client", lost(35, 52), writes_s=(45,)
+            (IdleTimer(idle_s=13, retry_s=6, tries=4), Reaper(silence_s=19)),
+            "client",
+            lost(35, 52),
+            writes_s=(45,),
         )
 
 
-# --- beside it: data, keepalive, middleboxes, other servers -------------------------------------------------
+# --- beside it: data, keepalive, middleboxes, other servers -------------------------------------
 
 
 def test_data_that_is_written_proves_nothing() -> None:
-    """A write into the void changes nothing for who counts input, and everything for who counts traffic."""
-    assert foresee(SIMPLE, "client", lost(130), writes_s=(140, 150)) == foresee(SIMPLE, "client", lost(130))
-    assert round(window_s(only(foresee(TIMER, "client", lost(60), writes_s=(70, 90, 110))))[0]) == 160
+    """A write into the void changes nothing for who counts input, and everything for who counts
+    traffic.
+    """
+    assert foresee(SIMPLE, "client", lost(130), writes_s=(140, 150)) == foresee(
+        SIMPLE, "client", lost(130)
+    )
+    assert (
+        round(window_s(only(foresee(TIMER, "client", lost(60), writes_s=(70, 90, 110))))[0]) == 160
+    )
     hidden = foresee(TIMER, "client", lost(60), horizon_s=300, writes_s=tuple(range(70, 300, 20)))
     assert only(hidden).kind == "quiet"
 
@@ -258,11 +313,16 @@ def test_tcp_gives_up_before_a_patient_heartbeat() -> None:
 
 
 def test_keepalive_beside_a_heartbeat() -> None:
-    """Answered by a frozen peer's kernel; silenced by a heartbeat in flight; else it may be first."""
+    """Answered by a frozen peer's kernel.
+
+    Silenced by a heartbeat in flight; else it may be first.
+    """
     alive, patient = Settings(idle_s=10, interval_s=5, count=3), Settings(idle_s=7200)
     frozen = seen_by("client", Effect(mechanism="peer-frozen", from_s=5))
     assert round(window_s(only(foresee(SIMPLE, "client", frozen, settings=alive)))[0]) == 90
-    assert foresee(SIMPLE, "client", lost(130), settings=patient) == foresee(SIMPLE, "client", lost(130))
+    assert foresee(SIMPLE, "client", lost(130), settings=patient) == foresee(
+        SIMPLE, "client", lost(130)
+    )
     for settings, side in ((alive, "client"), (patient, "server")):
         with pytest.raises(Unpredictable, match="keepalive may decide"):
             foresee(SIMPLE, side, lost(130), settings=settings)  # type: ignore[arg-type]
@@ -274,7 +334,8 @@ def test_keepalive_beside_a_heartbeat() -> None:
 
 
 @pytest.mark.parametrize(
-    ("timeout_s", "then", "kind"), [(30, "drop", "quiet"), (20, "drop", "noticed"), (20, "reset", "detected")]
+    ("timeout_s", "then", "kind"),
+    [(30, "drop", "quiet"), (20, "drop", "noticed"), (20, "reset", "detected")],
 )
 def test_a_firewall_that_forgets(timeout_s: float, then: str, kind: str) -> None:
     """A heartbeat keeps the flow known, or comes too late for it."""
@@ -285,7 +346,9 @@ def test_a_firewall_that_forgets(timeout_s: float, then: str, kind: str) -> None
 
 
 def test_a_firewall_knows_two_connections_apart() -> None:
-    """Found by differential testing: heartbeats keep their own flow known, and nothing that of the data."""
+    """Found by differential testing: heartbeats keep their own flow known, and nothing that of the
+    data.
+    """
     box = Effect(mechanism="expires", timeout_s=90, then="reset")
     with pytest.raises(Unpredictable, match="two flows"):
         foresee(SEPARATE, "client", dict.fromkeys(SIDES, (box,)))
@@ -297,7 +360,10 @@ def test_a_server_that_cannot_connect_back() -> None:
     found = [
         only(
             predict(
-                Pair(client=Separate(), server=Separate(), side=side, connects_back=False), VIRTUAL, views, 10**12
+                Pair(client=Separate(), server=Separate(), side=side, connects_back=False),
+                VIRTUAL,
+                views,
+                10**12,
             ).outcomes
         )
         for side in SIDES
@@ -321,14 +387,30 @@ def test_another_server_is_reached_after_the_wait() -> None:
 @pytest.mark.parametrize(
     ("views", "reason"),
     [
-        (dict.fromkeys(SIDES, (Effect(mechanism="impaired", unknown="it loses at random"),)), "at random"),
+        (
+            dict.fromkeys(SIDES, (Effect(mechanism="impaired", unknown="it loses at random"),)),
+            "at random",
+        ),
         (dict.fromkeys(SIDES, (Effect(mechanism="parked"),)), "parked"),
-        ({"client": (), "server": (Effect(mechanism="peer-forgot", from_s=5, midway=True),)}, "one direction"),
-        ({"client": (Effect(mechanism="lost", from_s=5, until_s=9),), "server": ()}, "stands still"),
-        ({"client": (), "server": (Effect(mechanism="expires", timeout_s=5, then="reset"),)}, "differently"),
+        (
+            {"client": (), "server": (Effect(mechanism="peer-forgot", from_s=5, midway=True),)},
+            "one direction",
+        ),
+        (
+            {"client": (Effect(mechanism="lost", from_s=5, until_s=9),), "server": ()},
+            "stands still",
+        ),
+        (
+            {"client": (), "server": (Effect(mechanism="expires", timeout_s=5, then="reset"),)},
+            "differently",
+        ),
         (
             dict.fromkeys(
-                SIDES, (Effect(mechanism="expires", timeout_s=50, then="drop"), Effect(mechanism="lost", from_s=9))
+                SIDES,
+                (
+                    Effect(mechanism="expires", timeout_s=50, then="drop"),
+                    Effect(mechanism="lost", from_s=9),
+                ),
             ),
             "what a middlebox sees",
         ),
@@ -340,7 +422,7 @@ def test_what_is_refused(views: Views, reason: str) -> None:
         foresee(SIMPLE, "client", views)
 
 
-# --- properties --------------------------------------------------------------------------------------------
+# --- properties ---------------------------------------------------------------------------------
 
 
 @st.composite
@@ -384,11 +466,17 @@ def test_a_silent_peer_is_noticed_within_the_documented_bounds(
 
 @PATIENT
 @given(pairs(), st.sampled_from(SIDES), st.integers(0, 60_000))
-def test_a_slower_machine_only_widens(pair: tuple[AnyHeartbeat, AnyHeartbeat], side: Side, at_ms: int) -> None:
+def test_a_slower_machine_only_widens(
+    pair: tuple[AnyHeartbeat, AnyHeartbeat], side: Side, at_ms: int
+) -> None:
     """What can happen on one that is never late can happen on any."""
     at_s = at_ms / 1000
     horizon_s = at_s + 2 * in_seconds(documented(*pair, side))[1][1] + 10
-    wide = [window_s(each) for each in foresee(pair, side, lost(at_s), VIRTUAL, horizon_s) if each.kind == "noticed"]
+    wide = [
+        window_s(each)
+        for each in foresee(pair, side, lost(at_s), VIRTUAL, horizon_s)
+        if each.kind == "noticed"
+    ]
     for outcome in foresee(pair, side, lost(at_s), EXACT, horizon_s):
         low_s, high_s = window_s(outcome)
         assert min(each[0] for each in wide) <= low_s

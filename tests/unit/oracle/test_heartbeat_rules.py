@@ -20,7 +20,12 @@ from tests.unit.oracle.heartbeat_pairs import PAIRS, SEPARATE, SIMPLE, TIMER, in
         (TIMER, "client", (50, 50), (25, 50)),
         (TIMER, "server", (60, 61), (35, 61)),
         ((IdleState(write_idle_s=20, read_idle_s=50), Reaper()), "client", (50, 50), (30, 50)),
-        ((IdleState(write_idle_s=20, read_idle_s=50, misses=3), Reaper()), "client", (150, 150), (130, 150)),
+        (
+            (IdleState(write_idle_s=20, read_idle_s=50, misses=3), Reaper()),
+            "client",
+            (150, 150),
+            (130, 150),
+        ),
     ],
 )
 def test_what_the_designs_document(
@@ -29,7 +34,9 @@ def test_what_the_designs_document(
     since_input_s: tuple[float, float],
     since_fault_s: tuple[float, float],
 ) -> None:
-    """T1 + 3 * T2, T1 + 4 * T2, (max * n, (max + 1) * n], 25 + 5 * 5, 60 and a look, (k * r - w, k * r]."""
+    """T1 + 3 * T2, T1 + 4 * T2, (max * n, (max + 1) * n], 25 + 5 * 5, 60 and a look, (k * r - w, k
+    * r].
+    """
     assert in_seconds(documented(*pair, side)) == (since_input_s, since_fault_s)
 
 

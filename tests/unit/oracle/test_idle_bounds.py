@@ -1,4 +1,6 @@
-"""What an idle connection does after its peer's last segment, whatever came before: bounds over all histories."""
+"""What an idle connection does after its peer's last segment, whatever came before: bounds over all
+histories.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +43,14 @@ def end_ns(found: Prediction) -> tuple[int, int]:
     return hull([each.window_ns for each in found.outcomes if each.window_ns is not None])
 
 
-def silent_from(chosen: Settings, machine: Machine, cut_ns: int, *, peer_writes_ns: tuple[int, ...] = ()) -> Prediction:
+def silent_from(
+    chosen: Settings, machine: Machine, cut_ns: int, *, peer_writes_ns: tuple[int, ...] = ()
+) -> Prediction:
     """All is lost from then on."""
     lost = (Effect(mechanism="lost", from_s=cut_ns / 1e9),)
-    question = Question(chosen, machine, lost, cut_ns + horizon_ns(chosen), peer_writes_ns=peer_writes_ns)
+    question = Question(
+        chosen, machine, lost, cut_ns + horizon_ns(chosen), peer_writes_ns=peer_writes_ns
+    )
     return established.predict(question)
 
 
@@ -72,7 +78,9 @@ def test_one_whose_peer_wrote_while_the_timer_ran_keeps_them(
     """The timer is then set for the rest of the idle time, in a narrower bucket."""
     wrote_ns = round(chosen.idle_s * share * SECOND_NS)
     try:
-        found = silent_from(chosen, Machine(hz=hz, phase_ns=phase_ns), wrote_ns + 1, peer_writes_ns=(wrote_ns,))
+        found = silent_from(
+            chosen, Machine(hz=hz, phase_ns=phase_ns), wrote_ns + 1, peer_writes_ns=(wrote_ns,)
+        )
     except Unpredictable:
         reject()
     (low_ns, high_ns), limits = end_ns(found), bounds(chosen, hz)
@@ -99,7 +107,9 @@ def test_one_whose_last_segment_answered_a_probe_keeps_them(
 
 @sweep(60, exhaustively=3000)
 @given(settings(), HZ, st.floats(0.9, 1.0))
-def test_an_outage_that_ends_before_the_last_probe_is_survived(chosen: Settings, hz: int, share: float) -> None:
+def test_an_outage_that_ends_before_the_last_probe_is_survived(
+    chosen: Settings, hz: int, share: float
+) -> None:
     """At every phase."""
     outage = Effect(mechanism="lost", until_s=int(bounds(chosen, hz).last_probe_ns * share) / 1e9)
     found = established.predict(Question(chosen, Machine(hz=hz), (outage,), 2 * horizon_ns(chosen)))

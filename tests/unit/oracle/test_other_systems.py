@@ -17,7 +17,9 @@ from harness.oracle.other_systems import SYSTEMS, Name
         ("solaris", 7200, 60, 8, 7680),  # 2 h and the default abort threshold of 8 min
     ],
 )
-def test_the_documented_formula(name: Name, idle_s: float, interval_s: float, count: int, detection_s: float) -> None:
+def test_the_documented_formula(
+    name: Name, idle_s: float, interval_s: float, count: int, detection_s: float
+) -> None:
     """As sources and manuals have it."""
     assert SYSTEMS[name].detection_s(idle_s, interval_s, count) == detection_s
 

@@ -9,15 +9,21 @@ from harness.oracle.phase_interval import Branch, PhaseInterval
 TICK_NS = 4_000_000
 
 
-def interval(script: list[Branch] | None = None, *, late: int = 0, drift_ns: int = 0) -> PhaseInterval:
+def interval(
+    script: list[Branch] | None = None, *, late: int = 0, drift_ns: int = 0
+) -> PhaseInterval:
     """Armed 1 ms into jiffy 1000."""
     state = ConnectionState(late=0, is_first_keepalive=False, icmp_tokens=0, drift_ns=drift_ns)
     script = [] if script is None else script
-    return PhaseInterval(1000 * TICK_NS + 1_000_000, script, state, tick=TICK_NS, late=late, lag=0, rows=False)
+    return PhaseInterval(
+        1000 * TICK_NS + 1_000_000, script, state, tick=TICK_NS, late=late, lag=0, rows=False
+    )
 
 
 def test_a_decision_narrows_the_interval_to_the_instants_that_decide_alike() -> None:
-    """Bucket 1002 is 7 ms after arming: 5 ms have passed for each instant up to 2 ms later, and for no later one."""
+    """Bucket 1002 is 7 ms after arming: 5 ms have passed for each instant up to 2 ms later, and for
+    no later one.
+    """
     phase = interval()
     assert phase.decide_past(1002, 5_000_000)
     assert phase.room_ns == 2_000_000

@@ -22,7 +22,8 @@ LVL_CLK_MASK = (1 << LVL_CLK_SHIFT) - 1
 class Wheel:
     """struct timer_base of kernel/time/timer.c, one CPU's: an array of buckets and a clock.
 
-    Names and steps are the kernel's; it holds the requested expiry and the clock at arming of each timer.
+    Names and steps are the kernel's; it holds the requested expiry and the clock at arming of each
+    timer.
     """
 
     def __init__(self, clk: int) -> None:
@@ -35,7 +36,9 @@ class Wheel:
         self.vectors[self.calc_wheel_index(expires)].append((expires, self.clk))
 
     def calc_wheel_index(self, expires: int) -> int:
-        """The bucket: the level whose span holds the distance, and the index rounded up within it."""
+        """The bucket: the level whose span holds the distance, and the index rounded up within
+        it.
+        """
         delta = expires - self.clk
         assert delta >= 0
         for lvl in range(LVL_DEPTH):
@@ -44,7 +47,9 @@ class Wheel:
         pytest.fail("beyond the wheel's capacity, where keepalive cannot reach")
 
     def run(self) -> None:
-        """__run_timers with collect_expired_timers: this jiffy's buckets of all levels, then the clock goes on."""
+        """__run_timers with collect_expired_timers: this jiffy's buckets of all levels, then the
+        clock goes on.
+        """
         now = clk = self.clk
         self.clk += 1
         for lvl in range(LVL_DEPTH):
@@ -55,7 +60,9 @@ class Wheel:
             clk >>= LVL_CLK_SHIFT
 
     def run_until_empty(self, *, skipping: bool) -> dict[tuple[int, int], int]:
-        """Jiffy by jiffy; `skipping`: not through jiffies in which only levels without timers are looked at."""
+        """Jiffy by jiffy; `skipping`: not through jiffies in which only levels without timers are
+        looked at.
+        """
         while any(self.vectors.values()):
             if skipping:
                 lowest = min(index // LVL_SIZE for index, timers in self.vectors.items() if timers)
@@ -66,14 +73,23 @@ class Wheel:
 
 
 clocks = st.integers(0, 1 << 40)
-near_a_level = st.builds(lambda lvl, off: max(0, (63 << (3 * lvl)) + off), st.integers(0, 6), st.integers(-2, 2))
+near_a_level = st.builds(
+    lambda lvl, off: max(0, (63 << (3 * lvl)) + off), st.integers(0, 6), st.integers(-2, 2)
+)
 """Distances at which the level changes, and their neighbours."""
 
 
 @PATIENT
-@given(clock=clocks, distances=st.lists(st.integers(0, 5000) | st.integers(0, 70), min_size=1, max_size=5))
-def test_fires_when_the_kernels_buckets_are_reached_jiffy_by_jiffy(clock: int, distances: list[int]) -> None:
-    """A timer fires at the jiffy at which the advancing clock comes to the bucket it was put into."""
+@given(
+    clock=clocks,
+    distances=st.lists(st.integers(0, 5000) | st.integers(0, 70), min_size=1, max_size=5),
+)
+def test_fires_when_the_kernels_buckets_are_reached_jiffy_by_jiffy(
+    clock: int, distances: list[int]
+) -> None:
+    """A timer fires at the jiffy at which the advancing clock comes to the bucket it was put
+    into.
+    """
     wheel = Wheel(clock)
     for distance in distances:
         wheel.enqueue(clock + distance)
@@ -82,8 +98,13 @@ def test_fires_when_the_kernels_buckets_are_reached_jiffy_by_jiffy(clock: int, d
 
 
 @PATIENT
-@given(clock=clocks, distances=st.lists(st.integers(0, 33_000_000) | near_a_level, min_size=1, max_size=9))
-def test_fires_when_the_kernels_buckets_are_reached_on_every_level(clock: int, distances: list[int]) -> None:
+@given(
+    clock=clocks,
+    distances=st.lists(st.integers(0, 33_000_000) | near_a_level, min_size=1, max_size=9),
+)
+def test_fires_when_the_kernels_buckets_are_reached_on_every_level(
+    clock: int, distances: list[int]
+) -> None:
     """The same up to the longest time that TCP_KEEPIDLE can ask for, 32767 s at HZ=1000."""
     wheel = Wheel(clock)
     for distance in distances:
@@ -105,7 +126,10 @@ def test_a_level_begins_at_63_buckets_of_the_one_below(number: int) -> None:
     """LVL_START: a distance of 63 * 8**L jiffies is the first that level L no longer takes."""
     start = 63 * 8**number
     assert (timerwheel.level(start - 1), timerwheel.level(start)) == (number, number + 1)
-    assert (timerwheel.granularity(start - 1), timerwheel.granularity(start)) == (8**number, 8 ** (number + 1))
+    assert (timerwheel.granularity(start - 1), timerwheel.granularity(start)) == (
+        8**number,
+        8 ** (number + 1),
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,7 +143,16 @@ def test_a_tick_is_a_second_over_hz_rounded_to_nanoseconds(hz: int, tick_ns: int
 
 @pytest.mark.parametrize(
     ("milliseconds", "hz", "jiffies"),
-    [(0, 100, 0), (1, 100, 1), (10, 100, 1), (11, 100, 2), (1, 250, 1), (5, 250, 2), (1, 300, 1), (7, 1000, 7)],
+    [
+        (0, 100, 0),
+        (1, 100, 1),
+        (10, 100, 1),
+        (11, 100, 2),
+        (1, 250, 1),
+        (5, 250, 2),
+        (1, 300, 1),
+        (7, 1000, 7),
+    ],
 )
 def test_milliseconds_become_jiffies_rounded_up(milliseconds: int, hz: int, jiffies: int) -> None:
     """msecs_to_jiffies never makes a timeout shorter than what was asked for."""

@@ -12,9 +12,12 @@ HZ100 = Machine(hz=100)
 
 
 @pytest.mark.parametrize(
-    ("answered", "retries", "end_s"), [(12, 15, 16 * 122.88), (12, 8, 9 * 53.248), (20, 15, 16 * 122.88)]
+    ("answered", "retries", "end_s"),
+    [(12, 15, 16 * 122.88), (12, 8, 9 * 53.248), (20, 15, 16 * 122.88)],
 )
-def test_once_backed_off_the_end_is_known_to_the_jiffy(answered: int, retries: int, end_s: float) -> None:
+def test_once_backed_off_the_end_is_known_to_the_jiffy(
+    answered: int, retries: int, end_s: float
+) -> None:
     """Every distance is the longest one, and every probe lies on its bucket."""
     (outcome,) = zerowindow.predict_give_up(0, HZ1000, answered, retries).outcomes
     assert outcome.window_ns == (round(end_s * 1e9) - 1, round(end_s * 1e9))
@@ -25,9 +28,13 @@ def test_once_backed_off_the_end_is_known_to_the_jiffy(answered: int, retries: i
     ("user_timeout_ms", "retries", "measured_s"),
     [(0, 15, 950.881), (0, 8, 107.216), (0, 3, 3.12), (10_000, 15, 10.224), (60_000, 15, 60.488)],
 )
-def test_measured_ends_lie_in_the_window(user_timeout_ms: int, retries: int, measured_s: float) -> None:
+def test_measured_ends_lie_in_the_window(
+    user_timeout_ms: int, retries: int, measured_s: float
+) -> None:
     """As a guest of HZ=1000 was seen to give up, with an RTO of 205 ms."""
-    found = zerowindow.predict_give_up(user_timeout_ms, Machine(hz=1000, rtt_ns=5_000_000), 0, retries)
+    found = zerowindow.predict_give_up(
+        user_timeout_ms, Machine(hz=1000, rtt_ns=5_000_000), 0, retries
+    )
     window_ns = found.outcomes[0].window_ns
     assert window_ns is not None
     assert window_ns[0] <= measured_s * 1e9 <= window_ns[1]
@@ -82,7 +89,9 @@ def test_a_rebooted_peer_resets_at_the_next_probe() -> None:
 @pytest.mark.parametrize("phase_ns", [0, 1_234_567_890, 98_765_432_109])
 def test_what_happens_in_one_phase_is_foreseen_for_all(phase_ns: int) -> None:
     """The windows of a known phase lie in those of every phase."""
-    (exact,) = zerowindow.predict_connection(0, HZ100.in_phase(phase_ns, 0), (DEATH,), WRITE_NS, HORIZON_NS).outcomes
+    (exact,) = zerowindow.predict_connection(
+        0, HZ100.in_phase(phase_ns, 0), (DEATH,), WRITE_NS, HORIZON_NS
+    ).outcomes
     (every,) = zerowindow.predict_connection(0, HZ100, (DEATH,), WRITE_NS, HORIZON_NS).outcomes
     for number, window_ns in exact.window_by_probes.items():
         whole_ns = every.window_by_probes[number]
@@ -103,6 +112,9 @@ def test_what_happens_in_one_phase_is_foreseen_for_all(phase_ns: int) -> None:
     ],
 )
 def test_what_no_model_covers_is_refused(effects: tuple[Effect, ...], user_timeout_ms: int) -> None:
-    """A path that ends while the buffer fills, heals, ends twice or at home; a user timeout that comes first."""
+    """A path that ends while the buffer fills, heals, ends twice or at home.
+
+    A user timeout that comes first.
+    """
     with pytest.raises(Unpredictable):
         zerowindow.predict_connection(user_timeout_ms, HZ1000, effects, WRITE_NS, HORIZON_NS)

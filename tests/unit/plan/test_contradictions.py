@@ -1,4 +1,6 @@
-"""What a scenario may not put together: faults that undo each other, and what comes when nobody watches."""
+"""What a scenario may not put together: faults that undo each other, and what comes when nobody
+watches.
+"""
 
 from __future__ import annotations
 
@@ -44,16 +46,38 @@ def refused(kind: Kind, *faults: AnyFault, **changes: Any) -> str:
 @pytest.mark.parametrize(
     ("kind", "one", "other", "thing"),
     [
-        ("direct", LinkDown(on="server"), CarrierLoss(on="client", at_s=1, for_s=1), "server's eth0"),
+        (
+            "direct",
+            LinkDown(on="server"),
+            CarrierLoss(on="client", at_s=1, for_s=1),
+            "server's eth0",
+        ),
         ("routed", LinkDown(on="client"), AddressRemoved(on="client", at_s=1), "client's eth0"),
-        ("routed", LinkDown(on="client"), Route(on="client", at_s=1, becomes="lost"), "client's routes"),
-        ("routed", PmtuBlackhole(), Route(on="router", to="server", at_s=1, becomes="blackhole"), "router's routes"),
-        ("routed", ProcessFreeze(on="server"), HostSuspend(on="server", at_s=1), "server's program"),
+        (
+            "routed",
+            LinkDown(on="client"),
+            Route(on="client", at_s=1, becomes="lost"),
+            "client's routes",
+        ),
+        (
+            "routed",
+            PmtuBlackhole(),
+            Route(on="router", to="server", at_s=1, becomes="blackhole"),
+            "router's routes",
+        ),
+        (
+            "routed",
+            ProcessFreeze(on="server"),
+            HostSuspend(on="server", at_s=1),
+            "server's program",
+        ),
         ("routed", Loss(percent=50), Delay(delay_ms=5, at_s=1), "router's queue"),
         ("routed", Blackhole(), Blackhole(at_s=1), "router's arrivals"),
     ],
 )
-def test_two_faults_cannot_change_one_thing_at_once(kind: Kind, one: AnyFault, other: AnyFault, thing: str) -> None:
+def test_two_faults_cannot_change_one_thing_at_once(
+    kind: Kind, one: AnyFault, other: AnyFault, thing: str
+) -> None:
     """Healing one would heal the other; one after the other they are welcome."""
     for pair in ((one, other), (other, one)):
         assert thing in refused(kind, *pair)
@@ -61,7 +85,9 @@ def test_two_faults_cannot_change_one_thing_at_once(kind: Kind, one: AnyFault, o
 
 
 def test_what_was_killed_is_killed_once() -> None:
-    """Until it is started again: a second kill would find nothing to kill, and the first would undo it."""
+    """Until it is started again: a second kill would find nothing to kill, and the first would undo
+    it.
+    """
     again, for_good = ProcessKill(at_s=1, for_s=10), ProcessKill(at_s=5)
     command = Endpoint(command=Command(argv=("it",)))
     for pair in ((again, for_good), (for_good, again)):
@@ -72,12 +98,20 @@ def test_what_was_killed_is_killed_once() -> None:
 @pytest.mark.parametrize(
     ("kind", "faults"),
     [
-        ("routed", (LinkDown(on="router", toward="client"), LinkDown(on="router", toward="server", at_s=1))),
+        (
+            "routed",
+            (
+                LinkDown(on="router", toward="client"),
+                LinkDown(on="router", toward="server", at_s=1),
+            ),
+        ),
         ("routed", (Blackhole(direction="to-client"), Blackhole(direction="to-server", at_s=1))),
         ("nat", (FirewallIdle(timeout_s=5, pickup="loose", then=None), NatRebinding(at_s=1))),
     ],
 )
-def test_what_does_not_meet_may_stand_side_by_side(kind: Kind, faults: tuple[AnyFault, ...]) -> None:
+def test_what_does_not_meet_may_stand_side_by_side(
+    kind: Kind, faults: tuple[AnyFault, ...]
+) -> None:
     """Two interfaces, two directions, one setting."""
     assert refused(kind, *faults) == ""
 
@@ -86,7 +120,9 @@ def test_whether_flows_are_taken_up_again_is_one_setting() -> None:
     """Of a host: nf_conntrack_tcp_loose."""
     idle = FirewallIdle(timeout_s=5, then="drop")
     assert "the same pickup as that of fault 0" in refused("nat", idle, NatRebinding(at_s=1))
-    assert "the same pickup as that of fault 0" in refused("nat", idle, FirewallFlush(pickup="loose", at_s=1))
+    assert "the same pickup as that of fault 0" in refused(
+        "nat", idle, FirewallFlush(pickup="loose", at_s=1)
+    )
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,9 @@ def planned(
     """A plan; `simple` on both ends by default."""
     simple = Endpoint(heartbeat=Simple())
     peer = simple if server is None else Endpoint(heartbeat=server)
-    return timelines.planned(*faults, client=client or simple, server=peer, machine=GUEST, kind=kind, **expect)
+    return timelines.planned(
+        *faults, client=client or simple, server=peer, machine=GUEST, kind=kind, **expect
+    )
 
 
 SEPARATE = Endpoint(heartbeat=Separate())
@@ -42,7 +44,10 @@ def test_a_plan_says_when_the_program_gives_up() -> None:
     plan = planned(Blackhole(at_s=130))
     said = describe_plan(plan)
     assert "client      heartbeat=simple (idle_s=60, wait_s=10, misses=3)" in said
-    assert "prediction  given up 210.000 to 210.000 s after arming; 90.000 to 90.000 s after the last data came" in said
+    assert (
+        "prediction  given up 210.000 to 210.000 s after arming; 90.000 to 90.000 s after "
+        "the last data came"
+    ) in said
     assert plan.watch_ns > 212_000_000_000
 
 
@@ -54,7 +59,10 @@ def test_a_reconnection_is_part_of_the_plan() -> None:
     assert plan.reconnects_within_ns > 1_000_000_000
     assert planned(Blackhole(at_s=70), client=two, server=Reaper()).reconnects_within_ns == 0
     alone = Endpoint(heartbeat=IdleState(servers=("server",)))
-    assert planned(LinkDown(on="server", at_s=70), client=alone, server=Reaper()).reconnects_within_ns == 0
+    assert (
+        planned(LinkDown(on="server", at_s=70), client=alone, server=Reaper()).reconnects_within_ns
+        == 0
+    )
 
 
 def test_a_blackhole_of_the_data_alone_is_masked() -> None:
@@ -62,7 +70,12 @@ def test_a_blackhole_of_the_data_alone_is_masked() -> None:
     aimed = Blackhole(at_s=70, port=7000)
     (outcome,) = planned(aimed, client=SEPARATE, server=Separate()).expected
     assert outcome.kind == "quiet"
-    writing = planned(aimed, client=Endpoint(heartbeat=Separate(), writes_at_s=(80,)), server=Separate(), **BY_HAND)
+    writing = planned(
+        aimed,
+        client=Endpoint(heartbeat=Separate(), writes_at_s=(80,)),
+        server=Separate(),
+        **BY_HAND,
+    )
     assert writing.unpredictable == "data waits on a connection that the heartbeats say nothing of"
     assert planned(aimed, **BY_HAND).unpredictable == "the blackhole is for one port alone"
 
@@ -75,20 +88,32 @@ def test_nobody_connects_back_through_a_nat() -> None:
 
 def test_what_waits_in_a_buffer_is_not_predicted() -> None:
     """A heartbeat behind it may be late, or hang."""
-    full = Endpoint(heartbeat=Simple(blocking=True), writes_at_s=(65,), write_bytes=1 << 20, send_buffer_bytes=4096)
-    assert "heartbeats wait behind it" in (planned(Blackhole(at_s=62), client=full, **BY_HAND).unpredictable or "")
+    full = Endpoint(
+        heartbeat=Simple(blocking=True),
+        writes_at_s=(65,),
+        write_bytes=1 << 20,
+        send_buffer_bytes=4096,
+    )
+    assert "heartbeats wait behind it" in (
+        planned(Blackhole(at_s=62), client=full, **BY_HAND).unpredictable or ""
+    )
 
 
 def test_keepalive_is_first_where_it_has_the_time() -> None:
     """Its verdict is predicted as on any idle connection, with its probes."""
-    short, long = Keepalive(idle_s=10, interval_s=5, count=3), Keepalive(idle_s=50, interval_s=5, count=3)
+    short, long = (
+        Keepalive(idle_s=10, interval_s=5, count=3),
+        Keepalive(idle_s=50, interval_s=5, count=3),
+    )
     first = planned(Blackhole(at_s=5), client=Endpoint(heartbeat=Simple(), keepalive=short))
     (outcome,) = first.expected
     assert (outcome.errno, outcome.probes_seen) == ("ETIMEDOUT", (3, 3))
     assert "3 probes on the wire" in describe_plan(first)
     race = planned(Blackhole(at_s=130), client=Endpoint(heartbeat=Simple(), keepalive=long))
     assert [each.kind for each in race.expected] == ["noticed"]
-    rebooted = planned(PeerReboot(at_s=130), client=Endpoint(heartbeat=Simple(), keepalive=long), **BY_HAND)
+    rebooted = planned(
+        PeerReboot(at_s=130), client=Endpoint(heartbeat=Simple(), keepalive=long), **BY_HAND
+    )
     assert rebooted.unpredictable == "keepalive may decide before the next heartbeat is sent"
 
 
@@ -104,7 +129,21 @@ def test_predict_prints_both_bounds(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "100 s after the last input: 70 s without input, then 3 x 10 s" in said
     assert "more than 40 s, at most 100 s after the fault" in said
-    assert main(["predict", "--heartbeat", "idle-timer", "--side", "server", "--set", "silence_s=90", "--json"]) == 0
+    assert (
+        main(
+            [
+                "predict",
+                "--heartbeat",
+                "idle-timer",
+                "--side",
+                "server",
+                "--set",
+                "silence_s=90",
+                "--json",
+            ]
+        )
+        == 0
+    )
     found = json.loads(capsys.readouterr().out)
     assert found["since_input_s"] == [90, 91]
     assert found["since_fault_s"] == [65, 91]
@@ -121,8 +160,14 @@ def test_predict_warns_of_false_alarms(capsys: pytest.CaptureFixture[str]) -> No
     ("arguments", "complaint"),
     [
         (["--heartbeat", "reaper"], "whose servers are reapers: --side server, found reaper"),
-        (["--heartbeat", "simple", "--set", "tries=3"], "--set: expected KEY=VALUE with one of idle_s, wait_s"),
-        (["--heartbeat", "simple", "--set", "idle_s=x"], "--set: expected a number, or a duration such as 90s"),
+        (
+            ["--heartbeat", "simple", "--set", "tries=3"],
+            "--set: expected KEY=VALUE with one of idle_s, wait_s",
+        ),
+        (
+            ["--heartbeat", "simple", "--set", "idle_s=x"],
+            "--set: expected a number, or a duration such as 90s",
+        ),
         (["--heartbeat", "simple", "--set", "idle_s=-1"], "--set: Expected `float` > 0.0: idle_s"),
         (["--heartbeat", "simple", "--idle", "5"], "--idle: expected none with --heartbeat"),
         (["--side", "server"], "--side: expected --heartbeat with it"),

@@ -21,7 +21,11 @@ from tests.unit.plan.test_planner import VIRTUAL, planned
         planned(Blackhole(at_s=1), LinkDown(on="server"), on=VIRTUAL),
         planned(ProcessKill(), outcome="eof", window_s=(0, 1)),
         planned(
-            FirewallIdle(timeout_s=5, then="reset"), Blackhole(), outcome="detected", errno="ETIMEDOUT", window_s=(1, 9)
+            FirewallIdle(timeout_s=5, then="reset"),
+            Blackhole(),
+            outcome="detected",
+            errno="ETIMEDOUT",
+            window_s=(1, 9),
         ),
     ],
     ids=["quiet", "two-faults", "eof", "unpredictable"],
@@ -54,5 +58,7 @@ def test_a_plan_of_another_format_is_refused_in_one_sentence(tmp_path: Path) -> 
     path.write_bytes(msgspec.json.encode({**msgspec.json.decode(path.read_bytes()), "format": 1}))
     with pytest.raises(UsageError) as caught:
         plan_file.load(tmp_path)
-    assert f"{path}: expected a plan of format {FORMAT}, found format 1; judge it with the" in str(caught.value)
+    assert f"{path}: expected a plan of format {FORMAT}, found format 1; judge it with the" in str(
+        caught.value
+    )
     assert "\n" not in str(caught.value)

@@ -45,16 +45,21 @@ def machine(hz: int = 250, **facts: Any) -> MachineFacts:
 VIRTUAL = machine(1000, clock="virtual")
 
 
-def planned(*faults: AnyFault, on: MachineFacts | None = None, client: Endpoint = ALIVE, **expect: Any) -> Plan:
+def planned(
+    *faults: AnyFault, on: MachineFacts | None = None, client: Endpoint = ALIVE, **expect: Any
+) -> Plan:
     """A plan for a client with keepalive 10/2/3."""
     return timelines.planned(*faults, machine=on or machine(), client=client, **expect)
 
 
-# --- what a machine brings ---------------------------------------------------------------------------
+# --- what a machine brings ----------------------------------------------------------------------
 
 
 def test_virtual_time_leaves_nothing_open_but_the_kernels_own_waiting() -> None:
-    """No handler is late, no program woken late; carrying out a fault may take the kernel a few grace periods."""
+    """No handler is late, no program woken late.
+
+    Carrying out a fault may take the kernel a few grace periods.
+    """
     made = planned(Blackhole(), on=VIRTUAL)
     assert made.allowance_ns == 0
     oracle = tolerances(VIRTUAL)
@@ -64,14 +69,23 @@ def test_virtual_time_leaves_nothing_open_but_the_kernels_own_waiting() -> None:
 
 def test_what_a_lab_does_not_have_is_refused() -> None:
     """Containers where there are none; networks by name anywhere."""
-    with pytest.raises(ScenarioError, match="expected a lab of containers, by --lab docker, found 'container-pause'"):
+    with pytest.raises(
+        ScenarioError,
+        match="expected a lab of containers, by --lab docker, found 'container-pause'",
+    ):
         planned(ContainerPause())
-    with pytest.raises(ScenarioError, match="network: expected no such key: a lab's networks have names of their own"):
+    with pytest.raises(
+        ScenarioError,
+        match="network: expected no such key: a lab's networks have names of their own",
+    ):
         planned(NetworkDisconnect(network="shop_default"), on=machine(lab="docker"))
 
 
 def test_real_time_has_a_declared_allowance() -> None:
-    """The same for waking a program, injecting a fault and setting options; and a jiffy where there are other CPUs."""
+    """The same for waking a program, injecting a fault and setting options.
+
+    And a jiffy where there are other CPUs.
+    """
     made = planned(Blackhole())
     assert made.allowance_ns == ALLOWANCE_MS * 1_000_000
     oracle = tolerances(machine())
@@ -89,7 +103,7 @@ def test_what_real_time_leaves_open_only_widens_windows() -> None:
     assert loose[0] <= exact[0] < exact[1] < loose[1]
 
 
-# --- how far it looks --------------------------------------------------------------------------------
+# --- how far it looks ---------------------------------------------------------------------------
 
 
 def test_the_horizon_is_the_bound_that_the_scenario_sets() -> None:
@@ -121,7 +135,9 @@ def test_a_lasting_cut_is_always_noticed_before_the_horizon(hz: int, data: st.Da
     idle, interval = data.draw(st.integers(1, 500)), data.draw(st.integers(1, 500))
     client = Endpoint(
         keepalive=Keepalive(idle_s=idle, interval_s=interval, count=count),
-        user_timeout_s=data.draw(st.just(0) | st.integers(1, 9).map(lambda probes: idle + probes * interval)),
+        user_timeout_s=data.draw(
+            st.just(0) | st.integers(1, 9).map(lambda probes: idle + probes * interval)
+        ),
     )
     at_s = data.draw(st.integers(0, 5 * (idle + interval)))
     for facts in (machine(hz), machine(hz, clock="virtual")):
@@ -146,7 +162,7 @@ def test_the_subject_is_watched_to_the_end_of_a_claimed_window() -> None:
     assert late.watch_ns == 103 * SECOND_NS + GRACE_NS
 
 
-# --- what it expects ---------------------------------------------------------------------------------
+# --- what it expects ----------------------------------------------------------------------------
 
 
 def test_what_is_not_claimed_is_taken_from_the_prediction() -> None:
@@ -182,12 +198,16 @@ def test_a_window_apart_from_the_oracles_is_a_contradiction(
     window_s: tuple[float, float], origin: Any, *, contradicts: bool
 ) -> None:
     """Counted from the claim's own origin; one that has a moment in common with it is none."""
-    made = planned(Blackhole(at_s=3), on=VIRTUAL, outcome="detected", window_s=window_s, origin=origin)
+    made = planned(
+        Blackhole(at_s=3), on=VIRTUAL, outcome="detected", window_s=window_s, origin=origin
+    )
     (outcome,) = made.expected
     assert outcome.window_ns is not None
     assert made.contradicts is contradicts, outcome.window_ns
     assert bool(made.notes) is contradicts
-    assert all(note.startswith("the claim contradicts the oracle, which predicts ") for note in made.notes)
+    assert all(
+        note.startswith("the claim contradicts the oracle, which predicts ") for note in made.notes
+    )
 
 
 @pytest.mark.parametrize(
@@ -205,19 +225,28 @@ def test_a_window_that_counts_from_the_last_healing(
     made = planned(*faults, on=VIRTUAL, outcome="detected", window_s=window_s, origin="healed")
     (outcome,) = made.expected
     assert made.contradicts is contradicts, outcome.window_ns
-    assert [note.endswith(" s after the healing of the last fault") for note in made.notes] == [True] * contradicts
+    assert [note.endswith(" s after the healing of the last fault") for note in made.notes] == [
+        True
+    ] * contradicts
 
 
 def test_a_fault_after_the_predicted_end_is_noted() -> None:
-    """It is never injected; what counts from it is given after arming. A survivor's run goes on to its bound."""
+    """It is never injected; what counts from it is given after arming.
+
+    A survivor's run goes on to its bound.
+    """
     firewall, late = FirewallIdle(timeout_s=50, then="reset"), LinkDown(on="server", at_s=1000)
     end = Endpoint(keepalive=Keepalive(idle_s=60, interval_s=10, count=3))
 
     def notes(*faults: AnyFault, **claim: Any) -> tuple[str, ...]:
-        return planner.make(Scenario(client=end, faults=faults, expect=Expect(**claim)), VIRTUAL).notes
+        return planner.make(
+            Scenario(client=end, faults=faults, expect=Expect(**claim)), VIRTUAL
+        ).notes
 
     (note,) = notes(firewall, late)
-    assert note.startswith("fault 1 (link-down) at 1000 s comes after the predicted detection, at most 6")
+    assert note.startswith(
+        "fault 1 (link-down) at 1000 s comes after the predicted detection, at most 6"
+    )
     apart, again = notes(firewall, late, outcome="detected", origin="fault", window_s=(0, 9))
     assert again == note
     assert apart.startswith("the claim contradicts the oracle, which predicts 60.")
@@ -228,17 +257,33 @@ def test_a_fault_after_the_predicted_end_is_noted() -> None:
 def test_seconds_that_look_like_milliseconds_are_told_where_they_prevent_a_prediction() -> None:
     """An interval of 1000 s behind a firewall, for example: conntrack's own timeout comes first."""
     end = Endpoint(keepalive=Keepalive(idle_s=60, interval_s=1000, count=9))
-    words = r"conntrack shortens .* to 300 s .*; client\.keepalive\.interval_s = 1000 means .*did you mean 1 s\?"
+    words = (
+        r"conntrack shortens .* to 300 s .*; client\.keepalive\.interval_s = 1000 means .*did "
+        r"you mean 1 s\?"
+    )
     with pytest.raises(ScenarioError, match=words):
         planned(FirewallIdle(timeout_s=3600), LinkDown(on="server", at_s=30), client=end)
 
 
 def test_names_in_braces_that_are_no_placeholders_are_noted() -> None:
     """In single words; not those of shells, formats, JSON and scripts, and only once."""
-    argv = ("x", "{sever}:{port}", "{sever}", "--at={host}", "${HOME}", "%{code}", '{"a":1}', "{}", "{{x}}", "f {y} g")
+    argv = (
+        "x",
+        "{sever}:{port}",
+        "{sever}",
+        "--at={host}",
+        "${HOME}",
+        "%{code}",
+        '{"a":1}',
+        "{}",
+        "{{x}}",
+        "f {y} g",
+    )
     command = Command(argv=argv, env={"A": "{firewall-a}"}, detects=Detects(exits=True))
     expect = Expect(outcome="never", bound_s=9)
-    scenario = Scenario(client=Endpoint(command=command), faults=(Blackhole(at_s=3),), expect=expect)
+    scenario = Scenario(
+        client=Endpoint(command=command), faults=(Blackhole(at_s=3),), expect=expect
+    )
     _, *notes = planner.make(scenario, VIRTUAL).notes
     assert [note.partition(" and stays")[0] for note in notes] == [
         "client.command: {sever} is no placeholder (did you mean server?)",
@@ -248,7 +293,9 @@ def test_names_in_braces_that_are_no_placeholders_are_noted() -> None:
 
 
 def test_all_placeholders_are_known() -> None:
-    """Those that are filled in when a command starts, and the one that is filled in when its file is read."""
+    """Those that are filled in when a command starts, and the one that is filled in when its file
+    is read.
+    """
     where = layout(Topology())
     filled = places(Command(argv=("x",)), where, "client", Path("/scratch"))
     assert {*filled, "scenario"} == {*where.addresses_from("client"), *PLACEHOLDERS}
@@ -272,7 +319,9 @@ def test_a_claim_that_only_some_phases_fulfil_is_noted() -> None:
     made = planned(Blackhole(for_s=14.2), on=VIRTUAL, outcome="survives")
     assert [outcome.kind for outcome in made.expected] == ["quiet"]
     (note,) = made.notes
-    assert note == "the phase of the timer wheel decides between ETIMEDOUT or that nothing is noticed"
+    assert (
+        note == "the phase of the timer wheel decides between ETIMEDOUT or that nothing is noticed"
+    )
 
 
 def test_a_claim_by_name_stands_alone_where_nothing_is_predicted() -> None:
@@ -288,20 +337,54 @@ def test_a_claim_by_name_stands_alone_where_nothing_is_predicted() -> None:
 @pytest.mark.parametrize(
     ("kind", "faults", "predicted"),
     [
-        ("switched", (NeighbourDeath(on="client", at_s=5), NeighbourDeath(on="server", at_s=13)), False),
-        ("switched", (NeighbourDeath(on="server", at_s=5), NeighbourDeath(on="client", at_s=13)), False),
-        ("switched", (NeighbourDeath(on="client", at_s=5, for_s=2), NeighbourDeath(on="server", at_s=13)), True),
-        ("routed", (NeighbourDeath(on="client", at_s=5), NeighbourDeath(on="server", at_s=13)), True),
-        ("routed", (NeighbourDeath(on="router", toward="server", at_s=5), NeighbourDeath(on="server", at_s=6)), False),
-        ("routed", (NeighbourDeath(on="router", toward="client", at_s=5), NeighbourDeath(on="server", at_s=6)), True),
+        (
+            "switched",
+            (NeighbourDeath(on="client", at_s=5), NeighbourDeath(on="server", at_s=13)),
+            False,
+        ),
+        (
+            "switched",
+            (NeighbourDeath(on="server", at_s=5), NeighbourDeath(on="client", at_s=13)),
+            False,
+        ),
+        (
+            "switched",
+            (NeighbourDeath(on="client", at_s=5, for_s=2), NeighbourDeath(on="server", at_s=13)),
+            True,
+        ),
+        (
+            "routed",
+            (NeighbourDeath(on="client", at_s=5), NeighbourDeath(on="server", at_s=13)),
+            True,
+        ),
+        (
+            "routed",
+            (
+                NeighbourDeath(on="router", toward="server", at_s=5),
+                NeighbourDeath(on="server", at_s=6),
+            ),
+            False,
+        ),
+        (
+            "routed",
+            (
+                NeighbourDeath(on="router", toward="client", at_s=5),
+                NeighbourDeath(on="server", at_s=6),
+            ),
+            True,
+        ),
     ],
 )
 def test_neighbours_that_forget_each_other_are_not_predicted(
     kind: Kind, faults: tuple[NeighbourDeath, ...], *, predicted: bool
 ) -> None:
-    """The request of one tells the other its address: the kernel sent an RST that should have had nowhere to go."""
+    """The request of one tells the other its address: the kernel sent an RST that should have had
+    nowhere to go.
+    """
     expect = Expect(outcome="detected", errno="ETIMEDOUT", window_s=(0, 99))
-    scenario = Scenario(name="x", topology=Topology(kind=kind), client=ALIVE, faults=faults, expect=expect)
+    scenario = Scenario(
+        name="x", topology=Topology(kind=kind), client=ALIVE, faults=faults, expect=expect
+    )
     found = planner.make(scenario, VIRTUAL).unpredictable or ""
     assert ("reminds the other" not in found) is predicted, found
 
@@ -310,14 +393,19 @@ def test_as_predicted_is_refused_where_nothing_is_predicted() -> None:
     """There is nothing to judge by; the message says why."""
     with pytest.raises(
         ScenarioError,
-        match=r"^scenario by/hand: expect.outcome: expected an outcome by name, since the oracle has none .*middlebox",
+        match=(
+            r"^scenario by/hand: expect.outcome: expected an outcome by name, since the oracle "
+            r"has none .*middlebox"
+        ),
     ):
         planned(FirewallIdle(timeout_s=5, then="reset"), Blackhole(at_s=1))
 
 
 def test_what_no_types_can_rule_out_is_refused_here_too() -> None:
     """A scenario built in Python has met no loader."""
-    with pytest.raises(ScenarioError, match=r"^scenario by/hand: faults\[0\].on: expected a host of this topology"):
+    with pytest.raises(
+        ScenarioError, match=r"^scenario by/hand: faults\[0\].on: expected a host of this topology"
+    ):
         planned(LinkDown(on="mars"))
 
 
@@ -335,7 +423,9 @@ def test_whose_link_is_down_decides_errno_and_what_is_on_the_wire(
 ) -> None:
     """Only IPv6 tells TCP why its own host cannot send; from afar every loss is silence."""
     scenario = Scenario(
-        topology=Topology(kind="routed", family=family), client=ALIVE, faults=(LinkDown(on=on, at_s=0.5),)
+        topology=Topology(kind="routed", family=family),
+        client=ALIVE,
+        faults=(LinkDown(on=on, at_s=0.5),),
     )
     (outcome,) = planner.make(scenario, machine()).expected
     assert (outcome.errno, outcome.probes, outcome.probes_seen) == (errno, (3, 3), seen)
@@ -352,10 +442,15 @@ def test_each_side_has_its_own_settings() -> None:
 def test_keepalive_true_means_the_defaults_of_linux() -> None:
     """2 hours, 75 seconds, 9 probes."""
     found = settings_of(Scenario(client=Endpoint(keepalive=True, user_timeout_s=1.5)), "client")
-    assert (found.idle_s, found.interval_s, found.count, found.user_timeout_ms) == (7200, 75, 9, 1500)
+    assert (found.idle_s, found.interval_s, found.count, found.user_timeout_ms) == (
+        7200,
+        75,
+        9,
+        1500,
+    )
 
 
-# --- whether data must pass at the end ---------------------------------------------------------------
+# --- whether data must pass at the end ----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -384,14 +479,16 @@ def test_nobody_asks_a_firewall_where_keepalive_is_off() -> None:
     assert not planned(FirewallIdle(timeout_s=60), client=Endpoint()).must_echo
 
 
-# --- on disk -----------------------------------------------------------------------------------------
+# --- on disk ------------------------------------------------------------------------------------
 
 
 @strategies.sweep(40, exhaustively=1000)
 @given(strategies.scenarios(), st.sampled_from(strategies.KERNEL_HZS))
 def test_any_sound_scenario_is_planned_or_refused_by_name(scenario: Scenario, hz: int) -> None:
     """Nothing but ScenarioError comes out, and that only where nothing is predicted."""
-    faults = tuple(msgspec.structs.replace(fault, at_s=fault.at_s % 1000) for fault in scenario.faults)
+    faults = tuple(
+        msgspec.structs.replace(fault, at_s=fault.at_s % 1000) for fault in scenario.faults
+    )
     bound_s = None if scenario.expect.bound_s is None else min(scenario.expect.bound_s, 3600)
     expect = msgspec.structs.replace(scenario.expect, bound_s=bound_s)
     scenario = msgspec.structs.replace(scenario, faults=faults, expect=expect)
@@ -406,11 +503,15 @@ def test_any_sound_scenario_is_planned_or_refused_by_name(scenario: Scenario, hz
 
 
 def test_two_keepalives_are_not_predicted_where_one_can_reach_the_other() -> None:
-    """The other side's probes refresh a firewall, and its RST may pass a one-way cut: no model covers that."""
+    """The other side's probes refresh a firewall, and its RST may pass a one-way cut: no model
+    covers that.
+    """
 
     def made(fault: Blackhole) -> Plan:
         claim = Expect(outcome="detected", errno="ETIMEDOUT", window_s=(10.0, 99.0))
-        return planner.make(Scenario(name="x", client=ALIVE, server=ALIVE, faults=(fault,), expect=claim), machine())
+        return planner.make(
+            Scenario(name="x", client=ALIVE, server=ALIVE, faults=(fault,), expect=claim), machine()
+        )
 
     assert made(Blackhole(direction="to-client")).unpredictable is not None
     assert made(Blackhole()).unpredictable is None

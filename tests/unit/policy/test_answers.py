@@ -25,7 +25,9 @@ def test_the_bounds_of_data_in_flight_hold_its_window(user_timeout_ms: int, hz: 
 
 @sweep(12, exhaustively=300)
 @given(st.integers(1, 20), st.integers(0, 300), st.sampled_from(EVERY_HZ))
-def test_an_outage_is_survived_in_flight_where_the_oracle_says_so(outage_s: int, more: int, hz: int) -> None:
+def test_an_outage_is_survived_in_flight_where_the_oracle_says_so(
+    outage_s: int, more: int, hz: int
+) -> None:
     """What is decided without computing it is decided right."""
     user_timeout_ms = outage_s * (900 + 5 * more)
     outage_ns = outage_s * answers.SECOND_NS

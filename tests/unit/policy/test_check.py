@@ -1,4 +1,6 @@
-"""From settings to findings: what the oracle itself predicts, suppressions, order and exit status."""
+"""From settings to findings: what the oracle itself predicts, suppressions, order and exit
+status.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,11 @@ KEEPALIVE: dict[str, Any] = {"idle_s": 60, "interval_s": 10, "count": 3}
 def settings() -> st.SearchStrategy[dict[str, Any]]:
     """Of keepalive, from short to long."""
     return st.fixed_dictionaries(
-        {"idle_s": st.integers(1, 900), "interval_s": st.integers(1, 90), "count": st.integers(1, 12)},
+        {
+            "idle_s": st.integers(1, 900),
+            "interval_s": st.integers(1, 90),
+            "count": st.integers(1, 12),
+        },
         optional={"user_timeout_s": st.integers(1, 900)},
     )
 
@@ -36,9 +42,14 @@ def settings() -> st.SearchStrategy[dict[str, Any]]:
 @sweep(40, exhaustively=1000)
 @given(settings(), st.integers(-4, 4), st.sampled_from(EVERY_HZ))
 def test_what_is_in_time_is_so_in_the_prediction(keys: dict[str, Any], off_s: int, hz: int) -> None:
-    """Around the last moment of `harness predict`; and late is late where keepalive begins with the idle time."""
+    """Around the last moment of `harness predict`.
+
+    And late is late where keepalive begins with the idle time.
+    """
     idle_s, interval_s = keys["idle_s"], keys["interval_s"]
-    forecast = predict.of_options(idle_s, interval_s, keys["count"], float(keys.get("user_timeout_s", 0)), hz)
+    forecast = predict.of_options(
+        idle_s, interval_s, keys["count"], float(keys.get("user_timeout_s", 0)), hz
+    )
     assert forecast.outcome.window_ns is not None
     latest_ns = forecast.outcome.window_ns[1]
     demand_s = max(1, latest_ns // 1_000_000_000 + off_s)
@@ -51,7 +62,9 @@ def test_what_is_in_time_is_so_in_the_prediction(keys: dict[str, Any], off_s: in
 
 @sweep(40, exhaustively=1000)
 @given(settings(), st.integers(-40, 40), st.sampled_from(EVERY_HZ))
-def test_what_outlives_a_middlebox_does_so_in_the_prediction(keys: dict[str, Any], off_s: int, hz: int) -> None:
+def test_what_outlives_a_middlebox_does_so_in_the_prediction(
+    keys: dict[str, Any], off_s: int, hz: int
+) -> None:
     """The live peer's answers keep the flow known, or a probe comes too late at some phase."""
     limit_s = max(1, max(keys["idle_s"], keys["interval_s"]) + off_s)
     box = Effect(mechanism="expires", timeout_s=float(limit_s), then="reset")
@@ -65,7 +78,7 @@ def test_what_outlives_a_middlebox_does_so_in_the_prediction(keys: dict[str, Any
         assert bool(late) == lost
 
 
-# --- suppression ---------------------------------------------------------------------------------------
+# --- suppression --------------------------------------------------------------------------------
 
 
 def test_a_suppressed_finding_is_kept_apart() -> None:
@@ -86,10 +99,12 @@ def test_the_rule_about_suppressions_can_be_suppressed_and_left_out() -> None:
     """As any other."""
     keys = {**KEEPALIVE, "ignore": {"KA006": "for later", "KA100": "for later"}}
     assert not checked(**keys).findings
-    assert not check([connection(**{**KEEPALIVE, "ignore": {"KA006": "x"}})], registry.selected([], ["KA100"])).findings
+    assert not check(
+        [connection(**{**KEEPALIVE, "ignore": {"KA006": "x"}})], registry.selected([], ["KA100"])
+    ).findings
 
 
-# --- order and exit status -----------------------------------------------------------------------------
+# --- order and exit status ----------------------------------------------------------------------
 
 
 def test_the_worst_come_first() -> None:
@@ -124,8 +139,13 @@ def _unpredictable(facts: Facts) -> Iterator[Draft]:
 def test_what_no_model_covers_is_not_answered() -> None:
     """It ends with 3, and with 1 beside a finding; a suppression of it is not called unused."""
     puzzle = Rule(id="KA006", level="error", title="t", page="", find=_unpredictable)
-    result = check([connection(**KEEPALIVE, ignore={"KA006": "x"})], [puzzle, *registry.selected(["KA100"], [])])
-    assert [(each.rule, each.why) for each in result.unanswered] == [("KA006", "no model covers it")]
+    result = check(
+        [connection(**KEEPALIVE, ignore={"KA006": "x"})],
+        [puzzle, *registry.selected(["KA100"], [])],
+    )
+    assert [(each.rule, each.why) for each in result.unanswered] == [
+        ("KA006", "no model covers it")
+    ]
     assert not result.findings
     assert result.exit_status == 3
     rules = [puzzle, *registry.selected(["KA001"], [])]

@@ -25,7 +25,9 @@ def glance(**keys: Any) -> Overview:
     return found
 
 
-@pytest.mark.parametrize("keys", [keys for _, keys in FIRES + DOES_NOT], ids=[rule for rule, _ in FIRES + DOES_NOT])
+@pytest.mark.parametrize(
+    "keys", [keys for _, keys in FIRES + DOES_NOT], ids=[rule for rule, _ in FIRES + DOES_NOT]
+)
 def test_a_demand_is_not_met_exactly_where_a_rule_fires(keys: dict[str, Any]) -> None:
     """But for idle timeouts of proxies, which no figure is compared with."""
     found, fired = glance(**keys), {each.rule for each in checked(**keys).findings}

@@ -20,7 +20,10 @@ ALB: Keys = {"name": "alb", "proxy": True, "idle_timeout_s": 60}
 BEAT: Keys = {"every_s": 30, "timeout_s": 10}
 CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
     "KA001": (
-        [{"detect_within_s": 60}, {"keepalive": False, "user_timeout_s": 5, "detect_idle_within_s": 60}],
+        [
+            {"detect_within_s": 60},
+            {"keepalive": False, "user_timeout_s": 5, "detect_idle_within_s": 60},
+        ],
         [
             {},
             {**KEEPALIVE, "detect_within_s": 99},
@@ -90,7 +93,10 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
         ],
     ),
     "KA008": (
-        [{"side": "server", "idle_close_s": 60, "path": [ALB]}, {"side": "server", "idle_close_s": 5, "path": [ALB]}],
+        [
+            {"side": "server", "idle_close_s": 60, "path": [ALB]},
+            {"side": "server", "idle_close_s": 5, "path": [ALB]},
+        ],
         [
             {"side": "server", "idle_close_s": 65, "path": [ALB]},
             {"idle_close_s": 5, "path": [ALB]},
@@ -127,14 +133,30 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
     "KA013": (
         [{"idle_s": 340, "interval_s": 10, "count": 3, "detect_idle_within_s": 390}],
         [
-            {"idle_s": 340, "interval_s": 10, "count": 3, "detect_idle_within_s": 390, "hz": [250, 300]},
-            {"idle_s": 340, "interval_s": 10, "count": 3, "detect_idle_within_s": 390, "hz": [1000]},
+            {
+                "idle_s": 340,
+                "interval_s": 10,
+                "count": 3,
+                "detect_idle_within_s": 390,
+                "hz": [250, 300],
+            },
+            {
+                "idle_s": 340,
+                "interval_s": 10,
+                "count": 3,
+                "detect_idle_within_s": 390,
+                "hz": [1000],
+            },
             {**KEEPALIVE, "detect_idle_within_s": 20},
         ],
     ),
     "KA014": (
         [{**KEEPALIVE, "path": ["aws-nlb", {"name": "haproxy", "proxy": True}]}],
-        [{**KEEPALIVE, "path": ["aws-nlb"]}, {**KEEPALIVE, "heartbeat": BEAT, "path": [ALB]}, {"path": [ALB]}],
+        [
+            {**KEEPALIVE, "path": ["aws-nlb"]},
+            {**KEEPALIVE, "heartbeat": BEAT, "path": [ALB]},
+            {"path": [ALB]},
+        ],
     ),
     "KA015": (
         [
@@ -195,7 +217,9 @@ def test_it_says_when_hz_decides() -> None:
     """Of all HZ the worst counts, and those at which all is well are named."""
     (finding,) = found("KA013", idle_s=340, interval_s=10, count=3, detect_idle_within_s=390)
     assert finding.hz == (100, 1000)
-    assert finding.found == "370.48 to 411.68 s at HZ=100 (HZ decides: also at 1000, not at 250, 300)"
+    assert (
+        finding.found == "370.48 to 411.68 s at HZ=100 (HZ decides: also at 1000, not at 250, 300)"
+    )
     (finding,) = found("KA003", idle_s=320, path=["aws-nlb"])
     assert finding.hz == (1000,)
     assert "at HZ=1000 (HZ decides: not at 100, 250, 300)" in finding.found
@@ -204,7 +228,10 @@ def test_it_says_when_hz_decides() -> None:
 PAGES: dict[str, tuple[Callable[[int], str], int]] = {
     "KA002": (lambda hz: detected(hz, idle_s=60), 1),
     "KA003": (lambda hz: first_probe(hz, idle_s=340, interval_s=10, count=3), 1),
-    "KA004": (lambda hz: detected(hz, idle_s=60, interval_s=10, count=6, user_timeout_ms=30_000), 2),
+    "KA004": (
+        lambda hz: detected(hz, idle_s=60, interval_s=10, count=6, user_timeout_ms=30_000),
+        2,
+    ),
     "KA009": (lambda hz: last_probe(hz, idle_s=60, interval_s=10, count=3), 1),
     "KA013": (lambda hz: detected(hz, idle_s=340, interval_s=10, count=3), 1),
 }
@@ -238,7 +265,9 @@ def test_the_figures_of_a_page_are_the_oracles(rule: str) -> None:
     """At each HZ."""
     computed, column = PAGES[rule]
     rows = re.findall(r"^\| (\d+) \| (.+) \|$", every_rule()[rule].page, re.MULTILINE)
-    assert {int(hz): cells.split(" | ")[column - 1] for hz, cells in rows} == {hz: computed(hz) for hz in EVERY_HZ}
+    assert {int(hz): cells.split(" | ")[column - 1] for hz, cells in rows} == {
+        hz: computed(hz) for hz in EVERY_HZ
+    }
 
 
 @pytest.mark.parametrize("rule", every_rule().values(), ids=list(every_rule()))

@@ -59,7 +59,13 @@ EXPECTED: dict[Path, tuple[int, int]] = {
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Everything that is no container."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else None
+    )
     if inner is None:
         yield path, value
     else:
@@ -70,7 +76,9 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 def test_values_and_tables_have_lines_and_columns() -> None:
     """Counted from 1, whatever is quoted, nested or said in several lines."""
     found = places(TEXT)
-    assert {path: found[path] for path in EXPECTED} == {path: Position(*at) for path, at in EXPECTED.items()}
+    assert {path: found[path] for path in EXPECTED} == {
+        path: Position(*at) for path, at in EXPECTED.items()
+    }
     assert {path for path, _ in leaves(tomllib.loads(TEXT))} <= set(found)
 
 
@@ -79,7 +87,9 @@ FILES = sorted(catalogue().rglob("*.toml"))
 
 @pytest.mark.parametrize("offset", range(3))
 def test_every_value_of_the_catalogue_is_where_it_is_said_to_be(offset: int) -> None:
-    """Text that was written for another purpose: what stands at the place is the value, as tomllib reads it."""
+    """Text that was written for another purpose: what stands at the place is the value, as tomllib
+    reads it.
+    """
     for file in FILES[offset::12]:
         text = file.read_text()
         lines, found = text.splitlines(), places(text)
@@ -91,7 +101,9 @@ def test_every_value_of_the_catalogue_is_where_it_is_said_to_be(offset: int) -> 
             elif isinstance(value, str):
                 assert rest[0] in "\"'"
             else:
-                assert float(rest.split("#")[0].split(",")[0].strip(" ]}").replace("_", "")) == value, (file, path)
+                assert (
+                    float(rest.split("#")[0].split(",")[0].strip(" ]}").replace("_", "")) == value
+                ), (file, path)
 
 
 def test_line_ends_of_other_systems_count_as_one() -> None:

@@ -42,7 +42,9 @@ def ipv4(protocol: int) -> bytes:
 def ipv6(*headers: int) -> bytes:
     """A packet with a chain of headers."""
     chain = b"".join(bytes([header]) + bytes(7) for header in headers[1:])
-    return bytes(12) + b"\x86\xdd\x60" + bytes(5) + bytes([headers[0]]) + bytes(33) + chain + bytes(20)
+    return (
+        bytes(12) + b"\x86\xdd\x60" + bytes(5) + bytes([headers[0]]) + bytes(33) + chain + bytes(20)
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,15 @@ CLIENT, SERVER = ("10.77.1.1", 40000), ("10.77.2.2", 7)
 FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32, "E": 64, "C": 128}
 
 
-def tcp(flags: str = "A", *, seq: int = 0, ack: int = 0, payload: bytes = b"", options: bytes = b"") -> bytes:
+def tcp(
+    flags: str = "A", *, seq: int = 0, ack: int = 0, payload: bytes = b"", options: bytes = b""
+) -> bytes:
     """A segment from CLIENT's port to SERVER's."""
     offset = (20 + len(options)) // 4 << 4
     bits = sum(FLAGS[flag] for flag in flags)
-    return struct.pack("!HHIIBBHHH", 40000, 7, seq, ack, offset, bits, 502, 0, 0) + options + payload
+    return (
+        struct.pack("!HHIIBBHHH", 40000, 7, seq, ack, offset, bits, 502, 0, 0) + options + payload
+    )
 
 
 def ipv4(payload: bytes, *, protocol: int = 6, options: bytes = b"", fragment: int = 0) -> bytes:
@@ -158,7 +162,9 @@ class Talk:
         ends = (*SERVER, *CLIENT) if back else (*CLIENT, *SERVER)
         mine, other = reversed(self.begins) if back else self.begins
         acked = (other + ack) % 2**32 if "A" in flags else 0
-        return self.tracker.classify(Segment(*ends, (mine + seq) % 2**32, acked, flags, length, window=502))
+        return self.tracker.classify(
+            Segment(*ends, (mine + seq) % 2**32, acked, flags, length, window=502)
+        )
 
 
 @given(client=st.integers(0, 2**32 - 1), server=st.integers(0, 2**32 - 1))
@@ -235,7 +241,9 @@ def test_zero_window_probe_counts_as_probe() -> None:
 
 
 def test_data_in_flight_is_not_probed() -> None:
-    """With data unacknowledged, an ACK at its end is an ACK, and a probe counts from its beginning."""
+    """With data unacknowledged, an ACK at its end is an ACK, and a probe counts from its
+    beginning.
+    """
     talk = Talk()
     talk.handshake()
     assert talk.client("A", 1, 1, length=1000) == "data"
@@ -256,7 +264,10 @@ def test_partly_new_payload_is_data() -> None:
 @given(st.integers(0, 2**32 - 1))
 @example(2**32 - 100)
 def test_a_start_in_the_middle(begin: int) -> None:
-    """Without the handshake, the first probe may pass as an ACK; from its answer on, all are known."""
+    """Without the handshake, the first probe may pass as an ACK.
+
+    From its answer on, all are known.
+    """
     talk = Talk(begin, (begin + 2**31) % 2**32)
     assert talk.client("A", 99, 1) == "ack"
     assert talk.server("A", 1, 100) == "ack"

@@ -16,7 +16,9 @@ CLIENT, SERVER, ROUTER = ("10.77.1.1", 40_000), ("10.77.2.2", 7000), ("10.77.2.2
 SYN, SYNACK, ACK, FIN, RST = 0x02, 0x12, 0x10, 0x11, 0x04
 
 
-def frame(source: tuple[str, int], target: tuple[str, int], seq: int, ack: int, flags: int) -> bytes:
+def frame(
+    source: tuple[str, int], target: tuple[str, int], seq: int, ack: int, flags: int
+) -> bytes:
     """An Ethernet frame with a TCP segment, without checksums."""
     ends = [ip_address(address).packed for address, _ in (source, target)]
     tcp = struct.pack("!HHIIBBHHH", source[1], target[1], seq, ack, 0x50, flags, 500, 0, 0)
@@ -28,14 +30,20 @@ def frame(source: tuple[str, int], target: tuple[str, int], seq: int, ack: int, 
 
 
 class Wire:
-    """A router as the program sees it: what comes in on one device leaves by the other, translated or not."""
+    """A router as the program sees it: what comes in on one device leaves by the other, translated
+    or not.
+    """
 
     def __init__(self, outside: tuple[str, int] = CLIENT) -> None:
         self.flows = middlebox_resetter.Flows(9 * S)
         self.outside = outside
 
     def see(
-        self, way: tuple[str, str], ends: tuple[tuple[str, int], ...], numbers: tuple[int, int, int], t: int
+        self,
+        way: tuple[str, str],
+        ends: tuple[tuple[str, int], ...],
+        numbers: tuple[int, int, int],
+        t: int,
     ) -> None:
         """A segment on one device, `way` being ("a", "in") and the like."""
         device, outgoing = way
@@ -98,7 +106,10 @@ def test_a_connection_that_ends_is_left_alone(flags: int) -> None:
 
 @pytest.mark.parametrize("seq", [500, 502, 501 + (1 << 30)], ids=["below", "in-window", "beyond"])
 def test_a_forged_rst_ends_nothing(seq: int) -> None:
-    """Its receiver answers or ignores it, and the connection goes on; so it does not count as a packet either."""
+    """Its receiver answers or ignores it, and the connection goes on.
+
+    So it does not count as a packet either.
+    """
     wire = Wire()
     wire.connect()
     wire.to_client((seq, 101, RST), S)
@@ -114,7 +125,9 @@ def test_a_connection_that_began_earlier_is_not_touched() -> None:
 
 
 def test_checksums_are_right() -> None:
-    """Of the IP header, and of TCP with its pseudo header: with the checksum in, the sum is all ones."""
+    """Of the IP header, and of TCP with its pseudo header: with the checksum in, the sum is all
+    ones.
+    """
     for ends in ((CLIENT, SERVER), (("fd77::1", 4), ("fd77::2", 5))):
         seen = middlebox_resetter.parse(frame(*ends, 1, 2**32 - 1, ACK))
         assert seen is not None

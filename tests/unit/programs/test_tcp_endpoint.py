@@ -77,7 +77,9 @@ def serve(*ends: Endpoint, until: Callable[[], bool], within_s: float = 5.0) -> 
 
 
 def test_what_is_written_comes_back(pair: Pair, log: Log) -> None:
-    """However much: the server keeps what the client does not take yet, and reads no more meanwhile."""
+    """However much: the server keeps what the client does not take yet, and reads no more
+    meanwhile.
+    """
     client, server = pair()
     total = client.write(12) + client.write(20_000_000)
     assert 12 < total < 20_000_012  # nothing waits
@@ -130,7 +132,10 @@ def connecting(log: Log, port: int, **options: int) -> Endpoint:
 
 
 def test_a_connection_is_made(log: Log) -> None:
-    """Armed by connect's call, connected later; the listening socket gives way to the connection."""
+    """Armed by connect's call, connected later.
+
+    The listening socket gives way to the connection.
+    """
     listener = socket.socket()
     port = tcp_endpoint.listen(listener, LOOPBACK)
     server = Endpoint(listener, log.emit, {}, echoes=True, stage="listening")
@@ -138,7 +143,9 @@ def test_a_connection_is_made(log: Log) -> None:
     assert log.events[0][0] == "subject.armed"
     assert client.sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     assert client.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 6000
-    assert serve(client, server, until=lambda: len(log.of("subject.armed")) == 2 and client.stage == "open")
+    assert serve(
+        client, server, until=lambda: len(log.of("subject.armed")) == 2 and client.stage == "open"
+    )
     (connected,) = log.of("subject.connected")
     assert connected["at_ns"] >= log.events[0][1]["at_ns"]
     client.write(12)

@@ -1,4 +1,6 @@
-"""The time limit of a scenario as a test: it counts what it limits, and a limit of the user's goes before it."""
+"""The time limit of a scenario as a test: it counts what it limits, and a limit of the user's goes
+before it.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +39,19 @@ def shipped() -> tuple[Scenario, ...]:
 
 
 def planned(scenario: Scenario, hz: int) -> Plan:
-    """For one phase of the timer wheel, which takes the oracle little time; the rest of the plan is as ever."""
+    """For one phase of the timer wheel, which takes the oracle little time.
+
+    The rest of the plan is as ever.
+    """
     machine = MachineFacts(kernel="6.18.0", hz=hz, hz_source="given", cpus=1, clock="virtual")
     exact = msgspec.structs.replace(scenario.expect, window="exact")
     return make(msgspec.structs.replace(scenario, expect=exact), machine)
 
 
 def takes_ns(plan: Plan) -> int:
-    """How long the run takes at most once its lab stands, added up from what `harness.runner.execute` does."""
+    """How long the run takes at most once its lab stands, added up from what
+    `harness.runner.execute` does.
+    """
     waits_ns = 0
     if plan.machine.clock == "virtual":
         moment_ns = plan.arming_ns(0) + TOO_LATE_NS
@@ -53,12 +60,17 @@ def takes_ns(plan: Plan) -> int:
 
 
 def test_every_scenario_of_the_catalogue_fits_into_its_limit() -> None:
-    """Alone in a session: the batch gives up after the run's longest length, and the test's limit is later still.
+    """Alone in a session: the batch gives up after the run's longest length, and the test's limit
+    is later still.
 
-    The slower the kernel's tick, the longer the wait for a phase: the rest of the plan need not be made anew for that.
+    The slower the kernel's tick, the longer the wait for a phase: the rest of the plan need not be
+    made anew for that.
     """
     fast = [planned(scenario, 1000) for scenario in shipped()]
-    slow = [msgspec.structs.replace(plan, machine=msgspec.structs.replace(plan.machine, hz=100)) for plan in fast]
+    slow = [
+        msgspec.structs.replace(plan, machine=msgspec.structs.replace(plan.machine, hz=100))
+        for plan in fast
+    ]
     for plan in (*fast, *slow):
         gives_up_ns = host.gives_up_after_ns([plan])
         assert gives_up_ns >= takes_ns(plan) + host.OVERTIME_NS, plan.name
@@ -68,7 +80,9 @@ def test_every_scenario_of_the_catalogue_fits_into_its_limit() -> None:
 def test_real_time_has_no_phase_to_wait_for() -> None:
     """Nobody can choose it there, so that it is not in the limit of a run that hangs."""
     virtual = planned(shipped()[0], 250)
-    real = msgspec.structs.replace(virtual, machine=msgspec.structs.replace(virtual.machine, clock="real"))
+    real = msgspec.structs.replace(
+        virtual, machine=msgspec.structs.replace(virtual.machine, clock="real")
+    )
     assert longest_ns(virtual) - longest_ns(real) == virtual.period_ns
 
 
@@ -77,7 +91,11 @@ def test_each_program_may_take_its_time_to_get_ready(key: str) -> None:
     """Each as long as its table says; an end is awaited twice."""
 
     def longest(within_s: float) -> int:
-        command = Command(argv=("it",), ready=Ready(within_s=within_s), detects=NEVER if key == "client" else Detects())
+        command = Command(
+            argv=("it",),
+            ready=Ready(within_s=within_s),
+            detects=NEVER if key == "client" else Detects(),
+        )
         tables = {
             "proxy": OwnProxy(command=command),
             "standby": Standby(on="router", command=command),
@@ -92,7 +110,7 @@ def test_each_program_may_take_its_time_to_get_ready(key: str) -> None:
     assert longest(100.0) - longest(10.0) == times * 90_000_000_000
 
 
-# --- whose limit it is -----------------------------------------------------------------------------------
+# --- whose limit it is --------------------------------------------------------------------------
 
 MARKED = """
     import pytest
@@ -150,7 +168,9 @@ def test_a_limit_of_the_users_goes_before_the_plans(
     assert source in limits.explain(item, item.plan)
 
 
-def test_without_pytest_timeout_there_is_no_limit(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pytest_timeout_there_is_no_limit(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nor an option of its to ask for: an error of a scenario is told as ever."""
 
     def broken(*_: object) -> None:
@@ -161,4 +181,6 @@ def test_without_pytest_timeout_there_is_no_limit(pytester: pytest.Pytester, mon
     (pytester.path / "quick.scenario.toml").write_text(RESET)
     result = pytester.runpytest_inprocess("-p", "no:timeout")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*RuntimeError: unforeseen", "time limit: none; the scenario may take *"])
+    result.stdout.fnmatch_lines(
+        ["*RuntimeError: unforeseen", "time limit: none; the scenario may take *"]
+    )

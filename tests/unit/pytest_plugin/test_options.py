@@ -1,4 +1,6 @@
-"""The plugin's options: the command line goes before the ini file, and a bad value names where it stands."""
+"""The plugin's options: the command line goes before the ini file, and a bad value names where it
+stands.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def given(pytester: pytest.Pytester, ini: str, *flags: str) -> options.Options:
 def test_without_any_the_defaults_hold(pytester: pytest.Pytester) -> None:
     """Real time in namespaces, and run directories of our own."""
     found = given(pytester, "[pytest]")
-    assert found == options.Options("real", "netns", None, None, WALL_LIMIT_S, None, (), no_commands=False)
+    assert found == options.Options(
+        "real", "netns", None, None, WALL_LIMIT_S, None, (), no_commands=False
+    )
 
 
 def test_each_option_may_stand_in_the_ini_file(pytester: pytest.Pytester) -> None:
@@ -50,27 +54,42 @@ def test_each_option_may_stand_in_the_ini_file(pytester: pytest.Pytester) -> Non
     at = pytester.path
     found = given(pytester, INI)
     write = (at / "one", at / "two")
-    assert found == options.Options("virtual", "docker", at / "runs", "linux-7", 5.0, 7, write, no_commands=True)
+    assert found == options.Options(
+        "virtual", "docker", at / "runs", "linux-7", 5.0, 7, write, no_commands=True
+    )
 
 
 def test_the_command_line_goes_before_the_ini_file(pytester: pytest.Pytester) -> None:
     """Also where it says what would hold without either, and a limit of 0."""
     found = given(pytester, INI, *FLAGS)
     write = (Path("three"),)
-    assert found == options.Options("real", "netns", Path("other"), "linux-6", 0.0, 0, write, no_commands=True)
+    assert found == options.Options(
+        "real", "netns", Path("other"), "linux-6", 0.0, 0, write, no_commands=True
+    )
 
 
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("harness_clock = virtul", "harness_clock in .*tox.ini: expected real or virtual, found 'virtul'"),
-        ("harness_lab = dokcer", "harness_lab in .*tox.ini: expected netns or docker, found 'dokcer'"),
+        (
+            "harness_clock = virtul",
+            "harness_clock in .*tox.ini: expected real or virtual, found 'virtul'",
+        ),
+        (
+            "harness_lab = dokcer",
+            "harness_lab in .*tox.ini: expected netns or docker, found 'dokcer'",
+        ),
         ("harness_out = a b", "harness_out in .*tox.ini: expected one folder, found a b"),
-        ("harness_wall_limit = soon", "harness_wall_limit in .*tox.ini: expected seconds from 0 on"),
+        (
+            "harness_wall_limit = soon",
+            "harness_wall_limit in .*tox.ini: expected seconds from 0 on",
+        ),
         ("harness_seed = -1", "harness_seed in .*tox.ini: expected a whole number from 0 to"),
     ],
 )
-def test_a_bad_value_names_its_option_and_file(pytester: pytest.Pytester, line: str, words: str) -> None:
+def test_a_bad_value_names_its_option_and_file(
+    pytester: pytest.Pytester, line: str, words: str
+) -> None:
     """As pytest's own usage errors do."""
     with pytest.raises(pytest.UsageError, match=words):
         given(pytester, f"[pytest]\n{line}\n")

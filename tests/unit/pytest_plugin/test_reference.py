@@ -13,8 +13,25 @@ from harness.pytest_plugin import labs, options, services
 pytest_plugins = ["pytester"]
 
 README = (Path(options.__file__).parent / "README.md").read_text()
-FIXTURES = ["attach", "compose_project", "lab", "toxiproxy", "toxiproxy_address", "toxiproxy_server"]
-TYPES = ["AttachFixture", "Attachment", "Detection", "Expected", "Host", "Injection", "LabFixture", "Link", "Program"]
+FIXTURES = [
+    "attach",
+    "compose_project",
+    "lab",
+    "toxiproxy",
+    "toxiproxy_address",
+    "toxiproxy_server",
+]
+TYPES = [
+    "AttachFixture",
+    "Attachment",
+    "Detection",
+    "Expected",
+    "Host",
+    "Injection",
+    "LabFixture",
+    "Link",
+    "Program",
+]
 
 
 def test_every_fixture_is_in_it() -> None:

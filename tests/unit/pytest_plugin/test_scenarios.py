@@ -8,7 +8,9 @@ from tests.live.sessions import PROVEN, RESET
 
 pytest_plugins = ["pytester"]
 
-OF_A_COMMAND = "[[faults]]\nkind = 'blackhole'\nat_s = 0\n[expect]\noutcome = 'never'\nbound_s = 1\n"
+OF_A_COMMAND = (
+    "[[faults]]\nkind = 'blackhole'\nat_s = 0\n[expect]\noutcome = 'never'\nbound_s = 1\n"
+)
 TWO_FAULTS = PROVEN + "\n[[faults]]\nkind = 'process-freeze'\nat_s = 60\n"
 
 
@@ -28,16 +30,25 @@ def test_scenarios_are_selected_by_their_marker(
 ) -> None:
     """Whether they can run or are left out, and by any of their faults."""
     paused = "[[faults]]\nkind = 'container-pause'\nat_s = 1\n"
-    for name, text in {"proven": PROVEN, "reset": RESET, "two": TWO_FAULTS, "paused": paused}.items():
+    for name, text in {
+        "proven": PROVEN,
+        "reset": RESET,
+        "two": TWO_FAULTS,
+        "paused": paused,
+    }.items():
         (pytester.path / f"{name}.scenario.toml").write_text(text)
     pytester.makepyfile("def test_it(): pass")
-    result = pytester.runpytest_inprocess("--collect-only", "-q", "--strict-markers", "-m", expression)
+    result = pytester.runpytest_inprocess(
+        "--collect-only", "-q", "--strict-markers", "-m", expression
+    )
     found = [line.rpartition("::")[2] for line in result.outlines if "::" in line]
     assert sorted(found) == selected
 
 
 @pytest.mark.parametrize(("ini", "flags"), [("false", ["--no-commands"]), ("true", [])])
-def test_files_that_run_commands_are_refused(pytester: pytest.Pytester, ini: str, flags: list[str]) -> None:
+def test_files_that_run_commands_are_refused(
+    pytester: pytest.Pytester, ini: str, flags: list[str]
+) -> None:
     """On demand, on the command line or in the ini file; the others are collected."""
     command = "[client.command]\nargv = ['touch', '/x']\ndetects = { prints = 'x' }\n"
     for name, text in {"proven": PROVEN, "runs": OF_A_COMMAND + command}.items():
@@ -47,5 +58,8 @@ def test_files_that_run_commands_are_refused(pytester: pytest.Pytester, ini: str
     pytester.makeini(f"[pytest]\nharness_no_commands = {ini}")
     result = pytester.runpytest_inprocess("--collect-only", "-q", *flags)
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    said = "scenario runs: client.command.argv: expected no program of the scenario's own, as --no-commands refuses *"
+    said = (
+        "scenario runs: client.command.argv: expected no program of the scenario's own, as "
+        "--no-commands refuses *"
+    )
     result.stdout.fnmatch_lines([said, "*1 error*"])

@@ -21,7 +21,11 @@ def literals(path: Path) -> list[str]:
     tree = ast.parse(path.read_text())
     statements = (node.value for node in ast.walk(tree) if isinstance(node, ast.Expr))
     docs = {id(value) for value in statements if isinstance(value, ast.Constant)}
-    strings = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    strings = (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
     return [str(node.value) for node in strings if id(node) not in docs]
 
 
@@ -34,7 +38,9 @@ def test_every_sign_that_is_printed_has_a_plain_one() -> None:
     """In whichever module; each plain one is ASCII."""
     files = [path for path in PACKAGE.rglob("*.py") if may_have_signs(path.read_text())]
     used = {sign for path in files for string in literals(path) for sign in string}
-    printed = {sign for sign in used if "\x7f" < sign < "\ud7ff"}  # beyond are bounds of what XML may hold
+    printed = {
+        sign for sign in used if "\x7f" < sign < "\ud7ff"
+    }  # beyond are bounds of what XML may hold
     assert "●" in printed
     assert printed - set(ascii_output.ASCII) == set()
     assert all(plain.isascii() for plain in ascii_output.ASCII.values())
@@ -49,7 +55,10 @@ def test_marks_of_a_picture_stay_apart() -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
 def test_a_picture_in_another_encoding(encoding: str) -> None:
-    """As wide as ever, with other signs; a name that is not English loses its accents, and no more."""
+    """As wide as ever, with other signs.
+
+    A name that is not English loses its accents, and no more.
+    """
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
     console = text.console(stream)

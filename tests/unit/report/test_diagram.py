@@ -15,7 +15,17 @@ from harness.report import diagram
 from harness.scenario.schema import Endpoint, Keepalive
 from harness.timeline import Event
 from tests.unit.judging import window
-from tests.unit.timelines import ALIVE, SECOND, as_foreseen, at, flap, moved, planned, unreachable, without
+from tests.unit.timelines import (
+    ALIVE,
+    SECOND,
+    as_foreseen,
+    at,
+    flap,
+    moved,
+    planned,
+    unreachable,
+    without,
+)
 
 WIDEST = 78
 """A terminal of 80 columns, and an indentation of two."""
@@ -25,11 +35,17 @@ PLANS = {
     "eof": planned(ProcessKill(at_s=0.5), outcome="eof", window_s=(0.0, 0.1), origin="fault"),
     "quiet": planned(outcome="survives", bound_s=6),
     "no probes": planned(LinkDown(on="client", at_s=0.5)),
-    "firewall": planned(FirewallIdle(timeout_s=5, then="reset"), client=QUICK, outcome="survives", bound_s=6),
+    "firewall": planned(
+        FirewallIdle(timeout_s=5, then="reset"), client=QUICK, outcome="survives", bound_s=6
+    ),
     "healed": flap(),
     "reset": planned(PeerReboot(at_s=0.5)),
-    "without keepalive": planned(PeerReboot(at_s=0.5), client=Endpoint(), outcome="never", bound_s=5),
-    "two hours": planned(ProcessFreeze(at_s=0.5, for_s=1), Blackhole(at_s=2), client=Endpoint(keepalive=Keepalive())),
+    "without keepalive": planned(
+        PeerReboot(at_s=0.5), client=Endpoint(), outcome="never", bound_s=5
+    ),
+    "two hours": planned(
+        ProcessFreeze(at_s=0.5, for_s=1), Blackhole(at_s=2), client=Endpoint(keepalive=Keepalive())
+    ),
 }
 
 
@@ -72,7 +88,9 @@ def test_end_of_file() -> None:
 
 
 def test_quiet() -> None:
-    """Answered probes are marked as such, and the lanes say that nothing was foreseen and nothing was noticed."""
+    """Answered probes are marked as such, and the lanes say that nothing was foreseen and nothing
+    was noticed.
+    """
     drawn = lanes(PLANS["quiet"], as_foreseen(PLANS["quiet"]))
     assert drawn["probes"].count("◉") == 2
     assert "◉ answered probe" in drawn[""]
@@ -88,8 +106,16 @@ def test_no_probes() -> None:
 
 
 def test_one_origin_for_all_lanes() -> None:
-    """Axis, windows and what was noticed count from the fault, 70 s after arming, where the claim does."""
-    plan = planned(Blackhole(at_s=70), outcome="detected", errno="ETIMEDOUT", window_s=(0.0, 9.0), origin="fault")
+    """Axis, windows and what was noticed count from the fault, 70 s after arming, where the claim
+    does.
+    """
+    plan = planned(
+        Blackhole(at_s=70),
+        outcome="detected",
+        errno="ETIMEDOUT",
+        window_s=(0.0, 9.0),
+        origin="fault",
+    )
     drawn, (low, high) = lanes(plan, as_foreseen(plan)), window(plan)
     assert drawn["seconds"].split()[-2:] == ["0", "10"]
     assert drawn["fault"].index("┣") == drawn["seconds"].index(" 0") + 1
@@ -127,7 +153,9 @@ def test_what_lies_off_the_scale_has_a_mark() -> None:
     (predicted,) = (line for line in drawn if "EPIPE" in line)
     assert predicted.endswith("EPIPE 30.000 to 40.000 s ▶")
     late = [*as_foreseen(plan), at(30 * SECOND, "fault.injected", "fault", index=1, took_ns=1)]
-    drawn = diagram.draw(plan, [e for e in late if e.data.get("index") != 1 or e.t_ns > 20 * SECOND])
+    drawn = diagram.draw(
+        plan, [e for e in late if e.data.get("index") != 1 or e.t_ns > 20 * SECOND]
+    )
     assert any(line.endswith("peer-reboot 30.000 s ▶") for line in drawn)
 
 
@@ -142,7 +170,9 @@ def test_a_long_report_is_cut() -> None:
     ]
     drawn = diagram.draw(plan, events)
     assert max(len(line) for line in drawn) <= WIDEST
-    assert any("the remote end has" in line and "... 1.000 s" in line and "▲" in line for line in drawn)
+    assert any(
+        "the remote end has" in line and "... 1.000 s" in line and "▲" in line for line in drawn
+    )
 
 
 def test_a_firewall_stands_from_the_start() -> None:
@@ -169,7 +199,11 @@ def test_a_short_fault_has_its_name_beside_it() -> None:
     """Where the bar is shorter than the name, the name goes where there is room."""
     drawn = lanes(PLANS["two hours"], as_foreseen(PLANS["two hours"]))
     assert drawn["fault"].startswith("┣━ blackhole")  # the second of two lanes
-    first = next(line for line in diagram.draw(PLANS["two hours"], as_foreseen(PLANS["two hours"])) if "freeze" in line)
+    first = next(
+        line
+        for line in diagram.draw(PLANS["two hours"], as_foreseen(PLANS["two hours"]))
+        if "freeze" in line
+    )
     assert first == "fault      ┣ process-freeze"
 
 
@@ -200,7 +234,9 @@ def test_a_run_that_stopped() -> None:
 def test_detection_far_too_late_is_still_drawn() -> None:
     """The scale holds what was measured, not only what was foreseen."""
     plan = PLANS["detection"]
-    events = moved(moved(as_foreseen(plan), "subject.detected", 60 * SECOND), "run.ended", 61 * SECOND)
+    events = moved(
+        moved(as_foreseen(plan), "subject.detected", 60 * SECOND), "run.ended", 61 * SECOND
+    )
     drawn = diagram.draw(plan, events)
     assert max(len(line) for line in drawn) <= WIDEST
     assert drawn[0].split()[-1] == "60"
@@ -216,7 +252,10 @@ def test_without_a_prediction() -> None:
 
 
 def test_nothing_is_drawn_of_what_was_never_armed() -> None:
-    """Without arming there is no time to count from; a timeline that makes no sense has no picture either."""
+    """Without arming there is no time to count from.
+
+    A timeline that makes no sense has no picture either.
+    """
     plan = PLANS["detection"]
     assert diagram.draw(plan, without(as_foreseen(plan), "subject.armed")) == []
     assert diagram.draw(plan, [*as_foreseen(plan), at(0, "segment")]) == []
@@ -224,9 +263,15 @@ def test_nothing_is_drawn_of_what_was_never_armed() -> None:
 
 @settings(deadline=None)
 @given(
-    st.integers(1, 32767), st.integers(1, 9000), st.integers(1, 12), st.floats(0, 3), st.none() | st.floats(0.001, 9)
+    st.integers(1, 32767),
+    st.integers(1, 9000),
+    st.integers(1, 12),
+    st.floats(0, 3),
+    st.none() | st.floats(0.001, 9),
 )
-def test_a_picture_of_any_length_fits(idle: int, interval: int, count: int, at: float, for_s: float | None) -> None:
+def test_a_picture_of_any_length_fits(
+    idle: int, interval: int, count: int, at: float, for_s: float | None
+) -> None:
     """From seconds to days, with faults anywhere: 78 columns."""
     keepalive = Keepalive(idle_s=idle, interval_s=interval, count=count)
     plan = planned(Blackhole(at_s=at * idle, for_s=for_s), client=Endpoint(keepalive=keepalive))
@@ -239,9 +284,17 @@ def test_a_chronicle_is_in_order() -> None:
     lines = diagram.chronicle(
         [
             Event(
-                2_500_000_000, "subject.detected", "client", {"side": "client", "errno": "EPIPE", "tcp_info": {"a": 1}}
+                2_500_000_000,
+                "subject.detected",
+                "client",
+                {"side": "client", "errno": "EPIPE", "tcp_info": {"a": 1}},
             ),
-            Event(1_000_000, "segment", "server", {"way": "in", "role": "probe", "flags": "A", "frame": "00" * 60}),
+            Event(
+                1_000_000,
+                "segment",
+                "server",
+                {"way": "in", "role": "probe", "flags": "A", "frame": "00" * 60},
+            ),
             Event(0, "opened", "harness", {"monotonic_ns": 5}),
         ]
     )

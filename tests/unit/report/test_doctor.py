@@ -35,7 +35,10 @@ def test_a_whole_machine() -> None:
 
 
 def test_what_is_missing_has_its_fix_and_its_use() -> None:
-    """What was found, what would help and what it is needed for stand below one another; the conclusion names it."""
+    """What was found, what would help and what it is needed for stand below one another.
+
+    The conclusion names it.
+    """
     lines = doctor.describe([KERNEL, NAMESPACES], 80)
     assert lines[1].startswith("MISSING  namespaces  not root, and user namespaces")
     assert "fix: run as root, or: sudo sysctl -w" in " ".join(line.strip() for line in lines)
@@ -50,9 +53,13 @@ def test_what_is_missing_has_its_fix_and_its_use() -> None:
         (False, "With --clock virtual it can, once it has what that needs."),
     ],
 )
-def test_virtual_time_is_named_where_real_time_is_not_to_be_had(*, available: bool, conclusion: str) -> None:
+def test_virtual_time_is_named_where_real_time_is_not_to_be_had(
+    *, available: bool, conclusion: str
+) -> None:
     """It needs no rights."""
-    virtual = Capability(name="virtual time", available=available, found="", fix="x", essential=False)
+    virtual = Capability(
+        name="virtual time", available=available, found="", fix="x", essential=False
+    )
     said = " ".join(doctor.describe([KERNEL, NAMESPACES, virtual], 80)[-2:])
     assert said.endswith(f"in real time: namespaces missing. {conclusion}")
 

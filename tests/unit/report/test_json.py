@@ -12,7 +12,9 @@ from tests.unit.timelines import as_foreseen, changed, flap, planned, unreachabl
 
 
 def test_fields_of_a_detection() -> None:
-    """Seconds from the origin that is named beside them, the window without the allowance, the machine."""
+    """Seconds from the origin that is named beside them, the window without the allowance, the
+    machine.
+    """
     plan = unreachable()
     found = json.as_mapping(judge(plan, as_foreseen(plan)))
     cites = found.pop("cites")
@@ -81,14 +83,24 @@ def test_the_origin_is_the_scenarios() -> None:
     """Where times count from the fault, so does the window."""
     plan = planned(*unreachable().scenario.faults, origin="fault", window_s=(4.0, 5.0))
     found = json.as_mapping(judge(plan, as_foreseen(plan)))
-    assert (found["origin"], found["detected_s"], found["predicted_window_s"]) == ("fault", 4.5899, [4.5719, 4.6079])
+    assert (found["origin"], found["detected_s"], found["predicted_window_s"]) == (
+        "fault",
+        4.5899,
+        [4.5719, 4.6079],
+    )
     assert found["claimed_window_s"] == [4.0, 5.0]
 
 
 def test_what_has_no_prediction_is_null() -> None:
     """Claimed and predicted are told apart."""
     writer = Endpoint(writes_at_s=(1.0,), write_bytes=5000)
-    plan = planned(Blackhole(at_s=0.5), client=writer, outcome="detected", errno="ETIMEDOUT", window_s=(1, 2000))
+    plan = planned(
+        Blackhole(at_s=0.5),
+        client=writer,
+        outcome="detected",
+        errno="ETIMEDOUT",
+        window_s=(1, 2000),
+    )
     found = json.as_mapping(judge(plan, []))
     assert (found["predicted"], found["predicted_window_s"]) == (None, None)
     claimed = "ETIMEDOUT 1 to 2000 s after arming"

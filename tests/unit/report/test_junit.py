@@ -22,10 +22,18 @@ def verdicts() -> list[Verdict]:
     return [
         msgspec.structs.replace(good, name="outcomes/peer-down"),
         msgspec.structs.replace(
-            good, name="outcomes/deep/er", verdict="fail", cause="claim-refuted", reason='expected <this> & "that"'
+            good,
+            name="outcomes/deep/er",
+            verdict="fail",
+            cause="claim-refuted",
+            reason='expected <this> & "that"',
         ),
         msgspec.structs.replace(
-            good, name="link/own", verdict="inconclusive", cause="run-broken", reason="the lab broke"
+            good,
+            name="link/own",
+            verdict="inconclusive",
+            cause="run-broken",
+            reason="the lab broke",
         ),
         msgspec.structs.replace(good, name="alone"),
     ]
@@ -33,7 +41,10 @@ def verdicts() -> list[Verdict]:
 
 def cases(*verdicts: Verdict, **wall_s: float) -> list[junit.Case]:
     """A case for each; wall times by the leaves of their names."""
-    return [junit.Case(verdict=each, wall_s=wall_s.get(each.name.rpartition("/")[2], 0.0)) for each in verdicts]
+    return [
+        junit.Case(verdict=each, wall_s=wall_s.get(each.name.rpartition("/")[2], 0.0))
+        for each in verdicts
+    ]
 
 
 def parsed(data: bytes) -> ET.Element:
@@ -46,7 +57,10 @@ def parsed(data: bytes) -> ET.Element:
 
 
 def test_counts_and_times() -> None:
-    """The suite counts tests, failures and errors, and has the wall time of all; cases have their own."""
+    """The suite counts tests, failures and errors, and has the wall time of all.
+
+    Cases have their own.
+    """
     suite = parsed(junit.render(cases(*verdicts(), alone=5.1, own=0.25), 7.5))
     counts = {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped", "time")}
     assert counts == {"tests": "4", "failures": "1", "errors": "1", "skipped": "0", "time": "7.500"}
@@ -66,7 +80,9 @@ def test_cases_are_named_after_their_place() -> None:
 
 
 def test_an_inconclusive_run_is_an_error_and_never_skipped() -> None:
-    """A fail is a failure with its cause and reason, an inconclusive run an error, a pass says why in its output."""
+    """A fail is a failure with its cause and reason, an inconclusive run an error, a pass says why
+    in its output.
+    """
     good, bad, unclear, _ = parsed(junit.render(cases(*verdicts()), 0.0))
     assert [child.tag for child in good] == ["properties", "system-out"]
     (_, failure), (_, error) = bad, unclear
@@ -76,7 +92,9 @@ def test_an_inconclusive_run_is_an_error_and_never_skipped() -> None:
 
 
 def test_a_case_says_what_was_claimed_and_where() -> None:
-    """As properties: the clock and the machine, claim, window, what was measured, and how often it was run."""
+    """As properties: the clock and the machine, claim, window, what was measured, and how often it
+    was run.
+    """
     plan = unreachable(window_s=(5.0, 5.4))
     verdict = msgspec.structs.replace(judge(plan, as_foreseen(plan)), summary="A path that is cut")
     suite = parsed(junit.render([junit.Case(verdict=verdict, wall_s=0.1, attempts=2)], 0.2))
@@ -93,7 +111,9 @@ def test_nothing_run_is_an_empty_suite() -> None:
     assert (suite.get("tests"), len(suite)) == ("0", 0)
 
 
-@pytest.mark.parametrize("words", ["\x1b[31mred\x1b[0m", "nul \x00", "half a pair \ud800", "\ufffe"])
+@pytest.mark.parametrize(
+    "words", ["\x1b[31mred\x1b[0m", "nul \x00", "half a pair \ud800", "\ufffe"]
+)
 def test_what_xml_cannot_hold_is_shown_as_an_escape(words: str) -> None:
     """A program's last words may hold characters that no XML document can."""
     broken = msgspec.structs.replace(verdicts()[2], reason=words)

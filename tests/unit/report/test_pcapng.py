@@ -71,8 +71,13 @@ def written(path: Path, *events: Event, side: Side = "client") -> list[Block]:
 
 
 def test_each_end_has_a_file_of_its_own(tmp_path: Path) -> None:
-    """A segment that both ends saw is once in each file, so that no reader takes it for a retransmission."""
-    assert write(tmp_path, [OPENED, segment(1), segment(2, "server", "in"), segment(3)]) == {"client": 2, "server": 1}
+    """A segment that both ends saw is once in each file, so that no reader takes it for a
+    retransmission.
+    """
+    assert write(tmp_path, [OPENED, segment(1), segment(2, "server", "in"), segment(3)]) == {
+        "client": 2,
+        "server": 1,
+    }
     assert sorted(path.name for path in tmp_path.iterdir()) == ["client.pcapng", "server.pcapng"]
     for side, packets in (("client", 2), ("server", 1)):
         blocks = read((tmp_path / f"{side}.pcapng").read_bytes())
@@ -81,7 +86,9 @@ def test_each_end_has_a_file_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_link_in_a_files_place_is_not_followed(tmp_path: Path) -> None:
-    """A program under test may write in the run's folder, and must not choose what else is written."""
+    """A program under test may write in the run's folder, and must not choose what else is
+    written.
+    """
     (tmp_path / "kept").write_bytes(b"kept")
     (tmp_path / FILES["client"]).symlink_to(tmp_path / "kept")
     with pytest.raises(OSError, match="symbolic links"):
@@ -128,16 +135,28 @@ def test_comments(tmp_path: Path) -> None:
         segment(2_100_000_000),
         segment(1_000_000_000),
         Event(1_100_000_000, "subject.armed", "client", {"side": "client"}),
-        Event(1_500_000_000, "fault.injected", "fault", {"index": 0, "fault": "blackhole", "took_ns": 5}),
+        Event(
+            1_500_000_000,
+            "fault.injected",
+            "fault",
+            {"index": 0, "fault": "blackhole", "took_ns": 5},
+        ),
         Event(1_550_000_000, "lab.ready", "harness"),
-        Event(2_100_000_000, "subject.detected", "client", {"side": "client", "errno": "ETIMEDOUT"}),
-        Event(2_350_000_000, "fault.healed", "fault", {"index": 0, "fault": "blackhole", "took_ns": 5}),
+        Event(
+            2_100_000_000, "subject.detected", "client", {"side": "client", "errno": "ETIMEDOUT"}
+        ),
+        Event(
+            2_350_000_000, "fault.healed", "fault", {"index": 0, "fault": "blackhole", "took_ns": 5}
+        ),
     ]
     packets = written(tmp_path, *events)[2:]
     assert [[text.decode() for text in packet.option(1)] for packet in packets] == [
         [
             "subject.armed server side=server, 0.100000 s before arming (with this frame)",
-            "subject.armed client side=client, 0.000000 s after arming (0.100000 s after this frame)",
+            (
+                "subject.armed client side=client, 0.000000 s after arming (0.100000 s after "
+                "this frame)"
+            ),
             "fault 0 (blackhole) injected, 0.400000 s after arming (0.500000 s after this frame)",
         ],
         [
@@ -146,7 +165,10 @@ def test_comments(tmp_path: Path) -> None:
         ],
     ]
     (near,) = written(tmp_path, OPENED, segment(2_000_000_000), events[5])[2:]
-    expected = b"fault 0 (blackhole) injected, 1.500000 s after the run began (0.500000 s before this frame)"
+    expected = (
+        b"fault 0 (blackhole) injected, 1.500000 s after the run began (0.500000 s before this "
+        b"frame)"
+    )
     assert near.option(1) == [expected]
 
 
@@ -159,7 +181,11 @@ def test_comments(tmp_path: Path) -> None:
             "fault 1 (nat) evidence: bit, 2 dropped",
         ),
         ("subject.eof", {"side": "server"}, "server noticed: end of file"),
-        ("subject.noticed", {"side": "server", "how": "exit", "found": "status 3"}, "server noticed: exit, status 3"),
+        (
+            "subject.noticed",
+            {"side": "server", "how": "exit", "found": "status 3"},
+            "server noticed: exit, status 3",
+        ),
         ("run.ended", {"reason": "noticed"}, "run.ended server reason=noticed"),
     ],
 )
@@ -173,7 +199,9 @@ def test_no_frames(tmp_path: Path) -> None:
     """An end that captured nothing has a valid file, which still tells what happened."""
     ended = Event(10, "run.ended", "harness", {"reason": "detected"})
     (section,) = written(tmp_path, OPENED, ended, segment(5), side="server")
-    assert section.option(1) == [b"run.ended harness reason=detected, 0.000000 s after the run began"]
+    assert section.option(1) == [
+        b"run.ended harness reason=detected, 0.000000 s after the run began"
+    ]
 
 
 def test_without_the_origin(tmp_path: Path) -> None:
@@ -193,8 +221,12 @@ def test_without_the_origin(tmp_path: Path) -> None:
         )
     )
 )
-def test_structure(tmp_path_factory: pytest.TempPathFactory, found: list[tuple[int, str, bytes, Side, str]]) -> None:
-    """Whatever was captured, every frame is once in its end's file, in order of time, with every comment in both."""
+def test_structure(
+    tmp_path_factory: pytest.TempPathFactory, found: list[tuple[int, str, bytes, Side, str]]
+) -> None:
+    """Whatever was captured, every frame is once in its end's file, in order of time, with every
+    comment in both.
+    """
     events = [OPENED]
     for t_ns, kind, octets, side, text in found:
         data = {"host": side, "device": text, "way": "in", "frame": octets.hex()}
@@ -205,6 +237,12 @@ def test_structure(tmp_path_factory: pytest.TempPathFactory, found: list[tuple[i
         blocks = read((folder / FILES[side]).read_bytes())
         packets = [block for block in blocks if block.kind == PACKET]
         times = [struct.unpack_from("<xxxxII", packet.body) for packet in packets]
-        assert len(packets) == counts[side] == sum((each[1], each[3]) == ("segment", side) for each in found)
+        assert (
+            len(packets)
+            == counts[side]
+            == sum((each[1], each[3]) == ("segment", side) for each in found)
+        )
         assert times == sorted(times)
-        assert sum(len(block.option(1)) for block in blocks) == sum(each[1] != "segment" for each in found)
+        assert sum(len(block.option(1)) for block in blocks) == sum(
+            each[1] != "segment" for each in found
+        )

@@ -39,7 +39,9 @@ NOTE = finding(rule="KA010", level="note", place=None)
 
 def result(*findings: Finding, **changes: Any) -> Result:
     """Of one connection."""
-    connection = Connection(name="db", terms=Terms(ignore={"KA003": "a reason"}), place=Place("dir/P.toml", 1, 2))
+    connection = Connection(
+        name="db", terms=Terms(ignore={"KA003": "a reason"}), place=Place("dir/P.toml", 1, 2)
+    )
     return Result(checked=(Checked(connection=connection, findings=findings, **changes),))
 
 
@@ -57,7 +59,9 @@ def test_text_says_place_expected_found_and_fix() -> None:
         "",
     ]
     assert lines[5].startswith("note KA010 db")
-    assert lines[-1].startswith("1 connection: 1 error, 0 warnings, 1 note, 1 suppressed; `harness explain ID`")
+    assert lines[-1].startswith(
+        "1 connection: 1 error, 0 warnings, 1 note, 1 suppressed; `harness explain ID`"
+    )
 
 
 def test_text_names_questions_without_an_answer() -> None:
@@ -95,12 +99,26 @@ def test_text_has_a_table_of_figures() -> None:
 
 def test_json_has_each_part_by_itself() -> None:
     """The reason of a suppression, too."""
-    document = json.loads(policy_json.render(result(finding(), suppressed=(finding(2),), unanswered=UNANSWERED)))
+    document = json.loads(
+        policy_json.render(result(finding(), suppressed=(finding(2),), unanswered=UNANSWERED))
+    )
     assert document["exit_status"] == 1
     (found,) = document["findings"]
-    assert (found["rule"], found["file"], found["line"], found["column"]) == ("KA003", "dir/P.toml", 1, 7)
-    assert (found["hz"], found["window_s"], found["found"]) == ([250, 1000], [340.0, None], "\x1b[31mnothing | <b>")
-    assert (document["suppressed"][0]["line"], document["suppressed"][0]["reason"]) == (2, "a reason")
+    assert (found["rule"], found["file"], found["line"], found["column"]) == (
+        "KA003",
+        "dir/P.toml",
+        1,
+        7,
+    )
+    assert (found["hz"], found["window_s"], found["found"]) == (
+        [250, 1000],
+        [340.0, None],
+        "\x1b[31mnothing | <b>",
+    )
+    assert (document["suppressed"][0]["line"], document["suppressed"][0]["reason"]) == (
+        2,
+        "a reason",
+    )
     assert document["unanswered"] == [{"rule": "KA009", "connection": "db", "why": "no model"}]
     assert document["connections"][0]["overview"] is None
 
@@ -148,8 +166,15 @@ def test_junit_has_a_case_for_each_connection(made: Result, failures: int, error
     """A note is no failure."""
     (suite,) = ET.fromstring(policy_junit.render(made))  # noqa: S314 - our own
     (case,) = suite
-    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("1", str(failures), str(errors))
-    assert (case.find("failure") is not None, case.find("error") is not None) == (bool(failures), bool(errors))
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == (
+        "1",
+        str(failures),
+        str(errors),
+    )
+    assert (case.find("failure") is not None, case.find("error") is not None) == (
+        bool(failures),
+        bool(errors),
+    )
     assert case.get("classname") == "dir/P.toml"
 
 

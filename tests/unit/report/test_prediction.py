@@ -22,7 +22,9 @@ from tests.unit.timelines import MACHINE, flap, planned, unreachable
 
 
 def test_linux_default_in_words() -> None:
-    """2 h 11 min 15 s is never kept: the window, its bounds in hours, the errno, the probes and the reason are told."""
+    """2 h 11 min 15 s is never kept: the window, its bounds in hours, the errno, the probes and the
+    reason are told.
+    """
     text = prediction.describe(predict.of_options(7200, 75, 9, 0.0, 250))
     assert "keepalive idle 7200 s, interval 75 s, count 9, HZ=250 (--hz)" in text
     assert "7881.984 to 8013.056 s after arming, 2 h 11 min 21.98 s to 2 h 13 min 33.06 s" in text
@@ -81,18 +83,31 @@ def test_as_json() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"idle_s": 0}, "--idle: expected a whole number from 1 to 32767 (the kernel's limits), found 0"),
+        (
+            {"idle_s": 0},
+            "--idle: expected a whole number from 1 to 32767 (the kernel's limits), found 0",
+        ),
         ({"interval_s": 32768}, "--interval: expected a whole number from 1 to 32767"),
         ({"count": 128}, "--count: expected a whole number from 1 to 127"),
         ({"user_timeout_s": -1.0}, "--user-timeout: expected 0 to 2147483 seconds, found -1"),
         ({"user_timeout_s": math.nan}, "--user-timeout: expected 0 to 2147483 seconds, found nan"),
-        ({"user_timeout_s": 0.0005}, "--user-timeout: expected seconds in whole milliseconds, found 0.0005"),
+        (
+            {"user_timeout_s": 0.0005},
+            "--user-timeout: expected seconds in whole milliseconds, found 0.0005",
+        ),
         ({"hz": 0}, "--hz: expected a kernel's HZ, such as 100, 250, 300 or 1000, found 0"),
     ],
 )
 def test_what_the_kernel_would_refuse(changes: dict[str, float], words: str) -> None:
     """Each number out of range is refused with its option's name and the range."""
-    options = {"idle_s": 10, "interval_s": 5, "count": 3, "user_timeout_s": 0.0, "hz": 250, **changes}
+    options = {
+        "idle_s": 10,
+        "interval_s": 5,
+        "count": 3,
+        "user_timeout_s": 0.0,
+        "hz": 250,
+        **changes,
+    }
     with pytest.raises(UsageError) as caught:
         predict.of_options(**options)  # type: ignore[arg-type]
     assert words in str(caught.value)
@@ -106,7 +121,9 @@ def test_what_the_kernel_would_refuse(changes: dict[str, float], words: str) -> 
     st.just(0) | st.integers(1, 200_000),
     st.sampled_from((100, 250, 300, 1000)),
 )
-def test_all_settings_have_one_prediction(idle: int, interval: int, count: int, timeout: int, hz: int) -> None:
+def test_all_settings_have_one_prediction(
+    idle: int, interval: int, count: int, timeout: int, hz: int
+) -> None:
     """Whatever the kernel takes has one outcome with a window, in words and as JSON."""
     timeout_s = min(
         timeout * interval / 1000, 2_147_483.0
@@ -119,7 +136,9 @@ def test_all_settings_have_one_prediction(idle: int, interval: int, count: int, 
 
 
 def test_a_plan_in_words() -> None:
-    """Machine, topology, faults, claim, prediction and the length of the watch, each on its line."""
+    """Machine, topology, faults, claim, prediction and the length of the watch, each on its
+    line.
+    """
     assert prediction.describe_plan(unreachable(window_s=(5.0, 5.4))).splitlines() == [
         "by/hand: ",
         "  machine     Linux 6.18.0, HZ=250 (given), 2 CPUs, real time",
@@ -128,15 +147,26 @@ def test_a_plan_in_words() -> None:
         "  fault       blackhole at_s=0.5, direction=both",
         "  evidence    it must act: what is injected during a run must act",
         "  claim       detected ETIMEDOUT 5 to 5.4 s after arming",
-        "  prediction  ETIMEDOUT 5.072 to 5.108 s after arming; 3 probes on the wire; 3 probes unanswered",
-        "  watched for 7.400 s at most, allowance 50 ms; predicted with a jiffy (4 ms) that timers may run late on SMP",
+        (
+            "  prediction  ETIMEDOUT 5.072 to 5.108 s after arming; 3 probes on the wire; 3 "
+            "probes unanswered"
+        ),
+        (
+            "  watched for 7.400 s at most, allowance 50 ms; predicted with a jiffy (4 ms) that "
+            "timers may run late on SMP"
+        ),
     ]
 
 
 def test_a_plan_says_what_evidence_a_standing_fault_must_leave() -> None:
     """A firewall that keepalive keeps open must be in place; one that forgets the flow must act."""
-    for timeout_s, words in ((5, "it must be in place: the oracle predicts the same without it"), (1, "it must act")):
-        plan = planned(FirewallIdle(timeout_s=timeout_s, then="reset"), LinkDown(on="server", at_s=9))
+    for timeout_s, words in (
+        (5, "it must be in place: the oracle predicts the same without it"),
+        (1, "it must act"),
+    ):
+        plan = planned(
+            FirewallIdle(timeout_s=timeout_s, then="reset"), LinkDown(on="server", at_s=9)
+        )
         lines = prediction.describe_plan(plan).splitlines()
         at = next(number for number, line in enumerate(lines) if "firewall-idle" in line)
         assert lines[at + 1].startswith(f"  evidence    {words}")
@@ -160,15 +190,23 @@ def test_a_plan_names_what_decides() -> None:
     )
     lines = prediction.describe_plan(make(scenario, MACHINE)).splitlines()
     assert "  client      user_timeout_s=2.5, writes_at_s=[0.5, 1], write_bytes=99" in lines
-    assert "  server      keepalive idle_s=7200 interval_s=75 count=9, receive_buffer_bytes=2048, reads=false" in lines
+    assert (
+        "  server      keepalive idle_s=7200 interval_s=75 count=9, "
+        "receive_buffer_bytes=2048, reads=false"
+    ) in lines
     assert any("  claim " in line and "(window=exact, phase_ns=7)" in line for line in lines)
     connecting = Scenario(state="connecting", faults=(Blackhole(at_s=0),))
     assert "  state       connecting" in prediction.describe_plan(make(connecting, MACHINE))
 
 
 def test_a_plan_names_every_command() -> None:
-    """Those of the ends, and what runs in between, with what is said of them; and what is claimed after a healing."""
-    client = Command(argv=("./client", "{server}"), ready=Ready(prints="^on"), detects=Detects(reconnects=True))
+    """Those of the ends, and what runs in between, with what is said of them.
+
+    And what is claimed after a healing.
+    """
+    client = Command(
+        argv=("./client", "{server}"), ready=Ready(prints="^on"), detects=Detects(reconnects=True)
+    )
     scenario = Scenario(
         topology=Topology(kind="proxied"),
         client=Endpoint(command=client),
@@ -177,12 +215,20 @@ def test_a_plan_names_every_command() -> None:
         expect=Expect(outcome="noticed", origin="healed", reconnects_s=(0, 1.5)),
     )
     text = prediction.describe_plan(make(scenario, MACHINE))
-    assert "  client      command=./client '{server}' (ready prints '^on'; detects reconnects)\n" in text
+    assert (
+        "  client      command=./client '{server}' (ready prints '^on'; detects reconnects)\n"
+        in text
+    )
     assert "  proxy       command=haproxy -f 'a file'\n" in text
-    assert "  claim       noticed and connected again 0 to 1.5 s after the healing of the last fault\n" in text
+    assert (
+        "  claim       noticed and connected again 0 to 1.5 s after the healing of the last fault\n"
+        in text
+    )
     standby = Standby(on="router", command=Command(argv=("server",)))
     other = Scenario(standby=standby, faults=(Blackhole(at_s=0.5),))
-    assert "  standby     on=router, command=server\n" in prediction.describe_plan(make(other, MACHINE))
+    assert "  standby     on=router, command=server\n" in prediction.describe_plan(
+        make(other, MACHINE)
+    )
 
 
 def test_nothing_is_predicted_of_a_proxy_of_ones_own() -> None:
@@ -194,7 +240,9 @@ def test_nothing_is_predicted_of_a_proxy_of_ones_own() -> None:
     )
     assert make(killed, MACHINE).prediction is not None
     own = OwnProxy(command=Command(argv=("haproxy",)))
-    plan = make(msgspec.structs.replace(killed, topology=Topology(kind="proxied"), proxy=own), MACHINE)
+    plan = make(
+        msgspec.structs.replace(killed, topology=Topology(kind="proxied"), proxy=own), MACHINE
+    )
     assert plan.unpredictable == "a proxy of one's own answers for the other end in its own way"
 
 

@@ -51,7 +51,9 @@ class Terminal(io.StringIO):
 
 
 def test_progress_on_a_terminal_cleans_up_after_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It shows what is awaited and until when, and leaves nothing behind: the cursor is shown, the lines are erased."""
+    """It shows what is awaited and until when, and leaves nothing behind: the cursor is shown, the
+    lines are erased.
+    """
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     stream = Terminal()
@@ -72,10 +74,14 @@ def test_progress_on_a_terminal_cleans_up_after_itself(monkeypatch: pytest.Monke
 
 
 def test_progress_keeps_to_the_terminals_size() -> None:
-    """Never more than a dozen scenarios, one line each, however long their names: nothing wraps, nothing scrolls."""
+    """Never more than a dozen scenarios, one line each, however long their names: nothing wraps,
+    nothing scrolls.
+    """
     progress = Progress(300, 8.4, io.StringIO())
     for number in range(300):
-        progress.status(f"some/very/long/folder/name/{'x' * 70}-{number}", "detection", time.monotonic_ns())
+        progress.status(
+            f"some/very/long/folder/name/{'x' * 70}-{number}", "detection", time.monotonic_ns()
+        )
     for width in (80, 40):
         lines = shown(progress._render(), width)
         assert len(lines) == displays.LINES_SHOWN + 2

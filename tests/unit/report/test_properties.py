@@ -8,7 +8,9 @@ from tests.unit.timelines import as_foreseen, unreachable
 
 
 def test_what_was_claimed_and_where() -> None:
-    """The clock and the machine, claim, windows and what was measured, each with its unit and origin."""
+    """The clock and the machine, claim, windows and what was measured, each with its unit and
+    origin.
+    """
     plan = unreachable(window_s=(5.0, 5.4))
     assert properties.of(judge(plan, as_foreseen(plan)), attempts=2) == {
         "clock": "real",
@@ -27,7 +29,10 @@ def test_what_was_claimed_and_where() -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    """Of a run that was never armed nothing was measured; what was run once has no number of attempts."""
+    """Of a run that was never armed nothing was measured.
+
+    What was run once has no number of attempts.
+    """
     plan = unreachable()
     found = properties.of(judge(plan, []))
     assert not {"measured", "claimed_window", "attempts"} & found.keys()

@@ -14,9 +14,17 @@ from harness.report import tcp_states
 def test_data_in_flight_in_words() -> None:
     """The folklore of 15 minutes, with what happens when and why."""
     text = tcp_states.describe(predict.of_state("in-flight", 0.0, 0.0, 1000))
-    assert "given up        947.928 to 952.024 s after the write, 15 min 47.93 s to 15 min 52.02 s" in text
+    assert (
+        "given up        947.928 to 952.024 s after the write, 15 min 47.93 s to 15 min 52.02 s"
+        in text
+    )
     assert "data sent again 16 times" in text
-    assert [f" retransmission {number} " in text for number in (1, 5, 15, 16)] == [True, True, True, False]
+    assert [f" retransmission {number} " in text for number in (1, 5, 15, 16)] == [
+        True,
+        True,
+        True,
+        False,
+    ]
     assert "loss probe         200 ms (TCP_RTO_MIN) and the round trip" in text
     assert "retransmission 1   as long again" in text
     assert "retransmission 9   twice as long" in text
@@ -29,7 +37,9 @@ def test_connecting_in_words() -> None:
     text = tcp_states.describe(predict.of_state("connecting", 0.0, 0.0, 1000))
     assert "132.392 to 136.488 s after the call of connect" in text
     assert "SYN sent again  10 times" in text
-    assert "user timeout 10 s, HZ=1000" in tcp_states.describe(predict.of_state("connecting", 10.0, 0.0, 1000))
+    assert "user timeout 10 s, HZ=1000" in tcp_states.describe(
+        predict.of_state("connecting", 10.0, 0.0, 1000)
+    )
 
 
 def test_a_closed_window_in_words() -> None:
@@ -37,14 +47,26 @@ def test_a_closed_window_in_words() -> None:
     text = tcp_states.describe(predict.of_state("zero-window", 0.0, 0.0, 250))
     assert "probes sent     15\n" in text
     assert "presumes        that the peer answered no window probe" in text
-    assert [f" window probe {number} " in text for number in (1, 12, 15, 16)] == [True, True, True, False]
+    assert [f" window probe {number} " in text for number in (1, 12, 15, 16)] == [
+        True,
+        True,
+        True,
+        False,
+    ]
     text = tcp_states.describe(predict.of_state("zero-window", 0.0, 0.0, 250, answered=5))
     assert "1532.416 to 1534.208 s after the last answered probe" in text
-    assert [f" window probe {number} " in text for number in (5, 6, 20, 21)] == [False, True, True, False]
+    assert [f" window probe {number} " in text for number in (5, 6, 20, 21)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_what_is_left_of_a_connection_in_words() -> None:
-    """Each line has its rule; the FIN's first repetition is the loss probe, and all of them are there."""
+    """Each line has its rule; the FIN's first repetition is the loss probe, and all of them are
+    there.
+    """
     lines = tcp_states.describe_kept(predict.of_left("closing", 0.0, 0.0, 250)).splitlines()[2:-2]
     assert all(len(line.strip().split("  ")) >= 3 for line in lines)
     assert "FIN, loss probe" in lines[0]
@@ -59,7 +81,11 @@ def test_what_is_left_of_a_connection_in_words() -> None:
 def test_states_as_json() -> None:
     """Seconds, with their origin."""
     document = json.loads(tcp_states.as_json(predict.of_state("in-flight", 6.0, 0.0, 1000)))
-    assert (document["origin"], document["window_s"], document["retransmissions"]) == ("write", [6.416, 6.48], [5, 5])
+    assert (document["origin"], document["window_s"], document["retransmissions"]) == (
+        "write",
+        [6.416, 6.48],
+        [5, 5],
+    )
     assert len(document["retransmission_windows_s"]) == 5
 
 

@@ -20,7 +20,9 @@ def shown(renderable: object, width: int, *, colour: bool = False) -> list[str]:
     """Lines as a terminal of that width shows them, blanks at the end included."""
     stream = io.StringIO()
     system: Literal["standard"] | None = "standard" if colour else None
-    console = Console(file=stream, width=width, force_terminal=colour, highlight=False, color_system=system)
+    console = Console(
+        file=stream, width=width, force_terminal=colour, highlight=False, color_system=system
+    )
     console.print(renderable)
     return stream.getvalue().splitlines()
 
@@ -32,7 +34,10 @@ def verdicts() -> list[Verdict]:
     bad = judge(unreachable(window_s=(4.0, 4.5)), as_foreseen(unreachable()))
     unclear = judge(unreachable(), without(as_foreseen(unreachable()), "subject.armed"))
     names = ("outcomes/peer-unreachable", "outcomes/firewall-kept-open", "link/bad", "link/unclear")
-    return [msgspec.structs.replace(v, name=n) for v, n in zip((good, quiet, bad, unclear), names, strict=True)]
+    return [
+        msgspec.structs.replace(v, name=n)
+        for v, n in zip((good, quiet, bad, unclear), names, strict=True)
+    ]
 
 
 def joined(lines: list[str]) -> str:
@@ -42,7 +47,10 @@ def joined(lines: list[str]) -> str:
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 140])
 def test_every_verdict_is_shown_with_its_reason(width: int) -> None:
-    """At any width: all reasons in full, no line wider than the terminal; from 60 columns on no blanks at the end."""
+    """At any width: all reasons in full, no line wider than the terminal.
+
+    From 60 columns on no blanks at the end.
+    """
     lines = shown(text.VerdictTable(verdicts()), width)
     assert max(len(line) for line in lines) <= width
     for verdict in verdicts():
@@ -54,7 +62,9 @@ def test_every_verdict_is_shown_with_its_reason(width: int) -> None:
 def test_claim_and_summary_stand_below_what_is_no_pass() -> None:
     """With the window and its origin."""
     plan = unreachable(origin="fault", window_s=(4.0, 4.5))
-    plan = msgspec.structs.replace(plan, scenario=msgspec.structs.replace(plan.scenario, summary="A path that is cut"))
+    plan = msgspec.structs.replace(
+        plan, scenario=msgspec.structs.replace(plan.scenario, summary="A path that is cut")
+    )
     bad = shown(text.VerdictTable([judge(plan, as_foreseen(plan))]), 140)
     assert [line.strip() for line in bad[-2:]] == [
         "scenario: A path that is cut",
@@ -68,7 +78,10 @@ def test_one_origin_in_a_row_and_its_reason() -> None:
     plan = unreachable(origin="fault", window_s=(4.0, 4.5))
     lines = shown(text.VerdictTable([judge(plan, as_foreseen(plan))]), 200)
     assert "ETIMEDOUT 4.590 s  4.572-4.608 s" in lines[1]
-    assert "noticed 4.590 s after the fault, 0.090 s after expect.window_s (4 to 4.5 s after the fault)" in lines[2]
+    assert (
+        "noticed 4.590 s after the fault, 0.090 s after expect.window_s (4 to 4.5 s after "
+        "the fault)"
+    ) in lines[2]
     assert "the oracle predicted ETIMEDOUT 4.572 s to 4.608 s after the fault" in lines[2]
     assert "arming" not in joined(lines)
 
@@ -83,7 +96,10 @@ def test_a_long_report_is_cut() -> None:
 
 
 def test_a_row_and_its_reason() -> None:
-    """Verdict, name, what was measured, what was predicted, probes; below them the reason, indented."""
+    """Verdict, name, what was measured, what was predicted, probes.
+
+    Below them the reason, indented.
+    """
     lines = shown(text.VerdictTable(verdicts()[:2]), 80)
     assert lines == [
         "verdict  scenario                              measured      predicted  probes",
@@ -108,7 +124,9 @@ def test_the_origin_is_named_where_it_is_not_arming() -> None:
     lines = shown(text.VerdictTable([judge(plan, as_foreseen(plan))]), 140)
     assert lines[2].endswith("; times count from the fault")
     healed = msgspec.structs.replace(judge(plan, as_foreseen(plan)), origin="healed")
-    assert shown(text.VerdictTable([healed]), 200)[2].endswith("; times count from the healing of the last fault")
+    assert shown(text.VerdictTable([healed]), 200)[2].endswith(
+        "; times count from the healing of the last fault"
+    )
 
 
 def test_a_prediction_is_shown_where_its_origin_never_came() -> None:
@@ -121,7 +139,9 @@ def test_a_prediction_is_shown_where_its_origin_never_came() -> None:
 
 def test_a_reconnection_after_the_healing_is_what_was_measured() -> None:
     """Where it was noticed before the healing, from which the scenario's times count."""
-    plain = msgspec.structs.replace(verdicts()[0], outcome="noticed", reports="reconnect", origin="healed")
+    plain = msgspec.structs.replace(
+        verdicts()[0], outcome="noticed", reports="reconnect", origin="healed"
+    )
     before = msgspec.structs.replace(plain, detected_ns=-6 * SECOND, reconnected_ns=SECOND // 2)
     assert "connected 0.500 s" in joined(shown(text.VerdictTable([before]), 100))
     after = msgspec.structs.replace(before, detected_ns=SECOND // 4)
@@ -149,7 +169,9 @@ def test_brackets_are_no_markup() -> None:
     """Names, reasons and summaries may hold square brackets."""
     odd = msgspec.structs.replace(verdicts()[0], reason="net:[402653] [red]stays[/red] [/]")
     assert "net:[402653] [red]stays[/red] [/]" in joined(shown(text.VerdictTable([odd]), 140))
-    listed = shown(text.Listing([Scenario(name="a/b", summary="found [bold] here")], {"a": "About [it]"}), 80)
+    listed = shown(
+        text.Listing([Scenario(name="a/b", summary="found [bold] here")], {"a": "About [it]"}), 80
+    )
     assert [line.rstrip() for line in listed] == ["a (1)  About [it]", "a/b  found [bold] here"]
 
 
@@ -165,19 +187,25 @@ def test_the_summary_counts_and_names_the_machine() -> None:
         "times are virtual time after arming; Linux"
     )
     fault = msgspec.structs.replace(verdicts()[0], origin="fault")
-    assert "after arming, unless a result names another origin" in shown(text.summary([fault], 1.0), 140)[1]
+    assert (
+        "after arming, unless a result names another origin"
+        in shown(text.summary([fault], 1.0), 140)[1]
+    )
     assert shown(text.summary([], 0.0), 80) == ["0 pass, 0 fail, 0 inconclusive in 0.0 s"]
 
 
 def test_the_summary_counts_what_was_run_again() -> None:
-    """By name; where the machine was too busy still, with what helps: in containers there is no virtual time."""
+    """By name; where the machine was too busy still, with what helps: in containers there is no
+    virtual time.
+    """
     good, _, _, unclear = verdicts()
     assert shown(text.summary([good], 1.0, {good.name: 1, "b": 2, "c": 3}), 140)[1] == (
         "2 retried, as this machine was too busy: b, c"
     )
     busy = msgspec.structs.replace(unclear, cause="machine-too-busy")
     assert shown(text.summary([good, busy], 1.0), 140)[1] == (
-        "1 inconclusive, as this machine was too busy: run fewer at once with --jobs 4, or use --clock virtual, "
+        "1 inconclusive, as this machine was too busy: run fewer at once with --jobs 4, or use "
+        "--clock virtual, "
         "where load makes no difference"
     )
     contained = msgspec.structs.replace(busy, lab="docker")
@@ -200,15 +228,24 @@ def test_a_closed_pipe_is_the_command_lines_affair() -> None:
 def test_a_listing_has_no_blanks_at_the_ends_of_lines(width: int) -> None:
     """On a terminal, too; all of it is there at any width."""
     scenarios = [
-        Scenario(name="topic/a-name", summary="a claim of some words that needs more than one line here or there " * 2),
+        Scenario(
+            name="topic/a-name",
+            summary="a claim of some words that needs more than one line here or there " * 2,
+        ),
         Scenario(name="topic/another-longer-name", summary="short"),
         Scenario(name="topic/none"),
     ]
-    lines = shown(text.Listing(scenarios, {"topic": "what it is about, in a line of its own"}), width)
+    lines = shown(
+        text.Listing(scenarios, {"topic": "what it is about, in a line of its own"}), width
+    )
     assert all(line == line.rstrip() for line in lines)
     assert max(len(line) for line in lines) <= max(width, len("topic/another-longer-name"))
     said = joined(lines)
-    assert all(word in said for scenario in scenarios for word in (scenario.name, *scenario.summary.split()))
+    assert all(
+        word in said
+        for scenario in scenarios
+        for word in (scenario.name, *scenario.summary.split())
+    )
 
 
 def test_a_file_gets_no_blanks_at_the_ends_of_lines() -> None:
@@ -228,12 +265,17 @@ def test_a_file_gets_no_blanks_at_the_ends_of_lines() -> None:
 
 def test_a_brief_summary_is_one_line() -> None:
     """Without the machine and the clock."""
-    assert text.summary(verdicts(), 1.0, brief=True).plain == "2 pass, 1 fail, 1 inconclusive in 1.0 s"
+    assert (
+        text.summary(verdicts(), 1.0, brief=True).plain == "2 pass, 1 fail, 1 inconclusive in 1.0 s"
+    )
 
 
 def test_a_listing_wraps_below_itself() -> None:
     """Long summaries go on below their own beginning, not below the name."""
-    scenarios = [Scenario(name="outcomes/peer-down", summary="word " * 30), Scenario(name="b", summary="short")]
+    scenarios = [
+        Scenario(name="outcomes/peer-down", summary="word " * 30),
+        Scenario(name="b", summary="short"),
+    ]
     lines = shown(text.Listing(scenarios, {}), 60)
     assert max(len(line.rstrip()) for line in lines) <= 60
     assert lines[1].startswith(" " * len("outcomes/peer-down  ") + "word")

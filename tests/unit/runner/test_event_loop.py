@@ -137,8 +137,15 @@ def test_captured_segments_are_written_down_and_told(run: Run) -> None:
     run.clock.at(STARTS_NS + 9, lambda: run.clock.readable.add(server.fileno()))
     run.loop.wait(STARTS_NS + 10, lambda: bool(heard))
     (event,) = run.told("segment")
-    assert (event.t_ns, event.source, event.data["role"], event.data["way"]) == (5, "server", "rst", "in")
-    assert [(host, at_ns, data["role"]) for host, at_ns, data in heard] == [("server", STARTS_NS + 5, "rst")]
+    assert (event.t_ns, event.source, event.data["role"], event.data["way"]) == (
+        5,
+        "server",
+        "rst",
+        "in",
+    )
+    assert [(host, at_ns, data["role"]) for host, at_ns, data in heard] == [
+        ("server", STARTS_NS + 5, "rst")
+    ]
 
 
 def test_only_a_host_with_another_network_is_captured_anew(run: Run) -> None:
@@ -188,7 +195,9 @@ class Queues:
         """Nothing is held."""
 
 
-def test_waits_for_a_cpu_are_written_down_where_they_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waits_for_a_cpu_are_written_down_where_they_are_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """From the moment at which the thread should have run; earlier waits do not count."""
     queues = Queues()
     monkeypatch.setattr(event_loop, "Queueing", lambda: queues)

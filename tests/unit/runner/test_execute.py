@@ -20,7 +20,13 @@ from harness.plan.plan import Plan
 from harness.runner import event_loop, execute
 from harness.scenario.schema import Endpoint, OutcomeName, Scenario
 from harness.subjects import tcp_driver
-from harness.subjects.interface import Connection, ConnectionEnd, Notices, SubjectLoop, WatchedCommand
+from harness.subjects.interface import (
+    Connection,
+    ConnectionEnd,
+    Notices,
+    SubjectLoop,
+    WatchedCommand,
+)
 from harness.timeline import Event, Timeline
 from tests.unit.fake_clock import FakeClock
 from tests.unit.fake_lab import FakeCapture, FakeLab
@@ -80,7 +86,9 @@ class Bench:
         finally:
             lab.step("disconnected")
 
-    def notices_at(self, after_ns: int, kind: str = "subject.detected", side: Side = "client") -> None:
+    def notices_at(
+        self, after_ns: int, kind: str = "subject.detected", side: Side = "client"
+    ) -> None:
         """An end notices something so long after arming."""
 
         def comes(at_ns: int) -> None:
@@ -121,7 +129,9 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Make:
 
 def after_arming(events: list[Event], *kinds: str) -> list[tuple[str, int]]:
     """The events of some kinds, each with its moment in ms after arming."""
-    (armed_ns,) = (event.t_ns for event in events if event.kind == "subject.armed" and event.source == "client")
+    (armed_ns,) = (
+        event.t_ns for event in events if event.kind == "subject.armed" and event.source == "client"
+    )
     return [(event.kind, (event.t_ns - armed_ns) // MS) for event in events if event.kind in kinds]
 
 
@@ -131,7 +141,7 @@ def broken(events: list[Event]) -> str:
     return str(event.data["error"])
 
 
-# --- the order of steps ---------------------------------------------------------------------------
+# --- the order of steps -------------------------------------------------------------------------
 
 
 def test_the_order_of_a_run(bench: Make) -> None:
@@ -140,7 +150,14 @@ def test_the_order_of_a_run(bench: Make) -> None:
     run.armed = lambda: run.notices_at(5 * SECOND)
     kinds = [event.kind for event in run.carry_out()]
     assert kinds == [
-        *("opened", "lab.ready", "fault.injected", "subject.armed", "subject.armed", "fault.injected"),
+        *(
+            "opened",
+            "lab.ready",
+            "fault.injected",
+            "subject.armed",
+            "subject.armed",
+            "fault.injected",
+        ),
         *("subject.detected", "fault.evidence", "fault.evidence", "run.ended"),
         *("fault.healed", "capture.ended", "capture.ended", "fault.healed"),
     ]
@@ -152,7 +169,14 @@ def test_the_order_of_a_run(bench: Make) -> None:
     assert run.lab.done[-1] == "taken down"
     assert run.lab.done.index("disconnected") == standing + 4
     assert [what for what, _ in run.statuses] == [
-        *("building the lab", "connecting", "1 change", "detection", "taking everything down", None),
+        *(
+            "building the lab",
+            "connecting",
+            "1 change",
+            "detection",
+            "taking everything down",
+            None,
+        ),
     ]
 
 
@@ -177,10 +201,16 @@ def test_writes_shuts_and_faults_come_at_their_times_after_arming(bench: Make) -
         )
     )
     events = run.carry_out()
-    calls = {side: [(at - run.armed_ns, what) for at, what in end.calls] for side, end in run.ends.items()}
+    calls = {
+        side: [(at - run.armed_ns, what) for at, what in end.calls]
+        for side, end in run.ends.items()
+    }
     assert calls["client"][:2] == [(SECOND // 4, "write 9"), (SECOND * 3 // 2, "write 9")]
     assert calls["server"] == [(4 * SECOND, "shut")]
-    assert after_arming(events, "fault.injected", "fault.healed") == [("fault.injected", 1000), ("fault.healed", 3000)]
+    assert after_arming(events, "fault.injected", "fault.healed") == [
+        ("fault.injected", 1000),
+        ("fault.healed", 3000),
+    ]
     assert (DOWN in run.lab.done, UP in run.lab.done) == (True, True)
 
 
@@ -208,12 +238,16 @@ def test_what_the_other_side_notices_does_not_end_the_run(bench: Make) -> None:
 
 
 @pytest.mark.parametrize("comes_back", [True, False])
-def test_another_connection_may_take_the_place_of_the_lost_one(bench: Make, *, comes_back: bool) -> None:
+def test_another_connection_may_take_the_place_of_the_lost_one(
+    bench: Make, *, comes_back: bool
+) -> None:
     """Where the plan gives it time, it is awaited for so long, and for no longer."""
     run = bench(plan_of(Blackhole(at_s=0.5)))
     scenario = run.plan.scenario
     claim = msgspec.structs.replace(scenario.expect, reconnects_s=(0.0, 0.5))
-    run.plan = msgspec.structs.replace(run.plan, scenario=msgspec.structs.replace(scenario, expect=claim))
+    run.plan = msgspec.structs.replace(
+        run.plan, scenario=msgspec.structs.replace(scenario, expect=claim)
+    )
 
     def armed() -> None:
         run.notices_at(5 * SECOND)
@@ -250,7 +284,9 @@ def test_data_is_sent_through_a_connection_that_survived(bench: Make, *, comes_b
     (alive,) = (event for event in events if event.kind == "subject.alive")
     assert alive.data == {"side": "client", "echo": comes_back}
     took_ms = 30 if comes_back else round(execute.ECHO_TIMEOUT_S * 1000)
-    assert after_arming(events, "subject.alive") == [("subject.alive", run.plan.watch_ns // MS + took_ms)]
+    assert after_arming(events, "subject.alive") == [
+        ("subject.alive", run.plan.watch_ns // MS + took_ms)
+    ]
     assert {"reason": "watched to the end"} in [event.data for event in events]
 
 
@@ -259,15 +295,20 @@ def test_faults_of_the_first_moment_of_a_connection(bench: Make) -> None:
     run = bench(plan_of(Blackhole(at_s=0, for_s=2), client=Endpoint(), state="connecting", **NEVER))
     events = run.carry_out()
     assert run.lab.done[:4] == ["built", "listening", ON, "armed"]
-    assert after_arming(events, "fault.injected", "fault.healed") == [("fault.injected", -3), ("fault.healed", 2000)]
+    assert after_arming(events, "fault.injected", "fault.healed") == [
+        ("fault.injected", -3),
+        ("fault.healed", 2000),
+    ]
 
 
-# --- late, or not at all --------------------------------------------------------------------------
+# --- late, or not at all ------------------------------------------------------------------------
 
 
 def test_a_late_fault_lasts_as_long_as_it_is_to(bench: Make) -> None:
     """Its length counts from the injection; events say when that was, and how long it took."""
-    run = bench(plan_of(Blackhole(at_s=1, for_s=1), LinkDown(on="server", at_s=1, for_s=2), **NEVER))
+    run = bench(
+        plan_of(Blackhole(at_s=1, for_s=1), LinkDown(on="server", at_s=1, for_s=2), **NEVER)
+    )
     run.lab.takes_ns = {ON: 300 * MS, OFF: 40 * MS}
     events = run.carry_out()
     found = [
@@ -287,7 +328,9 @@ def test_a_late_fault_lasts_as_long_as_it_is_to(bench: Make) -> None:
 
 def test_a_late_healing_is_told_as_it_was(bench: Make) -> None:
     """What keeps the run from healing in time is another action."""
-    run = bench(plan_of(LinkDown(on="server", at_s=1, for_s=1), Blackhole(at_s=1.9, for_s=1), **NEVER))
+    run = bench(
+        plan_of(LinkDown(on="server", at_s=1, for_s=1), Blackhole(at_s=1.9, for_s=1), **NEVER)
+    )
     run.lab.takes_ns = {ON: 500 * MS}
     events = run.carry_out()
     healed = [moment for _, moment in after_arming(events, "fault.healed")]
@@ -300,8 +343,20 @@ def test_a_fault_that_cannot_be_injected_breaks_the_run(bench: Make) -> None:
     run.lab.fails[ON] = FaultError("expected room for a rule, found none")
     events = run.carry_out()
     assert broken(events) == "expected room for a rule, found none"
-    assert run.lab.done == ["built", "listening", "armed", DOWN, ON, UP, "disconnected", "taken down"]
-    assert after_arming(events, "fault.injected", "fault.healed") == [("fault.injected", 1000), ("fault.healed", 2000)]
+    assert run.lab.done == [
+        "built",
+        "listening",
+        "armed",
+        DOWN,
+        ON,
+        UP,
+        "disconnected",
+        "taken down",
+    ]
+    assert after_arming(events, "fault.injected", "fault.healed") == [
+        ("fault.injected", 1000),
+        ("fault.healed", 2000),
+    ]
     assert "run.ended" not in {event.kind for event in events}
 
 
@@ -333,7 +388,7 @@ def test_a_lab_that_cannot_be_taken_down_breaks_the_run(bench: Make) -> None:
     assert [event.kind for event in events[-2:]] == ["capture.ended", "run.broken"]
 
 
-# --- programs that end early, defects, interrupts -------------------------------------------------
+# --- programs that end early, defects, interrupts -----------------------------------------------
 
 
 def test_a_program_that_ends_early_breaks_the_run(bench: Make) -> None:
@@ -347,7 +402,9 @@ def test_a_program_that_ends_early_breaks_the_run(bench: Make) -> None:
 
 
 @pytest.mark.parametrize("ends_ms", [300, None])
-def test_a_program_that_closed_the_connection_may_take_a_second_to_end(bench: Make, ends_ms: int | None) -> None:
+def test_a_program_that_closed_the_connection_may_take_a_second_to_end(
+    bench: Make, ends_ms: int | None
+) -> None:
     """It closed it before there was a fault, so that its end would break the run."""
     run = bench(plan_of(Blackhole(at_s=0.5)))
     settled_ns = 5 * SECOND + execute.SETTLE_NS
@@ -356,7 +413,10 @@ def test_a_program_that_closed_the_connection_may_take_a_second_to_end(bench: Ma
         run.command.leaves = True
         run.notices_at(5 * SECOND)
         if ends_ms is not None:
-            run.clock.at(run.armed_ns + settled_ns + ends_ms * MS, lambda: setattr(run.command, "leaves", False))
+            run.clock.at(
+                run.armed_ns + settled_ns + ends_ms * MS,
+                lambda: setattr(run.command, "leaves", False),
+            )
             run.ends["server"].ready_at(run.armed_ns + settled_ns + ends_ms * MS)
 
     run.armed = armed
@@ -401,7 +461,7 @@ def test_an_interrupt_while_it_heals(bench: Make) -> None:
     assert run.lab.done[-4:] == [OFF, UP, "disconnected", "taken down"]
 
 
-# --- how long it may take -------------------------------------------------------------------------
+# --- how long it may take -----------------------------------------------------------------------
 
 
 def test_how_long_a_run_may_take() -> None:
@@ -409,7 +469,10 @@ def test_how_long_a_run_may_take() -> None:
     bare = plan_of(Blackhole(at_s=0.5))
     ours_s = 2 * 2 * tcp_driver.READY_TIMEOUT_S
     afterwards_ns = round(execute.ECHO_TIMEOUT_S * 1e9)
-    assert execute.longest_ns(bare) == bare.period_ns + round(ours_s * 1e9) + bare.watch_ns + afterwards_ns
+    assert (
+        execute.longest_ns(bare)
+        == bare.period_ns + round(ours_s * 1e9) + bare.watch_ns + afterwards_ns
+    )
     real = msgspec.structs.replace(bare, machine=msgspec.structs.replace(GUEST, clock="real"))
     assert execute.longest_ns(real) == execute.longest_ns(bare) - bare.period_ns
     command = Command(argv=("it",), ready=Ready(listens=True, within_s=50))

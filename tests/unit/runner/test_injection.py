@@ -49,7 +49,13 @@ def test_each_step_is_dated_by_its_beginning(bench: Bench) -> None:
     assert bench.told == [("fault.injected", 0), ("fault.evidence", 107), ("fault.healed", 107)]
     injected, evidence, healed = bench.timeline.events[1:]
     assert injected.data == {"index": 3, "fault": "blackhole", "took_ns": 7}
-    assert evidence.data == {"index": 3, "fault": "blackhole", "level": "bit", "found": FOUND, "others": 1}
+    assert evidence.data == {
+        "index": 3,
+        "fault": "blackhole",
+        "level": "bit",
+        "found": FOUND,
+        "others": 1,
+    }
     assert healed.data == {"index": 3, "fault": "blackhole", "took_ns": 11}
     assert bench.lab.done == [ON, OFF]
 

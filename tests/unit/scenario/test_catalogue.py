@@ -19,7 +19,13 @@ def _names(*words: str) -> list[str]:
 
 def test_no_words_ask_for_the_whole_catalogue(shelf: Write) -> None:
     """Sorted by path; other files are no scenarios."""
-    for name in ("b.scenario.toml", "a/z.scenario.toml", "a/y/x.scenario.toml", "README.md", "a/notes.toml"):
+    for name in (
+        "b.scenario.toml",
+        "a/z.scenario.toml",
+        "a/y/x.scenario.toml",
+        "README.md",
+        "a/notes.toml",
+    ):
         shelf(name, "")
     assert _names() == ["a/y/x", "a/z", "b"]
 
@@ -48,7 +54,12 @@ def test_a_word_may_be_a_path_to_a_file_or_a_folder(shelf: Write, write: Write) 
 def test_a_path_into_the_catalogue_gives_catalogue_names(shelf: Write) -> None:
     """However it is asked for, a shipped scenario has one name, and is taken once."""
     shelf("a/z.scenario.toml", "")
-    assert _names("catalogue/a/z.scenario.toml") == _names("catalogue/a") == _names("./catalogue") == ["a/z"]
+    assert (
+        _names("catalogue/a/z.scenario.toml")
+        == _names("catalogue/a")
+        == _names("./catalogue")
+        == ["a/z"]
+    )
     assert _names("a", "catalogue/a", "a/z") == ["a/z"]
 
 
@@ -88,7 +99,9 @@ def test_files_of_one_bare_name_are_told_apart_by_their_folders(shelf: Write, wr
 
 
 def test_every_bad_file_is_reported(shelf: Write, write: Write) -> None:
-    """Not the first alone: one line each, and a scenario that claims nothing is one of them where claims count."""
+    """Not the first alone: one line each, and a scenario that claims nothing is one of them where
+    claims count.
+    """
     shelf("a/z.scenario.toml", "")
     write("mine/a.scenario.toml", "x = 1")
     write("mine/b.scenario.toml", "topology = 3")
@@ -119,7 +132,9 @@ def test_an_unknown_word_is_answered_with_names_like_it(shelf: Write) -> None:
         catalogue.find(["qqq"])
 
 
-@pytest.mark.parametrize("word", ["gone.toml", "./gone", "/gone", "../catalogue/gone", "a/../../x", "*"])
+@pytest.mark.parametrize(
+    "word", ["gone.toml", "./gone", "/gone", "../catalogue/gone", "a/../../x", "*"]
+)
 def test_a_word_for_nothing_is_a_usage_error(shelf: Write, word: str) -> None:
     """Wherever it points."""
     shelf("a/z.scenario.toml", "")
@@ -131,7 +146,9 @@ def test_a_folder_without_scenarios_is_a_usage_error(shelf: Write, tmp_path: Pat
     """Asking for nothing is a mistake, not a success."""
     shelf("a/z.scenario.toml", "")
     (tmp_path / "bare").mkdir()
-    with pytest.raises(UsageError, match=r"expected scenario files \(\*.scenario.toml\) under bare, found none"):
+    with pytest.raises(
+        UsageError, match=r"expected scenario files \(\*.scenario.toml\) under bare, found none"
+    ):
         catalogue.find(["bare"])
 
 

@@ -1,4 +1,6 @@
-"""Scenario files, plain data and Python values: what is taken, what is refused, and in which words."""
+"""Scenario files, plain data and Python values: what is taken, what is refused, and in which
+words.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +31,19 @@ Write = Callable[[str, str | bytes], Path]
 
 ENDPOINT_KEYS = (
     "keepalive, user_timeout_s, settings_via, "
-    "writes_at_s, write_bytes, receive_buffer_bytes, send_buffer_bytes, reads, shuts_at_s, heartbeat, command, image"
+    "writes_at_s, write_bytes, receive_buffer_bytes, send_buffer_bytes, reads, shuts_at_s, "
+    "heartbeat, command, image"
 )
 
 EXAMPLES = 40
 """As many as it takes to draw the branches of what is drawn at all."""
 
-# --- refused -----------------------------------------------------------------------------------------
+# --- refused -------------------------------------------------------------------------------------
 
 FAULT_KINDS = ", ".join(FAULTS)
-TOP_KEYS = "name, summary, topology, state, client, server, proxy, standby, faults, expect, known_failure"
+TOP_KEYS = (
+    "name, summary, topology, state, client, server, proxy, standby, faults, expect, known_failure"
+)
 
 REFUSED = {
     "unknown-key": ("retries = 3", f"retries: expected another key, one of {TOP_KEYS}, found 3"),
@@ -48,12 +53,16 @@ REFUSED = {
     ),
     "misspelled-key": (
         "[client.keepalive]\nidle = 3",
-        "client.keepalive.idle: expected another key, one of idle_s, interval_s, count (did you mean idle_s?), found 3",
+        (
+            "client.keepalive.idle: expected another key, one of idle_s, interval_s, count (did "
+            "you mean idle_s?), found 3"
+        ),
     ),
     "misspelled-key-of-a-fault": (
         '[[faults]]\nkind = "link-down"\non = "server"\nat = 3',
         (
-            "faults[0].at: expected another key, one of kind, at_s, for_s, every_s, times, on, toward "
+            "faults[0].at: expected another key, one of kind, at_s, for_s, every_s, times, on, "
+            "toward "
             "(did you mean at_s?), found 3"
         ),
     ),
@@ -69,7 +78,10 @@ REFUSED = {
         "server.keepalive.interval_s = 0",
         "server.keepalive.interval_s: expected an integer from 1 to 32767 (seconds), found 0",
     ),
-    "count-0": ("client.keepalive.count = 0", "client.keepalive.count: expected an integer from 1 to 127, found 0"),
+    "count-0": (
+        "client.keepalive.count = 0",
+        "client.keepalive.count: expected an integer from 1 to 127, found 0",
+    ),
     "count-128": (
         "client.keepalive.count = 128",
         "client.keepalive.count: expected an integer from 1 to 127, found 128",
@@ -119,11 +131,17 @@ REFUSED = {
     ),
     "half-a-window": (
         "expect.window_s = [1]",
-        "expect.window_s: expected an array of 2, each a number from 0 to 10000000 (seconds), found [1]",
+        (
+            "expect.window_s: expected an array of 2, each a number from 0 to 10000000 "
+            "(seconds), found [1]"
+        ),
     ),
     "window-a-number": (
         "expect.window_s = 1",
-        "expect.window_s: expected an array of 2, each a number from 0 to 10000000 (seconds), found 1",
+        (
+            "expect.window_s: expected an array of 2, each a number from 0 to 10000000 "
+            "(seconds), found 1"
+        ),
     ),
     "window-in-wrong-order": (
         "expect.window_s = [5, 3]",
@@ -139,11 +157,17 @@ REFUSED = {
     ),
     "bad-enum": (
         'topology.kind = "ring"',
-        "topology.kind: expected one of: direct, firewalls, nat, proxied, routed, switched, found 'ring'",
+        (
+            "topology.kind: expected one of: direct, firewalls, nat, proxied, routed, switched, "
+            "found 'ring'"
+        ),
     ),
     "nearly-an-enum": (
         'topology.kind = "rooted"',
-        "topology.kind: expected one of: direct, firewalls, nat, proxied, routed, switched (did you mean routed?)",
+        (
+            "topology.kind: expected one of: direct, firewalls, nat, proxied, routed, switched "
+            "(did you mean routed?)"
+        ),
     ),
     "command-without-words": (
         "client.command.argv = []",
@@ -155,23 +179,41 @@ REFUSED = {
     ),
     "bad-pattern": (
         'client.command = { argv = ["x"], detects = { prints = "(" } }\nexpect.outcome = "never"',
-        "client.command.detects.prints: expected a regular expression (missing ), unterminated subpattern",
+        (
+            "client.command.detects.prints: expected a regular expression (missing ), "
+            "unterminated subpattern"
+        ),
     ),
     "settings-of-a-command": (
         'client = { user_timeout_s = 3.0, command = { argv = ["x"] } }\nexpect.side = "server"',
-        "client.user_timeout_s: expected no such key with a command, which sets up its own connection, found 3.0",
+        (
+            "client.user_timeout_s: expected no such key with a command, which sets up its own "
+            "connection, found 3.0"
+        ),
     ),
     "command-that-shows-nothing": (
         'client.command.argv = ["x"]\nexpect.outcome = "never"',
-        "client.command.detects: expected how the command shows that it has noticed: prints, exits, closes",
+        (
+            "client.command.detects: expected how the command shows that it has noticed: prints, "
+            "exits, closes"
+        ),
     ),
     "command-with-an-errno": (
-        'client.command = { argv = ["x"], detects = { closes = true } }\nexpect.outcome = "detected"',
-        'expect.outcome: expected "noticed", "never" or "survives" of a command, found \'detected\'',
+        (
+            'client.command = { argv = ["x"], detects = { closes = true } }\nexpect.outcome = '
+            '"detected"'
+        ),
+        (
+            'expect.outcome: expected "noticed", "never" or "survives" of a command, found '
+            "'detected'"
+        ),
     ),
     "heartbeat-without-a-design": (
         "client.heartbeat.idle_s = 3.0",
-        "client.heartbeat.design: expected one of: simple, separate, urgent, idle-timer, reaper, idle-state, found",
+        (
+            "client.heartbeat.design: expected one of: simple, separate, urgent, idle-timer, "
+            "reaper, idle-state, found"
+        ),
     ),
     "heartbeat-alone": (
         'client.heartbeat.design = "simple"',
@@ -181,15 +223,24 @@ REFUSED = {
         'client.heartbeat.design = "idle-timer"\nserver.heartbeat.design = "simple"',
         "server.heartbeat.design: expected 'reaper', which goes with the client's, found 'simple'",
     ),
-    "enum-of-another-type": ("topology.family = 4", "topology.family: expected one of: ipv4, ipv6, found 4"),
-    "fault-without-a-kind": ("[[faults]]\nat_s = 1", f"faults[0].kind: expected one of: {FAULT_KINDS}, found nothing"),
+    "enum-of-another-type": (
+        "topology.family = 4",
+        "topology.family: expected one of: ipv4, ipv6, found 4",
+    ),
+    "fault-without-a-kind": (
+        "[[faults]]\nat_s = 1",
+        f"faults[0].kind: expected one of: {FAULT_KINDS}, found nothing",
+    ),
     "unknown-fault": (
         '[[faults]]\nkind = "earthquake"',
         f"faults[0].kind: expected one of: {FAULT_KINDS}, found 'earthquake'",
     ),
     "misspelled-fault": (
         '[[faults]]\nkind = "blackhole"\n[[faults]]\nkind = "peer-rebot"',
-        f"faults[1].kind: expected a kind (did you mean peer-reboot?), one of: {FAULT_KINDS}, found 'peer-rebot'",
+        (
+            "faults[1].kind: expected a kind (did you mean peer-reboot?), one of: "
+            f"{FAULT_KINDS}, found 'peer-rebot'"
+        ),
     ),
     "fault-whose-kind-is-a-table": (
         '[[faults]]\nkind = { kind = "blackhole" }',
@@ -197,12 +248,16 @@ REFUSED = {
     ),
     "fault-by-another-name": (
         '[[faults]]\nkind = "host-down"',
-        "faults[0].kind: expected a kind (did you mean host-suspend or link-down or peer-reboot?), one of: ",
+        (
+            "faults[0].kind: expected a kind (did you mean host-suspend or link-down or "
+            "peer-reboot?), one of: "
+        ),
     ),
     "one-fault-as-a-table": (
         '[faults]\nkind = "blackhole"',
         (
-            f"faults: expected an array of tables, [[faults]] in TOML, each with a kind ({FAULT_KINDS}), "
+            "faults: expected an array of tables, [[faults]] in TOML, each with a kind "
+            f"({FAULT_KINDS}), "
             "found {'kind': 'blackhole'}"
         ),
     ),
@@ -216,11 +271,20 @@ REFUSED = {
     ),
     "fault-without-a-time": (
         '[[faults]]\nkind = "blackhole"\nfor_s = 3',
-        "faults[0].at_s: expected the time at which blackhole begins, in seconds after arming (0: at once)",
+        (
+            "faults[0].at_s: expected the time at which blackhole begins, in seconds after "
+            "arming (0: at once)"
+        ),
     ),
     "second-fault-without-a-time-while-connecting": (
-        'state = "connecting"\n[[faults]]\nkind = "blackhole"\nat_s = 0\n[[faults]]\nkind = "syn-drop"',
-        "faults[1].at_s: expected the time at which syn-drop begins, in seconds after arming (0: at once)",
+        (
+            'state = "connecting"\n[[faults]]\nkind = "blackhole"\nat_s = 0\n[[faults]]\nkind = '
+            '"syn-drop"'
+        ),
+        (
+            "faults[1].at_s: expected the time at which syn-drop begins, in seconds after arming "
+            "(0: at once)"
+        ),
     ),
     "unknown-host": (
         '[[faults]]\nkind = "link-down"\non = "mars"',
@@ -231,8 +295,14 @@ REFUSED = {
         "faults[0].on: expected a host of this topology (client, server), found 'router'",
     ),
     "a-switch-is-no-firewall": (
-        'topology.kind = "switched"\n[[faults]]\nkind = "firewall-idle"\ntimeout_s = 9\non = "switch"',
-        "faults[0].on: expected a host that forwards IP packets (the router of topology \"routed\"), found 'switch'",
+        (
+            'topology.kind = "switched"\n[[faults]]\nkind = "firewall-idle"\ntimeout_s = 9\non = '
+            '"switch"'
+        ),
+        (
+            "faults[0].on: expected a host that forwards IP packets (the router of topology "
+            "\"routed\"), found 'switch'"
+        ),
     ),
     "dropped-where-sent": (
         '[[faults]]\nkind = "blackhole"\non = "client"',
@@ -240,20 +310,32 @@ REFUSED = {
     ),
     "observer-killed": (
         '[[faults]]\nkind = "process-kill"\non = "client"',
-        "faults[0].on: expected the other side: a stopped program cannot notice anything, found 'client'",
+        (
+            "faults[0].on: expected the other side: a stopped program cannot notice anything, "
+            "found 'client'"
+        ),
     ),
     "errno-unknown": ('expect.errno = "ENONSENSE"', "expect.errno: expected an errno's name"),
     "misspelled-errno": (
         'expect.errno = "ETIMEOUT"',
-        "expect.errno: expected an errno's name, such as ETIMEDOUT or ECONNRESET (did you mean ETIMEDOUT?), found",
+        (
+            "expect.errno: expected an errno's name, such as ETIMEDOUT or ECONNRESET (did you "
+            "mean ETIMEDOUT?), found"
+        ),
     ),
     "misspelled-preset": (
         '[[faults]]\nkind = "firewall-idle"\npreset = "aws-nbl"',
-        f"faults[0].preset: expected one of: {', '.join(sorted(PRESETS))} (did you mean aws-nlb?), found 'aws-nbl'",
+        (
+            f"faults[0].preset: expected one of: {', '.join(sorted(PRESETS))} (did you mean "
+            "aws-nlb?), found 'aws-nbl'"
+        ),
     ),
     "misspelled-host": (
         '[[faults]]\nkind = "link-down"\non = "sever"',
-        "faults[0].on: expected a host of this topology (client, router, server) (did you mean server?), found 'sever'",
+        (
+            "faults[0].on: expected a host of this topology (client, router, server) (did you "
+            "mean server?), found 'sever'"
+        ),
     ),
     "errno-not-a-name": ("expect.errno = 110", "expect.errno: expected a string, found 110"),
     "errno-where-nothing-fails": (
@@ -271,11 +353,23 @@ REFUSED = {
     "origin-without-a-fault": ('expect.origin = "fault"', "expect.origin: expected"),
     "date": (
         "expect.bound_s = 2024-01-01",
-        "expect.bound_s: expected a number above 0 and up to 10000000 (seconds), found datetime.date(2024, 1, 1)",
+        (
+            "expect.bound_s: expected a number above 0 and up to 10000000 (seconds), found "
+            "datetime.date(2024, 1, 1)"
+        ),
     ),
-    "name-outside-the-results": ('name = "../../etc"', "name: expected letters, digits, '.', '_', '-' in parts"),
-    "name-with-a-space": ('name = "my peer"', "name: expected letters, digits, '.', '_', '-' in parts"),
-    "key-twice": ("name = 'a'\nname = 'b'\n", "expected valid TOML, found line 2, column 11: Cannot overwrite a value"),
+    "name-outside-the-results": (
+        'name = "../../etc"',
+        "name: expected letters, digits, '.', '_', '-' in parts",
+    ),
+    "name-with-a-space": (
+        'name = "my peer"',
+        "name: expected letters, digits, '.', '_', '-' in parts",
+    ),
+    "key-twice": (
+        "name = 'a'\nname = 'b'\n",
+        "expected valid TOML, found line 2, column 11: Cannot overwrite a value",
+    ),
     "table-twice": (
         "[client]\n[client]",
         "expected valid TOML, found line 2, column 8: Cannot declare ('client',) twice",
@@ -285,9 +379,15 @@ REFUSED = {
     "endless-integer": ("client.keepalive.idle_s = " + "9" * 5000, "expected valid TOML, found "),
     "long-integer": (
         "client.keepalive.idle_s = " + "9" * 100,
-        "client.keepalive.idle_s: expected an integer from 1 to 32767 (seconds), found 999999999999999999...99999999",
+        (
+            "client.keepalive.idle_s: expected an integer from 1 to 32767 (seconds), found "
+            "999999999999999999...99999999"
+        ),
     ),
-    "nested-without-end": ("x = " + "[" * 100_000, "expected valid TOML, found tables or arrays within each other"),
+    "nested-without-end": (
+        "x = " + "[" * 100_000,
+        "expected valid TOML, found tables or arrays within each other",
+    ),
     "long-value": (
         "client = " + repr(list(range(1000))),
         f"client: expected a table of {ENDPOINT_KEYS}, found [0, 1, 2, 3, 4, 5, ...]",
@@ -296,7 +396,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("toml", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_is_refused_is_named_with_what_was_expected(write: Write, toml: str, message: str) -> None:
+def test_what_is_refused_is_named_with_what_was_expected(
+    write: Write, toml: str, message: str
+) -> None:
     """File, dotted key, what was expected, what was found; all on one line."""
     with pytest.raises(ScenarioError) as caught:
         loader.load_file(write("f.toml", toml))
@@ -306,7 +408,9 @@ def test_what_is_refused_is_named_with_what_was_expected(write: Write, toml: str
 
 def test_bytes_that_are_no_text_are_named_with_their_line(write: Write) -> None:
     """A file must be UTF-8."""
-    with pytest.raises(ScenarioError, match=r"^f.toml: expected UTF-8 text, found byte 0xe9 in line 2$"):
+    with pytest.raises(
+        ScenarioError, match=r"^f.toml: expected UTF-8 text, found byte 0xe9 in line 2$"
+    ):
         loader.load_file(write("f.toml", b"# caf\xc3\xa9\n# caf\xe9\n"))
 
 
@@ -315,11 +419,15 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     for name, found in {"folder": "a directory", "gone.toml": "no such file"}.items():
-        with pytest.raises(ScenarioError, match=rf"^{name}: expected a readable file, found {found}$"):
+        with pytest.raises(
+            ScenarioError, match=rf"^{name}: expected a readable file, found {found}$"
+        ):
             loader.load_file(tmp_path / name)
 
 
-def test_a_file_elsewhere_is_named_with_its_whole_path(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_elsewhere_is_named_with_its_whole_path(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Relative only where that is shorter and true."""
     path = write("f.toml", "x = 1")
     monkeypatch.chdir("/")
@@ -338,7 +446,7 @@ def test_a_refused_value_comes_with_its_parts() -> None:
     assert error.exit_status == 2
 
 
-# --- taken -------------------------------------------------------------------------------------------
+# --- taken --------------------------------------------------------------------------------------
 
 
 def test_an_empty_file_is_a_scenario_of_defaults(write: Write) -> None:
@@ -366,7 +474,7 @@ def test_a_full_file_becomes_the_value_it_describes(write: Write) -> None:
         kind = "blackhole"
         at_s = 0
         for_s = 3
-        """,
+        """,  # noqa: E501
     )
     assert loader.load_file(path) == Scenario(
         name="mine/own",
@@ -375,7 +483,13 @@ def test_a_full_file_becomes_the_value_it_describes(write: Write) -> None:
         client=Endpoint(keepalive=Keepalive(idle_s=2, interval_s=1, count=3), user_timeout_s=4.0),
         server=Endpoint(keepalive=True, settings_via="sysctl"),
         faults=(LinkDown(on="client", at_s=0.5), Blackhole(for_s=3.0)),
-        expect=Expect(side="server", outcome="detected", errno="ETIMEDOUT", window_s=(1.0, 2.5), origin="fault"),
+        expect=Expect(
+            side="server",
+            outcome="detected",
+            errno="ETIMEDOUT",
+            window_s=(1.0, 2.5),
+            origin="fault",
+        ),
     )
 
 
@@ -384,7 +498,11 @@ def test_what_stands_from_the_beginning_needs_no_time(write: Write) -> None:
     firewall = write("f.toml", '[[faults]]\nkind = "firewall-idle"\npreset = "aws-nlb"')
     assert loader.load_file(firewall).faults[0].standing
     toxic = write(
-        "t.toml", 'topology.kind = "proxied"\n[[faults]]\nkind = "toxic-timeout"\ntimeout_ms = 9\nfrom_start = true'
+        "t.toml",
+        (
+            'topology.kind = "proxied"\n[[faults]]\nkind = "toxic-timeout"\ntimeout_ms = '
+            "9\nfrom_start = true"
+        ),
     )
     assert loader.load_file(toxic).faults[0].standing
 
@@ -398,7 +516,9 @@ def _without_nothing(value: Any) -> Any:
     """As TOML has it, which cannot write None."""
     if isinstance(value, dict):
         return {key: _without_nothing(inner) for key, inner in value.items() if inner is not None}
-    return [_without_nothing(inner) for inner in value] if isinstance(value, list | tuple) else value
+    return (
+        [_without_nothing(inner) for inner in value] if isinstance(value, list | tuple) else value
+    )
 
 
 @pytest.mark.slow
@@ -437,21 +557,32 @@ def test_garbage_raises_nothing_but_a_scenario_error(raw: Any) -> None:
 @pytest.mark.slow
 @strategies.sweep(EXAMPLES, exhaustively=1000)
 @given(strategies.scenarios(), st.data())
-def test_one_wrong_value_in_a_sound_scenario_is_found(scenario: Scenario, data: st.DataObject) -> None:
-    """The words for a complaint are found wherever msgspec finds something to complain of, and nowhere else."""
+def test_one_wrong_value_in_a_sound_scenario_is_found(
+    scenario: Scenario, data: st.DataObject
+) -> None:
+    """The words for a complaint are found wherever msgspec finds something to complain of, and
+    nowhere else.
+    """
     _assert_refused_or_sound(data.draw(strategies.near_misses(msgspec.to_builtins(scenario))))
 
 
 def test_a_sound_file_does_not_cost_the_words_for_complaints(write: Write) -> None:
-    """What only an error needs is imported on an error: each file that is looked up costs time in a guest."""
+    """What only an error needs is imported on an error: each file that is looked up costs time in a
+    guest.
+    """
     path = write("f.toml", "")
-    code = f"import sys, pathlib; from harness.scenario import loader; loader.load_file(pathlib.Path({str(path)!r}))"
+    code = (
+        "import sys, pathlib; from harness.scenario import loader; "
+        f"loader.load_file(pathlib.Path({str(path)!r}))"
+    )
     check = "assert 'harness.scenario.decode_errors' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", f"{code}; {check}"], cwd=Path(__file__).parents[3], check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; {check}"], cwd=Path(__file__).parents[3], check=False
+    )
     assert done.returncode == 0
 
 
-# --- Python values -----------------------------------------------------------------------------------
+# --- Python values ------------------------------------------------------------------------------
 
 ANYTHING: Any = object()
 """Something that no scenario has a place for."""

@@ -1,4 +1,6 @@
-"""What can be claimed of a command, and what cannot: signs of life, and a connection that is being made."""
+"""What can be claimed of a command, and what cannot: signs of life, and a connection that is being
+made.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from harness.scenario.schema import Endpoint, Expect, Scenario
 LOST, PONG = Detects(prints="lost"), Alive(prints="pong")
 
 
-def scenario(side: str = "client", *, state: str = "established", outcome: str = "never", **command: Any) -> Scenario:
+def scenario(
+    side: str = "client", *, state: str = "established", outcome: str = "never", **command: Any
+) -> Scenario:
     """A command at that side, with a claim of the client."""
     end = Endpoint(command=Command(argv=("it",), **{"detects": LOST, **command}))
     window_s = (1.0, 2.0) if outcome == "noticed" else None
@@ -34,7 +38,9 @@ def complaint(wrong: Scenario) -> str:
 def test_survival_needs_a_sign_of_life() -> None:
     """The message says which key, and what it looks like."""
     assert "client.command.alive" in complaint(scenario(outcome="survives"))
-    assert 'alive = { prints = "pattern", within_s = 60 }' in complaint(scenario(outcome="survives", detects=Detects()))
+    assert 'alive = { prints = "pattern", within_s = 60 }' in complaint(
+        scenario(outcome="survives", detects=Detects())
+    )
     checked(scenario(outcome="survives", alive=PONG))
 
 
@@ -42,7 +48,9 @@ def test_a_sign_of_life_will_do_for_what_is_never_noticed() -> None:
     """A command that has no way of noticing may survive or notice nothing, but not notice."""
     for outcome in ("survives", "never"):
         checked(scenario(outcome=outcome, alive=PONG, detects=Detects()))
-    assert "client.command.detects" in complaint(scenario(outcome="noticed", alive=PONG, detects=Detects()))
+    assert "client.command.detects" in complaint(
+        scenario(outcome="noticed", alive=PONG, detects=Detects())
+    )
     assert "client.command.detects" in complaint(scenario(detects=Detects()))
 
 
@@ -60,7 +68,9 @@ def test_a_command_may_be_observed_while_it_connects() -> None:
     """And the server may be one as well."""
     for outcome in ("noticed", "never"):
         checked(scenario(state="connecting", outcome=outcome))
-    checked(scenario("server", state="connecting", outcome="as-predicted", ready=Ready(listens=True)))
+    checked(
+        scenario("server", state="connecting", outcome="as-predicted", ready=Ready(listens=True))
+    )
 
 
 @pytest.mark.parametrize(

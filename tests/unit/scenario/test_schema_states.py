@@ -21,7 +21,9 @@ OWN = OwnProxy(command=Command(argv=("haproxy",)))
 
 SOUND = {
     "a proxy of one's own that comes back": Scenario(
-        topology=Topology(kind="proxied", proxy="command"), proxy=OWN, faults=(ProcessKill(on="proxy", for_s=2),)
+        topology=Topology(kind="proxied", proxy="command"),
+        proxy=OWN,
+        faults=(ProcessKill(on="proxy", for_s=2),),
     ),
     "a relay that comes back": Scenario(
         topology=Topology(kind="proxied", proxy="relay"), faults=(ProcessKill(on="proxy", for_s=2),)
@@ -33,17 +35,28 @@ SOUND = {
     "killed again and again": Scenario(server=COMMAND, faults=(ProcessKill(at_s=1, for_s=1),)),
     "connecting": Scenario(state="connecting"),
     "connecting, not reading": Scenario(state="connecting", server=NOT_READING),
-    "connecting, alive": Scenario(state="connecting", client=Endpoint(keepalive=True, user_timeout_s=6.0)),
-    "a full window": Scenario(client=WRITER, server=NOT_READING, expect=Expect(outcome="never", bound_s=9)),
+    "connecting, alive": Scenario(
+        state="connecting", client=Endpoint(keepalive=True, user_timeout_s=6.0)
+    ),
+    "a full window": Scenario(
+        client=WRITER, server=NOT_READING, expect=Expect(outcome="never", bound_s=9)
+    ),
     "closing": Scenario(client=SHUTTER, expect=Expect(side="server", outcome="eof")),
-    "closing at once": Scenario(client=Endpoint(shuts_at_s=0.0), expect=Expect(outcome="never", bound_s=9)),
-    "suspended": Scenario(faults=(HostSuspend(at_s=1, for_s=1),), expect=Expect(outcome="survives", bound_s=9)),
+    "closing at once": Scenario(
+        client=Endpoint(shuts_at_s=0.0), expect=Expect(outcome="never", bound_s=9)
+    ),
+    "suspended": Scenario(
+        faults=(HostSuspend(at_s=1, for_s=1),), expect=Expect(outcome="survives", bound_s=9)
+    ),
 }
 
 REFUSED = {
     "a built-in program started again": (
         Scenario(faults=(ProcessKill(for_s=2),)),
-        r"faults\[0\].for_s: expected no such key without \[server.command\]: the built-in server is not .*, found 2",
+        (
+            r"faults\[0\].for_s: expected no such key without \[server.command\]: the built-in "
+            r"server is not .*, found 2"
+        ),
     ),
     "a built-in program on a fresh host": (
         Scenario(faults=(PeerReboot(starts_program=True),)),
@@ -51,7 +64,10 @@ REFUSED = {
     ),
     "a proxy started again": (
         Scenario(topology=Topology(kind="proxied"), faults=(ProcessKill(on="proxy", for_s=2),)),
-        r"faults\[0\].for_s: expected no such key without \[proxy.command\]: the built-in proxy is not started again",
+        (
+            r"faults\[0\].for_s: expected no such key without \[proxy.command\]: the built-in "
+            r"proxy is not started again"
+        ),
     ),
     "a proxy of one's own on a router": (
         Scenario(proxy=OWN),
@@ -59,7 +75,10 @@ REFUSED = {
     ),
     "a proxy of one's own beside another": (
         Scenario(topology=Topology(kind="proxied", proxy="relay"), proxy=OWN),
-        r"topology.proxy: expected no such key with \[proxy.command\], which is the proxy, found 'relay'",
+        (
+            r"topology.proxy: expected no such key with \[proxy.command\], which is the proxy, "
+            r"found 'relay'"
+        ),
     ),
     "a proxy of one's own that is not there": (
         Scenario(topology=Topology(kind="proxied", proxy="command")),
@@ -73,12 +92,24 @@ REFUSED = {
         r"proxy.command.detects: expected no such key: only an end of the connection is judged",
     ),
     "a standby beside the router": (
-        Scenario(topology=Topology(kind="firewalls"), standby=Standby(on="router", command=Command(argv=("server",)))),
-        r"standby.on: expected a host in the middle that has an address \(firewall-a, firewall-b\), found 'router'",
+        Scenario(
+            topology=Topology(kind="firewalls"),
+            standby=Standby(on="router", command=Command(argv=("server",))),
+        ),
+        (
+            r"standby.on: expected a host in the middle that has an address \(firewall-a, "
+            r"firewall-b\), found 'router'"
+        ),
     ),
     "a standby on a switch": (
-        Scenario(topology=Topology(kind="switched"), standby=Standby(on="switch", command=Command(argv=("server",)))),
-        r"standby.on: expected a host in the middle that has an address \(this topology has none\), found 'switch'",
+        Scenario(
+            topology=Topology(kind="switched"),
+            standby=Standby(on="switch", command=Command(argv=("server",))),
+        ),
+        (
+            r"standby.on: expected a host in the middle that has an address \(this topology has "
+            r"none\), found 'switch'"
+        ),
     ),
     "counting from a healing that never comes": (
         Scenario(faults=(ProcessKill(),), expect=Expect(origin="healed")),
@@ -86,11 +117,17 @@ REFUSED = {
     ),
     "a program on a host that forgot it": (
         Scenario(faults=(PeerReboot(at_s=1), ProcessFreeze(at_s=2))),
-        r"faults\[1\].at_s: expected a time before 1, when the server becomes a host that runs no program, found 2",
+        (
+            r"faults\[1\].at_s: expected a time before 1, when the server becomes a host that "
+            r"runs no program, found 2"
+        ),
     ),
     "writing while it stands still": (
         Scenario(server=Endpoint(writes_at_s=(1.0, 5.0)), faults=(ProcessFreeze(at_s=4, for_s=2),)),
-        r"server.writes_at_s: expected no moment at which the program stands still, found \[1.0, 5.0\]",
+        (
+            r"server.writes_at_s: expected no moment at which the program stands still, found "
+            r"\[1.0, 5.0\]"
+        ),
     ),
     "connecting, seen by the server": (
         Scenario(state="connecting", expect=Expect(side="server")),
@@ -146,7 +183,10 @@ REFUSED = {
     ),
     "replaced while suspended": (
         Scenario(faults=(HostSuspend(at_s=1), Failover(at_s=2))),
-        r"faults\[1\].at_s: expected a time at which fault 0 \(host-suspend\) does not act on the same host",
+        (
+            r"faults\[1\].at_s: expected a time at which fault 0 \(host-suspend\) does not act "
+            r"on the same host"
+        ),
     ),
 }
 
@@ -177,7 +217,9 @@ def test_a_host_may_be_replaced_and_reboot() -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize(("end", "can"), [(Endpoint(), True), (WRITER, True), (NOT_READING, False), (SHUTTER, False)])
+@pytest.mark.parametrize(
+    ("end", "can"), [(Endpoint(), True), (WRITER, True), (NOT_READING, False), (SHUTTER, False)]
+)
 def test_who_can_echo(side: Side, end: Endpoint, *, can: bool) -> None:
     """Both must read and write to the end for the client's data to come back."""
     assert Scenario(**{side: end}).can_echo is can  # type: ignore[arg-type]

@@ -1,4 +1,6 @@
-"""The shipped scenarios: each is a claim that the oracle shares, on every kernel and clock, or that says why not."""
+"""The shipped scenarios: each is a claim that the oracle shares, on every kernel and clock, or that
+says why not.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,17 @@ from tests.running import EXHAUSTIVE
 
 HZS = (100, 250, 300, 1000)
 SHORT_OF_A_SECOND_NS = 100
-"""A jiffy of HZ=300 is 3333333 ns to the kernel, so that 300 of them are 100 ns short of a second; elsewhere a jiffy is
-a whole number of nanoseconds."""
-KIND_OF = {"detected": "detected", "noticed": "noticed", "eof": "eof", "survives": "quiet", "never": "quiet"}
+"""A jiffy of HZ=300 is 3333333 ns to the kernel, so that 300 of them are 100 ns short of a second.
+
+Elsewhere a jiffy is a whole number of nanoseconds.
+"""
+KIND_OF = {
+    "detected": "detected",
+    "noticed": "noticed",
+    "eof": "eof",
+    "survives": "quiet",
+    "never": "quiet",
+}
 TOPICS = {
     "containers",
     "defaults",
@@ -70,17 +80,28 @@ def planned(name: str, hz: int, clock: Clock) -> Plan:
     scenario = next(scenario for scenario in shipped() if scenario.name == name)
     lab: LabKind = "docker" if scenario.of_containers else "netns"
     clock = "real" if scenario.of_containers else clock
-    return make(scenario, MachineFacts(kernel="6.18.0", hz=hz, hz_source="given", cpus=2, clock=clock, lab=lab))
+    return make(
+        scenario,
+        MachineFacts(kernel="6.18.0", hz=hz, hz_source="given", cpus=2, clock=clock, lab=lab),
+    )
 
 
 def is_sweep(scenario: Scenario) -> bool:
-    """Whether the oracle takes seconds for it at some HZ: data is given up after minutes of real time."""
-    late_s = max((at_s for side in SIDES for at_s in scenario.endpoint(side).writes_at_s), default=0.0)
-    return late_s > LONG_S or (bool(late_s) and not any(scenario.endpoint(side).user_timeout_s for side in SIDES))
+    """Whether the oracle takes seconds for it at some HZ: data is given up after minutes of real
+    time.
+    """
+    late_s = max(
+        (at_s for side in SIDES for at_s in scenario.endpoint(side).writes_at_s), default=0.0
+    )
+    return late_s > LONG_S or (
+        bool(late_s) and not any(scenario.endpoint(side).user_timeout_s for side in SIDES)
+    )
 
 
 def cases() -> Iterator[Any]:
-    """Every scenario on the kernel of guests; those that take the oracle less than seconds also on a distribution's.
+    """Every scenario on the kernel of guests.
+
+    Those that take the oracle less than seconds also on a distribution's.
 
     All other kernels' ticks are for an exhaustive run.
     """
@@ -90,12 +111,15 @@ def cases() -> Iterator[Any]:
         if not sweep:
             yield pytest.param(scenario.name, 250, "real", marks=pytest.mark.slow)
             others = [hz for hz in HZS if hz != 1000] if EXHAUSTIVE else []
-            yield from (pytest.param(scenario.name, hz, "virtual", marks=pytest.mark.slow) for hz in others)
+            yield from (
+                pytest.param(scenario.name, hz, "virtual", marks=pytest.mark.slow) for hz in others
+            )
 
 
 @pytest.mark.parametrize(("name", "hz", "clock"), list(cases()))
 def test_the_oracle_shares_the_claim(name: str, hz: int, clock: Clock) -> None:
-    """Exactly one outcome is foreseen, it is the one claimed, and its window lies within the claimed one.
+    """Exactly one outcome is foreseen, it is the one claimed, and its window lies within the
+    claimed one.
 
     Where the oracle has no model the file says why, and when and with what by itself.
     """
@@ -125,7 +149,9 @@ def test_the_oracle_shares_the_claim(name: str, hz: int, clock: Clock) -> None:
 @pytest.mark.slow
 def test_the_readme_counts_right() -> None:
     """How many scenarios there are, and how many of them the oracle has no model of."""
-    said = re.search(r"holds (\d+) scenarios, all but (\d+) of", " ".join(README.read_text().split()))
+    said = re.search(
+        r"holds (\d+) scenarios, all but (\d+) of", " ".join(README.read_text().split())
+    )
     assert said is not None
     unpredicted = sum(planned(name, 1000, "virtual").prediction is None for name in NAMES)
     assert [int(number) for number in said.groups()] == [len(NAMES), unpredicted]
@@ -133,7 +159,9 @@ def test_the_readme_counts_right() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_claim_is_complete(name: str) -> None:
-    """A summary of one short line, an outcome by name, a bound for what is quiet, and an errno for what is detected."""
+    """A summary of one short line, an outcome by name, a bound for what is quiet, and an errno for
+    what is detected.
+    """
     scenario = next(scenario for scenario in shipped() if scenario.name == name)
     expect = scenario.expect
     assert scenario.summary
@@ -167,7 +195,11 @@ def test_the_tables_of_the_documentation_have_every_fault() -> None:
         for _, kinds, keys, *_ in (row.split("|") for row in table.splitlines()):
             rows |= dict.fromkeys(re.findall(r"`([a-z-]+)`", kinds), keys)
     assert set(rows) == set(FAULTS)
-    elsewhere = {"stream", "from_start", "network"}  # said of all toxics; and for `harness inject` alone
+    elsewhere = {
+        "stream",
+        "from_start",
+        "network",
+    }  # said of all toxics; and for `harness inject` alone
     elsewhere |= {field.name for field in msgspec.structs.fields(Fault)}
     for kind, fault in FAULTS.items():
         own = {field.name for field in msgspec.structs.fields(fault)} - elsewhere
@@ -180,7 +212,9 @@ def test_every_fault_says_what_happens() -> None:
 
 
 def test_every_preset_and_code_is_in_the_catalogue() -> None:
-    """Each middlebox that is known by name, and each ICMP code of both families, idle and in flight."""
+    """Each middlebox that is known by name, and each ICMP code of both families, idle and in
+    flight.
+    """
     faults = [fault for scenario in shipped() for fault in scenario.faults]
     assert {fault.preset for fault in faults if isinstance(fault, FirewallIdle)} == {None, *PRESETS}
     refused = {
@@ -211,7 +245,9 @@ def test_every_family_topology_and_side_is_in_the_catalogue() -> None:
 
 
 def test_every_heartbeat_is_in_the_catalogue() -> None:
-    """Each design, watched from its side, under each kind of silence, and each that ends by itself."""
+    """Each design, watched from its side, under each kind of silence, and each that ends by
+    itself.
+    """
     names = [name.removeprefix("heartbeat/") for name in NAMES if name.startswith("heartbeat/")]
     sides = [f"{design}-{side}" for design in ("simple", "separate", "urgent") for side in SIDES]
     for design in (*sides, "idle-timer-client", "idle-state-client", "reaper-server"):

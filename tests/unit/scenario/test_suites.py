@@ -52,20 +52,28 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "scenarios" / "libraries").mkdir(parents=True)
     (tmp_path / "scenarios" / "libraries" / "some.suite.toml").write_text(TEXT)
     libraries = tmp_path / "cache" / "keepalive-harness" / "libraries"
-    (libraries / "some-py" / "lib/python3.11/site-packages/some_library-1.2.dist-info").mkdir(parents=True)
+    (libraries / "some-py" / "lib/python3.11/site-packages/some_library-1.2.dist-info").mkdir(
+        parents=True
+    )
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(suites, "catalogue", lambda: tmp_path / "scenarios")
     return tmp_path
 
 
 def test_each_cell_is_a_scenario(folder: Path) -> None:
-    """With its fault and load, what is documented as the claim, and folders where the file says so."""
+    """With its fault and load, what is documented as the claim, and folders where the file says
+    so.
+    """
     one, two, three = suites.scenarios(["libraries"])
     assert one.name == "libraries/some/blackhole-idle"
     assert one.client.command is not None
     assert one.client.command.argv[1:] == (f"{folder}/scenarios/libraries/client.py", "{load}")
     assert one.client.command.load == "idle"
-    assert (one.expect.outcome, one.expect.window_s, one.expect.origin) == ("noticed", (20.0, 40.0), "fault")
+    assert (one.expect.outcome, one.expect.window_s, one.expect.origin) == (
+        "noticed",
+        (20.0, 40.0),
+        "fault",
+    )
     assert one.expect.source == "https://example.org/keepalive"
     assert [fault.kind for fault in one.faults] == ["blackhole"]
     assert (two.expect.outcome, two.expect.bound_s, two.topology.proxy) == ("never", 600.0, None)
@@ -98,8 +106,16 @@ def test_cells_are_found_by_name(folder: Path, word: str, names: int) -> None:
             'load = "fuller"',
             "cells[2].load: expected one of: full, idle, trickle (did you mean full?)",
         ),
-        ('fault = "proxied"\nload = "full"', 'fault = "blackhole"\nload = "idle"', "cells[2]: expected each cell once"),
-        ("[20.0, 40.0]", "[40.0, 20.0]", "expect.window_s: expected [earliest, latest], in that order"),
+        (
+            'fault = "proxied"\nload = "full"',
+            'fault = "blackhole"\nload = "idle"',
+            "cells[2]: expected each cell once",
+        ),
+        (
+            "[20.0, 40.0]",
+            "[40.0, 20.0]",
+            "expect.window_s: expected [earliest, latest], in that order",
+        ),
         ('argv = ["some-server"]', "argv = []", "server.command.argv: expected an array"),
         ('summary = "some-py at its defaults"', "", "summary: expected a string, found nothing"),
     ],
@@ -118,7 +134,9 @@ def test_a_library_that_is_not_there(folder: Path) -> None:
     assert suites.version(found) == "1.2"
     with pytest.raises(CapabilityError, match=r"call .*ci/libraries"):
         suites.version(msgspec.structs.replace(found, package="another"))
-    with pytest.raises(UsageError, match="expected libraries, or one of libraries/some, found libraries/other"):
+    with pytest.raises(
+        UsageError, match="expected libraries, or one of libraries/some, found libraries/other"
+    ):
         library_matrix.find(["libraries/other"])
     server = folder / "scenarios" / "libraries" / "some.suite.toml"
     server.write_text(f'server_version = ["/no/such/server"]\n{TEXT}')
@@ -128,12 +146,19 @@ def test_a_library_that_is_not_there(folder: Path) -> None:
 
 def verdict(name: str, **facts: Any) -> Verdict:
     """Of one cell."""
-    common: dict[str, Any] = {"verdict": name, "cause": "confirmed", "reason": "because", "clock": "virtual"}
+    common: dict[str, Any] = {
+        "verdict": name,
+        "cause": "confirmed",
+        "reason": "because",
+        "clock": "virtual",
+    }
     common |= {"kernel": "7", "hz": 1000, "side": "client"}
     return Verdict(name="cell", **{**common, **facts})
 
 
-def some(documented_s: tuple[float, float] | None = (20.0, 40.0), known: str = "") -> tuple[Suite, Cell]:
+def some(
+    documented_s: tuple[float, float] | None = (20.0, 40.0), known: str = ""
+) -> tuple[Suite, Cell]:
     """A suite with one cell."""
     cell = Cell(
         fault="blackhole",
@@ -143,7 +168,9 @@ def some(documented_s: tuple[float, float] | None = (20.0, 40.0), known: str = "
         source="here",
         known_failure=known,
     )
-    return Suite(library="l", package="p", summary="s", scenario={}, cells=(cell,), name="libraries/some"), cell
+    return Suite(
+        library="l", package="p", summary="s", scenario={}, cells=(cell,), name="libraries/some"
+    ), cell
 
 
 @pytest.mark.parametrize(
@@ -157,7 +184,9 @@ def some(documented_s: tuple[float, float] | None = (20.0, 40.0), known: str = "
         (None, None, "not promised, not detected"),
     ],
 )
-def test_what_is_found(documented_s: tuple[float, float] | None, measured_s: float | None, finding: str) -> None:
+def test_what_is_found(
+    documented_s: tuple[float, float] | None, measured_s: float | None, finding: str
+) -> None:
     """Documented against measured, in a word, in every form of the table."""
     found, cell = some(documented_s)
     detected_ns = None if measured_s is None else round(measured_s * 1e9)
@@ -175,13 +204,17 @@ def test_what_is_found(documented_s: tuple[float, float] | None, measured_s: flo
     page = report.markdown([row], "virtual time")
     assert f"| {finding} |" in page
     assert "## some: p 1.2" in page
-    assert msgspec.json.decode(report.as_json([row], "virtual time"))["cells"][0]["finding"] == finding
+    assert (
+        msgspec.json.decode(report.as_json([row], "virtual time"))["cells"][0]["finding"] == finding
+    )
 
 
 def test_what_is_known_and_what_is_not_judged() -> None:
     """Known failures are marked, and what could not be judged is told with its reason."""
     found, cell = some(known="120 s")
-    row = report.row(found, "1.2", "", cell, verdict("pass", detected_ns=120_000_000_000, reports="TimeoutError"))
+    row = report.row(
+        found, "1.2", "", cell, verdict("pass", detected_ns=120_000_000_000, reports="TimeoutError")
+    )
     assert "exceeded (known)" in report.markdown([row], "")
     row = report.row(found, "1.2", "", cell, verdict("inconclusive"))
     assert row.finding is None

@@ -1,4 +1,6 @@
-"""When a command counts as ready, and from when its time counts: conditions are remembered, with their moments."""
+"""When a command counts as ready, and from when its time counts: conditions are remembered, with
+their moments.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,11 @@ class Table:
 
     def find(self, ends: Ends) -> Socket | None:
         """Whichever connection is asked for."""
-        return Socket(ESTABLISHED, ends.near[1], ends.far[1], queue=0, inode=1) if self.stands else None
+        return (
+            Socket(ESTABLISHED, ends.near[1], ends.far[1], queue=0, inode=1)
+            if self.stands
+            else None
+        )
 
 
 class Here:
@@ -86,7 +92,8 @@ def running(
     detects: Detects = LOST,
     observed: Side | None = None,
 ) -> Iterator[tuple[CommandEnd, Hearing]]:
-    """A command's end, whose program sleeps unless there is another script, and the loop that it hears.
+    """A command's end, whose program sleeps unless there is another script, and the loop that it
+    hears.
 
     `observed`: the side that is judged, by default the command's own.
     """
@@ -96,7 +103,9 @@ def running(
     loop = Hearing(timeline)
     program = Program("it", [sys.executable, "-I", "-S", "-c", script], owns_children=True)
     try:
-        end = CommandEnd(scenario, side, command, cast("Host", Here(table)), program, Notices(timeline), loop)
+        end = CommandEnd(
+            scenario, side, command, cast("Host", Here(table)), program, Notices(timeline), loop
+        )
         yield end, loop
         end.close()
     finally:
@@ -150,7 +159,9 @@ def test_time_counts_from_the_handshake_where_that_was_later() -> None:
     with running("client", Ready(prints="^ready"), Table(stands=True)) as (end, loop):
         end.await_ready(connects=False)
         now_ns = time.monotonic_ns()
-        for number, (sender, flags) in enumerate((("client", "S"), ("server", "SA"), ("client", "A"))):
+        for number, (sender, flags) in enumerate(
+            (("client", "S"), ("server", "SA"), ("client", "A"))
+        ):
             loop.segment("client", cast("Side", sender), flags, now_ns + number)
         end.await_ready(connects=True)
         end.arm()
@@ -160,7 +171,9 @@ def test_time_counts_from_the_handshake_where_that_was_later() -> None:
 
 
 def test_of_a_program_started_again_any_connection_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its first one may have been refused, and the second one be over before anybody looks: it has stood."""
+    """Its first one may have been refused, and the second one be over before anybody looks: it has
+    stood.
+    """
     table = Table(stands=True)
     with running("client", Ready(), table) as (end, loop):
         for sender, flags in (("client", "S"), ("server", "SA"), ("client", "A")):
@@ -196,21 +209,30 @@ def _is_ready_again(loop: EventLoop) -> bool:
         (LOST, 0, "ended with status 0, never having printed what matches 'lost'; "),
     ],
 )
-def test_the_judged_end_may_end_only_as_its_scenario_says(detects: Detects, status: int, found: str | None) -> None:
-    """Then the exit is what it has noticed by; otherwise nothing is left to be judged, and the message says why."""
+def test_the_judged_end_may_end_only_as_its_scenario_says(
+    detects: Detects, status: int, found: str | None
+) -> None:
+    """Then the exit is what it has noticed by.
+
+    Otherwise nothing is left to be judged, and the message says why.
+    """
     script = f"raise SystemExit({status})"
     with running("server", Ready(), Table(), script=script, detects=detects) as (end, loop):
         end.arm_unconnected()
         if found is None:
             _await_end(loop, end)
-            (noticed,) = [event for event in loop.timeline.events if event.kind == "subject.noticed"]
+            (noticed,) = [
+                event for event in loop.timeline.events if event.kind == "subject.noticed"
+            ]
             assert (noticed.data["how"], noticed.data["found"]) == ("exit", f"status {status}")
         else:
             with pytest.raises(SubjectError, match=found):
                 _await_end(loop, end)
 
 
-@pytest.mark.parametrize(("status", "injected", "may"), [(0, False, True), (3, False, False), (3, True, True)])
+@pytest.mark.parametrize(
+    ("status", "injected", "may"), [(0, False, True), (3, False, False), (3, True, True)]
+)
 def test_the_other_end_may_end_once_a_fault_was_injected(
     status: int,
     injected: bool,  # noqa: FBT001
@@ -226,7 +248,9 @@ def test_the_other_end_may_end_once_a_fault_was_injected(
         if may:
             _await_end(loop, end)
         else:
-            with pytest.raises(SubjectError, match="ended with status 3 before any fault was injected"):
+            with pytest.raises(
+                SubjectError, match="ended with status 3 before any fault was injected"
+            ):
                 _await_end(loop, end)
 
 

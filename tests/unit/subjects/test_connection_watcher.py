@@ -21,7 +21,10 @@ EVERY_WAY = Detects(closes=True, reconnects=True)
 
 
 class World:
-    """A host and a loop in one: what is captured is told by `segment`; what is found is in `found` and `emitted`."""
+    """A host and a loop in one: what is captured is told by `segment`.
+
+    What is found is in `found` and `emitted`.
+    """
 
     identity = 1
 
@@ -69,18 +72,29 @@ class World:
         assert data["remote"]
         self.emitted.append((kind, at_ns))
 
-    def segment(self, at_ns: int, sender: Side, flags: str, port: int, server_port: int = PORT) -> None:
+    def segment(
+        self, at_ns: int, sender: Side, flags: str, port: int, server_port: int = PORT
+    ) -> None:
         """A segment between two ports, captured on both hosts."""
         ends = [(CLIENT, port), (SERVER, server_port)]
         (src, sport), (dst, dport) = ends if sender == "client" else ends[::-1]
         for host in ("client", "server"):
             way = "out" if sender == host else "in"
-            seen = {"way": way, "flags": flags, "src": src, "dst": dst, "sport": sport, "dport": dport}
+            seen = {
+                "way": way,
+                "flags": flags,
+                "src": src,
+                "dst": dst,
+                "sport": sport,
+                "dport": dport,
+            }
             self.listener(host, at_ns, seen)
 
     def shakes_hands(self, at_ns: int, port: int, server_port: int = PORT) -> Ends:
         """Three segments, one nanosecond after the other; the connection as the side sees it."""
-        for number, (sender, flags) in enumerate((("client", "S"), ("server", "SA"), ("client", "A"))):
+        for number, (sender, flags) in enumerate(
+            (("client", "S"), ("server", "SA"), ("client", "A"))
+        ):
             self.segment(at_ns + number, cast("Side", sender), flags, port, server_port)
         ends = ((CLIENT, port), (SERVER, server_port))
         return Ends(*(ends if self.side == "client" else ends[::-1]))
@@ -93,7 +107,10 @@ def world(request: pytest.FixtureRequest) -> World:
 
 
 def test_the_watched_one_is_closed_by_its_own_segments(world: World) -> None:
-    """By the first FIN or RST that it sends, or an RST that comes; those of another one say nothing."""
+    """By the first FIN or RST that it sends, or an RST that comes.
+
+    Those of another one say nothing.
+    """
     first, _ = world.shakes_hands(100, 40001), world.shakes_hands(200, 40002)
     world.watcher.watch(first, 250)
     other: Side = "server" if world.side == "client" else "client"
@@ -103,7 +120,11 @@ def test_the_watched_one_is_closed_by_its_own_segments(world: World) -> None:
     world.segment(400, world.side, "FA", 40001)
     world.segment(401, world.side, "RA", 40001)
     world.segment(402, other, "R", 40001)
-    assert world.found == [("close", "FIN sent", 400), ("close", "RST sent", 401), ("close", "RST received", 402)]
+    assert world.found == [
+        ("close", "FIN sent", 400),
+        ("close", "RST sent", 401),
+        ("close", "RST received", 402),
+    ]
     assert world.watcher.left_ns == 400
 
 
@@ -116,7 +137,9 @@ def test_when_it_left_is_known_whatever_it_detects_by() -> None:
 
 
 def test_a_client_that_connects_anew() -> None:
-    """To whatever port: its SYN says that it has noticed, its next segment that the new connection stands."""
+    """To whatever port: its SYN says that it has noticed, its next segment that the new connection
+    stands.
+    """
     world = World("client")
     world.watcher.watch(world.shakes_hands(100, 40001), 150)
     world.shakes_hands(500, 40002, server_port=9)
@@ -125,7 +148,9 @@ def test_a_client_that_connects_anew() -> None:
 
 
 def test_a_connection_stands_while_its_program_holds_it(world: World) -> None:
-    """By the socket table: the handshake may be long over, and the program may have closed its end."""
+    """By the socket table: the handshake may be long over, and the program may have closed its
+    end.
+    """
     first = world.shakes_hands(100, 40001)
     for state, is_held, stands in (
         (ESTABLISHED, True, True),
@@ -139,7 +164,9 @@ def test_a_connection_stands_while_its_program_holds_it(world: World) -> None:
 
 
 def test_a_socket_that_goes_without_a_segment() -> None:
-    """It is looked at every 100 ms until it is gone, or its program has closed it, or the watch is over."""
+    """It is looked at every 100 ms until it is gone, or its program has closed it, or the watch is
+    over.
+    """
     world = World("client")
     world.watcher.watch(world.shakes_hands(100, 40001), 200)
     ((at_ns, look),) = world.looks

@@ -36,14 +36,18 @@ def test_the_first_sign_after_arming_counts() -> None:
 
 
 def test_early_signs_are_weighed_at_arming() -> None:
-    """Time may count from a moment before the call: only what came before that moment is nothing."""
+    """Time may count from a moment before the call: only what came before that moment is
+    nothing.
+    """
     seen = Noticed(Detects(prints="lost"))
     seen.detection.take(Sign("close", "FIN sent", 50))
     assert not seen.events
     assert seen.detection.has_early_signs
     seen.detection.reads("lost", 70, gets_ready=False)
     seen.detection.arm(60)
-    assert [(kind, at_ns, data["how"]) for kind, at_ns, data in seen.events] == [("subject.noticed", 70, "output")]
+    assert [(kind, at_ns, data["how"]) for kind, at_ns, data in seen.events] == [
+        ("subject.noticed", 70, "output")
+    ]
 
 
 def test_a_line_by_which_it_gets_ready_is_no_sign() -> None:

@@ -20,7 +20,10 @@ def connection(side: Side, client_port: int, server_port: int = PORT) -> Ends:
 
 @pytest.mark.parametrize("side", ["client", "server"])
 def test_connections_count_in_the_order_of_their_syns(side: Side) -> None:
-    """From 1, those to the server's port alone; -1 is the last one. A repeated SYN begins nothing."""
+    """From 1, those to the server's port alone; -1 is the last one.
+
+    A repeated SYN begins nothing.
+    """
     handshakes = Handshakes(side)
     first, second = connection(side, 40001), connection(side, 40002)
     assert handshakes.take(connection(side, 40000, server_port=9), SYN, 50)
@@ -33,7 +36,10 @@ def test_connections_count_in_the_order_of_their_syns(side: Side) -> None:
 
 
 def test_a_connection_stands_since_its_first_acknowledgement() -> None:
-    """Data that comes later changes nothing; a RST is none. Where it was not captured, the SYN's moment counts."""
+    """Data that comes later changes nothing; a RST is none.
+
+    Where it was not captured, the SYN's moment counts.
+    """
     handshakes = Handshakes("client")
     first, second = connection("client", 40001), connection("client", 40002)
     handshakes.take(first, SYN, 100)

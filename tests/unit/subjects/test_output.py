@@ -21,7 +21,9 @@ from harness.subjects.output import MOST_LINES, Output
 
 @contextmanager
 def printing(script: str) -> Iterator[tuple[Output, list[str]]]:
-    """A Python program's output, once the program has ended, and the lines that are written into the timeline."""
+    """A Python program's output, once the program has ended, and the lines that are written into
+    the timeline.
+    """
     events: list[str] = []
 
     def emit(kind: str, at_ns: int | None = None, **data: Any) -> None:
@@ -38,7 +40,9 @@ def printing(script: str) -> Iterator[tuple[Output, list[str]]]:
 
 
 def test_the_last_words_need_no_newline() -> None:
-    """What a program said last is a line once it has ended, even where a program of its own keeps the output open."""
+    """What a program said last is a line once it has ended, even where a program of its own keeps
+    the output open.
+    """
     script = """
 import os, time
 if os.fork() == 0:
@@ -67,7 +71,9 @@ def test_a_silent_program_may_not_flush() -> None:
     with printing("") as (silent, _):
         output = Output(silent.program, silent.emit, is_awaited=True)
         list(output.read(5))
-        assert output.last_words().startswith("it has printed nothing (if it should have, its output may be buffered")
+        assert output.last_words().startswith(
+            "it has printed nothing (if it should have, its output may be buffered"
+        )
 
 
 def test_floods_are_told_with_their_last_lines() -> None:
@@ -81,7 +87,9 @@ def test_floods_are_told_with_their_last_lines() -> None:
 
 
 def test_a_line_counts_from_when_it_was_printed() -> None:
-    """Not from when a busy harness comes to read it: from the write at the earliest, 50 ms later at the latest."""
+    """Not from when a busy harness comes to read it: from the write at the earliest, 50 ms later at
+    the latest.
+    """
     script = """
 import time
 time.sleep(0.05)

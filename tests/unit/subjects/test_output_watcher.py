@@ -47,7 +47,10 @@ def test_it_is_readable_for_output_and_for_the_end() -> None:
 
 def test_it_follows_the_program_that_takes_the_place() -> None:
     """Its descriptor stays the same; the last words are of the new program."""
-    with closing(program("print('one')")) as first, closing(program("print('two'); input()")) as second:
+    with (
+        closing(program("print('one')")) as first,
+        closing(program("print('two'); input()")) as second,
+    ):
         watcher = OutputWatcher(first, emit, is_awaited=True)
         number = watcher.fileno()
         assert lines(watcher, 1) == ["one"]

@@ -14,7 +14,9 @@ class World:
     def __init__(self, ready: Ready) -> None:
         self.listened: int | None = None
         self.stood: int | None = None
-        self.readiness = Readiness(ready, 7000, lambda: self.listened, lambda: self.stood, connection=2)
+        self.readiness = Readiness(
+            ready, 7000, lambda: self.listened, lambda: self.stood, connection=2
+        )
 
 
 def test_the_first_missing_condition_is_named() -> None:
@@ -44,7 +46,11 @@ def test_what_was_met_stays_met() -> None:
 def test_lines_up_to_the_awaited_one_are_taken() -> None:
     """Later ones are not, and none is where no line is awaited."""
     readiness = World(ALL).readiness
-    assert [readiness.reads(line, at) for at, line in enumerate(("hello", "ready", "ready"))] == [True, True, False]
+    assert [readiness.reads(line, at) for at, line in enumerate(("hello", "ready", "ready"))] == [
+        True,
+        True,
+        False,
+    ]
     assert readiness.met_ns == 1
     assert not World(Ready()).readiness.reads("ready", 1)
 
@@ -54,7 +60,10 @@ def test_another_program_gets_ready_in_its_turn() -> None:
     readiness = World(Ready(prints="^ready")).readiness
     readiness.reads("ready", 5)
     readiness.forget()
-    assert (readiness.missing(connects=False), readiness.met_ns) == ("a line that matches '^ready'", 0)
+    assert (readiness.missing(connects=False), readiness.met_ns) == (
+        "a line that matches '^ready'",
+        0,
+    )
 
 
 def test_without_conditions_it_is_ready_at_once() -> None:

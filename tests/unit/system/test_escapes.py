@@ -25,7 +25,9 @@ CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 
 def hidden(shown: str) -> set[str]:
     """What a terminal would not show of a text, but line feeds and tabs."""
-    return {each for each in shown if unicodedata.category(each) in CATEGORIES or each == "\u202e"} - {"\n", "\t"}
+    return {
+        each for each in shown if unicodedata.category(each) in CATEGORIES or each == "\u202e"
+    } - {"\n", "\t"}
 
 
 @given(st.text(st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp", "L"])))
@@ -41,7 +43,13 @@ def test_nothing_hidden_is_left(words: str) -> None:
 def hostile() -> Verdict:
     """A refuted claim, each text of which came from somebody else."""
     found = judge(unreachable(window_s=(4.0, 4.5)), as_foreseen(unreachable()))
-    facts = {"reason": HOSTILE, "summary": HOSTILE, "outcome": "noticed", "reports": HOSTILE, "claimed": HOSTILE}
+    facts = {
+        "reason": HOSTILE,
+        "summary": HOSTILE,
+        "outcome": "noticed",
+        "reports": HOSTILE,
+        "claimed": HOSTILE,
+    }
     return msgspec.structs.replace(found, **facts)
 
 
@@ -97,7 +105,9 @@ def test_pytest() -> None:
 
 
 @pytest.mark.parametrize("command", ["plan", "run", "list"])
-def test_errors_name_paths_with_escapes(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_name_paths_with_escapes(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A folder of a pull request may have any name, and a file any key."""
     folder = tmp_path / "\x1b]0;title\x07\u202e"
     folder.mkdir()

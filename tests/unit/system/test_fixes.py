@@ -32,14 +32,21 @@ def texts(pattern: str) -> Iterator[tuple[Path, str]]:
         statements = (node.value for node in ast.walk(tree) if isinstance(node, ast.Expr))
         docs = {id(value) for value in statements if isinstance(value, ast.Constant)}
         for node in ast.walk(tree):
-            if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in docs:
+            if (
+                not isinstance(node, ast.Constant)
+                or not isinstance(node.value, str)
+                or id(node) in docs
+            ):
                 continue
             if re.search(pattern, node.value):
                 yield path, node.value
 
 
 def test_every_extra_that_a_fix_names_exists() -> None:
-    """Under its name in pyproject.toml, as an index has it; and each is in the one that has them all."""
+    """Under its name in pyproject.toml, as an index has it.
+
+    And each is in the one that has them all.
+    """
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     assert project["name"] == fixes.DISTRIBUTION
@@ -56,9 +63,14 @@ def test_all_such_words_come_from_one_place() -> None:
 def test_from_a_wheel_no_script_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """There is none; the package is installed into the environment that runs."""
     monkeypatch.setattr(fixes, "checkout", lambda: None)
-    assert fixes.install_extra("docker") == f"{sys.executable} -m pip install 'keepalive-harness[docker]'"
+    assert (
+        fixes.install_extra("docker")
+        == f"{sys.executable} -m pip install 'keepalive-harness[docker]'"
+    )
     assert fixes.libraries().startswith("call ci/libraries in a checkout of keepalive-harness; ")
-    assert fixes.toxiproxy_server().startswith("put toxiproxy-server of https://github.com/Shopify/toxiproxy/releases")
+    assert fixes.toxiproxy_server().startswith(
+        "put toxiproxy-server of https://github.com/Shopify/toxiproxy/releases"
+    )
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(CapabilityError) as caught:
@@ -66,7 +78,9 @@ def test_from_a_wheel_no_script_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert caught.value.fix == fixes.toxiproxy_server()
 
 
-def test_in_a_checkout_its_scripts_are_named_with_their_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_checkout_its_scripts_are_named_with_their_paths(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """So that the command works from any folder, and for the environment that runs."""
     monkeypatch.setattr(sys, "prefix", str(CHECKOUT / ".venv"))
     setup = f"call {CHECKOUT / 'ci' / 'setup'}"
@@ -77,10 +91,14 @@ def test_in_a_checkout_its_scripts_are_named_with_their_paths(monkeypatch: pytes
     assert fixes.libraries() == f"call {CHECKOUT / 'ci' / 'libraries'}"
     monkeypatch.setattr(sys, "prefix", "/usr")
     assert fixes.install_extra("fuzz") == f"{sys.executable} -m pip install '{CHECKOUT}[fuzz]'"
-    assert fixes.toxiproxy_server().startswith(f"{setup} where there is Go or a docker daemon; or put ")
+    assert fixes.toxiproxy_server().startswith(
+        f"{setup} where there is Go or a docker daemon; or put "
+    )
 
 
-def test_an_installed_package_is_no_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_installed_package_is_no_checkout(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Whatever lies beside it."""
     monkeypatch.setattr(fixes, "__file__", str(tmp_path / "site-packages" / "harness" / "fixes.py"))
     assert fixes.checkout() is None
@@ -88,10 +106,16 @@ def test_an_installed_package_is_no_checkout(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_one_figure_for_the_build_of_a_kernel() -> None:
     """In every text that names one."""
-    files = [*CHECKOUT.glob("*.md"), *CHECKOUT.glob("harness/**/*.md"), *CHECKOUT.glob("harness/**/*.py")]
+    files = [
+        *CHECKOUT.glob("*.md"),
+        *CHECKOUT.glob("harness/**/*.md"),
+        *CHECKOUT.glob("harness/**/*.py"),
+    ]
     files += [CHECKOUT / "ci" / name for name in ("demo", "kernel", "setup", "test")]
     said = {
-        found for path in files for found in re.findall(r"\w+ \w+ minutes\s+on\s+(?:2|two)\s+cores", path.read_text())
+        found
+        for path in files
+        for found in re.findall(r"\w+ \w+ minutes\s+on\s+(?:2|two)\s+cores", path.read_text())
     }
     assert said
     assert {" ".join(each.split()) for each in said} == {fixes.KERNEL_BUILD_TIME}

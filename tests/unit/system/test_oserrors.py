@@ -21,13 +21,21 @@ FULL = "No space left on device"
 
 def error(number: int, path: Path | str | None = None) -> OSError:
     """As the kernel's, with the path where the call had one."""
-    return OSError(number, os.strerror(number)) if path is None else OSError(number, os.strerror(number), str(path))
+    return (
+        OSError(number, os.strerror(number))
+        if path is None
+        else OSError(number, os.strerror(number), str(path))
+    )
 
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """State, cache, temporary files and results, each in a folder of its own."""
-    for name, variable in {"state": "XDG_STATE_HOME", "cache": "XDG_CACHE_HOME", "tmp": "TMPDIR"}.items():
+    for name, variable in {
+        "state": "XDG_STATE_HOME",
+        "cache": "XDG_CACHE_HOME",
+        "tmp": "TMPDIR",
+    }.items():
         (tmp_path / name).mkdir()
         monkeypatch.setenv(variable, str(tmp_path / name))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
@@ -39,7 +47,10 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("place", "instead"),
     [
         ("out/a/plan.json", "name another folder with --out DIR"),
-        ("state/keepalive-harness/runs/x", "name another folder with --out DIR or the variable XDG_STATE_HOME"),
+        (
+            "state/keepalive-harness/runs/x",
+            "name another folder with --out DIR or the variable XDG_STATE_HOME",
+        ),
         ("cache/keepalive-harness/kernels", "name another folder with the variable XDG_CACHE_HOME"),
         ("tmp/guest", "name another folder with the variable TMPDIR"),
         ("elsewhere", "name another place"),
@@ -51,12 +62,20 @@ def test_what_to_name_instead_goes_by_the_folder(folders: Path, place: str, inst
     said = oserrors.in_words(error(errno.ENOSPC, path), out)
     assert said == f"expected room to write, found {FULL} at {path}; free some, or {instead}"
     said = oserrors.in_words(error(errno.EROFS, path), out)
-    assert said == f"expected a place that can be written, found Read-only file system at {path}; {instead}"
+    assert (
+        said
+        == f"expected a place that can be written, found Read-only file system at {path}; {instead}"
+    )
 
 
 @pytest.mark.parametrize(
     ("full", "instead"),
-    [("out", "--out DIR"), ("state", "XDG_STATE_HOME"), ("cache", "XDG_CACHE_HOME"), ("tmp", "TMPDIR")],
+    [
+        ("out", "--out DIR"),
+        ("state", "XDG_STATE_HOME"),
+        ("cache", "XDG_CACHE_HOME"),
+        ("tmp", "TMPDIR"),
+    ],
 )
 def test_a_write_without_a_path_is_traced_to_the_full_folder(
     folders: Path, full: str, instead: str, monkeypatch: pytest.MonkeyPatch
@@ -64,7 +83,9 @@ def test_a_write_without_a_path_is_traced_to_the_full_folder(
     """Of those that the harness writes to, by the room that is left there."""
 
     def room(path: Path) -> SimpleNamespace:
-        return SimpleNamespace(f_bavail=0 if path.is_relative_to(folders / full) else 1 << 20, f_frsize=4096)
+        return SimpleNamespace(
+            f_bavail=0 if path.is_relative_to(folders / full) else 1 << 20, f_frsize=4096
+        )
 
     monkeypatch.setattr(os, "statvfs", room)
     said = oserrors.in_words(error(errno.ENOSPC), folders / "out")
@@ -75,7 +96,9 @@ def test_a_write_without_a_path_is_traced_to_the_full_folder(
     assert all(name in said for name in ("--out DIR", "XDG_STATE_HOME", "XDG_CACHE_HOME", "TMPDIR"))
 
 
-def test_a_report_that_does_not_fit_is_named(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_that_does_not_fit_is_named(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The kernel's error of a write has no path."""
 
     def full(*_: object) -> int:
@@ -85,7 +108,9 @@ def test_a_report_that_does_not_fit_is_named(folders: Path, monkeypatch: pytest.
     path = folders / "report.json"
     with pytest.raises(UsageError) as caught:
         oserrors.write(path, b"{}")
-    assert str(caught.value) == (f"expected room for a report, found {FULL} at {path}; free some, or name another file")
+    assert str(caught.value) == (
+        f"expected room for a report, found {FULL} at {path}; free some, or name another file"
+    )
 
 
 def test_any_other_error_is_told_with_its_path() -> None:
@@ -97,8 +122,13 @@ def test_any_other_error_is_told_with_its_path() -> None:
 def test_limits_of_the_machine(number: int) -> None:
     """They have no path, but a fix, and nothing was wrong with what was asked for."""
     said = oserrors.in_words(error(number))
-    assert re.fullmatch(r"expected .+, found .+; raise .+, or do less at once with --jobs N", said), said
-    assert (oserrors.exit_status(error(number)), oserrors.exit_status(error(errno.ENOSPC))) == (3, 2)
+    assert re.fullmatch(
+        r"expected .+, found .+; raise .+, or do less at once with --jobs N", said
+    ), said
+    assert (oserrors.exit_status(error(number)), oserrors.exit_status(error(errno.ENOSPC))) == (
+        3,
+        2,
+    )
     assert oserrors.in_words(OSError("of a library")) == "of a library"
 
 
@@ -113,5 +143,8 @@ def test_the_command_line_says_it(
 
     monkeypatch.setitem(main.COMMANDS, "run", failing)
     assert main.main(["run", "--out", str(folders / "out")]) == 2
-    said = f"expected room to write, found {FULL} at {path}; free some, or name another folder with --out DIR"
+    said = (
+        f"expected room to write, found {FULL} at {path}; free some, or name another folder with "
+        "--out DIR"
+    )
     assert capsys.readouterr().err == f"harness: {said}\n"

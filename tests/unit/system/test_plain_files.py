@@ -19,7 +19,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 def test_a_file_is_made_once(tmp_path: Path) -> None:
-    """Where something is in its place already, nothing is written, not even through a link to nowhere."""
+    """Where something is in its place already, nothing is written, not even through a link to
+    nowhere.
+    """
     plain_files.create(tmp_path / "file", b"one")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     for name in ("file", "link"):

@@ -1,4 +1,6 @@
-"""Real-time priority: asked for where the user may have it, given back, and lent to programs of our own."""
+"""Real-time priority: asked for where the user may have it, given back, and lent to programs of our
+own.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,10 @@ def test_a_block_has_it_and_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> No
         with priority.urgent(watches=True):
             assert kernel.priorities[OWN] > computes > 0
         priority.lend(PROGRAM)
-    assert (kernel.policies[OWN], kernel.policies[PROGRAM]) == (os.SCHED_BATCH, os.SCHED_RR | os.SCHED_RESET_ON_FORK)
+    assert (kernel.policies[OWN], kernel.policies[PROGRAM]) == (
+        os.SCHED_BATCH,
+        os.SCHED_RR | os.SCHED_RESET_ON_FORK,
+    )
 
 
 def test_who_may_not_have_it_goes_on_without(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +61,10 @@ def test_who_may_not_have_it_goes_on_without(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_session_of_its_own_keeps_the_nice_value() -> None:
-    """Beside other sessions, too. Of a thread, as this process cannot get a nice value back without privileges."""
+    """Beside other sessions, too.
+
+    Of a thread, as this process cannot get a nice value back without privileges.
+    """
 
     def started() -> str:
         os.setpriority(os.PRIO_PROCESS, 0, 7)

@@ -29,7 +29,9 @@ time.sleep(1000)
 @pytest.fixture(params=["stays", "leaves"])
 def program(request: pytest.FixtureRequest) -> Iterator[Program]:
     """One with a child, in its session or in one of its own."""
-    started = Program("parent", [sys.executable, "-c", SCRIPT, request.param, "goes-on"], owns_children=True)
+    started = Program(
+        "parent", [sys.executable, "-c", SCRIPT, request.param, "goes-on"], owns_children=True
+    )
     assert started.read_line(20.0) == b"child"
     yield started
     started.close()
@@ -50,7 +52,10 @@ def test_children_stand_still_with_their_program(program: Program) -> None:
 
     def states() -> set[str]:
         found = process_tree.members(program.pid, program.born)
-        return {Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] for pid in found}
+        return {
+            Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0]
+            for pid in found
+        }
 
     with program.frozen():
         deadline = time.monotonic() + 10

@@ -36,7 +36,9 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @pytest.fixture(autouse=True)
 def _heard() -> Iterator[None]:
-    """Signals do here what they do by default: whoever starts the tests with nohup has some of them ignored."""
+    """Signals do here what they do by default: whoever starts the tests with nohup has some of them
+    ignored.
+    """
     before = {each: signal.getsignal(each) for each in NUMBERS}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for each in (signal.SIGTERM, signal.SIGHUP):
@@ -58,7 +60,9 @@ def test_none_is_lost(number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_none_is_lost_on_a_busy_machine(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_none_is_lost_on_a_busy_machine(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Which takes long to start the thread that sends it again."""
     start = threading.Thread.start
 
@@ -91,9 +95,15 @@ def test_other_exceptions_are_told_as_ever(monkeypatch: pytest.MonkeyPatch) -> N
     assert isinstance(heard.pop(), ZeroDivisionError)
 
 
-@pytest.mark.parametrize(("number", "raised"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)])
-def test_deferred_signals_come_after_the_block(number: signal.Signals, raised: type[BaseException]) -> None:
-    """Code that takes any exception for its own, as Hypothesis does, is not interrupted, and nothing is lost."""
+@pytest.mark.parametrize(
+    ("number", "raised"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_deferred_signals_come_after_the_block(
+    number: signal.Signals, raised: type[BaseException]
+) -> None:
+    """Code that takes any exception for its own, as Hypothesis does, is not interrupted, and
+    nothing is lost.
+    """
     reached = []
 
     def block() -> None:

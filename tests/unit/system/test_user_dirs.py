@@ -27,7 +27,9 @@ def _mode(folder: Path) -> int:
 
 
 def test_where_the_state_folder_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """$XDG_STATE_HOME where it is absolute, else below the home, else (no home at all) a folder in /tmp."""
+    """$XDG_STATE_HOME where it is absolute, else below the home, else (no home at all) a folder in
+    /tmp.
+    """
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert user_dirs.state_folder() == tmp_path / "keepalive-harness"
     monkeypatch.setenv("HOME", "/home/somebody")
@@ -47,8 +49,13 @@ def test_it_is_made_for_its_user_alone(state: Path) -> None:
     assert user_dirs.make_state_folder() == user_dirs.found_state_folder() == state
 
 
-def test_one_of_an_earlier_version_is_closed(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """That made it as the umask said, so that others could read it but not write. It is told of once."""
+def test_one_of_an_earlier_version_is_closed(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That made it as the umask said, so that others could read it but not write.
+
+    It is told of once.
+    """
     (state / "ledger").mkdir(parents=True)
     state.chmod(0o755)
     for _ in range(2):
@@ -68,12 +75,16 @@ def _everything_refuses(found: str) -> None:
         batch.new_folder()
 
 
-@pytest.mark.parametrize(("mode", "inside"), [(0o777, "ledger"), (0o770, "runs"), (0o755, "other"), (0o750, "")])
+@pytest.mark.parametrize(
+    ("mode", "inside"), [(0o777, "ledger"), (0o770, "runs"), (0o755, "other"), (0o750, "")]
+)
 def test_one_that_others_may_use_is_refused(state: Path, mode: int, inside: str) -> None:
     """Somebody else may have written it, or it is none of ours."""
     (state / inside).mkdir(parents=True)
     state.chmod(mode)
-    _everything_refuses(f"found mode {mode:04o} at {state}; look at what is in it, then: chmod 700 {state}; or set")
+    _everything_refuses(
+        f"found mode {mode:04o} at {state}; look at what is in it, then: chmod 700 {state}; or set"
+    )
     assert _mode(state) == mode
     assert [path.name for path in state.iterdir()] == ([inside] if inside else [])
 
@@ -83,7 +94,10 @@ def test_a_link_is_refused(state: Path, tmp_path: Path) -> None:
     state.parent.mkdir()
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     state.symlink_to(tmp_path / "elsewhere")
-    _everything_refuses(f"with mode 0700, and no symbolic link, found a symbolic link at {state}; set XDG_STATE_HOME")
+    _everything_refuses(
+        f"with mode 0700, and no symbolic link, found a symbolic link at {state}; set "
+        "XDG_STATE_HOME"
+    )
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -92,10 +106,15 @@ def test_another_users_is_refused(state: Path, monkeypatch: pytest.MonkeyPatch) 
     user_dirs.make_state_folder()
     mine = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
-    _everything_refuses(f"found {state} of user {mine}; run as that user, or set XDG_STATE_HOME to a folder that only")
+    _everything_refuses(
+        f"found {state} of user {mine}; run as that user, or set XDG_STATE_HOME to a folder "
+        "that only"
+    )
 
 
-def test_without_a_home_nothing_is_taken_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_home_nothing_is_taken_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Whoever made a folder of that name in /tmp before."""
 
     def nobody(_: type[Path]) -> Path:

@@ -56,7 +56,9 @@ class FakeProcess:
 
 
 @contextmanager
-def fake_guest(folder: Path, job: Mapping[str, Any] | None = None) -> Iterator[tuple[Guest, FakeProcess]]:
+def fake_guest(
+    folder: Path, job: Mapping[str, Any] | None = None
+) -> Iterator[tuple[Guest, FakeProcess]]:
     """A guest with that folder, and its process."""
     process = FakeProcess()
     try:

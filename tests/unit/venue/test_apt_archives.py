@@ -7,7 +7,9 @@ DEBIAN = {"ID": "debian", "VERSION_CODENAME": "bookworm"}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
-def archive(suite: str, uri: str = "http://deb.example.org/debian", component: str = "main") -> Archive:
+def archive(
+    suite: str, uri: str = "http://deb.example.org/debian", component: str = "main"
+) -> Archive:
     """One line of a machine's configuration."""
     return Archive(uri=uri, suite=suite, components=(component,), signed_by=KEYRING)
 
@@ -20,9 +22,11 @@ deb-src http://deb.example.org/debian bookworm main
 deb cdrom:[Debian 12]/ bookworm main
 deb http://deb.example.org/debian bookworm main contrib # both
 deb [ arch=amd64 signed-by=/etc/apt/keyrings/x.gpg ] mirror+file:/etc/apt/mirrors.list bookworm-updates main
-"""
+"""  # noqa: E501
     assert apt_archives.parse_list(text) == [
-        Archive(uri="http://deb.example.org/debian", suite="bookworm", components=("main", "contrib")),
+        Archive(
+            uri="http://deb.example.org/debian", suite="bookworm", components=("main", "contrib")
+        ),
         Archive(
             uri="mirror+file:/etc/apt/mirrors.list",
             suite="bookworm-updates",
@@ -74,7 +78,9 @@ Signed-By:
 
 def test_what_is_written_for_apt_is_read_back_the_same() -> None:
     """Nothing of an archive is lost on the way; trust without a signature is not carried over."""
-    found = apt_archives.parse_list("deb [trusted=yes] http://deb.example.org/debian bookworm main\n")
+    found = apt_archives.parse_list(
+        "deb [trusted=yes] http://deb.example.org/debian bookworm main\n"
+    )
     text = apt_archives.render([*found, archive("unstable")])
     assert apt_archives.parse_deb822(text) == [*found, archive("unstable")]
     assert "rusted" not in text
@@ -98,7 +104,9 @@ def test_the_newest_suite_of_the_distributions_own_archive_is_asked_first() -> N
 
 def test_a_machine_on_an_alias_is_understood() -> None:
     """Testing and unstable have no codename of their own in the sources."""
-    assert apt_archives.attempts([archive("testing")], {"ID": "debian", "VERSION_CODENAME": "forky"}) == [
+    assert apt_archives.attempts(
+        [archive("testing")], {"ID": "debian", "VERSION_CODENAME": "forky"}
+    ) == [
         [archive("unstable")],
         [archive("testing")],
     ]
@@ -106,7 +114,7 @@ def test_a_machine_on_an_alias_is_understood() -> None:
 
 def test_a_distribution_that_is_not_known_is_asked_for_its_own_suites_only() -> None:
     """There is no guessing of suites."""
-    assert apt_archives.attempts([archive("chimaera")], {"ID": "devuan", "VERSION_CODENAME": "chimaera"}) == [
-        [archive("chimaera")]
-    ]
+    assert apt_archives.attempts(
+        [archive("chimaera")], {"ID": "devuan", "VERSION_CODENAME": "chimaera"}
+    ) == [[archive("chimaera")]]
     assert apt_archives.attempts([], DEBIAN) == []

@@ -46,11 +46,24 @@ def test_siblings_come_where_they_are_wanted(left: Path, tmp_path: Path) -> None
     assert glob.glob(with_siblings.pattern) == [f"{data}.host.7"]  # noqa: PTH207 - as the guest does
     offer(left, data, f"{data}.host.8")
     Bringing([with_siblings]).take(left)
-    assert {path.name for path in data.parent.iterdir()} == {".coverage", ".coverage.host.7", ".coverage.host.8"}
+    assert {path.name for path in data.parent.iterdir()} == {
+        ".coverage",
+        ".coverage.host.7",
+        ".coverage.host.8",
+    }
 
 
 @pytest.mark.parametrize(
-    "name", ["{0}/other", "{0}/report.xml2", "{0}/x/../report.xml", "{0}/report.xml/deeper", "report.xml", "", "/"]
+    "name",
+    [
+        "{0}/other",
+        "{0}/report.xml2",
+        "{0}/x/../report.xml",
+        "{0}/report.xml/deeper",
+        "report.xml",
+        "",
+        "/",
+    ],
 )
 def test_nothing_else_is_taken(left: Path, tmp_path: Path, name: str) -> None:
     """Whatever the guest offers, only the names that were asked for are written."""
@@ -77,7 +90,9 @@ def test_a_list_that_is_none(left: Path, listing: str) -> None:
         Bringing([]).take(left)
 
 
-def test_links_that_the_guest_has_put_on_the_way_are_not_followed(left: Path, tmp_path: Path) -> None:
+def test_links_that_the_guest_has_put_on_the_way_are_not_followed(
+    left: Path, tmp_path: Path
+) -> None:
     """In the place of the file, of its folder, and of what the guest copied."""
     kept = tmp_path / "kept"
     kept.mkdir()
@@ -85,7 +100,9 @@ def test_links_that_the_guest_has_put_on_the_way_are_not_followed(left: Path, tm
     out = tmp_path / "out"
     (out / "inner").mkdir(parents=True)
 
-    bringing = Bringing([Bring(out / "report.xml"), Bring(out / "inner" / "report.xml"), Bring(out / "plain")])
+    bringing = Bringing(
+        [Bring(out / "report.xml"), Bring(out / "inner" / "report.xml"), Bring(out / "plain")]
+    )
     (out / "report.xml").symlink_to(kept / "report.xml")
     (out / "inner").rmdir()
     (out / "inner").symlink_to(kept)
@@ -110,5 +127,7 @@ def test_links_that_were_there_before_lead_where_they_led(left: Path, tmp_path: 
     bringing = Bringing([Bring(tmp_path / "near" / "link.xml")])
     offer(left, tmp_path / "near" / "link.xml")
     bringing.take(left)
-    assert (tmp_path / "far" / "report.xml").read_text() == f"content of {tmp_path / 'near' / 'link.xml'}"
+    assert (
+        tmp_path / "far" / "report.xml"
+    ).read_text() == f"content of {tmp_path / 'near' / 'link.xml'}"
     assert (tmp_path / "far" / "link.xml").is_symlink()

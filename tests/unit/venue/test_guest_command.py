@@ -76,7 +76,9 @@ def test_a_signal_reaches_the_command(both: Both, signalled: list[tuple[int, int
 
 
 @pytest.mark.parametrize("cut", range(1, len(b"signal 15\ninput stdin.1\nend\n")))
-def test_words_that_come_in_two_pieces(cut: int, both: Both, signalled: list[tuple[int, int]]) -> None:
+def test_words_that_come_in_two_pieces(
+    cut: int, both: Both, signalled: list[tuple[int, int]]
+) -> None:
     """A word counts once its line is whole: signal 1 is another one than signal 15."""
     whole = b"signal 15\ninput stdin.1\nend\n"
     both.process.stdin.write(whole[:cut])
@@ -88,7 +90,9 @@ def test_words_that_come_in_two_pieces(cut: int, both: Both, signalled: list[tup
     assert (signalled, both.guest.pieces, both.guest.input_over) == ([(7, 15)], ["stdin.1"], True)
 
 
-def test_words_that_nobody_knows_are_passed_over(both: Both, signalled: list[tuple[int, int]]) -> None:
+def test_words_that_nobody_knows_are_passed_over(
+    both: Both, signalled: list[tuple[int, int]]
+) -> None:
     """Those after them count."""
     both.process.stdin.write(b"\nwhat\nsignals 3\nend\n")
     both.guest._listen(7)
@@ -115,7 +119,9 @@ def test_output_comes_as_it_was_written(
     assert (out.getvalue(), err.getvalue()) == (b"out\xff\x00", b"err\n")
 
 
-def test_another_file_in_the_place_of_input_is_refused(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_file_in_the_place_of_input_is_refused(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A program in the guest may write into the folder, too."""
     monkeypatch.setattr(vtime, "_read_input", lambda: b"input")
     (both.folder / "stdin.1").write_bytes(b"forged")

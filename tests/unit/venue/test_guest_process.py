@@ -64,7 +64,9 @@ def test_what_init_said_of_its_end_comes_after_the_console(tmp_path: Path) -> No
         "\n".join(f"trace {number}" for number in range(guest_process.LAST_WORDS - 1))
     )
     with fake_guest(tmp_path) as (guest, process):
-        assert fake_words(guest) == [f"trace {number}" for number in range(guest_process.LAST_WORDS - 1)]
+        assert fake_words(guest) == [
+            f"trace {number}" for number in range(guest_process.LAST_WORDS - 1)
+        ]
         process.says(b"first\nsecond\n")
         guest.read(0)
         assert fake_words(guest)[:2] == ["second", "trace 0"]
@@ -79,7 +81,12 @@ def fake_words(guest: guest_process.Guest) -> list[str]:
 def test_a_job_is_what_init_reads(tmp_path: Path) -> None:
     """With what was prepared; whatever letters are in it."""
     folder = tmp_path / "guest"
-    job = {"module": "m", "python": sys.executable, "env": {"A": 'é "quoted"\n'}, "folders": ["/a b"]}
+    job = {
+        "module": "m",
+        "python": sys.executable,
+        "env": {"A": 'é "quoted"\n'},
+        "folders": ["/a b"],
+    }
     whole = guest_process._fill(folder, job, lambda made: {"input": made.name})
     assert whole == {**job, "input": "guest"}
     assert json.loads((folder / init.JOB_FILE).read_text(encoding="utf-8")) == whole

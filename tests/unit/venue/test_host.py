@@ -29,7 +29,9 @@ def named(plan: Plan, *names: str, clock: str = "real", lab: str = "netns") -> l
     """Copies of a plan, by these names, for another clock or lab."""
     machine = msgspec.structs.replace(plan.machine, clock=clock, lab=lab)
     return [
-        msgspec.structs.replace(plan, machine=machine, scenario=msgspec.structs.replace(plan.scenario, name=name))
+        msgspec.structs.replace(
+            plan, machine=machine, scenario=msgspec.structs.replace(plan.scenario, name=name)
+        )
         for name in names
     ]
 
@@ -49,10 +51,12 @@ def _needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "_prepare", lambda **_: None)
 
 
-# --- one run after the other, or all at once ------------------------------------------------------
+# --- one run after the other, or all at once ----------------------------------------------------
 
 
-def test_each_plan_is_carried_out_and_comes_back_as_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_plan_is_carried_out_and_comes_back_as_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At the same time: here each waits for all others. Its plan is on disk before."""
     plans = named(unreachable(), "a/one", "a/two", "three")
     together = threading.Barrier(3, timeout=60)
@@ -65,7 +69,9 @@ def test_each_plan_is_carried_out_and_comes_back_as_it_ends(tmp_path: Path, monk
 
     monkeypatch.setattr(host, "execute", execute)
     found = list(host.run_all(plans, tmp_path, unseen))
-    assert {carried.plan.name: carried.events for carried in found} == {plan.name: ended(plan) for plan in plans}
+    assert {carried.plan.name: carried.events for carried in found} == {
+        plan.name: ended(plan) for plan in plans
+    }
     assert all(carried.wall_s >= 0 for carried in found)
 
 
@@ -83,7 +89,9 @@ def test_no_more_than_so_many_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
     assert found == began == list("abcdef")
 
 
-def test_in_a_guest_one_plan_comes_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_guest_one_plan_comes_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After the guest was made ready, in the one way in which a clock that jumps allows it."""
     did: list[str] = []
     monkeypatch.setattr(virtual, "go_first", lambda: did.append("go first"))
@@ -95,13 +103,17 @@ def test_in_a_guest_one_plan_comes_after_the_other(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(virtual, "carry_out", carry_out)
     before = sys.getswitchinterval()
-    for carried in host.run_all(named(unreachable(), "a", "b", clock="virtual"), tmp_path, unseen, jobs=9):
+    for carried in host.run_all(
+        named(unreachable(), "a", "b", clock="virtual"), tmp_path, unseen, jobs=9
+    ):
         assert carried.events == ended(carried.plan)
         assert sys.getswitchinterval() == before
     assert did == ["go first", "warm up", "a", "b"]
 
 
-def test_who_stops_looking_leaves_the_process_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_stops_looking_leaves_the_process_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The interpreter's threads take turns more often only while there are runs."""
     monkeypatch.setattr(host, "execute", lambda plan, *_: ended(plan))
     before = sys.getswitchinterval()
@@ -113,7 +125,7 @@ def test_who_stops_looking_leaves_the_process_as_it_was(tmp_path: Path, monkeypa
     assert gc.get_freeze_count() == 0
 
 
-# --- how many, and how long -----------------------------------------------------------------------
+# --- how many, and how long ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -129,7 +141,12 @@ def test_who_stops_looking_leaves_the_process_as_it_was(tmp_path: Path, monkeypa
     ],
 )
 def test_how_many_at_once(
-    number: int, jobs: int | None, lab: str, clock: str, workers: int, monkeypatch: pytest.MonkeyPatch
+    number: int,
+    jobs: int | None,
+    lab: str,
+    clock: str,
+    workers: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As many as there are plans, up to what was asked for or the lab allows; in a guest one."""
     monkeypatch.setattr(host, "reachable_limit", lambda wanted: wanted)
@@ -138,7 +155,9 @@ def test_how_many_at_once(
 
 
 @pytest.mark.parametrize(("limit", "workers"), [(240, 10), (24, 1), (1, 1)])
-def test_open_files_limit_how_many(limit: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_files_limit_how_many(
+    limit: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At least one is tried."""
     monkeypatch.setattr(host, "reachable_limit", lambda _: limit)
     assert host._workers([unreachable()] * 20, None) == workers
@@ -161,7 +180,10 @@ def test_how_long_all_runs_may_take() -> None:
     assert host.gives_up_after_ns(both) == longest + host.OVERTIME_NS
     assert host.gives_up_after_ns([*both, short], jobs=2) == 2 * longest + host.OVERTIME_NS
     contained = named(short, "a", "b", lab="docker")
-    assert host.gives_up_after_ns(contained) == longest_ns(short) + host.OVERTIME_NS + 2 * host.CONTAINERS_NS
+    assert (
+        host.gives_up_after_ns(contained)
+        == longest_ns(short) + host.OVERTIME_NS + 2 * host.CONTAINERS_NS
+    )
     guests = named(short, "a", "b", clock="virtual")
     each = longest_ns(guests[0]) + guests[0].period_ns
     assert host.gives_up_after_ns(guests) == BEGINS_NS + 2 * each + host.OVERTIME_NS
@@ -171,7 +193,9 @@ def test_how_long_the_runs_are_watched() -> None:
     """Each worker takes the next plan when it is done with one."""
 
     def watches(lengths: Sequence[int], jobs: int) -> int:
-        return host.watches_ns([msgspec.structs.replace(unreachable(), watch_ns=ns) for ns in lengths], jobs)
+        return host.watches_ns(
+            [msgspec.structs.replace(unreachable(), watch_ns=ns) for ns in lengths], jobs
+        )
 
     assert host.watches_ns([]) == 0
     assert watches([5, 3, 4], 3) == 5
@@ -179,7 +203,7 @@ def test_how_long_the_runs_are_watched() -> None:
     assert watches([5, 3, 4], 1) == 12
 
 
-# --- what cannot go on ----------------------------------------------------------------------------
+# --- what cannot go on --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), MemoryError()])
@@ -205,7 +229,9 @@ def test_a_run_that_does_not_end_is_given_up(tmp_path: Path) -> None:
     written.add("subject.armed", "client", at_ns=written.opened_ns + 1_500_000_000)
     results: queue.SimpleQueue[host.Carried | Exception] = queue.SimpleQueue()
     results.put(host.Carried(plans[0], ended(plans[0]), 1.0))
-    found = {carried.plan.name: carried.events for carried in host._collect(plans, tmp_path, results, 0)}
+    found = {
+        carried.plan.name: carried.events for carried in host._collect(plans, tmp_path, results, 0)
+    }
     written.close()
     assert list(found) == ["ends", "hangs", "waits"]
     assert found["ends"] == ended(plans[0])
@@ -234,8 +260,12 @@ def test_fewer_threads_than_runs(most: int, monkeypatch: pytest.MonkeyPatch) -> 
             host._begin(lambda: None, 5)
 
 
-@pytest.mark.parametrize(("mebibytes", "workers"), [(256, 1), (319, 1), (320, 2), (768, 9), (100_000, 20)])
-def test_fewer_runs_at_once_in_little_memory(mebibytes: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("mebibytes", "workers"), [(256, 1), (319, 1), (320, 2), (768, 9), (100_000, 20)]
+)
+def test_fewer_runs_at_once_in_little_memory(
+    mebibytes: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As many as fit into the limit of the address space."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (mebibytes << 20, resource.RLIM_INFINITY))
     monkeypatch.setattr(host, "reachable_limit", lambda _: 1 << 20)

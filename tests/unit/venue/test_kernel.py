@@ -144,7 +144,9 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a make that builds kernels of paper in no time, and of the files that tell it how."""
+    """The folder of a make that builds kernels of paper in no time, and of the files that tell it
+    how.
+    """
     assert not cache.exists()
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -167,7 +169,15 @@ def begun(make: Path) -> int:
 
 def keep(cache: Path, folder: str, release: str, hz: int, built: str, key: str = "") -> None:
     """Put a kernel into the cache as a build would."""
-    manifest = Manifest(release=release, hz=hz, seccomp=True, compiler="", executable_sha256="", built=built, key=key)
+    manifest = Manifest(
+        release=release,
+        hz=hz,
+        seccomp=True,
+        compiler="",
+        executable_sha256="",
+        built=built,
+        key=key,
+    )
     (cache / folder).mkdir(parents=True)
     (cache / folder / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     (cache / folder / "linux").touch(0o755)
@@ -197,13 +207,19 @@ def test_a_manifest_survives_the_way_to_disk_and_back(tree: Path) -> None:
 
 
 def test_what_is_built_already_is_not_built_again(tree: Path, make: Path) -> None:
-    """Same source, same HZ, same configuration: the same kernel; another HZ: another one beside it."""
+    """Same source, same HZ, same configuration: the same kernel.
+
+    Another HZ: another one beside it.
+    """
     first = kernel_build.build(source=tree)
     assert kernel_build.build(source=tree) == first
     assert begun(make) == 1
     kernel_build.build(hz=100, source=tree)
     assert begun(make) == 2
-    assert [found.name for found in kernel.installed()] == ["linux-7.2.13-hz1000", "linux-7.2.13-hz100"]
+    assert [found.name for found in kernel.installed()] == [
+        "linux-7.2.13-hz1000",
+        "linux-7.2.13-hz100",
+    ]
 
 
 @pytest.mark.usefixtures("make")
@@ -245,36 +261,52 @@ def test_two_builds_of_the_same_at_once_make_one_kernel(tree: Path, make: Path) 
     assert "linux-7.2.13-hz1000 is built already" in said
 
 
-def test_a_failed_build_names_the_first_error_and_keeps_its_log(tree: Path, make: Path, cache: Path) -> None:
+def test_a_failed_build_names_the_first_error_and_keeps_its_log(
+    tree: Path, make: Path, cache: Path
+) -> None:
     """Nothing half-built stays in the cache, or is found there."""
-    (make / "fails").write_text("a.c:7:1: warning: odd\na.c:8:2: error: no such thing\nmake: *** [linux] Error 2\n")
-    with pytest.raises(CapabilityError, match=r"a\.c:8:2: error: no such thing \(log: (\S+)\)") as caught:
+    (make / "fails").write_text(
+        "a.c:7:1: warning: odd\na.c:8:2: error: no such thing\nmake: *** [linux] Error 2\n"
+    )
+    with pytest.raises(
+        CapabilityError, match=r"a\.c:8:2: error: no such thing \(log: (\S+)\)"
+    ) as caught:
         kernel_build.build(source=tree)
     log = Path(str(caught.value).partition("(log: ")[2].partition(")")[0])
     assert "Error 2" in log.read_text()
     assert kernel.installed() == []
-    assert sorted(path.name for path in cache.iterdir() if not path.name.startswith(".lock-")) == ["logs"]
+    assert sorted(path.name for path in cache.iterdir() if not path.name.startswith(".lock-")) == [
+        "logs"
+    ]
 
 
 @pytest.mark.usefixtures("make")
-def test_a_kernel_that_fails_its_trial_is_not_kept(tree: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_that_fails_its_trial_is_not_kept(
+    tree: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is tried out under its name, before it is in the cache."""
     tried = []
 
     def refuse(built: kernel.Kernel) -> bool:
         assert kernel.installed() == []
         tried.append((built.name, built.path.is_file()))
-        raise CapabilityError(f"kernel {built.name}", "it does not boot here", "give another source")
+        raise CapabilityError(
+            f"kernel {built.name}", "it does not boot here", "give another source"
+        )
 
     monkeypatch.setattr("harness.venue.kernel_build.trial.try_out", refuse)
     with pytest.raises(CapabilityError, match="it does not boot here"):
         kernel_build.build(source=tree)
     assert tried == [("linux-7.2.13-hz1000", True)]
-    assert sorted(path.name for path in cache.iterdir() if not path.name.startswith(".lock-")) == ["logs"]
+    assert sorted(path.name for path in cache.iterdir() if not path.name.startswith(".lock-")) == [
+        "logs"
+    ]
     assert kernel.installed() == []
 
 
-def test_options_that_are_needed_and_refused_are_named_before_anything_is_compiled(tree: Path, make: Path) -> None:
+def test_options_that_are_needed_and_refused_are_named_before_anything_is_compiled(
+    tree: Path, make: Path
+) -> None:
     """An old kernel ends so: after seconds, not after minutes."""
     (make / "refused").write_text("CONFIG_UML_TIME_TRAVEL_SUPPORT=\nCONFIG_VETH=\n")
     with pytest.raises(CapabilityError, match="left out UML_TIME_TRAVEL_SUPPORT, VETH"):
@@ -282,7 +314,9 @@ def test_options_that_are_needed_and_refused_are_named_before_anything_is_compil
     assert begun(make) == 0
 
 
-def test_options_that_are_refused_and_not_needed_are_in_the_manifest(tree: Path, make: Path) -> None:
+def test_options_that_are_refused_and_not_needed_are_in_the_manifest(
+    tree: Path, make: Path
+) -> None:
     """A kernel without them is built all the same."""
     (make / "refused").write_text("CONFIG_TIME_NS=\n")
     assert kernel_build.build(source=tree).manifest.lacks == ("TIME_NS",)
@@ -290,7 +324,9 @@ def test_options_that_are_refused_and_not_needed_are_in_the_manifest(tree: Path,
 
 @pytest.mark.usefixtures("make")
 def test_what_a_killed_build_left_is_neither_found_nor_in_the_way(tree: Path, cache: Path) -> None:
-    """Its work folder goes with the next build, and a folder without manifest or executable is no kernel."""
+    """Its work folder goes with the next build, and a folder without manifest or executable is no
+    kernel.
+    """
     key = kernel_build.key_of(kernel_source.at_path(tree), 1000)
     (cache / f".build-{key}/product").mkdir(parents=True)
     keep(cache, f"linux-7.2.13-hz1000-{key}", "7.2.13", 1000, "2026-01-01T00:00:00Z", key)
@@ -306,7 +342,10 @@ def test_what_a_killed_build_left_is_neither_found_nor_in_the_way(tree: Path, ca
 
 
 def test_kernels_are_listed_newest_release_first(cache: Path) -> None:
-    """7.10 is newer than 7.2, a release newer than its candidates; among equals the higher HZ, then the later built."""
+    """7.10 is newer than 7.2, a release newer than its candidates.
+
+    Among equals the higher HZ, then the later built.
+    """
     keep(cache, "linux-7.2.13-hz100-a", "7.2.13", 100, "2026-03-01T00:00:00Z")
     keep(cache, "linux-7.2.13-hz1000-b", "7.2.13", 1000, "2026-01-01T00:00:00Z")
     keep(cache, "linux-7.2.13-hz1000-c", "7.2.13", 1000, "2026-02-01T00:00:00Z")
@@ -331,7 +370,10 @@ def test_without_any_kernel_the_command_that_builds_one_is_named() -> None:
 def test_an_unknown_name_is_answered_with_the_known_ones(cache: Path) -> None:
     """A slip of the pen costs no search."""
     keep(cache, "linux-7.2.13-hz1000-b", "7.2.13", 1000, "2026-01-01T00:00:00Z")
-    with pytest.raises(UsageError, match=r"expected linux-7\.2\.13-hz1000, or the path of a kernel, found 'linux-8'"):
+    with pytest.raises(
+        UsageError,
+        match=r"expected linux-7\.2\.13-hz1000, or the path of a kernel, found 'linux-8'",
+    ):
         kernel.find("linux-8")
 
 
@@ -373,10 +415,15 @@ def test_all_missing_tools_are_named_at_once(monkeypatch: pytest.MonkeyPatch) ->
     """With one command that brings them, and only those that this source needs."""
     here = {"gcc", "ld", "make", "tar", "apt-get"}
     monkeypatch.setattr("harness.venue.kernel_build.platform.machine", lambda: "x86_64")
-    monkeypatch.setattr("harness.venue.kernel_build.shutil.which", lambda name: name if name in here else None)
+    monkeypatch.setattr(
+        "harness.venue.kernel_build.shutil.which", lambda name: name if name in here else None
+    )
     monkeypatch.setattr(kernel_build, "_compiles", lambda: True)
     monkeypatch.setattr("harness.venue.kernel_build.trial.try_out", lambda _: True)
-    with pytest.raises(CapabilityError, match=r"missing flex, bison, bc, xz\. Fix: apt-get install flex .*xz-utils$"):
+    with pytest.raises(
+        CapabilityError,
+        match=r"missing flex, bison, bc, xz\. Fix: apt-get install flex .*xz-utils$",
+    ):
         kernel_build.check_tools()
     with pytest.raises(CapabilityError, match=r"missing flex, bison, bc\. Fix"):
         kernel_build.check_tools(Path("linux.tar.gz"))
@@ -385,11 +432,15 @@ def test_all_missing_tools_are_named_at_once(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_machine_of_another_architecture_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """User-Mode Linux exists for x86 alone; no tool would fix that."""
     monkeypatch.setattr("harness.venue.kernel_build.platform.machine", lambda: "aarch64")
-    with pytest.raises(CapabilityError, match=r"for x86_64, this machine is aarch64\. Fix: stay with real time"):
+    with pytest.raises(
+        CapabilityError, match=r"for x86_64, this machine is aarch64\. Fix: stay with real time"
+    ):
         kernel_build.check_tools()
 
 
-def test_builds_are_told_apart_by_source_hz_and_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_builds_are_told_apart_by_source_hz_and_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where the source lies does not count; what it is does."""
     source = Source(path="/a", origin="x", sha256="1")
     key = kernel_build.key_of(source, 1000)
@@ -418,7 +469,9 @@ def test_every_needed_option_is_asked_for() -> None:
 @pytest.mark.usefixtures("make")
 @pytest.mark.parametrize("name", RANDOM)
 def test_a_source_that_cannot_be_seeded_is_built_all_the_same(tree: Path, name: str) -> None:
-    """Where one of the two files is not as expected neither is changed: a call would have nothing to call."""
+    """Where one of the two files is not as expected neither is changed: a call would have nothing
+    to call.
+    """
     (tree / name).write_text("")
     built = kernel_build.build(source=tree)
     assert built.manifest.lacks == ("seeded random numbers",)
@@ -426,15 +479,22 @@ def test_a_source_that_cannot_be_seeded_is_built_all_the_same(tree: Path, name: 
 
 
 def test_programs_get_what_the_seed_decides() -> None:
-    """Both changed functions go to the generator first, and to what the kernel collects where it gives nothing."""
+    """Both changed functions go to the generator first, and to what the kernel collects where it
+    gives nothing.
+    """
     reads = kernel_random.with_seeded_reads(RANDOM[kernel_random.RANDOM_FILE])
     start = kernel_random.with_seeded_start(RANDOM[kernel_random.START_FILE])
     assert reads is not None
     assert start is not None
-    assert reads.index("bool get_seeded_bytes(") < reads.index("static ssize_t get_random_bytes_user(")
+    assert reads.index("bool get_seeded_bytes(") < reads.index(
+        "static ssize_t get_random_bytes_user("
+    )
     assert "get_collected_bytes_user(struct iov_iter *iter)\n{\n\tstruct chacha_state" in reads
     assert start.index("bool get_seeded_bytes(") < start.index("create_elf_tables(")
-    assert "if (!get_seeded_bytes(k_rand_bytes, sizeof(k_rand_bytes)))\n\t\tget_random_bytes(k_rand" in start
+    assert (
+        "if (!get_seeded_bytes(k_rand_bytes, sizeof(k_rand_bytes)))\n\t\tget_random_bytes(k_rand"
+        in start
+    )
 
 
 def test_two_changes_of_one_file_are_both_made(tree: Path, make: Path) -> None:
@@ -446,26 +506,35 @@ def test_two_changes_of_one_file_are_both_made(tree: Path, make: Path) -> None:
         del fraction
         if text.startswith("building"):
             (objects,) = kernel.kernels_folder().glob(".build-*/objects")
-            texts.update({name: (objects / name).read_text() for name in (kernel_patch.FILE, *OTHERS)})
+            texts.update(
+                {name: (objects / name).read_text() for name in (kernel_patch.FILE, *OTHERS)}
+            )
 
     with pytest.raises(CapabilityError, match="stop here"):
         kernel_build.build(source=tree, progress=look)
     clock = texts[kernel_patch.FILE]
     assert "timer_reading_costs()" in clock
     assert "\tcalls_in_a_row = 0;\n\ttime_travel_update_time(next, true);" in clock
-    assert clock.index("void time_travel_charge_call(void)\n{") < clock.index("void time_travel_sleep(void)")
+    assert clock.index("void time_travel_charge_call(void)\n{") < clock.index(
+        "void time_travel_sleep(void)"
+    )
     assert texts[kernel_files.HEADER_FILE] == OTHERS[kernel_files.HEADER_FILE]
 
 
 def test_a_guests_files_are_confined_in_its_program_and_in_its_kernel() -> None:
-    """Before the program does anything else, before a device node is made, and before anything is mounted."""
+    """Before the program does anything else, before a device node is made, and before anything is
+    mounted.
+    """
     main = kernel_files.with_confinement(OTHERS[kernel_files.MAIN_FILE])
     hostfs = kernel_files.with_seal(OTHERS[kernel_files.HOSTFS_FILE])
     assert main is not None
     assert hostfs is not None
     assert "\n\tconfine_files();\n\n\tset_stklim();\n" in main
     assert main.index("static void __init confine_files(void)") < main.index("int __init main(")
-    assert "\tint err;\n\n\tif (S_ISCHR(mode) || S_ISBLK(mode))\n\t\treturn -EPERM;\n\n\tname =" in hostfs
+    assert (
+        "\tint err;\n\n\tif (S_ISCHR(mode) || S_ISBLK(mode))\n\t\treturn -EPERM;\n\n\tname ="
+        in hostfs
+    )
     assert "\tif (sealed)\n\t\treturn -EPERM;\n\treturn get_tree_nodev(" in hostfs
     assert hostfs.index("static bool sealed;") < hostfs.index("if (sealed)")
 
@@ -479,7 +548,9 @@ def test_a_guests_files_are_confined_in_its_program_and_in_its_kernel() -> None:
         (kernel_files.HOSTFS_FILE, "read-only files of the host"),
     ],
 )
-def test_a_source_that_has_another_text_goes_without_the_change(tree: Path, name: str, lacks: str) -> None:
+def test_a_source_that_has_another_text_goes_without_the_change(
+    tree: Path, name: str, lacks: str
+) -> None:
     """The manifest says so, also where the file is not there at all."""
     (tree / name).unlink()
     assert kernel_build.build(source=tree).manifest.lacks == (lacks,)
@@ -489,10 +560,15 @@ def test_a_source_that_has_another_text_goes_without_the_change(tree: Path, name
 def test_a_kernel_that_takes_a_seed_is_told_from_one_that_does_not(
     make: Path, tree: Path, tmp_path: Path, *, marked: bool
 ) -> None:
-    """By the name of its parameter; only the first is given one, and the other is asked for one in vain."""
+    """By the name of its parameter.
+
+    Only the first is given one, and the other is asked for one in vain.
+    """
     del make
     path = tmp_path / "linux"
-    path.write_bytes(kernel_build.build(source=tree).path.read_bytes() + b"# random.program_seed\n" * marked)
+    path.write_bytes(
+        kernel_build.build(source=tree).path.read_bytes() + b"# random.program_seed\n" * marked
+    )
     path.chmod(0o755)
     found = kernel.Kernel("linux", path, kernel.check(path))
     assert found.manifest.seeded == marked
@@ -502,30 +578,43 @@ def test_a_kernel_that_takes_a_seed_is_told_from_one_that_does_not(
         assert seeding.chosen(found, None) == 0
     else:
         assert seeding.chosen(found, None) is None
-        with pytest.raises(CapabilityError, match=r"--harness-seed.*takes no seed.*harness kernel build"):
+        with pytest.raises(
+            CapabilityError, match=r"--harness-seed.*takes no seed.*harness kernel build"
+        ):
             seeding.words(found, 7, "--harness-seed")
 
 
 @pytest.mark.usefixtures("make")
 def test_a_source_whose_clock_cannot_be_changed_is_built_all_the_same(tree: Path) -> None:
     """The manifest says what is lacking."""
-    (tree / kernel_patch.FILE).write_text(f"static u64 timer_read(struct clocksource *cs)\n{{\n}}\n{SLEEP}")
+    (tree / kernel_patch.FILE).write_text(
+        f"static u64 timer_read(struct clocksource *cs)\n{{\n}}\n{SLEEP}"
+    )
     assert kernel_build.build(source=tree).manifest.lacks == ("an exact clock",)
 
 
 @pytest.mark.parametrize("ending", [" && !time_travel_ext_waiting)\n", ")\n"])
 def test_only_readings_outside_of_interrupts_are_counted_and_charged(ending: str) -> None:
-    """The function comes before the reader, its call last in what is certain of the condition; the rest stays."""
+    """The function comes before the reader, its call last in what is certain of the condition.
+
+    The rest stays.
+    """
     source = TIMER_READ.replace(" && !time_travel_ext_waiting)\n", ending)
     changed = kernel_patch.with_exact_clock(source)
     assert changed is not None
-    assert changed.index("static bool timer_reading_costs(void)") < changed.index("static u64 timer_read(")
+    assert changed.index("static bool timer_reading_costs(void)") < changed.index(
+        "static u64 timer_read("
+    )
     assert f"!in_softirq() && timer_reading_costs(){ending}" in changed
-    assert changed.endswith(source[source.rindex(ending) :].replace("TIMER_MULTIPLIER", "TIMER_CHARGE"))
+    assert changed.endswith(
+        source[source.rindex(ending) :].replace("TIMER_MULTIPLIER", "TIMER_CHARGE")
+    )
 
 
 @pytest.mark.usefixtures("make")
-def test_a_kernel_is_current_as_long_as_the_recipe_stays(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_is_current_as_long_as_the_recipe_stays(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of any release, but of the same HZ, configuration and change."""
     assert kernel.current(1000) is None
     built = kernel_build.build(source=tree)

@@ -12,12 +12,23 @@ from harness.errors import CapabilityError, UsageError
 from harness.venue import kernel_source
 
 DPKG_DEB = shutil.which("dpkg-deb")
-needs_dpkg = pytest.mark.skipif(DPKG_DEB is None, reason="packages are fetched where there is dpkg-deb")
+needs_dpkg = pytest.mark.skipif(
+    DPKG_DEB is None, reason="packages are fetched where there is dpkg-deb"
+)
 
 
 def test_versions_sort_as_kernels_do() -> None:
     """By number, candidates before their release; names of tarballs and packages are understood."""
-    ordered = ["6.1.170", "6.16", "linux-source-7.2.tar.xz", "7.2.13", "7.3-rc1", "7.3~rc2", "7.3", "7.10"]
+    ordered = [
+        "6.1.170",
+        "6.16",
+        "linux-source-7.2.tar.xz",
+        "7.2.13",
+        "7.3-rc1",
+        "7.3~rc2",
+        "7.3",
+        "7.10",
+    ]
     jumbled = ordered[::-1]
     assert sorted(jumbled, key=kernel_source.version_key) == ordered
 
@@ -59,8 +70,14 @@ def test_a_tree_that_somebody_builds_in_is_refused_with_the_fix(tmp_path: Path) 
 
 def test_apts_first_error_is_reported_without_passwords() -> None:
     """Base URIs of private mirrors carry them."""
-    text = "W: GPG error\nE: The repository 'https://me:secret@mirror.example.org/debian sid' is not signed.\nE: more\n"
-    assert kernel_source.complaint(text) == "The repository 'https://mirror.example.org/debian sid' is not signed."
+    text = (
+        "W: GPG error\nE: The repository 'https://me:secret@mirror.example.org/debian sid' is "
+        "not signed.\nE: more\n"
+    )
+    assert (
+        kernel_source.complaint(text)
+        == "The repository 'https://mirror.example.org/debian sid' is not signed."
+    )
 
 
 def package(folder: Path, *names: str) -> Path:
@@ -69,13 +86,16 @@ def package(folder: Path, *names: str) -> Path:
     (content / "DEBIAN").mkdir(parents=True)
     (content / "usr/src").mkdir(parents=True)
     (content / "DEBIAN/control").write_text(
-        "Package: linux-source\nVersion: 7.2\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n"
+        "Package: linux-source\nVersion: 7.2\nArchitecture: all\nMaintainer: x "
+        "<x@example.org>\nDescription: x\n"
     )
     for name in names:
         with tarfile.open(content / "usr/src" / name, "w:gz") as tarball:
             tarball.addfile(tarfile.TarInfo("linux/Makefile"), io.BytesIO())
     made = folder / "linux-source.deb"
-    subprocess.run([DPKG_DEB or "", "--build", str(content), str(made)], check=True, capture_output=True)
+    subprocess.run(
+        [DPKG_DEB or "", "--build", str(content), str(made)], check=True, capture_output=True
+    )
     return made
 
 
@@ -85,7 +105,9 @@ def test_a_fetched_tarball_counts_once_its_note_is_there(tmp_path: Path) -> None
     cache = tmp_path / "cache"
     cache.mkdir()
     wanted = kernel_source._Package("linux-source-7.2", "7.2.13-1")
-    source = kernel_source._keep(package(tmp_path, "linux-source-7.2.tar.gz"), wanted, "unstable", cache)
+    source = kernel_source._keep(
+        package(tmp_path, "linux-source-7.2.tar.gz"), wanted, "unstable", cache
+    )
     assert Path(source.path) == cache / "linux-source-7.2_7.2.13-1.tar.gz"
     assert source.origin == "package linux-source-7.2 7.2.13-1 from unstable"
     assert kernel_source._newest_cached(cache) == (wanted, source)

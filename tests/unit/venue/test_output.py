@@ -51,13 +51,20 @@ def test_what_was_copied_takes_no_room(tmp_path: Path, monkeypatch: pytest.Monke
     assert found.st_blocks * 512 <= 1 << 17
 
 
-def test_a_guest_stands_still_while_nobody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_guest_stands_still_while_nobody_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It may have written little more than what is copied; it goes on with the reader."""
     reader, target = os.pipe()
     stream = os.fdopen(target, "wb")
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=stream))
     file = tmp_path / guest_command.STREAMS[1]
-    with stream, subprocess.Popen([sys.executable, "-c", WRITER, str(file)], stdout=subprocess.PIPE) as writer:
+    with (
+        stream,
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(file)], stdout=subprocess.PIPE
+        ) as writer,
+    ):
         assert writer.stdout is not None
         writer.stdout.readline()
         going, over = output.Output(_guest(tmp_path, writer)), threading.Event()

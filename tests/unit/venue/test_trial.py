@@ -22,7 +22,9 @@ def of_paper(tmp_path: Path, script: str, release: str = "7.2.13") -> Kernel:
     path = tmp_path / "linux"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
-    manifest = Manifest(release=release, hz=1000, seccomp=True, compiler="", executable_sha256="", built="")
+    manifest = Manifest(
+        release=release, hz=1000, seccomp=True, compiler="", executable_sha256="", built=""
+    )
     return Kernel(f"linux-{release}-hz1000", path, manifest)
 
 
@@ -32,17 +34,26 @@ def test_a_kernel_that_does_the_job_passes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("release", "fix"), [("6.1.170", "Linux 6.16 or later"), ("6.15.3", "Linux 6.16"), ("7.2.13", "another source")]
+    ("release", "fix"),
+    [("6.1.170", "Linux 6.16 or later"), ("6.15.3", "Linux 6.16"), ("7.2.13", "another source")],
 )
-def test_a_kernel_that_panics_is_refused_with_its_last_words(tmp_path: Path, release: str, fix: str) -> None:
+def test_a_kernel_that_panics_is_refused_with_its_last_words(
+    tmp_path: Path, release: str, fix: str
+) -> None:
     """And with the releases that do not need what it fails at."""
-    with pytest.raises(CapabilityError, match=r"the guest panicked; its last words:\n.*ptrace set fp regs") as caught:
+    with pytest.raises(
+        CapabilityError, match=r"the guest panicked; its last words:\n.*ptrace set fp regs"
+    ) as caught:
         trial.try_out(of_paper(tmp_path, PANIC, release))
-    assert str(caught.value).startswith(f"kernel linux-{release}-hz1000: a guest with it does not work here: ")
+    assert str(caught.value).startswith(
+        f"kernel linux-{release}-hz1000: a guest with it does not work here: "
+    )
     assert fix in caught.value.fix
 
 
-def test_a_kernel_whose_clock_stands_still_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_whose_clock_stands_still_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whether it says so or never ends."""
     with pytest.raises(CapabilityError, match="its clock did not jump"):
         trial.try_out(of_paper(tmp_path, f'printf 1 >"$HOME/{init.STATUS_FILE}"'))

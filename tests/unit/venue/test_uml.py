@@ -20,7 +20,7 @@ from harness.venue.kernel import Kernel
 from tests.unit.timelines import unreachable
 from tests.unit.venue.fake_guest import FakeProcess, fake_guest
 
-# --- plan by plan ---------------------------------------------------------------------------------
+# --- plan by plan --------------------------------------------------------------------------------
 
 
 class Guests:
@@ -32,7 +32,9 @@ class Guests:
         self.jobs: list[list[str]] = []
 
     @contextmanager
-    def boot(self, _kernel: Kernel, job: dict[str, Any], *_: object, **__: object) -> Iterator[guest_process.Guest]:
+    def boot(
+        self, _kernel: Kernel, job: dict[str, Any], *_: object, **__: object
+    ) -> Iterator[guest_process.Guest]:
         """Stands for `guest_process.boot`."""
         self.jobs.append([Path(folder).name for folder in job["folders"]])
         script = self.scripts.pop(0)
@@ -59,7 +61,8 @@ def guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Guests:
     plan = unreachable()
     names = ("a", "b", "c")
     plans = [
-        msgspec.structs.replace(plan, scenario=msgspec.structs.replace(plan.scenario, name=name)) for name in names
+        msgspec.structs.replace(plan, scenario=msgspec.structs.replace(plan.scenario, name=name))
+        for name in names
     ]
     for name in names:
         (tmp_path / name).mkdir()
@@ -98,7 +101,13 @@ def test_a_guest_that_dies_takes_one_plan_with_it(guests: Guests) -> None:
 
 @pytest.mark.parametrize(
     "forged",
-    [END.encode() + b"2\n", END.encode() + b"\n", BEGIN.encode() + b"x\n", END.encode() + b"-1\n", said(7)],
+    [
+        END.encode() + b"2\n",
+        END.encode() + b"\n",
+        BEGIN.encode() + b"x\n",
+        END.encode() + b"-1\n",
+        said(7),
+    ],
 )
 def test_what_a_program_in_the_guest_forges_changes_nothing(forged: bytes, guests: Guests) -> None:
     """It may write to the console: only the plan whose turn it is can end."""

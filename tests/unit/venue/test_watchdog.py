@@ -20,7 +20,9 @@ LIMIT_S = 60.0
 
 
 def looked_at(steps: Iterable[tuple[float, float, float]]) -> list[str | None]:
-    """What the watchdog says after each step: wall, kernel's and programs' seconds since the plan began."""
+    """What the watchdog says after each step: wall, kernel's and programs' seconds since the plan
+    began.
+    """
     now = used = (0.0, 0.0, 0.0)
     dog = Watchdog(1, LIMIT_S, clock=lambda: now[0], used=lambda _: Used(*used[1:]))
     said = []
@@ -34,16 +36,24 @@ def looked_at(steps: Iterable[tuple[float, float, float]]) -> list[str | None]:
     ("step", "words"),
     [
         (lambda n: (n, 0.3 * n, 0.7 * n), "it was at work"),
-        (lambda n: (n, 0.3 * n, 0.0), "it was idle: no program in it ran in the last 60.0 s of its CPU time"),
+        (
+            lambda n: (n, 0.3 * n, 0.0),
+            "it was idle: no program in it ran in the last 60.0 s of its CPU time",
+        ),
         (lambda n: (n, 0.3 * n, min(n, 10.0)), "it was idle: no program in it ran in the last"),
-        (lambda n: (n, 1.0, 1.0), "it was waiting for this machine: it has had no CPU time for 60 s"),
+        (
+            lambda n: (n, 1.0, 1.0),
+            "it was waiting for this machine: it has had no CPU time for 60 s",
+        ),
     ],
     ids=["at work", "idle", "idle after a while", "waiting"],
 )
 def test_what_a_guest_did_is_told(
     step: Callable[[float], tuple[float, float, float]], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A program that computes, a kernel alone that lets the clock jump, and a guest that gets no CPU are told apart."""
+    """A program that computes, a kernel alone that lets the clock jump, and a guest that gets no
+    CPU are told apart.
+    """
     monkeypatch.setattr(watchdog, "LOOK_S", 0.0)
     said = next(filter(None, looked_at(step(float(n)) for n in range(1, 1000))))
     assert words in said
@@ -65,7 +75,9 @@ def test_no_limit() -> None:
 
 
 def test_what_processes_use_is_read() -> None:
-    """Of a process group: what its first process uses, and apart from it what its children use and have used."""
+    """Of a process group: what its first process uses, and apart from it what its children use and
+    have used.
+    """
     script = """
 import os, sys, time
 def burn(s):
@@ -85,7 +97,9 @@ print(flush=True); time.sleep(60)
         process.stdout.readline()
         try:
             deadline = time.monotonic() + 10
-            while (found := watchdog.used(process.pid)).programs_s < 0.18 and time.monotonic() < deadline:
+            while (
+                found := watchdog.used(process.pid)
+            ).programs_s < 0.18 and time.monotonic() < deadline:
                 time.sleep(0.01)
         finally:
             os.killpg(process.pid, signal.SIGKILL)
@@ -102,4 +116,7 @@ def test_last_lines(tmp_path: Path) -> None:
     timeline.add("subject.printed", "client", side="client", line="hello")
     timeline.close()
     said = last_lines(tmp_path)
-    assert said == ("client's last lines: hello; server's last lines: line 4 | line 5 | line 6 | line 7 | line 8")
+    assert said == (
+        "client's last lines: hello; server's last lines: line 4 | line 5 | line 6 | line 7 "
+        "| line 8"
+    )

@@ -1,8 +1,9 @@
-"""A client with a heartbeat of its own: each ping must be echoed within a timeout, or the peer is given up.
+"""A client with a heartbeat of its own: each ping must be echoed within a timeout, or the peer is
+given up.
 
-The next ping is sent `interval_s` after the last answer, so a peer that answers no more is noticed `interval_s` +
-`timeout_s` after its last word, whatever its kernel goes on saying. The connection is then closed and, where
-`--reconnect-s` is given, another one is made after so long.
+The next ping is sent `interval_s` after the last answer, so a peer that answers no more is noticed
+`interval_s` + `timeout_s` after its last word, whatever its kernel goes on saying. The connection
+is then closed and, where `--reconnect-s` is given, another one is made after so long.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ async def connection(host: str, port: int, interval_s: float, timeout_s: float) 
                 await answer(reader, b"ping %d\n" % number)
     except TimeoutError as error:
         # Also an OSError, ETIMEDOUT, when it is TCP that has given up: that one has a number.
-        raise Lost(os.strerror(error.errno) if error.errno else f"no answer in {timeout_s:g} s") from error
+        raise Lost(
+            os.strerror(error.errno) if error.errno else f"no answer in {timeout_s:g} s"
+        ) from error
     except OSError as error:
         raise Lost(os.strerror(error.errno) if error.errno else str(error)) from error
     finally:
@@ -66,7 +69,9 @@ async def nothing_but(reader: asyncio.StreamReader, duration_s: float) -> None:
         if error.errno:
             raise
     else:
-        raise Lost(f"expected silence between two pings, found {said!r}" if said else "end of stream")
+        raise Lost(
+            f"expected silence between two pings, found {said!r}" if said else "end of stream"
+        )
 
 
 async def answer(reader: asyncio.StreamReader, expected: bytes) -> None:

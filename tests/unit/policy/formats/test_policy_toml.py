@@ -45,7 +45,12 @@ def test_a_connection_inherits_what_it_does_not_say_itself() -> None:
     )
     assert orders.path == (Hop(preset="aws-nlb"), Hop(idle_timeout_s=900, then="drop"))
     assert orders.terms.ignore == {"KA006": "one probe is meant", "KA009": "never"}
-    assert (cache.name, cache.terms.idle_s, cache.path, cache.terms.hz) == ("cache.eu", 60, (), (250,))
+    assert (cache.name, cache.terms.idle_s, cache.path, cache.terms.hz) == (
+        "cache.eu",
+        60,
+        (),
+        (250,),
+    )
 
 
 def test_values_know_where_they_stand() -> None:
@@ -80,24 +85,54 @@ def test_a_suppression_of_the_defaults_is_unused_if_no_connection_needs_it() -> 
     assert [(each.rule, each.connection, str(each.place)) for each in result.findings] == [
         ("KA100", "orders-db", "P.toml:10:20")
     ]
-    (unused,) = checked(FLEET.replace("count = 1\n", "count = 3\n").replace('KA009 = "never"', "")).findings
-    assert (unused.rule, unused.connection, str(unused.place)) == ("KA100", "defaults", "P.toml:6:20")
+    (unused,) = checked(
+        FLEET.replace("count = 1\n", "count = 3\n").replace('KA009 = "never"', "")
+    ).findings
+    assert (unused.rule, unused.connection, str(unused.place)) == (
+        "KA100",
+        "defaults",
+        "P.toml:6:20",
+    )
 
 
 WRONG = {
-    "no TOML": ("[connections.db]\nidle_s =\n", "P.toml: expected valid TOML, found line 2, column 9: Invalid value"),
-    "nothing": ("", "P.toml:1:1: connections: expected a table for each connection, such as [connections.orders-db]"),
-    "no connection": ("[defaults]\nidle_s = 5\n", "P.toml:1:1: connections: expected a table for each connection"),
+    "no TOML": (
+        "[connections.db]\nidle_s =\n",
+        "P.toml: expected valid TOML, found line 2, column 9: Invalid value",
+    ),
+    "nothing": (
+        "",
+        (
+            "P.toml:1:1: connections: expected a table for each connection, such as "
+            "[connections.orders-db]"
+        ),
+    ),
+    "no connection": (
+        "[defaults]\nidle_s = 5\n",
+        "P.toml:1:1: connections: expected a table for each connection",
+    ),
     "milliseconds": (
         "[connections.db]\nidle_s = 60000\n",
-        "P.toml:2:10: connections.db.idle_s: expected an integer from 1 to 32767 (seconds) (did you mean 60 s",
+        (
+            "P.toml:2:10: connections.db.idle_s: expected an integer from 1 to 32767 (seconds) "
+            "(did you mean 60 s"
+        ),
     ),
-    "half a second": ("[connections.db]\nidle_s = 1.5\n", "P.toml:2:10: connections.db.idle_s: expected an integer"),
+    "half a second": (
+        "[connections.db]\nidle_s = 1.5\n",
+        "P.toml:2:10: connections.db.idle_s: expected an integer",
+    ),
     "too small a part": (
         "[connections.db]\nuser_timeout_s = 0.0001\n",
-        "P.toml:2:18: connections.db.user_timeout_s: expected seconds in whole milliseconds, found 0.0001",
+        (
+            "P.toml:2:18: connections.db.user_timeout_s: expected seconds in whole milliseconds, "
+            "found 0.0001"
+        ),
     ),
-    "unknown key": ("[defaults]\ninterval = 3\n[connections.db]\n", "P.toml:2:12: defaults.interval: expected another"),
+    "unknown key": (
+        "[defaults]\ninterval = 3\n[connections.db]\n",
+        "P.toml:2:12: defaults.interval: expected another",
+    ),
     "unknown table": ("[connection.db]\n", "P.toml:1:2: connection: expected another key"),
     "unknown preset": (
         '[connections.db]\npath = ["aws-nlb",\n  "aws-nbl"]\n',
@@ -105,7 +140,10 @@ WRONG = {
     ),
     "a hop of nothing": (
         '[connections.db]\npath = [{ then = "drop" }]\n',
-        "P.toml:2:9: connections.db.path[0].idle_timeout_s: expected seconds, or a preset, found nothing",
+        (
+            "P.toml:2:9: connections.db.path[0].idle_timeout_s: expected seconds, or a preset, "
+            "found nothing"
+        ),
     ),
     "a proxy that drops": (
         '[connections.db]\npath = [{ proxy = true, then = "drop" }]\n',
@@ -125,7 +163,10 @@ WRONG = {
     ),
     "no reason": (
         '[defaults]\nignore.KA003 = " "\n[connections.db]\n',
-        "P.toml:2:16: defaults.ignore.KA003: expected the reason why the rule does not apply here, found ' '",
+        (
+            "P.toml:2:16: defaults.ignore.KA003: expected the reason why the rule does not apply "
+            "here, found ' '"
+        ),
     ),
     "a list of rules": (
         '[connections.db]\nignore = ["KA003"]\n',

@@ -1,4 +1,6 @@
-"""Each design by its own clock: when it asks, when it gives up, and the published bounds from a fault."""
+"""Each design by its own clock: when it asks, when it gives up, and the published bounds from a
+fault.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.model.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
+from harness.model.programs import (
+    AnyHeartbeat,
+    IdleState,
+    IdleTimer,
+    Reaper,
+    Separate,
+    Simple,
+    Urgent,
+)
 from harness.subjects.heartbeat import detectors
 from harness.subjects.heartbeat.detectors import NS, Action, Detector, Watchdog
 from harness.subjects.heartbeat.register import Register
@@ -72,9 +82,17 @@ def course(detector: Detector, until_s: float = 1000) -> list[tuple[float, Actio
 
 @pytest.mark.parametrize("design", [Simple(), Separate()])
 def test_simple_and_separate(design: AnyHeartbeat) -> None:
-    """The client: T1 = 60, T2 = 10, three misses, dead at the fourth; the server one interval later."""
+    """The client: T1 = 60, T2 = 10, three misses, dead at the fourth.
+
+    The server one interval later.
+    """
     assert course(made(design)) == [(60, "beat"), (70, "beat"), (80, "beat"), (90, "give-up")]
-    assert course(made(design, "server")) == [(70, "wait"), (80, "wait"), (90, "wait"), (100, "give-up")]
+    assert course(made(design, "server")) == [
+        (70, "wait"),
+        (80, "wait"),
+        (90, "wait"),
+        (100, "give-up"),
+    ]
 
 
 def test_any_input_sets_count_and_timer_back() -> None:
@@ -107,7 +125,9 @@ def test_urgent() -> None:
 
 
 def test_an_urgent_octet_does_not_count_for_an_interval_that_was_over() -> None:
-    """Though it is read before the timer is served: the count begins with the interval in which it came."""
+    """Though it is read before the timer is served: the count begins with the interval in which it
+    came.
+    """
     detector = made(Urgent(), "server")
     detector.received(round(1.01 * NS), urgent=True)
     assert course(detector)[-1] == (7, "give-up")
@@ -117,7 +137,9 @@ def test_an_urgent_octet_does_not_count_for_an_interval_that_was_over() -> None:
 
 
 def test_idle_timer() -> None:
-    """A beat after 25 s without traffic either way, five of them 5 s apart: 50 s from the last activity."""
+    """A beat after 25 s without traffic either way, five of them 5 s apart: 50 s from the last
+    activity.
+    """
     detector = made(IdleTimer())
     beats = [(at_s, "beat") for at_s in (25, 30, 35, 40, 45)]
     assert course(detector) == [*beats, (50, "give-up")]
@@ -133,7 +155,13 @@ def test_idle_state() -> None:
     assert course(made(IdleState())) == [(30, "beat"), (60, "give-up")]
     detector = made(IdleState(misses=2))
     detector.wrote(20 * NS)
-    assert course(detector) == [(50, "beat"), (60, "wait"), (80, "beat"), (110, "beat"), (120, "give-up")]
+    assert course(detector) == [
+        (50, "beat"),
+        (60, "wait"),
+        (80, "beat"),
+        (110, "beat"),
+        (120, "give-up"),
+    ]
     detector = made(IdleState(misses=2))
     detector.tick(60 * NS)
     detector.received(61 * NS)
@@ -146,7 +174,9 @@ def test_a_reaper_looks_now_and_then() -> None:
 
 
 def test_a_late_timer_does_not_make_the_next_one_late() -> None:
-    """Unless that is over too: a program that stood still does not count all that it has missed at once."""
+    """Unless that is over too: a program that stood still does not count all that it has missed at
+    once.
+    """
     detector = made(Simple())
     detector.tick(63 * NS)
     assert detector.due_ns == 70 * NS
@@ -156,7 +186,7 @@ def test_a_late_timer_does_not_make_the_next_one_late() -> None:
     assert detector.due_ns == 513 * NS
 
 
-# --- the bounds from the fault, as published -------------------------------------------------------------
+# --- the bounds from the fault, as published ----------------------------------------------------
 
 BOUNDS: list[tuple[AnyHeartbeat, AnyHeartbeat, tuple[float, float], tuple[float, float]]] = [
     (Simple(), Simple(), (30, 90), (40, 100)),
@@ -171,10 +201,15 @@ BOUNDS: list[tuple[AnyHeartbeat, AnyHeartbeat, tuple[float, float], tuple[float,
 
 
 def noticed_ns(client: Detector, server: Detector, fault_ns: int) -> list[int]:
-    """When each gives up; a beat arrives and is answered in no time up to the fault, and not after it."""
+    """When each gives up; a beat arrives and is answered in no time up to the fault, and not after
+    it.
+    """
     given_up: dict[Detector, int] = {}
     while len(given_up) < 2:
-        detector = min((each for each in (client, server) if each not in given_up), key=lambda each: each.due_ns)
+        detector = min(
+            (each for each in (client, server) if each not in given_up),
+            key=lambda each: each.due_ns,
+        )
         now_ns = detector.due_ns
         action = detector.tick(now_ns)
         if action == "give-up":
@@ -185,7 +220,9 @@ def noticed_ns(client: Detector, server: Detector, fault_ns: int) -> list[int]:
     return [given_up[client], given_up[server]]
 
 
-@pytest.mark.parametrize(("client", "server", "client_s", "server_s"), BOUNDS, ids=lambda each: str(each)[:20])
+@pytest.mark.parametrize(
+    ("client", "server", "client_s", "server_s"), BOUNDS, ids=lambda each: str(each)[:20]
+)
 @given(data=st.data())
 def test_from_the_fault(
     client: AnyHeartbeat,
@@ -199,15 +236,20 @@ def test_from_the_fault(
     late_ns = data.draw(st.integers(0, 900_000_000), "the server begins later")
     fault_ns = data.draw(st.integers(late_ns, 500 * NS), "fault_ns")
     ends[1].begin(late_ns)
-    for found_ns, (best_s, worst_s) in zip(noticed_ns(*ends, fault_ns), (client_s, server_s), strict=True):
+    for found_ns, (best_s, worst_s) in zip(
+        noticed_ns(*ends, fault_ns), (client_s, server_s), strict=True
+    ):
         assert best_s * NS < found_ns - fault_ns <= worst_s * NS
 
 
-# --- what is needed for a reconnection -------------------------------------------------------------------
+# --- what is needed for a reconnection ----------------------------------------------------------
 
 
 def test_the_watchdog_goes_round_and_takes_its_time() -> None:
-    """Beginning with the one after the lost one; twice as long after each failure, up to a limit."""
+    """Beginning with the one after the lost one.
+
+    Twice as long after each failure, up to a limit.
+    """
     dog = Watchdog(("server", "router", "spare"), 1 * NS, 5 * NS)
     assert dog.lost("server") == 1 * NS
     assert dog.following() == "router"

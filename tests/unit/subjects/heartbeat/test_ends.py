@@ -1,4 +1,7 @@
-"""The ends on this machine's loopback. The monotonic clock is the real one, moved forward where a test says so."""
+"""The ends on this machine's loopback.
+
+The monotonic clock is the real one, moved forward where a test says so.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.model.programs import AnyHeartbeat, IdleState, IdleTimer, Reaper, Separate, Simple, Urgent
+from harness.model.programs import (
+    AnyHeartbeat,
+    IdleState,
+    IdleTimer,
+    Reaper,
+    Separate,
+    Simple,
+    Urgent,
+)
 from harness.programs import tcp_endpoint
 from harness.subjects.heartbeat import designs
 from harness.subjects.heartbeat.detectors import NS, Role
@@ -40,7 +51,9 @@ class Bench:
         self.told: dict[str, Log] = {"client": [], "server": []}
         self.later_ns = 0
 
-    def setting(self, role: Role, design: AnyHeartbeat, servers: dict[str, tuple[str, int]] | None = None) -> Setting:
+    def setting(
+        self, role: Role, design: AnyHeartbeat, servers: dict[str, tuple[str, int]] | None = None
+    ) -> Setting:
         """For an end; what it tells goes to the log of its role."""
         log = self.told[role]
 
@@ -54,7 +67,9 @@ class Bench:
         self.sockets.append(socket.socket())
         return self.sockets[-1]
 
-    def connected(self, *, small: bool = False) -> tuple[socket.socket, socket.socket, socket.socket]:
+    def connected(
+        self, *, small: bool = False
+    ) -> tuple[socket.socket, socket.socket, socket.socket]:
         """A connection's two ends, and who listened."""
         listener, client = self.sock(), self.sock()
         if small:
@@ -90,7 +105,9 @@ class Bench:
         first = designs.make(self.setting("client", client), ours)
         self.ends.append(first)
         first.prepare()
-        second = self.end(self.setting("server", server), theirs, listener if server.design == "reaper" else None)
+        second = self.end(
+            self.setting("server", server), theirs, listener if server.design == "reaper" else None
+        )
         first.arm()
         return first, second
 
@@ -121,14 +138,18 @@ class Bench:
         return bool(ready)
 
     def pass_time(self, seconds: float) -> None:
-        """So much later all timers that are due by then are served, one after the other, and what they set off."""
+        """So much later all timers that are due by then are served, one after the other, and what
+        they set off.
+        """
         self.later_ns += round(seconds * NS)
         for end in self.ends:
             end.woken(0, time.monotonic_ns() + self.later_ns)
         self.settle()
 
     def settle(self) -> None:
-        """Serve until nothing is left to be done: what is sent over loopback has come when that returns."""
+        """Serve until nothing is left to be done: what is sent over loopback has come when that
+        returns.
+        """
         while self._serve_once(0):
             pass
 
@@ -202,7 +223,11 @@ def test_its_times_are_those_of_the_design(bench: Bench) -> None:
 @pytest.mark.parametrize("design", DESIGNS)
 def test_garbage_is_an_error_in_words(bench: Bench, design: str, role: Role) -> None:
     """In whatever pieces it comes, and however long it says to be."""
-    for garbage in (b"HTTP/1.1 400 Bad Request\r\n", struct.pack("!BI", Kind.DATA, 1 << 31), encode_port(1) * 2):
+    for garbage in (
+        b"HTTP/1.1 400 Bad Request\r\n",
+        struct.pack("!BI", Kind.DATA, 1 << 31),
+        encode_port(1) * 2,
+    ):
         bench.told[role].clear()
         _, peer = bench.peer(role, DESIGNS[design][0 if role == "client" else 1])
         for place in range(len(garbage)):
@@ -226,7 +251,10 @@ def test_the_peers_end_is_seen(bench: Bench, role: Role) -> None:
 
 
 def test_no_message_is_torn_in_a_full_buffer(bench: Bench) -> None:
-    """Beats queue up behind what was begun; the detector goes on; all is whole when the peer reads again."""
+    """Beats queue up behind what was begun.
+
+    The detector goes on; all is whole when the peer reads again.
+    """
     client, server = bench.pair(Simple(misses=1000), Simple(misses=1000), small=True)
     server.reads = False
     for _ in range(20):
@@ -251,7 +279,7 @@ def test_who_does_not_read_hears_of_an_error_all_the_same(bench: Bench) -> None:
     assert bench.last("server")["errno"] == "ECONNRESET"
 
 
-# --- urgent data -----------------------------------------------------------------------------------------
+# --- urgent data --------------------------------------------------------------------------------
 
 
 def test_urgent_octets_overtake_unread_ones(bench: Bench) -> None:
@@ -279,7 +307,7 @@ def test_only_urgent_octets_count(bench: Bench) -> None:
     assert bench.kinds("client") == ["subject.noticed"]
 
 
-# --- a connection for heartbeats alone -------------------------------------------------------------------
+# --- a connection for heartbeats alone ----------------------------------------------------------
 
 
 def test_input_on_either_connection_counts(bench: Bench) -> None:
@@ -317,7 +345,7 @@ def test_a_server_that_cannot_connect_back_says_so(bench: Bench) -> None:
     assert end.watching
 
 
-# --- servers for many, and another server ----------------------------------------------------------------
+# --- servers for many, and another server -------------------------------------------------------
 
 
 def test_a_reaper_serves_many_and_drops_the_silent(bench: Bench) -> None:
@@ -347,7 +375,10 @@ def test_a_reaper_serves_many_and_drops_the_silent(bench: Bench) -> None:
 
 
 def test_a_lost_server_is_replaced(bench: Bench) -> None:
-    """The one after it first, then round; later each time, on a connection with timers of its own."""
+    """The one after it first, then round.
+
+    Later each time, on a connection with timers of its own.
+    """
     ours, theirs, listener = bench.connected()
     dead = bench.sock()
     dead.bind((LOOPBACK, 0))

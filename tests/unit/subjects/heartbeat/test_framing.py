@@ -27,7 +27,9 @@ from harness.subjects.heartbeat.framing import (
 EMPTY = (Kind.BEAT, Kind.BEAT_BACK)
 messages = st.one_of(
     st.sampled_from(EMPTY).map(Message),
-    st.builds(Message, st.sampled_from((Kind.DATA, Kind.ASK, Kind.ANSWER)), st.binary(max_size=300)),
+    st.builds(
+        Message, st.sampled_from((Kind.DATA, Kind.ASK, Kind.ANSWER)), st.binary(max_size=300)
+    ),
     st.binary(min_size=2, max_size=2).map(lambda content: Message(Kind.PORT, content)),
 )
 
@@ -46,13 +48,19 @@ def test_messages_come_whole_whatever_the_pieces(sent: list[Message], places: li
     assert [message for piece in cut(stream, places) for message in decoder.feed(piece)] == sent
 
 
-@given(sent=st.lists(messages, max_size=10), strays=st.lists(st.integers(0, 3)), places=st.lists(st.integers(0)))
+@given(
+    sent=st.lists(messages, max_size=10),
+    strays=st.lists(st.integers(0, 3)),
+    places=st.lists(st.integers(0)),
+)
 def test_urgent_octets_between_messages_are_passed_over(
     sent: list[Message], strays: list[int], places: list[int]
 ) -> None:
     """Any number of them."""
     padded = strays + [0] * len(sent)
-    stream = b"".join(URGENT * number + encode(*message) for number, message in zip(padded, sent, strict=False))
+    stream = b"".join(
+        URGENT * number + encode(*message) for number, message in zip(padded, sent, strict=False)
+    )
     decoder = Decoder(skips_urgent=True)
     assert [message for piece in cut(stream, places) for message in decoder.feed(piece)] == sent
 
@@ -71,7 +79,9 @@ def test_a_length_beyond_the_buffer_is_an_error_at_once() -> None:
     """Not when so much has come."""
     decoder = Decoder()
     assert list(decoder.feed(encode(Kind.BEAT))) == [Message(Kind.BEAT)]
-    with pytest.raises(FramingError, match=f"DATA of at most {MOST_CONTENT} octets, found 4294967295 at octet 5"):
+    with pytest.raises(
+        FramingError, match=f"DATA of at most {MOST_CONTENT} octets, found 4294967295 at octet 5"
+    ):
         list(decoder.feed(struct.pack("!BI", Kind.DATA, 0xFFFFFFFF)))
 
 

@@ -11,7 +11,9 @@ touches = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 50), st.booleans
 
 
 @given(touches=touches, now_ns=st.integers(0, 3000))
-def test_the_silent_ones_come_out_and_no_others(touches: list[tuple[int, int, bool]], now_ns: int) -> None:
+def test_the_silent_ones_come_out_and_no_others(
+    touches: list[tuple[int, int, bool]], now_ns: int
+) -> None:
     """Oldest activity first, as a table of all would tell by looking at each."""
     register: Register[int] = Register(100)
     table: dict[int, int] = {}
