@@ -92,12 +92,12 @@ def _check_one(connection: Connection, rules: Sequence[Rule]) -> Checked:
     for rule in rules:
         if rule.find is None:
             continue
+        found = suppressed if rule.id in connection.terms.ignore else kept
         try:
-            found = [_finding(rule, connection, draft) for draft in rule.find(facts)]
+            for draft in rule.find(facts):  # what was found before it raises is kept
+                found.append(_finding(rule, connection, draft))
         except Unpredictable as error:
             unanswered.append(Unanswered(rule=rule.id, connection=connection.name, why=str(error)))
-            continue
-        (suppressed if rule.id in connection.terms.ignore else kept).extend(found)
     return Checked(
         connection=connection,
         findings=tuple(kept),

@@ -1,6 +1,7 @@
 """Findings of `harness check` as JUnit XML: a test case for each connection.
 
-Errors and warnings are failures, what cannot be answered is an error, and notes are in the output.
+Errors and warnings are failures, what cannot be answered is an error. Notes are in the output, and
+so is what cannot be answered of a connection that has a failure.
 """
 
 from __future__ import annotations
@@ -32,9 +33,16 @@ def render(result: Result) -> bytes:
 def _of_connection(one: Checked) -> ET.Element:
     place = one.connection.place
     case = _case(one.connection.name, place.file if place else COMMAND_LINE, one.findings)
-    if one.unanswered and case.find("failure") is None:
-        why = visible("\n".join(f"{each.rule}: {each.why}" for each in one.unanswered))
+    if not one.unanswered:
+        return case
+    why = visible("\n".join(f"{each.rule}: {each.why}" for each in one.unanswered))
+    if case.find("failure") is None:
         ET.SubElement(case, "error", message=why, type=one.unanswered[0].rule).text = why
+        return case
+    output = case.find("system-out")
+    if output is None:
+        output = ET.SubElement(case, "system-out")
+    output.text = "\n".join(filter(None, (output.text, f"not answered: {why}")))
     return case
 
 

@@ -150,3 +150,17 @@ def test_what_no_model_covers_is_not_answered() -> None:
     assert result.exit_status == 3
     rules = [puzzle, *registry.selected(["KA001"], [])]
     assert check([connection(detect_within_s=9)], rules).exit_status == 1
+
+
+def _half_answered(facts: Facts) -> Iterator[Draft]:
+    yield Draft(expected="this", found="that", fix="do it")
+    yield from _unpredictable(facts)
+
+
+def test_what_is_found_before_a_rule_gives_up_is_kept() -> None:
+    """Both are told, and the finding decides the exit status."""
+    puzzle = Rule(id="KA006", level="error", title="t", page="", find=_half_answered)
+    result = check([connection(**KEEPALIVE)], [puzzle])
+    assert [each.found for each in result.findings] == ["that"]
+    assert [each.why for each in result.unanswered] == ["no model covers it"]
+    assert result.exit_status == 1

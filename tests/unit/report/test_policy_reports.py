@@ -189,3 +189,17 @@ def test_junit_names_rule_and_place() -> None:
     )
     assert notes is not None
     assert (notes.text or "").startswith("note KA010: ")
+
+
+def test_junit_tells_what_is_not_answered_beside_a_failure() -> None:
+    """In the output, after the notes: a test case ends in one way."""
+    for findings in ([finding()], [finding(), NOTE]):
+        written = policy_junit.render(result(*findings, unanswered=UNANSWERED))
+        suite = ET.fromstring(written)  # noqa: S314
+        (case,) = suite.iter("testcase")
+        assert case.find("failure") is not None
+        assert case.find("error") is None
+        output = case.findtext("system-out")
+        assert output is not None
+        assert output.endswith("not answered: KA009: no model")
+        assert ("KA010" in output) == (NOTE in findings)
