@@ -11,8 +11,14 @@ from functools import lru_cache
 import msgspec
 
 from harness.model.programs import Simple
-from harness.oracle import established, heartbeat_rules, idle_bounds, timerwheel
-from harness.oracle.effects import Effect
+from harness.oracle import (
+    established,
+    heartbeat_rules,
+    idle_bounds,
+    retransmit_bounds,
+    timerwheel,
+)
+from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.established_query import Question, limit_ms, longest_ns
 from harness.oracle.prediction import Machine, Settings, hull
 from harness.policy.settings import Heartbeat
@@ -20,6 +26,9 @@ from harness.policy.settings import Heartbeat
 SECOND_NS = 1_000_000_000
 MOST_S = 1e9
 """More seconds than anything here takes."""
+MOST_FOLLOWED_S = 1000
+"""The longest user timeout of which every phase is followed, which takes half a second for each HZ.
+"""
 MOST_KEPT = 1 << 14
 """So many answers are kept: a fleet repeats its settings."""
 
@@ -56,19 +65,31 @@ def idle(settings: Settings, hz: int) -> Idle | None:
     )
 
 
-def needed_ns(outage_ns: int) -> int:
-    """A user timeout with which data in flight outlives an outage for sure, in nanoseconds.
+@lru_cache(MOST_KEPT)
+def sent_again_ns(outage_ns: int, hz: int) -> int:
+    """How long after data was sent it is repeated beyond an outage, at most.
 
-    Retransmissions are up to twice as far apart as the one before, 120 s at most, and an eighth is
-    rounded up: so soon one comes after the outage.
+    A user timeout or a heartbeat that waits longer outlives the outage for sure.
     """
-    return outage_ns + min(outage_ns * 6 // 5 + 2 * SECOND_NS, 137 * SECOND_NS)
+    return retransmit_bounds.sent_again_ns(outage_ns, hz)
+
+
+def longest_outage_ns(patience_ns: int, hz: int) -> int:
+    """The longest outage beyond which data is sent again before so long, to the millisecond."""
+    least, most = 0, patience_ns // 1_000_000
+    while least < most:
+        middle = (least + most + 1) // 2
+        if sent_again_ns(middle * 1_000_000, hz) < patience_ns:
+            least = middle
+        else:
+            most = middle - 1
+    return least * 1_000_000
 
 
 def survives_in_flight(settings: Settings, hz: int, outage_ns: int) -> bool:
     """Whether data that was in flight as an outage began outlives it. Raises Unpredictable."""
     limit_ns = limit_ms(settings, hz) * 1_000_000
-    if needed_ns(outage_ns) <= limit_ns:
+    if sent_again_ns(outage_ns, hz) <= limit_ns:
         return True
     return outage_ns < limit_ns and delivered(settings.user_timeout_ms, hz, outage_ns)
 
@@ -76,6 +97,7 @@ def survives_in_flight(settings: Settings, hz: int, outage_ns: int) -> bool:
 @lru_cache(MOST_KEPT)
 def delivered(user_timeout_ms: int, hz: int, outage_ns: int) -> bool:
     """The same, computed in full. Raises Unpredictable."""
+    _refuse_long(user_timeout_ms)
     settings = Settings(keepalive=False, user_timeout_ms=user_timeout_ms)
     outage = (Effect(mechanism="lost", until_s=outage_ns / SECOND_NS),)
     question = Question(settings, Machine(hz=hz), outage, longest_ns(settings, hz), writes_ns=(0,))
@@ -86,7 +108,8 @@ def noticed_in_flight(settings: Settings, hz: int, demand_ns: int) -> tuple[bool
     """Whether data in flight is given up within so long, and when.
 
     The window is exact where only that decides, or else bounds: retransmissions go on for the time
-    of `limit_ms` at least. The exact window takes up to seconds to compute. Raises Unpredictable.
+    of `limit_ms` at least. The exact window takes up to half a second to compute. Raises
+    Unpredictable where it decides and the user timeout is longer than `MOST_FOLLOWED_S`.
     """
     bounds = in_flight_bounds(settings, hz)
     if demand_ns <= bounds.low_ns:
@@ -115,6 +138,7 @@ def in_flight_bounds(settings: Settings, hz: int) -> Window:
 @lru_cache(MOST_KEPT)
 def given_up(user_timeout_ms: int, hz: int) -> Window:
     """When data that was in flight as the peer fell silent is given up. Raises Unpredictable."""
+    _refuse_long(user_timeout_ms)
     settings, lost = (
         Settings(keepalive=False, user_timeout_ms=user_timeout_ms),
         (Effect(mechanism="lost"),),
@@ -124,6 +148,16 @@ def given_up(user_timeout_ms: int, hz: int) -> Window:
     )
     windows = [each.window_ns for each in found.outcomes if each.window_ns is not None]
     return Window(*hull(windows))
+
+
+def _refuse_long(user_timeout_ms: int) -> None:
+    """Raise Unpredictable where all phases of a user timeout would take minutes."""
+    if user_timeout_ms > MOST_FOLLOWED_S * 1000:
+        raise Unpredictable(
+            f"bounds do not decide, and a user timeout of {user_timeout_ms / 1000:g} s is too long "
+            f"to be followed ({MOST_FOLLOWED_S} s at most): leave more room between it and the "
+            "demand"
+        )
 
 
 def heartbeat_ns(heartbeat: Heartbeat) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from harness.policy import answers
 from harness.policy.answers import SECOND_NS, Idle, Window
 from harness.policy.settings import Connection, Heartbeat, Hop, Terms
@@ -46,18 +48,41 @@ class Facts:
             return in_time, found
         return in_time, Window(min(found.low_ns, beat_ns), min(found.high_ns, beat_ns))
 
+    def keepalive_alone(self, hz: int) -> Idle | None:
+        """What keepalive does, where it may give up before a heartbeat is sent, or none is.
+
+        An unanswered heartbeat is data in flight, which keeps keepalive from acting.
+        """
+        found, beat = self.idle(hz), self.heartbeat
+        if found is None or beat is None or found.end.low_ns < beat.every_s * SECOND_NS:
+            return found
+        return None
+
     def survives(self, hz: int, outage_s: float) -> bool:
         """Whether an idle connection outlives an outage, as far as keepalive goes."""
-        found = self.idle(hz)
+        found = self.keepalive_alone(hz)
         return found is None or round(outage_s * SECOND_NS) <= found.last_probe_ns
+
+    def heartbeat_survives(self, hz: int, outage_s: float) -> bool:
+        """The same, as far as the heartbeat goes: TCP sends it again after the outage, and that is
+        in time.
+        """
+        beat = self.heartbeat
+        if beat is None:
+            return True
+        again_ns = answers.sent_again_ns(round(outage_s * SECOND_NS), hz)
+        return again_ns < beat.misses * beat.timeout_s * SECOND_NS
 
     def survives_in_flight(self, hz: int, outage_s: float) -> bool:
         """The same with data in flight, as far as retransmissions and the user timeout go."""
         return answers.survives_in_flight(self.settings, hz, round(outage_s * SECOND_NS))
 
     def strictest(self) -> Hop | None:
-        """The device on the path that forgets an idle flow first; a packet after that is lost."""
-        forgetting = [hop for hop in self.connection.path if hop.forgets(self.terms.side)]
+        """The device that forgets this connection first when it is idle; a packet after that is
+        lost. What is behind a proxy never sees a packet of this connection.
+        """
+        reached = itertools.takewhile(lambda hop: not hop.proxy, self.connection.path)
+        forgetting = [hop for hop in reached if hop.forgets(self.terms.side)]
         return min(forgetting, key=lambda hop: hop.limit_s or 0, default=None)
 
     def outlived(self, hz: int, limit_s: float) -> bool:

@@ -85,18 +85,29 @@ def _silence(facts: Facts) -> Figure:
 
 
 def _outage(facts: Facts) -> Figure:
-    demand_s, beat = facts.terms.survive_s, facts.heartbeat
-    found = {hz: idle.last_probe_ns / SECOND_NS for hz in facts.hz if (idle := facts.idle(hz))}
+    demand_s = facts.terms.survive_s
+    found = {hz: survived for hz in facts.hz if (survived := _survived_ns(facts, hz)) is not None}
     hz = min(found, key=lambda each: found[each], default=None)
     met = None
     if demand_s is not None:
-        patient = beat is None or beat.misses * beat.timeout_s > demand_s
-        alive = all(
-            facts.survives(each, demand_s) and facts.survives_in_flight(each, demand_s)
+        met = all(
+            facts.survives(each, demand_s)
+            and facts.survives_in_flight(each, demand_s)
+            and facts.heartbeat_survives(each, demand_s)
             for each in facts.hz
         )
-        met = patient and alive
-    worst_s = None if hz is None else found[hz]
-    if beat is not None and (worst_s is None or beat.misses * beat.timeout_s < worst_s):
-        worst_s, hz = beat.misses * beat.timeout_s, None
+    worst_s = None if hz is None else found[hz] / SECOND_NS
     return Figure(worst_s=worst_s, hz=hz, demand_s=demand_s, met=met)
+
+
+def _survived_ns(facts: Facts, hz: int) -> int | None:
+    """The longest outage that an idle connection survives; None: any."""
+    alone, beat = facts.keepalive_alone(hz), facts.heartbeat
+    found = [] if alone is None else [alone.last_probe_ns]
+    if beat is not None:
+        patience_ns = min(
+            round(beat.misses * beat.timeout_s * SECOND_NS),
+            answers.in_flight_bounds(facts.settings, hz).low_ns,
+        )
+        found.append(answers.longest_outage_ns(patience_ns, hz))
+    return min(found, default=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from harness.policy.answers import SECOND_NS, Window
 
 
@@ -13,6 +15,11 @@ def seconds(duration_ns: float) -> str:
 def plain(number: float) -> str:
     """To the hundredth, without zeros at the end."""
     return f"{number:.2f}".rstrip("0").rstrip(".")
+
+
+def plain_up(number: float) -> str:
+    """The same, rounded up."""
+    return plain(math.ceil(round(number * 100, 6)) / 100)
 
 
 def window(found: Window) -> str:

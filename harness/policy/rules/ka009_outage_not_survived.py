@@ -13,10 +13,12 @@ the phase; the worst phase counts. 60/10/3 survives at least:
 
 Data in flight survives an outage if it is retransmitted once more after it. Retransmissions double
 their distance, so that a user timeout of 25 s does not survive an outage of 20 s: the last
-retransmission comes after 13 s. A heartbeat gives up when all its misses are over.
+retransmission comes after 13 s. A heartbeat gives up when all its misses are over; TCP sends the
+unanswered one again in the same way, so that 10 s do not survive an outage of 8 s. While it is
+unanswered keepalive does not act, and counts only where it is over before a heartbeat is sent.
 
 The rule fires where an outage of `survive_s` ends an idle connection at some HZ, ends one with data
-in flight, or is as long as all of a heartbeat's misses.
+in flight, or a heartbeat may give up before it is sent again after the outage.
 
 How to fix it: a longer idle time or interval, or a higher count; a user timeout of twice the outage
 and a little more; a heartbeat that waits longer.
@@ -29,8 +31,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.policy import answers, words
+from harness.policy.answers import SECOND_NS
 from harness.policy.facts import Facts
 from harness.policy.rule import Draft, Rule
+from harness.policy.settings import Heartbeat
 
 
 def _find(facts: Facts) -> Iterator[Draft]:
@@ -47,31 +51,44 @@ def _find(facts: Facts) -> Iterator[Draft]:
         what = (
             f"a user timeout of {timeout_s:g} s" if timeout_s else "retransmissions (tcp_retries2)"
         )
-        needed = words.plain(answers.needed_ns(round(outage_s * 1e9)) / 1e9)
         yield Draft(
             expected=f"{expected} while data is in flight",
             found=(
                 f"{what}, over before anything is sent again after the outage, "
                 f"{facts.which_hz(in_flight)}"
             ),
-            fix=f"set user_timeout_s to {needed} or more",
+            fix=f"set user_timeout_s to {_again(facts, outage_s)} or more",
             keys=("user_timeout_s", "survive_s"),
             hz=in_flight,
         )
-    if beat is not None and beat.misses * beat.timeout_s <= outage_s:
-        yield Draft(
-            expected=expected,
-            found=(
-                f"a heartbeat that gives up after {words.plain(beat.misses * beat.timeout_s)} s "
-                "without an answer"
-            ),
-            fix=f"set misses * timeout_s of the heartbeat above {words.plain(outage_s)} s",
-            keys=("heartbeat.timeout_s", "heartbeat.misses", "heartbeat"),
-        )
+    patient = tuple(hz for hz in facts.hz if not facts.heartbeat_survives(hz, outage_s))
+    if beat is not None and patient:
+        yield _heartbeat_ends(facts, beat, patient, outage_s)
+
+
+def _again(facts: Facts, outage_s: float) -> str:
+    """How many seconds after it was first sent data is sent again beyond an outage, at most."""
+    outage_ns = round(outage_s * SECOND_NS)
+    return words.plain_up(max(answers.sent_again_ns(outage_ns, hz) for hz in facts.hz) / SECOND_NS)
+
+
+def _heartbeat_ends(facts: Facts, beat: Heartbeat, bad: tuple[int, ...], outage_s: float) -> Draft:
+    again = _again(facts, outage_s)
+    patience = f"a heartbeat that gives up after {words.plain(beat.misses * beat.timeout_s)} s"
+    return Draft(
+        expected=f"an outage of {words.plain(outage_s)} s survived",
+        found=(
+            f"{patience} without an answer; after such an outage TCP sends it again up to {again} "
+            f"s after it was first sent {facts.which_hz(bad)}"
+        ),
+        fix=f"set misses * timeout_s of the heartbeat above {again} s",
+        keys=("heartbeat.timeout_s", "heartbeat.misses", "heartbeat"),
+        hz=bad,
+    )
 
 
 def _ends_while_idle(facts: Facts, bad: tuple[int, ...], expected: str) -> Draft:
-    lasts_s = {hz: found.last_probe_ns / 1e9 for hz in bad if (found := facts.idle(hz))}
+    lasts_s = {hz: found.last_probe_ns / SECOND_NS for hz in bad if (found := facts.idle(hz))}
     worst_hz = min(lasts_s, key=lambda hz: lasts_s[hz])
     last = f"{words.plain(lasts_s[worst_hz])} s after the last segment of the peer"
     longer = " (and a longer user_timeout_s)" if facts.settings.user_timeout_ms else ""

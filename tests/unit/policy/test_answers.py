@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.oracle.prediction import Settings
 from harness.policy import answers
 from harness.policy.settings import EVERY_HZ
+from tests.unit.policy.policies import checked
 from tests.unit.strategies import sweep
 
 OFF = Settings(keepalive=False)
@@ -45,3 +49,25 @@ def test_the_usual_end_of_retransmissions_is_known_without_computing_it() -> Non
     """An outage of ten minutes is survived, one of half an hour is not."""
     assert answers.survives_in_flight(OFF, 250, 600 * answers.SECOND_NS)
     assert not answers.survives_in_flight(OFF, 250, 1800 * answers.SECOND_NS)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"user_timeout_s": 7200, "detect_in_flight_within_s": 7300},
+        {"user_timeout_s": 7200, "survive_s": 7100},
+        {"user_timeout_s": 30000, "detect_in_flight_within_s": 30100},
+    ],
+)
+def test_what_takes_minutes_to_compute_is_refused(keys: dict[str, Any]) -> None:
+    """Where bounds do not decide about a long user timeout."""
+    result = checked(**keys)
+    assert result.exit_status == 3
+    assert all("too long to be followed" in each.why for each in result.unanswered)
+
+
+def test_a_long_user_timeout_is_answered_where_bounds_decide() -> None:
+    """Well above and well below."""
+    assert checked(user_timeout_s=7200, detect_in_flight_within_s=9000).exit_status == 0
+    assert checked(user_timeout_s=7200, detect_in_flight_within_s=7000).exit_status == 1
+    assert checked(user_timeout_s=7200, survive_s=6000).exit_status == 0

@@ -1,0 +1,35 @@
+"""When data in flight is sent again after an outage, at the latest: in closed form, on any phase of
+the timer wheel.
+
+The loss probe and the first retransmission come one timeout after what was before them, and each
+further one twice as far from the one before as that was, 120 s at most. Each is rounded up to a
+bucket of the timer wheel. `harness.oracle.established` follows each phase instead.
+"""
+
+from __future__ import annotations
+
+from harness.oracle import timerwheel
+from harness.oracle.backoff import LEAST_TIMEOUT_US, LONGEST_TIMEOUT_S
+
+
+def sent_again_ns(outage_ns: int, hz: int) -> int:
+    """How long after data was sent it is repeated for the first time beyond an outage that began as
+    it was sent, at most.
+
+    Of a short round trip, which adds a jiffy to the timeout at most. That nobody gives up before is
+    taken for granted.
+    """
+    tick = timerwheel.tick_ns(hz)
+    least = timerwheel.milliseconds_to_jiffies(LEAST_TIMEOUT_US // 1000, hz)
+    longest, outage = LONGEST_TIMEOUT_S * hz, -(-outage_ns // tick)
+    shorter, longer = least, least + 1
+    early, late, is_loss_probe = 0, 0, True
+    while True:
+        width = timerwheel.granularity(longer)
+        after_outage = outage + longer + width
+        early, late = early + shorter, late + longer + width
+        if early > outage:
+            return min(late, after_outage) * tick
+        if not is_loss_probe:
+            shorter, longer = min(2 * shorter, longest), min(2 * longer, longest)
+        is_loss_probe = False
