@@ -18,8 +18,8 @@ HZ.
 The rule fires where the first probe may come at the shortest idle timeout on the path or later.
 Where the interval is longer than the idle time, so may be the time between two probes: after an
 answered probe the next one comes an interval later. It does not fire for a device that makes the
-connection known again at the next packet (`pickup = "loose"`), for a proxy, or where there is a
-heartbeat (see KA007).
+connection known again at the next packet (`pickup = "loose"`), for a proxy and what is behind it in
+`path` (see KA014), or where there is a heartbeat (see KA007).
 
 How to fix it: a shorter `idle_s`, or a longer idle timeout of the device.
 

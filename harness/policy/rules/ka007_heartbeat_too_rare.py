@@ -2,10 +2,12 @@
 
 A proxy closes a connection on which no data passed for its idle timeout, and a middlebox forgets
 it. A heartbeat keeps the connection in use only if it is sent sooner. Keepalive's probes count for
-a middlebox, but not for a proxy, which ends TCP itself and never passes a probe on.
+a middlebox, but not for a proxy, which ends TCP itself and never passes a probe on, nor for a
+middlebox that is behind a proxy in `path`.
 
-The rule fires where a heartbeat's `every_s` reaches the idle timeout of a proxy, or of a middlebox
-before which keepalive sends no probe either. HZ has a say only in the second case.
+The rule fires where a heartbeat's `every_s` reaches the idle timeout of a proxy, of a middlebox
+behind one, or of a middlebox before which keepalive sends no probe either. HZ has a say only in the
+last case.
 
 How to fix it: a shorter `every_s`, or a longer idle timeout.
 
@@ -27,38 +29,38 @@ def _find(facts: Facts) -> Iterator[Draft]:
     beat = facts.heartbeat
     if beat is None:
         return
-    hops = [
-        hop
-        for hop in facts.connection.path
-        if hop.limit_s is not None and hop.limit_s <= beat.every_s
-    ]
-    bad = {hop: _lost_at(facts, hop) for hop in hops}
-    lost = {hop: hz for hop, hz in bad.items() if hz}
+    lost: list[tuple[int, Hop, bool, tuple[int, ...]]] = []
+    is_ended = False
+    for hop in facts.connection.path:
+        is_ended = is_ended or hop.proxy
+        if hop.limit_s is not None and hop.limit_s <= beat.every_s:
+            lost.append((hop.limit_s, hop, is_ended, _lost_at(facts, hop, is_ended=is_ended)))
+    lost = [each for each in lost if each[3]]
     if not lost:
         return
-    hop = min(lost, key=lambda each: each.limit_s or 0)
+    limit_s, hop, is_ended, bad = min(lost, key=lambda each: each[0])
+    unseen = not is_ended and facts.settings.keepalive
     yield Draft(
-        expected=f"a heartbeat before the idle timeout of {hop.title}, {hop.limit_s} s",
+        expected=f"a heartbeat before the idle timeout of {hop.title}, {limit_s} s",
         found=f"one every {words.plain(beat.every_s)} s"
-        + (
-            ""
-            if hop.proxy or not facts.settings.keepalive
-            else f", and no probe in time {facts.which_hz(lost[hop])}"
-        ),
-        fix=f"set the heartbeat's every_s below {hop.limit_s}, or lengthen the idle timeout",
+        + (f", and no probe in time {facts.which_hz(bad)}" if unseen else "")
+        + (", and no probe passes the proxy before it" if is_ended and not hop.proxy else ""),
+        fix=f"set the heartbeat's every_s below {limit_s}, or lengthen the idle timeout",
         keys=("heartbeat.every_s", "heartbeat", "path"),
-        hz=() if hop.proxy else lost[hop],
+        hz=() if is_ended else bad,
     )
 
 
-def _lost_at(facts: Facts, hop: Hop) -> tuple[int, ...]:
-    """Where the idle timeout of a device is over before anything that counts for it."""
+def _lost_at(facts: Facts, hop: Hop, *, is_ended: bool) -> tuple[int, ...]:
+    """Where the idle timeout of a device is over before anything that counts for it; `is_ended`:
+    it is a proxy, or behind one.
+    """
     if hop.proxy:
         return facts.hz
     if not hop.forgets(facts.terms.side) or hop.limit_s is None:
         return ()
     limit_s = hop.limit_s
-    return tuple(hz for hz in facts.hz if not facts.outlived(hz, limit_s))
+    return tuple(hz for hz in facts.hz if is_ended or not facts.outlived(hz, limit_s))
 
 
 RULE = Rule(

@@ -48,6 +48,7 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
     "KA003": (
         [
             {"idle_s": 340, "path": ["aws-nlb"]},
+            {"idle_s": 340, "path": ["aws-nlb", {"proxy": True}]},
             {"path": ["aws-nlb"]},
             {"idle_s": 5, "interval_s": 60, "count": 9, "path": [{"idle_timeout_s": 60}]},
             {"idle_s": 700, "path": ["gcp-vpc"], "side": "server"},
@@ -59,6 +60,7 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
             {"idle_s": 340, "path": [{"idle_timeout_s": 300, "pickup": "loose"}]},
             {"idle_s": 700, "path": ["gcp-vpc"]},
             {"idle_s": 340, "path": [{**ALB, "idle_timeout_s": 300}]},
+            {"idle_s": 340, "path": [{"proxy": True}, "aws-nlb"]},
             {"heartbeat": BEAT, "path": ["aws-nlb"]},
         ],
     ),
@@ -85,10 +87,20 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
             {**KEEPALIVE, "heartbeat": {**BEAT, "every_s": 90}, "path": [ALB]},
             {"heartbeat": {**BEAT, "every_s": 400}, "path": ["aws-nlb"]},
             {"idle_s": 340, "heartbeat": {**BEAT, "every_s": 350}, "path": ["aws-nlb"]},
+            {
+                **KEEPALIVE,
+                "heartbeat": {**BEAT, "every_s": 400},
+                "path": [{"proxy": True}, "aws-nlb"],
+            },
         ],
         [
             {"heartbeat": BEAT, "path": [ALB, "aws-nlb"]},
             {**KEEPALIVE, "heartbeat": {**BEAT, "every_s": 400}, "path": ["aws-nlb"]},
+            {
+                **KEEPALIVE,
+                "heartbeat": {**BEAT, "every_s": 400},
+                "path": ["aws-nlb", {"proxy": True}],
+            },
             {"heartbeat": {**BEAT, "every_s": 900}, "path": [{"name": "envoy", "proxy": True}]},
         ],
     ),
@@ -112,6 +124,10 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
             {"user_timeout_s": 25, "survive_s": 20},
             {"survive_s": 5000},
             {"heartbeat": BEAT, "survive_s": 10},
+            {"heartbeat": BEAT, "survive_s": 8},
+            {"heartbeat": BEAT, "survive_s": 9.5},
+            {"heartbeat": {**BEAT, "misses": 3}, "survive_s": 28},
+            {**KEEPALIVE, "heartbeat": {"every_s": 400, "timeout_s": 999}, "survive_s": 81},
         ],
         [
             {"user_timeout_s": 30, "survive_s": 20},
@@ -119,6 +135,13 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
             KEEPALIVE,
             {"survive_s": 500},
             {"heartbeat": BEAT, "survive_s": 5},
+            {"heartbeat": BEAT, "survive_s": 6},
+            {"heartbeat": {**BEAT, "misses": 3}, "survive_s": 12.5},
+            {
+                **KEEPALIVE,
+                "heartbeat": {"every_s": 30, "timeout_s": 100, "misses": 2},
+                "survive_s": 100,
+            },
         ],
     ),
     "KA010": ([{"user_timeout_s": 30}], [KEEPALIVE, {"user_timeout_s": 0}]),
