@@ -27,22 +27,35 @@ class Facts:
         """What keepalive does on an idle connection; None: it is off."""
         return answers.idle(self.settings, hz)
 
-    def noticed_idle(self, hz: int) -> Window | None:
-        """When a dead peer is noticed while the connection is idle; None: never."""
+    def noticed_idle(self, hz: int, demand_s: float = answers.MOST_S) -> Window | None:
+        """When a dead peer is noticed while the connection is idle; None: never.
+
+        With a heartbeat these are bounds, sharp where only that decides whether a demand is met.
+        """
         found, beat = self.idle(hz), self.heartbeat
         if beat is None:
             return None if found is None else found.end
-        # An unanswered heartbeat is data in flight, which keeps keepalive from acting.
-        if found is not None and found.end.high_ns < beat.every_s * SECOND_NS:
+        # An unanswered heartbeat is data in flight, which keeps keepalive from acting, and which
+        # TCP gives up by itself.
+        every_ns, beat_ns = round(beat.every_s * SECOND_NS), answers.heartbeat_ns(beat)
+        if found is not None and found.end.high_ns < every_ns:
             return found.end
-        return Window(answers.heartbeat_ns(beat), answers.heartbeat_ns(beat))
+        demand_ns = round(demand_s * SECOND_NS)
+        tcp = answers.in_flight_bounds(self.settings, hz)
+        if demand_ns < beat_ns:
+            _, tcp = answers.noticed_in_flight(self.settings, hz, demand_ns - every_ns)
+        low_ns = min(beat_ns, every_ns + tcp.low_ns)
+        if found is not None and found.end.low_ns < every_ns:
+            low_ns = min(low_ns, found.end.low_ns)
+        return Window(low_ns, min(beat_ns, every_ns + tcp.high_ns))
 
     def noticed_in_flight(self, hz: int, demand_s: float) -> tuple[bool, Window]:
         """Whether a dead peer is noticed in time while data is in flight, and bounds of when."""
         demand_ns, beat = round(demand_s * SECOND_NS), self.heartbeat
         beat_ns = None if beat is None or not beat.apart else answers.heartbeat_ns(beat)
         if beat_ns is not None and beat_ns <= demand_ns:
-            return True, Window(beat_ns, beat_ns)
+            tcp = answers.in_flight_bounds(self.settings, hz)
+            return True, Window(min(tcp.low_ns, beat_ns), min(tcp.high_ns, beat_ns))
         in_time, found = answers.noticed_in_flight(self.settings, hz, demand_ns)
         if beat_ns is None:
             return in_time, found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
-from harness.policy import words
+from harness.policy import answers, words
 from harness.policy.answers import SECOND_NS, Window
 from harness.policy.facts import Facts
 from harness.policy.rule import Draft
@@ -20,26 +21,38 @@ def _idle(facts: Facts) -> Iterator[Draft]:
     demand_s = facts.connection.idle_demand_s
     if demand_s is None:
         return
-    found = {hz: when for hz in facts.hz if (when := facts.noticed_idle(hz))}
+    found = {hz: when for hz in facts.hz if (when := facts.noticed_idle(hz, demand_s))}
     late = {hz: when for hz, when in found.items() if when.high_ns > demand_s * SECOND_NS}
     if not late:
         return
     worst_hz = max(late, key=lambda hz: late[hz].high_ns)
-    keys = (
-        ("heartbeat",)
-        if facts.heartbeat is not None
-        else ("idle_s", "interval_s", "count", "user_timeout_s")
-    )
+    fix, keys = _idle_fix(facts)
     yield Draft(
         expected=f"a dead peer noticed within {words.plain(demand_s)} s while the connection is idle",  # noqa: E501
         found=f"{words.window(late[worst_hz])} {facts.worst_at(worst_hz, tuple(late))}",
-        fix="shorten the heartbeat"
-        if facts.heartbeat is not None
-        else "set a shorter idle_s or interval_s, or a lower count",
+        fix=fix,
         keys=keys,
         hz=tuple(late),
         window_s=words.ends(late[worst_hz]),
     )
+
+
+def _idle_fix(facts: Facts) -> tuple[str, tuple[str, ...]]:
+    """How to notice sooner, and the keys that it is about. A user timeout replaces the count."""
+    settings = facts.settings
+    if facts.heartbeat is not None:
+        return "shorten the heartbeat", ("heartbeat",)
+    if not settings.user_timeout_ms:
+        return "set a shorter idle_s or interval_s, or a lower count", (
+            "idle_s",
+            "interval_s",
+            "count",
+        )
+    if settings.user_timeout_ms > (settings.idle_s + settings.interval_s) * 1000:
+        keys = ("user_timeout_s", "idle_s", "interval_s")
+    else:
+        keys = ("idle_s", "interval_s", "user_timeout_s")
+    return f"set a shorter {keys[0]}, {keys[1]} or {keys[2]}", keys
 
 
 def _in_flight(facts: Facts) -> Iterator[Draft]:
@@ -58,11 +71,13 @@ def _draft_in_flight(facts: Facts, late: Mapping[int, Window], demand_s: float) 
     """Where even the earliest is too late the latest was not computed."""
     worst_hz = max(late, key=lambda hz: late[hz].high_ns)
     worst = late[worst_hz]
-    is_exact = worst.low_ns < demand_s * SECOND_NS
+    beat = facts.heartbeat
+    by_heartbeat = beat is not None and beat.apart and worst.high_ns == answers.heartbeat_ns(beat)
+    is_exact = by_heartbeat or worst.low_ns < demand_s * SECOND_NS
     when = words.window(worst) if is_exact else f"more than {words.seconds(worst.low_ns)}"
     fix = "shorten the heartbeat, or set user_timeout_s"
     if facts.settings.user_timeout_ms:
-        fix = f"set a user_timeout_s of at most {words.plain(max(0.001, (demand_s - 1) / 1.13))}"
+        fix = _user_timeout_fix(demand_s)
     return Draft(
         expected=f"a dead peer noticed within {words.plain(demand_s)} s while data is in flight",
         found=f"{when} {facts.worst_at(worst_hz, tuple(late))}",
@@ -71,3 +86,11 @@ def _draft_in_flight(facts: Facts, late: Mapping[int, Window], demand_s: float) 
         hz=tuple(late),
         window_s=words.ends(worst) if is_exact else (worst.low_ns / SECOND_NS, None),
     )
+
+
+def _user_timeout_fix(demand_s: float) -> str:
+    """The loss probe, the first retransmission and the bucket of the last one come on top."""
+    enough_s = (demand_s - 1) / 1.13
+    if enough_s < 0.1:
+        return "demand 1.2 s or more: the user timeout counts from the first retransmission on"
+    return f"set a user_timeout_s of at most {words.plain(math.floor(enough_s * 100) / 100)}"

@@ -52,7 +52,8 @@ def overview(facts: Facts) -> Overview:
 
 def _idle(facts: Facts) -> Figure:
     demand_s = facts.connection.idle_demand_s
-    found = {hz: when.high_ns for hz in facts.hz if (when := facts.noticed_idle(hz))}
+    asked_s = demand_s or answers.MOST_S
+    found = {hz: when.high_ns for hz in facts.hz if (when := facts.noticed_idle(hz, asked_s))}
     if not found:
         return Figure(worst_s=None, demand_s=demand_s, met=None if demand_s is None else False)
     hz = max(found, key=lambda each: found[each])

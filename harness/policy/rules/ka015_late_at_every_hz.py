@@ -2,7 +2,8 @@
 
 Detection takes idle + interval * count and what the kernel's timer wheel rounds up, or, with data
 in flight, the user timeout, half a second and what the wheel rounds up. The worst case counts. A
-heartbeat gives up after every_s + misses * timeout_s.
+heartbeat gives up after every_s + misses * timeout_s. It is data in flight while it is unanswered,
+so that TCP gives it up by the user timeout where that is sooner.
 
 The rule fires where detection is demanded, idle or with data in flight, something watches (see
 KA001 and KA005), and it is too late at every HZ of `hz`. `harness predict` shows the windows of any

@@ -63,3 +63,13 @@ def test_nothing_is_a_figure_of_nothing() -> None:
     assert (found.idle.worst_s, found.idle.met) == (None, False)
     assert (found.silence.worst_s, found.silence.met) == (None, False)
     assert (found.outage.worst_s, found.outage.met) == (None, None)
+
+
+def test_a_user_timeout_bounds_a_heartbeat_in_flight() -> None:
+    """Idle and with data in flight, though the heartbeat waits longer."""
+    beat = {"every_s": 60, "timeout_s": 60, "apart": True}
+    found = glance(heartbeat=beat, user_timeout_s=10, detect_within_s=120)
+    assert found.idle.worst_s is not None
+    assert found.in_flight.worst_s is not None
+    assert 70 < found.idle.worst_s < 73
+    assert 10 < found.in_flight.worst_s < 13
