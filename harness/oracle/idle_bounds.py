@@ -62,6 +62,14 @@ def bounds(settings: Settings, hz: int) -> Bounds:
     )
 
 
+def second_expiry_ns(settings: Settings, hz: int) -> int:
+    """When the timer expires after the first probe, at the latest: a user timeout that is longer
+    leaves room for two probes.
+    """
+    timer = _Expiries(settings, hz)
+    return timer.latest(1) * timerwheel.tick_ns(hz)
+
+
 class _Expiries:
     """The expiries of the timer from the first probe on, numbered from 0, in jiffies after the
     peer's last segment.

@@ -52,7 +52,7 @@ def _find(facts: Facts) -> Iterator[Draft]:
         ),
         fix="set interval_s and count",
         keys=("idle_s",),
-        hz=(worst_hz,),
+        hz=tuple(found),
         window_s=words.ends(worst),
     )
 

@@ -7,7 +7,9 @@ same way: 60/10/6 with a user timeout of 30 s sends one probe at every HZ, and g
 
 The rule fires where keepalive may give up after one probe at some HZ.
 
-How to fix it: a `count` of 3 or more, and a user timeout above idle + 2 * interval.
+How to fix it: a `count` of 3 or more, and a user timeout that is not over when the
+first interval ends at the latest, which the message tells: idle + interval and what the timer wheel
+adds to both, 391.2 s for 340/10/3 at HZ=100.
 
 Source: net/ipv4/tcp_timer.c:tcp_keepalive_timer; grpc/grpc-go#6250.
 """
@@ -16,6 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.oracle import idle_bounds
+from harness.policy import words
+from harness.policy.answers import SECOND_NS
 from harness.policy.facts import Facts
 from harness.policy.rule import Draft, Rule
 
@@ -31,7 +36,8 @@ def _find(facts: Facts) -> Iterator[Draft]:
         if user_timeout_ms
         else "count is 1"
     )
-    room = facts.settings.idle_s + 2 * facts.settings.interval_s
+    second_ns = max(idle_bounds.second_expiry_ns(facts.settings, hz) for hz in facts.hz)
+    room = words.plain_up(second_ns / SECOND_NS)
     yield Draft(
         expected="two probes or more before the connection is given up",
         found=f"one {facts.which_hz(bad)}: {cause}",

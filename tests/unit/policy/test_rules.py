@@ -187,8 +187,18 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
             {"user_timeout_s": 60, "detect_in_flight_within_s": 60},
             {"heartbeat": BEAT, "detect_idle_within_s": 39},
             {"heartbeat": {**BEAT, "apart": True}, "detect_in_flight_within_s": 39},
+            {
+                "heartbeat": {"every_s": 30, "timeout_s": 60},
+                "user_timeout_s": 10,
+                "detect_idle_within_s": 40,
+            },
         ],
         [
+            {
+                "heartbeat": {"every_s": 30, "timeout_s": 60},
+                "user_timeout_s": 10,
+                "detect_idle_within_s": 50,
+            },
             {**KEEPALIVE, "detect_idle_within_s": 96},
             {"user_timeout_s": 60, "detect_in_flight_within_s": 70},
             {"heartbeat": BEAT, "detect_idle_within_s": 40},
@@ -246,6 +256,42 @@ def test_it_says_when_hz_decides() -> None:
     (finding,) = found("KA003", idle_s=320, path=["aws-nlb"])
     assert finding.hz == (1000,)
     assert "at HZ=1000 (HZ decides: not at 100, 250, 300)" in finding.found
+
+
+def test_the_fix_of_one_lost_probe_mends_it() -> None:
+    """At the HZ with the widest bucket."""
+    keys = {"idle_s": 340, "interval_s": 10, "count": 3}
+    (finding,) = found("KA006", **keys, user_timeout_s=361)
+    (told,) = re.findall(r"above ([\d.]+) s", finding.fix)
+    assert f"{told} s for 340/10/3" in every_rule()["KA006"].page
+    assert found("KA006", **keys, user_timeout_s=float(told))
+    assert not found("KA006", **keys, user_timeout_s=float(told) + 0.01)
+
+
+def test_a_rest_left_to_the_system_is_so_at_every_hz() -> None:
+    """Though one is the worst."""
+    (finding,) = found("KA002", idle_s=60)
+    assert finding.hz == EVERY_HZ
+
+
+def test_a_user_timeout_is_named_in_place_of_the_count() -> None:
+    """It decides when keepalive gives up."""
+    (finding,) = found("KA015", **KEEPALIVE, user_timeout_s=300, detect_idle_within_s=120)
+    assert finding.fix == "set a shorter user_timeout_s, idle_s or interval_s"
+
+
+def test_no_user_timeout_of_nothing_is_advised() -> None:
+    """It would switch it off."""
+    (finding,) = found("KA015", user_timeout_s=5, detect_in_flight_within_s=1)
+    assert finding.fix.startswith("demand 1.2 s or more")
+
+
+def test_a_heartbeat_that_decides_is_told_as_it_is() -> None:
+    """Not as the beginning of something longer."""
+    beat = {"every_s": 40, "timeout_s": 30, "apart": True}
+    (finding,) = found("KA015", heartbeat=beat, user_timeout_s=100, detect_in_flight_within_s=60)
+    assert finding.found.startswith("70 s at")
+    assert finding.window_s == (70.0, 70.0)
 
 
 PAGES: dict[str, tuple[Callable[[int], str], int]] = {
