@@ -1,15 +1,16 @@
 """Every exception the harness raises on purpose.
 
-HarnessError                  says what was expected, found, where, and what to do ├─ UsageError
-bad command line, scenario file or Python value; nothing was built  (exit 2) │   ├─ ScenarioError
-names file, key, value and what was expected │   │   └─ PolicyError       the same of a policy, with
-line and column │   └─ ScenarioErrors        several of them, a line each ├─ CapabilityError
-this machine or kernel cannot do what was asked for                (exit 3) ├─ LabError
-the lab could not be built or broke while in use                   (exit 3) ├─ FaultError
-a fault could not be injected or healed                            (exit 3) ├─ SubjectError
-a program under test did not start, get ready or answer            (exit 3) ├─ StandstillError
-this process did not run when it mattered: nothing is proven        (exit 3) └─ GuestError
-a virtual-time guest did not boot, panicked or got stuck           (exit 3)
+HarnessError             says what was expected, found, where, and what to do
+├─ UsageError            bad command line, scenario file or Python value; nothing built  (exit 2)
+│   ├─ ScenarioError     names file, key, value and what was expected
+│   │   └─ PolicyError   the same of a policy, with line and column
+│   └─ ScenarioErrors    several of them, a line each
+├─ CapabilityError       this machine or kernel cannot do what was asked for              (exit 3)
+├─ LabError              the lab could not be built or broke while in use                 (exit 3)
+├─ FaultError            a fault could not be injected or healed                          (exit 3)
+├─ SubjectError          a program under test did not start, get ready or answer          (exit 3)
+├─ StandstillError       this process did not run when it mattered: nothing is proven     (exit 3)
+└─ GuestError            a virtual-time guest did not boot, panicked or got stuck         (exit 3)
 
 Beside the tree: oracle.effects.Unpredictable, which a plan turns into words, and
 signals.Terminated.

@@ -32,6 +32,8 @@ _CHILD = (
     "import sys; sys.path.insert(0, sys.argv[1]); from harness.batch.worker import main; "
     "sys.exit(main(sys.argv[2]))"
 )
+TELLING_S = 5.0
+"""How long a message to a caller that has ended may take."""
 GRACE_S = 60.0
 """How long the child may take to end when it is told to: docker takes its time with containers."""
 
@@ -136,7 +138,8 @@ def _end_with_caller() -> None:
     from harness.lab import ledger
 
     sys.stdin.buffer.read()
-    _telling.acquire()  # for good: a run that this clears away is no result
+    # For good: a run that this clears away is no result. Nobody may read what is being told.
+    _telling.acquire(timeout=TELLING_S)
     ledger.end()
     os._exit(1)
 

@@ -79,8 +79,8 @@ class Fault(
     offers it.
     """
     undrawn: ClassVar[str] = ""
-    """Why differential testing draws none of these, which `_makes` in harness/fuzz/strategies.py
-    would do.
+    """Why differential testing draws none of these, as `makes` in harness/fuzz/fault_strategies.py
+    would.
     """
 
     @classmethod

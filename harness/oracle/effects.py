@@ -25,17 +25,24 @@ Mechanism = Literal[
     "syn-lost",
     "impaired",
 ]
-""" lost          the observer's segments leave its host and vanish lost-locally  the observer's own
-host cannot send them: nothing on the wire; `errno` may become the soft error answers-lost  the peer
-sees the observer's segments, its answers vanish peer-forgot   the observer's segments are answered
-with RST: by the peer's host or by something in between, that knows nothing of the connection
-peer-closed   the peer's kernel sends FIN at the onset peer-reset    an RST that is sure to be
-accepted reaches the observer at the onset peer-frozen   the peer's program stands still, its kernel
-goes on answering expires       a stateful middlebox forgets the flow after `timeout_s` without a
-packet, then drops or resets challenged    the observer's host sends a segment of its own accord at
-the onset, a challenge ACK, and nothing answers it parked        what is sent waits in a queue for
-something that may yet be found, and may come late syn-lost      no new connection can be made; one
-that stands is not concerned impaired      something that no model covers; `unknown` says what
+"""
+lost          the observer's segments leave its host and vanish
+lost-locally  the observer's own host cannot send them: nothing on the wire; `errno` may become
+              the soft error
+answers-lost  the peer sees the observer's segments, its answers vanish
+peer-forgot   the observer's segments are answered with RST: by the peer's host or by something in
+              between, that knows nothing of the connection
+peer-closed   the peer's kernel sends FIN at the onset
+peer-reset    an RST that is sure to be accepted reaches the observer at the onset
+peer-frozen   the peer's program stands still, its kernel goes on answering
+expires       a stateful middlebox forgets the flow after `timeout_s` without a packet, then drops or
+              resets
+challenged    the observer's host sends a segment of its own accord at the onset, a challenge ACK,
+              and nothing answers it
+parked        what is sent waits in a queue for something that may yet be found, and may come
+              late
+syn-lost      no new connection can be made; one that stands is not concerned
+impaired      something that no model covers; `unknown` says what
 """
 
 

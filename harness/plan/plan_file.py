@@ -29,12 +29,12 @@ def load(folder: Path) -> Plan:
         data = plain_files.read(path)
         found = msgspec.json.decode(data, type=_Format).format
         if found != FORMAT:
-            mend = (
+            fix = (
                 "judge it with the version of keepalive-harness that wrote it, or run the "
                 "scenario again"
             )
             raise UsageError(
-                f"{path}: expected a plan of format {FORMAT}, found format {found}; {mend}"
+                f"{path}: expected a plan of format {FORMAT}, found format {found}; {fix}"
             )
         return msgspec.json.decode(data, type=Plan)
     except OSError as error:

@@ -1,7 +1,7 @@
 """CLOCK_MONOTONIC as a run needs it: read it, sleep until a moment of it, poll until one.
 
-A timeline has such a clock, and whatever belongs to the same run uses that one. Tests give it
-another one.
+A timeline has such a clock, and the runner of the same run uses that one. Tests give it another
+one. What watches programs (subjects) reads the real one.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import re
 
 FILE = "arch/um/kernel/time.c"
 FREE_READINGS = "free-readings=10000"
-"""The word on the kernel's command line for runs that must not differ."""
+"""The word on each guest's kernel command line: so many readings cost nothing."""
 
 _READER = "static u64 timer_read(struct clocksource *cs)\n"
 _CHARGE = re.compile(

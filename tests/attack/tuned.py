@@ -11,11 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.attack import claims
-from tests.attack.arena import Arena, Ended
+from tests.attack.arena import LIMIT_S, Arena, Ended
 
 SCENARIOS = 14
-WALL_LIMIT_S = 150
-"""A guest that takes longer here is ended. On two idle CPUs it takes 10 s."""
 _ALL, _DEFAULT = "net/ipv4/conf/all", "net/ipv4/conf/default"
 _ALL6, _DEFAULT6 = "net/ipv6/conf/all", "net/ipv6/conf/default"
 
@@ -189,7 +187,7 @@ def on_tuned_host(
     guest = [
         "vtime",
         "--wall-limit",
-        str(WALL_LIMIT_S),
+        "0",  # the arena ends it, and tells one that hangs from one that waits for a CPU
         "--write",
         str(results.parent),
         "--",
@@ -211,12 +209,8 @@ def attack(arena: Arena) -> None:
     results.parent.mkdir()
     values = drawn(arena.chance)
     ended = on_tuned_host(arena, values, cast, results)
-    if ended.wall_s > WALL_LIMIT_S:
+    if ended.wall_s > LIMIT_S and (arena.failures or arena.inconclusive):
         arena.attempts += SCENARIOS
-        arena.unjudged(
-            f"a guest did not end in {WALL_LIMIT_S} s, because this machine is too busy or "
-            "the guest hangs"
-        )
         return
     claims.check_verdicts(arena, cast, results, ended)
     arena.right(

@@ -92,7 +92,7 @@ def result(package: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("check", [["check"], ["format", "--check"]], ids=["lint", "format"])
 def test_its_code_passes_this_projects_checks(check: list[str]) -> None:
-    """Whoever copies it need not mend it first."""
+    """Whoever copies it need not correct it first."""
     for code in blocks("python"):
         done = subprocess.run(
             [

@@ -164,7 +164,7 @@ def test_open_files_limit_how_many(
 
 
 def test_too_few_open_files_for_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is made, and the mend is said."""
+    """Nothing is made, and the fix is said."""
     monkeypatch.setattr(host, "raise_limit", lambda _: host.LEAST_DESCRIPTORS - 1)
     with pytest.raises(CapabilityError, match=f"ulimit -n {host.LEAST_DESCRIPTORS}"):
         next(host.run_all([unreachable()], tmp_path, unseen))
