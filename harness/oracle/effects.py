@@ -35,8 +35,8 @@ peer-forgot   the observer's segments are answered with RST: by the peer's host 
 peer-closed   the peer's kernel sends FIN at the onset
 peer-reset    an RST that is sure to be accepted reaches the observer at the onset
 peer-frozen   the peer's program stands still, its kernel goes on answering
-expires       a stateful middlebox forgets the flow after `timeout_s` without a packet, then drops or
-              resets
+expires       a stateful middlebox forgets the flow after `timeout_s` without a packet, then drops
+              or resets
 challenged    the observer's host sends a segment of its own accord at the onset, a challenge ACK,
               and nothing answers it
 parked        what is sent waits in a queue for something that may yet be found, and may come

@@ -30,12 +30,13 @@ class Bounds(msgspec.Struct, frozen=True):
     The earliest itself is excluded.
 
     `first_probe_ns`: of an idle connection; with a live peer nothing is longer without a packet.
-    `last_probe_ns`: the earliest moment of the last probe to a silent peer. `end_ns`: when that
-    peer is given up. `probes`: how many are sent before, least and most.
+    `outage_ns`: an outage that lasts no longer is survived, whenever it begins: at least so long
+    after the first probe the last one comes. `end_ns`: when a silent peer is given up. `probes`:
+    how many are sent before, least and most.
     """
 
     first_probe_ns: tuple[int, int]
-    last_probe_ns: int
+    outage_ns: int
     end_ns: tuple[int, int]
     probes: tuple[int, int]
 
@@ -45,18 +46,14 @@ def bounds(settings: Settings, hz: int) -> Bounds:
     expiries = _Expiries(settings, hz)
     timeout = timerwheel.milliseconds_to_jiffies(settings.user_timeout_ms, hz)
     if timeout:
-        least, most, last, low, high = expiries.until(timeout)
+        least, most, low, high = expiries.until(timeout)
     else:
         least = most = settings.count
-        last, low, high = (
-            expiries.earliest(most - 1),
-            expiries.earliest(most),
-            expiries.latest(most),
-        )
+        low, high = expiries.earliest(most), expiries.latest(most)
     tick = timerwheel.tick_ns(hz)
     return Bounds(
         first_probe_ns=((expiries.earliest(0) - 1) * tick, expiries.latest(0) * tick),
-        last_probe_ns=(last - 1) * tick,
+        outage_ns=expiries.first_to_last(least) * tick,
         end_ns=((low - 1) * tick, high * tick),
         probes=(least, most),
     )
@@ -107,19 +104,19 @@ class _Expiries:
         rounded = self.interval + self.width - self.interval % width
         return self.idle + width + rounded + (number - 1) * self.step
 
-    def until(self, timeout: int) -> tuple[int, int, int, int, int]:
-        """With a user timeout: probes least and most, the earliest last probe, the earliest and the
-        latest end.
-        """
+    def first_to_last(self, probes: int) -> int:
+        """How long the last of so many probes is sent after the first one, at least."""
+        return self.interval + (probes - 2) * self.step if probes > 1 else 0
+
+    def until(self, timeout: int) -> tuple[int, int, int, int]:
+        """With a user timeout: probes least and most, the earliest and the latest end."""
         # From the second one on expiries are a step apart, the earliest ones and the latest ones.
         least, most = (
             1 + max(0, -((first - timeout) // self.step))
             for first in (self.latest(1), self.earliest(1))
         )
-        gap = self.step if least > 1 else self.interval + self.width
-        last = max(self.earliest(least - 1), timeout - gap)
         low = max(self.earliest(least), timeout)
         high = self.latest(most) if most == 1 else min(self.latest(most), timeout - 1 + self.step)
         if most > least:
             high = max(high, self.latest(most - 1))
-        return least, most, last, low, high
+        return least, most, low, high

@@ -44,14 +44,14 @@ class Idle(msgspec.Struct, frozen=True):
     """An idle connection with keepalive.
 
     `first_probe`: with a live peer nothing is longer without a packet. `end`: when a silent peer is
-    given up. `probes`: how many it is sent before, least and most. `last_probe_ns`: the earliest
-    moment of the last of them; an outage that ends before is survived.
+    given up. `probes`: how many it is sent before, least and most. `outage_ns`: an outage that
+    lasts no longer is survived, whenever it begins.
     """
 
     first_probe: Window
     end: Window
     probes: tuple[int, int]
-    last_probe_ns: int
+    outage_ns: int
 
 
 @lru_cache(MOST_KEPT)
@@ -60,9 +60,7 @@ def idle(settings: Settings, hz: int) -> Idle | None:
     if not settings.keepalive:
         return None
     found = idle_bounds.bounds(settings, hz)
-    return Idle(
-        Window(*found.first_probe_ns), Window(*found.end_ns), found.probes, found.last_probe_ns
-    )
+    return Idle(Window(*found.first_probe_ns), Window(*found.end_ns), found.probes, found.outage_ns)
 
 
 @lru_cache(MOST_KEPT)

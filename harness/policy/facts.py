@@ -74,7 +74,7 @@ class Facts:
     def survives(self, hz: int, outage_s: float) -> bool:
         """Whether an idle connection outlives an outage, as far as keepalive goes."""
         found = self.keepalive_alone(hz)
-        return found is None or round(outage_s * SECOND_NS) <= found.last_probe_ns
+        return found is None or round(outage_s * SECOND_NS) <= found.outage_ns
 
     def heartbeat_survives(self, hz: int, outage_s: float) -> bool:
         """The same, as far as the heartbeat goes: TCP sends it again after the outage, and that is

@@ -77,7 +77,7 @@ def _draft_in_flight(facts: Facts, late: Mapping[int, Window], demand_s: float) 
     when = words.window(worst) if is_exact else f"more than {words.seconds(worst.low_ns)}"
     fix = "shorten the heartbeat, or set user_timeout_s"
     if facts.settings.user_timeout_ms:
-        fix = _user_timeout_fix(demand_s)
+        fix = user_timeout_fix(demand_s)
     return Draft(
         expected=f"a dead peer noticed within {words.plain(demand_s)} s while data is in flight",
         found=f"{when} {facts.worst_at(worst_hz, tuple(late))}",
@@ -88,8 +88,11 @@ def _draft_in_flight(facts: Facts, late: Mapping[int, Window], demand_s: float) 
     )
 
 
-def _user_timeout_fix(demand_s: float) -> str:
-    """The loss probe, the first retransmission and the bucket of the last one come on top."""
+def user_timeout_fix(demand_s: float) -> str:
+    """Which user timeout notices data in flight in time.
+
+    The loss probe, the first retransmission and the bucket of the last one come on top.
+    """
     enough_s = (demand_s - 1) / 1.13
     if enough_s < 0.1:
         return "demand 1.2 s or more: the user timeout counts from the first retransmission on"

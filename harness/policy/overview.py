@@ -104,7 +104,7 @@ def _outage(facts: Facts) -> Figure:
 def _survived_ns(facts: Facts, hz: int) -> int | None:
     """The longest outage that an idle connection survives; None: any."""
     alone, beat = facts.keepalive_alone(hz), facts.heartbeat
-    found = [] if alone is None else [alone.last_probe_ns]
+    found = [] if alone is None else [alone.outage_ns]
     if beat is not None:
         patience_ns = min(
             round(beat.misses * beat.timeout_s * SECOND_NS),

@@ -13,8 +13,8 @@ That can be earlier or later than idle + interval * count. 60/10/6 with a user t
 
 The rule fires where the two differ at some HZ.
 
-How to fix it: choose the user timeout so that both are the same, a little below idle + interval *
-count, or suppress the rule with a reason where the difference is meant.
+How to fix it: choose a user timeout with which both are the same, as the finding names them, or
+suppress the rule with a reason where the difference is meant, or where there is no such timeout.
 
 Source: net/ipv4/tcp_timer.c:tcp_keepalive_timer; skycoin/skywire#3116.
 """
@@ -28,6 +28,9 @@ import msgspec
 from harness.policy import answers, words
 from harness.policy.facts import Facts
 from harness.policy.rule import Draft, Rule
+
+MOST_TRIED_S = 1000
+"""Beyond the idle time, for what a fix names."""
 
 
 def _find(facts: Facts) -> Iterator[Draft]:
@@ -47,14 +50,29 @@ def _find(facts: Facts) -> Iterator[Draft]:
             f"{words.window(found)}, as the user timeout of {settings.user_timeout_ms / 1000:g} "
             "s replaces the count"
         ),
-        fix=(
-            "set a user timeout a little below idle + interval * count, or ignore the rule with "
-            "a reason"
-        ),
+        fix=_fix(facts),
         keys=("user_timeout_s",),
         hz=tuple(bad),
         window_s=words.ends(found),
     )
+
+
+def _fix(facts: Facts) -> str:
+    """The user timeouts in whole seconds with which the count decides at each HZ."""
+    settings, latest_s = facts.settings, facts.settings.idle_s + MOST_TRIED_S
+    most_s = min(settings.idle_s + settings.interval_s * (settings.count + 1), latest_s)
+    fitting = [s for s in range(settings.idle_s + 1, most_s) if _decides_nothing(facts, s)]
+    if not fitting:
+        return "ignore the rule with a reason: no user timeout in whole seconds leaves it to count"
+    window = f"{fitting[0]} to {fitting[-1]}" if len(fitting) > 1 else f"{fitting[0]}"
+    return f"set user_timeout_s to {window}, or ignore the rule with a reason"
+
+
+def _decides_nothing(facts: Facts, timeout_s: int) -> bool:
+    without = msgspec.structs.replace(facts.settings, user_timeout_ms=0)
+    other = msgspec.structs.replace(without, user_timeout_ms=timeout_s * 1000)
+    pairs = ((answers.idle(without, hz), answers.idle(other, hz)) for hz in facts.hz)
+    return all(a is not None and b is not None and a.end == b.end for a, b in pairs)
 
 
 RULE = Rule(

@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from harness.policy import words
 from harness.policy.answers import SECOND_NS
 from harness.policy.facts import Facts
+from harness.policy.lateness import user_timeout_fix
 from harness.policy.rule import Draft, Rule
 
 
@@ -48,8 +49,7 @@ def _find(facts: Facts) -> Iterator[Draft]:
             "user timeout is set"
         ),
         fix=(
-            f"set user_timeout_s below {words.plain(demand_s)}, or add a heartbeat with a timer "
-            "apart from the sending"
+            f"{user_timeout_fix(demand_s)}, or add a heartbeat with a timer apart from the sending"
         ),
         hz=tuple(bad),
         window_s=(least.low_ns / SECOND_NS, None),

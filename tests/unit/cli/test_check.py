@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import policy
 from harness.cli import main
 
 Capture = pytest.CaptureFixture[str]
@@ -38,6 +39,14 @@ def test_options_describe_one_connection(capsys: Capture) -> None:
     assert "the first probe after 340 to 372.77 s at HZ=1000" in capsys.readouterr().out
     assert ended("check", *SOUND, "--hz", "1000") == 0
     assert re.search("^options +up to 363.49 s ", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_the_example_of_the_page_holds(folder: Path, capsys: Capture) -> None:
+    """With nothing to be corrected in it."""
+    page = Path(policy.__path__[0], "README.md").read_text()
+    (example,) = re.findall(r"^```toml\n(.+?)^```", page, re.MULTILINE | re.DOTALL)[:1]
+    (folder / "POLICY.toml").write_text(example)
+    assert ended("check") == 0, capsys.readouterr().out
 
 
 def test_every_option_reaches_the_rules(capsys: Capture) -> None:

@@ -5,7 +5,7 @@ histories.
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, reject
+from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
 from harness.oracle import established
@@ -106,14 +106,27 @@ def test_one_whose_last_segment_answered_a_probe_keeps_them(
 
 
 @sweep(60, exhaustively=3000)
-@given(settings(), HZ, st.floats(0.9, 1.0))
-def test_an_outage_that_ends_before_the_last_probe_is_survived(
-    chosen: Settings, hz: int, share: float
+@given(settings(), HZ, st.floats(0.9, 1.0), st.floats(0.0, 1.0))
+def test_an_outage_is_survived_whenever_it_begins(
+    chosen: Settings, hz: int, share: float, begins: float
 ) -> None:
-    """At every phase."""
-    outage = Effect(mechanism="lost", until_s=int(bounds(chosen, hz).last_probe_ns * share) / 1e9)
+    """At every phase, also just before the first probe."""
+    limits = bounds(chosen, hz)
+    assume(limits.outage_ns)
+    from_s = limits.first_probe_ns[1] * begins / 1e9
+    until_s = from_s + int(limits.outage_ns * share) / 1e9
+    outage = Effect(mechanism="lost", from_s=from_s, until_s=until_s)
     found = established.predict(Question(chosen, Machine(hz=hz), (outage,), 2 * horizon_ns(chosen)))
     assert [each.kind for each in found.outcomes] == ["quiet"]
+
+
+def test_an_outage_just_before_the_first_probe_takes_all_of_them() -> None:
+    """A second more than what is survived for sure."""
+    chosen = Settings(idle_s=60, interval_s=10, count=6)
+    until_s = 59.9 + bounds(chosen, 1000).outage_ns / 1e9 + 1
+    outage = Effect(mechanism="lost", from_s=59.9, until_s=until_s)
+    found = established.predict(Question(chosen, Machine(hz=1000), (outage,), 10**12))
+    assert "detected" in {each.kind for each in found.outcomes}
 
 
 @pytest.mark.parametrize(

@@ -118,8 +118,9 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
     ),
     "KA009": (
         [
-            {**KEEPALIVE, "survive_s": 81},
-            {**KEEPALIVE, "count": 1, "survive_s": 65},
+            {**KEEPALIVE, "survive_s": 21},
+            {**KEEPALIVE, "count": 1, "survive_s": 1},
+            {**KEEPALIVE, "count": 6, "survive_s": 60},
             {"user_timeout_s": 20, "survive_s": 20},
             {"user_timeout_s": 25, "survive_s": 20},
             {"survive_s": 5000},
@@ -127,11 +128,12 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
             {"heartbeat": BEAT, "survive_s": 8},
             {"heartbeat": BEAT, "survive_s": 9.5},
             {"heartbeat": {**BEAT, "misses": 3}, "survive_s": 28},
-            {**KEEPALIVE, "heartbeat": {"every_s": 400, "timeout_s": 999}, "survive_s": 81},
+            {**KEEPALIVE, "heartbeat": {"every_s": 400, "timeout_s": 999}, "survive_s": 21},
         ],
         [
             {"user_timeout_s": 30, "survive_s": 20},
-            {**KEEPALIVE, "survive_s": 80},
+            {**KEEPALIVE, "survive_s": 20},
+            {**KEEPALIVE, "count": 6, "survive_s": 50},
             KEEPALIVE,
             {"survive_s": 500},
             {"heartbeat": BEAT, "survive_s": 5},
@@ -294,6 +296,19 @@ def test_a_heartbeat_that_decides_is_told_as_it_is() -> None:
     assert finding.window_s == (70.0, 70.0)
 
 
+def test_a_user_timeout_that_is_named_leaves_it_to_the_count() -> None:
+    """None is named where there is none."""
+    settings = {"idle_s": 60, "interval_s": 10, "count": 6}
+    (finding,) = found("KA004", **settings, user_timeout_s=30)
+    first, last = map(int, re.findall(r"(\d+) to (\d+)", finding.fix)[0])
+    assert found("KA004", **settings, user_timeout_s=first) == []
+    assert found("KA004", **settings, user_timeout_s=last) == []
+    assert found("KA004", **settings, user_timeout_s=first - 1)
+    settings = {"idle_s": 340, "interval_s": 10, "count": 3}
+    (finding,) = found("KA004", **settings, user_timeout_s=30)
+    assert finding.fix.startswith("ignore the rule")
+
+
 PAGES: dict[str, tuple[Callable[[int], str], int]] = {
     "KA002": (lambda hz: detected(hz, idle_s=60), 1),
     "KA003": (lambda hz: first_probe(hz, idle_s=340, interval_s=10, count=3), 1),
@@ -301,7 +316,7 @@ PAGES: dict[str, tuple[Callable[[int], str], int]] = {
         lambda hz: detected(hz, idle_s=60, interval_s=10, count=6, user_timeout_ms=30_000),
         2,
     ),
-    "KA009": (lambda hz: last_probe(hz, idle_s=60, interval_s=10, count=3), 1),
+    "KA009": (lambda hz: outage(hz, idle_s=60, interval_s=10, count=3), 1),
     "KA013": (lambda hz: detected(hz, idle_s=340, interval_s=10, count=3), 1),
 }
 """The column of a page's table, and how the oracle has it."""
@@ -324,9 +339,9 @@ def first_probe(hz: int, **settings: Any) -> str:
     return words.window(idle(hz, **settings).first_probe)
 
 
-def last_probe(hz: int, **settings: Any) -> str:
-    """The earliest last one."""
-    return words.seconds(idle(hz, **settings).last_probe_ns)
+def outage(hz: int, **settings: Any) -> str:
+    """The longest that is survived."""
+    return words.seconds(idle(hz, **settings).outage_ns)
 
 
 @pytest.mark.parametrize("rule", PAGES)
