@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from harness.errors import CapabilityError, LabError
-from harness.system import fixes
+from harness.system import fixes, priority
 from harness.system.file_descriptors import raised
 from harness.system.threads import begin
 
@@ -174,7 +174,7 @@ def write_sysctl(name: str, value: int | str) -> None:
     """Set a sysctl of the namespace that the calling thread is in. Raises LabError."""
     path = f"/proc/sys/{name.replace('.', '/')}"
     try:
-        with open(path, "w", encoding="ascii") as file:
+        with priority.ordinary(), open(path, "w", encoding="ascii") as file:
             file.write(str(value))
     except OSError as error:
         raise LabError(

@@ -44,6 +44,25 @@ def urgent(*, watches: bool = False) -> Iterator[None]:
         os.sched_setscheduler(0, before, parameter)
 
 
+@contextmanager
+def ordinary() -> Iterator[None]:
+    """Run the calling thread at normal priority in the block: for a call that spins in the kernel.
+
+    Many sysctls of networks do so until another thread has let go of the lock of rtnetlink
+    (net/ipv4/devinet.c:devinet_sysctl_forward, rtnl_trylock and restart_syscall). At real-time
+    priority a thread on each CPU would spin for ever, as the other thread would never run.
+    """
+    policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+    if policy != _POLICY:
+        yield
+        return
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameter)
+
+
 def lend(pid: int) -> None:
     """Give all threads of a process the priority of what watches, as long as any thread has it by
     `urgent`.

@@ -51,6 +51,18 @@ def test_a_block_has_it_and_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> No
     )
 
 
+def test_a_call_that_spins_goes_on_at_normal_priority(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever holds what it waits for gets to run."""
+    kernel = Kernel(monkeypatch, allows=True)
+    with priority.ordinary():
+        assert kernel.policies == {OWN: os.SCHED_BATCH}
+    with priority.urgent(watches=True):
+        with priority.ordinary():
+            assert kernel.policies[OWN] == os.SCHED_OTHER
+        assert kernel.policies[OWN] == os.SCHED_RR | os.SCHED_RESET_ON_FORK
+    assert kernel.policies == {OWN: os.SCHED_BATCH}
+
+
 def test_who_may_not_have_it_goes_on_without(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is lent then either."""
     kernel = Kernel(monkeypatch, allows=False)
