@@ -40,6 +40,10 @@ DYING_S = 5.0
 
 One in the middle of a write to a disk needs a moment.
 """
+_LOOKS = 30
+"""At what has not been seen: a chain, in which each process starts the next one, may miss one."""
+_MOST_PROCESSES = 1 << 22
+"""PID_MAX_LIMIT."""
 LOOK_S = 0.0001
 """How often a process that is about to stop is looked at.
 
@@ -104,6 +108,7 @@ def end(owned: Collection[Owned], *, held: bool = False) -> Ended:
         {each.token for each in owned if each.token and each.is_possible} if not held else set()
     )
     passed_over: dict[int, Owned] = {}
+    looks = _LOOKS
     left = []
     for _ in range(MOST_ROUNDS if owned else 0):
         look = _end_once(_Wanted(owned, held=held), passed_over)
@@ -115,10 +120,10 @@ def end(owned: Collection[Owned], *, held: bool = False) -> Ended:
             left += [(each, f"process {pid}: {words}") for pid, each in look.stuck.items()]
             break
         if not look.gone:
-            if not unseen:
+            looks -= 1
+            if not unseen or not looks:
                 break
-            unseen.clear()  # it may have been started just now
-            time.sleep(_SHOWS_S)
+            time.sleep(_SHOWS_S)  # it may have been started just now
     else:
         left += [
             (each, "its processes start others faster than they can be ended") for each in owned
@@ -165,11 +170,15 @@ def _descends(pid: int, parents: Mapping[int, int]) -> bool:
 def _all() -> list[int]:
     """Every process but this one, the latest first: of a chain, in which each starts the next, only
     that is there.
+
+    The number of the latest is the last word of /proc/loadavg (fs/proc/loadavg.c). Higher ones are
+    older: the kernel begins anew with low numbers after the highest.
     """
     names = os.listdir("/proc")  # noqa: PTH208 - it is done often
-    return sorted(
-        (int(name) for name in names if name.isdigit() and int(name) != os.getpid()), reverse=True
-    )
+    with open("/proc/loadavg", encoding="ascii") as file:
+        latest = int(file.read().split()[-1])
+    found = (int(name) for name in names if name.isdigit() and int(name) != os.getpid())
+    return sorted(found, key=lambda pid: (latest - pid) % _MOST_PROCESSES)
 
 
 def _end_once(wanted: _Wanted, but: Collection[int]) -> _Look:
