@@ -1,1 +1,1 @@
-
+"""Labs for tests that are written by hand."""

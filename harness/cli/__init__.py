@@ -1,1 +1,1 @@
-
+"""Commands, options and exit statuses."""

@@ -1,1 +1,1 @@
-
+"""Random scenarios, held against the kernel."""

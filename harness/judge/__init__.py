@@ -1,1 +1,1 @@
-
+"""Decides from a plan and its timeline alone."""

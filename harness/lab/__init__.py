@@ -1,1 +1,1 @@
-
+"""Hosts, links, firewalls and programs, in network namespaces or containers."""

@@ -1,1 +1,1 @@
-
+"""Values that several layers share: topologies, durations, machines, heartbeats, commands."""

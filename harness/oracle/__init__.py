@@ -1,1 +1,1 @@
-
+"""The kernel's timers as pure arithmetic: when a connection ends, and with which errno."""

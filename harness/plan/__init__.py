@@ -1,1 +1,1 @@
-
+"""What a run will do and what must come of it, computed before it begins."""

@@ -1,1 +1,1 @@
-
+"""Settings and demands in, findings out: `harness check`."""

@@ -1,1 +1,1 @@
-
+"""What a scenario file may say: schema, validation, loader, catalogue."""

@@ -1,1 +1,1 @@
-
+"""What this machine gives: signals, descriptors, timers, folders, priorities, its clock."""

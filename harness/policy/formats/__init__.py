@@ -1,1 +1,1 @@
-
+"""One format of settings in each file."""

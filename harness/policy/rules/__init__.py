@@ -1,1 +1,1 @@
-
+"""One rule in each file, found by its name."""
