@@ -29,9 +29,6 @@ from harness.policy import answers, words
 from harness.policy.facts import Facts
 from harness.policy.rule import Draft, Rule
 
-MOST_TRIED_S = 1000
-"""Beyond the idle time, for what a fix names."""
-
 
 def _find(facts: Facts) -> Iterator[Draft]:
     settings = facts.settings
@@ -59,9 +56,10 @@ def _find(facts: Facts) -> Iterator[Draft]:
 
 def _fix(facts: Facts) -> str:
     """The user timeouts in whole seconds with which the count decides at each HZ."""
-    settings, latest_s = facts.settings, facts.settings.idle_s + MOST_TRIED_S
-    most_s = min(settings.idle_s + settings.interval_s * (settings.count + 1), latest_s)
-    fitting = [s for s in range(settings.idle_s + 1, most_s) if _decides_nothing(facts, s)]
+    settings = facts.settings
+    last_probe_s = settings.idle_s + settings.interval_s * (settings.count - 1)
+    tried = range(last_probe_s, last_probe_s + 2 * settings.interval_s)
+    fitting = [timeout_s for timeout_s in tried if _decides_nothing(facts, timeout_s)]
     if not fitting:
         return "ignore the rule with a reason: no user timeout in whole seconds leaves it to count"
     window = f"{fitting[0]} to {fitting[-1]}" if len(fitting) > 1 else f"{fitting[0]}"
