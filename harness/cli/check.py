@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from harness import __version__
 from harness.cli.check_options import FLAGS
 from harness.errors import UsageError
 from harness.policy import reader, registry, validation
@@ -37,6 +38,8 @@ def run(options: argparse.Namespace) -> int:
             streams.complain(f"{where} {hint}")
     result = check(connections, registry.selected(options.select, options.ignore))
     _print(result, options.output_format)
+    if options.output_format == "sarif" and not options.strict:
+        return 0
     return result.exit_status
 
 
@@ -97,6 +100,14 @@ def _print(result: Result, output_format: str) -> None:
         from harness.report import policy_junit
 
         sys.stdout.write(policy_junit.render(result).decode())
+    elif output_format == "sarif":
+        from harness.report import policy_sarif
+
+        sys.stdout.write(policy_sarif.render(result, _root(), __version__).decode())
+    elif output_format == "gitlab":
+        from harness.report import policy_gitlab
+
+        sys.stdout.write(policy_gitlab.render(result, _root()).decode())
     elif output_format == "github":
         from harness.report import policy_github
 
@@ -109,3 +120,13 @@ def _print(result: Result, output_format: str) -> None:
         from harness.report import policy_text
 
         streams.say(policy_text.describe(result))
+
+
+def _root() -> Path:
+    """The folder that a report's paths are relative to: the checkout of a CI job, else here."""
+    here = Path.cwd()
+    for variable in ("GITHUB_WORKSPACE", "CI_PROJECT_DIR"):
+        checkout = os.environ.get(variable)
+        if checkout and here.is_relative_to(Path(checkout).resolve()):
+            return Path(checkout)
+    return here

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.cli.predict_options import duration
 
-FORMATS = ("text", "json", "github", "junit")
+FORMATS = ("text", "json", "github", "gitlab", "junit", "sarif")
 FLAGS = {
     "keepalive": "--no-keepalive",
     "idle_s": "--idle",
@@ -48,6 +48,12 @@ def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
         choices=FORMATS,
         default="text",
         help="format of the findings (default: text)",
+    )
+    check.add_argument(
+        "--strict",
+        action="store_true",
+        help="with --output-format sarif: end with 1 or 3 as with the other formats, and not with "
+        "0 once the report is written",
     )
     _add_rules(check)
     _add_settings(check)

@@ -29,7 +29,8 @@ def ended(*arguments: str) -> int:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, empty."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    for variable in ("GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE", "CI_PROJECT_DIR"):
+        monkeypatch.delenv(variable, raising=False)
     return tmp_path
 
 
@@ -111,6 +112,29 @@ def test_github_gets_the_whole_table_in_the_summary_of_its_step(
     assert summary.read_text().startswith("before\n### harness check: 1 connection: 1 error")
 
 
+def test_sarif_ends_with_0_unless_it_is_strict(capsys: Capture) -> None:
+    """As scanners do, whose report decides."""
+    assert ended("check", *LATE, "--output-format", "sarif") == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["results"][0]["ruleId"] == "KA003"
+    assert ended("check", *LATE, "--output-format", "sarif", "--strict") == 1
+    assert ended("check", *SOUND, "--output-format", "sarif", "--strict") == 0
+
+
+@pytest.mark.parametrize("variable", ["GITHUB_WORKSPACE", "CI_PROJECT_DIR"])
+def test_paths_are_relative_to_the_checkout_of_a_job(
+    folder: Path, variable: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """Else to the working directory, also where the variable has another checkout."""
+    below = folder / "below"
+    below.mkdir()
+    (below / "POLICY.toml").write_text("[connections.db]\nidle_s = 340\npath = ['aws-nlb']\n")
+    monkeypatch.chdir(below)
+    for value, path in ((folder, "below/POLICY.toml"), (folder / "x", "POLICY.toml")):
+        monkeypatch.setenv(variable, str(value))
+        assert ended("check", "--output-format", "gitlab") == 1
+        assert json.loads(capsys.readouterr().out)[0]["location"]["path"] == path
+
+
 def test_seconds_that_look_like_milliseconds_are_told(folder: Path, capsys: Capture) -> None:
     """They are sound, and nobody means them."""
     (folder / "POLICY.toml").write_text("[connections.db]\nuser_timeout_s = 30000\n")
@@ -145,7 +169,7 @@ def test_seconds_that_look_like_milliseconds_are_told(folder: Path, capsys: Capt
         (["--idle", "5", "--select", "KA3"], "expected the id of a rule (KA001, "),
         (
             ["--idle", "5", "--output-format", "xml"],
-            "expected one of: text, json, github, junit, found xml",
+            "expected one of: text, json, github, gitlab, junit, sarif, found xml",
         ),
         (
             ["--user-timeout", "0.0001"],
