@@ -16,7 +16,7 @@ import msgspec
 from harness import __version__
 from harness.cli.check_options import FLAGS
 from harness.errors import UsageError
-from harness.policy import reader, registry, validation
+from harness.policy import demands, reader, registry, validation
 from harness.policy.check import Result, check
 from harness.policy.settings import Connection, Terms
 from harness.scenario import decode_errors
@@ -32,6 +32,8 @@ def run(options: argparse.Namespace) -> int:
     """Check what the options say or name; returns the exit status. Raises UsageError."""
     connections = _connections(options)
     for connection in connections:
+        for notice in connection.notices:
+            streams.complain(str(notice))
         for key, hint in validation.suspicions(connection.terms):
             at = connection.places.get(key)
             where = f"{at}: {connection.name}: {key}" if at else FLAGS[key]
@@ -56,10 +58,12 @@ def explain(options: argparse.Namespace) -> int:
 
 def _connections(options: argparse.Namespace) -> Sequence[Connection]:
     given = {key: value for key in FLAGS if (value := getattr(options, key)) is not None}
-    if options.files and given:
-        flags = ", ".join(FLAGS[key] for key in given)
-        raise UsageError(f"expected files, or the settings of one connection, found both ({flags})")
-    if given:
+    settings = [FLAGS[key] for key in given if key not in demands.KEYS]
+    if options.files and settings:
+        raise UsageError(
+            f"expected files, or the settings of one connection, found both ({', '.join(settings)})"
+        )
+    if given and not options.files:
         return (_from_options(given),)
     files = options.files or [POLICY]
     if not options.files and not POLICY.exists():
@@ -67,7 +71,11 @@ def _connections(options: argparse.Namespace) -> Sequence[Connection]:
         raise UsageError(
             f"expected a file, {POLICY} in this folder or settings ({example}), found none of them"
         )
-    return [each for file in files for each in reader.read(file, str(file))]
+    found = [each for file in files for each in reader.read(file, str(file), options.format)]
+    if not given:
+        return found
+    wanted = _from_options(given).terms
+    return [demands.applied(each, wanted, given) for each in found]
 
 
 def _from_options(given: dict[str, Any]) -> Connection:

@@ -41,7 +41,13 @@ def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="FILE",
         nargs="*",
         type=Path,
-        help="policies (default without settings: POLICY.toml)",
+        help="policies, or configuration of other software (default without settings: POLICY.toml)",
+    )
+    check.add_argument(
+        "--format",
+        metavar="NAME",
+        help="format of the files (default: told by the name or the content of each; a wrong "
+        "NAME lists them)",
     )
     check.add_argument(
         "--output-format",
@@ -110,7 +116,8 @@ def _add_settings(check: argparse.ArgumentParser) -> None:
     settings.add_argument(
         "--side", choices=("client", "server"), help="the end with these settings (default: client)"
     )
-    settings.add_argument(
+    path = check.add_argument_group("path and kernels, for files that do not state them, too")
+    path.add_argument(
         "--path",
         metavar="HOP",
         type=hop,
@@ -119,7 +126,7 @@ def _add_settings(check: argparse.ArgumentParser) -> None:
         "later packet "
         "meets, such as 350:reset, 600:drop or 60:proxy (repeatable)",
     )
-    settings.add_argument(
+    path.add_argument(
         "--hz",
         metavar="N,…",
         type=_numbers,
@@ -128,7 +135,7 @@ def _add_settings(check: argparse.ArgumentParser) -> None:
 
 
 def _add_demands(check: argparse.ArgumentParser) -> None:
-    demands = check.add_argument_group("demands")
+    demands = check.add_argument_group("demands, for files that do not state them, too")
     for option, text in (
         ("--detect-within", "notice a dead peer within S seconds, idle and with data in flight"),
         ("--detect-idle-within", "the same for an idle connection alone"),

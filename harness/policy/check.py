@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from harness.oracle.effects import Unpredictable
+from harness.policy import defaults
 from harness.policy.facts import Facts
 from harness.policy.overview import Overview, overview
 from harness.policy.rule import LEVELS, Draft, Finding, Rule
@@ -120,6 +121,7 @@ def _finding(rule: Rule, connection: Connection, draft: Draft) -> Finding:
         hz=draft.hz,
         window_s=draft.window_s,
         place=places[0] if places else connection.place,
+        defaults=defaults.among(connection, draft.keys),
     )
 
 

@@ -7,17 +7,28 @@ from pathlib import Path
 
 import msgspec
 
-from harness.policy.settings import Connection
+from harness.policy.settings import Connection, Terms
+
+
+def by_name_alone(_path: Path, _text: str) -> bool:
+    """The `fits` of a format that is never told by content."""
+    return False
 
 
 class Format(msgspec.Struct, frozen=True, kw_only=True):
     """A format.
 
-    `fits(path, text)`: whether a file has it. `read(text, source)`: its connections, or
-    PolicyError.
+    `names`: patterns for the names of its files, such as "redis.conf" and "sysctl.d/*.conf", which
+    are matched with the end of the path. `fits(path, text)`: whether a file whose name fits no
+    format has it; it should be sure, and cheap. `read(text, source)`: its connections, or
+    PolicyError. `write(terms)`: the lines that set these terms in the software's configuration,
+    which `read` reads back; it raises UsageError where the software has no directive for one of
+    them. None: the format is only read.
     """
 
     name: str
     title: str
-    fits: Callable[[Path, str], bool]
+    names: tuple[str, ...]
+    fits: Callable[[Path, str], bool] = by_name_alone
     read: Callable[[str, str], tuple[Connection, ...]]
+    write: Callable[[Terms], str] | None = None

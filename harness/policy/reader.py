@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -18,25 +18,68 @@ from harness.policy import formats
 from harness.policy.format import Format
 from harness.policy.settings import Connection
 from harness.scenario import toml_file
+from harness.system.spelling import did_you_mean
+
+OWN = "policy_toml"
+"""The module of POLICY.toml. It is asked first, so that no other one is loaded for a policy."""
 
 
 @cache
 def every_format() -> Mapping[str, Format]:
     """By name."""
-    found = {}
-    for module in pkgutil.iter_modules(formats.__path__):
-        made: Format = importlib.import_module(f"{formats.__name__}.{module.name}").FORMAT
-        found[made.name] = made
+    modules = sorted(each.name for each in pkgutil.iter_modules(formats.__path__))
+    found = {made.name: made for made in map(_of_module, modules)}
     return MappingProxyType(found)
 
 
-def read(path: Path, source: str) -> tuple[Connection, ...]:
-    """The connections in a file; `source`: what messages call it. Raises UsageError."""
+def named(name: str) -> Format:
+    """The format with a name. Raises UsageError."""
+    known = every_format()
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise UsageError(f"expected a format ({', '.join(known)}), found {name}{hint}")
+    return known[name]
+
+
+def read(path: Path, source: str, name: str | None = None) -> tuple[Connection, ...]:
+    """The connections in a file.
+
+    `source`: what messages call it; `name`: of its format, None to tell it by the file. Raises
+    UsageError.
+    """
+    chosen = named(name) if name else None
     text = toml_file.read_text(path, source)
-    for each in every_format().values():
-        if each.fits(path, text):
-            return each.read(text, source)
-    titles = ", ".join(each.title for each in every_format().values())
+    return (chosen or of_file(path, text, source)).read(text, source)
+
+
+def of_file(path: Path, text: str, source: str) -> Format:
+    """The format that a file has. Raises UsageError where that is none, or more than one."""
+    if _is_called(path, _of_module(OWN)):
+        return _of_module(OWN)
+    known = every_format().values()
+    found = [each for each in known if _is_called(path, each)]
+    found = found or [each for each in known if each.fits(path, text)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(
+            f"{source}: expected a file of one format, found one that fits several. "
+            f"Fix: --format {' or --format '.join(each.name for each in found)}"
+        )
     raise UsageError(
-        f"{source}: expected a file with settings ({titles}), found a name that fits none of them"
+        f"{source}: expected a file with settings, found a name and content that fit no format. "
+        f"Fix: --format NAME with one of:{_listed(known)}"
     )
+
+
+def _of_module(name: str) -> Format:
+    made: Format = importlib.import_module(f"{formats.__name__}.{name}").FORMAT
+    return made
+
+
+def _is_called(path: Path, wanted: Format) -> bool:
+    return any(path.absolute().match(pattern) for pattern in wanted.names)
+
+
+def _listed(known: Iterable[Format]) -> str:
+    return "".join(f"\n  {each.name:<11} {each.title}" for each in known)

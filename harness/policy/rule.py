@@ -52,10 +52,23 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     find: Callable[[Facts], Iterator[Draft]] | None
 
 
+class Default(msgspec.Struct, frozen=True):
+    """A value that nobody stated: its key, and whose default it is."""
+
+    key: str
+    value: bool | int | float | str
+    source: str
+
+    def __str__(self) -> str:
+        value = str(self.value).lower() if isinstance(self.value, bool) else f"{self.value}"
+        return f"{self.key} = {value}, {self.source}"
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """A draft with its rule and its connection.
 
-    `place`: of the value that causes it, None for options.
+    `place`: of the value that causes it, None for options. `defaults`: values that it rests on and
+    that nobody stated.
     """
 
     rule: str
@@ -68,8 +81,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     hz: tuple[int, ...] = ()
     window_s: WindowSeconds | None = None
     place: Place | None = None
+    defaults: tuple[Default, ...] = ()
 
     @property
     def message(self) -> str:
-        """In one sentence and the way to fix it."""
-        return f"expected {self.expected}, found {self.found}. Fix: {self.fix}"
+        """What is wrong, which values nobody stated, and the way to fix it."""
+        unstated = f". Not stated: {'; '.join(map(str, self.defaults))}" if self.defaults else ""
+        return f"expected {self.expected}, found {self.found}{unstated}. Fix: {self.fix}"

@@ -126,12 +126,27 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ignore: dict[str, str] = {}
 
 
+class Notice(msgspec.Struct, frozen=True):
+    """What the user should know about a file, though it changes no finding: "has no effect
+    without option clitcpka". `directive`: of the software, at that place.
+    """
+
+    place: Place
+    directive: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.directive} {self.text}"
+
+
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
     """One connection of a policy, with what it inherits.
 
-    `place`: of its name; `places`: of each value that a file states, by key, such as "idle_s" and
-    "ignore.KA004". `inherited`: the keys whose values come from the defaults, `ignore.KA004` among
-    them.
+    `place`: of its name; `places`: of each value that a file states, by key, such as "idle_s",
+    "heartbeat.every_s" and "ignore.KA004". `inherited`: the keys whose values come from the
+    defaults, `ignore.KA004` among them. `defaults`: by key, where a value comes from that the file
+    does not state, such as "redis-server's default (redis.conf, tcp-keepalive)"; what the system
+    fills in needs no entry. `notices`: such as keys that the software ignores.
     """
 
     name: str
@@ -139,6 +154,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     place: Place | None = None
     places: dict[str, Place] = {}
     inherited: frozenset[str] = frozenset()
+    defaults: dict[str, str] = {}
+    notices: tuple[Notice, ...] = ()
 
     @property
     def keepalive(self) -> bool:

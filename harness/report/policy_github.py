@@ -34,7 +34,8 @@ def table(result: Result) -> str:
         ]
     for each in result.findings:
         place = str(each.place or "")
-        cells = each.level, each.rule, each.connection, place, each.expected, each.found, each.fix
+        found = "; not stated: ".join([each.found, *map(str, each.defaults)])
+        cells = each.level, each.rule, each.connection, place, each.expected, found, each.fix
         lines.append(f"| {' | '.join(map(markdown_cell, cells))} |")
     lines += [
         f"- {markdown_cell(f'{each.connection}: {each.rule}: {each.why}')}"

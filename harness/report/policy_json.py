@@ -56,6 +56,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "fix": finding.fix,
         "hz": finding.hz,
         "window_s": finding.window_s,
+        "defaults": [msgspec.to_builtins(each) for each in finding.defaults],
     }
 
 

@@ -25,6 +25,8 @@ def _paragraph(finding: Finding) -> Iterator[str]:
     yield f"{where}{finding.level} {finding.rule} {finding.connection}: {finding.title}"
     yield f"    expected  {finding.expected}"
     yield f"    found     {finding.found}"
+    for each in finding.defaults:
+        yield f"    default   {each}"
     yield f"    fix       {finding.fix}"
     yield ""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -115,10 +114,9 @@ def _explained(raw: object, policy: _Source, technical: str) -> PolicyError:
     return policy.error("", decode_errors.Plainly(technical), "a policy")
 
 
-def _fits(path: Path, _text: str) -> bool:
-    return path.suffix == ".toml"
-
-
 FORMAT = Format(
-    name="policy", title="POLICY.toml, or another name that ends in .toml", fits=_fits, read=read
+    name="policy",
+    title="POLICY.toml, or another name that ends in .toml",
+    names=("*.toml",),
+    read=read,
 )

@@ -1,7 +1,9 @@
-"""The idle time is set, but the interval or the count is left to the system.
+"""Keepalive is turned on, but the idle time, the interval or the count is left to the system.
 
-A short idle time alone does not make detection short: the system's interval of 75 s and count of 9
-follow it. Detection then takes the idle time and more than 11 minutes. With an idle time of 60 s:
+SO_KEEPALIVE alone sends the first probe after 7200 s: a dead peer is noticed after two hours and
+eleven minutes or more. A short idle time alone does not make detection short: the system's interval
+of 75 s and count of 9 follow it. Detection then takes the idle time and more than 11 minutes. With
+an idle time of 60 s:
 
 | HZ | detection |
 |---|---|
@@ -10,13 +12,14 @@ follow it. Detection then takes the idle time and more than 11 minutes. With an 
 | 300 | 735.75 to 752.55 s |
 | 1000 | 757.59 to 779.51 s |
 
-The rule fires where `idle_s` is set and `interval_s` is not, or `count` is not and no user timeout
-stands in its place.
+The rule fires where keepalive is on and `idle_s` or `interval_s` is not set, or `count` is not and
+no user timeout stands in its place. It does not fire where nothing but the default of the software
+turns keepalive on, nor where all three are left and a heartbeat watches.
 
-How to fix it: set `interval_s` and `count` (TCP_KEEPINTVL, TCP_KEEPCNT), or state 75 and 9 where
-they are meant.
+How to fix it: set `idle_s`, `interval_s` and `count` (TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT), or
+state 7200, 75 and 9 where they are meant.
 
-Source: tcp(7), net.ipv4.tcp_keepalive_intvl and net.ipv4.tcp_keepalive_probes; redis/redis-rs#404,
+Source: tcp(7), net.ipv4.tcp_keepalive_time, _intvl and _probes; redis/redis-rs#404,
 envoyproxy/envoy#37617.
 """
 
@@ -31,36 +34,51 @@ from harness.policy.settings import SYSTEM
 
 
 def _find(facts: Facts) -> Iterator[Draft]:
-    terms, settings = facts.terms, facts.settings
-    if not settings.keepalive or terms.idle_s is None:
-        return
-    left = []
-    if terms.interval_s is None:
-        left.append(f"the interval ({SYSTEM.interval_s} s)")
-    if terms.count is None and not settings.user_timeout_ms:
-        left.append(f"the count ({SYSTEM.count})")
+    left = _left(facts) if facts.settings.keepalive else {}
     found = {hz: each.end for hz in facts.hz if (each := facts.idle(hz))}
     if not left or not found:
         return
     worst_hz = max(found, key=lambda hz: found[hz].high_ns)
     worst = found[worst_hz]
     yield Draft(
-        expected="interval and count set along with the idle time",
+        expected="idle time, interval and count set together",
         found=(
-            f"{' and '.join(left)} left to the system: detection after {words.window(worst)} at "
-            f"HZ={worst_hz}"
+            f"{_enumerated(list(left.values()))} left to the system: detection after "
+            f"{words.window(worst)} at HZ={worst_hz}"
         ),
-        fix="set interval_s and count",
-        keys=("idle_s",),
+        fix=f"set {_enumerated(list(left))}",
+        keys=("idle_s", "interval_s", "count", "keepalive"),
         hz=tuple(found),
         window_s=words.ends(worst),
     )
 
 
+def _left(facts: Facts) -> dict[str, str]:
+    """What the system fills in, by key, where somebody chose to have keepalive."""
+    terms = facts.terms
+    left = {}
+    if terms.idle_s is None:
+        left["idle_s"] = f"the idle time ({SYSTEM.idle_s} s)"
+    if terms.interval_s is None:
+        left["interval_s"] = f"the interval ({SYSTEM.interval_s} s)"
+    if terms.count is None:
+        left["count"] = f"the count ({SYSTEM.count})"
+    on_by_default = "keepalive" in facts.connection.defaults
+    if len(left) == 3 and (on_by_default or facts.heartbeat is not None):
+        return {}
+    if facts.settings.user_timeout_ms:
+        left.pop("count", None)
+    return left
+
+
+def _enumerated(parts: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+
+
 RULE = Rule(
     id="KA002",
     level="warning",
-    title="idle is set, but interval or count is left to the system",
+    title="keepalive is on, but idle time, interval or count is left to the system",
     page=__doc__,
     find=_find,
 )

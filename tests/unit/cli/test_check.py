@@ -95,7 +95,7 @@ def test_a_policy_of_the_folder_is_the_default(folder: Path, capsys: Capture) ->
     )
     assert ended("check") == 1
     assert capsys.readouterr().out.startswith("POLICY.toml:2:10: error KA003 db: ")
-    (folder / "other.toml").write_text("[connections.cache]\nkeepalive = true\n")
+    (folder / "other.toml").write_text("[connections.cache]\nkeepalive = false\n")
     assert ended("check", "other.toml", "POLICY.toml", "--output-format", "junit") == 1
     assert 'tests="2" failures="1"' in capsys.readouterr().out
 
@@ -135,12 +135,37 @@ def test_paths_are_relative_to_the_checkout_of_a_job(
         assert json.loads(capsys.readouterr().out)[0]["location"]["path"] == path
 
 
+def test_demands_path_and_hz_hold_for_files_that_do_not_state_them(
+    folder: Path, capsys: Capture
+) -> None:
+    """A file's own come first, and a demand of its own stands for both of its special cases."""
+    (folder / "POLICY.toml").write_text(
+        "[connections.plain]\nidle_s = 340\ninterval_s = 10\ncount = 3\n"
+        "[connections.own]\nidle_s = 340\ninterval_s = 10\ncount = 3\n"
+        "path = []\nhz = [250]\ndetect_within_s = 2000\n"
+    )
+    words = ["--path", "aws-nlb", "--hz", "1000", "--detect-idle-within", "380"]
+    assert ended("check", "POLICY.toml", *words, "--output-format", "json") == 1
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert [(each["connection"], each["rule"], each["hz"]) for each in found] == [
+        ("plain", "KA003", [1000]),
+        ("plain", "KA015", [1000]),
+    ]
+
+
+def test_the_format_of_a_file_is_told_or_given(folder: Path, capsys: Capture) -> None:
+    """Whatever its name is."""
+    (folder / "settings").write_text("[connections.db]\nidle_s = 60\n")
+    assert ended("check", "settings", "--format", "policy") == 1
+    assert "settings:2:10: warning KA002 db" in capsys.readouterr().out
+
+
 def test_seconds_that_look_like_milliseconds_are_told(folder: Path, capsys: Capture) -> None:
     """They are sound, and nobody means them."""
     (folder / "POLICY.toml").write_text("[connections.db]\nuser_timeout_s = 30000\n")
     assert ended("check") == 0
     assert "POLICY.toml:2:18: db: user_timeout_s = 30000 means 30000 s" in capsys.readouterr().err
-    assert ended("check", "--interval", "5000") == 0
+    assert ended("check", "--idle", "60", "--interval", "5000", "--count", "3") == 0
     assert "--interval = 5000 means 5000 s" in capsys.readouterr().err
 
 
@@ -149,7 +174,8 @@ def test_seconds_that_look_like_milliseconds_are_told(folder: Path, capsys: Capt
     [
         ([], "expected a file, POLICY.toml in this folder or settings"),
         (["nowhere.toml"], "nowhere.toml: expected a readable file, found no such file"),
-        (["a.conf"], "a.conf: expected a file with settings (POLICY.toml"),
+        (["a.conf"], "a.conf: expected a file with settings, found a name and content that fit"),
+        (["a.conf", "--format", "polcy"], "found polcy (did you mean policy?)"),
         (
             ["a.toml", "--idle", "5"],
             "expected files, or the settings of one connection, found both (--idle)",

@@ -12,7 +12,7 @@ import pytest
 
 from harness.policy.check import Checked, Result, Unanswered
 from harness.policy.overview import Figure, Overview
-from harness.policy.rule import Finding
+from harness.policy.rule import Default, Finding
 from harness.policy.settings import Connection, Place, Terms
 from harness.report import policy_github, policy_json, policy_junit, policy_text
 
@@ -62,6 +62,25 @@ def test_text_says_place_expected_found_and_fix() -> None:
     assert lines[-1].startswith(
         "1 connection: 1 error, 0 warnings, 1 note, 1 suppressed; `harness explain ID`"
     )
+
+
+def test_every_report_says_which_values_nobody_stated() -> None:
+    """And whose defaults they are."""
+    unstated = Default("count", 3, "redis-server's default (redis.conf, tcp-keepalive)")
+    found = result(finding(defaults=(unstated,)))
+    line = "count = 3, redis-server's default (redis.conf, tcp-keepalive)"
+    assert f"    default   {line}" in policy_text.describe(found).splitlines()
+    assert f"Not stated: {line}. Fix: " in policy_junit.render(found).decode()
+    assert f"Not stated: {line}. Fix: " in policy_github.commands(found)
+    assert f"not stated: {line} |" in policy_github.table(found)
+    (written,) = json.loads(policy_json.render(found))["findings"]
+    assert written["defaults"] == [
+        {
+            "key": "count",
+            "value": 3,
+            "source": "redis-server's default (redis.conf, tcp-keepalive)",
+        }
+    ]
 
 
 def test_text_names_questions_without_an_answer() -> None:
