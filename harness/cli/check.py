@@ -16,7 +16,7 @@ import msgspec
 from harness import __version__
 from harness.cli.check_options import FLAGS
 from harness.errors import UsageError
-from harness.policy import demands, reader, registry, validation
+from harness.policy import demands, hops, reader, registry, validation
 from harness.policy.check import Result, check
 from harness.policy.settings import Connection, Terms
 from harness.scenario import decode_errors
@@ -87,7 +87,9 @@ def _from_options(given: dict[str, Any]) -> Connection:
         terms = msgspec.convert(whole, Terms)
     except (msgspec.ValidationError, OverflowError) as error:
         for each in decode_errors.complaints(whole, Terms):
-            raise _refused(each.key, each.value, each.expected) from None
+            name = each.value if each.key.startswith("path[") else None
+            known = hops.expected(name, as_option=True) if isinstance(name, str) else each.expected
+            raise _refused(each.key, each.value, known) from None
         raise UsageError(f"expected sound settings, found {error}") from error
     for problem in validation.problems(terms):
         raise _refused(problem.key, problem.value, problem.expected)

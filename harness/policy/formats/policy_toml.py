@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,11 +11,15 @@ import msgspec
 from harness.errors import MISSING, PolicyError
 from harness.model import durations
 from harness.model.values import Problem
-from harness.policy import toml_places
+from harness.policy import hops, toml_places
 from harness.policy.format import Format
 from harness.policy.settings import Connection, Place, Terms
 from harness.policy.validation import problems
 from harness.scenario import decode_errors, toml_file
+
+
+_HOP = re.compile(r"\.path\[\d+\]$")
+"""The key of a device on a path."""
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -110,7 +115,9 @@ def _refuse(policy: _Source, table: str, found: tuple[Problem, ...]) -> None:
 
 def _explained(raw: object, policy: _Source, technical: str) -> PolicyError:
     for each in decode_errors.complaints(raw, File):
-        return policy.error(each.key, each.value, each.expected)
+        name = each.value if _HOP.search(each.key) else None
+        known = hops.expected(name, as_option=False) if isinstance(name, str) else each.expected
+        return policy.error(each.key, each.value, known)
     return policy.error("", decode_errors.Plainly(technical), "a policy")
 
 
