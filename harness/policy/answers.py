@@ -72,12 +72,13 @@ def sent_again_ns(outage_ns: int, hz: int) -> int:
     return retransmit_bounds.sent_again_ns(outage_ns, hz)
 
 
+@lru_cache(MOST_KEPT)
 def longest_outage_ns(patience_ns: int, hz: int) -> int:
     """The longest outage beyond which data is sent again before so long, to the millisecond."""
     least, most = 0, patience_ns // 1_000_000
     while least < most:
         middle = (least + most + 1) // 2
-        if sent_again_ns(middle * 1_000_000, hz) < patience_ns:
+        if retransmit_bounds.sent_again_ns(middle * 1_000_000, hz) < patience_ns:
             least = middle
         else:
             most = middle - 1

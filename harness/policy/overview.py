@@ -4,11 +4,14 @@ rule fires or not.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from harness.policy import answers
 from harness.policy.answers import SECOND_NS
 from harness.policy.facts import Facts
+from harness.policy.settings import Heartbeat
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,17 +30,19 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """The answers to four questions.
+    """The answers to five questions.
 
     `idle`, `in_flight`: when is a dead peer noticed at the latest? `silence`: how long is an idle
     connection without a packet at most, compared with the shortest idle timeout on the path?
-    `outage`: how long an outage does an idle connection survive?
+    `outage`, `outage_in_flight`: how long an outage does a connection survive while it is idle, or
+    with data in flight?
     """
 
     idle: Figure
     in_flight: Figure
     silence: Figure
     outage: Figure
+    outage_in_flight: Figure
 
 
 def overview(facts: Facts) -> Overview:
@@ -47,6 +52,7 @@ def overview(facts: Facts) -> Overview:
         in_flight=_in_flight(facts),
         silence=_silence(facts),
         outage=_outage(facts),
+        outage_in_flight=_outage_in_flight(facts),
     )
 
 
@@ -88,16 +94,36 @@ def _silence(facts: Facts) -> Figure:
 def _outage(facts: Facts) -> Figure:
     demand_s = facts.terms.survive_s
     found = {hz: survived for hz in facts.hz if (survived := _survived_ns(facts, hz)) is not None}
-    hz = min(found, key=lambda each: found[each], default=None)
     met = None
     if demand_s is not None:
         met = all(
-            facts.survives(each, demand_s)
-            and facts.survives_in_flight(each, demand_s)
-            and facts.heartbeat_survives(each, demand_s)
+            facts.survives(each, demand_s) and facts.heartbeat_survives(each, demand_s)
             for each in facts.hz
         )
-    worst_s = None if hz is None else found[hz] / SECOND_NS
+    return _shortest(found, demand_s, met=met)
+
+
+def _outage_in_flight(facts: Facts) -> Figure:
+    """A lower bound, or the demand where that is met beyond it."""
+    demand_s, beat = facts.terms.survive_s, facts.heartbeat
+    found, met = {}, None if demand_s is None else True
+    for hz in facts.hz:
+        patience_ns = _patience_ns(facts, hz, beat if beat is not None and beat.apart else None)
+        found[hz] = answers.longest_outage_ns(patience_ns, hz)
+        if demand_s is None:
+            continue
+        alone = beat is None or not beat.apart or facts.heartbeat_survives(hz, demand_s)
+        if alone and facts.survives_in_flight(hz, demand_s):
+            found[hz] = max(found[hz], round(demand_s * SECOND_NS))
+        else:
+            met = False
+    return _shortest(found, demand_s, met=met)
+
+
+def _shortest(found_ns: Mapping[int, int], demand_s: float | None, *, met: bool | None) -> Figure:
+    """Of the longest outages at each HZ."""
+    hz = min(found_ns, key=lambda each: found_ns[each], default=None)
+    worst_s = None if hz is None else found_ns[hz] / SECOND_NS
     return Figure(worst_s=worst_s, hz=hz, demand_s=demand_s, met=met)
 
 
@@ -106,9 +132,11 @@ def _survived_ns(facts: Facts, hz: int) -> int | None:
     alone, beat = facts.keepalive_alone(hz), facts.heartbeat
     found = [] if alone is None else [alone.outage_ns]
     if beat is not None:
-        patience_ns = min(
-            round(beat.misses * beat.timeout_s * SECOND_NS),
-            answers.in_flight_bounds(facts.settings, hz).low_ns,
-        )
-        found.append(answers.longest_outage_ns(patience_ns, hz))
+        found.append(answers.longest_outage_ns(_patience_ns(facts, hz, beat), hz))
     return min(found, default=None)
+
+
+def _patience_ns(facts: Facts, hz: int, beat: Heartbeat | None) -> int:
+    """How long data may wait to be acknowledged before TCP or a heartbeat gives up."""
+    tcp_ns = answers.in_flight_bounds(facts.settings, hz).low_ns
+    return tcp_ns if beat is None else min(tcp_ns, round(beat.misses * beat.timeout_s * SECOND_NS))

@@ -41,19 +41,27 @@ def _table(result: Result) -> Iterator[str]:
         ).rstrip()
 
 
-_HEAD = ("connection", "noticed idle", "noticed in flight", "without a packet", "survives, idle")
+_HEAD = (
+    "connection",
+    "detected, idle",
+    "detected, in flight",
+    "without a packet",
+    "survives, idle",
+    "survives, in flight",
+)
 
 
 def _row(one: Checked) -> tuple[str, ...]:
     name, found = in_a_line(one.connection.name), one.overview
     if found is None:
-        return (name, "?", "?", "?", "?")
+        return (name, *["?"] * (len(_HEAD) - 1))
     return (
         name,
         _figure(found.idle, "never", "up to "),
         _figure(found.in_flight, "never", "up to "),
         _figure(found.silence, "for ever", "up to "),
         _figure(found.outage, "any outage", ""),
+        _figure(found.outage_in_flight, "any outage", ""),
     )
 
 

@@ -13,7 +13,7 @@ from tests.unit.policy.test_rules import DOES_NOT, FIRES
 BEHIND: dict[frozenset[str], str] = {
     frozenset({"idle", "in_flight"}): "KA001 KA005 KA013 KA015",
     frozenset({"silence"}): "KA003 KA007",
-    frozenset({"outage"}): "KA009",
+    frozenset({"outage", "outage_in_flight"}): "KA009",
 }
 """The rules that fire where one of these figures is not what was demanded."""
 
@@ -73,3 +73,19 @@ def test_a_user_timeout_bounds_a_heartbeat_in_flight() -> None:
     assert found.in_flight.worst_s is not None
     assert 70 < found.idle.worst_s < 73
     assert 10 < found.in_flight.worst_s < 13
+
+
+def test_an_outage_is_told_apart_for_idle_and_in_flight() -> None:
+    """Without keepalive an idle one survives any; a user timeout of 25 s ends the other."""
+    short, long = glance(survive_s=20, user_timeout_s=25), glance(survive_s=20, user_timeout_s=90)
+    assert (short.outage.worst_s, short.outage.met) == (None, True)
+    assert (short.outage_in_flight.worst_s, short.outage_in_flight.met) == (12.79, False)
+    assert long.outage_in_flight.met
+
+
+def test_a_heartbeat_apart_counts_with_data_in_flight() -> None:
+    """Any other waits while the program is sending."""
+    beat = {"every_s": 30, "timeout_s": 5}
+    for apart, met in ((True, False), (False, True)):
+        found = glance(heartbeat={**beat, "apart": apart}, survive_s=20)
+        assert (found.outage.met, found.outage_in_flight.met) == (False, met)

@@ -87,7 +87,7 @@ def test_text_names_questions_without_an_answer() -> None:
     """In the table, too."""
     shown = policy_text.describe(result(unanswered=UNANSWERED)).splitlines()
     assert shown[0] == "db: KA009 cannot be answered: no model"
-    assert shown[3].split() == ["db", "?", "?", "?", "?"]
+    assert shown[3].split() == ["db", "?", "?", "?", "?", "?"]
     assert "1 not answered" in shown[-1]
 
 
@@ -98,14 +98,16 @@ def test_text_has_a_table_of_figures() -> None:
         in_flight=Figure(worst_s=1165.75, hz=250, demand_s=120.0, met=False),
         silence=Figure(worst_s=None, demand_s=350, met=False),
         outage=Figure(worst_s=60.0, hz=100),
+        outage_in_flight=Figure(worst_s=12.5, hz=100, demand_s=20.0, met=False),
     )
     lines = policy_text.describe(result(overview=figures)).splitlines()
     assert re.split(r"  +", lines[0]) == [
         "connection",
-        "noticed idle",
-        "noticed in flight",
+        "detected, idle",
+        "detected, in flight",
         "without a packet",
         "survives, idle",
+        "survives, in flight",
     ]
     assert re.split(r"  +", lines[1]) == [
         "db",
@@ -113,6 +115,7 @@ def test_text_has_a_table_of_figures() -> None:
         "up to 1165.75 s (NOT 120)",
         "for ever (NOT 350)",
         "60 s",
+        "12.5 s (NOT 20)",
     ]
 
 
