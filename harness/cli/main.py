@@ -136,9 +136,15 @@ def _show(options: argparse.Namespace) -> int:
 
 def _new(options: argparse.Namespace) -> int:
     from harness.cli import show
+    from harness.scenario import loader
 
     file = show.create(options.file, options.origin)
     streams.say(f"wrote {file}; next: harness plan {shlex.quote(str(file))}")
+    if not file.name.endswith(loader.SUFFIX):
+        streams.complain(
+            f"name it {file.stem}{loader.SUFFIX}: pytest and commands that are given a folder find "
+            f"no other names than *{loader.SUFFIX}"
+        )
     return 0
 
 
@@ -208,15 +214,17 @@ def _kernel(options: argparse.Namespace) -> int:
         streams.say(str(built.path))
     elif options.verb == "list":
         today = kernel_recipe.recipe()
-        for found in kernel.installed():
+        installed = kernel.installed()
+        width = max((len(found.name) for found in installed), default=0)
+        for found in installed:
             old = (
                 ""
                 if found.manifest.recipe == today
                 else "  (built by another version of the harness)"
             )
             streams.say(
-                f"{found.name:<24} {found.manifest.release:<12} HZ={found.manifest.hz:<5} "
-                f"{found.path}{old}"
+                f"{found.name:<{width}}  {found.manifest.release:<10}  "
+                f"HZ={found.manifest.hz:<4}  {found.path}{old}"
             )
     else:
         streams.say(str(kernel.find(options.name).path))
@@ -282,16 +290,15 @@ def _inject(options: argparse.Namespace) -> int:
         finally:
             injection.heal()
         proof = injection.gather()
-    healed = "" if fault.lasting else "healed; "
-    streams.say(f"{healed}{proof.level}: {proof.found}")
+    removed = "" if fault.lasting else "removed; "
+    streams.say(f"{removed}{_PROOF[proof.level]}: {proof.found}")
     if proof.level != "bit":
-        why = (
-            "nothing met the fault while it was on"
-            if proof.level == "in-place"
-            else "the fault left no trace"
-        )
-        streams.complain(f"{why}: nothing is proven")
+        streams.complain("nothing is proven: no traffic met the fault while it was on")
     return 0 if proof.level == "bit" else 3
+
+
+_PROOF = {"bit": "it acted", "in-place": "it was in place", "none": "it left no trace"}
+"""The levels of evidence, for people."""
 
 
 def _sleep(for_s: float | None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
@@ -28,11 +29,12 @@ def every_rule() -> Mapping[str, Rule]:
 
 
 def named(name: str) -> Rule:
-    """The rule with an id, in capitals or not. Raises UsageError."""
-    known = every_rule()
-    if name.upper() not in known:
+    """The rule with an id: in capitals or not, with zeros or not ("ka13"). Raises UsageError."""
+    known, number = every_rule(), re.fullmatch(r"(?:KA)?([0-9]{1,3})", name.upper())
+    rule = known.get(f"KA{int(number[1]):03}" if number else "")
+    if rule is None:
         raise UsageError(f"expected {expected()}, found {name}{did_you_mean(name.upper(), known)}")
-    return known[name.upper()]
+    return rule
 
 
 def expected() -> str:

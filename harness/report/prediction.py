@@ -13,7 +13,7 @@ from harness.judge.moments import ORIGINS, plain
 from harness.model.machine import MachineFacts
 from harness.model.programs import Command, Heartbeat
 from harness.model.topology import SIDES
-from harness.oracle.prediction import NOUNS, Outcome, Prediction
+from harness.oracle.prediction import NOUNS, Outcome, Prediction, Settings
 from harness.oracle.timerwheel import granularity, tick_ns
 from harness.plan.allowances import tolerances
 from harness.plan.plan import Demand, Plan
@@ -25,45 +25,65 @@ def describe(forecast: Forecast) -> str:
     """For people."""
     settings, outcome = forecast.settings, forecast.outcome
     assert outcome.window_ns is not None
-    nominal = settings.idle_s + settings.interval_s * settings.count
     buckets = (
         granularity(settings.idle_s * forecast.hz),
         granularity(settings.interval_s * forecast.hz - 1),
     )
     tick_s = tick_ns(forecast.hz) / 1e9
+    timeout = f"user timeout {_user_timeout(settings)}, " if settings.user_timeout_ms else ""
     lines = [
         (
             f"keepalive idle {settings.idle_s} s, interval {settings.interval_s} s, count "
-            f"{settings.count}, "
-        )
-        + (
-            f"user timeout {settings.user_timeout_ms / 1000:g} s, "
-            if settings.user_timeout_ms
-            else ""
-        )
-        + f"HZ={forecast.hz} ({forecast.hz_source})",
+            f"{settings.count}, {timeout}HZ={forecast.hz} ({forecast.hz_source})"
+        ),
         "",
         (
-            f"a silent peer is noticed  {window(outcome.window_ns)} after arming, "
+            f"a silent peer is detected  {window(outcome.window_ns)} after arming, "
             f"{span(outcome.window_ns)}"
         ),
-        f"                          (idle + interval * count would be {nominal} s)",
-        f"errno                     {outcome.errno}, because {outcome.why}",
-        f"probes                    {_range(outcome.probes)}",
-        f"at the abort              {'one RST is sent' if outcome.rst else 'no RST is sent'}",
+        f"                           ({_nominal(settings)})",
+        f"errno                      {outcome.errno}, because {outcome.why}",
+        f"probes                     {_range(outcome.probes)}",
+        f"at the abort               {'one RST is sent' if outcome.rst else 'no RST is sent'}",
         "",
         *table(_happening(forecast, buckets[0] * tick_s, buckets[1] * tick_s)),
         "",
-        (
-            "Why not exactly: the kernel rounds timers up to the buckets of its timer wheel "
-            "(kernel/time/timer.c),"
-        ),
-        (
-            f"{buckets[0] * tick_s:g} s for this idle time, {buckets[1] * tick_s:g} s for this "
-            "interval."
-        ),
+        *_reasons(settings, buckets[0] * tick_s, buckets[1] * tick_s),
     ]
     return "\n".join(lines)
+
+
+def _nominal(settings: Settings) -> str:
+    """What one would compute by hand."""
+    sum_s = settings.idle_s + settings.interval_s * settings.count
+    if settings.user_timeout_ms:
+        return f"without the user timeout: idle + interval * count = {sum_s} s, rounded up"
+    return f"idle + interval * count would be {sum_s} s"
+
+
+def _reasons(settings: Settings, idle_bucket_s: float, interval_bucket_s: float) -> list[str]:
+    """Why it takes longer than one would compute by hand."""
+    rounding = [
+        "The kernel rounds timers up to the buckets of its timer wheel (kernel/time/timer.c),",
+        f"{idle_bucket_s:g} s for this idle time, {interval_bucket_s:g} s for this interval.",
+    ]
+    if not settings.user_timeout_ms:
+        return rounding
+    return [
+        (
+            "The user timeout replaces the count (net/ipv4/tcp_timer.c). TCP looks at it only when "
+            "it would send"
+        ),
+        (
+            "a probe: it gives up where an earlier probe is unanswered, and nothing was received "
+            f"for {_user_timeout(settings)}."
+        ),
+        *rounding,
+    ]
+
+
+def _user_timeout(settings: Settings) -> str:
+    return f"{settings.user_timeout_ms / 1000:g} s"
 
 
 Row = tuple[tuple[int, int], str, str]

@@ -220,7 +220,7 @@ def describe_system(found: Documented) -> str:
         ),
         "",
         (
-            f"a silent peer is noticed  {_plain(found.detection_s)} s after the last segment "
+            f"silent peer detected      {_plain(found.detection_s)} s after the last segment "
             f"received, {clock}"
         ),
         f"probes                    {facts.probes(found.count)}",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.errors import ScenarioError, ScenarioErrors, UsageError
+from harness.faults import FAULTS
 from harness.scenario import suites
 from harness.scenario.loader import (
     SUFFIX,
@@ -200,6 +201,12 @@ def _stem(path: Path, folder: Path) -> str:
 
 
 def _nothing_under(word: str, root: Path) -> str:
+    if word == "faults" or word in FAULTS:
+        what = "" if word == "faults" else ", which is a fault"
+        return (
+            f"expected a scenario's name, folder or file, found {word!r}{what}; `harness list "
+            "--faults` shows all faults, `harness list` all scenarios"
+        )
     names = [_stem(path, root) for path in root.rglob(f"*{SUFFIX}")]
     hint = did_you_mean(word, [*names, *{name.rpartition("/")[0] for name in names}], most=3)
     return (

@@ -416,7 +416,7 @@ def test_the_command_line_heals_in_time(
     assert not project.reaches()
     printed, _ = running.communicate(timeout=PATIENCE_S + 2)
     assert running.returncode == 0
-    assert "healed; bit: 1 packet dropped" in printed
+    assert "removed; it acted: 1 packet dropped" in printed
     assert project.reaches(PATIENCE_S)
 
 
@@ -429,7 +429,7 @@ def test_an_interrupt_heals(
     assert "Ctrl-C removes it" in running.stdout.readline()
     running.send_signal(signal.SIGINT)
     printed, _ = running.communicate(timeout=PATIENCE_S)
-    assert (running.returncode, "healed; bit" in printed) == (0, True)
+    assert (running.returncode, "removed; it acted" in printed) == (0, True)
     assert project.client.containers.get(project.name).status == "running"
 
 

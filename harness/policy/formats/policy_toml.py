@@ -17,7 +17,6 @@ from harness.policy.settings import Connection, Place, Terms
 from harness.policy.validation import problems
 from harness.scenario import decode_errors, toml_file
 
-
 _HOP = re.compile(r"\.path\[\d+\]$")
 """The key of a device on a path."""
 

@@ -12,6 +12,7 @@ known. The kernel rounds the idle time up to a bucket of its timer wheel, so tha
 | 300 | 340 to 353.65 s | 300 to 313.65 s |
 | 1000 | 340 to 372.77 s | 300 to 332.77 s |
 
+Some windows begin one jiffy early (10 ms at HZ=100), as the kernel counts from its last tick.
 Behind a load balancer with 350 s, 340 s is too late at every HZ, and 300 s is soon enough at every
 HZ.
 

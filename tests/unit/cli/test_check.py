@@ -192,7 +192,7 @@ def test_seconds_that_look_like_milliseconds_are_told(folder: Path, capsys: Capt
         ),
         (["--hz", "x"], "expected numbers such as 250,1000, found x"),
         (["--hz", "5"], "--hz: expected an integer from 12 to 10000, found 5"),
-        (["--idle", "5", "--select", "KA3"], "expected the id of a rule (KA001, "),
+        (["--idle", "5", "--select", "KA999"], "expected the id of a rule (KA001, "),
         (
             ["--idle", "5", "--output-format", "xml"],
             "expected one of: text, json, github, gitlab, junit, sarif, found xml",
@@ -216,10 +216,9 @@ def test_what_is_wrong_with_a_command_line(
 
 def test_explain_prints_a_page_or_the_list(capsys: Capture) -> None:
     """An unknown rule is a usage error."""
-    assert ended("explain", "ka003") == 0
-    assert capsys.readouterr().out.startswith(
-        "# KA003 (error): the probe comes after a middlebox has forgotten"
-    )
+    for name in ("KA003", "ka003", "ka3", "3"):
+        assert ended("explain", name) == 0
+        assert capsys.readouterr().out.startswith("# KA003 (error): the probe comes after ")
     assert ended("explain") == 0
     assert "KA100  warning  a suppression hides nothing" in capsys.readouterr().out
     assert ended("explain", "KA999") == 2

@@ -7,6 +7,7 @@ import platform
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -21,6 +22,7 @@ from harness.plan import plan_file
 from harness.scenario import catalogue, loader
 from harness.scenario.schema import Endpoint, Scenario
 from harness.timeline import Event
+from harness.venue import kernel
 from tests.unit.timelines import as_foreseen, changed, unreachable, without
 
 COMMANDS = (
@@ -442,6 +444,20 @@ def test_no_line_ends_in_blanks(
     assert ended(*arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line != line.rstrip()] == []
+
+
+def test_kernels_are_listed_in_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However long a name is."""
+    short, long = "linux-7.2.13-hz1000", "linux-7.2.13-hz1000-eb8b607c"
+    manifest = SimpleNamespace(release="7.2.13", hz=1000, recipe="")
+    kernels = [SimpleNamespace(name=n, manifest=manifest, path=f"/{n}") for n in (short, long)]
+    monkeypatch.setattr(kernel, "installed", lambda: kernels)
+    assert ended("kernel", "list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len({line.index(" 7.2.13") for line in lines}) == 1
+    assert len({line.index(" /") for line in lines}) == 1
 
 
 def test_what_nobody_named_is_left_out_where_its_proxy_is_missing(

@@ -184,5 +184,5 @@ def test_milliseconds_in_place_of_seconds_are_suspected(
     """Where the kernel takes them, too, the prediction comes with a hint."""
     assert ended("predict", *arguments, "--hz", "250") == 0
     out, err = capsys.readouterr()
-    assert "a silent peer is noticed" in out
+    assert "a silent peer is detected" in out
     assert err == (f"harness: {hint}\n" if hint else "")

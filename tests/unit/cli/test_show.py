@@ -37,6 +37,8 @@ def test_show_prints_the_file_as_it_is(capsys: pytest.CaptureFixture[str]) -> No
     ("arguments", "words"),
     [
         (["show", "outcomes"], "expected one scenario's name, found 'outcomes', which holds "),
+        (["show", "blackhole"], "found 'blackhole', which is a fault; `harness list --faults`"),
+        (["list", "faults"], "found 'faults'; `harness list --faults` shows all faults"),
         (["show", "outcomes/peer-dwon"], "did you mean outcomes/peer-down"),
         (["new", "--from", "outcomes/peer-dwon"], "did you mean outcomes/peer-down"),
         (["new", "--from", "libraries/redis-py/blackhole-idle"], "--from: expected a scenario"),
@@ -84,7 +86,11 @@ def test_a_new_file_is_a_copy(
         (["other.toml"], "other.toml"),
     ):
         assert main.main(["new", "--from", "link/own-ipv6", *arguments]) == 0
-        assert capsys.readouterr().out == f"wrote {name}; next: harness plan {name}\n"
+        captured = capsys.readouterr()
+        assert captured.out == f"wrote {name}; next: harness plan {name}\n"
+        hint = "name it other.scenario.toml: pytest and" if name == "other.toml" else ""
+        assert hint in captured.err
+        assert bool(captured.err) == bool(hint)
         assert (tmp_path / name).read_text() == original
 
 

@@ -34,6 +34,7 @@ def test_linux_default_in_words() -> None:
     assert "7200.000 to 7331.072 s  probe 1    idle 7200 s, in buckets of 131.072 s" in text
     assert "7881.984 to 8013.056 s  ETIMEDOUT  9 probes unanswered" in text
     assert "one RST is sent" in text
+    assert "user timeout" not in text
     assert "131.072 s for this idle time, 2.048 s for this interval" in text
 
 
@@ -49,6 +50,8 @@ def test_user_timeout_in_words() -> None:
     text = prediction.describe(predict.of_options(10, 5, 3, 12.5, 1000))
     assert "user timeout 12.5 s, HZ=1000" in text
     assert "TCP_USER_TIMEOUT of 12.5 s passed" in text
+    assert "(without the user timeout: idle + interval * count = 25 s, rounded up)" in text
+    assert "The user timeout replaces the count" in text
 
 
 def test_this_machines_hz_is_the_default() -> None:
