@@ -243,6 +243,13 @@ def _explain(options: argparse.Namespace) -> int:
     return check.explain(options)
 
 
+def _schema(options: argparse.Namespace) -> int:
+    from harness.cli import schema
+
+    sys.stdout.write(schema.render(options.kind).decode())
+    return 0
+
+
 def _vtime(options: argparse.Namespace) -> int:
     from harness.cli import request
     from harness.venue import seeding, vtime
@@ -340,6 +347,7 @@ COMMANDS: dict[str, Command] = {
     "predict": _predict,
     "check": _check,
     "explain": _explain,
+    "schema": _schema,
     "kernel": _kernel,
     "vtime": _vtime,
     "fuzz": _fuzz,

@@ -91,6 +91,7 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     )
     predict_options.add_to(add)
     check_options.add_to(add)
+    _add_schema(add)
     _add_kernel(add)
     _add_vtime(add)
     _add_fuzz(add)
@@ -107,6 +108,19 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
         "--images", action="store_true", help="also remove the empty image of --lab docker"
     )
     return whole
+
+
+def _add_schema(add: Add) -> None:
+    schema = add(
+        "schema",
+        "Print the JSON Schema of a kind of files, with which editors complete and check them",
+        "harness schema policy > policy.schema.json",
+    )
+    schema.add_argument(
+        "kind",
+        choices=("policy", "scenario", "suite"),
+        help="policy: POLICY.toml; scenario: *.scenario.toml; suite: *.suite.toml of libraries",
+    )
 
 
 def _add_run(add: Add) -> None:

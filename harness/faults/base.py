@@ -45,16 +45,18 @@ class Fault(
 ):
     """A timed fault.
 
-    `at_s`: seconds after arming; `for_s`: heals after so many seconds, or never in the run.
-
-    `every_s`: comes again so many seconds after its last onset, `times` times in all, each for
-    `for_s`: a link that flaps. Each of these outages is a fault of its own in plan and timeline.
+    One that comes again and again, as a link that flaps, has `every_s` and `times`. Each of its
+    outages is a fault of its own in plan and timeline.
     """
 
     at_s: Seconds = 0.0
+    """When it begins, in seconds after arming."""
     for_s: Duration | None = None
+    """It heals after so many seconds, or never in the run."""
     every_s: Duration | None = None
+    """It comes again so many seconds after its last onset, each time for `for_s`."""
     times: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    """How often it comes in all."""
 
     summary: ClassVar[str]
     """What happens, in one line, for `harness list --faults`."""

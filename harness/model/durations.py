@@ -18,6 +18,9 @@ _UNITS_US = {"d": 86_400_000_000, "h": 3_600_000_000, "min": 60_000_000, "m": 60
 _UNITS_US |= {"s": 1_000_000, "ms": 1_000, "us": 1}
 _PART = r"(\d+)(?:\.(\d{1,9}))? ?(d|h|min|ms|us|m|s)"
 _WHOLE = re.compile(rf"{_PART}(?: ?{_PART})*")
+PATTERN = r"^ *([0-9]+([.][0-9]{1,9})? ?(d|h|min|ms|us|m|s) ?)+ *$"
+"""What all of them match, as a regular expression of JSON Schema; the order of units is not told.
+"""
 _PER_US = 10**9
 """Durations are added up as whole numbers of 1e-9 microseconds, so that they are exact.
 

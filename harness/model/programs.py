@@ -143,31 +143,33 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """When a command counts as ready: when all that is said here was so once, in the first
     `within_s` seconds.
 
-    `listens`: its host listens at the port. `prints`: a line of its output matches this regular
-    expression. A client must also have made the connection that is watched. A server may stop
-    listening after that. In the state "connecting" a client's first SYN is awaited, `within_s`
-    seconds at most.
+    A client must also have made the connection that is watched. A server may stop listening after
+    that.
     """
 
     listens: bool = False
+    """Its host listens at the port."""
     prints: str = ""
+    """A line of its output matches this regular expression."""
     within_s: Duration = 60.0
+    """How long it may take. In the state "connecting" a client's first SYN is awaited so long."""
 
 
 class Detects(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a command shows that it has noticed; of several the first counts.
-
-    `prints`: a line of its output matches this regular expression, whose first group is what it
-    reports. `exits`: it ends, with `status` where that is given; any other end leaves the run
-    inconclusive. `closes`: it closes the watched connection, or its own kernel ends that.
-    `reconnects`: it connects anew, to the same or another server.
-    """
+    """How a command shows that it has noticed; of several the first counts."""
 
     prints: str = ""
+    """A line of its output matches this regular expression, whose first group is what it
+    reports.
+    """
     exits: bool = False
+    """It ends, with `status` where that is given; any other end leaves the run inconclusive."""
     status: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
+    """The exit status with which it ends."""
     closes: bool = False
+    """It closes the watched connection, or its own kernel ends that."""
     reconnects: bool = False
+    """It connects anew, to the same or another server."""
 
 
 class Alive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -193,25 +195,37 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     harness's own interpreter, {scratch} an empty folder of the run's own that goes with it,
     {libraries} the folder of what `ci/libraries` installed, {scenario} the folder of the scenario's
     file. The environment also has them, as HARNESS_SERVER and so on, but for the last one, and
-    PYTHONUNBUFFERED=1 unless that is set already. `folder`: the working directory, {scratch} by
-    default. The scenario's times count from when both ends are ready. A command on the observed
-    side that ends before it has shown that it noticed, and not as `detects.exits` says, leaves the
-    run inconclusive. So does one on the other side that ends with another status than 0 before a
-    fault was injected; after that it may end. A fault that stands from the beginning counts once it
-    has acted. `alive`: how the observed command shows that it still works, which "survives" needs
-    and "never" may have. `connection`: which of its connections to the other end's port is watched,
-    counted from 1 in the order in which they were begun, -1 the last one. `load`: what the program
-    is told to keep up: it is the program that does, and the captures that show it.
+    PYTHONUNBUFFERED=1 unless that is set already.
+
+    The scenario's times count from when both ends are ready. A command on the observed side that
+    ends before it has shown that it noticed, and not as `detects.exits` says, leaves the run
+    inconclusive. So does one on the other side that ends with another status than 0 before a fault
+    was injected; after that it may end. A fault that stands from the beginning counts once it has
+    acted.
     """
 
     argv: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    """The program and its arguments, with placeholders such as {server} and {port}."""
     env: dict[str, str] = {}
+    """Variables of its environment."""
     folder: str = "{scratch}"
+    """The working directory."""
     ready: Ready = Ready()
+    """When it counts as ready."""
     detects: Detects = Detects()
+    """How it shows that it has noticed."""
     alive: Alive | None = None
+    """How the observed command shows that it still works, which "survives" needs and "never" may
+    have.
+    """
     connection: Annotated[int, msgspec.Meta(ge=-1, le=1000)] = 1
+    """Which of its connections to the other end's port is watched, counted from 1 in the order in
+    which they were begun, -1 the last one.
+    """
     load: Load = "idle"
+    """What the program is told to keep up: it is the program that does, and the captures that show
+    it.
+    """
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with it that its types cannot rule out."""

@@ -60,17 +60,19 @@ _MIDDLE_NUMBER = 254
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a scenario asks for; `layout` turns it into interfaces and addresses.
-
-    `proxy`: of `proxied` alone, the program that takes the client's connections and makes one of
-    its own for each: "toxiproxy" (what is left out means that) is a toxiproxy-server, whose toxics
-    are faults; "relay" is the harness's own, needs nothing, and passes on what comes, and no more;
-    "command" is the scenario's [proxy.command], and what is left out means that where there is one.
-    """
+    """What a scenario asks for; `layout` turns it into interfaces and addresses."""
 
     kind: Kind = "routed"
+    """Which hosts there are between client and server."""
     family: Family = "ipv4"
+    """The family of the addresses."""
     proxy: Proxy | None = None
+    """Of the kind `proxied` alone: the program that takes the client's connections and makes one of
+    its own for each. "toxiproxy" is a toxiproxy-server, whose toxics are faults; "relay" is the
+    harness's own, needs nothing, and passes on what comes, and no more; "command" is the
+    scenario's [proxy.command]. Where it is left out: "command" if there is such a table, else
+    "toxiproxy".
+    """
 
     @property
     def proxied_by(self) -> Proxy | None:

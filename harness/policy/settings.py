@@ -42,35 +42,41 @@ class Place(msgspec.Struct, frozen=True, order=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A heartbeat of the application that counts what is not answered.
-
-    It is sent when nothing was received for `every_s`, and again every `timeout_s`; after `misses`
-    of them without an answer the peer is given up. `apart`: its timer runs whether or not the
-    program is sending. `longest_message_s`: how long the largest message of the connection is on
-    the line; a heartbeat's answer waits behind it.
-    """
+    """A heartbeat of the application that counts what is not answered."""
 
     every_s: Duration
+    """A heartbeat is sent when nothing was received for so long."""
     timeout_s: Duration
+    """It is sent again every so many seconds while there is no answer."""
     misses: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    """After so many heartbeats without an answer the peer is given up."""
     apart: bool = False
+    """Whether its timer runs while the program is sending."""
     longest_message_s: Duration | None = None
+    """How long the largest message of the connection is on the line: the answer to a heartbeat
+    waits behind it.
+    """
 
 
 class Hop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A device on the path.
-
-    A `proxy` ends TCP itself; any other passes packets on, and forgets an idle flow. Keys that are
-    given come before those of the `preset`. `then`: what a packet after the idle timeout meets;
-    `pickup`: whose packet makes the flow known again.
-    """
+    """A device on the path. Keys that are given come before those of the preset."""
 
     name: str = ""
+    """What findings call the device."""
     preset: PresetName | None = None
+    """A middlebox that is known by name."""
     idle_timeout_s: IdleTimeout | None = None
+    """The device forgets a connection after so long without a packet."""
     then: Then | None = None
+    """What a packet after the idle timeout meets: it is dropped, its sender gets RST, or both ends
+    have got RST at the timeout.
+    """
     pickup: Pickup | None = None
+    """Whose packet makes a forgotten connection known again: nobody's (strict), either end's
+    (loose), the client's (outbound).
+    """
     proxy: bool = False
+    """Whether the device ends TCP itself, and opens another connection to the next one."""
 
     @property
     def limit_s(self) -> int | None:
@@ -97,33 +103,42 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The keys of a connection, and of the defaults that all connections of a file inherit.
-
-    Settings: `keepalive` is SO_KEEPALIVE, on where idle, interval or count is set unless it is
-    false; `set_on`: the socket whose options are set; `idle_close_s`: after so long without a
-    request the program closes the connection. Demands: `detect_within_s` after the last sign of
-    life a dead peer must be noticed; two further keys say so for an idle connection alone and for
-    data in flight alone. `survive_s`: the longest outage that must not end the connection. `path`:
-    from here to the peer. `hz`: of the kernels in the fleet. `ignore`: rules that are not to be
-    reported, each with the reason.
-    """
+    """The keys of a connection, and of the defaults that all connections of a file inherit."""
 
     keepalive: bool | None = None
+    """SO_KEEPALIVE; on where `idle_s`, `interval_s` or `count` is set, unless it is false."""
     idle_s: KeepaliveSeconds | None = None
+    """TCP_KEEPIDLE; the system's 7200 where it is not set."""
     interval_s: KeepaliveSeconds | None = None
+    """TCP_KEEPINTVL; the system's 75 where it is not set."""
     count: Probes | None = None
+    """TCP_KEEPCNT; the system's 9 where it is not set."""
     user_timeout_s: UserTimeout | None = None
+    """TCP_USER_TIMEOUT; off where it is not set, or 0."""
     heartbeat: Heartbeat | None = None
+    """A heartbeat of the application."""
     side: Side = "client"
+    """The end with these settings."""
     set_on: Literal["socket", "listener"] = "socket"
+    """The socket whose options are set: of the connection, or the one that listens."""
     idle_close_s: Duration | None = None
+    """After so long without a request the program closes the connection."""
     detect_within_s: Duration | None = None
+    """Demand: a dead peer is noticed so long after its last sign of life, at the latest, idle and
+    with data in flight.
+    """
     detect_idle_within_s: Duration | None = None
+    """The same demand for an idle connection alone."""
     detect_in_flight_within_s: Duration | None = None
+    """The same demand with data in flight alone."""
     survive_s: Duration | None = None
+    """Demand: an outage of that length does not end the connection."""
     path: tuple[PresetName | Hop, ...] = ()
+    """The devices from here to the peer, in order: presets by name, or a table for each."""
     hz: Annotated[tuple[Hz, ...], msgspec.Meta(min_length=1)] = EVERY_HZ
+    """HZ of the kernels in the fleet. The worst counts."""
     ignore: dict[str, str] = {}
+    """Rules that are not reported, each with the reason."""
 
 
 class Notice(msgspec.Struct, frozen=True):

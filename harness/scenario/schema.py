@@ -40,40 +40,56 @@ class Keepalive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """SO_KEEPALIVE with its three options, as in tcp(7); what is left out has Linux's default."""
 
     idle_s: KernelSeconds = 7200
+    """TCP_KEEPIDLE: the first probe is sent after so long without a segment from the peer."""
     interval_s: KernelSeconds = 75
+    """TCP_KEEPINTVL: the time between two probes."""
     count: KernelCount = 9
+    """TCP_KEEPCNT: so many probes without an answer end the connection."""
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One side of the connection: its program and the options of its socket.
-
-    `keepalive`: a table of settings, `true` for Linux's defaults, `false` (the default) for off.
-    `user_timeout_s`: TCP_USER_TIMEOUT, to the millisecond. `settings_via`: whether idle, interval
-    and count are set on the socket or as the namespace's sysctls net.ipv4.tcp_keepalive_*;
-    SO_KEEPALIVE is the socket's either way. `writes_at_s`: when, in seconds after arming, the
-    program writes `write_bytes` octets, each time without waiting: what the socket does not take is
-    left. `receive_buffer_bytes`, `send_buffer_bytes`: SO_RCVBUF and SO_SNDBUF, set before the
-    connection is made, which the kernel doubles; 0 leaves it to the system. `reads` false: the
-    program never reads, and so notices only errors; its kernel's window closes. A server that does
-    not read does not echo either. `shuts_at_s`: when, in seconds after arming, it shuts its writing
-    direction (shutdown(2), SHUT_WR), which sends FIN. `heartbeat`: the built-in program is one with
-    a heartbeat of this design. `command`: it is this one, in place of the built-in program; what
-    its socket is set to is then its own business, but for sysctls. `image`: of the container that
-    is its host, with --lab docker; by default an empty one that sees this machine's programs.
-    """
+    """One side of the connection: its program and the options of its socket."""
 
     keepalive: Keepalive | bool = False
+    """A table of settings, `true` for Linux's defaults, `false` for off."""
     user_timeout_s: Annotated[float, msgspec.Meta(ge=0, le=2_147_483)] = 0.0
+    """TCP_USER_TIMEOUT, to the millisecond; 0 for none."""
     settings_via: Literal["socket", "sysctl"] = "socket"
+    """Whether idle, interval and count are set on the socket or as the namespace's sysctls
+    net.ipv4.tcp_keepalive_*; SO_KEEPALIVE is the socket's either way.
+    """
     writes_at_s: tuple[Seconds, ...] = ()
+    """When, in seconds after arming, the program writes `write_bytes` octets, each time without
+    waiting: what the socket does not take is left.
+    """
     write_bytes: WriteOctets = 12
+    """How many octets it writes each time."""
     receive_buffer_bytes: Buffer = 0
+    """SO_RCVBUF, set before the connection is made, which the kernel doubles; 0 leaves it to the
+    system.
+    """
     send_buffer_bytes: Buffer = 0
+    """SO_SNDBUF, set before the connection is made, which the kernel doubles; 0 leaves it to the
+    system.
+    """
     reads: bool = True
+    """Where it is false the program never reads, and so notices only errors; its kernel's window
+    closes. A server that does not read does not echo either.
+    """
     shuts_at_s: Seconds | None = None
+    """When, in seconds after arming, it shuts its writing direction (shutdown(2), SHUT_WR), which
+    sends FIN.
+    """
     heartbeat: AnyHeartbeat | None = None
+    """The built-in program is one with a heartbeat of this design."""
     command: Command | None = None
+    """The program, in place of the built-in one. What its socket is set to is then its own
+    business, but for sysctls.
+    """
     image: str = ""
+    """Of the container that is its host, with --lab docker; by default an empty one that sees this
+    machine's programs.
+    """
 
     @property
     def keepalive_settings(self) -> Keepalive | None:
@@ -84,62 +100,79 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `side` must see. What is left out is taken from the oracle's prediction.
-
-    `outcome`: `detected` (an error on the socket), `noticed` (the program gives its peer up by
-    itself: its heartbeat is not answered, or its command shows it), `eof` (the peer's FIN),
-    `survives` (nothing is noticed and data still passes at the end), `never` (nothing is noticed
-    until `bound_s`), `as-predicted` (whichever the oracle says). `reports`: what a command must
-    report, the first group of its `detects.prints`. `window_s`: [earliest, latest] in seconds from
-    `origin`: `armed` (keepalive switched on or, where it is off, the connection made), `fault` (the
-    first fault's injection), `healed` (the moment when the last fault that ends was undone: where
-    it ended a program, the moment when that was started again, so that its start-up is in the
-    window) or `last-received` (the last segment from the peer). `bound_s`: how long after arming to
-    watch for `survives` and `never`, and at least for `noticed`. `window`: "exact": in virtual time
-    the connection is armed `phase_ns` after a multiple of the timer wheel's period, and what is
-    predicted for it is exact to the jiffy; else the prediction holds whatever the phase.
-    `reconnects_s`: [earliest, latest] in seconds from being noticed to the connection that takes
-    the place of the lost one; with origin "healed" from the healing to the first connection after
-    it. `source`: where the claim comes from, as a reader would look it up.
-    """
+    """What one side must see. What is left out is taken from the oracle's prediction."""
 
     side: Side = "client"
+    """The side that is observed."""
     outcome: OutcomeName = "as-predicted"
+    """`detected` (an error on the socket), `noticed` (the program gives its peer up by itself: its
+    heartbeat is not answered, or its command shows it), `eof` (the peer's FIN), `survives` (nothing
+    is noticed and data still passes at the end), `never` (nothing is noticed until `bound_s`),
+    `as-predicted` (whichever the oracle says).
+    """
     errno: str | None = None
+    """The name of the error, such as "ETIMEDOUT"."""
     reports: str | None = None
+    """What a command must report, the first group of its `detects.prints`."""
     window_s: tuple[Seconds, Seconds] | None = None
+    """[earliest, latest] in seconds from `origin`."""
     origin: Origin = "armed"
+    """`armed` (keepalive switched on or, where it is off, the connection made), `fault` (the first
+    fault's injection), `healed` (the moment when the last fault that ends was undone: where it
+    ended a program, the moment when that was started again, so that its start-up is in the window)
+    or `last-received` (the last segment from the peer).
+    """
     bound_s: Duration | None = None
+    """How long after arming to watch for `survives` and `never`, and at least for `noticed`."""
     window: Literal["every-phase", "exact"] = "every-phase"
+    """"exact": in virtual time the connection is armed `phase_ns` after a multiple of the timer
+    wheel's period, and what is predicted for it is exact to the jiffy; else the prediction holds
+    whatever the phase.
+    """
     phase_ns: Annotated[int, msgspec.Meta(ge=0, le=1 << 50)] = 0
+    """With an exact window: when the connection is armed, within the timer wheel's period."""
     reconnects_s: tuple[Seconds, Seconds] | None = None
+    """[earliest, latest] in seconds from being noticed to the connection that takes the place of
+    the lost one; with origin "healed" from the healing to the first connection after it.
+    """
     source: str = ""
+    """Where the claim comes from, as a reader would look it up."""
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One claim. `name` comes from the file's place in the catalogue unless it is given.
-
-    `state`: what is observed. "established": a connection that stands, idle or with what the
-    endpoints write. In "connecting" it is the client's connect(2): arming is its call, without
-    waiting and with all options set before; faults with `at_s` = 0 are in place by then. It ends
-    with connect's error or, once connected, as ever. Of a command arming is the first SYN captured
-    on its host, or its start where it ends or notices without one. `proxy`: the command that is the
-    proxy of the topology "proxied". `standby`: a second server between the two ends.
-    `known_failure`: what was measured instead, where the claim is known not to hold: refuted it
-    passes, and confirmed it fails, so that a fixed program shows.
+    """One claim: with these settings, this network and these faults the peer's death is detected
+    in a window, with an errno.
     """
 
     name: str = ""
+    """Comes from the file's place in the catalogue unless it is given."""
     summary: str = ""
+    """What is claimed, in one sentence."""
     topology: Topology = Topology()
+    """The network."""
     state: State = "established"
+    """What is observed. "established": a connection that stands, idle or with what the endpoints
+    write. In "connecting" it is the client's connect(2): arming is its call, without waiting and
+    with all options set before; faults with `at_s` = 0 are in place by then. It ends with connect's
+    error or, once connected, as ever. Of a command arming is the first SYN captured on its host, or
+    its start where it ends or notices without one.
+    """
     client: Endpoint = Endpoint()
+    """The side that connects."""
     server: Endpoint = Endpoint()
+    """The side that listens."""
     proxy: OwnProxy = OwnProxy()
+    """The command that is the proxy of the topology "proxied"."""
     standby: Standby | None = None
+    """A second server between the two ends."""
     faults: tuple[AnyFault, ...] = ()
+    """What goes wrong, and when."""
     expect: Expect = Expect()
+    """What is claimed."""
     known_failure: str = ""
+    """What was measured instead, where the claim is known not to hold: refuted it passes, and
+    confirmed it fails, so that a fixed program shows.
+    """
 
     def endpoint(self, side: Side) -> Endpoint:
         """The endpoint of a side."""

@@ -51,34 +51,44 @@ FAULT_WORDS: dict[FaultName, str] = {
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One fault under one load, and what is documented for it.
-
-    `documented_s`: [best, worst] in seconds from the fault; with "firewall", which is there from
-    the beginning, from when the client was ready; left out where nothing is promised. `documents`:
-    the promise in words, `source`: where it stands. `bound_s`: how long to look, from when the
-    client was ready. `known_failure`: as of a scenario.
-    """
+    """One fault under one load, and what is documented for it."""
 
     fault: FaultName
+    """What goes wrong, the same for all libraries."""
     load: Load
+    """What the client sends meanwhile."""
     documented_s: tuple[Seconds, Seconds] | None = None
+    """[best, worst] in seconds from the fault; with "firewall", which is there from the beginning,
+    from when the client was ready; left out where nothing is promised.
+    """
     documents: str
+    """The promise in words."""
     source: str = ""
+    """Where the promise stands."""
     bound_s: Duration = 3600.0
+    """How long to look, from when the client was ready."""
     known_failure: str = ""
+    """What was measured instead, where the promise is known not to hold, as of a scenario."""
 
 
 class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A library: its folder below {libraries}, the distribution whose version counts, how the
-    server tells its own.
+    """A library with its server, and what is documented for each fault and load.
+
+    `name` and `folder` are told by the file's place.
     """
 
     library: str
+    """Its folder below {libraries}."""
     package: str
+    """The distribution whose version counts."""
     server_version: tuple[str, ...] = ()
+    """The command with which the server tells its version."""
     summary: str
+    """What is tested, in one line."""
     scenario: dict[str, dict[str, Any]]
+    """What is the same in all cells, as in a scenario."""
     cells: Annotated[tuple[Cell, ...], msgspec.Meta(min_length=1)]
+    """Each fault under each load."""
     name: str = ""
     folder: str = ""
 

@@ -22,10 +22,12 @@ _HOP = re.compile(r"\.path\[\d+\]$")
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A policy as it is written."""
+    """Connections with their settings and the demands that they must meet, for `harness check`."""
 
     defaults: Terms = Terms()
+    """What each connection inherits of the keys that it does not state itself."""
     connections: dict[str, Terms] = {}
+    """The connections by name."""
 
 
 class _Source:
