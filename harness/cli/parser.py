@@ -114,7 +114,7 @@ def _add_schema(add: Add) -> None:
     schema = add(
         "schema",
         "Print the JSON Schema of a kind of files, with which editors complete and check them",
-        "harness schema policy > policy.schema.json",
+        "harness schema policy",
     )
     schema.add_argument(
         "kind",

@@ -28,6 +28,7 @@ from tests.unit.timelines import as_foreseen, changed, unreachable, without
 COMMANDS = (
     "run",
     "list",
+    "schema",
     "show",
     "new",
     "plan",
