@@ -71,11 +71,22 @@ def _connections(options: argparse.Namespace) -> Sequence[Connection]:
         raise UsageError(
             f"expected a file, {POLICY} in this folder or settings ({example}), found none of them"
         )
-    found = [each for file in files for each in reader.read(file, str(file), options.format)]
+    found = _of_files(files, options.format)
     if not given:
         return found
     wanted = _from_options(given).terms
     return [demands.applied(each, wanted, given) for each in found]
+
+
+def _of_files(files: Sequence[Path], format_name: str | None) -> list[Connection]:
+    """Raises UsageError, also where there is nothing to check."""
+    by_file = {file: reader.read(file, str(file), format_name) for file in files}
+    empty = [str(file) for file, found in by_file.items() if not found]
+    if len(empty) == len(by_file):
+        raise UsageError(f"expected settings of TCP connections, found none in {', '.join(empty)}")
+    for each in empty:
+        streams.complain(f"{each} has no settings of TCP connections")
+    return [each for found in by_file.values() for each in found]
 
 
 def _from_options(given: dict[str, Any]) -> Connection:
