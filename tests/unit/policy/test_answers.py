@@ -17,8 +17,11 @@ from tests.unit.strategies import sweep
 OFF = Settings(keepalive=False)
 
 
-@sweep(6, exhaustively=200)
-@given(st.integers(50, 30_000), st.sampled_from(EVERY_HZ))
+@sweep(8, exhaustively=200)
+@given(
+    st.one_of(st.integers(50, 30_000), st.integers(100_000, 300_000)),
+    st.sampled_from(EVERY_HZ),
+)
 def test_the_bounds_of_data_in_flight_hold_its_window(user_timeout_ms: int, hz: int) -> None:
     """What is cheap to know is never sharper than what the oracle computes in full."""
     settings = Settings(keepalive=False, user_timeout_ms=user_timeout_ms)
@@ -54,9 +57,9 @@ def test_the_usual_end_of_retransmissions_is_known_without_computing_it() -> Non
 @pytest.mark.parametrize(
     "keys",
     [
-        {"user_timeout_s": 7200, "detect_in_flight_within_s": 7300},
+        {"user_timeout_s": 7200, "detect_in_flight_within_s": 7203},
         {"user_timeout_s": 7200, "survive_s": 7100},
-        {"user_timeout_s": 30000, "detect_in_flight_within_s": 30100},
+        {"user_timeout_s": 30000, "detect_in_flight_within_s": 30003},
     ],
 )
 def test_what_takes_minutes_to_compute_is_refused(keys: dict[str, Any]) -> None:
@@ -68,6 +71,6 @@ def test_what_takes_minutes_to_compute_is_refused(keys: dict[str, Any]) -> None:
 
 def test_a_long_user_timeout_is_answered_where_bounds_decide() -> None:
     """Well above and well below."""
-    assert checked(user_timeout_s=7200, detect_in_flight_within_s=9000).exit_status == 0
+    assert checked(user_timeout_s=7200, detect_in_flight_within_s=7220).exit_status == 0
     assert checked(user_timeout_s=7200, detect_in_flight_within_s=7000).exit_status == 1
     assert checked(user_timeout_s=7200, survive_s=6000).exit_status == 0
