@@ -43,7 +43,7 @@ class Bounds(msgspec.Struct, frozen=True):
 
 def bounds(settings: Settings, hz: int) -> Bounds:
     """Of a connection with keepalive, on any phase of the timer wheel, with no handler late."""
-    expiries = _Expiries(settings, hz)
+    expiries = Expiries(settings.idle_s, settings.interval_s, hz)
     timeout = timerwheel.milliseconds_to_jiffies(settings.user_timeout_ms, hz)
     if timeout:
         least, most, low, high = expiries.until(timeout)
@@ -63,18 +63,32 @@ def second_expiry_ns(settings: Settings, hz: int) -> int:
     """When the timer expires after the first probe, at the latest: a user timeout that is longer
     leaves room for two probes.
     """
-    timer = _Expiries(settings, hz)
+    timer = Expiries(settings.idle_s, settings.interval_s, hz)
     return timer.latest(1) * timerwheel.tick_ns(hz)
 
 
-class _Expiries:
+def counted_ms(settings: Settings, hz: int) -> tuple[int, int]:
+    """The least and the most user timeout, in milliseconds, that changes nothing: the connection
+    ends at the expiry after `count` probes, as without it. There is none where the least is more.
+
+    The timeout must be over at that expiry, however early it is, and not at the one before.
+    """
+    timer, count = Expiries(settings.idle_s, settings.interval_s, hz), settings.count
+    least = timer.latest(count - 1) * 1000 // hz + 1 if count > 1 else 1
+    return least, timer.earliest(count) * 1000 // hz
+
+
+class Expiries:
     """The expiries of the timer from the first probe on, numbered from 0, in jiffies after the
     peer's last segment.
+
+    None comes earlier as idle time or interval grow, and none later. From the second on (number 1)
+    they are `step` apart, the earliest ones and the latest ones.
     """
 
-    def __init__(self, settings: Settings, hz: int) -> None:
-        self.idle = timerwheel.seconds_to_jiffies(settings.idle_s, hz)
-        self.interval = timerwheel.seconds_to_jiffies(settings.interval_s, hz)
+    def __init__(self, idle_s: int, interval_s: int, hz: int) -> None:
+        self.idle = timerwheel.seconds_to_jiffies(idle_s, hz)
+        self.interval = timerwheel.seconds_to_jiffies(interval_s, hz)
         self.width = timerwheel.granularity(self.interval - 1)
         self.step = (self.interval // self.width + 1) * self.width
 

@@ -25,6 +25,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from harness.oracle import idle_bounds
 from harness.policy import answers, words
 from harness.policy.facts import Facts
 from harness.policy.rule import Draft, Rule
@@ -56,21 +57,13 @@ def _find(facts: Facts) -> Iterator[Draft]:
 
 def _fix(facts: Facts) -> str:
     """The user timeouts in whole seconds with which the count decides at each HZ."""
-    settings = facts.settings
-    last_probe_s = settings.idle_s + settings.interval_s * (settings.count - 1)
-    tried = range(last_probe_s, last_probe_s + 2 * settings.interval_s)
-    fitting = [timeout_s for timeout_s in tried if _decides_nothing(facts, timeout_s)]
-    if not fitting:
+    limits_ms = [idle_bounds.counted_ms(facts.settings, hz) for hz in facts.hz]
+    least_s = -(-max(least for least, _ in limits_ms) // 1000)
+    most_s = min(most for _, most in limits_ms) // 1000
+    if least_s > most_s:
         return "ignore the rule with a reason: no user timeout in whole seconds leaves it to count"
-    window = f"{fitting[0]} to {fitting[-1]}" if len(fitting) > 1 else f"{fitting[0]}"
+    window = f"{least_s} to {most_s}" if most_s > least_s else f"{least_s}"
     return f"set user_timeout_s to {window}, or ignore the rule with a reason"
-
-
-def _decides_nothing(facts: Facts, timeout_s: int) -> bool:
-    without = msgspec.structs.replace(facts.settings, user_timeout_ms=0)
-    other = msgspec.structs.replace(without, user_timeout_ms=timeout_s * 1000)
-    pairs = ((answers.idle(without, hz), answers.idle(other, hz)) for hz in facts.hz)
-    return all(a is not None and b is not None and a.end == b.end for a, b in pairs)
 
 
 RULE = Rule(

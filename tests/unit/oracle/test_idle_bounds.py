@@ -4,6 +4,7 @@ histories.
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import assume, given, reject
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from harness.oracle import established
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.established_query import Question
-from harness.oracle.idle_bounds import bounds
+from harness.oracle.idle_bounds import Expiries, bounds, counted_ms
 from harness.oracle.prediction import Machine, Prediction, Settings, hull
 from tests.unit.strategies import sweep
 
@@ -142,3 +143,33 @@ def test_an_outage_just_before_the_first_probe_takes_all_of_them() -> None:
 def test_the_latest_end_at_1000_hz(chosen: Settings, high_s: float) -> None:
     """As measured, but for the third: there an answered probe came first."""
     assert bounds(chosen, 1000).end_ns[1] / 1e9 == pytest.approx(high_s, abs=1e-6)
+
+
+@sweep(100, exhaustively=3000)
+@given(settings(), HZ, st.integers(-3, 3), st.sampled_from((0, 1)))
+def test_a_user_timeout_changes_nothing_between_two_limits_alone(
+    chosen: Settings, hz: int, more_ms: int, which: int
+) -> None:
+    """To the millisecond, where there is such a timeout at all."""
+    least_ms, most_ms = limits_ms = counted_ms(chosen, hz)
+    assume(chosen.count > 1)
+    user_timeout_ms = limits_ms[which] + more_ms
+    with_it = msgspec.structs.replace(chosen, user_timeout_ms=user_timeout_ms)
+    without = msgspec.structs.replace(chosen, user_timeout_ms=0)
+    is_same = bounds(with_it, hz).end_ns == bounds(without, hz).end_ns
+    assert is_same == (least_ms <= user_timeout_ms <= most_ms)
+
+
+@sweep(100, exhaustively=3000)
+@given(st.integers(1, 32766), st.integers(1, 32766), HZ, st.integers(0, 3), st.sampled_from((0, 1)))
+def test_no_expiry_comes_earlier_as_times_grow(
+    idle_s: int, interval_s: int, hz: int, number: int, more_idle_s: int
+) -> None:
+    """So that a search may stop at the first settings that are too slow."""
+    shorter = Expiries(idle_s, interval_s, hz)
+    longer = Expiries(idle_s + more_idle_s, interval_s + 1 - more_idle_s, hz)
+    assert longer.latest(number) >= shorter.latest(number)
+    assert longer.earliest(number) >= shorter.earliest(number)
+    assert longer.step >= shorter.step
+    assert shorter.latest(3) == shorter.latest(1) + 2 * shorter.step
+    assert shorter.earliest(3) == shorter.earliest(1) + 2 * shorter.step
