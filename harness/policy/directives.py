@@ -17,6 +17,7 @@ _WRITABLE = (
     "user_timeout_s",
     "heartbeat",
     "idle_close_s",
+    "inactivity_close_s",
 )
 """Settings of a program; demands, path and HZ are none."""
 

@@ -23,15 +23,26 @@ class Facts:
         """Of the application."""
         return self.terms.heartbeat
 
+    @property
+    def closes_idle_s(self) -> float | None:
+        """After so long the program closes an idle connection by itself; None: it never does."""
+        found = (self.terms.idle_close_s, self.terms.inactivity_close_s)
+        return min((each for each in found if each is not None), default=None)
+
     def idle(self, hz: int) -> Idle | None:
         """What keepalive does on an idle connection; None: it is off."""
         return answers.idle(self.settings, hz)
 
     def noticed_idle(self, hz: int, demand_s: float = answers.MOST_S) -> Window | None:
-        """When a dead peer is noticed while the connection is idle; None: never.
+        """When a dead peer is noticed while the connection is idle, or the connection is closed
+        anyway; None: never.
 
         With a heartbeat these are bounds, sharp where only that decides whether a demand is met.
         """
+        found, closes_s = self._noticed_idle(hz, demand_s), self.closes_idle_s
+        return found if closes_s is None else _earlier(found, closes_s)
+
+    def _noticed_idle(self, hz: int, demand_s: float) -> Window | None:
         found, beat = self.idle(hz), self.heartbeat
         if beat is None:
             return None if found is None else found.end
@@ -49,8 +60,22 @@ class Facts:
             low_ns = min(low_ns, found.end.low_ns)
         return Window(low_ns, min(beat_ns, every_ns + tcp.high_ns))
 
+    @property
+    def in_flight_is_bounded(self) -> bool:
+        """Whether anything but retransmissions ends a connection with data in flight."""
+        apart = self.heartbeat is not None and self.heartbeat.apart
+        closes = self.terms.inactivity_close_s is not None
+        return bool(self.settings.user_timeout_ms) or apart or closes
+
     def noticed_in_flight(self, hz: int, demand_s: float) -> tuple[bool, Window]:
         """Whether a dead peer is noticed in time while data is in flight, and bounds of when."""
+        closes_s = self.terms.inactivity_close_s
+        if closes_s is not None and closes_s <= demand_s:
+            return True, _earlier(answers.in_flight_bounds(self.settings, hz), closes_s)
+        in_time, found = self._noticed_in_flight(hz, demand_s)
+        return in_time, found if closes_s is None else _earlier(found, closes_s)
+
+    def _noticed_in_flight(self, hz: int, demand_s: float) -> tuple[bool, Window]:
         demand_ns, beat = round(demand_s * SECOND_NS), self.heartbeat
         beat_ns = None if beat is None or not beat.apart else answers.heartbeat_ns(beat)
         if beat_ns is not None and beat_ns <= demand_ns:
@@ -87,8 +112,20 @@ class Facts:
         return again_ns < beat.misses * beat.timeout_s * SECOND_NS
 
     def survives_in_flight(self, hz: int, outage_s: float) -> bool:
-        """The same with data in flight, as far as retransmissions and the user timeout go."""
-        return answers.survives_in_flight(self.settings, hz, round(outage_s * SECOND_NS))
+        """The same with data in flight, as far as retransmissions, the user timeout and the
+        program's own timeout go.
+        """
+        return not self.closes_before_again(hz, outage_s) and answers.survives_in_flight(
+            self.settings, hz, round(outage_s * SECOND_NS)
+        )
+
+    def closes_before_again(self, hz: int, outage_s: float) -> bool:
+        """Whether the program closes the connection before data is sent again after an outage."""
+        closes_s = self.terms.inactivity_close_s
+        if closes_s is None:
+            return False
+        again_ns = answers.sent_again_ns(round(outage_s * SECOND_NS), hz)
+        return again_ns >= closes_s * SECOND_NS
 
     def strictest(self) -> Hop | None:
         """The device that forgets this connection first when it is idle; a packet after that is
@@ -99,7 +136,11 @@ class Facts:
         return min(forgetting, key=lambda hop: hop.limit_s or 0, default=None)
 
     def outlived(self, hz: int, limit_s: float) -> bool:
-        """Whether keepalive sends a packet before a device forgets the flow."""
+        """Whether keepalive sends a packet before a device forgets the flow, or the program has
+        closed the connection by then.
+        """
+        if self.closes_idle_s is not None and self.closes_idle_s < limit_s:
+            return True
         found = self.idle(hz)
         return found is not None and found.first_probe.high_ns < limit_s * SECOND_NS
 
@@ -118,3 +159,11 @@ class Facts:
         good = [str(hz) for hz in self.hz if hz not in bad]
         which = [f"also at {', '.join(also)}"] if also else []
         return f"at HZ={worst} (HZ decides: {', '.join([*which, 'not at ' + ', '.join(good)])})"
+
+
+def _earlier(found: Window | None, closes_s: float) -> Window:
+    """What comes first: what was found, or that the program closes the connection."""
+    closes_ns = round(closes_s * SECOND_NS)
+    if found is None:
+        return Window(closes_ns, closes_ns)
+    return Window(min(found.low_ns, closes_ns), min(found.high_ns, closes_ns))

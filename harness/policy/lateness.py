@@ -42,6 +42,12 @@ def _idle_fix(facts: Facts) -> tuple[str, tuple[str, ...]]:
     settings = facts.settings
     if facts.heartbeat is not None:
         return "shorten the heartbeat", ("heartbeat",)
+    if not settings.keepalive:
+        closing = ("idle_close_s", "inactivity_close_s")
+        return (
+            "set keepalive with idle, interval and count, or close idle connections sooner",
+            closing,
+        )
     if not settings.user_timeout_ms:
         return "set a shorter idle_s or interval_s, or a lower count", (
             "idle_s",
@@ -56,10 +62,8 @@ def _idle_fix(facts: Facts) -> tuple[str, tuple[str, ...]]:
 
 
 def _in_flight(facts: Facts) -> Iterator[Draft]:
-    demand_s, beat = facts.connection.in_flight_demand_s, facts.heartbeat
-    if demand_s is None or not (
-        facts.settings.user_timeout_ms or (beat is not None and beat.apart)
-    ):
+    demand_s = facts.connection.in_flight_demand_s
+    if demand_s is None or not facts.in_flight_is_bounded:
         return  # nothing watches: KA005
     found = {hz: facts.noticed_in_flight(hz, demand_s) for hz in facts.hz}
     late = {hz: when for hz, (in_time, when) in found.items() if not in_time}
@@ -73,16 +77,18 @@ def _draft_in_flight(facts: Facts, late: Mapping[int, Window], demand_s: float) 
     worst = late[worst_hz]
     beat = facts.heartbeat
     by_heartbeat = beat is not None and beat.apart and worst.high_ns == answers.heartbeat_ns(beat)
-    is_exact = by_heartbeat or worst.low_ns < demand_s * SECOND_NS
+    closes_s = facts.terms.inactivity_close_s
+    by_program = closes_s is not None and worst.high_ns == round(closes_s * SECOND_NS)
+    is_exact = by_heartbeat or by_program or worst.low_ns < demand_s * SECOND_NS
     when = words.window(worst) if is_exact else f"more than {words.seconds(worst.low_ns)}"
     fix = "shorten the heartbeat, or set user_timeout_s"
-    if facts.settings.user_timeout_ms:
+    if facts.settings.user_timeout_ms or by_program:
         fix = user_timeout_fix(demand_s)
     return Draft(
         expected=f"a dead peer noticed within {words.plain(demand_s)} s while data is in flight",
         found=f"{when} {facts.worst_at(worst_hz, tuple(late))}",
         fix=fix,
-        keys=("user_timeout_s", "heartbeat"),
+        keys=("user_timeout_s", "heartbeat", "inactivity_close_s"),
         hz=tuple(late),
         window_s=words.ends(worst) if is_exact else (worst.low_ns / SECOND_NS, None),
     )

@@ -87,6 +87,9 @@ def _silence(facts: Facts) -> Figure:
     worst_s = None if worst_hz is None else found[worst_hz]
     if beat is not None and (worst_s is None or beat.every_s < worst_s):
         worst_s, worst_hz = beat.every_s, None
+    closes_s = facts.closes_idle_s
+    if closes_s is not None and (worst_s is None or closes_s < worst_s):
+        worst_s, worst_hz = closes_s, None
     met = None if limit_s is None else worst_s is not None and worst_s < limit_s
     return Figure(worst_s=worst_s, hz=worst_hz, demand_s=limit_s, met=met)
 
@@ -137,6 +140,10 @@ def _survived_ns(facts: Facts, hz: int) -> int | None:
 
 
 def _patience_ns(facts: Facts, hz: int, beat: Heartbeat | None) -> int:
-    """How long data may wait to be acknowledged before TCP or a heartbeat gives up."""
-    tcp_ns = answers.in_flight_bounds(facts.settings, hz).low_ns
-    return tcp_ns if beat is None else min(tcp_ns, round(beat.misses * beat.timeout_s * SECOND_NS))
+    """How long data may wait to be acknowledged before TCP, a heartbeat or the program gives up."""
+    found = [answers.in_flight_bounds(facts.settings, hz).low_ns]
+    if beat is not None:
+        found.append(round(beat.misses * beat.timeout_s * SECOND_NS))
+    if facts.terms.inactivity_close_s is not None:
+        found.append(round(facts.terms.inactivity_close_s * SECOND_NS))
+    return min(found)

@@ -123,6 +123,10 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The socket whose options are set: of the connection, or the one that listens."""
     idle_close_s: Duration | None = None
     """After so long without a request the program closes the connection."""
+    inactivity_close_s: Duration | None = None
+    """The same after so long without data in either direction, also while data waits to be
+    acknowledged.
+    """
     detect_within_s: Duration | None = None
     """Demand: a dead peer is noticed so long after its last sign of life, at the latest, idle and
     with data in flight.

@@ -5,7 +5,8 @@ for ever. Keepalive is off unless the program sets SO_KEEPALIVE. TCP_USER_TIMEOU
 help: without keepalive or data its timer does not run.
 
 The rule fires where a detection time is demanded of an idle connection and there is neither
-keepalive nor a heartbeat. HZ has no say.
+keepalive nor a heartbeat, and the program does not close idle connections by itself
+(`idle_close_s`, `inactivity_close_s`). HZ has no say.
 
 How to fix it: set `keepalive = true` with `idle_s`, `interval_s` and `count`, or give the program a
 heartbeat.
@@ -24,7 +25,8 @@ from harness.policy.rule import Draft, Rule
 
 def _find(facts: Facts) -> Iterator[Draft]:
     demand_s = facts.connection.idle_demand_s
-    if demand_s is None or facts.connection.keepalive or facts.heartbeat is not None:
+    watched = facts.connection.keepalive or facts.heartbeat or facts.closes_idle_s
+    if demand_s is None or watched:
         return
     alone = (
         ", and a user timeout alone never ends an idle connection"

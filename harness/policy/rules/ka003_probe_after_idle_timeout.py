@@ -20,7 +20,8 @@ The rule fires where the first probe may come at the shortest idle timeout on th
 Where the interval is longer than the idle time, so may be the time between two probes: after an
 answered probe the next one comes an interval later. It does not fire for a device that makes the
 connection known again at the next packet (`pickup = "loose"`), for a proxy and what is behind it in
-`path` (see KA014), or where there is a heartbeat (see KA007).
+`path` (see KA014), where there is a heartbeat (see KA007), or where the program closes an idle
+connection before the device forgets it.
 
 How to fix it: a shorter `idle_s`, or a longer idle timeout of the device.
 
@@ -50,6 +51,9 @@ def _find(facts: Facts) -> Iterator[Draft]:
     if hop is None or hop.limit_s is None or facts.heartbeat is not None:
         return
     limit_s = hop.limit_s
+    bad = tuple(hz for hz in facts.hz if not facts.outlived(hz, limit_s))
+    if not bad:
+        return
     expected = f"a packet before the idle timeout of {hop.title}, {limit_s} s"
     keys = ("idle_s", "path", "keepalive")
     if not facts.settings.keepalive:
@@ -63,9 +67,7 @@ def _find(facts: Facts) -> Iterator[Draft]:
             keys=keys,
         )
         return
-    bad = tuple(hz for hz in facts.hz if not facts.outlived(hz, limit_s))
-    if bad:
-        yield _late(facts, hop, bad)
+    yield _late(facts, hop, bad)
 
 
 def _late(facts: Facts, hop: Hop, bad: tuple[int, ...]) -> Draft:

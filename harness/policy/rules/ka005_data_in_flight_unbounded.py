@@ -13,8 +13,8 @@ TCP_USER_TIMEOUT they go on until net.ipv4.tcp_retries2 (15), which takes about 
 With a longer round trip it takes longer, up to half an hour.
 
 The rule fires where detection with data in flight is demanded sooner than that, and there is
-neither a user timeout nor a heartbeat with `apart = true`, whose timer runs while the program is
-sending.
+neither a user timeout, nor a heartbeat with `apart = true`, whose timer runs while the program is
+sending, nor `inactivity_close_s`.
 
 How to fix it: set `user_timeout_s` (TCP_USER_TIMEOUT) below the time demanded.
 
@@ -34,8 +34,8 @@ from harness.policy.rule import Draft, Rule
 
 
 def _find(facts: Facts) -> Iterator[Draft]:
-    demand_s, beat = facts.connection.in_flight_demand_s, facts.heartbeat
-    if demand_s is None or facts.settings.user_timeout_ms or (beat is not None and beat.apart):
+    demand_s = facts.connection.in_flight_demand_s
+    if demand_s is None or facts.in_flight_is_bounded:
         return
     found = {hz: facts.noticed_in_flight(hz, demand_s) for hz in facts.hz}
     bad = {hz: when for hz, (in_time, when) in found.items() if not in_time}

@@ -48,23 +48,30 @@ def _find(facts: Facts) -> Iterator[Draft]:
         yield _ends_while_idle(facts, idle, f"{expected} while the connection is idle")
     in_flight = tuple(hz for hz in facts.hz if not facts.survives_in_flight(hz, outage_s))
     if in_flight:
-        timeout_s = facts.settings.user_timeout_ms / 1000
-        what = (
-            f"a user timeout of {timeout_s:g} s" if timeout_s else "retransmissions (tcp_retries2)"
-        )
+        what, keys = _ended_by(facts, in_flight, outage_s)
         yield Draft(
             expected=f"{expected} while data is in flight",
             found=(
                 f"{what}, over before anything is sent again after the outage, "
                 f"{facts.which_hz(in_flight)}"
             ),
-            fix=f"set user_timeout_s to {_again(facts, outage_s)} or more",
-            keys=("user_timeout_s", "survive_s"),
+            fix=f"set {keys[0]} to {_again(facts, outage_s)} or more",
+            keys=keys,
             hz=in_flight,
         )
     patient = tuple(hz for hz in facts.hz if not facts.heartbeat_survives(hz, outage_s))
     if beat is not None and patient:
         yield _heartbeat_ends(facts, beat, patient, outage_s)
+
+
+def _ended_by(facts: Facts, bad: tuple[int, ...], outage_s: float) -> tuple[str, tuple[str, ...]]:
+    """What ends a connection with data in flight, and the keys that it is about."""
+    timeout_s, closes_s = facts.settings.user_timeout_ms / 1000, facts.terms.inactivity_close_s
+    if closes_s is not None and any(facts.closes_before_again(hz, outage_s) for hz in bad):
+        what = f"an inactivity timeout of {words.plain(closes_s)} s"
+        return what, ("inactivity_close_s", "survive_s")
+    what = f"a user timeout of {timeout_s:g} s" if timeout_s else "retransmissions (tcp_retries2)"
+    return what, ("user_timeout_s", "survive_s")
 
 
 def _again(facts: Facts, outage_s: float) -> str:

@@ -29,6 +29,8 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
             {**KEEPALIVE, "detect_within_s": 99},
             {"heartbeat": BEAT, "detect_within_s": 60},
             {"detect_in_flight_within_s": 2000},
+            {"idle_close_s": 30, "detect_idle_within_s": 60},
+            {"idle_close_s": 90, "detect_idle_within_s": 60},
         ],
     ),
     "KA002": (
@@ -57,6 +59,7 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
             {"idle_s": 5, "interval_s": 60, "count": 9, "path": [{"idle_timeout_s": 60}]},
             {"idle_s": 700, "path": ["gcp-vpc"], "side": "server"},
             {"idle_s": 260, "path": ["cisco-asa", "aws-nlb", "azure-lb"]},
+            {"idle_close_s": 350, "path": ["aws-nlb"]},
         ],
         [
             {"idle_s": 300, "path": ["aws-nlb"]},
@@ -66,6 +69,8 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
             {"idle_s": 340, "path": [{**ALB, "idle_timeout_s": 300}]},
             {"idle_s": 340, "path": [{"proxy": True}, "aws-nlb"]},
             {"heartbeat": BEAT, "path": ["aws-nlb"]},
+            {"idle_close_s": 349, "path": ["aws-nlb"]},
+            {"inactivity_close_s": 50, "path": ["aws-nlb"]},
         ],
     ),
     "KA004": (
@@ -73,12 +78,18 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
         [KEEPALIVE, {**KEEPALIVE, "user_timeout_s": 88}, {"user_timeout_s": 30}],
     ),
     "KA005": (
-        [{"detect_in_flight_within_s": 60}, {"heartbeat": BEAT, "detect_within_s": 60}],
+        [
+            {"detect_in_flight_within_s": 60},
+            {"heartbeat": BEAT, "detect_within_s": 60},
+            {"idle_close_s": 5, "detect_in_flight_within_s": 60},
+        ],
         [
             {"detect_in_flight_within_s": 60, "user_timeout_s": 30},
             {"detect_in_flight_within_s": 60, "heartbeat": {**BEAT, "apart": True}},
             {"detect_in_flight_within_s": 2000},
             {"detect_idle_within_s": 60},
+            {"detect_in_flight_within_s": 60, "inactivity_close_s": 50},
+            {"detect_in_flight_within_s": 60, "inactivity_close_s": 90},
         ],
     ),
     "KA006": (
@@ -133,6 +144,7 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
             {"heartbeat": BEAT, "survive_s": 9.5},
             {"heartbeat": {**BEAT, "misses": 3}, "survive_s": 28},
             {**KEEPALIVE, "heartbeat": {"every_s": 400, "timeout_s": 999}, "survive_s": 21},
+            {"inactivity_close_s": 25, "survive_s": 20},
         ],
         [
             {"user_timeout_s": 30, "survive_s": 20},
@@ -143,6 +155,7 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
             {"heartbeat": BEAT, "survive_s": 5},
             {"heartbeat": BEAT, "survive_s": 6},
             {"heartbeat": {**BEAT, "misses": 3}, "survive_s": 12.5},
+            {"inactivity_close_s": 30, "survive_s": 20},
             {
                 **KEEPALIVE,
                 "heartbeat": {"every_s": 30, "timeout_s": 100, "misses": 2},
@@ -193,6 +206,8 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
             {"user_timeout_s": 60, "detect_in_flight_within_s": 60},
             {"heartbeat": BEAT, "detect_idle_within_s": 39},
             {"heartbeat": {**BEAT, "apart": True}, "detect_in_flight_within_s": 39},
+            {"idle_close_s": 90, "detect_idle_within_s": 60},
+            {"inactivity_close_s": 90, "detect_in_flight_within_s": 60},
             {
                 "heartbeat": {"every_s": 30, "timeout_s": 60},
                 "user_timeout_s": 10,
@@ -206,6 +221,8 @@ CASES: dict[str, tuple[list[Keys], list[Keys]]] = {
                 "detect_idle_within_s": 50,
             },
             {**KEEPALIVE, "detect_idle_within_s": 96},
+            {**KEEPALIVE, "detect_idle_within_s": 20, "idle_close_s": 20},
+            {"inactivity_close_s": 60, "detect_within_s": 60},
             {"user_timeout_s": 60, "detect_in_flight_within_s": 70},
             {"heartbeat": BEAT, "detect_idle_within_s": 40},
             {"idle_s": 340, "interval_s": 10, "count": 3, "detect_idle_within_s": 390},
