@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
-from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.errors import FaultError, HarnessError, UsageError
 from harness.faults import FAULTS, AnyFault, NetworkDisconnect, meant
@@ -60,7 +59,7 @@ class Attachment:
     ) -> None:
         """What is not healed is healed; what cannot be, the lab undoes. Raises LabError."""
         for injection in reversed(self._injections):
-            with suppress(HarnessError, NetlinkError, OSError):
+            with suppress(HarnessError, OSError):
                 injection.heal()
         self._lab.__exit__(kind, error, trace)
 

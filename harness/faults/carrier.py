@@ -45,7 +45,7 @@ class CarrierLoss(OfInterface, frozen=True, kw_only=True, tag="carrier-loss"):
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
-        from harness.lab import rtnetlink  # pyroute2 takes long to import
+        from harness.lab import rtnetlink
 
         namespace = lab.host(self.on).namespace
         device = interface_of(lab.layout.host(self.on), self.toward).name

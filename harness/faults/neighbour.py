@@ -62,7 +62,7 @@ class NeighbourDeath(OfInterface, frozen=True, kw_only=True, tag="neighbour-deat
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
-        from harness.lab import rtnetlink  # pyroute2 takes long to import
+        from harness.lab import rtnetlink
 
         host, layout = lab.host(self.on), lab.layout
         namespace = host.namespace

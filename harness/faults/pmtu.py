@@ -128,16 +128,15 @@ class PmtuBlackhole(Fault, frozen=True, kw_only=True, tag="pmtu-blackhole"):
 @contextmanager
 def _narrow(namespace: Namespace, family: Family, destination: str, mtu: int) -> Iterator[None]:
     """A route of its own to the destination, the same way but with a smaller MTU."""
-    from harness.lab import rtnetlink  # pyroute2 takes long to import
+    from harness.lab import rtnetlink
 
     with namespace.entered():
-        way = rtnetlink.way_to(family, destination)
-        rtnetlink.host_route("add", family, destination, metrics={"mtu": mtu}, **way)
+        route = rtnetlink.narrow(family, destination, mtu)
     try:
         yield
     finally:
         with namespace.entered():
-            rtnetlink.host_route("del", family, destination, **way)
+            rtnetlink.remove(route)
 
 
 def _try(lab: Lab, receiver: Side, mtu: int) -> None:

@@ -23,12 +23,6 @@ if TYPE_CHECKING:
     from harness.lab.host import Lab
 
 Becomes = Literal["lost", "blackhole", "unreachable", "prohibit"]
-_TYPES: dict[Becomes, str] = {
-    "lost": "throw",
-    "blackhole": "blackhole",
-    "unreachable": "unreachable",
-    "prohibit": "prohibit",
-}
 _IPV6_ERRNO: dict[Becomes, str] = {
     "lost": "ENETUNREACH",
     "blackhole": "EINVAL",
@@ -92,12 +86,12 @@ class Route(Fault, frozen=True, kw_only=True, tag="route"):
 
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
-        from harness.lab import rtnetlink  # pyroute2 takes long to import
+        from harness.lab import rtnetlink
 
         namespace, family = lab.host(self.on).namespace, lab.layout.family
         destination = address_seen(lab.layout, self.on, self._to())
         with namespace.entered():
-            rtnetlink.host_route("add", family, destination, type=_TYPES[self.becomes])
+            route = rtnetlink.refuse(family, destination, self.becomes)
 
         def evidence() -> Evidence:
             with namespace.entered():
@@ -111,7 +105,7 @@ class Route(Fault, frozen=True, kw_only=True, tag="route"):
             yield evidence
         finally:
             with namespace.entered():
-                rtnetlink.host_route("del", family, destination, type=_TYPES[self.becomes])
+                rtnetlink.remove(route)
 
 
 def address_seen(layout: Layout, host: str, side: Side) -> str:

@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
-from pyroute2 import IPRoute
 
 from harness.errors import FaultError, LabError, UsageError
 from harness.lab import docker_client, rtnetlink
@@ -38,6 +37,7 @@ from harness.lab.host import Host
 from harness.lab.ledger import LEDGER
 from harness.lab.namespace import Namespace
 from harness.lab.nftables import Rules
+from harness.lab.rtnetlink_socket import MAIN_TABLE, RtnetlinkSocket
 from harness.lab.watched import Watched
 from harness.model.topology import FAMILIES, Family, HostSpec, Interface, Layout
 
@@ -276,43 +276,39 @@ def _check_own(namespace: Namespace, container: Any) -> None:
 
 def _spec(namespace: Namespace, family: Family, device: str) -> HostSpec:
     """The container as a host at the end of a link. Raises UsageError."""
-    with namespace.entered(), IPRoute() as ipr:
-        own = _addressed(ipr, family)
-        wanted = device or _default_device(ipr, family) or next(iter(own), "")
+    with namespace.entered(), RtnetlinkSocket() as rtnl:
+        own = _addressed(rtnl, family)
+        wanted = device or _default_device(rtnl, family) or next(iter(own), "")
         if wanted not in own:
             found = ", ".join(own) or "none"
             raise UsageError(
                 f"expected an interface of the container with an {family} address ({found}), found "
                 f"{wanted or 'no interface'}; name another family or device"
             )
-        index = rtnetlink.index_of(ipr, wanted)
-        mac = str(ipr.link("get", index=index)[0].get_attr("IFLA_ADDRESS"))
+        mac = rtnl.link(rtnl.index_of(wanted)).mac
     address, prefix = own[wanted]
     interface = Interface(name=wanted, toward=REST, mac=mac, address=address, prefix=prefix)
     return HostSpec(name=IT, interfaces=(interface,))
 
 
-def _addressed(ipr: IPRoute, family: Family) -> dict[str, tuple[str, int]]:
+def _addressed(rtnl: RtnetlinkSocket, family: Family) -> dict[str, tuple[str, int]]:
     """The first address of each interface that has one beyond its link, with the prefix, by
     name.
     """
     names = dict(socket.if_nameindex())
     found: dict[str, tuple[str, int]] = {}
-    for message in ipr.get_addr(family=FAMILIES[family]):
-        name = names.get(message["index"], "lo")
-        if message["scope"] == 0 and name != "lo":
-            found.setdefault(
-                name, (str(message.get_attr("IFA_ADDRESS")), int(message["prefixlen"]))
-            )
+    for each in rtnl.addresses(family=FAMILIES[family]):
+        name = names.get(each.index, "lo")
+        if each.scope == 0 and name != "lo":
+            found.setdefault(name, (each.address, each.prefix))
     return found
 
 
-def _default_device(ipr: IPRoute, family: Family) -> str:
+def _default_device(rtnl: RtnetlinkSocket, family: Family) -> str:
     """The interface of the default route, "" where there is none."""
-    for route in ipr.get_default_routes(family=FAMILIES[family]):
-        index = route.get_attr("RTA_OIF")
-        if index is not None:
-            return str(ipr.link("get", index=index)[0].get_attr("IFLA_IFNAME"))
+    for route in rtnl.routes(FAMILIES[family]):
+        if (route.dst, route.table) == ("default", MAIN_TABLE) and route.oif is not None:
+            return rtnl.link(route.oif).name
     return ""
 
 

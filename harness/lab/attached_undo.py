@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.errors import LabError
 from harness.lab import docker_client, nftables, rtnetlink
@@ -128,7 +127,7 @@ def restored(container: Any, done: Done) -> Iterator[str]:
                 if isinstance(change, Changed) and change.namespace == namespace.identity:
                     for what in _interface_restored(change):
                         yield f"{what} of container {done.name}"
-    except (NetlinkError, OSError) as error:
+    except OSError as error:
         raise LabError(
             f"expected to restore the network of container {done.name}, found {error}"
         ) from error

@@ -13,14 +13,12 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Self
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
 from harness.errors import LabError
 from harness.lab import nat_rules, processes, rtnetlink, sysctls
 from harness.lab.host import Host
 from harness.lab.namespace import Namespace, write_sysctl
 from harness.lab.processes import Owned
+from harness.lab.rtnetlink_socket import RtnetlinkSocket
 from harness.lab.watched import Watched
 from harness.model.topology import HostSpec, Interface, Layout, Topology, layout
 from harness.probes.capture import keep_stamping
@@ -48,7 +46,7 @@ class WiredLab:
             self._await_operation(
                 *((spec, interface) for spec in self.layout.hosts for interface in spec.interfaces)
             )
-        except (NetlinkError, OSError) as error:
+        except OSError as error:
             self.close()
             raise LabError(
                 f"expected to wire {topology_name(self.layout)}, found {error}"
@@ -118,8 +116,8 @@ class WiredLab:
         )
         assert near is not None
         assert far is not None
-        with self._hosts[near_spec.name].entered(), IPRoute() as ipr:
-            rtnetlink.connect(ipr, near, far, self._hosts[far_spec.name].namespace.fd)
+        with self._hosts[near_spec.name].entered(), RtnetlinkSocket() as rtnl:
+            rtnetlink.connect(rtnl, near, far, self._hosts[far_spec.name].namespace.fd)
 
     def _move(self, host: Host, namespace: Namespace, mac: str | None) -> None:
         """Move a host's interfaces into a fresh namespace, its own from then on.
@@ -127,23 +125,19 @@ class WiredLab:
         They leave first, so that no FIN or RST of the dying sockets can escape. The old namespace
         is kept until the end: what was done to it, such as a ruleset, may still be undone there.
         """
-        with host.namespace.entered(), IPRoute() as ipr:
+        with host.namespace.entered(), RtnetlinkSocket() as rtnl:
             for interface in host.spec.interfaces:
-                ipr.link(
-                    "set", index=rtnetlink.index_of(ipr, interface.name), net_ns_fd=namespace.fd
-                )
+                rtnl.set_link(rtnl.index_of(interface.name), namespace_fd=namespace.fd)
         self._retired.append(host.namespace)
         host.namespace = namespace
         if mac is not None:
-            with host.namespace.entered(), IPRoute() as ipr:
-                ipr.link(
-                    "set", index=rtnetlink.index_of(ipr, host.spec.interfaces[0].name), address=mac
-                )
+            with host.namespace.entered(), RtnetlinkSocket() as rtnl:
+                rtnl.set_link(rtnl.index_of(host.spec.interfaces[0].name), mac=mac)
         self._configure(host.spec)
 
     def _configure(self, spec: HostSpec) -> None:
-        with self._hosts[spec.name].entered(), IPRoute() as ipr:
-            rtnetlink.configure(ipr, spec, self._pinned(spec), self.layout.family)
+        with self._hosts[spec.name].entered(), RtnetlinkSocket() as rtnl:
+            rtnetlink.configure(rtnl, spec, self._pinned(spec), self.layout.family)
             sysctls.settle_neighbours(
                 [
                     *(each.name for each in spec.interfaces),
@@ -176,9 +170,9 @@ class WiredLab:
         """Wait until these interfaces send what they are given. Raises LabError."""
         deadline = time.monotonic() + OPERATION_WAIT_S
         for spec, interface in ends:
-            with self._hosts[spec.name].entered(), IPRoute() as ipr:
-                index = rtnetlink.index_of(ipr, interface.name)
-                while not rtnetlink.in_operation(ipr, index):
+            with self._hosts[spec.name].entered(), RtnetlinkSocket() as rtnl:
+                index = rtnl.index_of(interface.name)
+                while not rtnetlink.in_operation(rtnl, index):
                     if time.monotonic() > deadline:
                         raise LabError(
                             f"expected carrier on {spec.name}/{interface.name}, found none"

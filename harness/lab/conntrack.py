@@ -5,14 +5,21 @@ thread is in.
 from __future__ import annotations
 
 import socket
+import struct
 from typing import NamedTuple
 
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.nfnetlink.nfctsocket import NFCTSocket
-
 from harness.errors import LabError
+from harness.lab.netlink import NetlinkSocket, attributes
 from harness.lab.watched import Watched
 from harness.model.topology import FAMILIES, Family
+
+_NETLINK_NETFILTER = 12
+_GET, _DELETE = 0x101, 0x102
+"""IPCTNL_MSG_CT_GET and _DELETE of NFNL_SUBSYS_CTNETLINK (linux/netfilter/nfnetlink.h)."""
+_MESSAGE = struct.Struct("=BxH")
+"""struct nfgenmsg: family, version 0 and resource."""
+_TUPLE_ORIG, _TUPLE_REPLY, _TUPLE_PROTO = 1, 2, 2
+_PROTO_NUM, _PROTO_SRC_PORT, _PROTO_DST_PORT = 1, 2, 3
 
 
 class Flow(NamedTuple):
@@ -31,22 +38,22 @@ def flows(family: Family, watched: Watched | None = None) -> list[Flow]:
     `watched`: those alone that may be the watched one.
     """
     try:
-        with NFCTSocket(nfgen_family=FAMILIES[family]) as tracking:
+        with NetlinkSocket(_NETLINK_NETFILTER) as tracking:
             found = [
-                (m.get_attr("CTA_TUPLE_ORIG"), m.get_attr("CTA_TUPLE_REPLY"))
-                for m in tracking.dump()
+                attributes(body[_MESSAGE.size :])
+                for body in tracking.dump(_GET, _MESSAGE.pack(FAMILIES[family], 0))
             ]
-    except (NetlinkError, OSError) as error:
+    except OSError as error:
         raise LabError(f"expected a listing of tracked connections, found {error}") from error
-    pairs = [(o.get_attr("CTA_TUPLE_PROTO"), r.get_attr("CTA_TUPLE_PROTO")) for o, r in found]
+    pairs = [(_protocol(each[_TUPLE_ORIG]), _protocol(each[_TUPLE_REPLY])) for each in found]
     known = [
         Flow(
-            source_port=original.get_attr("CTA_PROTO_SRC_PORT"),
-            port=original.get_attr("CTA_PROTO_DST_PORT"),
-            answered_port=reply.get_attr("CTA_PROTO_DST_PORT"),
+            source_port=_port(original[_PROTO_SRC_PORT]),
+            port=_port(original[_PROTO_DST_PORT]),
+            answered_port=_port(reply[_PROTO_DST_PORT]),
         )
         for original, reply in pairs
-        if original.get_attr("CTA_PROTO_NUM") == socket.IPPROTO_TCP
+        if original[_PROTO_NUM][0] == socket.IPPROTO_TCP
     ]
     return [flow for flow in known if watched is None or watched.is_at([flow.port])]
 
@@ -54,7 +61,15 @@ def flows(family: Family, watched: Watched | None = None) -> list[Flow]:
 def forget() -> None:
     """Drop every entry, of both families, as `conntrack --flush` does. Raises LabError."""
     try:
-        with NFCTSocket() as tracking:
-            tracking.flush()
-    except (NetlinkError, OSError) as error:
+        with NetlinkSocket(_NETLINK_NETFILTER) as tracking:
+            tracking.change(_DELETE, _MESSAGE.pack(socket.AF_UNSPEC, 0))
+    except OSError as error:
         raise LabError(f"expected to flush tracked connections, found {error}") from error
+
+
+def _protocol(addresses_and_ports: bytes) -> dict[int, bytes]:
+    return attributes(attributes(addresses_and_ports)[_TUPLE_PROTO])
+
+
+def _port(value: bytes) -> int:
+    return int.from_bytes(value, "big")

@@ -17,9 +17,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
 from harness.errors import CapabilityError, FaultError, LabError
 from harness.lab import (
     base_lab,
@@ -34,6 +31,7 @@ from harness.lab.docker_client import HOST_TREE, LABEL
 from harness.lab.docker_host import ContainerHost
 from harness.lab.ledger import LEDGER
 from harness.lab.namespace import Namespace, write_sysctl
+from harness.lab.rtnetlink_socket import RtnetlinkSocket
 from harness.model.topology import SIDES, HostSpec, Interface, Topology
 
 _DEVICE = "eth0"
@@ -156,24 +154,25 @@ class DockerLab(base_lab.WiredLab):
 
         Raises LabError.
         """
-        with namespace.entered(), IPRoute() as ipr:
+        with namespace.entered(), RtnetlinkSocket() as rtnl:
             given = [name for _, name in socket.if_nameindex() if name not in ("lo", _DEVICE)]
-            if given and spec.name in SIDES and not ipr.link_lookup(ifname=_DEVICE):
+            if given and spec.name in SIDES and rtnl.find(_DEVICE) is None:
                 # Docker counts on from the last one.
                 self._given_names[spec.name] = given[0]
-                index = rtnetlink.index_of(ipr, given[0])
-                ipr.link("set", index=index, state="down")
-                ipr.link("set", index=index, ifname=_DEVICE)
-            base_lab.quieten(self.layout, spec, [_DEVICE for _ in ipr.link_lookup(ifname=_DEVICE)])
+                index = rtnl.index_of(given[0])
+                rtnl.set_link(index, up=False)
+                rtnl.set_link(index, name=_DEVICE)
+            own = rtnl.find(_DEVICE)
+            devices = [] if own is None else [_DEVICE]
+            base_lab.quieten(self.layout, spec, devices)
             nftables.run(
                 {"flush": {"ruleset": None}}
             )  # docker's resolver has its addresses translated
-            for index in ipr.link_lookup(ifname=_DEVICE):
-                ipr.link("set", index=index, state="down")
-                ipr.flush_addr(index=index)
+            if own is not None:
+                rtnl.set_link(own, up=False)
+                rtnl.flush_addresses(own)
             if self.layout.family == "ipv6":
-                found = ("lo", *(_DEVICE for _ in ipr.link_lookup(ifname=_DEVICE)))
-                for scope in ("default", "all", *found):
+                for scope in ("default", "all", "lo", *devices):
                     write_sysctl(f"net.ipv6.conf.{scope}.accept_dad", 0)
                     write_sysctl(f"net.ipv6.conf.{scope}.router_solicitations", 0)
                     write_sysctl(f"net.ipv6.conf.{scope}.disable_ipv6", 0)
@@ -197,17 +196,16 @@ class DockerLab(base_lab.WiredLab):
         near, far = spec.interface_toward(other.name), other.interface_toward(spec.name)
         assert near is not None
         assert far is not None
-        with self._hosts[spec.name].entered(), IPRoute() as ipr:
-            index = rtnetlink.index_of(ipr, _DEVICE)
-            peer = int(ipr.link("get", index=index)[0].get_attr("IFLA_LINK"))
-            ipr.link("set", index=index, address=near.mac)
-        with IPRoute() as ipr:
-            _check_peer(ipr, peer, index, spec.name)
-            ipr.link(
-                "set", index=peer, net_ns_fd=self._hosts[other.name].namespace.fd, ifname=far.name
-            )
-        with self._hosts[other.name].entered(), IPRoute() as ipr:
-            ipr.link("set", index=rtnetlink.index_of(ipr, far.name), address=far.mac)
+        with self._hosts[spec.name].entered(), RtnetlinkSocket() as rtnl:
+            index = rtnl.index_of(_DEVICE)
+            peer = rtnl.link(index).peer
+            rtnl.set_link(index, mac=near.mac)
+        with RtnetlinkSocket() as rtnl:
+            _check_peer(rtnl, peer, index, spec.name)
+            there = self._hosts[other.name].namespace.fd
+            rtnl.set_link(peer, name=far.name, namespace_fd=there)
+        with self._hosts[other.name].entered(), RtnetlinkSocket() as rtnl:
+            rtnl.set_link(rtnl.index_of(far.name), mac=far.mac)
 
     # --- coming back -----------------------------------------------------------------------------
 
@@ -232,7 +230,7 @@ class DockerLab(base_lab.WiredLab):
                     self._retired.append(taken)
             host.renew(fresh)
             host.kill_programs()
-        except (NetlinkError, OSError) as error:
+        except OSError as error:
             raise LabError(f"expected to reboot {name}, found {error}") from error
         self._await_reach(host.spec)
         with docker_client.words(LabError, f"expected to kill container {old.name}"):
@@ -242,10 +240,10 @@ class DockerLab(base_lab.WiredLab):
         """Docker looks for what it has laid under the name it gave it."""
         given = self._given_names.pop(host.name, _DEVICE)
         if given != _DEVICE:
-            with host.entered(), IPRoute() as ipr:
-                index = rtnetlink.index_of(ipr, _DEVICE)
-                ipr.link("set", index=index, state="down")
-                ipr.link("set", index=index, ifname=given)
+            with host.entered(), RtnetlinkSocket() as rtnl:
+                index = rtnl.index_of(_DEVICE)
+                rtnl.set_link(index, up=False)
+                rtnl.set_link(index, name=given)
 
     def _come_back(self, host: ContainerHost) -> None:
         """Docker has given a container a network anew: wire it as before.
@@ -267,7 +265,7 @@ class DockerLab(base_lab.WiredLab):
                 self._retired.append(host.namespace)
                 host.namespace = found
             self._lay_again(host.spec)
-        except (NetlinkError, OSError) as error:
+        except OSError as error:
             raise FaultError(f"expected to wire {host.name} again, found {error}") from error
 
     def _lay_again(self, spec: HostSpec) -> None:
@@ -278,14 +276,14 @@ class DockerLab(base_lab.WiredLab):
         assert far is not None
         self._lay(spec, neighbour)
         self._configure_again(neighbour, far)
-        with self._hosts[spec.name].entered(), IPRoute() as ipr:
-            ipr.link("set", index=1, state="up")
+        with self._hosts[spec.name].entered(), RtnetlinkSocket() as rtnl:
+            rtnl.set_link(rtnetlink.LOOPBACK_INDEX, up=True)
         self._configure_again(spec, near)
         self._await_operation((spec, near), (neighbour, far))
 
     def _configure_again(self, spec: HostSpec, interface: Interface) -> None:
-        with self._hosts[spec.name].entered(), IPRoute() as ipr:
-            rtnetlink.configure_again(ipr, spec, interface, self._pinned(spec), self.layout.family)
+        with self._hosts[spec.name].entered(), RtnetlinkSocket() as rtnl:
+            rtnetlink.configure_again(rtnl, spec, interface, self._pinned(spec), self.layout.family)
             sysctls.settle_neighbours([interface.name])
 
 
@@ -320,20 +318,15 @@ def ensure_root() -> None:
         )
 
 
-def _check_peer(ipr: IPRoute, peer: int, index: int, host: str) -> None:
+def _check_peer(rtnl: RtnetlinkSocket, peer: int, index: int, host: str) -> None:
     """Raise LabError where the far end of a container's cable is not in this network namespace."""
     expected = (
         f"expected the far end of {host}'s cable in this network namespace, which must be the "
         "daemon's"
     )
     try:
-        found = ipr.link("get", index=peer)[0]
-    except NetlinkError as error:
+        found = rtnl.link(peer)
+    except OSError as error:
         raise LabError(f"{expected}, found {error}") from error
-    kind = found.get_attr("IFLA_LINKINFO")
-    if (
-        kind is None
-        or kind.get_attr("IFLA_INFO_KIND") != "veth"
-        or found.get_attr("IFLA_LINK") != index
-    ):
-        raise LabError(f"{expected}, found {found.get_attr('IFLA_IFNAME')}")
+    if found.kind != "veth" or found.peer != index:
+        raise LabError(f"{expected}, found {found.name}")

@@ -11,9 +11,8 @@ from __future__ import annotations
 import socket
 import struct
 
-from pyroute2 import IPRoute
-
-from harness.lab import rtnetlink
+from harness.errors import LabError
+from harness.lab.rtnetlink_socket import Neighbour, RtnetlinkSocket
 from harness.model.topology import FAMILIES, Family
 from harness.system.internet_checksum import internet_checksum
 
@@ -52,22 +51,20 @@ def unsettle(family: Family, device: str, address: str) -> None:
     """Turn a pinned neighbour of the current namespace into one that was learnt, which an
     announcement changes.
     """
-    with IPRoute() as ipr:
-        index = rtnetlink.index_of(ipr, device)
-        mac = _known(ipr, index, address)
-        ipr.neigh(
-            "replace", family=FAMILIES[family], dst=address, lladdr=mac, ifindex=index, state=_STALE
-        )
+    with RtnetlinkSocket() as rtnl:
+        index = rtnl.index_of(device)
+        mac = _known(rtnl, index, address)
+        if mac is None:
+            raise LabError(f"expected {address} among the neighbours at {device}, found it unknown")
+        rtnl.set_neighbour(Neighbour(index, FAMILIES[family], address, mac, _STALE))
 
 
 def known(device: str, address: str) -> str | None:
     """The MAC address that the current namespace has for a neighbour, or None."""
-    with IPRoute() as ipr:
-        return _known(ipr, rtnetlink.index_of(ipr, device), address)
+    with RtnetlinkSocket() as rtnl:
+        return _known(rtnl, rtnl.index_of(device), address)
 
 
-def _known(ipr: IPRoute, index: int, address: str) -> str | None:
-    entries = (
-        entry for entry in ipr.get_neighbours(ifindex=index) if entry.get_attr("NDA_DST") == address
-    )
-    return next((str(entry.get_attr("NDA_LLADDR")) for entry in entries), None)
+def _known(rtnl: RtnetlinkSocket, index: int, address: str) -> str | None:
+    entries = (entry for entry in rtnl.neighbours(index) if entry.address == address)
+    return next((entry.mac for entry in entries), None)

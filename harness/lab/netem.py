@@ -2,8 +2,8 @@
 in.
 
 A prio queue takes the interface's root, and a filter sends TCP to its second band, where netem is;
-everything else, such as ARP and neighbour discovery, passes as before. Written as messages of our
-own, since pyroute2 knows no seed. What waits in the queue when it is taken away is lost.
+everything else, such as ARP and neighbour discovery, passes as before. What waits in the queue when
+it is taken away is lost.
 """
 
 from __future__ import annotations
@@ -12,17 +12,12 @@ import errno
 import os
 import socket
 import struct
-from typing import Any
 
 import msgspec
-from pyroute2 import IPRoute
-from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, nlmsg
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.rtnl import RTM_NEWQDISC, RTM_NEWTFILTER
-from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from harness.errors import CapabilityError, FaultError
-from harness.lab.rtnetlink import index_of
+from harness.lab.netlink import CREATE, EXCLUSIVE, attribute, attributes
+from harness.lab.rtnetlink_socket import RtnetlinkSocket
 
 FIX = (
     "use a kernel with CONFIG_NET_SCH_NETEM, CONFIG_NET_SCH_PRIO and CONFIG_NET_CLS_U32 (where "
@@ -33,7 +28,15 @@ FIX = (
 _ROOT, _PRIO, _NETEM, _BAND = 0xFFFFFFFF, 0x10000, 0x20000, 0x10002
 _REORDER, _RATE, _LATENCY64, _JITTER64, _PRNG_SEED = 3, 6, 10, 11, 14
 _U32_CLASSID, _U32_SEL, _U32_TERMINAL = 1, 5, 1
-_CREATE = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL
+_NEW_QDISC, _DELETE_QDISC, _GET_QDISC, _NEW_FILTER = 36, 37, 38, 44
+_TCA_KIND, _TCA_OPTIONS, _TCA_STATS2 = 1, 2, 7
+_MESSAGE = struct.Struct("=BxxxiIII")
+"""struct tcmsg (linux/rtnetlink.h): family, index, handle, parent, info."""
+_STATS_BASIC, _STATS_QUEUE = 1, 3
+_BASIC = struct.Struct("=QI")
+"""struct gnet_stats_basic (linux/gen_stats.h): octets, packets."""
+_QUEUE = struct.Struct("=IIIII")
+"""struct gnet_stats_queue: packets, octets, dropped, requeued, over the limit."""
 _ALWAYS = 2**32 - 1
 _LIMIT = 1000
 _KEYS = {0x0800: (8, 0x00FF0000, 0x00060000), 0x86DD: (4, 0x0000FF00, 0x00000600)}
@@ -71,81 +74,70 @@ class Counters(msgspec.Struct, frozen=True):
     seeded: bool
 
 
-class _Message(nlmsg):  # type: ignore[misc]
-    """struct tcmsg and options as they are on the wire.
-
-    Not a tcmsg: a class inherits what that has compiled.
-    """
-
-    prefix = "TCA_"
-    fields = tcmsg.fields
-    nla_map = (("TCA_UNSPEC", "none"), ("TCA_KIND", "asciiz"), ("TCA_OPTIONS", "cdata"))
-
-
 def attach(device: str, impairment: Impairment) -> None:
     """Put netem on an interface.
 
     Raises CapabilityError where the kernel has none, FaultError where it does not fit.
     """
-    with IPRoute() as ipr:
-        index = index_of(ipr, device)
+    with RtnetlinkSocket() as rtnl:
+        index = rtnl.index_of(device)
         try:
-            _request(ipr, index, _PRIO, _ROOT, "prio", struct.pack("@i16B", 3, *[0] * 16))
-        except NetlinkError as error:
+            _queue(rtnl, index, _PRIO, _ROOT, "prio", struct.pack("@i16B", 3, *[0] * 16))
+        except OSError as error:
             raise _meant(error, device) from error
         try:
             for ether_type, key in _KEYS.items():
-                _filter(ipr, index, ether_type, key)
-            _request(ipr, index, _NETEM, _BAND, "netem", _options(impairment))
-        except NetlinkError as error:
+                _filter(rtnl, index, ether_type, key)
+            _queue(rtnl, index, _NETEM, _BAND, "netem", _options(impairment))
+        except OSError as error:
             detach(device)
             raise _meant(error, device) from error
 
 
 def detach(device: str) -> None:
     """Take it away: the interface has the queue again that it began with."""
-    with IPRoute() as ipr:
-        ipr.tc("del", index=index_of(ipr, device), handle=_PRIO, parent=_ROOT)
+    with RtnetlinkSocket() as rtnl:
+        index = rtnl.index_of(device)
+        rtnl.change(_DELETE_QDISC, _MESSAGE.pack(0, index, _PRIO, _ROOT, 0))
 
 
 def counters(device: str, impairment: Impairment) -> Counters:
     """What netem did on an interface so far."""
-    with IPRoute() as ipr:
+    with RtnetlinkSocket() as rtnl:
+        wanted = (rtnl.index_of(device), _NETEM)
         queue = next(
-            q for q in ipr.get_qdiscs(index=index_of(ipr, device)) if q["handle"] == _NETEM
+            body
+            for body in rtnl.dump(_GET_QDISC, _MESSAGE.pack(*[0] * 5))
+            if _MESSAGE.unpack_from(body)[1:3] == wanted
         )
-    stats = queue.get_attr("TCA_STATS2")
-    basic, queued = stats.get_attr("TCA_STATS_BASIC"), stats.get_attr("TCA_STATS_QUEUE")
-    seed = _attribute(_PRNG_SEED, struct.pack("@Q", spread(impairment.seed)))
-    options = queue.get_attr("TCA_OPTIONS")
-    raw = bytes(options.data[options.offset : options.offset + options.length])
-    return Counters(
-        basic["packets"], queued["qlen"], queued["drops"], queued["requeues"], seed in raw
-    )
+    found = attributes(queue[_MESSAGE.size :])
+    stats = attributes(found[_TCA_STATS2])
+    _, passed = _BASIC.unpack_from(stats[_STATS_BASIC])
+    waiting, _, dropped, ahead, _ = _QUEUE.unpack_from(stats[_STATS_QUEUE])
+    seed = attribute(_PRNG_SEED, struct.pack("@Q", spread(impairment.seed)))
+    return Counters(passed, waiting, dropped, ahead, seed in found[_TCA_OPTIONS])
 
 
-def _request(ipr: IPRoute, index: int, handle: int, parent: int, kind: str, options: bytes) -> None:
-    message = _Message()
-    message.update(index=index, handle=handle, parent=parent)
-    message["attrs"] = [("TCA_KIND", kind), ("TCA_OPTIONS", options)]
-    _send(ipr, message, RTM_NEWQDISC)
+def _queue(
+    rtnl: RtnetlinkSocket, index: int, handle: int, parent: int, kind: str, options: bytes
+) -> None:
+    """Attach a queueing discipline."""
+    _create(rtnl, _NEW_QDISC, _MESSAGE.pack(0, index, handle, parent, 0), kind, options)
 
 
-def _filter(ipr: IPRoute, index: int, ether_type: int, key: tuple[int, int, int]) -> None:
+def _filter(rtnl: RtnetlinkSocket, index: int, ether_type: int, key: tuple[int, int, int]) -> None:
     """Send TCP in packets of an EtherType to netem's band."""
     offset, mask, value = key
     selector = struct.pack("!BBBxHHhhI", _U32_TERMINAL, 0, 1, 0, 0, 0, 0, 0)
     selector += struct.pack("!II", mask, value) + struct.pack("@ii", offset, 0)
-    message = _Message()
-    message.update(index=index, parent=_PRIO, info=ether_type << 16 | socket.htons(ether_type))
-    options = _attribute(_U32_CLASSID, struct.pack("@I", _BAND)) + _attribute(_U32_SEL, selector)
-    message["attrs"] = [("TCA_KIND", "u32"), ("TCA_OPTIONS", options)]
-    _send(ipr, message, RTM_NEWTFILTER)
+    info = ether_type << 16 | socket.htons(ether_type)
+    options = attribute(_U32_CLASSID, struct.pack("@I", _BAND)) + attribute(_U32_SEL, selector)
+    _create(rtnl, _NEW_FILTER, _MESSAGE.pack(0, index, 0, _PRIO, info), "u32", options)
 
 
-def _send(ipr: IPRoute, message: _Message, kind: int) -> None:
-    message["header"].update(type=kind, flags=_CREATE)
-    ipr.nlm_request_batch([message])
+def _create(rtnl: RtnetlinkSocket, message: int, header: bytes, kind: str, options: bytes) -> None:
+    named = attribute(_TCA_KIND, kind.encode() + b"\0") + attribute(_TCA_OPTIONS, options)
+    rtnl.change(message, header + named, CREATE | EXCLUSIVE)
 
 
 def _options(it: Impairment) -> bytes:
@@ -153,13 +145,13 @@ def _options(it: Impairment) -> bytes:
     packed = struct.pack(
         "@6I", 0, _LIMIT, _share(it.loss), 1 if it.ahead else 0, _share(it.duplicate), 0
     )
-    packed += _attribute(_LATENCY64, struct.pack("@q", it.delay_ns))
-    packed += _attribute(_JITTER64, struct.pack("@q", it.jitter_ns))
-    packed += _attribute(_PRNG_SEED, struct.pack("@Q", spread(it.seed)))
+    packed += attribute(_LATENCY64, struct.pack("@q", it.delay_ns))
+    packed += attribute(_JITTER64, struct.pack("@q", it.jitter_ns))
+    packed += attribute(_PRNG_SEED, struct.pack("@Q", spread(it.seed)))
     if it.ahead:
-        packed += _attribute(_REORDER, struct.pack("@II", _share(it.ahead), 0))
+        packed += attribute(_REORDER, struct.pack("@II", _share(it.ahead), 0))
     if it.octets_s:
-        packed += _attribute(_RATE, struct.pack("@IiIi", it.octets_s, 0, 0, 0))
+        packed += attribute(_RATE, struct.pack("@IiIi", it.octets_s, 0, 0, 0))
     return packed
 
 
@@ -175,17 +167,13 @@ def spread(seed: int) -> int:
     return mixed ^ mixed >> 31
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
-    return struct.pack("@HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
-
-
 def _share(part: float) -> int:
     return round(part * _ALWAYS)
 
 
-def _meant(error: Any, device: str) -> CapabilityError | FaultError:
-    reason = os.strerror(error.code)
-    if error.code in (errno.ENOENT, errno.EOPNOTSUPP):
+def _meant(error: OSError, device: str) -> CapabilityError | FaultError:
+    reason = os.strerror(error.errno or 0)
+    if error.errno in (errno.ENOENT, errno.EOPNOTSUPP):
         return CapabilityError(
             "netem", f"this kernel has no netem with a filter before it ({reason})", FIX
         )

@@ -6,8 +6,6 @@ Building takes a few milliseconds; everything disappears with the last descripto
 
 from __future__ import annotations
 
-from pyroute2.netlink.exceptions import NetlinkError
-
 from harness.errors import LabError
 from harness.lab import base_lab
 from harness.lab.base_lab import WiredLab
@@ -34,7 +32,7 @@ class NetnsLab(WiredLab):
         try:
             self._move(host, fresh, mac)
             host.kill_programs()
-        except (NetlinkError, OSError) as error:
+        except OSError as error:
             raise LabError(f"expected to reboot {name}, found {error}") from error
         finally:
             if host.namespace is not fresh:

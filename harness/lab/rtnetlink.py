@@ -12,18 +12,23 @@ from ipaddress import ip_address, ip_network
 from typing import Any, Literal
 
 import msgspec
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.errors import LabError
+from harness.lab.rtnetlink_socket import (
+    LOCAL,
+    UNICAST,
+    UP,
+    Address,
+    Neighbour,
+    Route,
+    RtnetlinkSocket,
+)
 from harness.model.topology import FAMILIES, Family, HostSpec, Interface
 
-_IFF = {"UP": 0x1, "RUNNING": 0x40, "LOWER_UP": 0x10000}
-_FAMILY_KEYS = ("dst", "gateway", "priority")
+_IFF = {"UP": UP, "RUNNING": 0x40, "LOWER_UP": 0x10000}
 _PERMANENT = 0x80
 _IFA_F_NODAD = 0x02
-_RTN_UNICAST, _RTN_LOCAL = 1, 2
-_LOOPBACK_INDEX = 1
+LOOPBACK_INDEX = 1
 _KERNEL_MADE = 2
 """rtm_protocol of routes that come and go with addresses (RTPROT_KERNEL)."""
 RouteState = Literal["in order", "lost", "blackhole", "unreachable", "prohibit"]
@@ -36,6 +41,11 @@ _REFUSALS: dict[int, RouteState] = {
 """What IPv4 answers to a question for a route (net/ipv4/fib_semantics.c:fib_props) ..."""
 _REFUSING_TYPES: dict[int, RouteState] = {6: "blackhole", 7: "unreachable", 8: "prohibit"}
 """... and the types of route (include/uapi/linux/rtnetlink.h) that IPv6 names instead."""
+_TYPES: dict[RouteState, int] = {
+    **{state: number for number, state in _REFUSING_TYPES.items()},
+    "lost": 9,
+}
+"""RTN_THROW makes the kernel go on as if there were no route."""
 BRIDGE = "bridge"
 ADDRESS_WAIT_S = 2.0
 
@@ -47,7 +57,7 @@ class SavedInterface(msgspec.Struct, frozen=True):
 
     addresses: tuple[tuple[str, int, int, str], ...]
     """Address, prefix, family and broadcast address, "" for none."""
-    routes: tuple[dict[str, Any], ...]
+    routes: tuple[Route, ...]
     neighbours: tuple[tuple[int, str, str], ...]
 
 
@@ -61,28 +71,13 @@ device whose index equals its peer's as not urgent, and delays them by up to a s
 """
 
 
-def connect(ipr: IPRoute, near: Interface, far: Interface, far_fd: int) -> None:
+def connect(rtnl: RtnetlinkSocket, near: Interface, far: Interface, far_fd: int) -> None:
     """Make a veth link from the current namespace into the one of `far_fd`."""
-    ipr.link(
-        "add",
-        ifname=near.name,
-        kind="veth",
-        index=NEAR_INDEX,
-        address=near.mac,
-        peer={"ifname": far.name, "address": far.mac, "net_ns_fd": far_fd},
-    )
-
-
-def index_of(ipr: IPRoute, device: str) -> int:
-    """The index of an interface by its name. Raises LabError where there is none."""
-    found = ipr.link_lookup(ifname=device)
-    if not found:
-        raise LabError(f"expected an interface {device}, found none of that name")
-    return int(found[0])
+    rtnl.add_veth(NEAR_INDEX, (near.name, near.mac), (far.name, far.mac), far_fd)
 
 
 def configure(
-    ipr: IPRoute, host: HostSpec, neighbours: list[tuple[str, str]], family: Family
+    rtnl: RtnetlinkSocket, host: HostSpec, neighbours: list[tuple[str, str]], family: Family
 ) -> None:
     """Address the interfaces of the current namespace, bring them up, set the gateway, pin the
     neighbours.
@@ -90,27 +85,20 @@ def configure(
     Loopback is up as on any machine: by it a host's own ICMP errors reach its sockets (failed
     neighbour discovery).
     """
-    ipr.link("set", index=_LOOPBACK_INDEX, state="up")
+    rtnl.set_link(LOOPBACK_INDEX, up=True)
     if host.bridges:
-        ipr.link(
-            "add",
-            ifname=BRIDGE,
-            kind="bridge",
-            index=BRIDGE_INDEX,
-            br_forward_delay=0,
-            br_mcast_snooping=0,
-        )
-    indices = [_set_up(ipr, host, interface, family) for interface in host.interfaces]
+        rtnl.add_bridge(BRIDGE_INDEX, BRIDGE)
+    indices = [_set_up(rtnl, host, interface, family) for interface in host.interfaces]
     if host.bridges:
-        ipr.link("set", index=BRIDGE_INDEX, state="up")
+        rtnl.set_link(BRIDGE_INDEX, up=True)
     if host.gateway is not None:
-        ipr.route("add", family=FAMILIES[family], dst="default", gateway=host.gateway)
+        rtnl.add_route(Route(family=FAMILIES[family], gateway=host.gateway))
     for interface, index in zip(host.interfaces, indices, strict=True):
-        _pin_new(ipr, interface, index, neighbours, family)
+        _pin_new(rtnl, interface, index, neighbours, family)
 
 
 def configure_again(
-    ipr: IPRoute,
+    rtnl: RtnetlinkSocket,
     host: HostSpec,
     interface: Interface,
     neighbours: list[tuple[str, str]],
@@ -119,25 +107,26 @@ def configure_again(
     """The same for one interface that has come new to a host that is there: what went with the old
     one is back.
     """
-    index = _set_up(ipr, host, interface, family)
+    index = _set_up(rtnl, host, interface, family)
     if host.gateway is not None and on_subnet(interface, host.gateway):
-        ipr.route("replace", family=FAMILIES[family], dst="default", gateway=host.gateway)
-    _pin_new(ipr, interface, index, neighbours, family)
+        rtnl.add_route(Route(family=FAMILIES[family], gateway=host.gateway), replace=True)
+    _pin_new(rtnl, interface, index, neighbours, family)
 
 
-def _set_up(ipr: IPRoute, host: HostSpec, interface: Interface, family: Family) -> int:
+def _set_up(rtnl: RtnetlinkSocket, host: HostSpec, interface: Interface, family: Family) -> int:
     """Address an interface and bring it up; its index."""
-    index = index_of(ipr, interface.name)
+    index = rtnl.index_of(interface.name)
     if interface.address is not None:
-        _address(ipr, "add", index, FAMILIES[family], interface.address, interface.prefix)
+        number = FAMILIES[family]
+        _add_address(rtnl, Address(index, number, interface.address, interface.prefix, 0, ""))
     if host.bridges:
-        ipr.link("set", index=index, master=BRIDGE_INDEX)
-    ipr.link("set", index=index, state="up")
+        rtnl.set_link(index, master=BRIDGE_INDEX)
+    rtnl.set_link(index, up=True)
     return index
 
 
 def _pin_new(
-    ipr: IPRoute,
+    rtnl: RtnetlinkSocket,
     interface: Interface,
     index: int,
     neighbours: list[tuple[str, str]],
@@ -148,14 +137,7 @@ def _pin_new(
     """
     for address, mac in neighbours:
         if on_subnet(interface, address):
-            ipr.neigh(
-                "replace",
-                family=FAMILIES[family],
-                dst=address,
-                lladdr=mac,
-                ifindex=index,
-                state=_PERMANENT,
-            )
+            rtnl.set_neighbour(Neighbour(index, FAMILIES[family], address, mac, _PERMANENT))
 
 
 def on_subnet(interface: Interface, address: str) -> bool:
@@ -167,169 +149,134 @@ def on_subnet(interface: Interface, address: str) -> bool:
     )
 
 
-def _address(
-    ipr: IPRoute, verb: str, index: int, family: int, address: str, prefix: int, **more: str
-) -> None:
+def _add_address(rtnl: RtnetlinkSocket, new: Address, *, replace: bool = False) -> None:
     """Give an interface an address that can be used at once.
 
     Detection of duplicates is left out. The route that takes packets in to an IPv6 address is made
     by a work queue all the same (net/ipv6/addrconf.c:addrconf_dad_work), and without it they are
     dropped: it is waited for.
     """
-    if family != socket.AF_INET6:
-        ipr.addr(verb, index=index, family=family, address=address, prefixlen=prefix, **more)
+    if new.family != socket.AF_INET6:
+        rtnl.add_address(new, replace=replace)
         return
-    ipr.addr(
-        verb, index=index, family=family, address=address, prefixlen=prefix, flags=_IFA_F_NODAD
-    )
+    rtnl.add_address(new, _IFA_F_NODAD, replace=replace)
     deadline = time.monotonic() + ADDRESS_WAIT_S
-    while not _takes_in(ipr, address):
+    while not _takes_in(rtnl, new.address):
         if time.monotonic() > deadline:
             raise LabError(
-                f"expected packets to {address} to be taken in, found no local route to it"
+                f"expected packets to {new.address} to be taken in, found no local route to it"
             )
         time.sleep(0.0005)
 
 
-def _takes_in(ipr: IPRoute, address: str) -> bool:
+def _takes_in(rtnl: RtnetlinkSocket, address: str) -> bool:
     try:
-        return bool(ipr.route("get", family=socket.AF_INET6, dst=address)[0]["type"] == _RTN_LOCAL)
-    except NetlinkError:  # no route at all
+        return rtnl.route_to(socket.AF_INET6, address).type == LOCAL
+    except OSError:  # no route at all
         return False
 
 
 def flags(device: str) -> set[str]:
     """The flags of an interface by name: UP, RUNNING, LOWER_UP."""
-    with IPRoute() as ipr:
-        bits = ipr.link("get", ifname=device)[0]["flags"]
+    with RtnetlinkSocket() as rtnl:
+        bits = rtnl.link(rtnl.index_of(device)).flags
     return {name for name, bit in _IFF.items() if bits & bit}
 
 
-def in_operation(ipr: IPRoute, index: int) -> bool:
+def in_operation(rtnl: RtnetlinkSocket, index: int) -> bool:
     """Whether an interface sends what it is given.
 
     The flags do not tell: RUNNING counts an unknown state as up, while an interface that came up
     before its peer drops everything until a work queue has seen to its carrier
     (net/core/link_watch.c:linkwatch_do_dev).
     """
-    return bool(ipr.link("get", index=index)[0].get_attr("IFLA_OPERSTATE") == "UP")
+    return rtnl.link(index).operates
 
 
 def saved(device: str) -> SavedInterface:
     """What taking an interface down would lose."""
-    with IPRoute() as ipr:
-        return _save(ipr, index_of(ipr, device))
+    with RtnetlinkSocket() as rtnl:
+        return _save(rtnl, rtnl.index_of(device))
 
 
 def take_down(device: str) -> SavedInterface:
     """Set an interface down; returns what that loses."""
-    with IPRoute() as ipr:
-        index = index_of(ipr, device)
-        saved = _save(ipr, index)
-        ipr.link("set", index=index, state="down")
+    with RtnetlinkSocket() as rtnl:
+        index = rtnl.index_of(device)
+        saved = _save(rtnl, index)
+        rtnl.set_link(index, up=False)
     return saved
 
 
 def bring_up(device: str, saved: SavedInterface) -> None:
     """Set an interface up again and give back what it had."""
-    with IPRoute() as ipr:
-        ipr.link("set", index=index_of(ipr, device), state="up")
+    with RtnetlinkSocket() as rtnl:
+        rtnl.set_link(rtnl.index_of(device), up=True)
     give_back(device, saved)
 
 
 def remove_addresses(device: str) -> SavedInterface:
     """Delete an interface's addresses, all but link-local ones; returns what that loses."""
-    with IPRoute() as ipr:
-        index = index_of(ipr, device)
-        saved = _save(ipr, index)
+    with RtnetlinkSocket() as rtnl:
+        index = rtnl.index_of(device)
+        saved = _save(rtnl, index)
         for address, prefix, family, _ in saved.addresses:
-            ipr.addr("delete", index=index, family=family, address=address, prefixlen=prefix)
+            rtnl.delete_address(Address(index, family, address, prefix, 0, ""))
     return saved
 
 
 def give_back(device: str, saved: SavedInterface) -> None:
     """Restore addresses, then what depends on them."""
-    with IPRoute() as ipr:
-        index = index_of(ipr, device)
+    with RtnetlinkSocket() as rtnl:
+        index = rtnl.index_of(device)
         for address, prefix, family, broadcast in saved.addresses:
-            _address(
-                ipr,
-                "replace",
-                index,
-                family,
-                address,
-                prefix,
-                **({"broadcast": broadcast} if broadcast else {}),
-            )
+            again = Address(index, family, address, prefix, 0, broadcast)
+            _add_address(rtnl, again, replace=True)
         for route in sorted(
-            saved.routes, key=lambda each: "gateway" in each
+            saved.routes, key=lambda each: each.gateway is not None
         ):  # gateways are reached by other routes
-            ipr.route("replace", **route)
+            rtnl.add_route(route, replace=True)
     pin(device, saved.neighbours)
 
 
 def addresses(device: str) -> set[str]:
     """The addresses of an interface."""
-    with IPRoute() as ipr:
-        return {
-            message.get_attr("IFA_ADDRESS") for message in ipr.get_addr(index=index_of(ipr, device))
-        }
+    with RtnetlinkSocket() as rtnl:
+        return {each.address for each in rtnl.addresses(rtnl.index_of(device))}
 
 
-def _save(ipr: IPRoute, index: int) -> SavedInterface:
+def _save(rtnl: RtnetlinkSocket, index: int) -> SavedInterface:
     return SavedInterface(
         addresses=tuple(
-            (
-                message.get_attr("IFA_ADDRESS"),
-                message["prefixlen"],
-                message["family"],
-                message.get_attr("IFA_BROADCAST") or "",
-            )
-            for message in ipr.get_addr(index=index)
-            if message["scope"] == 0
+            (each.address, each.prefix, each.family, each.broadcast)
+            for each in rtnl.addresses(index)
+            if each.scope == 0
         ),
         routes=tuple(
-            _route(message)
+            route
             for family in FAMILIES.values()
-            for message in ipr.get_routes(family=family, oif=index)
-            if message["proto"] != _KERNEL_MADE and message["type"] == _RTN_UNICAST
+            for route in rtnl.routes(family)
+            if route.oif == index and route.proto != _KERNEL_MADE and route.type == UNICAST
         ),
-        neighbours=_pinned(ipr, index),
+        neighbours=_pinned(rtnl, index),
     )
 
 
-_ROUTE = {
-    "gateway": "RTA_GATEWAY",
-    "oif": "RTA_OIF",
-    "priority": "RTA_PRIORITY",
-    "prefsrc": "RTA_PREFSRC",
-}
-
-
-def _route(message: Any) -> dict[str, Any]:
-    """What it takes to make a route again."""
-    found = {key: message.get_attr(name) for key, name in _ROUTE.items()}
-    kept = {key: value for key, value in found.items() if value is not None}
-    table = message.get_attr("RTA_TABLE") or message["table"]
-    fixed = {key: message[key] for key in ("family", "proto", "scope", "tos")}
-    return {**fixed, "table": table, "dst": _destination(message), **kept}
-
-
-def _pinned(ipr: IPRoute, index: int) -> tuple[tuple[int, str, str], ...]:
+def _pinned(rtnl: RtnetlinkSocket, index: int) -> tuple[tuple[int, str, str], ...]:
     return tuple(
-        (message["family"], message.get_attr("NDA_DST"), message.get_attr("NDA_LLADDR"))
-        for message in ipr.get_neighbours(ifindex=index)
-        if message["state"] & _PERMANENT and message["family"] != socket.AF_BRIDGE
+        (each.family, each.address, each.mac)
+        for each in rtnl.neighbours(index)
+        if each.state & _PERMANENT
     )
 
 
 def unpin(device: str) -> tuple[tuple[int, str, str], ...]:
     """Forget the pinned neighbours of an interface; returns them."""
-    with IPRoute() as ipr:
-        index = index_of(ipr, device)
-        pinned = _pinned(ipr, index)
+    with RtnetlinkSocket() as rtnl:
+        index = rtnl.index_of(device)
+        pinned = _pinned(rtnl, index)
         for family, address, _ in pinned:
-            ipr.neigh("del", family=family, dst=address, ifindex=index)
+            rtnl.delete_neighbour(family, index, address)
     return pinned
 
 
@@ -337,41 +284,49 @@ def pin(device: str, neighbours: tuple[tuple[int, str, str], ...]) -> None:
     """Pin neighbours; packets that wait for one that is being asked for are dropped, not sent
     late.
     """
-    with IPRoute() as ipr:
-        index = index_of(ipr, device)
+    with RtnetlinkSocket() as rtnl:
+        index = rtnl.index_of(device)
         for family, address, mac in neighbours:
-            with suppress(NetlinkError):  # nobody asked for it
-                ipr.neigh("del", family=family, dst=address, ifindex=index)
-            ipr.neigh(
-                "replace", family=family, dst=address, lladdr=mac, ifindex=index, state=_PERMANENT
-            )
+            with suppress(FileNotFoundError):  # nobody asked for it
+                rtnl.delete_neighbour(family, index, address)
+            rtnl.set_neighbour(Neighbour(index, family, address, mac, _PERMANENT))
 
 
-def host_route(verb: str, family: Family, destination: str, **what: Any) -> None:
-    """Add or delete a route to one address alone."""
+def refuse(family: Family, destination: str, becomes: RouteState) -> Route:
+    """Add a route to one address alone that refuses what is sent there; returns it."""
+    return _added(_host_route(family, destination, type=_TYPES[becomes]))
+
+
+def narrow(family: Family, destination: str, mtu: int) -> Route:
+    """Add a route to one address alone, the same way as now but with an MTU; returns it."""
+    with RtnetlinkSocket() as rtnl:
+        way = rtnl.route_to(FAMILIES[family], destination)
+    return _added(_host_route(family, destination, oif=way.oif, gateway=way.gateway, mtu=mtu))
+
+
+def _added(route: Route) -> Route:
+    with RtnetlinkSocket() as rtnl:
+        rtnl.add_route(route)
+    return route
+
+
+def remove(route: Route) -> None:
+    """Delete a route."""
+    with RtnetlinkSocket() as rtnl:
+        rtnl.delete_route(route)
+
+
+def _host_route(family: Family, destination: str, **what: Any) -> Route:
+    """A route to one address alone."""
     length = 32 if family == "ipv4" else 128
-    with IPRoute() as ipr:
-        ipr.route(verb, family=FAMILIES[family], dst=f"{destination}/{length}", **what)
-
-
-def way_to(family: Family, destination: str) -> dict[str, Any]:
-    """The interface, and the gateway where there is one, by which packets to an address leave."""
-    with IPRoute() as ipr:
-        found = ipr.route("get", family=FAMILIES[family], dst=destination)[0]
-    way = {"oif": found.get_attr("RTA_OIF"), "gateway": found.get_attr("RTA_GATEWAY")}
-    return {name: value for name, value in way.items() if value is not None}
+    return Route(family=FAMILIES[family], dst=f"{destination}/{length}", **what)
 
 
 def route_state(family: Family, destination: str) -> RouteState:
     """What the kernel says to a packet for an address."""
-    with IPRoute() as ipr:
+    with RtnetlinkSocket() as rtnl:
         try:
-            kind = ipr.route("get", family=FAMILIES[family], dst=destination)[0]["type"]
-        except NetlinkError as error:
-            return _REFUSALS.get(error.code, "lost")
+            kind = rtnl.route_to(FAMILIES[family], destination).type
+        except OSError as error:
+            return _REFUSALS.get(error.errno or 0, "lost")
     return _REFUSING_TYPES.get(kind, "in order")
-
-
-def _destination(message: Any) -> str:
-    destination = message.get_attr("RTA_DST")
-    return f"{destination}/{message['dst_len']}" if destination else "default"

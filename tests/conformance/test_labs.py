@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import resource
 import select
+import socket
 import sys
 import time
 import uuid
@@ -21,6 +22,7 @@ from harness.lab.docker_lab import DockerLab
 from harness.lab.host import Host, Lab
 from harness.lab.netns_lab import NetnsLab
 from harness.lab.process import Program
+from harness.lab.rtnetlink_socket import RtnetlinkSocket
 from harness.model.topology import FAMILIES, SIDES, Family, Kind, Side, Topology, layout
 from harness.probes.capture import Capture
 from harness.probes.packets import Segment, parse
@@ -510,13 +512,12 @@ def test_refusal_by_the_kernel_leaves_nothing(
         pass
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_running_out_of_descriptors_leaves_nothing() -> None:
-    """With too few descriptors building ends in a LabError, wherever they run out, and no namespace
+    """With too few descriptors building ends in a LabError, wherever they run out, and none
     stays open.
     """
     most = 24
-    held, failures = _namespaces_held(), 0
+    held, failures = process().descriptors, 0
     for spare in range(most):
         with _spare_descriptors(spare):
             try:
@@ -524,13 +525,8 @@ def test_running_out_of_descriptors_leaves_nothing() -> None:
                     pass
             except LabError as error:
                 failures += "Too many open files" in str(error)
-        # Namespaces only: an IPRoute that cannot be opened forgets the event loop that it has made.
-        assert _namespaces_held() == held
+        assert process().descriptors == held
     assert 0 < failures < most
-
-
-def _namespaces_held() -> int:
-    return sum(what.startswith("net:") for what in process().descriptors.values())
 
 
 @contextmanager
@@ -612,8 +608,8 @@ def _await_operation(lab: Lab) -> None:
     """The far end of a link, and the switch around it, learn of carrier from a work queue."""
     deadline = time.monotonic() + PATIENCE_S
     for name in lab.layout.host_names:
-        with lab.host(name).entered(), IPRoute() as ipr:
-            for link in ipr.get_links():
-                while link["index"] != 1 and not rtnetlink.in_operation(ipr, link["index"]):
-                    assert time.monotonic() < deadline, f"{name}/{link.get_attr('IFLA_IFNAME')}"
+        with lab.host(name).entered(), RtnetlinkSocket() as rtnl:
+            for index, device in socket.if_nameindex():
+                while index != 1 and not rtnl.link(index).operates:
+                    assert time.monotonic() < deadline, f"{name}/{device}"
                     time.sleep(0.0005)
