@@ -1,10 +1,10 @@
-"""The pytest plugin: scenario files as test items, fixtures for hand-written tests, and whole
-sessions in virtual time.
+"""The pytest plugin: scenario files and policies as test items, fixtures for hand-written tests,
+and whole sessions in virtual time.
 
 `options` has the command-line and ini options, `session` what --clock=virtual does, `progress` how
 such a session says what it is doing, and `durations` how long its tests took in real time.
-`scenarios` has the test items, `limits` how long these may take, `labs` the `lab` fixture, and
-`services` the fixtures for what runs elsewhere.
+`scenarios` and `policies` have the test items, `limits` how long those of scenarios may take,
+`labs` the `lab` fixture, and `services` the fixtures for what runs elsewhere.
 
 The modules are loaded by every pytest run in an environment that has the package, so they import
 nothing at the top.
@@ -23,6 +23,7 @@ pytest_plugins = (
     "harness.pytest_plugin.progress",
     "harness.pytest_plugin.durations",
     "harness.pytest_plugin.labs",
+    "harness.pytest_plugin.policies",
     "harness.pytest_plugin.scenarios",
     "harness.pytest_plugin.services",
 )

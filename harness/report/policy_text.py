@@ -17,7 +17,8 @@ def describe(result: Result) -> str:
     lines = [line for finding in result.findings for line in _paragraph(finding)]
     for each in result.unanswered:
         lines += [f"{each.connection}: {each.rule} cannot be answered: {each.why}", ""]
-    return "\n".join([*lines, *_table(result), "", summary(result)])
+    table = [*_table(result), ""] if result.checked else []
+    return "\n".join([*lines, *table, summary(result)])
 
 
 def _paragraph(finding: Finding) -> Iterator[str]:
