@@ -16,7 +16,8 @@ _SYSTEM_SOURCES = {
 
 def among(connection: Connection, keys: Sequence[str]) -> tuple[Default, ...]:
     """Those of the keys that nobody stated; "heartbeat" stands for all its keys."""
-    return tuple(found for key in keys for found in _of_key(connection, key))
+    found = (each for key in keys for each in _of_key(connection, key))
+    return tuple(dict.fromkeys(found))
 
 
 def _of_key(connection: Connection, key: str) -> Iterator[Default]:

@@ -50,6 +50,7 @@ def test_a_finding_says_whose_default_a_value_is() -> None:
     ]
     assert found.place == HERE
     assert "interval_s = 75, the pod's sysctl" in map(str, found.defaults)
+    assert len(set(found.defaults)) == len(found.defaults)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,155 @@
+"""Connection strings of libpq, the C library of PostgreSQL: URLs and keywords.
+
+PostgreSQL's documentation, "Connection Strings" and "Parameter Key Words". psql, psycopg and other
+clients that are built on libpq read the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from harness.errors import PolicyError
+from harness.policy import lines, stated, urls
+from harness.policy.directives import chosen, refuse_others
+from harness.policy.format import Format
+from harness.policy.lines import Word, error
+from harness.policy.settings import Connection, Notice, Place, Terms
+from harness.policy.stated import Filled, Stated
+
+WHOLE = {
+    "keepalives_idle": ("idle_s", "seconds from 1 to 32767, or 0 for the system's"),
+    "keepalives_interval": ("interval_s", "seconds from 1 to 32767, or 0 for the system's"),
+    "keepalives_count": ("count", "a number of probes from 1 to 127, or 0 for the system's"),
+}
+"""The key of each parameter, and what it takes."""
+KEYS = ("keepalives", *WHOLE, "tcp_user_timeout")
+FILLED = {"keepalive": Filled(value=True, source="libpq's default (PostgreSQL docs, keepalives)")}
+_SCHEME = re.compile(r"postgres(?:ql)?://")
+_EXAMPLE = "postgresql://db.example/orders?keepalives_idle=60"
+_NO_SOCKET = "a host that is reached by TCP, and no Unix socket"
+_PAIR = re.compile(
+    r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)(?:[^\s\\]|\\.)*|(?=\s*$))(?!\S)"
+)
+_COMMON = re.compile(r"\b(?:host|hostaddr|dbname|service|keepalives\w*|tcp_user_timeout)\s*=")
+
+
+def read(text: str, source: str) -> tuple[Connection, ...]:
+    """A connection for each line. Raises PolicyError, with line and column."""
+    found = urls.each_line(text, source)
+    if not found:
+        raise error(Word("", Place(source, 1, 1)), "", f"a connection string such as {_EXAMPLE}")
+    return tuple(_one(each) for each in found)
+
+
+def _one(word: Word) -> Connection:
+    if _SCHEME.match(word.text):
+        url = urls.parsed(word, _SCHEME, _EXAMPLE)
+        if url.hosts.startswith(("/", "@")):
+            raise error(Word(url.hosts, url.place), "host", _NO_SOCKET)
+        name = url.name("") if url.hosts else f"{_name(url.parameters)}{url.path}"
+        return connection(name or "libpq", word.place, url.parameters)
+    pairs = tuple(_keywords(word))
+    return connection(_name(pairs) or "libpq", word.place, pairs)
+
+
+def _name(pairs: Iterable[tuple[Word, Word]]) -> str:
+    told = {key.text: value.text for key, value in pairs}
+    host = told.get("host") or told.get("hostaddr", "")
+    port = f":{told['port']}" if "port" in told else ""
+    database = f"/{told['dbname']}" if "dbname" in told else ""
+    # A connection string, with a password, may stand in place of a database's name.
+    return "" if re.search("[=@]", database) else f"{host}{port}{database}"
+
+
+def connection(name: str, place: Place, pairs: Sequence[tuple[Word, Word]]) -> Connection:
+    """From parameters and their values, which are alike in a service file. Raises PolicyError."""
+    for key, value in pairs:
+        if key.text in ("host", "hostaddr") and value.text.startswith(("/", "@")):
+            raise error(value, key.text, _NO_SOCKET)
+    values = chosen(pairs, KEYS, last_counts=True)
+    return stated.connection(name, place, _stated(values), FILLED, tuple(_notices(values)))
+
+
+def _stated(values: Mapping[str, Word]) -> dict[str, Stated]:
+    found = {}
+    for directive, word in values.items():
+        key, value = _value(directive, word)
+        found[key] = Stated(value=value, place=word.place, directive=directive, written=word.text)
+    return found
+
+
+def _value(directive: str, word: Word) -> tuple[str, bool | float | None]:
+    """Its key in a policy and the value there; None: the system's."""
+    if directive == "keepalives":
+        return "keepalive", lines.integer(word, directive, "1 for on, or 0 for off") != 0
+    if directive == "tcp_user_timeout":
+        return "user_timeout_s", lines.integer(word, directive, "whole milliseconds") / 1000
+    key, expected = WHOLE[directive]
+    return key, lines.integer(word, directive, expected) or None
+
+
+def _notices(values: Mapping[str, Word]) -> Iterator[Notice]:
+    switch = values.get("keepalives")
+    if switch is None or lines.integer(switch, "keepalives", "1 for on, or 0 for off") != 0:
+        return
+    for directive, word in values.items():
+        if directive in WHOLE:
+            yield Notice(word.place, directive, "has no effect with keepalives=0")
+
+
+def _keywords(line: Word) -> Iterator[tuple[Word, Word]]:
+    """The pairs of `key=value key='quoted value'`. Raises PolicyError, without what it found."""
+    at, text = 0, line.text
+    while at < len(text):
+        match = _PAIR.match(text, at)
+        if match is None:
+            expected = "key=value, in single quotes where the value has spaces"
+            raise urls.unshown(line.after(at), expected)
+        raw, begin = match[2], match.start(2)
+        if raw.startswith("'"):
+            raw, begin = raw[1:-1], begin + 1
+        value = Word(re.sub(r"\\(.)", r"\1", raw), line.after(begin).place)
+        yield Word(match[1], line.after(at).place), value
+        at = match.end()
+        at += len(text[at:]) - len(text[at:].lstrip())
+
+
+def pairs_of(terms: Terms) -> list[str]:
+    """`key=value` for each setting. Raises UsageError for one that libpq has no parameter for."""
+    keys = ("keepalive", "idle_s", "interval_s", "count", "user_timeout_s")
+    refuse_others(terms, keys, "libpq")
+    written = [f"keepalives={int(terms.keepalive is not False)}"]
+    for directive, (key, _) in WHOLE.items():
+        value = getattr(terms, key)
+        written += [f"{directive}={value}"] if value is not None else []
+    if terms.user_timeout_s is not None:
+        written.append(f"tcp_user_timeout={round(terms.user_timeout_s * 1000)}")
+    return written
+
+
+def _write(terms: Terms) -> str:
+    return f"{' '.join(pairs_of(terms))}\n"
+
+
+def _fits(_path: Path, text: str) -> bool:
+    if urls.fits(text, _SCHEME):
+        return True
+    first = urls.each_line(text, "")[:1]
+    if not first or not _COMMON.search(first[0].text):
+        return False
+    try:
+        return bool(tuple(_keywords(first[0])))
+    except PolicyError:
+        return False
+
+
+FORMAT = Format(
+    name="libpq",
+    title="postgresql:// URLs or keyword strings of libpq, one on each line",
+    names=(),
+    fits=_fits,
+    read=read,
+    write=_write,
+)

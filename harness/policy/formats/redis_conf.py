@@ -1,0 +1,113 @@
+"""redis.conf: redis-server's side.
+
+Redis' own commented redis.conf, "tcp-keepalive" and "timeout". On Linux redis-server sets the idle
+time to tcp-keepalive, the interval to a third of it, and the count to 3 (src/anet.c,
+anetKeepAlive). `include` directives are not followed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.policy import lines, stated
+from harness.policy.directives import chosen, refuse_others
+from harness.policy.format import Format
+from harness.policy.lines import Word
+from harness.policy.settings import Connection, Place, Terms
+from harness.policy.stated import Filled, Stated
+
+_DEFAULT_S = 300
+_COUNT = 3
+_SOURCE = f"redis-server's default (redis.conf, tcp-keepalive {_DEFAULT_S})"
+_FITS = re.compile(r"^\s*tcp-keepalive\s+\"?\d", re.MULTILINE | re.IGNORECASE)
+_QUOTED = re.compile(r"([\"'])(.*)\1")
+
+
+def read(text: str, source: str) -> tuple[Connection, ...]:
+    """One connection, of the server to a client. Raises PolicyError, with line and column."""
+    place = Place(source, 1, 1)
+    values = chosen(_pairs(text, source), ("tcp-keepalive", "timeout"), last_counts=True)
+    told = {}
+    if "timeout" in values:
+        word = values["timeout"]
+        seconds = lines.integer(word, "timeout", "whole seconds, or 0 for none")
+        told["idle_close_s"] = Stated(
+            value=seconds or None, place=word.place, directive="timeout", written=word.text
+        )
+    if "tcp-keepalive" in values:
+        told |= _stated(values["tcp-keepalive"])
+    filled = {"side": Filled("server", "redis-server accepts connections")}
+    filled |= {key: Filled(value, _SOURCE) for key, value in _options(_DEFAULT_S).items()}
+    return (stated.connection("redis-server", place, told, filled),)
+
+
+def _pairs(text: str, source: str) -> Iterator[tuple[Word, Word]]:
+    """Directives with one argument; names count in capitals or not."""
+    for line in lines.lines(text, source):
+        found = lines.words(line)
+        if len(found) == 2:
+            key, value = found
+            quoted = _QUOTED.fullmatch(value.text)
+            bare = Word(quoted[2], value.after(1).place) if quoted else value
+            yield Word(key.text.lower(), key.place), bare
+        elif found and found[0].text.lower() in ("tcp-keepalive", "timeout"):
+            rest = " ".join(each.text for each in found[1:])
+            begin = found[1].place if found[1:] else found[0].place
+            raise lines.error(Word(rest, begin), found[0].text, "one number of seconds")
+
+
+def _options(idle_s: int) -> dict[str, bool | int]:
+    """What redis-server sets: no interval is shorter than a second."""
+    interval_s = max(idle_s // _COUNT, 1)
+    return {"keepalive": True, "idle_s": idle_s, "interval_s": interval_s, "count": _COUNT}
+
+
+def _stated(word: Word) -> dict[str, Stated]:
+    directive = "tcp-keepalive"
+    idle_s = lines.integer(word, directive, "seconds from 1 to 32767, or 0 for no keepalive")
+    options: dict[str, bool | int | None] = {**_options(idle_s)}
+    if not idle_s:
+        options = {**dict.fromkeys(options), "keepalive": False}
+    return {
+        key: Stated(value=value, place=word.place, directive=directive, written=word.text)
+        for key, value in options.items()
+    }
+
+
+def _write(terms: Terms) -> str:
+    refuse_others(
+        terms, ("keepalive", "idle_s", "interval_s", "count", "idle_close_s"), "redis-server"
+    )
+    written = []
+    if terms.keepalive is False:
+        written.append("tcp-keepalive 0")
+    elif terms.idle_s is not None:
+        wanted = (terms.interval_s, terms.count)
+        options = _options(terms.idle_s)
+        if wanted != (options["interval_s"], options["count"]):
+            raise UsageError(
+                f"redis-server: expected an interval of {options['interval_s']} s and a count of "
+                f"{_COUNT}, which tcp-keepalive {terms.idle_s} stands for, found {wanted[0]} s "
+                f"and {wanted[1]}. Fix: choose these"
+            )
+        written.append(f"tcp-keepalive {terms.idle_s}")
+    if terms.idle_close_s is not None:
+        written.append(f"timeout {round(terms.idle_close_s)}")
+    return "\n".join([*written, ""])
+
+
+def _fits(_path: Path, text: str) -> bool:
+    return _FITS.search(text) is not None
+
+
+FORMAT = Format(
+    name="redis",
+    title="redis.conf of redis-server",
+    names=("redis.conf", "redis-*.conf", "redis/*.conf"),
+    fits=_fits,
+    read=read,
+    write=_write,
+)
