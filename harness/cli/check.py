@@ -36,13 +36,18 @@ def run(options: argparse.Namespace) -> int:
             streams.complain(str(notice))
         for key, hint in validation.suspicions(connection.terms):
             at = connection.places.get(key)
-            where = f"{at}: {connection.name}: {key}" if at else FLAGS[key]
+            where = f"{at}: {connection.name}: {key}" if at else _unplaced(connection, key)
             streams.complain(f"{where} {hint}")
     result = check(connections, registry.selected(options.select, options.ignore))
     _print(result, options.output_format)
     if options.output_format == "sarif" and not options.strict:
         return 0
     return result.exit_status
+
+
+def _unplaced(connection: Connection, key: str) -> str:
+    """What messages call a setting of options, or of a URL."""
+    return FLAGS[key] if connection.name == OPTIONS else f"{connection.name}: {key}"
 
 
 def explain(options: argparse.Namespace) -> int:
@@ -65,7 +70,7 @@ def _connections(options: argparse.Namespace) -> Sequence[Connection]:
         )
     if given and not options.files:
         return (_from_options(given),)
-    files = options.files or [POLICY]
+    files = options.files or [str(POLICY)]
     if not options.files and not POLICY.exists():
         example = "such as --idle 60 --detect-within 120"
         raise UsageError(
@@ -78,15 +83,24 @@ def _connections(options: argparse.Namespace) -> Sequence[Connection]:
     return [demands.applied(each, wanted, given) for each in found]
 
 
-def _of_files(files: Sequence[Path], format_name: str | None) -> list[Connection]:
-    """Raises UsageError, also where there is nothing to check."""
-    by_file = {file: reader.read(file, str(file), format_name) for file in files}
-    empty = [str(file) for file, found in by_file.items() if not found]
-    if len(empty) == len(by_file):
+def _of_files(files: Sequence[str], format_name: str | None) -> list[Connection]:
+    """Of files, and of URLs in place of files.
+
+    Raises UsageError, also where there is nothing to check.
+    """
+    found: dict[str, tuple[Connection, ...]] = {}
+    for number, each in enumerate(files, 1):
+        if reader.is_text(each):
+            source = f"<argument {number}>"
+            found[source] = reader.read_text(each, source, format_name)
+        else:
+            found[each] = reader.read(Path(each), each, format_name)
+    empty = [source for source, connections in found.items() if not connections]
+    if len(empty) == len(found):
         raise UsageError(f"expected settings of TCP connections, found none in {', '.join(empty)}")
-    for each in empty:
-        streams.complain(f"{each} has no settings of TCP connections")
-    return [each for found in by_file.values() for each in found]
+    for source in empty:
+        streams.complain(f"{source} has no settings of TCP connections")
+    return [each for connections in found.values() for each in connections]
 
 
 def _from_options(given: dict[str, Any]) -> Connection:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 from harness.cli.predict_options import duration
 
@@ -40,8 +39,8 @@ def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
         "files",
         metavar="FILE",
         nargs="*",
-        type=Path,
-        help="policies, or configuration of other software (default without settings: POLICY.toml)",
+        help="policies, configuration of other software, or URLs such as "
+        "'postgresql://db/orders?keepalives_idle=60' (default without settings: POLICY.toml)",
     )
     check.add_argument(
         "--format",

@@ -7,11 +7,15 @@ Which one a file has is told by its name, or by its content where names tell not
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+
+import msgspec
 
 from harness.errors import UsageError
 from harness.policy import formats
@@ -22,6 +26,9 @@ from harness.system.spelling import did_you_mean
 
 OWN = "policy_toml"
 """The module of POLICY.toml. It is asked first, so that no other one is loaded for a policy."""
+
+_TEXT = re.compile(r"(?:jdbc:|\w[\w+.-]*://|\w+\s*=)")
+"""The beginning of a URL or of `key=value`."""
 
 
 @cache
@@ -50,6 +57,29 @@ def read(path: Path, source: str, name: str | None = None) -> tuple[Connection, 
     chosen = named(name) if name else None
     text = toml_file.read_text(path, source)
     return (chosen or of_file(path, text, source)).read(text, source)
+
+
+def is_text(argument: str) -> bool:
+    """Whether an argument is a URL or a connection string, and no file."""
+    if _TEXT.match(argument) is None:
+        return False
+    return not os.path.exists(argument)  # noqa: PTH110 - Path.exists raises for a long URL
+
+
+def read_text(text: str, source: str, name: str | None = None) -> tuple[Connection, ...]:
+    """The connections of a URL or connection string, which have no place.
+
+    Raises UsageError, which shows no password: nothing of a text that has no format.
+    """
+    known = every_format().values()
+    fitting = [named(name)] if name else [each for each in known if each.fits(Path(), text)]
+    if len(fitting) != 1:
+        raise UsageError(
+            f"{source}: expected a file, or a URL or connection string of a known format, found "
+            f"another text (not shown). The formats are:{_listed(known)}"
+        )
+    found = fitting[0].read(text, source)
+    return tuple(msgspec.structs.replace(each, place=None, places={}) for each in found)
 
 
 def of_file(path: Path, text: str, source: str) -> Format:

@@ -160,6 +160,28 @@ def test_the_format_of_a_file_is_told_or_given(folder: Path, capsys: Capture) ->
     assert "settings:2:10: warning KA002 db" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("output_format", ["text", "json", "junit", "github", "gitlab", "sarif"])
+def test_a_url_is_checked_and_its_password_is_not_shown(
+    output_format: str, folder: Path, capsys: Capture
+) -> None:
+    """In place of a file, or beside one; in no report."""
+    (folder / "services").write_text("[mydb]\npassword=secret\nkeepalives_idle=60\n")
+    urls = [
+        "postgresql://me:secret@db.example/orders?keepalives_idle=340&keepalives_interval=10",
+        "jdbc:postgresql://db.example/reports?user=me&password=secret&socketTimeout=30",
+        "host=db.example password=secret keepalives_count=200000",
+    ]
+    demands = ["--path", "aws-nlb", "--detect-within", "120", "--output-format", output_format]
+    assert ended("check", *urls[:2], "services", *demands, "--strict") == 1
+    captured = capsys.readouterr()
+    assert "db.example/orders" in captured.out
+    assert "<argument 2>:1:76: socketTimeout ends a read" in captured.err
+    assert ended("check", *urls, *demands) == 2
+    refused = capsys.readouterr()
+    assert "<argument 3>:1:50: keepalives_count: expected an integer from 1 to 127" in refused.err
+    assert "secret" not in captured.out + captured.err + refused.out + refused.err
+
+
 def test_files_without_settings_are_told(folder: Path, capsys: Capture) -> None:
     """Beside others; alone they are an error, as nothing was checked."""
     (folder / "sysctl.conf").write_text("vm.swappiness = 10\n")
@@ -178,6 +200,9 @@ def test_seconds_that_look_like_milliseconds_are_told(folder: Path, capsys: Capt
     (folder / "POLICY.toml").write_text("[connections.db]\nuser_timeout_s = 30000\n")
     assert ended("check") == 0
     assert "POLICY.toml:2:18: db: user_timeout_s = 30000 means 30000 s" in capsys.readouterr().err
+    url = "postgresql://db/orders?tcp_user_timeout=30000000&keepalives=0"
+    assert ended("check", url) == 0
+    assert "db/orders: user_timeout_s = 30000 means 30000 s" in capsys.readouterr().err
     assert ended("check", "--idle", "60", "--interval", "5000", "--count", "3") == 0
     assert "--interval = 5000 means 5000 s" in capsys.readouterr().err
 

@@ -70,3 +70,47 @@ def test_a_format_is_forced_by_its_name(tmp_path: Path) -> None:
     assert reader.read(tmp_path / "x.beta", "x.beta", "gamma")[0].name == "gamma"
     with pytest.raises(UsageError, match=r"expected a format \(alpha, .*did you mean gamma"):
         reader.read(tmp_path / "x.beta", "x.beta", "gama")
+
+
+@pytest.mark.parametrize(
+    ("argument", "is_text"),
+    [
+        ("postgresql://h", True),
+        ("jdbc:mysql://h", True),
+        ("amqp+x://h", True),
+        ("host = h", True),
+        (f"x://h?{'a' * 9000}", True),
+        ("host=h keepalives=1", True),
+        ("POLICY.toml", False),
+        ("/etc/x=1", False),
+        ("a:b", False),
+        ("", False),
+    ],
+)
+def test_a_url_or_a_connection_string_is_no_file(argument: str, *, is_text: bool) -> None:
+    """Nor is any other argument a text."""
+    assert reader.is_text(argument) is is_text
+
+
+def test_a_file_comes_before_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one has such a name."""
+    monkeypatch.chdir(tmp_path)
+    Path("a=b").touch()
+    assert not reader.is_text("a=b")
+    assert reader.is_text("a=c")
+
+
+def test_a_text_has_the_format_of_its_content() -> None:
+    """Its connections have no place, as those of options."""
+    (found,) = reader.read_text("[alpha]", "<argument 1>")
+    assert (found.name, found.place, found.places) == ("alpha", None, {})
+    (found,) = reader.read_text("listen", "<argument 1>", "beta")
+    assert found.name == "beta"
+
+
+@pytest.mark.parametrize("text", ["x://me:secret@h", "listen secret"])
+def test_a_text_of_no_format_is_not_shown(text: str) -> None:
+    """It may hold a password."""
+    with pytest.raises(UsageError, match=r"^<argument 1>: expected a file, or a URL") as caught:
+        reader.read_text(text, "<argument 1>")
+    assert "secret" not in str(caught.value)
