@@ -27,11 +27,14 @@ def _idle(facts: Facts) -> Iterator[Draft]:
         return
     worst_hz = max(late, key=lambda hz: late[hz].high_ns)
     fix, keys = _idle_fix(facts)
+    found_when = f"{words.window(late[worst_hz])} {facts.worst_at(worst_hz, tuple(late))}"
+    if late[worst_hz].low_ns == late[worst_hz].high_ns and facts.heartbeat is None:
+        found_when = f"{words.window(late[worst_hz])}, when the program closes idle connections"
     yield Draft(
         expected=f"a dead peer noticed within {words.plain(demand_s)} s while the connection is idle",  # noqa: E501
-        found=f"{words.window(late[worst_hz])} {facts.worst_at(worst_hz, tuple(late))}",
+        found=found_when,
         fix=fix,
-        keys=keys,
+        keys=(*keys, "idle_close_s", "inactivity_close_s", "keepalive"),
         hz=tuple(late),
         window_s=words.ends(late[worst_hz]),
     )
@@ -43,11 +46,7 @@ def _idle_fix(facts: Facts) -> tuple[str, tuple[str, ...]]:
     if facts.heartbeat is not None:
         return "shorten the heartbeat", ("heartbeat",)
     if not settings.keepalive:
-        closing = ("idle_close_s", "inactivity_close_s")
-        return (
-            "set keepalive with idle, interval and count, or close idle connections sooner",
-            closing,
-        )
+        return "set keepalive with idle, interval and count, or close idle connections sooner", ()
     if not settings.user_timeout_ms:
         return "set a shorter idle_s or interval_s, or a lower count", (
             "idle_s",
@@ -82,7 +81,7 @@ def _draft_in_flight(facts: Facts, late: Mapping[int, Window], demand_s: float) 
     is_exact = by_heartbeat or by_program or worst.low_ns < demand_s * SECOND_NS
     when = words.window(worst) if is_exact else f"more than {words.seconds(worst.low_ns)}"
     fix = "shorten the heartbeat, or set user_timeout_s"
-    if facts.settings.user_timeout_ms or by_program:
+    if facts.settings.user_timeout_ms or beat is None or not beat.apart:
         fix = user_timeout_fix(demand_s)
     return Draft(
         expected=f"a dead peer noticed within {words.plain(demand_s)} s while data is in flight",
