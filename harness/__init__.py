@@ -1,4 +1,4 @@
-"""Proves when, and with which error, a networked program notices that its peer is gone.
+"""Proves when, and with which error, a networked program detects that its peer is gone.
 
 The public names; each is loaded when it is first used, so that importing the package costs next to
 nothing.

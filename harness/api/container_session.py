@@ -2,7 +2,7 @@
 after a crash.
 
 with Attachment("shop-db-1") as db, db.inject(Blackhole()):
-    ...  # what talks to it must notice
+    ...  # what talks to it must detect it
 """
 
 from __future__ import annotations

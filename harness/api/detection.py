@@ -1,7 +1,7 @@
 """What a hand-written test holds against each other: a detection and a prediction.
 
-A time in which this process did not run may decide an assertion: what is noticed then is seen late,
-and what is injected then may be late. `detection in expected` raises StandstillError where the
+A time in which this process did not run may decide an assertion: a detection then is seen late, and
+what is injected then may be late. `detection in expected` raises StandstillError where the
 answer hangs on that.
 """
 
@@ -16,7 +16,7 @@ from harness.oracle.prediction import Outcome
 
 
 class Detection(msgspec.Struct, frozen=True, kw_only=True):
-    """What the observed side noticed.
+    """What the observed side detected.
 
     `after_armed_s` seconds from arming; None, with kind "quiet", for nothing.
 
@@ -46,7 +46,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def windows_s(self) -> tuple[tuple[float, float], ...]:
-        """In the order of the outcomes; those in which nothing is noticed are left out."""
+        """In the order of the outcomes; those in which nothing is detected are left out."""
         return tuple(
             (o.window_ns[0] / 1e9, o.window_ns[1] / 1e9) for o in self.outcomes if o.window_ns
         )
@@ -83,7 +83,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
         """The time in which this process did not run that the answer hangs on, None where there is
         none.
 
-        What was noticed during such a time, or right after it, may have come at any moment of it.
+        What was detected during such a time, or right after it, may have come at any moment of it.
         Beyond the allowance anything may have come late or not at all, so that nothing is refuted,
         and a program's own timers prove nothing.
         """

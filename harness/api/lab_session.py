@@ -3,7 +3,7 @@
 net = Workbench("routed")                    # or the `lab` fixture: net = lab("routed") link =
 net.connect(Endpoint(keepalive=Keepalive(idle_s=1, interval_s=1, count=3))) with
 net.inject(Blackhole()): expected = link.predict()                # computed from what has been
-injected, before it is noticed seen = link.wait() assert seen in expected and seen.errno ==
+injected, before it is detected seen = link.wait() assert seen in expected and seen.errno ==
 "ETIMEDOUT"
 """
 
@@ -63,8 +63,8 @@ class Link:
         return self._bench.expected(self._scenario, self.armed_ns)
 
     def wait(self, within_s: float | None = None) -> Detection:
-        """Wait until the observed side notices, at most `within_s` seconds (default: until it must
-        have).
+        """Wait for the observed side's detection, `within_s` seconds at most (default: until it
+        must have come).
         """
         if within_s is None:
             deadline_ns = self.armed_ns + self._bench.plan(self._scenario, self.armed_ns).watch_ns
@@ -74,7 +74,7 @@ class Link:
         return msgspec.structs.replace(self._detection(), gaps_s=self._bench.gaps_s(self.armed_ns))
 
     def _detection(self) -> Detection:
-        """What has been noticed so far."""
+        """What has been detected so far."""
         found = self._noticed()
         if found is None:
             return Detection(kind="quiet")

@@ -30,7 +30,7 @@ def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
     check = add(
         "check",
         (
-            "Check TCP settings against demands: is a dead peer noticed in time, is an idle "
+            "Check TCP settings against demands: is a dead peer detected in time, is an idle "
             "connection kept"
         ),
         "harness check --idle 340 --interval 10 --count 3 --path aws-nlb --detect-within 400",
@@ -136,7 +136,7 @@ def _add_settings(check: argparse.ArgumentParser) -> None:
 def _add_demands(check: argparse.ArgumentParser) -> None:
     demands = check.add_argument_group("demands, for files that do not state them, too")
     for option, text in (
-        ("--detect-within", "notice a dead peer within S seconds, idle and with data in flight"),
+        ("--detect-within", "detect a dead peer within S seconds, idle and with data in flight"),
         ("--detect-idle-within", "the same for an idle connection alone"),
         ("--detect-in-flight-within", "the same with data in flight alone"),
         ("--survive", "survive an outage of S seconds"),

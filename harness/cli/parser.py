@@ -66,7 +66,7 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     """
     whole = _Parser(
         prog="harness",
-        description="Test when, and with which error, a TCP program notices that its peer is dead.",
+        description="Test when, and with which error, a TCP program detects that its peer is dead.",
         epilog=(
             "example: harness run outcomes. Options that take seconds (S) also take durations: "
             "90s, 1m30s, 2h."

@@ -111,7 +111,7 @@ def _add_designs(predict: argparse.ArgumentParser) -> None:
     designs.add_argument(
         "--side",
         choices=("client", "server"),
-        help="with --heartbeat: which end notices the dead peer (default: client)",
+        help="with --heartbeat: which end detects the dead peer (default: client)",
     )
     designs.add_argument(
         "--set",

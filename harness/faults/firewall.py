@@ -1,12 +1,12 @@
-"""Stateful firewalls: one that forgets idle flows, and one that forgets all flows at once, as after
-its reboot.
+"""Stateful firewalls: one drops the state of idle flows, the other all state at once, as after its
+reboot.
 
 Both are nf_conntrack. An entry's age is judged per packet, exact to the jiffy; a packet that comes
 at or after the timeout finds no state and, where mid-stream pickup is off
 (nf_conntrack_tcp_loose=0), is invalid: dropped, or answered with RST as many load balancers and NAT
 gateways do. Packets are judged before their way is chosen, so that the answer is the same for those
-to an address that a NAT has forgotten. Evidence: counters of packets that met live and forgotten
-state, or made it anew.
+to an address for which a NAT has no mapping any more. Evidence: counters of packets that met live
+state, dropped state, or made it anew.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
 READY_TIMEOUT_S = 10.0
 LATER_S = 1
-"""So much later than its resetter a firewall itself forgets: what comes first must not hang on the
-phase of a jiffy.
+"""So much later than its resetter a firewall itself drops state: what comes first must not depend
+on the phase of a jiffy.
 """
 
 
 class FirewallIdle(Fault, frozen=True, kw_only=True, tag="firewall-idle"):
-    """Forgets a flow after `timeout_s` whole seconds without a packet.
+    """Drops the state of a flow after `timeout_s` whole seconds without a packet.
 
     `then`: what a later packet meets; with "reset-both" both ends get RST at the timeout itself.
     `pickup`: whose packet makes the flow known again. `preset`: a middlebox that is known by name;
@@ -150,7 +150,7 @@ class FirewallIdle(Fault, frozen=True, kw_only=True, tag="firewall-idle"):
 
 
 class FirewallFlush(Fault, frozen=True, kw_only=True, tag="firewall-flush"):
-    """Forgets every flow at `at_s`, as in a firewall's reboot.
+    """Drops the state of every flow at `at_s`, as in a firewall's reboot.
 
     `then` and `pickup` as of `firewall-idle`.
 
@@ -167,7 +167,9 @@ class FirewallFlush(Fault, frozen=True, kw_only=True, tag="firewall-flush"):
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.for_s is not None:
-            yield Problem("for_s", self.for_s, "no such key: what is forgotten stays so")
+            yield Problem(
+                "for_s", self.for_s, "no such key: state that is dropped does not come back"
+            )
         if self.on not in layout.host_names:
             yield unknown_host("on", self.on, layout)
         elif not layout.host(self.on).tracks:
@@ -214,7 +216,7 @@ class FirewallFlush(Fault, frozen=True, kw_only=True, tag="firewall-flush"):
                 proof = _evidence(counters(), 0)
                 return Evidence(
                     level="bit" if known and not left else "none",
-                    found=f"{count(len(known), 'flow')} forgotten, {len(left)} left; {proof.found}",
+                    found=f"{count(len(known), 'flow')} dropped, {len(left)} left; {proof.found}",
                     others=proof.others,
                 )
 

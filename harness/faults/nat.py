@@ -1,4 +1,4 @@
-"""NAT rebinding: the router forgets its mapping and gives the connection another port toward the
+"""NAT rebinding: the router drops its mapping and gives the connection another port toward the
 server.
 
 What the client sends arrives from a port that the server does not know, and is answered with RST.
@@ -40,7 +40,9 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
 
     def misplaced(self, layout: Layout) -> Iterator[Problem]:
         if self.for_s is not None:
-            yield Problem("for_s", self.for_s, "no such key: a mapping that is forgotten stays so")
+            yield Problem(
+                "for_s", self.for_s, "no such key: a mapping that is dropped does not come back"
+            )
         if not self.hosts(layout):
             yield Problem(
                 "kind",
@@ -104,7 +106,7 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
                 others = anew[OTHERS] + stale[OTHERS]
                 kept = [port for port, mapped in before.items() if now.get(port) == mapped]
                 found = (
-                    f"{count(len(before), 'mapping')} forgotten, {count(anew['anew'], 'flow')} "
+                    f"{count(len(before), 'mapping')} dropped, {count(anew['anew'], 'flow')} "
                     "given a port from "
                     f"{PORTS[0]} on, {count(stale['stale'], 'packet')} to a port that leads nowhere"
                 )

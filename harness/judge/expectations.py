@@ -1,4 +1,4 @@
-"""Whether what was noticed is what the scenario claims and the oracle foresaw, in both their
+"""Whether what was detected is what the scenario claims and the oracle foresaw, in both their
 windows. Pure.
 """
 
@@ -37,7 +37,7 @@ COMMAND_WAKE_UP_NS = 2_000_000_000
 
 
 def check_false_alarm(plan: Plan, history: History) -> None:
-    """Whether something was noticed before there was anything to notice."""
+    """Whether something was detected before there was anything to detect."""
     if history.end is None or not plan.faults or any(fault.standing for fault in plan.faults):
         return
     if not any(history.before_end(injected.t_ns) for injected in history.injected.values()):
@@ -73,7 +73,7 @@ def check_kind(plan: Plan, history: History) -> None:
 
 
 def check_claimed_window(plan: Plan, history: History) -> None:
-    """Whether it was noticed in the window that the scenario claims."""
+    """Whether it was detected in the window that the scenario claims."""
     expect = plan.scenario.expect
     if expect.window_s is None:
         return
@@ -84,13 +84,14 @@ def check_claimed_window(plan: Plan, history: History) -> None:
     if history.end is None:
         raise Refuted(
             "never-noticed",
-            f"nothing was noticed{until_when(plan, history)}, the claim is {window}",
+            f"nothing was detected{until_when(plan, history)}, the claim is {window}",
         )
     if expect.origin == "healed" and (
         history.origin is None or history.end.t_ns < history.origin[0]
     ):
         words = (
-            f"noticed before the last fault was healed: {seen(history)}{oracle_says(plan, history)}"
+            f"detected before the last fault was healed: {seen(history)}"
+            f"{oracle_says(plan, history)}"
         )
         raise Refuted("noticed-too-early", words)
     if history.origin is None or history.detected_ns is None:
@@ -102,7 +103,7 @@ def check_claimed_window(plan: Plan, history: History) -> None:
     if measured < lo:
         at, early = seconds(measured, lo)[0], seconds(lo - measured, 0)[0]
         words = (
-            f"noticed {at} after {ORIGINS[expect.origin]}, {early} before expect.window_s "
+            f"detected {at} after {ORIGINS[expect.origin]}, {early} before expect.window_s "
             f"({window})"
         )
         raise Refuted("noticed-too-early", f"{words}{oracle_says(plan, history)}")
@@ -110,14 +111,14 @@ def check_claimed_window(plan: Plan, history: History) -> None:
         _blame_late_wake_up(plan, history, history.since_armed(history.origin[0]) + hi)
         at, late = seconds(measured, hi)[0], seconds(measured - hi, 0)[0]
         words = (
-            f"noticed {at} after {ORIGINS[expect.origin]}, {late} after expect.window_s "
+            f"detected {at} after {ORIGINS[expect.origin]}, {late} after expect.window_s "
             f"({window}) ended"
         )
         raise Refuted("noticed-too-late", f"{words}{oracle_says(plan, history)}")
 
 
 def check_reconnection(plan: Plan, history: History, claim_s: tuple[float, float] | None) -> None:
-    """Whether the lost connection was replaced in time, counted from being noticed."""
+    """Whether the lost connection was replaced in time, counted from being detected."""
     if claim_s is None or history.end is None:
         return
     found_ns, said = reconnected_ns(history), f"{plain(claim_s[0])} to {plain(claim_s[1])} s"
@@ -128,7 +129,7 @@ def check_reconnection(plan: Plan, history: History, claim_s: tuple[float, float
         )
     if not round(claim_s[0] * 1e9) <= found_ns <= round(claim_s[1] * 1e9) + plan.allowance_ns:
         found, *_ = seconds(found_ns, *(round(end * 1e9) for end in claim_s))
-        words = f"another connection stood {found} after being noticed, expected {said}"
+        words = f"another connection stood {found} after being detected, expected {said}"
         raise Refuted("reconnection-refuted", words)
 
 
@@ -178,13 +179,13 @@ def check_prediction(plan: Plan, history: History) -> None:
         if measured < lo - history.late_count_ns:
             early = seconds(lo - measured, 0)[0]
             raise PredictionRefuted(
-                f"noticed {at}, {early} before the oracle's window opens ({window})"
+                f"detected {at}, {early} before the oracle's window opens ({window})"
             )
         if measured - history.took_ns > hi + plan.allowance_ns:
             _blame_late_wake_up(plan, history, hi)
             late = seconds(measured - hi, 0)[0]
             raise PredictionRefuted(
-                f"noticed {at}, {late} after the oracle's window closed ({window})"
+                f"detected {at}, {late} after the oracle's window closed ({window})"
             )
     _check_since_read(plan, history, same)
     again = [outcome.reconnects_ns for outcome in same if outcome.reconnects_ns is not None]
@@ -203,7 +204,7 @@ def _check_since_read(plan: Plan, history: History, same: list[Outcome]) -> None
     if not lo <= measured <= hi + plan.allowance_ns:
         at, low, high = seconds(measured, lo, hi)
         raise PredictionRefuted(
-            f"noticed {at} after the last data came, the oracle says {low} to {high}"
+            f"detected {at} after the last data came, the oracle says {low} to {high}"
         )
 
 
@@ -243,7 +244,7 @@ def _check_segments(plan: Plan, history: History, same: list[Outcome]) -> None:
 
 
 def _check_answers(plan: Plan, history: History) -> None:
-    """Nothing noticed means that no `count` probes in a row went unanswered."""
+    """Nothing detected means that no `count` probes in a row went unanswered."""
     settings = settings_of(plan.scenario, plan.scenario.expect.side)
     if history.kind != "quiet" or settings.user_timeout_ms:
         return
@@ -254,7 +255,7 @@ def _check_answers(plan: Plan, history: History) -> None:
         streak = 0 if answered else streak + 1
         if streak >= settings.count:
             raise PredictionRefuted(
-                f"nothing was noticed, yet {streak} probes in a row went unanswered"
+                f"nothing was detected, yet {streak} probes in a row went unanswered"
             )
 
 

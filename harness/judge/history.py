@@ -291,13 +291,13 @@ class History:
         return last[-1] if last else None
 
     def before_end(self, t_ns: int) -> bool:
-        """Whether a moment is not after what was noticed."""
+        """Whether a moment is not after what was detected."""
         return self.end is None or t_ns <= self.end.t_ns
 
     def counts(self, t_ns: int) -> bool:
         """Whether a moment belongs to what is judged.
 
-        That goes on until something was noticed or, for a claim of a connection after the healing,
+        That goes on until something was detected or, for a claim of a connection after the healing,
         until that is made.
         """
         expect = self.plan.scenario.expect
@@ -307,7 +307,7 @@ class History:
 
     def crossed(self, from_ns: int, until_ns: int) -> bool:
         """Whether, between two moments, a segment passed the observer's host or something was
-        noticed.
+        detected.
         """
         moments = [s.t_ns for s in self.segments if self.before_end(s.t_ns)]
         moments += [] if self.end is None else [self.end.t_ns]
@@ -315,7 +315,7 @@ class History:
 
     @property
     def cites(self) -> tuple[int, ...]:
-        """The events a verdict rests on: arming, faults with their evidence, what was noticed, the
+        """The events a verdict rests on: arming, faults with their evidence, what was detected, the
         end.
         """
         single = (self.armed, self.end, self.reconnected, self.alive, self.broken, self.ended)

@@ -1,4 +1,4 @@
-"""Whether a side that noticed nothing still works: data comes back, or its command shows a sign of
+"""Whether a side that detected nothing still works: data comes back, or its command shows a sign of
 life. Pure.
 """
 
@@ -25,11 +25,11 @@ def check_liveness(plan: Plan, history: History) -> None:
 
 def _check_echo(history: History) -> None:
     if history.alive is None:
-        words = "nothing was noticed, but no data was sent to show that the connection lives"
+        words = "nothing was detected, but no data was sent to show that the connection lives"
         raise Inconclusive("liveness-not-shown", words)
     if not history.alive.what.echo:
         words = (
-            "nothing was noticed, yet the connection is dead: data sent at the end did not come "
+            "nothing was detected, yet the connection is dead: data sent at the end did not come "
             "back"
         )
         raise Refuted("connection-dead", words)
@@ -63,5 +63,5 @@ def _check_sign(history: History, alive: Alive, allowance_ns: int) -> None:
         f"{clock.origin}: after the last "
         f"change, and in the last {alive.within_s:g} s"
     )
-    words = f"nothing was noticed, yet the command shows no life: {expected}; {found}"
+    words = f"nothing was detected, yet the command shows no life: {expected}; {found}"
     raise Refuted("connection-dead", f"{words}{last_lines(history.plan, history)}")

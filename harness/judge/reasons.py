@@ -30,7 +30,7 @@ Doubt: TypeAlias = Literal[
 
 `fault-left-no-evidence`: not even that it was in place. `fault-met-nothing`: it was in place, but
 nothing that it acts on came. `fault-mistimed`: too early, or never healed. `action-failed`: a write
-or a shutdown of the scenario. `liveness-not-shown`: nothing was noticed, and no data was sent to
+or a shutdown of the scenario. `liveness-not-shown`: nothing was detected, and no data was sent to
 tell a live connection from a dead one. `origin-missing`: what the claim counts from never came.
 `machine-too-busy`: a retry in quiet may succeed.
 """
@@ -50,7 +50,7 @@ Difference: TypeAlias = Literal[
 
 `noticed-too-early`, `noticed-too-late`: outside the claimed window. `noticed-unexpectedly`: a
 program gave its peer up though the claim is "never". `claim-refuted`: another outcome, errno or
-report. `connection-dead`: nothing was noticed, but data does not pass. `oracle-refuted`: the claim
+report. `connection-dead`: nothing was detected, but data does not pass. `oracle-refuted`: the claim
 holds, the prediction does not. `known-failure-gone`: the claim holds although it is marked with
 `known_failure`.
 """
@@ -106,9 +106,9 @@ def fault_name(plan: Plan, index: int) -> str:
 
 
 def seen(history: History) -> str:
-    """What was noticed, and when."""
+    """What was detected, and when."""
     if history.end is None:
-        return "nothing noticed"
+        return "nothing detected"
     what = history.errno if history.kind == "detected" else "end of file"
     if history.given_up is not None:
         what = f"{history.given_up.how}: {clipped(history.given_up.found, WORDS_SHOWN)}"
@@ -123,7 +123,7 @@ def said(plan: Plan) -> str:
         "noticed": "the program to give its peer up",
         "eof": "end of file",
         "survives": "the connection to survive",
-        "never": "nothing to be noticed",
+        "never": "nothing to be detected",
     }
     return words.get(expect.outcome, "what the oracle predicts")
 
@@ -173,7 +173,7 @@ def in_range(span: tuple[int, int]) -> str:
 
 
 def reconnected_ns(history: History) -> int | None:
-    """From being noticed to the connection that took the place of the lost one."""
+    """From being detected to the connection that took the place of the lost one."""
     return (
         None
         if history.end is None or history.reconnected is None

@@ -1,4 +1,4 @@
-"""What to say of a side that noticed nothing: until when the run watched, and what its command
+"""What to say of a side that detected nothing: until when the run watched, and what its command
 printed. Pure.
 """
 
@@ -15,7 +15,7 @@ LINES_SHOWN = 3
 
 
 def until_when(plan: Plan, history: History) -> str:
-    """Until when nothing was noticed and, where nothing is predicted, how to watch for longer."""
+    """Until when nothing was detected and, where nothing is predicted, how to watch for longer."""
     if history.armed is None or history.ended is None:
         return ""
     ended_ns = min(plan.watch_ns, history.since_armed(history.ended.t_ns))
@@ -23,7 +23,7 @@ def until_when(plan: Plan, history: History) -> str:
     if plan.prediction is None and plan.scenario.expect.outcome == "noticed":
         words += (
             "; a later end of expect.window_s, or a larger expect.bound_s, would show when it "
-            "notices"
+            "is detected"
         )
     return words
 

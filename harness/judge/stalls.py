@@ -6,13 +6,13 @@ machine stood still. What is in doubt then depends on who decides:
 - No claim is refuted in a run with a stall longer than the allowance: any moment may have been seen
   late, or have come late or not at all.
 - Where programs decide by timers of their own (commands, heartbeats), a stall longer than the
-  allowance proves nothing either: a peer that stood still may be what was noticed, and a program
-  that stood still notices late.
-- Where the kernel decides, the run is judged. What was noticed during a stall, or right after it,
+  allowance proves nothing either: a peer that stood still may be what was detected, and a program
+  that stood still detects a dead peer late.
+- Where the kernel decides, the run is judged. What was detected during a stall, or right after it,
   may have come at any moment of it from the kernel's decision on, if a segment shows that. The
   verdict must be the same for all of them.
 - A program under test may be late by all its waiting for a CPU. The verdict must be the same for
-  what it noticed and for something earlier by so much. Nothing is refuted that its waiting and all
+  what it detected and for something earlier by so much. Nothing is refuted that its waiting and all
   shorter stalls may account for.
 - A kernel that stood still has timers that go off as soon as it goes on. So nothing is proven where
   something was sent right after a stall longer than the allowance, or where what is sent cannot be
@@ -128,7 +128,9 @@ def check_programs(plan: Plan, history: History) -> None:
     for stall in stalls(plan, history):
         if stall.took_ns > plan.allowance_ns and (ends_ns is None or stall.from_ns < ends_ns):
             raise Doubtful(
-                history, stall, "a program may have noticed late, or that its peer stood still"
+                history,
+                stall,
+                "a program may have detected the fault late, or that its peer stood still",
             )
 
 
@@ -153,9 +155,9 @@ def earlier(
     plan: Plan, history: History, events: Sequence[Event], late_ns: int
 ) -> tuple[Stall | None, list[Event]] | None:
     """The timeline with the shortest time that may be the true one, from its origin to what was
-    noticed.
+    detected.
 
-    `late_ns`: how much later than in quiet programs may have noticed.
+    `late_ns`: how much later than in quiet programs may have seen it.
 
     With the stall that makes the difference, None where it is the programs' delay; no timeline
     where nothing does.
@@ -186,7 +188,7 @@ def earlier(
 
 
 def _decided_ns(history: History) -> int | None:
-    """When the last thing happened that is judged; None where nothing was noticed."""
+    """When the last thing happened that is judged; None where nothing was detected."""
     facts = [
         fact for fact in (history.end, history.reconnected, history.restored) if fact is not None
     ]

@@ -19,7 +19,7 @@ D = TypeVar("D", Wrote, Shut)
 
 
 def check_run(plan: Plan, history: History) -> None:
-    """Whether the run is whole: armed, watched until something was noticed or the time was up,
+    """Whether the run is whole: armed, watched until something was detected or the time was up,
     nothing lost.
     """
     if history.broken is not None:
@@ -71,7 +71,7 @@ def check_in_place(plan: Plan, history: History, index: int) -> None:
             raise Inconclusive(
                 "fault-never-injected", f"{name} was never injected: the watch was over before"
             )
-        return  # what was noticed came first, under another fault: see check_evidence
+        return  # what was detected came first, under another fault: see check_evidence
     if proof is None:
         raise Inconclusive("fault-left-no-evidence", f"{name} left no evidence: none was gathered")
     if proof.what.level == "none":

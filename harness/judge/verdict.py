@@ -3,12 +3,12 @@
 To refute a claim, every fault must have been in place in time; to prove it, every fault must also
 have left the evidence that the plan demands. So a run
 
-    passes            when what was noticed is what the scenario claims and the oracle predicted, in
-                      both their windows, and every fault left the evidence that the plan demands:
-                      that it acted, or that it was in place; where the plan demands traffic,
+    passes            when what was detected is what the scenario claims and the oracle predicted,
+                      in both their windows, and every fault left the evidence that the plan
+                      demands: it acted, or it was in place; where the plan demands traffic,
                       something was sent while the fault was on
-    fails             when something else was noticed, or nothing, or at another time; also when
-                      something was noticed before any fault was injected: a false alarm
+    fails             when something else was detected, or nothing, or at another time; also when
+                      something was detected before any fault was injected: a false alarm
     is inconclusive   when it broke, was cut short, when a fault was missing or late, when this
                       machine was too slow, or stood still so that a moment may lie on the other
                       side of a window's edge
@@ -65,7 +65,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     `cause`: what the verdict rests on, for programs; `reason`: the same for people, with figures.
     `outcome`: what was measured ("detected", "noticed", "eof", "quiet", or None when inconclusive
     before that). `reports`: what a command said of it, or how it showed it (heartbeat, output,
-    exit, close, reconnect). `reconnected_ns`: from being noticed to the connection that took the
+    exit, close, reconnect). `reconnected_ns`: from being detected to the connection that took the
     place of the lost one; with origin "healed" from the healing to the first connection after it.
     `known_failure`: what is known of a claim that does not hold. `detected_ns`: from `origin` to
     the wake-up of the observing program. From the same origin, allowance not included: `window_ns`,
@@ -112,7 +112,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def judge(plan: Plan, events: Sequence[Event]) -> Verdict:
     """Decide. Never raises for any timeline; one that makes no sense is inconclusive.
 
-    A claim that is known not to be kept passes where the peer is noticed too early, too late or
+    A claim that is known not to be kept passes where the peer is detected too early, too late or
     never, under faults that bit, and fails where it is confirmed. Whatever else goes wrong is no
     known failure.
     """
@@ -236,7 +236,7 @@ def _foreseen(plan: Plan) -> tuple[Outcome, ...]:
 
 
 def _predicted_window(plan: Plan, history: History) -> tuple[int, int] | None:
-    """From the scenario's origin; None where nothing is predicted, or that nothing is noticed."""
+    """From the scenario's origin; None where nothing is predicted, or that nothing is detected."""
     found = _armed_window(plan)
     shift = 0 if plan.scenario.expect.origin == "armed" else None
     if history.origin is not None:
@@ -247,7 +247,7 @@ def _predicted_window(plan: Plan, history: History) -> tuple[int, int] | None:
 
 
 def _armed_window(plan: Plan) -> tuple[int, int] | None:
-    """After arming; None where nothing is predicted, or that nothing is noticed."""
+    """After arming; None where nothing is predicted, or that nothing is detected."""
     return _span([o.window_ns for o in _foreseen(plan) if o.window_ns is not None])
 
 

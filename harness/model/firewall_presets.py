@@ -17,7 +17,7 @@ Then = Literal["drop", "reset", "reset-both"]
 Reset: its sender gets RST; reset-both: both ends get RST in the moment of expiry.
 """
 Pickup = Literal["strict", "loose", "outbound"]
-"""Whose packet, in the middle of a connection, makes a forgotten flow known again.
+"""Whose packet, in the middle of a connection, makes a flow known again whose state was dropped.
 
 strict: nobody's (nf_conntrack_tcp_loose=0); loose: anybody's; outbound: the client's, but not the
 server's.

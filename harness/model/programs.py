@@ -49,7 +49,7 @@ class Simple(Heartbeat, frozen=True, kw_only=True, tag="simple"):
     The client waits `idle_s` for input; when that is over it counts a miss, sends a heartbeat and
     waits `wait_s`, and so on; the miss after `misses` is the end. Any input sets count and timer
     back. The server waits `idle_s` + `wait_s`, then counts a miss every `wait_s`; it answers each
-    heartbeat and sends none by itself. Noticed so long after the last input: idle_s + misses *
+    heartbeat and sends none by itself. Detected so long after the last input: idle_s + misses *
     wait_s by the client, wait_s more by the server. `blocking`: the heartbeat is sent by a send(2)
     that waits for room in the send buffer.
     """
@@ -77,7 +77,7 @@ class Urgent(Heartbeat, frozen=True, kw_only=True, tag="urgent"):
 
     The client counts the intervals in which no urgent octet came back and gives up when there would
     be more than `misses` of them. The server counts by a timer of its own, sends each urgent octet
-    back and none by itself. Noticed between `misses` and `misses` + 1 intervals after the fault by
+    back and none by itself. Detected between `misses` and `misses` + 1 intervals after the fault by
     the client, from one interval earlier on by the server.
     """
 
@@ -102,7 +102,7 @@ class Reaper(Heartbeat, frozen=True, kw_only=True, tag="reaper"):
     """A server that drops who has been silent for `silence_s`, looking every `poll_s` at who has
     been so the longest.
 
-    It answers each heartbeat and sends none by itself. Noticed silence_s to silence_s + poll_s
+    It answers each heartbeat and sends none by itself. Detected silence_s to silence_s + poll_s
     after the last input.
     """
 
@@ -156,7 +156,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Detects(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a command shows that it has noticed; of several the first counts."""
+    """How a command shows a detection; of several the first counts."""
 
     prints: str = ""
     """A line of its output matches this regular expression, whose first group is what it
@@ -176,7 +176,7 @@ class Alive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """How a command shows that it still works: a line of its output matches the regular expression
     `prints`.
 
-    Where nothing is noticed, the last such line must have come in the last `within_s` seconds of
+    Where nothing is detected, the last such line must have come in the last `within_s` seconds of
     the watch, and after the last change: a fault's injection or its removal. The watch goes on for
     `within_s` or longer after that.
     """
@@ -198,7 +198,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     PYTHONUNBUFFERED=1 unless that is set already.
 
     The scenario's times count from when both ends are ready. A command on the observed side that
-    ends before it has shown that it noticed, and not as `detects.exits` says, leaves the run
+    ends before it has shown a detection, and not as `detects.exits` says, leaves the run
     inconclusive. So does one on the other side that ends with another status than 0 before a fault
     was injected; after that it may end. A fault that stands from the beginning counts once it has
     acted.
@@ -213,7 +213,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ready: Ready = Ready()
     """When it counts as ready."""
     detects: Detects = Detects()
-    """How it shows that it has noticed."""
+    """How it shows a detection."""
     alive: Alive | None = None
     """How the observed command shows that it still works, which "survives" needs and "never" may
     have.
@@ -268,7 +268,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def shows(self) -> bool:
-        """Whether anything is said about how it shows that it has noticed."""
+        """Whether anything is said about how it shows a detection."""
         return self.detects != Detects()
 
 

@@ -35,8 +35,8 @@ peer-forgot   the observer's segments are answered with RST: by the peer's host 
 peer-closed   the peer's kernel sends FIN at the onset
 peer-reset    an RST that is sure to be accepted reaches the observer at the onset
 peer-frozen   the peer's program stands still, its kernel goes on answering
-expires       a stateful middlebox forgets the flow after `timeout_s` without a packet, then drops
-              or resets
+expires       a stateful middlebox drops its state after `timeout_s` without a packet, then drops or
+              resets
 challenged    the observer's host sends a segment of its own accord at the onset, a challenge ACK,
               and nothing answers it
 parked        what is sent waits in a queue for something that may yet be found, and may come
@@ -67,7 +67,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     where the mechanism is "impaired". `not_reading`: of "peer-frozen": the program goes on and
     reads no more. `midway`: of "peer-forgot": it is something in between that answers with RST, or
     that does not know the flow. `timeout_s`, `then`: of a middlebox: after so long without a packet
-    the flow is forgotten, and a later packet is dropped or answered with RST; "reset-both": both
+    its state is dropped, and a later packet is dropped or answered with RST; "reset-both": both
     ends get RST in the moment of expiry.
     """
 

@@ -163,7 +163,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class NoticedAt(msgspec.Struct, frozen=True):
-    """When something was noticed: in a bucket's handler or at a moment, and `after_ns` later."""
+    """When something was detected: in a bucket's handler or at a moment, and `after_ns` later."""
 
     when: When
     after_ns: int = 0

@@ -57,7 +57,7 @@ def armed(case: Case, late: int) -> ConnectionState:
 
 
 def follow(case: Case, phase: PhaseInterval, state: ConnectionState) -> Run:
-    """Follow the timers from arming until something is noticed or the horizon passes."""
+    """Follow the timers from arming until something is detected or the horizon passes."""
     return _follow(Connection(case, phase, state))
 
 
@@ -170,7 +170,7 @@ def _on_planned(connection: Connection, planned: Planned) -> None:
 
 
 def _middlebox_resets(connection: Connection, when: When) -> bool:
-    """Whether the nearest middlebox resets both ends, since it has forgotten the flow by then."""
+    """Whether the nearest middlebox resets both ends, since it has no state of the flow by then."""
     case, box = connection.case, connection.case.network.boxes[0]
     if box.then != "reset-both":
         return False

@@ -1,4 +1,4 @@
-"""When one of two programs with heartbeats notices, under a scenario's faults. Pure.
+"""When one of two programs with heartbeats gives the other up, under a scenario's faults. Pure.
 
 `predict` follows both programs with `harness.oracle.heartbeat_search`, from a scenario's faults to
 the window in which the observed one gives its peer up, or TCP reports an error to it, or nothing
@@ -80,7 +80,7 @@ def predict(
         )
     world = _world(side, rules, effects, machine, written, horizon_ns)
     if isinstance(client, Separate) and world.box_ns is not None:
-        raise Unpredictable("a middlebox forgets each of two flows in its own time")
+        raise Unpredictable("a middlebox drops the state of each of two flows in its own time")
     world = _with_patience(world, given)
     _refuse_keepalive(world, given[side], apart=isinstance(client, Separate))
     ends = heartbeat_search.follow(world)
@@ -168,7 +168,7 @@ def _disturbances(effects: Mapping[Side, tuple[Effect, ...]], side: Side) -> Ite
     for effect in effects[other(side)]:
         if effect.mechanism in FORGOTTEN:
             if not any((mechanism, effect.from_s) in seen for mechanism in FORGOTTEN):
-                raise Unpredictable("the flow is forgotten in one direction alone")
+                raise Unpredictable("the state of the flow is dropped in one direction alone")
         elif effect.mechanism not in (
             "lost",
             "lost-locally",

@@ -21,7 +21,7 @@ from harness.oracle.heartbeat_model import Rules
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """When a peer that falls silent is noticed, in nanoseconds, with the reasons.
+    """When a peer that falls silent is detected, in nanoseconds, with the reasons.
 
     `since_input_ns`: [least, most] after the last input. `since_fault_ns`: (best, worst] after a
     fault that comes at any moment, while nothing but heartbeats is sent.
@@ -162,7 +162,7 @@ def _between_inputs(client: AnyHeartbeat) -> tuple[int, str]:
 
 
 def longest_ns(client: AnyHeartbeat, server: AnyHeartbeat, side: Side) -> int:
-    """How long a side may take to notice, with its machine's lateness left out, and to look for
+    """How long a side may take to give up, with its machine's lateness left out, and to look for
     another server.
     """
     return documented(client, server, side).since_input_ns[1] + _between_inputs(client)[0]

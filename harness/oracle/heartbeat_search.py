@@ -4,7 +4,7 @@ that bounds allow.
 A timed automaton. The states of both programs, of the path and of the messages on it are discrete;
 the moments of all pending events are a zone. Each event that can come next is followed, and the
 zone keeps what its coming first says of the moments of the others. Where several orders lead to the
-same state their zones are united. TCP is modelled as far as the programs notice: a lost message
+same state their zones are united. TCP is modelled as far as the programs see it: a lost message
 comes again after the path has healed, one back-off step later at most (net/ipv4/tcp_timer.c), and
 TCP itself gives up data that stays unacknowledged for too long.
 

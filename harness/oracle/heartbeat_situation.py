@@ -69,7 +69,7 @@ class Situation:
     def finish(
         self, kind: OutcomeKind, errno: str | None = None, most_ns: int = 0, why: str = ""
     ) -> None:
-        """The observer notices, at most `most_ns` after now."""
+        """The observer gives up, at most `most_ns` after now."""
         low, high = self.zone.bounds(NOW, ARMED)
         since: Window | None = None
         if LAST_READ in self.zone and not self.state.repeated:

@@ -42,7 +42,7 @@ class Network:
         self.boxes = [span.effect for span in self.spans.get("expires", [])]
         if len(self.boxes) > 1 and any(box.then == "reset-both" for box in self.boxes):
             raise Unpredictable(
-                "one of several middleboxes resets both ends when it forgets the flow"
+                "one of several middleboxes resets both ends when it drops the state of the flow"
             )
         if self.boxes and "challenged" in self.spans:
             raise Unpredictable("a challenge ACK may renew what a middlebox knows of the flow")
@@ -162,7 +162,7 @@ class Path:
         if cut is not None:
             if forgot is not None and forgot.midway:
                 raise Unpredictable(
-                    "which comes first on the way, what cuts it or what has forgotten the flow"
+                    "which comes first on the way, what cuts it or what has dropped its state"
                 )
             return "lost", self._doubted(cut, when)
         return ("reset", forgot) if forgot is not None else ("answered", None)
@@ -171,7 +171,9 @@ class Path:
         """The peer sends, and all middleboxes see it."""
         for box in self._boxes:
             if box.decide_forgotten(when, answered=True):
-                raise Unpredictable("the peer writes when a middlebox has forgotten the flow")
+                raise Unpredictable(
+                    "the peer writes when a middlebox has dropped the state of the flow"
+                )
 
     def lost_locally(self, when: When) -> Effect | None:
         """What keeps the host from sending.
@@ -313,6 +315,8 @@ class _Middlebox:
             waits_ns = phase.armed_ns + sent_ns - last * phase.tick
         room_ns = (self._timeout - 1) * phase.tick - waits_ns - 1
         if room_ns < 0:
-            raise Unpredictable(f"{what} may come when the middlebox has forgotten the flow")
+            raise Unpredictable(
+                f"{what} may come when the middlebox has dropped the state of the flow"
+            )
         if isinstance(last, int):
             phase.limit(room_ns, of_first=last == phase.first_probe)

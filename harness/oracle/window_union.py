@@ -51,7 +51,7 @@ class Gathering:
     ) -> None:
         """One end, after so many probes of which so many were seen on the wire.
 
-        No window where nothing is noticed.
+        No window where nothing is detected.
         """
         key = (kind, errno, rst)
         if key not in self._ends:

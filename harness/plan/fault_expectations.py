@@ -1,7 +1,7 @@
 """What a plan expects of each fault as evidence, and of the connection at the end: told before
 anything runs. Pure.
 
-A fault in a run is there to change what is noticed. So the oracle is asked twice: with the fault
+A fault in a run is there to change what is detected. So the oracle is asked twice: with the fault
 and without it. Where the answers differ, the fault decides, and the run must show that it acted.
 Where they are the same, such as with a firewall that keepalive keeps open, it is enough that the
 fault was in place.
@@ -215,20 +215,20 @@ def _decisive(outcomes: Sequence[Outcome], gone: tuple[Ending, ...], without: st
 def _untold(scenario: Scenario, outcomes: tuple[Outcome, ...] | None, index: int) -> _Evidence:
     """Where the oracle cannot tell what would come of it without the fault: by what is claimed.
 
-    Where something is to be noticed, the fault counts as its cause; of several of one kind any may
+    Where something is to be detected, the fault counts as its cause; of several of one kind any may
     be that. But a claim that counts from another fault names that one as the cause.
     """
     endings = _claimed(scenario, outcomes)
     noticed = tuple(ending for ending in endings if ending.kind != "quiet")
     if not noticed:
-        return _Evidence(demand="must-stand", why="nothing is to be noticed")
+        return _Evidence(demand="must-stand", why="nothing is to be detected")
     timed = any(not fault.standing for fault in scenario.faults)
     if outcomes is None and timed and scenario.expect.origin == "fault":
         return _Evidence(demand="may-act", why="the claim counts from another fault")
     kind = scenario.faults[index].kind
     alike = tuple(n for n, fault in enumerate(scenario.faults) if fault.kind == kind and n != index)
     demand: Demand = "must-act" if len(noticed) == len(endings) else "may-act"
-    why = "the oracle cannot tell what would be noticed without it"
+    why = "the oracle cannot tell what would be detected without it"
     return _Evidence(
         demand=demand, why=why, decides=noticed if demand == "may-act" else (), instead=alike
     )
@@ -258,7 +258,7 @@ def _names(faults: Sequence[AnyFault], indices: Sequence[int]) -> str:
 
 
 def must_echo(scenario: Scenario) -> bool:
-    """Whether data must still pass when nothing was noticed: claimed by name, or nothing can stand
+    """Whether data must still pass when nothing was detected: claimed by name, or nothing can stand
     in its way.
 
     No data of ours passes where a side is a command: see `Command.alive`.
@@ -269,7 +269,7 @@ def must_echo(scenario: Scenario) -> bool:
         return scenario.expect.outcome == "survives"
     side = scenario.expect.side
     effects = (*effects_on(scenario, side), *effects_on(scenario, other(side)))
-    # A middlebox that nothing is noticed of knows the flow, where keepalive's probes have asked it.
+    # Where nothing is detected, a middlebox knows the flow if keepalive's probes have asked it.
     asked = scenario.endpoint(side).keepalive_settings is not None
     harmless = {"syn-lost", "challenged", *(["expires"] if asked else [])}
     return all(

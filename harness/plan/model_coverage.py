@@ -149,7 +149,7 @@ def _refuse_small_segments(scenario: Scenario) -> None:
 
 def _refuse_first_word(scenario: Scenario) -> None:
     """Raise Unpredictable where the server may be the first to send through a middlebox that has
-    forgotten the flow.
+    dropped the state of the flow.
     """
     if scenario.expect.side == "server":
         return  # its segments meet the middlebox in its own prediction
@@ -162,11 +162,12 @@ def _refuse_first_word(scenario: Scenario) -> None:
         ):
             if any(at_s >= fault.at_s for at_s in writes):
                 raise Unpredictable(
-                    "the NAT has forgotten its mappings, and who writes first makes other ones"
+                    "the NAT has dropped its mappings, and who writes first makes other ones"
                 )
         elif isinstance(fault, FirewallIdle) and fault.how == "outbound" and writes:
             raise Unpredictable(
-                "what the server writes is not taken up where the firewall has forgotten the flow"
+                "what the server writes is not taken up where the firewall has dropped the state "
+                "of the flow"
             )
 
 

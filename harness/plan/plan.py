@@ -93,7 +93,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     scenario's own expectation then decides alone. `allowance_ns` is added to the upper end of
     windows (0 in virtual time). `watch_ns` is how long the subject is watched before "nothing
     happened" is the answer. `faults`: what is expected of each of the scenario's faults, by index.
-    `must_echo`: whether data must still pass where nothing was noticed. `contradicts`: no outcome
+    `must_echo`: whether data must still pass where nothing was detected. `contradicts`: no outcome
     that the oracle predicts, in time or in kind, can satisfy the claim.
     """
 
@@ -127,7 +127,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reconnects_within_ns(self) -> int:
-        """How long after being noticed to wait for the connection that takes the lost one's place.
+        """How long after being detected to wait for the connection that takes the lost one's place.
 
         0: not at all.
         """
@@ -172,7 +172,7 @@ def spell_outcomes(outcomes: tuple[Outcome, ...]) -> str:
     """Outcomes in words, for messages."""
     words = {
         "eof": "end of file",
-        "quiet": "that nothing is noticed",
+        "quiet": "that nothing is detected",
         "noticed": "the program to give its peer up",
     }
     return " or ".join(dict.fromkeys(o.errno or words.get(o.kind, o.kind) for o in outcomes))

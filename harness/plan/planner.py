@@ -138,7 +138,7 @@ def _predict(
     """Ask the model of the connection's state: being made or established. Raises Unpredictable."""
     side = scenario.expect.side
     if scenario.has_command:
-        raise Unpredictable("a command notices in its own way")
+        raise Unpredictable("a command detects a dead peer in its own way")
     if scenario.client.heartbeat is not None:
         both = {each: settings_of(scenario, each) for each in SIDES}
         return heartbeats.predict(scenario, both, machine, horizon_ns)
@@ -296,7 +296,7 @@ def _expected(
         and wanted
         and all(outcome.kind == "quiet" for outcome in wanted)
     ):
-        expected = "no window: the oracle predicts that nothing is noticed"
+        expected = "no window: the oracle predicts that nothing is detected"
         raise ScenarioError(
             f"scenario {scenario.name}", "expect.window_s", list(expect.window_s), expected
         )

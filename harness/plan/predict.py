@@ -332,7 +332,7 @@ def of_system(
 
 
 class Beating(msgspec.Struct, frozen=True, kw_only=True):
-    """When a side with a heartbeat notices that its peer has fallen silent, as its design has
+    """When a side with a heartbeat detects that its peer has fallen silent, as its design has
     it.
     """
 

@@ -34,7 +34,7 @@ class Facts:
         return answers.idle(self.settings, hz)
 
     def noticed_idle(self, hz: int, demand_s: float = answers.MOST_S) -> Window | None:
-        """When a dead peer is noticed while the connection is idle, or the connection is closed
+        """When a dead peer is detected while the connection is idle, or the connection is closed
         anyway; None: never.
 
         With a heartbeat these are bounds, sharp where only that decides whether a demand is met.
@@ -68,7 +68,7 @@ class Facts:
         return bool(self.settings.user_timeout_ms) or apart or closes
 
     def noticed_in_flight(self, hz: int, demand_s: float) -> tuple[bool, Window]:
-        """Whether a dead peer is noticed in time while data is in flight, and bounds of when."""
+        """Whether a dead peer is detected in time while data is in flight, and bounds of when."""
         closes_s = self.terms.inactivity_close_s
         if closes_s is not None and closes_s <= demand_s:
             return True, _earlier(answers.in_flight_bounds(self.settings, hz), closes_s)
@@ -128,16 +128,16 @@ class Facts:
         return again_ns >= closes_s * SECOND_NS
 
     def strictest(self) -> Hop | None:
-        """The device that forgets this connection first when it is idle; a packet after that is
-        lost. What is behind a proxy never sees a packet of this connection.
+        """The device that drops the state of this connection first when it is idle; a packet after
+        that is lost. What is behind a proxy never sees a packet of this connection.
         """
         reached = itertools.takewhile(lambda hop: not hop.proxy, self.connection.path)
         forgetting = [hop for hop in reached if hop.forgets(self.terms.side)]
         return min(forgetting, key=lambda hop: hop.limit_s or 0, default=None)
 
     def outlived(self, hz: int, limit_s: float) -> bool:
-        """Whether keepalive sends a packet before a device forgets the flow, or the program has
-        closed the connection by then.
+        """Whether keepalive sends a packet before a device drops the state of the flow, or the
+        program has closed the connection by then.
         """
         if self.closes_idle_s is not None and self.closes_idle_s < limit_s:
             return True

@@ -31,7 +31,7 @@ def _idle(facts: Facts) -> Iterator[Draft]:
     if late[worst_hz].low_ns == late[worst_hz].high_ns and facts.heartbeat is None:
         found_when = f"{words.window(late[worst_hz])}, when the program closes idle connections"
     yield Draft(
-        expected=f"a dead peer noticed within {words.plain(demand_s)} s while the connection is idle",  # noqa: E501
+        expected=f"a dead peer detected within {words.plain(demand_s)} s while the connection is idle",  # noqa: E501
         found=found_when,
         fix=fix,
         keys=(*keys, "idle_close_s", "inactivity_close_s", "keepalive"),
@@ -41,7 +41,7 @@ def _idle(facts: Facts) -> Iterator[Draft]:
 
 
 def _idle_fix(facts: Facts) -> tuple[str, tuple[str, ...]]:
-    """How to notice sooner, and the keys that it is about. A user timeout replaces the count."""
+    """How to detect it sooner, and the keys for that. A user timeout replaces the count."""
     settings = facts.settings
     if facts.heartbeat is not None:
         return "shorten the heartbeat", ("heartbeat",)
@@ -84,7 +84,7 @@ def _draft_in_flight(facts: Facts, late: Mapping[int, Window], demand_s: float) 
     if facts.settings.user_timeout_ms or beat is None or not beat.apart:
         fix = user_timeout_fix(demand_s)
     return Draft(
-        expected=f"a dead peer noticed within {words.plain(demand_s)} s while data is in flight",
+        expected=f"a dead peer detected within {words.plain(demand_s)} s while data is in flight",
         found=f"{when} {facts.worst_at(worst_hz, tuple(late))}",
         fix=fix,
         keys=("user_timeout_s", "heartbeat", "inactivity_close_s"),
@@ -94,7 +94,7 @@ def _draft_in_flight(facts: Facts, late: Mapping[int, Window], demand_s: float) 
 
 
 def user_timeout_fix(demand_s: float) -> str:
-    """Which user timeout notices data in flight in time.
+    """Which user timeout gives up data in flight in time.
 
     The loss probe, the first retransmission and the bucket of the last one come on top.
     """

@@ -32,7 +32,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
     """The answers to five questions.
 
-    `idle`, `in_flight`: when is a dead peer noticed at the latest? `silence`: how long is an idle
+    `idle`, `in_flight`: when is a dead peer detected at the latest? `silence`: how long is an idle
     connection without a packet at most, compared with the shortest idle timeout on the path?
     `outage`, `outage_in_flight`: how long an outage does a connection survive while it is idle, or
     with data in flight?

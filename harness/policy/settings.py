@@ -66,13 +66,13 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     preset: PresetName | None = None
     """A middlebox that is known by name."""
     idle_timeout_s: IdleTimeout | None = None
-    """The device forgets a connection after so long without a packet."""
+    """The device drops the state of a connection after so long without a packet."""
     then: Then | None = None
     """What a packet after the idle timeout meets: it is dropped, its sender gets RST, or both ends
     have got RST at the timeout.
     """
     pickup: Pickup | None = None
-    """Whose packet makes a forgotten connection known again: nobody's (strict), either end's
+    """Whose packet makes a connection known again after that: nobody's (strict), either end's
     (loose), the client's (outbound).
     """
     proxy: bool = False
@@ -128,7 +128,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     acknowledged.
     """
     detect_within_s: Duration | None = None
-    """Demand: a dead peer is noticed so long after its last sign of life, at the latest, idle and
+    """Demand: a dead peer is detected so long after its last sign of life, at the latest, idle and
     with data in flight.
     """
     detect_idle_within_s: Duration | None = None
@@ -206,7 +206,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def idle_demand_s(self) -> float | None:
-        """Within so long a dead peer must be noticed while the connection is idle."""
+        """Within so long a dead peer must be detected while the connection is idle."""
         return self.terms.detect_idle_within_s or self.terms.detect_within_s
 
     @property

@@ -1,4 +1,4 @@
-"""The built-in TCP endpoint: connect or accept, set the options, notice, echo.
+"""The built-in TCP endpoint: connect or accept, set the options, watch, echo.
 
 Standard library only.
 

@@ -8,7 +8,7 @@ fault           ┣━ blackhole ━━━━━━━━━━━━━━━�
 probes                           ●           ●          ●           ✕
 claimed                                           5.000 to 5.400 s █████
 predicted                               ETIMEDOUT 5.072 to 5.108 s ██
-noticed                                           ETIMEDOUT 5.090 s ▲
+detected                                         ETIMEDOUT 5.090 s ▲
            ● probe, ✕ RST; seconds after arming
 
 No line is wider than a terminal of 80 columns, also when indented a little.
@@ -69,7 +69,7 @@ def draw(plan: Plan, events: Sequence[Event]) -> list[str]:
     )
     lanes += _claim_lanes(plan, history, scale)
     lanes += _prediction_lanes(plan, scale)
-    lanes += _labelled("noticed", _end_lane(history, scale))
+    lanes += _labelled("detected", _end_lane(history, scale))
     legend = ", ".join(f"{mark} {meaning}" for mark, meaning in _LEGEND.items() if mark in probes)
     lanes.append(("", "; ".join(filter(None, [legend, f"seconds after {clock.origin}"]))))
     return [f"{label:<{LABEL_WIDTH}}{lane}".rstrip() for label, lane in lanes]

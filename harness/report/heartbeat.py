@@ -39,7 +39,7 @@ def describe(beating: Beating) -> str:
             "wake up. A peer that ends,"
         ),
         (
-            "or whose host has forgotten the connection, is noticed sooner: FIN at once, RST at "
+            "or whose host has dropped its state, is detected sooner: FIN at once, RST at "
             "the next segment."
         ),
     ]

@@ -113,11 +113,11 @@ def _words(event: Event) -> str:
             f"{data.get('found')}"
         )
     if event.kind == "subject.detected":
-        return f"{event.source} noticed: {data.get('errno')}"
+        return f"{event.source} detected: {data.get('errno')}"
     if event.kind == "subject.eof":
-        return f"{event.source} noticed: end of file"
+        return f"{event.source} detected: end of file"
     if event.kind == "subject.noticed":
-        return f"{event.source} noticed: {data.get('how')}, {data.get('found')}"
+        return f"{event.source} detected: {data.get('how')}, {data.get('found')}"
     details = "".join(f" {key}={value}" for key, value in data.items())
     return f"{event.kind} {event.source}{details}"
 

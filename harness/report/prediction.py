@@ -213,7 +213,7 @@ _DEMANDS: dict[Demand, str] = {
     "must-stand": "it must be in place",
     "may-act": "it must be in place, and may act",
 }
-_KINDS = {"eof": "end of file", "quiet": "nothing noticed", "noticed": "given up"}
+_KINDS = {"eof": "end of file", "quiet": "nothing detected", "noticed": "given up"}
 """Outcomes that are no errors."""
 
 

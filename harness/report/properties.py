@@ -13,8 +13,8 @@ def of(verdict: Verdict, attempts: int = 1) -> dict[str, str]:
     are such.
 
     `claimed_window` and `window`, the predicted one, are without the allowance for this machine,
-    which is `allowance`. `measured`: when it was noticed. `attempts`: how often it was run, if more
-    than once.
+    which is `allowance`. `measured`: the moment of detection. `attempts`: how often it was run, if
+    more than once.
     """
     measured_ns = verdict.detected_ns
     found = {

@@ -130,7 +130,7 @@ def _window(verdict: Verdict) -> str:
 def _measured(verdict: Verdict) -> str:
     if verdict.detected_ns is None:
         return "nothing" if verdict.outcome == "quiet" else "-"
-    given_up = clipped(in_a_line(verdict.reports or "noticed"), WORDS_SHOWN)
+    given_up = clipped(in_a_line(verdict.reports or "detected"), WORDS_SHOWN)
     what = {"eof": "EOF", "noticed": given_up}.get(verdict.outcome or "", verdict.errno)
     if (
         verdict.detected_ns < 0 and verdict.reconnected_ns is not None

@@ -9,7 +9,7 @@
        injected once the server listens
     6. watch: sleep until a socket, a captured segment, a write's or a fault's time wakes us; write,
        inject, gather evidence, heal
-    7. where nothing was noticed and the claim is survival: send data through
+    7. where nothing was detected and the claim is survival: send data through
     8. gather the last evidence, heal in reverse order, take everything down
 
 Nothing is judged here. Whatever goes wrong becomes the event `run.broken`, which makes the run
@@ -261,7 +261,7 @@ class _Run:
         return self._ended
 
     def _wait(self, deadline_ns: int) -> None:
-        """Watch until something is noticed or the deadline passes, saying what is awaited."""
+        """Watch until something is detected or the deadline passes, saying what is awaited."""
 
         def enough() -> bool:
             self.tell(

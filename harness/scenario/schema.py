@@ -1,4 +1,4 @@
-"""A scenario: the claim that a peer's death is noticed in a window, with an errno.
+"""A scenario: the claim that a peer's death is detected in a window, with an errno.
 
 Frozen data, no I/O.
 
@@ -73,7 +73,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     system.
     """
     reads: bool = True
-    """Where it is false the program never reads, and so notices only errors; its kernel's window
+    """Where it is false the program never reads, and so sees only errors; its kernel's window
     closes. A server that does not read does not echo either.
     """
     shuts_at_s: Seconds | None = None
@@ -107,7 +107,7 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     outcome: OutcomeName = "as-predicted"
     """`detected` (an error on the socket), `noticed` (the program gives its peer up by itself: its
     heartbeat is not answered, or its command shows it), `eof` (the peer's FIN), `survives` (nothing
-    is noticed and data still passes at the end), `never` (nothing is noticed until `bound_s`),
+    is detected and data still passes at the end), `never` (nothing is detected until `bound_s`),
     `as-predicted` (whichever the oracle says).
     """
     errno: str | None = None
@@ -132,7 +132,7 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     phase_ns: Annotated[int, msgspec.Meta(ge=0, le=1 << 50)] = 0
     """With an exact window: when the connection is armed, within the timer wheel's period."""
     reconnects_s: tuple[Seconds, Seconds] | None = None
-    """[earliest, latest] in seconds from being noticed to the connection that takes the place of
+    """[earliest, latest] in seconds from being detected to the connection that takes the place of
     the lost one; with origin "healed" from the healing to the first connection after it.
     """
     source: str = ""
@@ -155,7 +155,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     write. In "connecting" it is the client's connect(2): arming is its call, without waiting and
     with all options set before; faults with `at_s` = 0 are in place by then. It ends with connect's
     error or, once connected, as ever. Of a command arming is the first SYN captured on its host, or
-    its start where it ends or notices without one.
+    its start where it ends, or gives up, without one.
     """
     client: Endpoint = Endpoint()
     """The side that connects."""

@@ -45,7 +45,9 @@ FAULT_WORDS: dict[FaultName, str] = {
     "blackhole": "packets vanish both ways",
     "frozen": "the server's program stands still, its kernel answers",
     "rebooted": "the server's host comes back and knows nothing",
-    "firewall": f"a firewall forgets the flow after {FIREWALL_S} s of silence and answers with RST",
+    "firewall": (
+        f"a firewall drops its state after {FIREWALL_S} s of silence and answers with RST"
+    ),
     "proxied": "the server's link is dead, behind a TCP proxy that lives",
 }
 

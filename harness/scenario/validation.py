@@ -20,7 +20,7 @@ from harness.system.spelling import did_you_mean
 MOST_ONSETS = 1000
 """Of all faults of a scenario: each is compared with each other one."""
 _SIGNS = (
-    "how the command shows that it has noticed: prints, exits, closes or reconnects, as { prints "
+    "how the command shows a detection: prints, exits, closes or reconnects, as { prints "
     '= "^lost" }'
 )
 
@@ -50,7 +50,7 @@ def problems(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(
                 f"faults[{index}].on",
                 scenario.expect.side,
-                "the other side: a stopped program cannot notice anything",
+                "the other side: a stopped program cannot detect anything",
             )
     if not any(
         problem

@@ -1,4 +1,4 @@
-"""Any command as an end of the connection: watched for what shows that it has noticed.
+"""Any command as an end of the connection: watched for what shows a detection.
 
 The connection is the program's own. `CommandEnd` composes the modules that watch the program:
 
@@ -6,7 +6,7 @@ The connection is the program's own. `CommandEnd` composes the modules that watc
     output_watcher      reads its output, and tells when it ends
     readiness           knows which of the conditions for being ready were met, and when
     connection_watcher  follows its connections, by captured segments and the socket table
-    detection           decides which sign counts for "has noticed"
+    detection           decides which sign counts as a detection
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class CommandEnd(RunningCommand):
     def await_attempt(self, started_ns: int) -> None:
         """Count time from its first SYN.
 
-        From its start where it notices or ends before, or sends none for too long.
+        From its start where it gives up or ends before, or sends none for too long.
         """
         deadline_ns = started_ns + round(self.command.ready.within_s * 1e9)
         handshakes = self.connections.handshakes
@@ -232,7 +232,7 @@ class CommandEnd(RunningCommand):
 
         Raises SubjectError where nothing is left to be judged.
 
-        The side that is not judged may end once a fault was injected: it noticed the fault, or the
+        The side that is not judged may end once a fault was injected: it detected the fault, or the
         fault killed it.
         """
         if self._follows_from_the_other() or (self.notices.injected and not self.is_judged):
@@ -258,7 +258,7 @@ class CommandEnd(RunningCommand):
         return has_left and not self.notices.injected
 
     def _follows_from_the_other(self) -> bool:
-        """Whether the judged end had noticed something before this one ended, or closed the
+        """Whether the judged end had detected something before this one ended, or closed the
         connection.
         """
         first_ns, left_ns = self.notices.noticed_ns(self.observer), self.connections.left_ns

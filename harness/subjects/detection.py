@@ -1,4 +1,4 @@
-"""The signs by which a command shows that it has noticed the end of its connection."""
+"""The signs by which a command shows that it has detected the end of its connection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.subjects.output import LONGEST_LINE
 
 
 class Sign(NamedTuple):
-    """How a command showed that it has noticed, what was found, when, and what it reports."""
+    """How a command showed a detection, what was found, when, and what it reports."""
 
     how: str
     found: str
@@ -46,7 +46,7 @@ class Detection:
             self.take(sign)
 
     def take(self, sign: Sign) -> None:
-        """A sign that it has noticed."""
+        """A sign of a detection."""
         if self.armed_ns is None:
             self._early.append(sign)
         elif not self._has_noticed and sign.at_ns >= self.armed_ns:

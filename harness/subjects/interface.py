@@ -18,7 +18,7 @@ SegmentListener = Callable[[str, int, Mapping[str, Any]], None]
 is captured.
 """
 ENDS = ("subject.detected", "subject.noticed", "subject.eof")
-"""Kinds of events that say that a side has noticed the end of the connection."""
+"""Kinds of events that say that a side has detected the end of the connection."""
 
 
 class Watched(Protocol):
@@ -84,7 +84,7 @@ class WatchedCommand(Watched, Protocol):
 
 
 class Connection:
-    """Both ends of a connection, what is to be polled, and by side how it was noticed that it
+    """Both ends of a connection, what is to be polled, and by side how it was detected that it
     ended.
     """
 
@@ -122,7 +122,7 @@ class Connection:
 
 
 class Notices:
-    """Writes the events of both ends into the timeline, and knows who has noticed that the
+    """Writes the events of both ends into the timeline, and knows who has detected that the
     connection is over.
     """
 
@@ -140,7 +140,7 @@ class Notices:
         self.ready_ns = max(self.ready_ns, at_ns)
 
     def noticed_ns(self, side: Side) -> int | None:
-        """When that side noticed the end of the connection (CLOCK_MONOTONIC), None where it has
+        """When that side detected the end of the connection (CLOCK_MONOTONIC), None where it has
         not.
         """
         event = self.noticed.get(side)

@@ -239,7 +239,7 @@ class Between(RunningCommand):
     """A command that is neither end of the connection: its proxy, or a second server.
 
     Nothing of it is judged. It is ready when it listens, unless its table says otherwise. It may
-    end once a fault was injected: the fault killed it, or it noticed the fault.
+    end once a fault was injected: the fault killed it, or it detected the fault.
     """
 
     def _conditions(self) -> Ready:

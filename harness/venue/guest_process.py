@@ -310,7 +310,7 @@ def _lifeline() -> Iterator[tuple[int, Callable[[int], None]]]:
     stays here.
 
     When the near end closes, however this process ends, the kernel here kills that group. The guest
-    itself would not notice while a program in it spins.
+    itself would not act while a program in it spins.
     """
     far, near = os.pipe()
 

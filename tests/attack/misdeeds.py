@@ -143,6 +143,6 @@ sys.exit(1)
 os.execvp("sleep", ["sleep", "60"])
 """,
 }
-"""What a client does that then does not notice anything: a claim that it has noticed is never
+"""What a client does that then detects nothing: a claim of a detection is never
 true.
 """

@@ -470,7 +470,7 @@ def test_flush_bites_and_heals(bench: Workbench, case: Case) -> None:
     with case.fault.inject(bench.lab) as evidence:
         assert evidence().level == "bit"
         assert not link.echo(LOST_S)
-        assert "1 flow forgotten, 0 left" in evidence().found
+        assert "1 flow dropped, 0 left" in evidence().found
         assert bench.connect().echo()
     if case.fault.then == "drop":
         assert link.echo()

@@ -111,7 +111,7 @@ def test_both_ends_are_reset_when_the_timeout_is_over(
 
 
 def test_loose_pickup_makes_a_flow_known_anew(bench: Workbench, place: tuple[Kind, str]) -> None:
-    """Nothing is noticed, but for what the server sends through a NAT: that ends at the router."""
+    """Nothing is detected, but for what the server sends through a NAT: that ends at the router."""
     with FirewallIdle(timeout_s=1, pickup="loose", on=place[1]).inject(bench.lab) as evidence:
         outbound, inbound = bench.connect(), bench.connect(observe="server")
         time.sleep(1 + LOST_S)

@@ -19,9 +19,9 @@ outcome = "detected"
 errno = "{errno}"
 """
 PROVEN = OUTAGE.format(count=1, kind="blackhole", errno="ETIMEDOUT")
-"""Noticed after 2.0 to 2.1 s."""
+"""Detected after 2.0 to 2.1 s."""
 RESET = OUTAGE.format(count=1, kind="peer-reboot", errno="ECONNRESET")
-"""Noticed after 1.0 s."""
+"""Detected after 1.0 s."""
 REFUTED = OUTAGE.format(count=1, kind="peer-reboot", errno="ETIMEDOUT")
 """The peer answers with RST after 1.0 s all the same."""
 HEAD = """

@@ -25,7 +25,7 @@ from tests.running import note_retry
 T = TypeVar("T", bound=Callable[..., object])
 OUTCOMES = sorted(scenario.name for scenario in catalogue.find(["outcomes"]))
 UNASKED = {"outcomes/peer-closes", "outcomes/rst-injected-ipv4", "outcomes/rst-injected-ipv6"}
-"""What is noticed without a probe."""
+"""What is detected without a probe."""
 CATALOGUE = CHECKOUT / "scenarios"
 RUN_FILES = {"plan.json", "timeline.jsonl", "client.pcapng", "server.pcapng", "verdict.json"}
 PEER_UNREACHABLE = (CATALOGUE / "outcomes" / "peer-unreachable.scenario.toml").read_text()

@@ -1,4 +1,4 @@
-"""Any command as a subject, and a proxy in between, on both clocks: what is noticed, how, and what
+"""Any command as a subject, and a proxy in between, on both clocks: what is detected, how, and what
 cannot be judged.
 """
 
@@ -158,7 +158,7 @@ an answer.
 
 
 def noticed(window_s: tuple[float, float] = SOON, **expect: Any) -> Expect:
-    """What a program notices, in seconds from the fault."""
+    """What a program detects, in seconds from the fault."""
     return Expect(outcome="noticed", window_s=window_s, origin="fault", **expect)
 
 
@@ -210,7 +210,7 @@ JUDGED: dict[str, dict[str, Any]] = {
         "faults": HOLE,
         "expect": noticed(),
     },
-    "server that notices nothing": {
+    "server that detects nothing": {
         "client": Endpoint(keepalive=Keepalive(idle_s=1, interval_s=1, count=1)),
         "server": ECHO,
         "faults": (Blackhole(at_s=0.2),),
@@ -222,7 +222,7 @@ JUDGED: dict[str, dict[str, Any]] = {
         "faults": HOLE,
         "expect": noticed((1.2, 1.7), side="server", reports="TimeoutError"),
     },
-    "outlives a client that has noticed": {
+    "outlives a client that has detected it": {
         "client": client("exits", 0.5, detects=Detects(exits=True, status=7)),
         "server": WATCHER,
         "faults": HOLE,
@@ -330,7 +330,7 @@ REFUTED: dict[str, tuple[dict[str, Any], str]] = {
             "faults": HOLE,
             "expect": noticed(),
         },
-        "expected the program to give its peer up, found nothing noticed",
+        "expected the program to give its peer up, found nothing detected",
     ),
     "hung": (
         {
@@ -339,7 +339,7 @@ REFUTED: dict[str, tuple[dict[str, Any], str]] = {
             "expect": Expect(outcome="survives", bound_s=3.0),
         },
         (
-            "nothing was noticed, yet the command shows no life: expected a line that matches "
+            "nothing was detected, yet the command shows no life: expected a line that matches "
             "'^pong' from 2."
         ),
     ),

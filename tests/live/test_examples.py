@@ -70,7 +70,7 @@ def test_its_scenarios_hold(
 
 
 def test_they_show_every_way_to_notice_and_what_must_not_be_noticed() -> None:
-    """Each way in which a command can show that it has noticed, and a claim of the contrary for
+    """Each way in which a command can show a detection, and a claim of the contrary for
     each example.
     """
     ways, kept = set(), set()

@@ -74,7 +74,7 @@ def test_a_new_fault_is_one_new_file(package: Path, harness: Harness, kernel: Ke
     (package / file).write_text(nothing)
     assert "tcp-drop" not in (CHECKOUT / file).parent.joinpath("__init__.py").read_text()
     assert re.search(r"(?m)^tcp-drop +a filter on a host discards", harness(listed).out)
-    assert "prediction  nothing noticed" in harness(planned).out
+    assert "prediction  nothing detected" in harness(planned).out
     ended = harness(f"{run} --json result.json")
     assert (ended.status, result(package)["cause"]) == (3, "fault-left-no-evidence"), ended
 

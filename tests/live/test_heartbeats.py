@@ -128,7 +128,7 @@ def since_data_s(events: Sequence[Event], side: Side) -> float:
 
 
 def test_faults_of_the_path(tmp_path: Path, kernel: Kernel) -> None:
-    """Silence is noticed in time from the fault, exactly so from the last data.
+    """Silence is detected in time from the fault, exactly so from the last data.
 
     A short outage is survived.
     """
@@ -162,7 +162,7 @@ def test_faults_of_the_path(tmp_path: Path, kernel: Kernel) -> None:
 
 
 def test_faults_of_the_program(tmp_path: Path, kernel: Kernel) -> None:
-    """A frozen peer is noticed by its heartbeat alone, a killed one at once by its kernel's FIN."""
+    """A heartbeat alone detects a frozen peer; the kernel's FIN tells of a killed one at once."""
     scenarios = []
     for design, side in itertools.product(CASES, SIDES):
         on: Side = "server" if side == "client" else "client"

@@ -38,7 +38,7 @@ def bench() -> Iterator[Workbench]:
 
 
 def test_the_prediction_holds(bench: Workbench) -> None:
-    """What is predicted while the fault stands, before anything is noticed, is what is then
+    """What is predicted while the fault stands, before anything is detected, is what is then
     seen.
     """
     link = bench.connect(QUICK)
@@ -54,7 +54,7 @@ def test_the_prediction_holds(bench: Workbench) -> None:
 
 @pytest.mark.parametrize("apart", [(), SIDES], ids=["inside", "processes"])
 def test_connections_are_told_apart(bench: Workbench, apart: tuple[Side, ...]) -> None:
-    """Of two connections between the same hosts, each echoes its own data and notices its own
+    """Of two connections between the same hosts, each echoes its own data and detects its own
     end.
     """
     first, second = bench.connect(processes=apart), bench.connect(QUICK, processes=apart)

@@ -39,7 +39,7 @@ def window(plan: Plan) -> tuple[int, int]:
 
 
 def noticed_at(plan: Plan, moment_ns: int) -> list[Event]:
-    """The foreseen run, noticed at another moment, without the RST that would show when the kernel
+    """The foreseen run, detected at another moment, without the RST that would show when the kernel
     decided.
     """
     events = moved(as_foreseen(plan), "subject.detected", moment_ns)

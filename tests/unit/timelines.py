@@ -22,7 +22,7 @@ ARMED_NS = 100_000_000
 SECOND = 1_000_000_000
 MACHINE = MachineFacts(kernel="6.18.0", hz=250, hz_source="given", cpus=2)
 ALIVE = Endpoint(keepalive=Keepalive(idle_s=2, interval_s=1, count=3))
-"""Noticed 5.072 s after arming at the earliest, at HZ=250."""
+"""Detected 5.072 s after arming at the earliest, at HZ=250."""
 SILENT = Endpoint()
 
 

@@ -1,4 +1,4 @@
-"""Nothing notices a dead peer while the connection is idle.
+"""Nothing detects a dead peer while the connection is idle.
 
 TCP sends nothing on an idle connection, so that it never learns that the peer is gone: a read waits
 for ever. Keepalive is off unless the program sets SO_KEEPALIVE. TCP_USER_TIMEOUT alone does not
@@ -34,7 +34,7 @@ def _find(facts: Facts) -> Iterator[Draft]:
         else ""
     )
     yield Draft(
-        expected=f"a dead peer noticed within {words.plain(demand_s)} s while the connection is idle",  # noqa: E501
+        expected=f"a dead peer detected within {words.plain(demand_s)} s while the connection is idle",  # noqa: E501
         found=f"keepalive off and no heartbeat{alone}",
         fix="set keepalive with idle, interval and count, or add a heartbeat",
         keys=("keepalive",),
@@ -44,7 +44,7 @@ def _find(facts: Facts) -> Iterator[Draft]:
 RULE = Rule(
     id="KA001",
     level="error",
-    title="nothing notices a dead peer on an idle connection",
+    title="nothing detects a dead peer on an idle connection",
     page=__doc__,
     find=_find,
 )

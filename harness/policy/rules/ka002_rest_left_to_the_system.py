@@ -1,6 +1,6 @@
 """Keepalive is turned on, but the idle time, the interval or the count is left to the system.
 
-SO_KEEPALIVE alone sends the first probe after 7200 s: a dead peer is noticed after two hours and
+SO_KEEPALIVE alone sends the first probe after 7200 s: a dead peer is detected after two hours and
 eleven minutes or more. A short idle time alone does not make detection short: the system's interval
 of 75 s and count of 9 follow it. Detection then takes the idle time and more than 11 minutes. With
 an idle time of 60 s:

@@ -1,7 +1,7 @@
-"""Keepalive sends its probe after a middlebox on the path has forgotten the connection.
+"""Keepalive sends its probe after a middlebox on the path has dropped the state of the connection.
 
-A firewall, NAT or load balancer forgets a connection on which no packet was seen for its idle
-timeout. A later packet is dropped or answered with RST. A probe before that keeps the connection
+A firewall, NAT or load balancer drops the state of a connection after its idle timeout without a
+packet. A later packet is dropped or answered with RST. A probe before that keeps the connection
 known. The kernel rounds the idle time up to a bucket of its timer wheel, so that the first probe of
 340/10/3 (idle, interval, count) comes long after 340 s:
 
@@ -92,7 +92,7 @@ def _longer(facts: Facts) -> str:
 RULE = Rule(
     id="KA003",
     level="error",
-    title="the probe comes after a middlebox has forgotten the connection",
+    title="the probe comes after a middlebox has dropped its state",
     page=__doc__,
     find=_find,
 )

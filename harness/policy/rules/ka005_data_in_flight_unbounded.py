@@ -43,7 +43,7 @@ def _find(facts: Facts) -> Iterator[Draft]:
         return
     least = min(bad.values(), key=lambda when: when.low_ns)
     yield Draft(
-        expected=f"a dead peer noticed within {words.plain(demand_s)} s while data is in flight",
+        expected=f"a dead peer detected within {words.plain(demand_s)} s while data is in flight",
         found=(
             f"retransmissions for {words.seconds(least.low_ns)} or longer (tcp_retries2), as no "
             "user timeout is set"

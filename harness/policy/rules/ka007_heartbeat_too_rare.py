@@ -1,8 +1,8 @@
 """The heartbeat is rarer than the idle timeout of a proxy or middlebox on the path.
 
-A proxy closes a connection on which no data passed for its idle timeout, and a middlebox forgets
-it. A heartbeat keeps the connection in use only if it is sent sooner. Keepalive's probes count for
-a middlebox, but not for a proxy, which ends TCP itself and never passes a probe on, nor for a
+A proxy closes a connection on which no data passed for its idle timeout, and a middlebox drops its
+state. A heartbeat keeps the connection in use only if it is sent sooner. Keepalive's probes count
+for a middlebox, but not for a proxy, which ends TCP itself and never passes a probe on, nor for a
 middlebox that is behind a proxy in `path`.
 
 The rule fires where a heartbeat's `every_s` reaches the idle timeout of a proxy, of a middlebox

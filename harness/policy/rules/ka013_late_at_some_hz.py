@@ -1,8 +1,8 @@
-"""A dead peer is noticed in time at one HZ of the fleet and too late at another.
+"""A dead peer is detected in time at one HZ of the fleet and too late at another.
 
 The kernel rounds its timers up to the buckets of the timer wheel. How wide these are in seconds
 depends on HZ, which a distribution chooses when it builds the kernel. The same settings may
-therefore meet a demand on one machine and miss it on the next. 340/10/3 notices a dead peer after
+therefore meet a demand on one machine and miss it on the next. 340/10/3 detects a dead peer after
 
 | HZ | detection |
 |---|---|
@@ -38,7 +38,7 @@ def _find(facts: Facts) -> Iterator[Draft]:
 RULE = Rule(
     id="KA013",
     level="error",
-    title="a dead peer is noticed in time at some HZ only",
+    title="a dead peer is detected in time at some HZ only",
     page=__doc__,
     find=_find,
 )

@@ -1,4 +1,4 @@
-"""A dead peer is noticed later than demanded, whatever HZ the kernel has.
+"""A dead peer is detected later than demanded, whatever HZ the kernel has.
 
 Detection takes idle + interval * count and what the kernel's timer wheel rounds up, or, with data
 in flight, the user timeout, half a second and what the wheel rounds up. The worst case counts. A
@@ -31,7 +31,7 @@ def _find(facts: Facts) -> Iterator[Draft]:
 RULE = Rule(
     id="KA015",
     level="error",
-    title="a dead peer is noticed later than demanded",
+    title="a dead peer is detected later than demanded",
     page=__doc__,
     find=_find,
 )

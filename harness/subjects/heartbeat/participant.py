@@ -1,4 +1,4 @@
-"""An end of a connection with a heartbeat: messages answered, the end noticed, timers served.
+"""An end of a connection with a heartbeat: messages answered, the end detected, timers served.
 
 Standard library only.
 

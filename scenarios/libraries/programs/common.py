@@ -51,7 +51,7 @@ def lost(error: BaseException) -> NoReturn:
 def lost_as(name: str, message: str) -> NoReturn:
     """As `lost`, where the library has something better than an exception; end at once.
 
-    What the library still has to do does not matter, and might take as long as noticing did.
+    What the library still has to do does not matter, and might take as long as the detection did.
     """
     _say(f"lost: {name}: {' '.join(message.split())}")
     os._exit(0)

@@ -24,7 +24,7 @@ def predicted(kind: OutcomeKind, errno: str | None) -> Outcome:
 
 
 def seen(after_s: float, *gaps_s: tuple[float, float], errno: str = "ETIMEDOUT") -> Detection:
-    """What a socket noticed."""
+    """What a socket detected."""
     return Detection(kind="detected", errno=errno, after_armed_s=after_s, gaps_s=gaps_s)
 
 

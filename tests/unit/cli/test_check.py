@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_options_describe_one_connection(capsys: Capture) -> None:
-    """340/10/3 is too late for a load balancer that forgets after 350 s, 300/10/3 is not."""
+    """340/10/3 is too late for a load balancer that drops state after 350 s, 300/10/3 is not."""
     assert ended("check", *LATE, "--hz", "1000") == 1
     assert "the first probe after 340 to 372.77 s at HZ=1000" in capsys.readouterr().out
     assert ended("check", *SOUND, "--hz", "1000") == 0

@@ -339,7 +339,7 @@ def test_plan_shows_predictions_without_running(
     first, second, third = capsys.readouterr().out.split("\n\n")
     assert first.startswith("outcomes/peer-down: ")
     assert "prediction  ETIMEDOUT" in first
-    assert "prediction  nothing noticed" in second
+    assert "prediction  nothing detected" in second
     assert third.startswith("link/own-ipv6: ")
     assert "ENETUNREACH" in third
     for part in (first, second, third):

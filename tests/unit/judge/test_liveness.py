@@ -1,4 +1,4 @@
-"""The judge on commands that noticed nothing: the claim holds only with a sign of life that comes
+"""The judge on commands that detected nothing: the claim holds only with a sign of life that comes
 late enough.
 """
 
@@ -35,7 +35,7 @@ def outage(
 
 
 def run(*signs_s: float, healed_s: float = 3.0, within_ns: int = 0) -> list[Event]:
-    """What is recorded where nothing is noticed, and the command shows life at these seconds after
+    """What is recorded where nothing is detected, and the command shows life at these seconds after
     arming.
     """
     common = {"index": 0, "fault": "blackhole"}
@@ -82,7 +82,7 @@ def test_a_sign_late_enough(outcome: OutcomeName, signs_s: tuple[float, ...]) ->
 @pytest.mark.parametrize("outcome", ["survives", "never"])
 @pytest.mark.parametrize("signs_s", [(), (1.0,), (5.99,), (11.0,)])
 def test_none_late_enough(outcome: OutcomeName, signs_s: tuple[float, ...]) -> None:
-    """A command that was silent in the end may hang: that it noticed nothing proves nothing."""
+    """A command that was silent in the end may hang: that it detected nothing proves nothing."""
     found = verdict(
         outage(outcome),
         run(*signs_s),

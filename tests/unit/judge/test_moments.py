@@ -49,7 +49,7 @@ def test_an_edge_is_printed_as_it_was_compared() -> None:
     """A program that was some microseconds late for an exact window is told so."""
     plan = msgspec.structs.replace(foreseen(), allowance_ns=0)
     events = run(2_200_052_889, segment(SECOND, "in", 1))
-    words = "noticed 1.200053 s after the last data came, the oracle says 1.000000 s to 1.200000 s"
+    words = "detected 1.200053 s after the last data came, the oracle says 1.000000 s to 1.200000 s"
     verdict(plan, events, "fail", words)
 
 

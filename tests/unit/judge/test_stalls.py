@@ -85,12 +85,12 @@ def test_a_short_stall_is_within_the_allowance_of_programs() -> None:
         plan,
         [*events, stalled(3970 * MS, 4010 * MS)],
         "inconclusive",
-        "this may be true as well: noticed 3.970 s",
+        "this may be true as well: detected 3.970 s",
     )
 
 
 def test_heartbeats_prove_nothing_across_a_stall() -> None:
-    """Both programs stood still: each may have taken the other for dead, or have noticed late."""
+    """Both programs stood still: each may have taken the other for dead, or have seen it late."""
     end = Endpoint(heartbeat=Simple(idle_s=2, wait_s=1, misses=2))
     plan = planned(Blackhole(at_s=0.5), client=end, server=end, outcome="noticed")
     low, high = window(plan)
@@ -107,7 +107,7 @@ def test_heartbeats_prove_nothing_across_a_stall() -> None:
         plan,
         [*events, stalled(SECOND, 2 * SECOND)],
         "inconclusive",
-        "a program may have noticed late",
+        "a program may have detected the fault late",
     )
 
 
@@ -162,7 +162,7 @@ def test_an_injection_that_a_stall_interrupted_sets_no_origin() -> None:
     stretched = changed(events, "fault.injected", took_ns=took_ns)
     verdict(plan, stretched, "pass")
     stall = stalled(505 * MS, 500 * MS + took_ns)
-    verdict(plan, [*stretched, stall], "inconclusive", "this may be true as well: noticed 0.900 s")
+    verdict(plan, [*stretched, stall], "inconclusive", "this may be true as well: detected 0.900 s")
 
 
 def test_nothing_is_refuted_across_a_stall() -> None:
@@ -220,7 +220,7 @@ def test_a_program_that_waited_for_a_cpu_may_have_noticed_sooner() -> None:
         [*events, waited(201 * MS)],
         "inconclusive",
         "waited 0.201 s for a CPU",
-        "noticed 3.999 s",
+        "detected 3.999 s",
     )
     plan, events = command_noticed(4.2, (2.0, 4.0))
     verdict(plan, [*events, waited(149 * MS)], "fail")
@@ -228,7 +228,7 @@ def test_a_program_that_waited_for_a_cpu_may_have_noticed_sooner() -> None:
         plan,
         [*events, waited(151 * MS)],
         "inconclusive",
-        "this may be why noticed 4.200 s after arming",
+        "this may be why detected 4.200 s after arming",
     )
     verdict(plan, [*events, waited(2300 * MS)], "inconclusive", "waited 2.300 s for a CPU")
     plan, events = command_noticed(4.2, (4.5, 6.0))
@@ -236,14 +236,14 @@ def test_a_program_that_waited_for_a_cpu_may_have_noticed_sooner() -> None:
 
 
 def test_nothing_was_noticed_while_programs_waited_for_a_cpu() -> None:
-    """It might have been noticed in quiet."""
+    """It might have been detected in quiet."""
     plan, events = command_noticed(4.2, (2.0, 4.0))
     quiet = [
         *without(events, "subject.noticed", "run.ended"),
         at(plan.watch_ns, "run.ended", "harness"),
     ]
-    verdict(plan, quiet, "fail", "found nothing noticed")
-    verdict(plan, [*quiet, waited(51 * MS)], "inconclusive", "found nothing noticed")
+    verdict(plan, quiet, "fail", "found nothing detected")
+    verdict(plan, [*quiet, waited(51 * MS)], "inconclusive", "found nothing detected")
 
 
 def test_short_stalls_refute_nothing_that_they_may_have_brought_about() -> None:

@@ -1,4 +1,4 @@
-"""Judging: runs that go as foreseen, and what and when is noticed; one claim a test."""
+"""Judging: runs that go as foreseen, and what and when is detected; one claim a test."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_an_oracle_that_is_wrong_fails_the_run() -> None:
     lo, _ = window(plan)
     verdict(plan, noticed_at(plan, lo - 100 * MS), "fail", "before the oracle's window opens")
     plan = planned(Blackhole(at_s=0.5), client=Endpoint(), outcome="detected", errno="ETIMEDOUT")
-    # Nothing is foreseen here but that nothing is noticed.
+    # Nothing is foreseen here but that nothing is detected.
     events = [at(0, "subject.armed", side="client", took_ns=1), *bitten(0, SECOND // 2)]
     events += [at(2 * SECOND, "subject.detected", side="client", errno="ETIMEDOUT")]
     events += [
@@ -336,10 +336,10 @@ def test_end_of_file_is_no_error() -> None:
 
 
 def test_nothing_noticed_fails_where_something_is_claimed() -> None:
-    """A dead peer that nobody notices, watched to the end, refutes the claim."""
+    """A dead peer that nobody detects, watched to the end, refutes the claim."""
     plan = unreachable()
     events = moved(without(as_foreseen(plan), "subject.detected"), "run.ended", plan.watch_ns)
-    found = verdict(plan, events, "fail", "expected ETIMEDOUT, found nothing noticed")
+    found = verdict(plan, events, "fail", "expected ETIMEDOUT, found nothing detected")
     assert (found.outcome, found.detected_ns) == ("quiet", None)
 
 
@@ -386,7 +386,7 @@ def test_survival_is_shown_by_data() -> None:
 
 
 def test_never_needs_no_data() -> None:
-    """Where the claim is only that nothing is noticed, the connection may be dead."""
+    """Where the claim is only that nothing is detected, the connection may be dead."""
     plan = planned(PeerReboot(at_s=0.5), client=Endpoint(), outcome="never", bound_s=5)
     verdict(plan, without(as_foreseen(plan), "subject.alive"), "pass")
 
@@ -398,7 +398,7 @@ def test_times_count_from_the_fault_where_the_claim_says_so() -> None:
         plan,
         as_foreseen(plan),
         "fail",
-        "noticed 4.590 s after the fault, 0.060 s after expect.window_s",
+        "detected 4.590 s after the fault, 0.060 s after expect.window_s",
     )
     assert found.detected_ns == 4_589_900_000
     assert found.window_ns == (5_072_000_000 - 500_100_000, 5_108_000_000 - 500_100_000)
@@ -419,7 +419,7 @@ def test_times_count_from_the_last_segment_where_the_claim_says_so() -> None:
         plan,
         [*events, heard],
         "fail",
-        "noticed 4.090 s after the last segment received",
+        "detected 4.090 s after the last segment received",
         "before expect.window_s (5 to 5.2 s",
     )
     reset = at(SECOND, "segment", way="in", role="rst", flags="R")

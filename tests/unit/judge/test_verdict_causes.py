@@ -43,7 +43,7 @@ def foreseen(plan: Plan) -> Run:
 
 
 def unnoticed(plan: Plan) -> Run:
-    """A run that is watched to its end, in which nothing is noticed."""
+    """A run that is watched to its end, in which nothing is detected."""
     return plan, moved(without(as_foreseen(plan), "subject.detected"), "run.ended", plan.watch_ns)
 
 
@@ -170,6 +170,6 @@ def test_too_busy_is_told_from_too_early() -> None:
 
 
 def test_a_fault_whose_evidence_is_that_it_was_gone() -> None:
-    """Standing faults too must have been in place for what is noticed to be theirs."""
+    """Standing faults too must have been in place for what is detected to be theirs."""
     plan = planned(FirewallIdle(timeout_s=1), errno="ETIMEDOUT")
     assert judge(*bent(plan, "fault.evidence", level="none")).cause == "fault-left-no-evidence"

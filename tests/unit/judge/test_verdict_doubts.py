@@ -57,7 +57,7 @@ def test_a_run_that_was_never_armed_is_inconclusive() -> None:
 
 
 def test_a_quiet_run_must_be_watched_to_the_end() -> None:
-    """Nothing noticed means nothing when nobody looked."""
+    """Nothing detected means nothing when nobody looked."""
     plan = flap()
     events = moved(as_foreseen(plan), "run.ended", plan.watch_ns - 1)
     verdict(plan, events, "inconclusive", "watched for 7.999999999 s of 8.000000000 s")

@@ -24,7 +24,7 @@ from tests.unit.timelines import (
 
 
 def test_noticing_before_the_fault_is_a_false_alarm() -> None:
-    """What is noticed although no fault has been injected is a failure of the subject, not of the
+    """What is detected although no fault has been injected is a failure of the subject, not of the
     run.
     """
     plan = unreachable(window_s=(0.0, 6.0))
@@ -46,14 +46,14 @@ def test_noticing_before_the_fault_is_a_false_alarm() -> None:
 
 
 def test_a_standing_fault_makes_no_alarm_false() -> None:
-    """A firewall is there from the start, so what is noticed early is a matter of the window."""
+    """A firewall is there from the start, so what is detected early is a matter of the window."""
     plan = planned(FirewallIdle(timeout_s=1), errno="ETIMEDOUT")
     verdict(plan, noticed_at(plan, SECOND), "fail", "before the oracle's window opens")
 
 
 def test_a_fault_without_evidence_proves_and_refutes_nothing() -> None:
     """Evidence that the fault was not there, or none at all, makes the run inconclusive, whatever
-    was noticed.
+    was detected.
     """
     plan = unreachable()
     events = as_foreseen(plan)
@@ -85,7 +85,7 @@ def test_a_fault_that_met_nothing_can_refute_but_not_prove() -> None:
         "expected errno ETIMEDOUT, found EPIPE",
     )
     quiet = moved(without(events, "subject.detected"), "run.ended", plan.watch_ns)
-    verdict(plan, quiet, "fail", "expected ETIMEDOUT, found nothing noticed")
+    verdict(plan, quiet, "fail", "expected ETIMEDOUT, found nothing detected")
 
 
 def test_a_standing_fault_must_act_only_where_it_decides() -> None:
@@ -179,7 +179,7 @@ def test_a_fault_that_never_came_is_told() -> None:
 
 
 def test_a_later_fault_that_was_not_waited_for() -> None:
-    """What is noticed under the first fault is judged.
+    """What is detected under the first fault is judged.
 
     If it agrees, the second one has still proven nothing.
     """

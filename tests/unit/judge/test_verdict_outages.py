@@ -124,7 +124,7 @@ def test_a_probe_on_the_edge_of_its_own_outage_is_no_proof() -> None:
 
 
 def test_an_outage_that_was_over_long_before_the_detection() -> None:
-    """A firewall that forgot the flow is what was noticed: the outage before that has changed
+    """A firewall that dropped its state is what was detected: the outage before that has changed
     nothing.
     """
     late = Endpoint(keepalive=Keepalive(idle_s=400, interval_s=1, count=3))
@@ -139,7 +139,7 @@ def test_an_outage_that_was_over_long_before_the_detection() -> None:
 
 
 def test_an_outage_that_lasts_may_be_told_by_silence() -> None:
-    """Without keepalive a dead peer is never noticed: nothing is sent, and that is the claim."""
+    """Without keepalive a dead peer is never detected: nothing is sent, and that is the claim."""
     for for_s in (None, 100):
         plan = planned(
             LinkDown(on="server", at_s=5, for_s=for_s),

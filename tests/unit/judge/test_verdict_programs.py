@@ -1,4 +1,4 @@
-"""The judge on what programs notice by themselves: reports, reconnections, the last data, claims
+"""The judge on what programs detect by themselves: reports, reconnections, the last data, claims
 known not to hold.
 """
 
@@ -25,7 +25,7 @@ NEAR, FAR = 41000, 7000
 
 
 def noticing(known_failure: str = "", **expect: Any) -> Plan:
-    """A command that must notice a blackhole, set in half a second after arming, within 1 to 2 s of
+    """A command that must detect a blackhole, set in half a second after arming, within 1 to 2 s of
     that.
     """
     claim = {"outcome": "noticed", "origin": "fault", "window_s": (1.0, 2.0), **expect}
@@ -90,7 +90,7 @@ def test_what_a_program_reports() -> None:
         noticing(),
         run(None),
         "fail",
-        "expected the program to give its peer up, found nothing noticed",
+        "expected the program to give its peer up, found nothing detected",
     )
     assert verdict(noticing(), run(2 * SECOND, reports=None), "pass").reports == "output"
 
@@ -100,7 +100,7 @@ def test_a_claim_that_ends_too_early_says_how_to_watch_for_longer() -> None:
     last.
     """
     watched = (
-        "found nothing noticed until the watch ended, 4.000 s after the fault; a later end of "
+        "found nothing detected until the watch ended, 4.000 s after the fault; a later end of "
         "expect.window_s"
     )
     lines = [
@@ -121,7 +121,7 @@ def test_a_claim_that_ends_too_early_says_how_to_watch_for_longer() -> None:
 
 
 def test_silence_is_doubtful_where_nothing_at_all_was_printed() -> None:
-    """The claim that nothing is noticed holds, and the reason says that a buffer may hide the
+    """The claim that nothing is detected holds, and the reason says that a buffer may hide the
     contrary.
     """
     plan = noticing(outcome="never", origin="armed", window_s=None, bound_s=4.0)
@@ -156,7 +156,7 @@ def test_other_ends_are_none_of_its_own() -> None:
 
 
 def test_who_reconnects_is_held_to_that() -> None:
-    """The time from being noticed to the next connection is judged apart from that of noticing."""
+    """The time from the detection to the next connection is judged apart from that of detection."""
     plan = noticing(reconnects_s=(1.0, 1.5))
     again: dict[str, Any] = {"side": "client", "remote": ["10.77.1.254", FAR]}
     for after_ns, name in (
@@ -216,19 +216,19 @@ def test_what_counts_from_the_healing() -> None:
         plan,
         healed_run(2900 * MS),
         "fail",
-        "noticed 0.899 s after the healing of the last fault, 0.101 s before",
+        "detected 0.899 s after the healing of the last fault, 0.101 s before",
     )
     words = "after expect.window_s (1 to 2 s after the healing of the last fault) ended"
     verdict(plan, healed_run(4100 * MS), "fail", words)
     assert (
-        verdict(plan, healed_run(SECOND), "fail", "noticed before the last").cause
+        verdict(plan, healed_run(SECOND), "fail", "detected before the last").cause
         == "noticed-too-early"
     )
     assert plan.watch_ns == 6 * SECOND
 
 
 def test_who_reconnects_after_the_healing() -> None:
-    """It is held to that alone, whenever it was noticed that the connection was lost."""
+    """It is held to that alone, whenever it was detected that the connection was lost."""
     plan = healed(reconnects_s=(0.5, 1.0))
 
     def again(at_ns: int) -> Event:
@@ -252,7 +252,7 @@ def test_who_reconnects_after_the_healing() -> None:
 
 
 def test_faults_after_the_loss_count_until_the_reconnection() -> None:
-    """The program is killed twice, notices the first time, and must come back after the second:
+    """The program is killed twice, detects it the first time, and must come back after the second:
     both must act.
     """
     kills = tuple(ProcessKill(at_s=at_s, for_s=0.5) for at_s in (0.5, 2.0))
@@ -310,13 +310,13 @@ def test_silence_counts_from_the_last_data() -> None:
     late = [segment(1500 * MS, "in"), segment(1600 * MS, "out", 5), segment(2020 * MS, "in", 5)]
     verdict(foreseen(), run(2 * SECOND, segment(SECOND, "in", 1), *late), "pass", "silence")
     verdict(foreseen(), run(2 * SECOND, segment(SECOND, "in", 1, port=42000), *late), "pass")
-    words = ("noticed 0.500 s after the last data came, the oracle says 1.000 s to 1.200 s",)
+    words = ("detected 0.500 s after the last data came, the oracle says 1.000 s to 1.200 s",)
     verdict(foreseen(), run(2 * SECOND, segment(1500 * MS, "in", 1)), "fail", *words)
     verdict(
         foreseen(),
         run(2 * SECOND, segment(700 * MS, "in", 1)),
         "fail",
-        "noticed 1.300 s after the last data",
+        "detected 1.300 s after the last data",
     )
 
 

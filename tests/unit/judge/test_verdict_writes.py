@@ -16,7 +16,7 @@ MS = 1_000_000
 
 
 def _plan(user_timeout_s: float = 2.0) -> Plan:
-    """Data is written into a blackhole; noticed by the user timeout."""
+    """Data is written into a blackhole; detected by the user timeout."""
     writer = Endpoint(user_timeout_s=user_timeout_s, writes_at_s=(1.0,))
     return planned(Blackhole(at_s=0.5), client=writer, outcome="detected", errno="ETIMEDOUT")
 

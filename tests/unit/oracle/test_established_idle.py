@@ -269,7 +269,7 @@ def test_a_late_handler_may_bring_user_timeout_forward_or_put_it_off() -> None:
 
 @pytest.mark.parametrize("mechanism", ["lost", "answers-lost"])
 def test_loss_in_one_direction_is_as_good_as_in_both(mechanism: Any) -> None:
-    """Whether probes or answers vanish, what is noticed is their absence.
+    """Whether probes or answers vanish, what is detected is their absence.
 
     And a RST goes out at the end.
     """
@@ -481,7 +481,7 @@ def test_what_the_model_does_not_cover_is_refused(effects: list[Effect], why: st
 
 
 def test_a_fin_may_meet_an_expired_firewall_without_keepalive_too() -> None:
-    """Nothing has kept the flow alive; one that comes in time is noticed."""
+    """Nothing has kept the flow alive; one that comes in time is detected."""
     gone = Effect(mechanism="peer-closed", from_s=20)
     with pytest.raises(Unpredictable, match="FIN"):
         foretell((60, 10, 3), firewall(10, "drop"), gone, keepalive=False)

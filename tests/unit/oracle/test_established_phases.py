@@ -29,7 +29,7 @@ SMP = Machine(hz=250, late_jiffies=1, arming_lag_ns=50_000_000, injection_ns=50_
 
 
 Kind = tuple[str, str | None, bool | None]
-"""Of an end: what was noticed, the errno, and whether a RST left the host."""
+"""Of an end: what was detected, the errno, and whether a RST left the host."""
 Window = tuple[int, int]
 Summary = tuple[dict[Kind, list[Window | None]], list[Window]]
 

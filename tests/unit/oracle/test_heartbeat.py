@@ -145,7 +145,7 @@ def test_two_equal_timers_race(side: Side) -> None:
 
 @pytest.mark.parametrize(("pair", "side"), [(pair, side) for pair in PAIRS for side in SIDES])
 def test_a_live_peer_is_left_alone(pair: tuple[AnyHeartbeat, AnyHeartbeat], side: Side) -> None:
-    """Nothing happens, nothing is noticed."""
+    """Nothing happens, nothing is detected."""
     assert only(foresee(pair, side, {"client": (), "server": ()}, horizon_s=200)).kind == "quiet"
 
 
@@ -171,7 +171,7 @@ def test_a_frozen_peer_is_as_silent_as_a_dead_one(
 
 
 def test_a_peer_that_does_not_read_gives_up_by_itself() -> None:
-    """Whose timers go on: a client that reads no answers is gone before its server notices
+    """Whose timers go on: a client that reads no answers is gone before its server detects
     anything.
     """
     full = Effect(mechanism="peer-frozen", from_s=130.3, not_reading=True)

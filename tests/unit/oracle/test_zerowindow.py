@@ -70,7 +70,7 @@ def test_a_user_timeout_ends_a_living_peers_connection() -> None:
 
 
 def test_a_living_peer_is_probed_for_ever() -> None:
-    """Nothing is noticed, and the probes come at most 122.88 s apart."""
+    """Nothing is detected, and the probes come at most 122.88 s apart."""
     (outcome,) = zerowindow.predict_connection(0, HZ100, (), WRITE_NS, 20_000_000_000_000).outcomes
     assert (outcome.kind, outcome.window_ns) == ("quiet", None)
     assert outcome.probes_seen == (170, 171)

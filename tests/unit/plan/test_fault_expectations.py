@@ -48,7 +48,7 @@ def commanded(
 
 @pytest.mark.parametrize("clock", ["real", "virtual"])
 def test_keepalive_shorter_than_the_firewall(clock: Clock) -> None:
-    """The textbook setting: the firewall never acts, and the peer's death is what is noticed."""
+    """The textbook setting: the firewall never acts, and the peer's death is what is detected."""
     machine = msgspec.structs.replace(MACHINE, clock=clock)
     plan = planned(FirewallIdle(timeout_s=5), LinkDown(on="server", at_s=9), machine=machine)
     assert demands(plan) == ["must-stand", "must-act"]
@@ -57,7 +57,7 @@ def test_keepalive_shorter_than_the_firewall(clock: Clock) -> None:
 
 
 def test_what_is_injected_must_act() -> None:
-    """Also where nothing is to be noticed: a fault that met nothing proves nothing."""
+    """Also where nothing is to be detected: a fault that met nothing proves nothing."""
     assert demands(
         planned(LinkDown(on="server", at_s=0.5, for_s=3.1), outcome="survives", bound_s=8)
     ) == ["must-act"]
@@ -106,7 +106,7 @@ def test_two_firewalls_that_do_the_same() -> None:
 
 
 def test_where_the_phase_decides() -> None:
-    """The firewall must have acted where it is noticed, and only there."""
+    """The firewall must have acted where it is detected, and only there."""
     client = msgspec.structs.replace(ALIVE, keepalive=True, user_timeout_s=0)
     plan = planned(
         FirewallIdle(timeout_s=7_330, then="reset"), client=client, outcome="as-predicted"
@@ -125,33 +125,33 @@ def test_where_the_phase_decides() -> None:
         ({"origin": "fault"}, (Blackhole(at_s=0.5),), "may-act"),
         ({"outcome": "never", "window_s": None, "bound_s": 9}, (), "must-stand"),
     ],
-    ids=["alone", "with another", "another is the origin", "nothing to be noticed"],
+    ids=["alone", "with another", "another is the origin", "nothing to be detected"],
 )
 def test_where_the_oracle_cannot_tell(
     expect: dict[str, Any], others: tuple[Any, ...], demand: str
 ) -> None:
-    """A standing fault counts as the cause of what is noticed, unless the claim counts from another
-    one.
+    """A standing fault counts as the cause of what is detected, unless the claim counts from
+    another one.
     """
     found = commanded(FirewallIdle(timeout_s=350), *others, **expect).faults[0]
     assert (found.demand, found.decides) == (demand, ())
 
 
 def test_where_the_oracle_cannot_tell_one_of_a_kind_is_enough() -> None:
-    """As there is no telling which of two firewalls forgot the flow."""
+    """As there is no telling which of two firewalls dropped its state."""
     both = FirewallIdle(timeout_s=5, on="firewall-a"), FirewallIdle(timeout_s=5, on="firewall-b")
     plan = commanded(*both, topology=Topology(kind="firewalls"))
     assert [each.instead for each in plan.faults] == [(1,), (0,)]
 
 
 def test_a_claim_that_is_known_not_to_hold() -> None:
-    """Silence refutes it, which a firewall need not have caused; what is noticed it must have."""
+    """Silence refutes it, which a firewall need not have caused; what is detected it must have."""
     (found,) = commanded(FirewallIdle(timeout_s=350), known_failure="never").faults
     assert (found.demand, found.decides) == ("may-act", (Ending("noticed", None),))
 
 
 def test_a_toxic_from_the_start_is_no_firewall() -> None:
-    """An idle client of a proxy that lives notices nothing, whatever the proxy does with data."""
+    """An idle client of a proxy that lives detects nothing, whatever the proxy does with data."""
     toxic = ToxicTimeout(from_start=True, timeout_ms=0)
     assert demands(planned(toxic, kind="proxied", outcome="never", bound_s=8)) == ["must-stand"]
 

@@ -320,7 +320,7 @@ def test_a_claim_that_only_some_phases_fulfil_is_noted() -> None:
     assert [outcome.kind for outcome in made.expected] == ["quiet"]
     (note,) = made.notes
     assert (
-        note == "the phase of the timer wheel decides between ETIMEDOUT or that nothing is noticed"
+        note == "the phase of the timer wheel decides between ETIMEDOUT or that nothing is detected"
     )
 
 

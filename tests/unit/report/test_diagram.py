@@ -64,14 +64,14 @@ def test_a_picture_fits_a_terminal(name: str) -> None:
 
 
 def test_detection() -> None:
-    """Fault, probes, RST, both windows and what was noticed stand at their times."""
+    """Fault, probes, RST, both windows and what was detected stand at their times."""
     assert diagram.draw(PLANS["detection"], as_foreseen(PLANS["detection"])) == [
         "seconds    0          1          2          3          4           5",
         "fault           ┣━ blackhole ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━",
         "probes                           ●           ●          ●           ✕",
         "claimed                                           5.000 to 5.400 s █████",
         "predicted                               ETIMEDOUT 5.072 to 5.108 s ██",
-        "noticed                                           ETIMEDOUT 5.090 s ▲",
+        "detected                                          ETIMEDOUT 5.090 s ▲",
         "           ● probe, ✕ RST; seconds after arming",
     ]
 
@@ -79,7 +79,7 @@ def test_detection() -> None:
 def test_end_of_file() -> None:
     """The end of the stream is spelled out; a claimed window says what it counts from."""
     drawn = lanes(PLANS["eof"], as_foreseen(PLANS["eof"]))
-    assert drawn["noticed"].split() == ["end", "of", "file", "0.025", "s", "▲"]
+    assert drawn["detected"].split() == ["end", "of", "file", "0.025", "s", "▲"]
     assert "0.000 to 0.100 s ███" in drawn["claimed"]
     assert "end of file 0.000 to 0.050 s ███" in drawn["predicted"]
     assert drawn["seconds"].split()[:2] == ["-0.5", "-0.4"]
@@ -89,13 +89,13 @@ def test_end_of_file() -> None:
 
 def test_quiet() -> None:
     """Answered probes are marked as such, and the lanes say that nothing was foreseen and nothing
-    was noticed.
+    was detected.
     """
     drawn = lanes(PLANS["quiet"], as_foreseen(PLANS["quiet"]))
     assert drawn["probes"].count("◉") == 2
     assert "◉ answered probe" in drawn[""]
     assert drawn["predicted"] == "nothing, until 6.000 s"
-    assert drawn["noticed"] == "nothing, until the end of the watch"
+    assert drawn["detected"] == "nothing, until the end of the watch"
 
 
 def test_no_probes() -> None:
@@ -106,7 +106,7 @@ def test_no_probes() -> None:
 
 
 def test_one_origin_for_all_lanes() -> None:
-    """Axis, windows and what was noticed count from the fault, 70 s after arming, where the claim
+    """Axis, windows and what was detected count from the fault, 70 s after arming, where the claim
     does.
     """
     plan = planned(
@@ -121,7 +121,7 @@ def test_one_origin_for_all_lanes() -> None:
     assert drawn["fault"].index("┣") == drawn["seconds"].index(" 0") + 1
     assert f"{low / 1e9 - 70:.3f} to {high / 1e9 - 70:.3f} s" in drawn["predicted"]
     assert "0.000 to 9.000 s" in drawn["claimed"]
-    assert float(drawn["noticed"].split()[1]) == pytest.approx((low + high) / 2e9 - 70, abs=0.001)
+    assert float(drawn["detected"].split()[1]) == pytest.approx((low + high) / 2e9 - 70, abs=0.001)
 
 
 def test_a_claim_as_wide_as_the_watch_has_its_bar() -> None:
@@ -142,7 +142,7 @@ def test_a_bar_with_no_room_for_its_words_has_them_above_it() -> None:
 
 
 def test_what_lies_off_the_scale_has_a_mark() -> None:
-    """What was noticed far too early leaves windows and faults beyond the end of the picture."""
+    """What was detected far too early leaves windows and faults beyond the end of the picture."""
     plan = planned(Blackhole(at_s=0.5), PeerReboot(at_s=30.0), outcome="detected")
     (outcome,) = plan.expected
     far = msgspec.structs.replace(outcome, errno="EPIPE", window_ns=(30 * SECOND, 40 * SECOND))
@@ -225,7 +225,7 @@ def test_a_run_that_stopped() -> None:
     """A killed run is drawn as far as it went."""
     plan = PLANS["detection"]
     drawn = lanes(plan, without(as_foreseen(plan), "subject.detected", "run.ended", "fault.healed"))
-    assert drawn["noticed"] == "nothing, until the run stopped"
+    assert drawn["detected"] == "nothing, until the run stopped"
     assert "┣━ blackhole" in drawn["fault"]
     uninjected = lanes(plan, without(as_foreseen(plan), "fault.injected"))
     assert uninjected["fault"] == "blackhole: never injected"

@@ -160,7 +160,7 @@ def test_comments(tmp_path: Path) -> None:
             "fault 0 (blackhole) injected, 0.400000 s after arming (0.500000 s after this frame)",
         ],
         [
-            "client noticed: ETIMEDOUT, 1.000000 s after arming (with this frame)",
+            "client detected: ETIMEDOUT, 1.000000 s after arming (with this frame)",
             "fault 0 (blackhole) healed, 1.250000 s after arming (0.250000 s after this frame)",
         ],
     ]
@@ -180,11 +180,11 @@ def test_comments(tmp_path: Path) -> None:
             {"index": 1, "fault": "nat", "level": "bit", "found": "2 dropped"},
             "fault 1 (nat) evidence: bit, 2 dropped",
         ),
-        ("subject.eof", {"side": "server"}, "server noticed: end of file"),
+        ("subject.eof", {"side": "server"}, "server detected: end of file"),
         (
             "subject.noticed",
             {"side": "server", "how": "exit", "found": "status 3"},
-            "server noticed: exit, status 3",
+            "server detected: exit, status 3",
         ),
         ("run.ended", {"reason": "noticed"}, "run.ended server reason=noticed"),
     ],

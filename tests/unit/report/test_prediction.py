@@ -162,7 +162,7 @@ def test_a_plan_in_words() -> None:
 
 
 def test_a_plan_says_what_evidence_a_standing_fault_must_leave() -> None:
-    """A firewall that keepalive keeps open must be in place; one that forgets the flow must act."""
+    """A firewall that keepalive keeps open must be in place; one that drops its state must act."""
     for timeout_s, words in (
         (5, "it must be in place: the oracle predicts the same without it"),
         (1, "it must act"),
@@ -176,12 +176,12 @@ def test_a_plan_says_what_evidence_a_standing_fault_must_leave() -> None:
 
 
 def test_a_plan_of_survival_in_words() -> None:
-    """Nothing noticed is said as such, and the bound of the claim is named."""
+    """Nothing detected is said as such, and the bound of the claim is named."""
     text = prediction.describe_plan(flap())
     assert "  claim       survives within 8 s after arming" in text
     counted = prediction.describe_plan(unreachable(origin="fault"))
     assert "  claim       detected ETIMEDOUT (times count from the fault)" in counted
-    assert "  prediction  nothing noticed; 4 probes on the wire" in text
+    assert "  prediction  nothing detected; 4 probes on the wire" in text
 
 
 def test_a_plan_names_what_decides() -> None:

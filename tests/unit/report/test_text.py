@@ -79,7 +79,7 @@ def test_one_origin_in_a_row_and_its_reason() -> None:
     lines = shown(text.VerdictTable([judge(plan, as_foreseen(plan))]), 200)
     assert "ETIMEDOUT 4.590 s  4.572-4.608 s" in lines[1]
     assert (
-        "noticed 4.590 s after the fault, 0.090 s after expect.window_s (4 to 4.5 s after "
+        "detected 4.590 s after the fault, 0.090 s after expect.window_s (4 to 4.5 s after "
         "the fault)"
     ) in lines[2]
     assert "the oracle predicted ETIMEDOUT 4.572 s to 4.608 s after the fault" in lines[2]
@@ -115,7 +115,7 @@ def test_a_narrow_terminal_gets_two_lines_a_row() -> None:
     lines = shown(text.VerdictTable(verdicts()), 60)
     at = lines.index("fail          link/bad")
     assert lines[at + 1].split() == ["ETIMEDOUT", "5.090", "s", "5.072-5.108", "s", "3"]
-    assert lines[at + 2].strip().startswith("noticed 5.090 s after arming")
+    assert lines[at + 2].strip().startswith("detected 5.090 s after arming")
 
 
 def test_the_origin_is_named_where_it_is_not_arming() -> None:
@@ -138,7 +138,7 @@ def test_a_prediction_is_shown_where_its_origin_never_came() -> None:
 
 
 def test_a_reconnection_after_the_healing_is_what_was_measured() -> None:
-    """Where it was noticed before the healing, from which the scenario's times count."""
+    """Where it was detected before the healing, from which the scenario's times count."""
     plain = msgspec.structs.replace(
         verdicts()[0], outcome="noticed", reports="reconnect", origin="healed"
     )

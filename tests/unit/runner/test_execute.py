@@ -89,7 +89,7 @@ class Bench:
     def notices_at(
         self, after_ns: int, kind: str = "subject.detected", side: Side = "client"
     ) -> None:
-        """An end notices something so long after arming."""
+        """An end detects the fault so long after arming."""
 
         def comes(at_ns: int) -> None:
             assert self.emitted is not None

@@ -194,7 +194,7 @@ REFUSED = {
     "command-that-shows-nothing": (
         'client.command.argv = ["x"]\nexpect.outcome = "never"',
         (
-            "client.command.detects: expected how the command shows that it has noticed: prints, "
+            "client.command.detects: expected how the command shows a detection: prints, "
             "exits, closes"
         ),
     ),
@@ -311,7 +311,7 @@ REFUSED = {
     "observer-killed": (
         '[[faults]]\nkind = "process-kill"\non = "client"',
         (
-            "faults[0].on: expected the other side: a stopped program cannot notice anything, "
+            "faults[0].on: expected the other side: a stopped program cannot detect anything, "
             "found 'client'"
         ),
     ),

@@ -45,7 +45,7 @@ def test_survival_needs_a_sign_of_life() -> None:
 
 
 def test_a_sign_of_life_will_do_for_what_is_never_noticed() -> None:
-    """A command that has no way of noticing may survive or notice nothing, but not notice."""
+    """A command that cannot show a detection may survive or detect nothing, but not detect."""
     for outcome in ("survives", "never"):
         checked(scenario(outcome=outcome, alive=PONG, detects=Detects()))
     assert "client.command.detects" in complaint(

@@ -171,7 +171,7 @@ REFUSED = {
     ),
     "seen by a suspended host": (
         Scenario(faults=(HostSuspend(on="client"),)),
-        r"faults\[0\].on: expected the other side: a stopped program cannot notice",
+        r"faults\[0\].on: expected the other side: a stopped program cannot detect",
     ),
     "seen by a host that is replaced": (
         Scenario(faults=(Failover(on="client"),)),

@@ -212,7 +212,7 @@ def _is_ready_again(loop: EventLoop) -> bool:
 def test_the_judged_end_may_end_only_as_its_scenario_says(
     detects: Detects, status: int, found: str | None
 ) -> None:
-    """Then the exit is what it has noticed by.
+    """Then the exit shows the detection.
 
     Otherwise nothing is left to be judged, and the message says why.
     """

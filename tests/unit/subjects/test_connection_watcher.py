@@ -137,7 +137,7 @@ def test_when_it_left_is_known_whatever_it_detects_by() -> None:
 
 
 def test_a_client_that_connects_anew() -> None:
-    """To whatever port: its SYN says that it has noticed, its next segment that the new connection
+    """To whatever port: its SYN shows the detection, its next segment that the new connection
     stands.
     """
     world = World("client")

@@ -1,4 +1,4 @@
-"""Which sign counts of those by which a command shows that it has noticed."""
+"""Which sign counts of those by which a command shows a detection."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A client with a heartbeat of its own: each ping must be echoed within a timeout, or the peer is
 given up.
 
-The next ping is sent `interval_s` after the last answer, so a peer that answers no more is noticed
+The next ping is sent `interval_s` after the last answer, so a peer that answers no more is detected
 `interval_s` + `timeout_s` after its last word, whatever its kernel goes on saying. The connection
 is then closed and, where `--reconnect-s` is given, another one is made after so long.
 """

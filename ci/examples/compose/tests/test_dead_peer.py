@@ -1,4 +1,4 @@
-"""Does a client of redis notice that redis is gone? Run as root, with the project of compose.yaml
+"""Does a client of redis detect that redis is gone? Run as root, with the project of compose.yaml
 up.
 """
 

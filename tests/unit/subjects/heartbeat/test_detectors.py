@@ -169,7 +169,7 @@ def test_idle_state() -> None:
 
 
 def test_a_reaper_looks_now_and_then() -> None:
-    """And so notices up to that much later."""
+    """And so gives up up to that much later."""
     assert course(made(Reaper(silence_s=60, poll_s=7)))[-1] == (63, "give-up")
 
 
