@@ -5,21 +5,18 @@ thread is in.
 from __future__ import annotations
 
 import socket
-import struct
 from typing import NamedTuple
 
+from pyroute2.netlink.nfnetlink.nfctsocket import nfct_msg
+
 from harness.errors import LabError
-from harness.lab.netlink import NetlinkSocket, attributes
+from harness.lab.netlink import NetlinkSocket
 from harness.lab.watched import Watched
 from harness.model.topology import FAMILIES, Family
 
 _NETLINK_NETFILTER = 12
 _GET, _DELETE = 0x101, 0x102
 """IPCTNL_MSG_CT_GET and _DELETE of NFNL_SUBSYS_CTNETLINK (linux/netfilter/nfnetlink.h)."""
-_MESSAGE = struct.Struct("=BxH")
-"""struct nfgenmsg: family, version 0 and resource."""
-_TUPLE_ORIG, _TUPLE_REPLY, _TUPLE_PROTO = 1, 2, 2
-_PROTO_NUM, _PROTO_SRC_PORT, _PROTO_DST_PORT = 1, 2, 3
 
 
 class Flow(NamedTuple):
@@ -40,20 +37,20 @@ def flows(family: Family, watched: Watched | None = None) -> list[Flow]:
     try:
         with NetlinkSocket(_NETLINK_NETFILTER) as tracking:
             found = [
-                attributes(body[_MESSAGE.size :])
-                for body in tracking.dump(_GET, _MESSAGE.pack(FAMILIES[family], 0))
+                (each.get_attr("CTA_TUPLE_ORIG"), each.get_attr("CTA_TUPLE_REPLY"))
+                for each in tracking.dump(_GET, _message(FAMILIES[family]))
             ]
     except OSError as error:
         raise LabError(f"expected a listing of tracked connections, found {error}") from error
-    pairs = [(_protocol(each[_TUPLE_ORIG]), _protocol(each[_TUPLE_REPLY])) for each in found]
+    pairs = [(o.get_attr("CTA_TUPLE_PROTO"), r.get_attr("CTA_TUPLE_PROTO")) for o, r in found]
     known = [
         Flow(
-            source_port=_port(original[_PROTO_SRC_PORT]),
-            port=_port(original[_PROTO_DST_PORT]),
-            answered_port=_port(reply[_PROTO_DST_PORT]),
+            source_port=original.get_attr("CTA_PROTO_SRC_PORT"),
+            port=original.get_attr("CTA_PROTO_DST_PORT"),
+            answered_port=reply.get_attr("CTA_PROTO_DST_PORT"),
         )
         for original, reply in pairs
-        if original[_PROTO_NUM][0] == socket.IPPROTO_TCP
+        if original.get_attr("CTA_PROTO_NUM") == socket.IPPROTO_TCP
     ]
     return [flow for flow in known if watched is None or watched.is_at([flow.port])]
 
@@ -62,14 +59,12 @@ def forget() -> None:
     """Drop every entry, of both families, as `conntrack --flush` does. Raises LabError."""
     try:
         with NetlinkSocket(_NETLINK_NETFILTER) as tracking:
-            tracking.change(_DELETE, _MESSAGE.pack(socket.AF_UNSPEC, 0))
+            tracking.change(_DELETE, _message(socket.AF_UNSPEC))
     except OSError as error:
         raise LabError(f"expected to flush tracked connections, found {error}") from error
 
 
-def _protocol(addresses_and_ports: bytes) -> dict[int, bytes]:
-    return attributes(attributes(addresses_and_ports)[_TUPLE_PROTO])
-
-
-def _port(value: bytes) -> int:
-    return int.from_bytes(value, "big")
+def _message(family: int) -> nfct_msg:
+    made = nfct_msg()
+    made["nfgen_family"] = family
+    return made

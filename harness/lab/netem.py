@@ -2,8 +2,8 @@
 in.
 
 A prio queue takes the interface's root, and a filter sends TCP to its second band, where netem is;
-everything else, such as ARP and neighbour discovery, passes as before. What waits in the queue when
-it is taken away is lost.
+everything else, such as ARP and neighbour discovery, passes as before. The options are packed here,
+since pyroute2 knows no seed. What waits in the queue when it is taken away is lost.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import socket
 import struct
 
 import msgspec
+from pyroute2.netlink import nlmsg
+from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from harness.errors import CapabilityError, FaultError
-from harness.lab.netlink import CREATE, EXCLUSIVE, attribute, attributes
+from harness.lab.netlink import CREATE, EXCLUSIVE
 from harness.lab.rtnetlink_socket import RtnetlinkSocket
 
 FIX = (
@@ -29,14 +31,6 @@ _ROOT, _PRIO, _NETEM, _BAND = 0xFFFFFFFF, 0x10000, 0x20000, 0x10002
 _REORDER, _RATE, _LATENCY64, _JITTER64, _PRNG_SEED = 3, 6, 10, 11, 14
 _U32_CLASSID, _U32_SEL, _U32_TERMINAL = 1, 5, 1
 _NEW_QDISC, _DELETE_QDISC, _GET_QDISC, _NEW_FILTER = 36, 37, 38, 44
-_TCA_KIND, _TCA_OPTIONS, _TCA_STATS2 = 1, 2, 7
-_MESSAGE = struct.Struct("=BxxxiIII")
-"""struct tcmsg (linux/rtnetlink.h): family, index, handle, parent, info."""
-_STATS_BASIC, _STATS_QUEUE = 1, 3
-_BASIC = struct.Struct("=QI")
-"""struct gnet_stats_basic (linux/gen_stats.h): octets, packets."""
-_QUEUE = struct.Struct("=IIIII")
-"""struct gnet_stats_queue: packets, octets, dropped, requeued, over the limit."""
 _ALWAYS = 2**32 - 1
 _LIMIT = 1000
 _KEYS = {0x0800: (8, 0x00FF0000, 0x00060000), 0x86DD: (4, 0x0000FF00, 0x00000600)}
@@ -74,6 +68,17 @@ class Counters(msgspec.Struct, frozen=True):
     seeded: bool
 
 
+class _Message(nlmsg):  # type: ignore[misc]
+    """struct tcmsg and options as they are on the wire.
+
+    Not a tcmsg: a class inherits what that has compiled.
+    """
+
+    prefix = "TCA_"
+    fields = tcmsg.fields
+    nla_map = (("TCA_UNSPEC", "none"), ("TCA_KIND", "asciiz"), ("TCA_OPTIONS", "cdata"))
+
+
 def attach(device: str, impairment: Impairment) -> None:
     """Put netem on an interface.
 
@@ -98,31 +103,34 @@ def detach(device: str) -> None:
     """Take it away: the interface has the queue again that it began with."""
     with RtnetlinkSocket() as rtnl:
         index = rtnl.index_of(device)
-        rtnl.change(_DELETE_QDISC, _MESSAGE.pack(0, index, _PRIO, _ROOT, 0))
+        rtnl.change(_DELETE_QDISC, _message(index=index, handle=_PRIO, parent=_ROOT))
 
 
 def counters(device: str, impairment: Impairment) -> Counters:
     """What netem did on an interface so far."""
     with RtnetlinkSocket() as rtnl:
-        wanted = (rtnl.index_of(device), _NETEM)
+        index = rtnl.index_of(device)
         queue = next(
-            body
-            for body in rtnl.dump(_GET_QDISC, _MESSAGE.pack(*[0] * 5))
-            if _MESSAGE.unpack_from(body)[1:3] == wanted
+            found
+            for found in rtnl.dump(_GET_QDISC, tcmsg())
+            if (found["index"], found["handle"]) == (index, _NETEM)
         )
-    found = attributes(queue[_MESSAGE.size :])
-    stats = attributes(found[_TCA_STATS2])
-    _, passed = _BASIC.unpack_from(stats[_STATS_BASIC])
-    waiting, _, dropped, ahead, _ = _QUEUE.unpack_from(stats[_STATS_QUEUE])
-    seed = attribute(_PRNG_SEED, struct.pack("@Q", spread(impairment.seed)))
-    return Counters(passed, waiting, dropped, ahead, seed in found[_TCA_OPTIONS])
+    stats = queue.get_attr("TCA_STATS2")
+    basic, queued = stats.get_attr("TCA_STATS_BASIC"), stats.get_attr("TCA_STATS_QUEUE")
+    seed = _attribute(_PRNG_SEED, struct.pack("@Q", spread(impairment.seed)))
+    options = queue.get_attr("TCA_OPTIONS")
+    raw = bytes(options.data[options.offset : options.offset + options.length])
+    return Counters(
+        basic["packets"], queued["qlen"], queued["drops"], queued["requeues"], seed in raw
+    )
 
 
 def _queue(
     rtnl: RtnetlinkSocket, index: int, handle: int, parent: int, kind: str, options: bytes
 ) -> None:
     """Attach a queueing discipline."""
-    _create(rtnl, _NEW_QDISC, _MESSAGE.pack(0, index, handle, parent, 0), kind, options)
+    message = _message(index=index, handle=handle, parent=parent)
+    _create(rtnl, _NEW_QDISC, message, kind, options)
 
 
 def _filter(rtnl: RtnetlinkSocket, index: int, ether_type: int, key: tuple[int, int, int]) -> None:
@@ -131,13 +139,21 @@ def _filter(rtnl: RtnetlinkSocket, index: int, ether_type: int, key: tuple[int, 
     selector = struct.pack("!BBBxHHhhI", _U32_TERMINAL, 0, 1, 0, 0, 0, 0, 0)
     selector += struct.pack("!II", mask, value) + struct.pack("@ii", offset, 0)
     info = ether_type << 16 | socket.htons(ether_type)
-    options = attribute(_U32_CLASSID, struct.pack("@I", _BAND)) + attribute(_U32_SEL, selector)
-    _create(rtnl, _NEW_FILTER, _MESSAGE.pack(0, index, 0, _PRIO, info), "u32", options)
+    options = _attribute(_U32_CLASSID, struct.pack("@I", _BAND)) + _attribute(_U32_SEL, selector)
+    _create(rtnl, _NEW_FILTER, _message(index=index, parent=_PRIO, info=info), "u32", options)
 
 
-def _create(rtnl: RtnetlinkSocket, message: int, header: bytes, kind: str, options: bytes) -> None:
-    named = attribute(_TCA_KIND, kind.encode() + b"\0") + attribute(_TCA_OPTIONS, options)
-    rtnl.change(message, header + named, CREATE | EXCLUSIVE)
+def _create(
+    rtnl: RtnetlinkSocket, number: int, message: _Message, kind: str, options: bytes
+) -> None:
+    message["attrs"] = [("TCA_KIND", kind), ("TCA_OPTIONS", options)]
+    rtnl.change(number, message, CREATE | EXCLUSIVE)
+
+
+def _message(**fields: int) -> _Message:
+    made = _Message()
+    made.update(fields)
+    return made
 
 
 def _options(it: Impairment) -> bytes:
@@ -145,13 +161,13 @@ def _options(it: Impairment) -> bytes:
     packed = struct.pack(
         "@6I", 0, _LIMIT, _share(it.loss), 1 if it.ahead else 0, _share(it.duplicate), 0
     )
-    packed += attribute(_LATENCY64, struct.pack("@q", it.delay_ns))
-    packed += attribute(_JITTER64, struct.pack("@q", it.jitter_ns))
-    packed += attribute(_PRNG_SEED, struct.pack("@Q", spread(it.seed)))
+    packed += _attribute(_LATENCY64, struct.pack("@q", it.delay_ns))
+    packed += _attribute(_JITTER64, struct.pack("@q", it.jitter_ns))
+    packed += _attribute(_PRNG_SEED, struct.pack("@Q", spread(it.seed)))
     if it.ahead:
-        packed += attribute(_REORDER, struct.pack("@II", _share(it.ahead), 0))
+        packed += _attribute(_REORDER, struct.pack("@II", _share(it.ahead), 0))
     if it.octets_s:
-        packed += attribute(_RATE, struct.pack("@IiIi", it.octets_s, 0, 0, 0))
+        packed += _attribute(_RATE, struct.pack("@IiIi", it.octets_s, 0, 0, 0))
     return packed
 
 
@@ -165,6 +181,10 @@ def spread(seed: int) -> int:
     mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 % 2**64
     mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB % 2**64
     return mixed ^ mixed >> 31
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return struct.pack("@HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
 
 
 def _share(part: float) -> int:

@@ -69,7 +69,7 @@ def user() -> Iterator[User]:
             user.prefix,
             sys.executable,
             "-c",
-            "import harness.cli.main, msgspec, rich",
+            "import harness.cli.main, pyroute2, rich",
             cwd=user.folder,
         )
         if found.returncode:

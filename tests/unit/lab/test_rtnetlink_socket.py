@@ -1,4 +1,4 @@
-"""What this machine has, as pyroute2 reads it too, and what stands in messages."""
+"""What this machine has, as pyroute2's own sockets read it too, and what stands in messages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 from pyroute2 import IPRoute
+from pyroute2.netlink import nlmsg
 
 from harness.errors import LabError
 from harness.lab.rtnetlink_socket import Address, Route, RtnetlinkSocket
@@ -94,8 +95,9 @@ def test_messages(rtnl: RtnetlinkSocket, monkeypatch: pytest.MonkeyPatch) -> Non
     """The kernel is asked as linux/if_link.h, if_addr.h and rtnetlink.h have it."""
     asked: list[tuple[int, str, int]] = []
 
-    def change(kind: int, body: bytes, flags: int = 0) -> None:
-        asked.append((kind, body.hex(" ", 4), flags))
+    def change(kind: int, message: nlmsg, flags: int = 0) -> None:
+        message.encode()
+        asked.append((kind, bytes(message.data[16:]).hex(" ", 4), flags))
 
     monkeypatch.setattr(rtnl, "change", change)
     rtnl.set_link(7, up=False, name="eth0")
