@@ -85,7 +85,7 @@ def check_in_place(plan: Plan, history: History, index: int) -> None:
         injected,
         expected.at_ns,
         f"{name} was injected",
-        sets_clock=expected.sets_clock,
+        starts_timer=expected.starts_timer,
     )
     if expected.until_ns is not None:
         healed = history.healed.get(index)
@@ -159,12 +159,12 @@ def _check_moment(
     planned_ns: int,
     what: str,
     *,
-    sets_clock: bool = False,
+    starts_timer: bool = False,
 ) -> None:
     """Whether a fault set in or wore off at its time, or so that it made no difference to anybody.
 
     The oracle leaves room for some delay. What is later than that is harmless unless a segment
-    passed, or would have passed, in the meantime, or it sets a clock of the fault's own.
+    passed, or would have passed, in the meantime, or it starts a timer of the fault's own.
     """
     assert history.armed is not None
     since_ns = history.since_armed(change.t_ns)
@@ -172,7 +172,7 @@ def _check_moment(
     done_ns = since_ns + change.what.took_ns
     early = since_ns < planned_ns and history.crossed(change.t_ns, history.armed.t_ns + planned_ns)
     late = done_ns > allowed_ns and (
-        sets_clock
+        starts_timer
         or history.crossed(history.armed.t_ns + allowed_ns, change.t_ns + change.what.took_ns)
     )
     if expected.hides_probes and plan.prediction is not None:

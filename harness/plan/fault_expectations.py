@@ -68,7 +68,7 @@ def of_faults(
             restored_ns=None if fault.restored_s is None else round(fault.restored_s * 1e9),
             late_ns=max(machine.injection_ns, round(fault.takes_s * 1e9))
             + round(unsettled_s * 1e9),
-            sets_clock=fault.starts_timer,
+            starts_timer=fault.starts_timer,
             hides_probes=hides,
             demand=wanted.demand,
             why=wanted.why,

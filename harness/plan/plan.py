@@ -18,7 +18,7 @@ from harness.oracle.prediction import Outcome, OutcomeKind, Prediction, Settings
 from harness.oracle.timerwheel import tick_ns
 from harness.scenario.schema import Scenario
 
-FORMAT = 2
+FORMAT = 3
 """Of a saved plan: one more after each change with which an older plan cannot be judged."""
 LEAST_PERIOD = 8**4
 """In jiffies: that of the longest retransmission timeout, 120 s, up to HZ=2000."""
@@ -64,7 +64,7 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     unless the run ends in one of `decides`. `why`: the reason for the demand, in words.
     `restored_ns`: when what it took away is there again. That is when it wears off or, for a reboot
     after which the program is started again, when it sets in. `late_ns`: how much later than
-    planned it may set in or wear off. `sets_clock`: it counts time from its onset. `hides_probes`:
+    planned it may set in or wear off. `starts_timer`: it counts time from its onset. `hides_probes`:
     probes that it swallows are not on the wire. `needs_traffic`: it wears off, and means nothing to
     a connection on which nothing is sent while it is on. `due_ns`: of one that hides probes: when
     they would be on the wire, from the least to the most.
@@ -76,7 +76,7 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     until_ns: int | None
     restored_ns: int | None
     late_ns: int
-    sets_clock: bool
+    starts_timer: bool
     hides_probes: bool
     demand: Demand
     why: str

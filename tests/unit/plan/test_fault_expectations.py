@@ -174,7 +174,7 @@ def test_times_and_limits_come_from_the_fault() -> None:
     assert local.late_ns >= quick.late_ns
     assert planned(FirewallIdle(timeout_s=1), errno="ETIMEDOUT").faults[0].standing
     toxic = ToxicTimeout(at_s=slow, timeout_ms=2000)
-    assert planned(toxic, kind="proxied", outcome="eof").faults[0].sets_clock
+    assert planned(toxic, kind="proxied", outcome="eof").faults[0].starts_timer
 
 
 def test_an_expectation_is_saved_whole() -> None:

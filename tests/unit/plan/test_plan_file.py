@@ -51,14 +51,15 @@ def test_a_plan_that_is_something_else_is_a_usage_error(tmp_path: Path) -> None:
             plan_file.load(tmp_path)
 
 
-def test_a_plan_of_another_format_is_refused_in_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("older", range(1, FORMAT))
+def test_a_plan_of_another_format_is_refused_in_one_sentence(tmp_path: Path, older: int) -> None:
     """What another version wrote lacks what this one judges by; the way out is named."""
     plan_file.save(planned(outcome="survives"), tmp_path)
     path = tmp_path / plan_file.FILE_NAME
-    path.write_bytes(msgspec.json.encode({**msgspec.json.decode(path.read_bytes()), "format": 1}))
+    found = {**msgspec.json.decode(path.read_bytes()), "format": older}
+    path.write_bytes(msgspec.json.encode(found))
     with pytest.raises(UsageError) as caught:
         plan_file.load(tmp_path)
-    assert f"{path}: expected a plan of format {FORMAT}, found format 1; judge it with the" in str(
-        caught.value
-    )
+    words = f"{path}: expected a plan of format {FORMAT}, found format {older}; judge it with the"
+    assert words in str(caught.value)
     assert "\n" not in str(caught.value)
