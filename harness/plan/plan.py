@@ -64,10 +64,10 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     unless the run ends in one of `decides`. `why`: the reason for the demand, in words.
     `restored_ns`: when what it took away is there again. That is when it wears off or, for a reboot
     after which the program is started again, when it sets in. `late_ns`: how much later than
-    planned it may set in or wear off. `starts_timer`: it counts time from its onset. `hides_probes`:
-    probes that it swallows are not on the wire. `needs_traffic`: it wears off, and means nothing to
-    a connection on which nothing is sent while it is on. `due_ns`: of one that hides probes: when
-    they would be on the wire, from the least to the most.
+    planned it may set in or wear off. `starts_timer`: it counts time from its onset.
+    `hides_probes`: probes that it swallows are not on the wire. `needs_traffic`: it wears off, and
+    means nothing to a connection on which nothing is sent while it is on. `due_ns`: of one that
+    hides probes: when they would be on the wire, from the least to the most.
     """
 
     kind: str

@@ -89,7 +89,10 @@ class Case(NamedTuple):
         )
 
 
-_PLACE = ("sequence", "on", "toward", "direction", "then", "code", "becomes", "to", "stream")
+_PLACE = (
+    *("sequence", "on", "toward", "direction", "then", "code", "becomes", "to", "stream"),
+    "announced",
+)
 _HOSTS = ("client", "switch", "router", "firewall-a", "firewall-b", "proxy", "server")
 
 
@@ -318,18 +321,7 @@ def test_both_ways_are_cut_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum("chain" in command["add"] for command in added) == 2
 
 
-@of(LinkDown)
-def test_link_down_bites_and_heals(bench: Workbench, case: Case) -> None:
-    """Down at once, and nothing passes; up again, everything does."""
-    link = bench.connect()
-    assert link.echo()
-    with case.fault.inject(bench.lab) as evidence:
-        assert evidence().level == "bit"
-        assert not link.echo(LOST_S)
-    assert link.echo()
-
-
-@of(AddressRemoved, CarrierLoss, Route)
+@of(AddressRemoved, CarrierLoss, LinkDown, Route)
 def test_what_cuts_a_host_off_bites_and_heals(bench: Workbench, case: Case) -> None:
     """Cut off at once, and nothing passes.
 

@@ -5,7 +5,7 @@ data.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -13,30 +13,17 @@ from harness.api.lab_session import Link, Workbench
 from harness.faults import AnyFault, Failover, HostSuspend, ProcessKill, StopsReading
 from harness.model.topology import SIDES, Side, other
 from harness.scenario.schema import Endpoint
-from tests.conformance.test_faults import LABS, LOST_S, WHOLE, Case
-from tests.conformance.traces import network_untouched, nothing_held
+from tests.conformance.test_faults import LOST_S, WHOLE, Case, _untouched, bench, build
+
+__all__ = ["_untouched", "bench", "build"]
 
 pytestmark = pytest.mark.conformance
 
 
-def on_both_sides(make: Callable[[Side], AnyFault]) -> pytest.MarkDecorator:
-    """Parametrise with a fault of either side in every topology."""
-    cases = [Case(make(side), topology) for topology in WHOLE for side in SIDES]
+def on_both_sides(*makes: Callable[[Side], AnyFault]) -> pytest.MarkDecorator:
+    """Parametrise with faults of either side in every topology."""
+    cases = [Case(make(side), topology) for make in makes for topology in WHOLE for side in SIDES]
     return pytest.mark.parametrize("case", cases, ids=str)
-
-
-@pytest.fixture(params=LABS)
-def bench(request: pytest.FixtureRequest, case: Case) -> Iterator[Workbench]:
-    """A workbench over each lab there is, in the case's topology, which leaves nothing behind."""
-    with nothing_held(), LABS[request.param](case.topology.kind, case.topology.family) as built:
-        yield built
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _untouched() -> Iterator[None]:
-    """No fault touches the network that the tests run in."""
-    with network_untouched():
-        yield
 
 
 def arrives(bench: Workbench, link: Link, side: Side, within_s: float = 2.0) -> bool:
@@ -61,34 +48,24 @@ def lies_unread(bench: Workbench, side: str) -> bool:
     return bench.host(side).unread() > 0
 
 
-@on_both_sides(lambda side: Failover(on=side))
-def test_an_announced_failover_bites(bench: Workbench, case: Case) -> None:
-    """The neighbours send to the new host, which answers what it does not know with RST."""
+@on_both_sides(lambda side: Failover(on=side), lambda side: Failover(on=side, announced=False))
+def test_a_failover_bites(bench: Workbench, case: Case) -> None:
+    """Announced: the neighbours send to the new host, which answers with RST. Otherwise they send
+    to a MAC address that nobody has any more.
+    """
     assert isinstance(case.fault, Failover)
-    observer = other(case.fault.on)
+    observer, announced = other(case.fault.on), case.fault.announced
     link = bench.connect(observe=observer)
     assert link.echo()
     with bench.inject(case.fault) as injection:
         proof = injection.gather()
         assert proof.level == "bit"
-        assert ":80; " in proof.found
+        assert (":80; " if announced else "sends to 02:77:00:00:") in proof.found
         assert link._connection.ends[observer].say()
-        assert link.wait(within_s=2).errno == "ECONNRESET"
-
-
-@on_both_sides(lambda side: Failover(on=side, announced=False))
-def test_a_silent_failover_bites(bench: Workbench, case: Case) -> None:
-    """The neighbours send to a MAC address that nobody has any more."""
-    assert isinstance(case.fault, Failover)
-    observer = other(case.fault.on)
-    link = bench.connect(observe=observer)
-    assert link.echo()
-    with bench.inject(case.fault) as injection:
-        proof = injection.gather()
-        assert proof.level == "bit"
-        assert "sends to 02:77:00:00:" in proof.found
-        assert link._connection.ends[observer].say()
-        assert link.wait(within_s=LOST_S).kind == "quiet"
+        seen = link.wait(within_s=2 if announced else LOST_S)
+        assert (seen.kind, seen.errno) == (
+            ("detected", "ECONNRESET") if announced else ("quiet", None)
+        )
 
 
 @on_both_sides(lambda side: HostSuspend(on=side))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -29,8 +29,9 @@ from harness.faults import (
 from harness.faults.blackhole import Direction
 from harness.model.topology import FAMILIES, SIDES, Side, Topology, layout, other
 from tests.conformance.calls import foreseen
-from tests.conformance.test_faults import LABS, LOST_S, WHOLE, Case
-from tests.conformance.traces import network_untouched, nothing_held
+from tests.conformance.test_faults import LOST_S, WHOLE, Case, _untouched, bench, build
+
+__all__ = ["_untouched", "bench", "build"]
 
 pytestmark = pytest.mark.conformance
 
@@ -47,20 +48,6 @@ def everywhere(values: Sequence[AnyFault]) -> pytest.MarkDecorator:
         if not list(fault.misplaced(layout(topology)))
     ]
     return pytest.mark.parametrize("case", cases, ids=str)
-
-
-@pytest.fixture(params=LABS)
-def bench(request: pytest.FixtureRequest, case: Case) -> Iterator[Workbench]:
-    """A workbench over each lab there is, in the case's topology, which leaves nothing behind."""
-    with nothing_held(), LABS[request.param](case.topology.kind, case.topology.family) as built:
-        yield built
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _untouched() -> Iterator[None]:
-    """No fault touches the network that the tests run in."""
-    with network_untouched():
-        yield
 
 
 @everywhere([RstInjected(toward=side) for side in SIDES])
