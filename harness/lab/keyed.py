@@ -8,7 +8,6 @@ server's socket (pidfd_getfd(2)), so that the server knows nothing of it and nee
 
 from __future__ import annotations
 
-import ctypes
 import os
 import secrets
 import socket
@@ -20,6 +19,7 @@ from typing import NamedTuple
 
 from harness.errors import CapabilityError
 from harness.lab.socket_table import SocketTable
+from harness.system import pidfd
 
 ANSWER_S = 5.0
 """How long a server may take to answer; where the key is another one it never does."""
@@ -29,9 +29,6 @@ _MD5SIG, _MD5SIG_EXT = 14, 32
 _PREFIX = 1
 """TCP_MD5SIG_FLAG_PREFIX: for all addresses that begin as the one given."""
 _LONGEST_KEY = 80
-_PIDFD_GETFD = 438
-"""Its number is the same on every architecture (include/uapi/asm-generic/unistd.h)."""
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Keyed(NamedTuple):
@@ -102,9 +99,10 @@ def _taken(process: int, port: int) -> Iterator[socket.socket]:
         raise LookupError(
             f"expected process {pid} to listen at port {port}, found that it does not"
         )
-    descriptor = _libc.syscall(_PIDFD_GETFD, process, number, 0)
-    if descriptor < 0:
-        raise _lacking(f"pidfd_getfd(2) is not permitted here ({os.strerror(ctypes.get_errno())})")
+    try:
+        descriptor = pidfd.duplicate(process, number)
+    except OSError as error:
+        raise _lacking(f"pidfd_getfd(2) is not permitted here ({error.strerror})") from error
     with socket.socket(fileno=descriptor) as taken:
         yield taken
 

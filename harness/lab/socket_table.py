@@ -40,7 +40,11 @@ STATES = {
     LISTEN: "LISTEN",
     11: "CLOSING",
 }
-_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+NO_TIMER, KEEPALIVE_TIMER = 0, 2
+"""Which timer of a connection runs (net/ipv4/inet_diag.c:inet_sk_diag_fill). That of keepalive is
+told of only where no other one runs.
+"""
+FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _EVERY_STATE = 0xFFFFFFFF
 _NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20
 _NLM_F_REQUEST, _NLM_F_DUMP = 0x1, 0x300
@@ -54,10 +58,10 @@ states.
 _ID = struct.Struct("!HH16s16s")
 """struct inet_diag_sockid, up to its interface: near port, far port, near address, far address."""
 _ANY_INTERFACE_AND_COOKIE = struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
-_STATE_AND_PORTS = struct.Struct("!xBxxHH")
-"""struct inet_diag_msg: state, near port, far port. Ports are in network byte order."""
-_QUEUE_AND_INODE = struct.Struct("=56xI8xI")
-"""struct inet_diag_msg: receive queue and inode, behind the id, the timer's expiry and other
+_STATE_AND_PORTS = struct.Struct("!xBBxHH")
+"""struct inet_diag_msg: state, timer, near port, far port. Ports are in network byte order."""
+_QUEUE_AND_OWNER = struct.Struct("=56xI4xII")
+"""struct inet_diag_msg: receive queue, user and inode, behind the id, the timer's expiry and other
 numbers.
 """
 _MOST_OCTETS = 1 << 16
@@ -80,6 +84,9 @@ class Socket(NamedTuple):
     """Octets that no program has read; of a listener, connections that no program has accepted."""
     inode: int
     """As in /proc/PID/fd; 0 where no program holds the socket."""
+    timer: int = NO_TIMER
+    user: int = 0
+    """The ID of the user who made it."""
 
     @property
     def is_held(self) -> bool:
@@ -111,10 +118,10 @@ class SocketTable:
 
     def listens(self, port: int) -> bool:
         """Whether a program listens at a port. Raises LabError."""
-        return any(found.is_held for family in _FAMILIES for found in self.listeners(family, port))
+        return any(found.is_held for family in FAMILIES for found in self.listeners(family, port))
 
-    def listeners(self, family: socket.AddressFamily, port: int) -> list[Socket]:
-        """The sockets that listen at a port. Raises LabError."""
+    def listeners(self, family: socket.AddressFamily, port: int = 0) -> list[Socket]:
+        """The sockets that listen at a port, or at any. Raises LabError."""
         return self._listed(family, 1 << LISTEN, port)
 
     def connections(self, family: socket.AddressFamily) -> list[Socket]:
@@ -136,7 +143,7 @@ class SocketTable:
 
         `port`: of the connections from or to that port alone.
         """
-        found = [each for family in _FAMILIES for each in self.connections(family)]
+        found = [each for family in FAMILIES for each in self.connections(family)]
         return sum(each.queue for each in found if port is None or port in each.ports)
 
     def _listed(
@@ -188,8 +195,8 @@ def sockets_in(datagram: bytes, *, lists: bool) -> tuple[list[Socket], bool]:
             if number and (lists or -number != errno.ENOENT):
                 raise OSError(-number, os.strerror(-number))
             return found, True
-        state, near_port, far_port = _STATE_AND_PORTS.unpack_from(datagram, at + _HEADER.size)
-        queue, inode = _QUEUE_AND_INODE.unpack_from(datagram, at + _HEADER.size)
-        found.append(Socket(state, near_port, far_port, queue, inode))
+        state, timer, *ports = _STATE_AND_PORTS.unpack_from(datagram, at + _HEADER.size)
+        queue, user, inode = _QUEUE_AND_OWNER.unpack_from(datagram, at + _HEADER.size)
+        found.append(Socket(state, *ports, queue, inode, timer, user))
         at += (length + 3) & ~3
     return found, not lists
