@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
             where = f"{at}: {connection.name}: {key}" if at else _unplaced(connection, key)
             streams.complain(f"{where} {hint}")
     result = check(connections, registry.selected(options.select, options.ignore))
-    _print(result, options.output_format)
+    report(result, options.output_format)
     if options.output_format == "sarif" and not options.strict:
         return 0
     return result.exit_status
@@ -69,7 +69,7 @@ def _connections(options: argparse.Namespace) -> Sequence[Connection]:
             f"expected files, or the settings of one connection, found both ({', '.join(settings)})"
         )
     if given and not options.files:
-        return (_from_options(given),)
+        return (from_options(given),)
     files = options.files or [str(POLICY)]
     if not options.files and not POLICY.exists():
         example = "such as --idle 60 --detect-within 120"
@@ -79,7 +79,7 @@ def _connections(options: argparse.Namespace) -> Sequence[Connection]:
     found = _of_files(files, options.format)
     if not given:
         return found
-    wanted = _from_options(given).terms
+    wanted = from_options(given).terms
     return [demands.applied(each, wanted, given) for each in found]
 
 
@@ -103,7 +103,8 @@ def _of_files(files: Sequence[str], format_name: str | None) -> list[Connection]
     return [each for connections in found.values() for each in connections]
 
 
-def _from_options(given: dict[str, Any]) -> Connection:
+def from_options(given: dict[str, Any]) -> Connection:
+    """The connection that options describe, by their keys. Raises UsageError."""
     whole = {
         key: int(value) if isinstance(value, float) and value.is_integer() else value
         for key, value in given.items()
@@ -126,7 +127,8 @@ def _refused(key: str, value: object, expected: str) -> UsageError:
     return UsageError(f"{option}: expected {expected}, found {value!r}")
 
 
-def _print(result: Result, output_format: str) -> None:
+def report(result: Result, output_format: str) -> None:
+    """Print a result in a format."""
     if output_format == "json":
         from harness.report import policy_json
 

@@ -48,21 +48,11 @@ def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
         help="format of the files (default: told by the name or the content of each; a wrong "
         "NAME lists them)",
     )
-    check.add_argument(
-        "--output-format",
-        choices=FORMATS,
-        default="text",
-        help="format of the findings (default: text)",
-    )
-    check.add_argument(
-        "--strict",
-        action="store_true",
-        help="with --output-format sarif: end with 1 or 3 as with the other formats, and not with "
-        "0 once the report is written",
-    )
-    _add_rules(check)
+    add_output(check)
+    add_rules(check)
     _add_settings(check)
-    _add_demands(check)
+    add_path(check)
+    add_demands(check)
     explain = add(
         "explain", "Explain a rule of harness check, or list all of them", "harness explain KA003"
     )
@@ -71,8 +61,25 @@ def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
 
 
-def _add_rules(check: argparse.ArgumentParser) -> None:
-    rules = check.add_argument_group("rules")
+def add_output(command: argparse.ArgumentParser) -> None:
+    """The format of the report."""
+    command.add_argument(
+        "--output-format",
+        choices=FORMATS,
+        default="text",
+        help="format of the findings (default: text)",
+    )
+    command.add_argument(
+        "--strict",
+        action="store_true",
+        help="with --output-format sarif: end with 1 or 3 as with the other formats, and not with "
+        "0 once the report is written",
+    )
+
+
+def add_rules(command: argparse.ArgumentParser) -> None:
+    """Which rules are applied."""
+    rules = command.add_argument_group("rules")
     for option, text in (
         ("--select", "apply these rules only (repeatable; example: --select KA003,KA009)"),
         (
@@ -115,7 +122,16 @@ def _add_settings(check: argparse.ArgumentParser) -> None:
     settings.add_argument(
         "--side", choices=("client", "server"), help="the end with these settings (default: client)"
     )
-    path = check.add_argument_group("path and kernels, for files that do not state them, too")
+
+
+def add_path(
+    command: argparse.ArgumentParser,
+    *,
+    more: str = ", for files that do not state them, too",
+    hz: str = "100,250,300,1000",
+) -> None:
+    """The devices on the way, and HZ. `more`: about the group. `hz`: the default, in words."""
+    path = command.add_argument_group(f"path and kernels{more}")
     path.add_argument(
         "--path",
         metavar="HOP",
@@ -129,12 +145,15 @@ def _add_settings(check: argparse.ArgumentParser) -> None:
         "--hz",
         metavar="N,…",
         type=_numbers,
-        help="HZ of the kernels in the fleet (default: 100,250,300,1000)",
+        help=f"HZ of the kernels in the fleet (default: {hz})",
     )
 
 
-def _add_demands(check: argparse.ArgumentParser) -> None:
-    demands = check.add_argument_group("demands, for files that do not state them, too")
+def add_demands(
+    command: argparse.ArgumentParser, *, more: str = ", for files that do not state them, too"
+) -> None:
+    """What settings must achieve. `more`: about the group."""
+    demands = command.add_argument_group(f"demands{more}")
     for option, text in (
         ("--detect-within", "detect a dead peer within S seconds, idle and with data in flight"),
         ("--detect-idle-within", "the same for an idle connection alone"),

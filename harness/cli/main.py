@@ -237,6 +237,12 @@ def _check(options: argparse.Namespace) -> int:
     return check.run(options)
 
 
+def _audit(options: argparse.Namespace) -> int:
+    from harness.cli import audit
+
+    return audit.run(options)
+
+
 def _explain(options: argparse.Namespace) -> int:
     from harness.cli import check
 
@@ -347,6 +353,7 @@ COMMANDS: dict[str, Command] = {
     "predict": _predict,
     "check": _check,
     "explain": _explain,
+    "audit": _audit,
     "schema": _schema,
     "kernel": _kernel,
     "vtime": _vtime,

@@ -44,10 +44,6 @@ from harness.model.topology import FAMILIES, Family, HostSpec, Interface, Layout
 IT, REST = "server", "client"
 
 
-class NoContainer(UsageError):
-    """There is none of that name."""
-
-
 class AttachedLab:
     """One running container.
 
@@ -68,7 +64,7 @@ class AttachedLab:
         ensure_root()
         self._client = docker_client.connect()
         try:
-            container = _find(self._client, self.name)
+            container = docker_client.running(self._client, self.name)
             namespace = Namespace(docker_client.pid_of(container))
             try:
                 _check_own(namespace, container)
@@ -238,28 +234,6 @@ def _to_loopback(rule: Sequence[Any]) -> list[Any]:
 
 
 # --- looking ------------------------------------------------------------------------------------
-
-
-def _find(client: docker_client.Client, name: str) -> Any:
-    """The running container of that name or ID. Raises NoContainer, UsageError, LabError."""
-    import docker.errors
-
-    with docker_client.words(LabError, f"expected to look for container {name}"):
-        try:
-            container = client.containers.get(name)
-        except (docker.errors.NotFound, docker.errors.NullResource):
-            running = (
-                ", ".join(sorted(each.name for each in client.containers.list(ignore_removed=True)))
-                or "none"
-            )
-            raise NoContainer(
-                f"expected a running container ({running}), found no {name or 'name'}"
-            ) from None
-    if container.status not in ("running", "paused"):
-        raise UsageError(
-            f"expected a running container, found {name} {container.status}; docker start it"
-        )
-    return container
 
 
 def _check_own(namespace: Namespace, container: Any) -> None:

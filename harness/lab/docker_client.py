@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from harness.errors import CapabilityError, FaultError, HarnessError, LabError
+from harness.errors import CapabilityError, FaultError, HarnessError, LabError, UsageError
 from harness.system import fixes
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ _IDLE = ("sleep", "2147483647")
 _DEFAULT = "unix:///var/run/docker.sock"
 Client = Any
 """docker.DockerClient, which has no types."""
+
+
+class NoContainer(UsageError):
+    """There is none of that name."""
 
 
 # --- the daemon ---------------------------------------------------------------------------------
@@ -183,6 +187,28 @@ def start(
     return container
 
 
+def running(client: Client, name: str) -> Any:
+    """The running container of that name or ID. Raises NoContainer, UsageError, LabError."""
+    import docker.errors
+
+    with words(LabError, f"expected to look for container {name}"):
+        try:
+            container = client.containers.get(name)
+        except (docker.errors.NotFound, docker.errors.NullResource):
+            names = (
+                ", ".join(sorted(each.name for each in client.containers.list(ignore_removed=True)))
+                or "none"
+            )
+            raise NoContainer(
+                f"expected a running container ({names}), found no {name or 'name'}"
+            ) from None
+    if container.status not in ("running", "paused"):
+        raise UsageError(
+            f"expected a running container, found {name} {container.status}; docker start it"
+        )
+    return container
+
+
 def pid_of(container: Any) -> int:
     """The first process of a running container, on this machine. Raises LabError."""
     pid, name = int(container.attrs["State"]["Pid"]), container.name
@@ -197,6 +223,17 @@ def pid_of(container: Any) -> int:
             "must run here, as root"
         )
     return pid
+
+
+def pids_of(container: Any) -> list[int]:
+    """All processes of a running container, on this machine. Raises LabError."""
+    found = [pid_of(container)]
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != found[0]:
+            with suppress(OSError):  # it has ended
+                if container.id in (folder / "cgroup").read_text():
+                    found.append(int(folder.name))
+    return found
 
 
 def services(project: str) -> dict[str, str]:

@@ -8,7 +8,6 @@ server's socket (pidfd_getfd(2)), so that the server knows nothing of it and nee
 
 from __future__ import annotations
 
-import os
 import secrets
 import socket
 import struct

@@ -1,4 +1,4 @@
-"""The network namespaces of live sockets: their sysctls, and the ports at which something listens."""
+"""The network namespaces of live sockets: sysctls, and ports at which something listens."""
 
 from __future__ import annotations
 
@@ -68,10 +68,8 @@ def _cookie(sock: socket.socket) -> int:
 def _here(inode: int) -> Network:
     """The namespace that the calling thread is in."""
     table = SocketTable()
-    listening = frozenset(
-        each.near_port for family in FAMILIES for each in table.listeners(family)
-    )
-    return Network(inode, _sysctls(), listening)
+    listening = frozenset(each.near_port for family in FAMILIES for each in table.listeners(family))
+    return Network(inode, _sysctls(), listening, _ephemeral())
 
 
 def _sysctls() -> Sysctls | None:
@@ -80,6 +78,13 @@ def _sysctls() -> Sysctls | None:
         return Sysctls(*(int(read_sysctl(f"net.ipv4.{name}")) for name in names))
     except LabError:  # no /proc/sys, as in some sandboxes
         return None
+
+
+def _ephemeral() -> tuple[int, int]:
+    with suppress(LabError):
+        first, last = map(int, read_sysctl("net.ipv4.ip_local_port_range").split())
+        return first, last
+    return Network().ephemeral
 
 
 def _entered(sock: socket.socket) -> Network:

@@ -185,7 +185,7 @@ class _Reading:
         unheld = [self._told(after[inode]) for inode in alone]
         return Survey(
             hz=kernel_clock.hz()[0],
-            sockets=tuple([*sockets, *filter(None, refused), *filter(None, unheld)]),
+            sockets=(*sockets, *filter(None, refused), *filter(None, unheld)),
             networks=dict(self.networks.known),
             unread=tuple(self._unread(len(refused), len(unheld))),
         )
@@ -210,7 +210,7 @@ class _Reading:
         found = [
             missing_rights.processes(self._refused_processes),
             missing_rights.sockets(refused + self._refused_elsewhere),
-            missing_rights.unheld(unheld),
+            missing_rights.unheld(unheld, self._refused_processes),
             missing_rights.networks(self.networks.closed),
         ]
         return [each for each in found if each.number]

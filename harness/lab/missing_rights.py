@@ -44,13 +44,17 @@ def networks(number: int) -> Unread:
     )
 
 
-def unheld(number: int) -> Unread:
-    """Of this network, held by no process that could be read."""
+def unheld(number: int, refused: int) -> Unread:
+    """Of this network, held by no process that could be read. `refused`: those that could not."""
+    elsewhere = (
+        "run outside this container where the process is there; sockets of the kernel's own, such "
+        "as an NFS mount's, cannot be read"
+    )
     return Unread(
         what="socket",
         number=number,
         why="no process that could be read holds it",
-        fix=f"{_ROOT}; what is left then is the kernel's own, such as an NFS mount's",
+        fix=_ROOT if refused else elsewhere,
     )
 
 

@@ -195,8 +195,10 @@ def sockets_in(datagram: bytes, *, lists: bool) -> tuple[list[Socket], bool]:
             if number and (lists or -number != errno.ENOENT):
                 raise OSError(-number, os.strerror(-number))
             return found, True
-        state, timer, *ports = _STATE_AND_PORTS.unpack_from(datagram, at + _HEADER.size)
+        state, timer, near_port, far_port = _STATE_AND_PORTS.unpack_from(
+            datagram, at + _HEADER.size
+        )
         queue, user, inode = _QUEUE_AND_OWNER.unpack_from(datagram, at + _HEADER.size)
-        found.append(Socket(state, *ports, queue, inode, timer, user))
+        found.append(Socket(state, near_port, far_port, queue, inode, timer, user))
         at += (length + 3) & ~3
     return found, not lists

@@ -1,4 +1,4 @@
-"""The TCP sockets of live processes and their options, as `harness audit` reads them: frozen data."""
+"""The TCP sockets of live processes with their options: what `harness audit` reads. Frozen data."""
 
 from __future__ import annotations
 
@@ -38,12 +38,14 @@ class Network(msgspec.Struct, frozen=True):
     """A network namespace.
 
     `inode`: as in /proc/PID/ns/net. `listening`: the TCP ports at which something listens. None:
-    not known, as the namespace may not be entered.
+    not known, as the namespace may not be entered. `ephemeral`: the first and the last port that
+    connect(2) chooses (net.ipv4.ip_local_port_range).
     """
 
     inode: int | None = None
     sysctls: Sysctls | None = None
     listening: frozenset[int] | None = None
+    ephemeral: tuple[int, int] = (32768, 60999)
 
 
 class Process(msgspec.Struct, frozen=True):

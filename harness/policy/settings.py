@@ -102,6 +102,15 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return lost and self.limit_s is not None and not self.proxy
 
 
+class Match(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The live sockets that a connection of a policy describes, for `harness audit`."""
+
+    program: str | None = None
+    """The name of the command, as `ps -o comm` shows it; the kernel keeps 15 octets of it."""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+    """The remote port, or the one at which the connection was accepted."""
+
+
 class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys of a connection, and of the defaults that all connections of a file inherit."""
 
@@ -143,6 +152,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """HZ of the kernels in the fleet. The worst counts."""
     ignore: dict[str, str] = {}
     """Rules that are not reported, each with the reason."""
+    match: Match | None = None
+    """The live sockets that are meant, for `harness audit`."""
 
 
 class Notice(msgspec.Struct, frozen=True):

@@ -26,6 +26,9 @@ def _problems(terms: Terms) -> Iterator[Problem]:
             yield from (
                 Problem(f"path[{index}].{key}", value, words) for key, value, words in _of_hop(hop)
             )
+    if terms.match is not None and not (terms.match.program or terms.match.port):
+        wanted = 'a program, a port or both, such as { program = "redis-server", port = 6379 }'
+        yield Problem("match", {}, wanted)
     for rule, reason in terms.ignore.items():
         if rule not in every_rule():
             yield Problem(

@@ -43,7 +43,7 @@ def attach(compose_project: str) -> Iterator[AttachFixture]:
     from harness.api.container_session import Attachment
     from harness.errors import UsageError
     from harness.lab import docker_client
-    from harness.lab.attached_lab import NoContainer
+    from harness.lab.docker_client import NoContainer
 
     with ExitStack() as stack:
 

@@ -14,8 +14,18 @@ FORMAT = 1
 
 
 def render(result: Result) -> bytes:
+    """The document, indented."""
+    return encode(document(result))
+
+
+def encode(document: dict[str, Any]) -> bytes:
+    """A document, indented."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def document(result: Result) -> dict[str, Any]:
     """{"format", "exit_status", "connections", "findings", "suppressed", "unanswered"}."""
-    document = {
+    return {
         "format": FORMAT,
         "exit_status": result.exit_status,
         "connections": [_connection(one) for one in result.checked],
@@ -27,7 +37,6 @@ def render(result: Result) -> bytes:
         ],
         "unanswered": [msgspec.to_builtins(each) for each in result.unanswered],
     }
-    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
 def _connection(one: Checked) -> dict[str, Any]:

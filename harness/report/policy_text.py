@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from harness.model.values import count
 from harness.policy.check import Checked, Result
@@ -14,11 +14,18 @@ from harness.system.escapes import in_a_line
 
 def describe(result: Result) -> str:
     """For people."""
-    lines = [line for finding in result.findings for line in _paragraph(finding)]
+    rows = [_HEAD, *(_row(one) for one in result.checked)]
+    table = [*columns(rows), ""] if result.checked else []
+    return "\n".join([*paragraphs(result), *table, summary(result)])
+
+
+def paragraphs(result: Result) -> Iterator[str]:
+    """The lines of all findings, and of what cannot be answered."""
+    for finding in result.findings:
+        yield from _paragraph(finding)
     for each in result.unanswered:
-        lines += [f"{each.connection}: {each.rule} cannot be answered: {each.why}", ""]
-    table = [*_table(result), ""] if result.checked else []
-    return "\n".join([*lines, *table, summary(result)])
+        yield f"{each.connection}: {each.rule} cannot be answered: {each.why}"
+        yield ""
 
 
 def _paragraph(finding: Finding) -> Iterator[str]:
@@ -32,10 +39,9 @@ def _paragraph(finding: Finding) -> Iterator[str]:
     yield ""
 
 
-def _table(result: Result) -> Iterator[str]:
-    """A line for each connection: the worst figures, with what is demanded in brackets."""
-    rows = [_HEAD, *(_row(one) for one in result.checked)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of a table, the first of which is its head."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(
             f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
@@ -58,15 +64,19 @@ def _row(one: Checked) -> tuple[str, ...]:
         return (name, *["?"] * (len(_HEAD) - 1))
     return (
         name,
-        _figure(found.idle, "never", "up to "),
-        _figure(found.in_flight, "never", "up to "),
-        _figure(found.silence, "for ever", "up to "),
-        _figure(found.outage, "any outage", ""),
-        _figure(found.outage_in_flight, "any outage", ""),
+        figure_cell(found.idle, "never", "up to "),
+        figure_cell(found.in_flight, "never", "up to "),
+        figure_cell(found.silence, "for ever", "up to "),
+        figure_cell(found.outage, "any outage", ""),
+        figure_cell(found.outage_in_flight, "any outage", ""),
     )
 
 
-def _figure(figure: Figure, never: str, most: str) -> str:
+def figure_cell(figure: Figure, never: str, most: str) -> str:
+    """A figure with what is demanded in brackets.
+
+    `never`: in place of a figure that is None. `most`: before another one.
+    """
     found = never if figure.worst_s is None else f"{most}{plain(figure.worst_s)} s"
     if figure.demand_s is None:
         return found
@@ -75,10 +85,15 @@ def _figure(figure: Figure, never: str, most: str) -> str:
 
 def summary(result: Result) -> str:
     """How many there are of each, in one line."""
+    return f"{count(len(result.checked), 'connection')}: {counts(result)}"
+
+
+def counts(result: Result) -> str:
+    """How many findings there are of each level, and what else there is."""
     levels = [each.level for each in result.findings]
-    counts = [count(levels.count(level), level) for level in LEVELS]
+    parts = [count(levels.count(level), level) for level in LEVELS]
     suppressed = sum(len(one.suppressed) for one in result.checked)
-    counts += [f"{suppressed} suppressed"] if suppressed else []
-    counts += [f"{len(result.unanswered)} not answered"] if result.unanswered else []
+    parts += [f"{suppressed} suppressed"] if suppressed else []
+    parts += [f"{len(result.unanswered)} not answered"] if result.unanswered else []
     more = "; `harness explain ID` says more about a rule" if levels else ""
-    return f"{count(len(result.checked), 'connection')}: {', '.join(counts)}{more}"
+    return f"{', '.join(parts)}{more}"

@@ -36,6 +36,7 @@ COMMANDS = (
     "predict",
     "check",
     "explain",
+    "audit",
     "doctor",
     "clean",
     "kernel",

@@ -1,0 +1,115 @@
+"""What `harness audit` answers: from live sockets and demands to a report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from contextlib import closing
+from typing import NamedTuple
+
+from harness.cli import check
+from harness.errors import MISSING, CapabilityError, PolicyError, UsageError
+from harness.model.live_sockets import Survey
+from harness.policy import demands, reader, registry
+from harness.policy.audit.changes import changes
+from harness.policy.audit.groups import groups
+from harness.policy.audit.judging import Audit, Demands, audit
+from harness.policy.rule import Rule
+from harness.policy.settings import Connection, Place
+from harness.system import streams
+
+
+class _Looked(NamedTuple):
+    audit: Audit
+    survey: Survey
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read live sockets and report them; returns the exit status. Raises HarnessError."""
+    if options.watch and options.output_format != "text":
+        raise UsageError(f"--watch: expected --output-format text, found {options.output_format}")
+    rules = registry.selected(options.select, options.ignore)
+    wanted = _demands(options)
+    found = _look(options, wanted, rules)
+    for name in found.audit.unmatched:
+        streams.complain(f"{options.policy}: {name}: no socket matches it")
+    _print(found, options.output_format)
+    if options.watch:
+        found = _watch(found, options, wanted, rules)
+    if options.output_format == "sarif" and not options.strict:
+        return 0
+    return found.audit.result.exit_status
+
+
+def _demands(options: argparse.Namespace) -> Demands:
+    """From the options and the policy. Raises UsageError."""
+    given = {
+        key: value for key in demands.KEYS if (value := getattr(options, key, None)) is not None
+    }
+    policy: tuple[Connection, ...] = ()
+    if options.policy is not None:
+        source = str(options.policy)
+        policy = reader.read(options.policy, source)
+        if not any(each.terms.match for each in policy):
+            raise PolicyError(
+                str(policy[0].place or Place(source, 1, 1)),
+                "match",
+                MISSING,
+                'the sockets that a connection is about, such as match = { program = "redis-server"'
+                ", port = 6379 }",
+            )
+    terms = check.from_options(given).terms
+    return Demands(terms=terms, keys=tuple(given), policy=policy)
+
+
+def _look(options: argparse.Namespace, wanted: Demands, rules: tuple[Rule, ...]) -> _Looked:
+    """Raises UsageError for a process or container that is not there, CapabilityError, LabError."""
+    from harness.lab import live_sockets
+
+    pids = options.pid if options.container is None else _pids_of(options.container)
+    survey = live_sockets.survey(pids)
+    closed = [each for each in survey.unread if each.what == "process"]
+    if options.pid and closed and not survey.sockets:
+        raise CapabilityError("harness audit --pid", closed[0].why, closed[0].fix)
+    return _Looked(audit(groups(survey), wanted, rules, survey.hz), survey)
+
+
+def _pids_of(container: str) -> list[int]:
+    """Of a container that runs. Raises UsageError, CapabilityError, LabError."""
+    from harness.lab import docker_client
+
+    with closing(docker_client.connect()) as client:
+        return docker_client.pids_of(docker_client.running(client, container))
+
+
+def _print(found: _Looked, output_format: str) -> None:
+    if output_format == "json":
+        from harness.report import audit_json
+
+        sys.stdout.write(audit_json.render(found.audit, found.survey.unread).decode())
+    elif output_format == "text":
+        from harness.report import audit_text
+
+        streams.say(audit_text.describe(found.audit, found.survey.unread))
+    else:
+        check.report(found.audit.result, output_format)
+
+
+def _watch(
+    found: _Looked, options: argparse.Namespace, wanted: Demands, rules: tuple[Rule, ...]
+) -> _Looked:
+    """Look again and again until an interrupt; returns the last look."""
+    from harness.report import audit_text
+
+    try:
+        while True:
+            sys.stdout.flush()
+            time.sleep(options.watch)
+            before, found = found, _look(options, wanted, rules)
+            at = time.strftime("%H:%M:%S")
+            for change in changes(before.audit.rows, found.audit.rows):
+                streams.say(audit_text.changed(change, at))
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+    return found

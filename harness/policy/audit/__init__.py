@@ -1,0 +1,1 @@
+"""Live sockets in, findings out: `harness audit`. Pure functions."""
