@@ -13,7 +13,7 @@ machine stood still. What is in doubt then depends on who decides:
   verdict must be the same for all of them.
 - A program under test may be late by all its waiting for a CPU. The verdict must be the same for
   what it detected and for something earlier by so much. Nothing is refuted that its waiting and all
-  shorter stalls may account for.
+  shorter stalls may account for. A proxy passes on what another end detects: it may be late too.
 - A kernel that stood still has timers that go off as soon as it goes on. So nothing is proven where
   something was sent right after a stall longer than the allowance, or where what is sent cannot be
   seen.
@@ -104,8 +104,18 @@ def blamed(plan: Plan, history: History, found: str) -> Doubtful | None:
     return Doubtful(history, longest, f"this may be why {found}")
 
 
-def waiting_ns(history: History) -> int:
-    """By how much the programs may be late because they waited for a CPU."""
+def waiting_ns(plan: Plan, history: History) -> int:
+    """By how much programs that decide may be late because they waited for a CPU."""
+    return _waited_ns(history) if _programs_decide(plan) else 0
+
+
+def lateness_ns(plan: Plan, history: History) -> int:
+    """By how much what was detected may be late altogether, where programs decide or pass it on."""
+    proxied = plan.scenario.topology.proxied_by is not None
+    return delay_ns(plan, history) if proxied or _programs_decide(plan) else 0
+
+
+def _waited_ns(history: History) -> int:
     return history.waited_ns if history.waited_ns >= LEAST_WAIT_NS else 0
 
 
@@ -113,7 +123,7 @@ def delay_ns(plan: Plan, history: History) -> int:
     """By how much anything may be late altogether: the programs' waiting, and every stall until the
     decision.
     """
-    return waiting_ns(history) + sum(
+    return _waited_ns(history) + sum(
         stall.took_ns for stall in stalls(plan, history) if history.before_end(stall.from_ns)
     )
 
@@ -163,7 +173,6 @@ def earlier(
     where nothing does.
     """
     found = stalls(plan, history)
-    late_ns = late_ns if _programs_decide(plan) else 0
     shifted, blame = list(events), None
     for change in (*history.injected.values(), *history.healed.values()):
         done_ns = change.t_ns + change.what.took_ns

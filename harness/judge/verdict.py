@@ -47,6 +47,7 @@ from harness.judge.stalls import (
     check_programs,
     delay_ns,
     earlier,
+    lateness_ns,
     waiting_ns,
 )
 from harness.judge.validity import check_actions, check_evidence, check_in_place, check_run
@@ -277,7 +278,7 @@ def _check_course(plan: Plan, history: History) -> None:
 def _check_stalls(plan: Plan, history: History, events: Sequence[Event]) -> None:
     """Whether all would have gone so, too, without the times in which the harness did not run."""
     check_kernel(plan, history)
-    shifted = earlier(plan, history, events, waiting_ns(history))
+    shifted = earlier(plan, history, events, waiting_ns(plan, history))
     if shifted is None:
         return
     stall, sooner = shifted
@@ -295,7 +296,7 @@ def _delayed(
     None where they cannot have.
     """
     late_ns = delay_ns(plan, history)
-    shifted = earlier(plan, history, events, late_ns)
+    shifted = earlier(plan, history, events, lateness_ns(plan, history))
     doubt = Doubtful(history, None if shifted is None else shifted[0], f"this may be why {refuted}")
     if history.end is None:
         return doubt if late_ns > plan.allowance_ns else None

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.faults import Blackhole, PeerReboot
+from harness.faults import Blackhole, PeerReboot, ProcessKill
 from harness.model.programs import Command, Detects, Simple
+from harness.model.topology import Topology
 from harness.plan.plan import Plan
 from harness.plan.planner import make
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
@@ -233,6 +234,35 @@ def test_a_program_that_waited_for_a_cpu_may_have_noticed_sooner() -> None:
     verdict(plan, [*events, waited(2300 * MS)], "inconclusive", "waited 2.300 s for a CPU")
     plan, events = command_noticed(4.2, (4.5, 6.0))
     verdict(plan, [*events, waited(2300 * MS)], "fail", "before expect.window_s")
+
+
+def test_a_proxy_that_waited_for_a_cpu_may_have_passed_it_on_sooner() -> None:
+    """Nothing is refuted that this may account for; a claim that holds needs no doubt."""
+    claim = Expect(outcome="eof", window_s=(0.0, 0.15), origin="fault")
+    proxied = Scenario(
+        name="by/hand",
+        topology=Topology(kind="proxied"),
+        faults=(ProcessKill(on="server", at_s=0.5),),
+        expect=claim,
+    )
+    plan = make(proxied, MACHINE)
+
+    def ended(after_s: float, *more: Event) -> list[Event]:
+        seen_ns = round((0.5 + after_s) * SECOND)
+        return [
+            at(0, "subject.armed", side="client", took_ns=1000),
+            *bitten(0, SECOND // 2),
+            at(seen_ns - MS, "segment", "client", way="in", role="fin", flags="FA"),
+            at(seen_ns, "subject.eof", "client", side="client", poll=["IN", "RDHUP"]),
+            at(seen_ns + 20 * MS, "run.ended", "harness"),
+            at(seen_ns + 40 * MS, "capture.ended", dropped=0),
+            *more,
+        ]
+
+    verdict(plan, ended(0.1, waited(50 * MS)), "pass")
+    verdict(plan, ended(0.45), "fail", "detected 0.450 s after the fault")
+    verdict(plan, ended(0.45, waited(100 * MS)), "fail", "detected 0.450 s after the fault")
+    verdict(plan, ended(0.45, waited(301 * MS)), "inconclusive", "waited 0.301 s for a CPU")
 
 
 def test_nothing_was_noticed_while_programs_waited_for_a_cpu() -> None:
