@@ -75,6 +75,7 @@ class LinkDown(OfInterface, frozen=True, kw_only=True, tag="link-down"):
         host = lab.host(self.on)
         interface = interface_of(lab.layout.host(self.on), self.toward)
         with host.interface_down(interface.name) as flags:
+            lab.settle_carrier(self.on, interface.name)
 
             def evidence() -> Evidence:
                 up = "UP" in flags()
@@ -84,6 +85,7 @@ class LinkDown(OfInterface, frozen=True, kw_only=True, tag="link-down"):
                 )
 
             yield evidence
+        lab.settle_carrier(self.on, interface.name)
 
 
 def _sends_back(host: HostSpec, interface: Interface) -> bool:

@@ -110,6 +110,9 @@ class AttachedLab:
         """Docker's networks that the container is on, by name. Raises FaultError."""
         return self._host.networks()
 
+    def settle_carrier(self, name: str, device: str) -> None:
+        """Nothing: the other end of the container's link is not ours to look at."""
+
     def reboot(self, name: str, mac: str | None = None) -> None:
         """Raise FaultError: a container that is not ours is restarted by docker, or not at all."""
         raise FaultError(

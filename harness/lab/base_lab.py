@@ -7,6 +7,8 @@ neighbours and rules.
 
 from __future__ import annotations
 
+import itertools
+import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -18,12 +20,16 @@ from harness.lab import nat_rules, processes, rtnetlink, sysctls
 from harness.lab.host import Host
 from harness.lab.namespace import Namespace, write_sysctl
 from harness.lab.processes import Owned
-from harness.lab.rtnetlink_socket import RtnetlinkSocket
+from harness.lab.rtnetlink_socket import UP, Link, RtnetlinkSocket
 from harness.lab.watched import Watched
 from harness.model.topology import HostSpec, Interface, Layout, Topology, layout
 from harness.probes.capture import keep_stamping
+from harness.system import priority
 
-OPERATION_WAIT_S = 2.0
+OPERATION_WAIT_S = 10.0
+CARRIER_WAIT_S = 10.0
+_YIELDS = 3
+"""So often the CPU is left to the work queue before time is spent, which virtual time counts."""
 
 
 class WiredLab:
@@ -165,6 +171,29 @@ class WiredLab:
                 wired = "UP" in rtnetlink.flags(far.name)
             if wired:
                 self._await_operation((spec, near), (neighbour, far))
+
+    def settle_carrier(self, name: str, device: str) -> None:
+        """As `Lab` has it."""
+        spec = self.layout.host(name)
+        near = next(each for each in spec.interfaces if each.name == device)
+        far = self.layout.host(near.toward).interface_toward(name)
+        assert far is not None
+        ends = ((name, device), (near.toward, far.name))
+        deadline = time.monotonic() + CARRIER_WAIT_S
+        for attempt in itertools.count():
+            links = [self._link(*end) for end in ends]
+            carries = all(link.flags & UP for link in links)
+            if all(link.operates == carries for link in links) or time.monotonic() > deadline:
+                return
+            if attempt < _YIELDS:
+                with priority.ordinary():  # at real-time priority the work queue would not run
+                    os.sched_yield()
+            else:
+                time.sleep(0.0005)
+
+    def _link(self, name: str, device: str) -> Link:
+        with self._hosts[name].entered(), RtnetlinkSocket() as rtnl:
+            return rtnl.link(rtnl.index_of(device))
 
     def _await_operation(self, *ends: tuple[HostSpec, Interface]) -> None:
         """Wait until these interfaces send what they are given. Raises LabError."""

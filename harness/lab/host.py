@@ -55,6 +55,13 @@ class Lab(Protocol):
     def host(self, name: str) -> Host:
         """The host of that name. Raises KeyError."""
 
+    def settle_carrier(self, name: str, device: str) -> None:
+        """Wait until both ends of an interface's link know whether it has carrier.
+
+        The kernel tells them from a work queue (net/core/link_watch.c:linkwatch_event), which a
+        busy machine delays by seconds. After CARRIER_WAIT_S it is waited no longer.
+        """
+
     def reboot(self, name: str, mac: str | None = None) -> None:
         """Give the host a fresh namespace with the same addresses.
 

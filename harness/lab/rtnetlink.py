@@ -47,7 +47,7 @@ _TYPES: dict[RouteState, int] = {
 }
 """RTN_THROW makes the kernel go on as if there were no route."""
 BRIDGE = "bridge"
-ADDRESS_WAIT_S = 2.0
+ADDRESS_WAIT_S = 10.0
 
 
 class SavedInterface(msgspec.Struct, frozen=True):

@@ -394,6 +394,26 @@ def test_interface_down_and_up_again(lab: Lab) -> None:
             assert call(lab, "client") == call(lab, "server") == AT_ONCE
 
 
+def test_a_link_is_settled_after_a_change_of_carrier(lab: Lab) -> None:
+    """When that call returns, the work queue of the kernel has told both ends, down or up."""
+
+    def operates(name: str, device: str) -> bool:
+        with lab.host(name).namespace.entered(), RtnetlinkSocket() as rtnl:
+            return rtnl.link(rtnl.index_of(device)).operates
+
+    _await_operation(lab)
+    for spec in lab.layout.hosts:
+        for near in spec.interfaces:
+            other = lab.layout.host(near.toward).interface_toward(spec.name)
+            assert other is not None
+            ends = ((spec.name, near.name), (near.toward, other.name))
+            with lab.host(spec.name).interface_down(near.name):
+                lab.settle_carrier(spec.name, near.name)
+                assert not any(operates(*end) for end in ends)
+            lab.settle_carrier(spec.name, near.name)
+            assert all(operates(*end) for end in ends)
+
+
 # --- programs -----------------------------------------------------------------------------------
 
 

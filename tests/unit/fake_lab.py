@@ -56,6 +56,9 @@ class FakeLab:
         """The host of that name. Raises KeyError."""
         return self.hosts[name]
 
+    def settle_carrier(self, name: str, device: str) -> None:
+        """At once."""
+
     def reboot(self, name: str, mac: str | None = None) -> None:
         """Give the host another namespace."""
         self.step(f"{name} rebooted")
