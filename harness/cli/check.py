@@ -39,6 +39,13 @@ def run(options: argparse.Namespace) -> int:
             where = f"{at}: {connection.name}: {key}" if at else _unplaced(connection, key)
             streams.complain(f"{where} {hint}")
     result = check(connections, registry.selected(options.select, options.ignore))
+    if options.prove:
+        from harness.cli import prove
+
+        proofs = prove.run(connections, hz_is_asked=options.hz is not None)
+        result = msgspec.structs.replace(result, proofs=proofs)
+        if options.output_format in prove.WITHOUT_PROOFS:
+            prove.tell(proofs)
     report(result, options.output_format)
     if options.output_format == "sarif" and not options.strict:
         return 0

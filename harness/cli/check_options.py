@@ -49,6 +49,12 @@ def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
         "NAME lists them)",
     )
     add_output(check)
+    check.add_argument(
+        "--prove",
+        action="store_true",
+        help="also run each prediction in virtual time, in a guest with that HZ, and show the "
+        "measurement beside it (needs `harness kernel build --hz N`)",
+    )
     add_rules(check)
     _add_settings(check)
     add_path(check)

@@ -26,6 +26,7 @@ from harness.report import diagram, json, junit, text
 from harness.report import fuzz as fuzz_report
 from harness.report import library_matrix as matrix_report
 from harness.report.progress import Progress
+from harness.report.steps import Steps
 from harness.system import oserrors
 from harness.system.signals import Terminated
 from harness.venue import PLAN_LIMIT_S, host, uml
@@ -109,7 +110,7 @@ def fuzz(options: argparse.Namespace) -> int:
     out = request.out_folder(options)
     started = time.monotonic()
     try:
-        with fuzz_report.Progress() as progress:
+        with Steps("case") as progress:
             carry = functools.partial(batch.run, watcher=progress, venue=_venue(kernel, options))
             tally = fuzzing.run(options.cases, seed, uml.machine(kernel), carry, out, progress)
     except (KeyboardInterrupt, Terminated):

@@ -13,6 +13,7 @@ from harness.oracle.effects import Unpredictable
 from harness.policy import defaults
 from harness.policy.facts import Facts
 from harness.policy.overview import Overview, overview
+from harness.policy.proof import Proofs
 from harness.policy.rule import LEVELS, Draft, Finding, Rule
 from harness.policy.settings import Connection, Place
 
@@ -44,11 +45,13 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """Of all connections, in their order.
 
-    `others`: findings about the policy, not about one connection.
+    `others`: findings about the policy, not about one connection. `proofs`: what guests have
+    measured, None where nobody asked for it.
     """
 
     checked: tuple[Checked, ...]
     others: tuple[Finding, ...] = ()
+    proofs: Proofs | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -66,10 +69,15 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exit_status(self) -> int:
-        """1 for an error or a warning, else 3 where a rule could not be applied, else 0."""
+        """3 where a measurement refutes the oracle, else 1 for an error or a warning, else 3 where
+        a rule could not be applied or a proof is missing, else 0.
+        """
+        proofs = self.proofs
+        if proofs is not None and proofs.having("refuted"):
+            return 3
         if any(each.level != "note" for each in self.findings):
             return 1
-        return 3 if self.unanswered else 0
+        return 3 if self.unanswered or (proofs is not None and not proofs.is_complete) else 0
 
 
 def check(connections: Sequence[Connection], rules: Sequence[Rule]) -> Result:

@@ -96,7 +96,9 @@ def _silence(facts: Facts) -> Figure:
 
 def _outage(facts: Facts) -> Figure:
     demand_s = facts.terms.survive_s
-    found = {hz: survived for hz in facts.hz if (survived := _survived_ns(facts, hz)) is not None}
+    found = {
+        hz: survived for hz in facts.hz if (survived := survived_idle_ns(facts, hz)) is not None
+    }
     met = None
     if demand_s is not None:
         met = all(
@@ -111,8 +113,7 @@ def _outage_in_flight(facts: Facts) -> Figure:
     demand_s, beat = facts.terms.survive_s, facts.heartbeat
     found, met = {}, None if demand_s is None else True
     for hz in facts.hz:
-        patience_ns = _patience_ns(facts, hz, beat if beat is not None and beat.apart else None)
-        found[hz] = answers.longest_outage_ns(patience_ns, hz)
+        found[hz] = survived_in_flight_ns(facts, hz)
         if demand_s is None:
             continue
         alone = beat is None or not beat.apart or facts.heartbeat_survives(hz, demand_s)
@@ -130,7 +131,14 @@ def _shortest(found_ns: Mapping[int, int], demand_s: float | None, *, met: bool 
     return Figure(worst_s=worst_s, hz=hz, demand_s=demand_s, met=met)
 
 
-def _survived_ns(facts: Facts, hz: int) -> int | None:
+def survived_in_flight_ns(facts: Facts, hz: int) -> int:
+    """The longest outage that data in flight survives for sure."""
+    beat = facts.heartbeat
+    patience_ns = _patience_ns(facts, hz, beat if beat is not None and beat.apart else None)
+    return answers.longest_outage_ns(patience_ns, hz)
+
+
+def survived_idle_ns(facts: Facts, hz: int) -> int | None:
     """The longest outage that an idle connection survives; None: any."""
     alone, beat = facts.keepalive_alone(hz), facts.heartbeat
     found = [] if alone is None else [alone.outage_ns]

@@ -89,6 +89,11 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return self.then or (PRESETS[self.preset].then if self.preset else None)
 
     @property
+    def pickup_in_force(self) -> Pickup:
+        """Whose packet makes a forgotten flow known again."""
+        return self.pickup or (PRESETS[self.preset].pickup if self.preset else "strict")
+
+    @property
     def title(self) -> str:
         """What messages call it."""
         return self.name or self.preset or ("a proxy" if self.proxy else "a middlebox")
@@ -97,7 +102,7 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Whether a connection whose keepalive is on that side is lost once the flow has
         expired.
         """
-        pickup = self.pickup or (PRESETS[self.preset].pickup if self.preset else "strict")
+        pickup = self.pickup_in_force
         lost = pickup == "strict" or (pickup == "outbound" and side == "server")
         return lost and self.limit_s is not None and not self.proxy
 

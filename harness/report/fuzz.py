@@ -5,9 +5,8 @@ Or JSON.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import Any
 
 import msgspec
 from rich.console import RenderableType
@@ -19,57 +18,9 @@ from harness.report import text
 from harness.report.json import as_mapping
 from harness.scenario.toml_writer import as_toml
 
-if TYPE_CHECKING:
-    from harness.judge.result import Result
-
 FORMAT = 1
 REASONS_SHOWN = 5
 UNJUDGED_SHOWN = 5
-
-
-class Progress:
-    """A bar on a terminal, else a line for each part of the work."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as Bar
-
-        self._console = text.console(stream if stream is not None else sys.stderr)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-        )
-        self._bar = Bar(
-            *columns, console=self._console, disable=not self._console.is_terminal, transient=True
-        )
-        self._task = self._bar.add_task("starting", total=None)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def begin(self, what: str, total: int) -> None:
-        """A part of the work begins, of so many steps."""
-        self._bar.reset(self._task, description=what, total=total)
-        if not self._console.is_terminal:
-            self._console.print(f"{what}: {total} {'case' if total == 1 else 'cases'}")
-
-    def step(self) -> None:
-        """One of them is done."""
-        self._bar.advance(self._task)
-
-    def status(self, name: str, what: str | None, until_ns: int | None) -> None:
-        """What a single case awaits is not shown."""
-
-    def done(self, result: Result) -> None:
-        """A case has been carried out and judged."""
-        del result
-        self.step()
 
 
 def describe(tally: Tally, wall_s: float) -> Iterator[RenderableType]:

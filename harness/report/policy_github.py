@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from harness.policy.check import Result
+from harness.policy.proof import Proofs
 from harness.policy.rule import Finding, Level
+from harness.report import policy_proofs
 from harness.report.policy_text import summary
 from harness.system.escapes import in_a_line, markdown_cell
 
@@ -21,7 +25,8 @@ def commands(result: Result) -> str:
         f"::warning title={_property(each.rule)}::{_data(f'{each.connection}: cannot be answered: {each.why}')}"  # noqa: E501
         for each in result.unanswered[: max(0, -left)]
     ]
-    return "\n".join([*shown, *unanswered, *more, summary(result)])
+    proofs = [] if result.proofs is None else [*_of_proofs(result.proofs)]
+    return "\n".join([*shown, *unanswered, *proofs, *more, summary(result)])
 
 
 def table(result: Result) -> str:
@@ -41,7 +46,26 @@ def table(result: Result) -> str:
         f"- {markdown_cell(f'{each.connection}: {each.rule}: {each.why}')}"
         for each in result.unanswered
     ]
+    if result.proofs is not None:
+        lines += ["", *_table_of_proofs(result.proofs)]
     return "\n".join(lines) + "\n"
+
+
+def _of_proofs(proofs: Proofs) -> Iterator[str]:
+    """An error where the oracle is refuted, a warning for what is not proven."""
+    level = "error" if proofs.having("refuted") else "warning"
+    told = list(policy_proofs.notices(proofs))
+    if told:
+        yield f"::{level} title=harness check --prove::{_data('; '.join(told))}"
+
+
+def _table_of_proofs(proofs: Proofs) -> Iterator[str]:
+    for number, cells in enumerate(policy_proofs.markdown(proofs)):
+        yield f"| {' | '.join(map(markdown_cell, cells))} |"
+        if number == 0:
+            yield "|---" * len(cells) + "|"
+    yield ""
+    yield from (f"- {markdown_cell(each)}" for each in policy_proofs.notices(proofs))
 
 
 def _annotation(finding: Finding) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from harness.policy.check import Checked, Result
 from harness.policy.rule import Finding
 from harness.policy.settings import Place
+from harness.report import policy_proofs
 
 FORMAT = 1
 
@@ -24,7 +25,9 @@ def encode(document: dict[str, Any]) -> bytes:
 
 
 def document(result: Result) -> dict[str, Any]:
-    """{"format", "exit_status", "connections", "findings", "suppressed", "unanswered"}."""
+    """{"format", "exit_status", "connections", "findings", "suppressed", "proof",
+    "unanswered"}; the proof is null without --prove.
+    """
     return {
         "format": FORMAT,
         "exit_status": result.exit_status,
@@ -35,6 +38,7 @@ def document(result: Result) -> dict[str, Any]:
             for one in result.checked
             for each in one.suppressed
         ],
+        "proof": None if result.proofs is None else policy_proofs.as_json(result.proofs),
         "unanswered": [msgspec.to_builtins(each) for each in result.unanswered],
     }
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from harness.policy.check import Checked, Result
+from harness.policy.proof import Proofs
 from harness.policy.rule import Finding
-from harness.report import junit_suite
+from harness.report import junit_suite, policy_proofs
 from harness.system.escapes import visible
 
 COMMAND_LINE = "options"
@@ -25,6 +26,7 @@ def render(result: Result) -> bytes:
         _case("defaults", each.place.file if each.place else COMMAND_LINE, [each])
         for each in result.others
     ]
+    cases += [] if result.proofs is None else _of_proofs(result.proofs)
     failures = sum(case.find("failure") is not None for case in cases)
     errors = sum(case.find("error") is not None for case in cases)
     return junit_suite.render(cases, failures=failures, errors=errors)
@@ -44,6 +46,29 @@ def _of_connection(one: Checked) -> ET.Element:
         output = ET.SubElement(case, "system-out")
     output.text = "\n".join(filter(None, (output.text, f"not answered: {why}")))
     return case
+
+
+def _of_proofs(proofs: Proofs) -> list[ET.Element]:
+    """A case for each question: refuted is a failure, not proven an error."""
+    cases = []
+    for row in policy_proofs.rows(proofs):
+        connection, question, hz, predicted, measured, _ = row.cells
+        name = visible(f"{connection}: {question} at HZ={hz}")
+        case = ET.Element("testcase", classname="proof", name=name, time="0.000")
+        kind = {"refuted": "failure", "not-proven": "error"}.get(row.proof.comparison)
+        if kind is not None:
+            why = visible(row.proof.why)
+            ET.SubElement(case, kind, message=why, type=row.proof.comparison).text = why
+        else:
+            words = visible(f"predicted {predicted}, measured {measured}")
+            ET.SubElement(case, "system-out").text = words
+        cases.append(case)
+    if proofs.missing_asked:
+        case = ET.Element("testcase", classname="proof", name="kernels", time="0.000")
+        why = policy_proofs.missing(proofs)
+        ET.SubElement(case, "error", message=why, type="not-proven").text = why
+        cases.append(case)
+    return cases
 
 
 def _case(name: str, group: str, findings: Sequence[Finding]) -> ET.Element:

@@ -1,4 +1,6 @@
-"""Findings of `harness check` for people: a paragraph each, then a line for each connection."""
+"""Findings of `harness check` for people: a paragraph each, then a line for each connection and
+each proof.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from harness.policy.check import Checked, Result
 from harness.policy.overview import Figure
 from harness.policy.rule import LEVELS, Finding
 from harness.policy.words import plain
+from harness.report import policy_proofs
 from harness.system.escapes import in_a_line
 
 
@@ -16,7 +19,8 @@ def describe(result: Result) -> str:
     """For people."""
     rows = [_HEAD, *(_row(one) for one in result.checked)]
     table = [*columns(rows), ""] if result.checked else []
-    return "\n".join([*paragraphs(result), *table, summary(result)])
+    proofs = [] if result.proofs is None else [*policy_proofs.text(result.proofs), ""]
+    return "\n".join([*paragraphs(result), *table, *proofs, summary(result)])
 
 
 def paragraphs(result: Result) -> Iterator[str]:
@@ -95,5 +99,6 @@ def counts(result: Result) -> str:
     suppressed = sum(len(one.suppressed) for one in result.checked)
     parts += [f"{suppressed} suppressed"] if suppressed else []
     parts += [f"{len(result.unanswered)} not answered"] if result.unanswered else []
+    parts += [policy_proofs.summary(result.proofs)] if result.proofs is not None else []
     more = "; `harness explain ID` says more about a rule" if levels else ""
     return f"{', '.join(parts)}{more}"

@@ -261,3 +261,28 @@ def test_explain_prints_a_page_or_the_list(capsys: Capture) -> None:
     assert "KA100  warning  a suppression hides nothing" in capsys.readouterr().out
     assert ended("explain", "KA999") == 2
     assert "found KA999 (did you mean KA" in capsys.readouterr().err
+
+
+def test_a_proof_without_a_kernel_says_how_to_build_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """Nothing is proven then: 3 where the findings are sound, after the findings."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    assert ended("check", *SOUND, "--hz", "1000", "--prove") == 3
+    shown = capsys.readouterr().out
+    assert "not proven at HZ=1000: there is no kernel for it" in shown
+    assert "harness kernel build --hz 1000" in shown
+    assert ended("check", *LATE, "--hz", "1000", "--prove", "--output-format", "json") == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["proof"] == {"proofs": [], "missing_hz": [1000], "folder": ""}
+
+
+def test_a_report_without_proofs_leaves_them_to_standard_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """SARIF and Code Quality have no place for measurements."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    ended("check", *SOUND, "--hz", "1000", "--prove", "--output-format", "sarif")
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["version"] == "2.1.0"
+    assert "not proven at HZ=1000" in captured.err
