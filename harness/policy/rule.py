@@ -60,7 +60,8 @@ class Default(msgspec.Struct, frozen=True):
     source: str
 
     def __str__(self) -> str:
-        value = str(self.value).lower() if isinstance(self.value, bool) else f"{self.value}"
+        value = f"{self.value:g}" if isinstance(self.value, float) else f"{self.value}"
+        value = value.lower() if isinstance(self.value, bool) else value
         return f"{self.key} = {value}, {self.source}"
 
 

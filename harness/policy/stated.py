@@ -83,7 +83,11 @@ def _terms(raw: dict[str, Any], place: Place, stated: Mapping[str, Stated]) -> T
         from harness.scenario import decode_errors  # slow to load
 
         for each in decode_errors.complaints(raw, Terms):
-            raise _error(each.key, each.value, each.expected, place, stated) from None
+            expected, found = each.expected, stated.get(each.key)
+            if found is not None and found.written != str(found.value) and "." not in each.key:
+                # What is written in another unit is no mistake of milliseconds for seconds.
+                expected = decode_errors.in_words(_kind(each.key), each.key)
+            raise _error(each.key, each.value, expected, place, stated) from None
         raise
     for problem in problems(terms):
         raise _error(problem.key, problem.value, problem.expected, place, stated)
@@ -99,3 +103,12 @@ def _error(
     from harness.scenario.decode_errors import Plainly  # slow to load
 
     return PolicyError(str(found.place), found.directive, Plainly(found.written), expected)
+
+
+def _kind(key: str) -> msgspec.inspect.Type:
+    """The type of a key of `Terms`."""
+    from msgspec import inspect  # slow to load
+
+    terms = inspect.type_info(Terms)
+    assert isinstance(terms, inspect.StructType)
+    return next(each.type for each in terms.fields if each.name == key)
