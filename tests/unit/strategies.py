@@ -4,31 +4,19 @@ scenarios.
 
 from __future__ import annotations
 
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
+import msgspec
 from hypothesis import HealthCheck, assume
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from harness.faults import (
-    FAULTS,
-    AnyFault,
-    Blackhole,
-    FirewallFlush,
-    FirewallIdle,
-    LinkDown,
-    NatRebinding,
-    PeerReboot,
-    ProcessFreeze,
-    ProcessKill,
-)
-from harness.model.firewall_presets import Then
-from harness.model.topology import SIDES, HostSpec, Kind, Side, Topology, layout, other
+from harness.fuzz import strategies as fuzzed
 from harness.oracle import timerwheel
 from harness.oracle.effects import Effect, Mechanism
 from harness.oracle.established import phases
 from harness.oracle.prediction import Settings
-from harness.scenario.schema import Endpoint, Expect, Keepalive, OutcomeName, Scenario
+from harness.scenario.schema import OutcomeName, Scenario
 from harness.scenario.validation import problems
 from tests.running import EXHAUSTIVE
 
@@ -183,104 +171,35 @@ names = st.from_regex(
 )
 seconds = st.integers(0, 10_000_000).map(float) | st.floats(0, 10_000_000)
 durations = st.integers(1, 10_000_000).map(float) | st.floats(0.001, 10_000_000)
-topologies = st.builds(
-    Topology, kind=st.sampled_from(get_args(Kind)), family=st.sampled_from(("ipv4", "ipv6"))
-)
-endpoints = st.builds(
-    Endpoint,
-    keepalive=st.booleans()
-    | st.builds(
-        Keepalive,
-        idle_s=st.integers(1, 32767),
-        interval_s=st.integers(1, 32767),
-        count=st.integers(1, 127),
-    ),
-    user_timeout_s=st.integers(0, 100_000).map(lambda ms: ms / 1000),
-    settings_via=st.sampled_from(("socket", "sysctl")),
-)
-
-
-@st.composite
-def middleboxes(draw: st.DrawFn, kind: type[AnyFault], host: HostSpec, at_s: float) -> AnyFault:
-    """A fault of a host that forwards.
-
-    Where that does not track connections, one that it has nevertheless.
-    """
-    if kind is NatRebinding and host.translates:
-        return NatRebinding(then=draw(st.sampled_from(("drop", "reset"))), at_s=at_s)
-    if kind is FirewallFlush and host.tracks:
-        if draw(st.booleans()):
-            return FirewallFlush(on=host.name, pickup="loose", at_s=at_s)
-        return FirewallFlush(on=host.name, then="reset" if draw(st.booleans()) else None, at_s=at_s)
-    timeout_s = draw(st.integers(1, 9999))
-    if draw(st.booleans()):
-        return FirewallIdle(on=host.name, timeout_s=timeout_s, pickup="loose")
-    then = draw(st.sampled_from(get_args(Then)))
-    return FirewallIdle(
-        on=host.name, timeout_s=timeout_s, then=then, preset=draw(st.none() | st.just("palo-alto"))
-    )
-
-
-@st.composite
-def faults(draw: st.DrawFn, topology: Topology, observer: Side) -> AnyFault:
-    """A fault that fits the topology and leaves the observer's program alone."""
-    where = layout(topology)
-    at_s = draw(seconds)
-    for_s = draw(st.none() | durations)
-    kind = draw(st.sampled_from(list(FAULTS.values())))
-    forwarding = [host for host in where.hosts if host.forwards]
-    if kind in (FirewallFlush, FirewallIdle, NatRebinding) and forwarding:
-        return draw(middleboxes(kind, draw(st.sampled_from(forwarding)), at_s))
-    if kind is LinkDown:
-        host = draw(st.sampled_from(where.hosts))
-        named = len(host.interfaces) > 1 or draw(st.booleans())
-        toward = (
-            draw(st.sampled_from([interface.toward for interface in host.interfaces]))
-            if named
-            else None
-        )
-        return LinkDown(on=host.name, toward=toward, at_s=at_s, for_s=for_s)
-    if kind is PeerReboot:
-        return PeerReboot(on=draw(st.sampled_from(SIDES)), at_s=at_s)
-    if kind is ProcessKill:
-        return ProcessKill(on=other(observer), at_s=at_s)
-    if kind is ProcessFreeze:
-        return ProcessFreeze(on=other(observer), at_s=at_s, for_s=for_s)
-    on = draw(st.none() | st.sampled_from((*where.middle, *SIDES)))
-    direction = "both" if on not in SIDES else f"to-{on}"
-    return Blackhole(on=on, direction=direction, at_s=at_s, for_s=for_s)  # type: ignore[arg-type]
 
 
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
-    """Any sound scenario, whatever it claims.
+    """Any sound scenario of differential testing, whatever it claims.
 
-    `harness.fuzz.strategies` draws those whose end can be predicted.
+    Each outage is a fault of its own, as the loader leaves it.
     """
-    topology = draw(topologies)
-    side: Side = draw(st.sampled_from(SIDES))
-    happening = tuple(draw(st.lists(faults(topology, side), max_size=3)))
+    drawn = draw(fuzzed.scenarios()).scenario
     outcome: OutcomeName = draw(
         st.sampled_from(("as-predicted", "detected", "eof", "survives", "never"))
     )
     fails, passes = outcome == "detected", outcome in ("survives", "never")
     window = st.lists(seconds, min_size=2, max_size=2).map(lambda pair: (min(pair), max(pair)))
     errnos = st.none() | st.sampled_from(("ETIMEDOUT", "ECONNRESET", "ENETUNREACH"))
-    expect = Expect(
-        side=side,
+    origins = ("armed", "last-received", "fault" if drawn.faults else "armed")
+    expect = msgspec.structs.replace(
+        drawn.expect,
         outcome=outcome,
         errno=draw(errnos) if fails or outcome == "as-predicted" else None,
         window_s=None if passes else draw(st.none() | window),
-        origin=draw(st.sampled_from(("armed", "last-received", "fault" if happening else "armed"))),
+        origin=draw(st.sampled_from(origins)),
         bound_s=draw(st.none() | durations) if passes else None,
     )
-    scenario = Scenario(
+    scenario = msgspec.structs.replace(
+        drawn,
         name=draw(st.just("") | names),
         summary=draw(st.text(max_size=20)),
-        topology=topology,
-        client=draw(endpoints),
-        server=draw(endpoints),
-        faults=happening,
+        faults=tuple(outage for fault in drawn.faults for outage in fault.outages()),
         expect=expect,
     )
     assume(not any(problems(scenario)))

@@ -494,7 +494,7 @@ def test_any_sound_scenario_is_planned_or_refused_by_name(scenario: Scenario, hz
     scenario = msgspec.structs.replace(scenario, faults=faults, expect=expect)
     assume(not any(problems(scenario)))
     try:
-        made = planner.make(scenario, machine(hz))
+        made = planner.make(scenario, machine(hz, clock="virtual"))
     except ScenarioError as error:
         assert error.key.startswith("expect")  # noqa: PT017
         return
