@@ -1,0 +1,124 @@
+"""Suggested settings for people: the options, the figures that prove them, and their limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.policy.check import Checked
+from harness.policy.suggest import Suggestion
+from harness.policy.suggest_limits import limits
+from harness.policy.suggest_relief import Conflict, Demand
+from harness.policy.suggest_snippet import options
+from harness.policy.words import plain
+from harness.report import policy_text
+from harness.system.escapes import in_a_line
+
+_UNITS = {"TCP_KEEPIDLE": "s", "TCP_KEEPINTVL": "s", "TCP_USER_TIMEOUT": "ms"}
+
+
+def describe(suggestion: Suggestion) -> str:
+    """One connection in full."""
+    return "\n".join(_lines(suggestion))
+
+
+def _lines(suggestion: Suggestion) -> Iterator[str]:
+    name = in_a_line(suggestion.asked.name)
+    if suggestion.unanswered:
+        yield f"{name}: cannot be answered: {suggestion.unanswered}"
+    elif suggestion.conflict is not None:
+        yield from _refusal(suggestion, suggestion.conflict)
+    elif suggestion.checked is not None and suggestion.result is not None:
+        yield f"{name}: {in_short(suggestion.checked)}"
+        yield ""
+        yield from _options(suggestion.checked)
+        yield from _traffic(suggestion, suggestion.checked)
+        yield from remaining(suggestion.checked)
+        yield policy_text.describe(suggestion.result)
+
+
+def in_short(checked: Checked) -> str:
+    """The settings in a few words."""
+    settings = checked.connection.settings
+    words = []
+    if settings.keepalive:
+        words.append(
+            f"idle {settings.idle_s} s, interval {settings.interval_s} s, count {settings.count}"
+        )
+    if settings.user_timeout_ms:
+        words.append(f"user timeout {plain(settings.user_timeout_ms / 1000)} s")
+    return ", ".join(words) or "no option is needed"
+
+
+def _options(checked: Checked) -> Iterator[str]:
+    found = options(checked.connection)
+    for each in found:
+        yield f"    {each.name:<16}  {each.value:>6} {_UNITS.get(each.name, '')}".rstrip()
+    if found:
+        yield ""
+
+
+def _traffic(suggestion: Suggestion, checked: Checked) -> Iterator[str]:
+    settings = checked.connection.settings
+    if not settings.keepalive:
+        return
+    yield (
+        f"An idle connection to a live peer is sent {plain(3600 / settings.idle_s)} probes an hour "
+        f"or fewer, a dead peer {settings.count} until it is given up."
+    )
+    for cost in suggestion.costs:
+        if cost.idle_s is not None:
+            yield f"Without {_demand(cost.demand)} the idle time could be {cost.idle_s} s or more."
+    yield ""
+
+
+def remaining(checked: Checked) -> Iterator[str]:
+    """What the settings cannot give."""
+    found = limits(checked)
+    if not found:
+        return
+    yield "What these settings do not cover:"
+    for each in found:
+        yield f"- {each.text}"
+    yield ""
+
+
+def _refusal(suggestion: Suggestion, conflict: Conflict) -> Iterator[str]:
+    asked = suggestion.asked
+    hz = ", ".join(str(each) for each in sorted(set(asked.terms.hz)))
+    yield f"{in_a_line(asked.name)}: no settings meet all demands at HZ={hz}"
+    yield ""
+    rows = [
+        (
+            f"    {_demand(each.demand)}",
+            f"the others leave room for {plain(each.met_s)} s"
+            + (" or less" if each.demand.key == "survive_s" else " or more"),
+        )
+        for each in conflict.reliefs
+    ]
+    yield from _aligned(rows)
+    if len(rows) > 1:
+        yield "Changing one of them is enough."
+    elif not rows and conflict.together:
+        names = " and ".join(_demand(each) for each in conflict.together)
+        yield f"No change of one demand is enough. Give up {names}."
+    if conflict.hz:
+        alone = ", ".join(str(each) for each in conflict.hz)
+        yield f"HZ decides: in a fleet of one HZ they are met at {alone}."
+    yield ""
+    yield (
+        "Every setting in whole seconds is ruled out: an idle time of 1 to 32767 s, an interval no "
+        "longer than it, a count of 2 to 127, any user timeout."
+    )
+
+
+def _demand(demand: Demand) -> str:
+    if demand.key == "path":
+        return f"the idle timeout of {demand.device}, {plain(demand.asked_s)} s,"
+    option = demand.key.removesuffix("_s").replace("_", "-")
+    return f"--{option} {plain(demand.asked_s)}"
+
+
+def _aligned(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+    width = max((len(left) for left, _ in rows), default=0)
+    for left, right in rows:
+        yield f"{left:<{width}}  {right}"
