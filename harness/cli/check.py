@@ -83,14 +83,14 @@ def _connections(options: argparse.Namespace) -> Sequence[Connection]:
         raise UsageError(
             f"expected a file, {POLICY} in this folder or settings ({example}), found none of them"
         )
-    found = _of_files(files, options.format)
+    found = of_files(files, options.format)
     if not given:
         return found
     wanted = from_options(given).terms
     return [demands.applied(each, wanted, given) for each in found]
 
 
-def _of_files(files: Sequence[str], format_name: str | None) -> list[Connection]:
+def of_files(files: Sequence[str], format_name: str | None) -> list[Connection]:
     """Of files, and of URLs in place of files.
 
     Raises UsageError, also where there is nothing to check.

@@ -125,6 +125,11 @@ def _add_settings(check: argparse.ArgumentParser) -> None:
         type=duration,
         help="TCP_USER_TIMEOUT (system: off)",
     )
+    add_side(settings)
+
+
+def add_side(settings: argparse._ActionsContainer) -> None:
+    """The end with the settings."""
     settings.add_argument(
         "--side", choices=("client", "server"), help="the end with these settings (default: client)"
     )

@@ -243,6 +243,12 @@ def _audit(options: argparse.Namespace) -> int:
     return audit.run(options)
 
 
+def _suggest(options: argparse.Namespace) -> int:
+    from harness.cli import suggest
+
+    return suggest.run(options)
+
+
 def _explain(options: argparse.Namespace) -> int:
     from harness.cli import check
 
@@ -352,6 +358,7 @@ COMMANDS: dict[str, Command] = {
     "judge": _judge,
     "predict": _predict,
     "check": _check,
+    "suggest": _suggest,
     "explain": _explain,
     "audit": _audit,
     "schema": _schema,

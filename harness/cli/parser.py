@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from harness import __version__
-from harness.cli import audit_options, check_options, predict_options
+from harness.cli import audit_options, check_options, predict_options, suggest_options
 from harness.cli import options as shared
 from harness.system.escapes import visible
 from harness.system.spelling import did_you_mean
@@ -91,6 +91,7 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     )
     predict_options.add_to(add)
     check_options.add_to(add)
+    suggest_options.add_to(add)
     audit_options.add_to(add)
     _add_schema(add)
     _add_kernel(add)

@@ -8,12 +8,16 @@ from typing import Literal
 import msgspec
 
 from harness.policy.check import Checked
+from harness.policy.facts import Facts
 from harness.policy.settings import Connection
 from harness.policy.words import plain
 
 About = Literal[
     "idle", "data-in-flight", "outage", "frozen-peer", "not-reading", "proxy", "behind-proxy"
 ]
+
+LIMITS = frozenset({"KA010", "KA014"})
+"""The rules that say the same of settings that are given."""
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,17 +55,16 @@ def _undemanded(checked: Checked) -> Iterator[Limit]:
             text="An idle connection: nothing notices that its peer is dead. "
             "State --detect-idle-within, or give the program a heartbeat.",
         )
-    in_flight_s = found.in_flight.worst_s
-    if connection.in_flight_demand_s is None and not terms.user_timeout_s and in_flight_s:
+    if not Facts(connection).in_flight_is_bounded and not connection.in_flight_demand_s:
         yield Limit(
             about="data-in-flight",
             text="Data in flight: keepalive does not act while data waits to be acknowledged, and "
-            f"retransmissions go on for up to {plain(in_flight_s)} s. State "
+            f"retransmissions go on for up to {plain(found.in_flight.worst_s or 0)} s. State "
             "--detect-in-flight-within, which a user timeout meets, or give the program a "
             "heartbeat with a timer of its own.",
         )
     outage_s = found.outage.worst_s
-    if terms.survive_s is None and outage_s is not None:
+    if terms.survive_s is None and terms.heartbeat is None and outage_s is not None:
         yield Limit(
             about="outage",
             text=f"An outage of more than {plain(outage_s)} s: it ends an idle connection if it "
@@ -83,9 +86,9 @@ def _of_proxies(connection: Connection) -> Iterator[Limit]:
         if first is not None and not hop.proxy and hop.forgets(connection.terms.side):
             yield Limit(
                 about="behind-proxy",
-                text=f"{hop.title}, which is behind {first}: no probe reaches it. It forgets a "
-                f"connection after {hop.limit_s} s without a packet, so that the proxy's own "
-                "connection needs keepalive.",
+                text=f"The device {hop.title}, which is behind {first}: no probe reaches it. It "
+                f"forgets a connection after {hop.limit_s} s without a packet, so that the proxy's "
+                "own connection needs keepalive.",
             )
         if not hop.proxy:
             continue
@@ -93,9 +96,9 @@ def _of_proxies(connection: Connection) -> Iterator[Limit]:
         if beat is None and hop.limit_s is not None:
             yield Limit(
                 about="proxy",
-                text=f"{hop.title} closes a connection after {hop.limit_s} s without data, and "
-                "probes are no data. A heartbeat of the application more often than that would "
-                "keep it open.",
+                text=f"Idleness: {hop.title} closes a connection after {hop.limit_s} s without "
+                "data, and probes are no data. A heartbeat of the application more often than that "
+                "would keep it open.",
             )
         if beat is None:
             yield Limit(

@@ -17,8 +17,7 @@ from harness.system.escapes import in_a_line
 
 def describe(result: Result) -> str:
     """For people."""
-    rows = [_HEAD, *(_row(one) for one in result.checked)]
-    table = [*columns(rows), ""] if result.checked else []
+    table = [*figures(result), ""] if result.checked else []
     proofs = [] if result.proofs is None else [*policy_proofs.text(result.proofs), ""]
     return "\n".join([*paragraphs(result), *table, *proofs, summary(result)])
 
@@ -26,13 +25,14 @@ def describe(result: Result) -> str:
 def paragraphs(result: Result) -> Iterator[str]:
     """The lines of all findings, and of what cannot be answered."""
     for finding in result.findings:
-        yield from _paragraph(finding)
+        yield from paragraph(finding)
     for each in result.unanswered:
         yield f"{each.connection}: {each.rule} cannot be answered: {each.why}"
         yield ""
 
 
-def _paragraph(finding: Finding) -> Iterator[str]:
+def paragraph(finding: Finding) -> Iterator[str]:
+    """One finding, and an empty line."""
     where = f"{finding.place}: " if finding.place else ""
     yield f"{where}{finding.level} {finding.rule} {finding.connection}: {finding.title}"
     yield f"    expected  {finding.expected}"
@@ -41,6 +41,11 @@ def _paragraph(finding: Finding) -> Iterator[str]:
         yield f"    default   {each}"
     yield f"    fix       {finding.fix}"
     yield ""
+
+
+def figures(result: Result) -> Iterator[str]:
+    """A line for each connection: the worst figures, with what is demanded in brackets."""
+    return columns([_HEAD, *(_row(one) for one in result.checked)])
 
 
 def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:

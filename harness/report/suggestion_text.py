@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from harness.model.values import count
 from harness.policy.check import Checked
+from harness.policy.settings import Connection
 from harness.policy.suggest import Suggestion
-from harness.policy.suggest_limits import limits
+from harness.policy.suggest_limits import LIMITS, limits
 from harness.policy.suggest_relief import Conflict, Demand
 from harness.policy.suggest_snippet import options
 from harness.policy.words import plain
@@ -21,6 +23,28 @@ def describe(suggestion: Suggestion) -> str:
     return "\n".join(_lines(suggestion))
 
 
+def table(suggestions: Sequence[Suggestion]) -> str:
+    """Several connections: a line for each, with the settings that it has and those suggested."""
+    rows = [("connection", "settings now", "suggested"), *(_row(each) for each in suggestions)]
+    refused = sum(each.checked is None for each in suggestions)
+    total = count(len(suggestions), "connection")
+    summary = f"{total}, {refused} without settings that meet its demands"
+    more = "; `harness suggest FILE --connection NAME` says more about one"
+    return "\n".join([*policy_text.columns(rows), "", f"{summary}{more}"])
+
+
+def _row(suggestion: Suggestion) -> tuple[str, str, str]:
+    asked, checked = suggestion.asked, suggestion.checked
+    if checked is not None:
+        proposed = in_short(checked.connection)
+        proposed = "the same" if proposed == in_short(asked) else proposed
+    elif suggestion.unanswered:
+        proposed = "cannot be answered"
+    else:
+        proposed = "none meet all demands"
+    return in_a_line(asked.name), in_short(asked), proposed
+
+
 def _lines(suggestion: Suggestion) -> Iterator[str]:
     name = in_a_line(suggestion.asked.name)
     if suggestion.unanswered:
@@ -28,17 +52,20 @@ def _lines(suggestion: Suggestion) -> Iterator[str]:
     elif suggestion.conflict is not None:
         yield from _refusal(suggestion, suggestion.conflict)
     elif suggestion.checked is not None and suggestion.result is not None:
-        yield f"{name}: {in_short(suggestion.checked)}"
+        yield f"{name}: {in_short(suggestion.checked.connection)}"
         yield ""
         yield from _options(suggestion.checked)
         yield from _traffic(suggestion, suggestion.checked)
         yield from remaining(suggestion.checked)
-        yield policy_text.describe(suggestion.result)
+        for finding in suggestion.result.findings:
+            if finding.rule not in LIMITS:
+                yield from policy_text.paragraph(finding)
+        yield from policy_text.figures(suggestion.result)
 
 
-def in_short(checked: Checked) -> str:
+def in_short(connection: Connection) -> str:
     """The settings in a few words."""
-    settings = checked.connection.settings
+    settings = connection.settings
     words = []
     if settings.keepalive:
         words.append(
@@ -46,7 +73,7 @@ def in_short(checked: Checked) -> str:
         )
     if settings.user_timeout_ms:
         words.append(f"user timeout {plain(settings.user_timeout_ms / 1000)} s")
-    return ", ".join(words) or "no option is needed"
+    return ", ".join(words) or "no option"
 
 
 def _options(checked: Checked) -> Iterator[str]:
@@ -95,7 +122,7 @@ def _refusal(suggestion: Suggestion, conflict: Conflict) -> Iterator[str]:
         )
         for each in conflict.reliefs
     ]
-    yield from _aligned(rows)
+    yield from policy_text.columns(rows)
     if len(rows) > 1:
         yield "Changing one of them is enough."
     elif not rows and conflict.together:
@@ -116,9 +143,3 @@ def _demand(demand: Demand) -> str:
         return f"the idle timeout of {demand.device}, {plain(demand.asked_s)} s,"
     option = demand.key.removesuffix("_s").replace("_", "-")
     return f"--{option} {plain(demand.asked_s)}"
-
-
-def _aligned(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
-    width = max((len(left) for left, _ in rows), default=0)
-    for left, right in rows:
-        yield f"{left:<{width}}  {right}"

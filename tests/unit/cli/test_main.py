@@ -35,6 +35,7 @@ COMMANDS = (
     "judge",
     "predict",
     "check",
+    "suggest",
     "explain",
     "audit",
     "doctor",

@@ -1,0 +1,107 @@
+"""What `harness suggest` answers: from demands to settings."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from harness.cli import check as checking
+from harness.cli.suggest_options import FLAGS
+from harness.errors import UsageError
+from harness.policy import demands, suggest_snippet
+from harness.policy.settings import Connection
+from harness.policy.suggest import Suggestion, suggest
+from harness.system import streams
+from harness.system.spelling import did_you_mean
+
+if TYPE_CHECKING:
+    from harness.policy.check import Checked
+
+
+def run(options: argparse.Namespace) -> int:
+    """Suggest settings for each connection; returns the exit status. Raises UsageError."""
+    connections = _connections(options)
+    if options.target is not None:
+        suggest_snippet.named(options.target)
+        if len(connections) != 1:
+            names = ", ".join(each.name for each in connections)
+            raise UsageError(
+                f"--for: expected one connection, found {len(connections)} ({names}). "
+                "Fix: choose one with --connection"
+            )
+    suggestions = [suggest(each) for each in connections]
+    statuses = {each.exit_status for each in suggestions}
+    status = next((each for each in (1, 3) if each in statuses), 0)
+    if options.target is not None and suggestions[0].checked is not None:
+        return _print_snippet(suggestions[0], suggestions[0].checked, options.target)
+    _print(suggestions, status, options.output_format)
+    return status
+
+
+def _connections(options: argparse.Namespace) -> Sequence[Connection]:
+    given = {key: value for key in FLAGS if (value := getattr(options, key)) is not None}
+    if given and not options.files:
+        if options.connection is not None:
+            raise UsageError("--connection: expected a file with connections, found none")
+        return (checking.from_options(given),)
+    files = options.files or [str(checking.POLICY)]
+    if not options.files and not checking.POLICY.exists():
+        raise UsageError(
+            f"expected demands (such as --detect-within 120), a file or {checking.POLICY} in this "
+            "folder, found none of them"
+        )
+    found: Sequence[Connection] = checking.of_files(files, options.format)
+    if given:
+        wanted = checking.from_options(given).terms
+        found = [demands.applied(each, wanted, given) for each in found]
+    if options.connection is None:
+        return found
+    chosen = [each for each in found if each.name == options.connection]
+    if not chosen:
+        known = [each.name for each in found]
+        raise UsageError(
+            f"--connection: expected one of: {', '.join(known)}, found {options.connection}"
+            f"{did_you_mean(options.connection, known)}"
+        )
+    return chosen
+
+
+def _print_snippet(suggestion: Suggestion, checked: Checked, target: str) -> int:
+    """The lines on standard output, and what they lack on standard error."""
+    from harness.report import suggestion_text
+
+    try:
+        written = suggest_snippet.snippet(checked.connection, target)
+    except UsageError as error:
+        if not checked.connection.terms.user_timeout_s:
+            raise
+        raise UsageError(
+            f"{error}, or demand nothing of data in flight (--detect-idle-within)"
+        ) from None
+    sys.stdout.write(written.text)
+    sys.stdout.flush()
+    for line in suggestion_text.remaining(checked):
+        if line:
+            streams.complain(line)
+    known = {each.rule for each in checked.findings if each.level != "note"}
+    read = () if written.checked is None else written.checked.findings
+    lacking = [each for each in read if each.level != "note" and each.rule not in known]
+    for each in lacking:
+        streams.complain(f"these lines do not say all: {each.rule}: {each.message}")
+    return 1 if lacking else suggestion.exit_status
+
+
+def _print(suggestions: Sequence[Suggestion], status: int, output_format: str) -> None:
+    if output_format == "json":
+        from harness.report import suggestion_json
+
+        sys.stdout.write(suggestion_json.render(suggestions, status).decode())
+        return
+    from harness.report import suggestion_text
+
+    if len(suggestions) == 1:
+        streams.say(suggestion_text.describe(suggestions[0]))
+    else:
+        streams.say(suggestion_text.table(suggestions))
