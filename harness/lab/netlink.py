@@ -13,7 +13,7 @@ import struct
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from pyroute2.netlink import nlmsg
+from harness.lab.netlink_messages import nlmsg
 
 ROOT_AND_MATCH = 0x300
 """NLM_F_DUMP (linux/netlink.h)."""

@@ -11,14 +11,10 @@ from types import MappingProxyType
 from typing import Final
 
 import msgspec
-from pyroute2.netlink import nlmsg
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from pyroute2.netlink.rtnl.ndmsg import ndmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from harness.errors import LabError
 from harness.lab.netlink import CREATE, EXCLUSIVE, REPLACE, NetlinkSocket
+from harness.lab.netlink_messages import ifaddrmsg, ifinfmsg, ndmsg, nlmsg, rtmsg
 
 _NEW_LINK, _GET_LINK = 16, 18
 _NEW_ADDRESS, _DELETE_ADDRESS, _GET_ADDRESS = 20, 21, 22
