@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.conformance.traces import network_untouched
-from tests.live.command import CHECKOUT, COMMAND, environment
+from tests.live.command import CHECKOUT, COMMAND, PATIENCE_S, environment
 
 pytestmark = pytest.mark.live
 
@@ -240,3 +241,54 @@ def test_predictions_need_no_right(
     ):
         found = refused(*arguments)
         assert (found.returncode, found.stderr) == (0, "")
+
+
+AUDIT = """
+import socket, subprocess, sys
+client = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+client.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+client.recv(1)
+sys.exit(subprocess.run(sys.argv[2:]).returncode)
+"""
+"""A client of a port that holds its connection while a command runs."""
+
+
+def test_an_audit_shows_own_sockets_and_names_the_right_that_is_missing_for_others(
+    user: User,
+) -> None:
+    """The kernel tells that keepalive is on at the other end, and no more; a demand of it is not
+    answered.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(PATIENCE_S)
+        port = str(server.getsockname()[1])
+        audit = (*COMMAND, "audit", "--detect-within", "120", "--select", "KA102")
+        command = (*user.prefix, sys.executable, "-c", AUDIT, port, *audit)
+        with subprocess.Popen(
+            [*command, "--output-format", "json"],
+            cwd=user.folder,
+            env=environment(user.folder / "state") | {"HOME": str(user.folder)},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as running:
+            accepted, _ = server.accept()
+            with accepted:
+                accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                accepted.send(b"x")
+                out, _ = running.communicate()
+    report = json.loads(out)
+    found = {each["role"]: each for each in report["sockets"] if each["ports"] == [int(port)]}
+    assert found["connected"]["options"]["idle_s"] == {"value": 60, "from": "socket"}
+    if not _is_root():  # then the other end is the same user's
+        return
+    other = found["accepted"]
+    assert (other["program"], other["user"], other["options"]["idle_s"]["value"]) == (
+        None,
+        "root",
+        None,
+    )
+    assert other["options"]["keepalive"] == {"value": True, "from": "socket"}
+    assert other["name"] in {each["connection"] for each in report["unanswered"]}
+    assert running.returncode == 3
+    assert "CAP_SYS_PTRACE" in {each["what"]: each["why"] for each in report["unread"]}["process"]

@@ -162,6 +162,13 @@ def test_a_socket_that_two_processes_hold_is_one(holder: Holder) -> None:
             ]
 
 
+@pytest.fixture
+def few(holder: Holder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All processes are this one and the program: others' sockets are left alone."""
+    monkeypatch.setattr(live_sockets, "_every_pid", lambda: [os.getpid(), holder.pid])
+
+
+@pytest.mark.usefixtures("few")
 def test_all_processes(holder: Holder) -> None:
     """Its sockets are among those of all."""
     found = by_ports(live_sockets.survey().sockets)
@@ -189,6 +196,7 @@ def test_what_may_not_be_duplicated_is_told_as_far_as_the_kernel_does(
     assert "CAP_SYS_PTRACE" in unread.why
 
 
+@pytest.mark.usefixtures("few")
 def test_a_process_whose_descriptors_may_not_be_listed(
     holder: Holder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
