@@ -18,17 +18,15 @@ def by_name_alone(_path: Path, _text: str) -> bool:
 class Format(msgspec.Struct, frozen=True, kw_only=True):
     """A format.
 
-    `names`: patterns for the names of its files, such as "redis.conf" and "sysctl.d/*.conf", which
-    are matched with the end of the path. `fits(path, text)`: whether a file whose name fits no
-    format has it; it should be sure, and cheap. `read(text, source)`: its connections, or
-    PolicyError. `write(terms)`: the lines that set these terms in the software's configuration,
-    which `read` reads back; it raises UsageError where the software has no directive for one of
-    them. None: the format is only read.
+    `fits(path, text)`: whether a file whose name tells nothing (see file_names.py) has it; it
+    should be sure, and cheap. `read(text, source)`: its connections, or PolicyError.
+    `write(terms)`: the lines that set these terms in the software's configuration, which `read`
+    reads back; it raises UsageError where the software has no directive for one of them. None: the
+    format is only read.
     """
 
     name: str
     title: str
-    names: tuple[str, ...]
     fits: Callable[[Path, str], bool] = by_name_alone
     read: Callable[[str, str], tuple[Connection, ...]]
     write: Callable[[Terms], str] | None = None

@@ -1,7 +1,7 @@
 """Files with settings, each read by the format that it has.
 
-A file in `harness/policy/formats` with a value named FORMAT is a format; nothing else lists it.
-Which one a file has is told by its name, or by its content where names tell nothing.
+A file in `harness/policy/formats` with a value named FORMAT is a format. Which one a file has is
+told by its name, or by its content where names tell nothing.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ import msgspec
 
 from harness.errors import UsageError
 from harness.policy import formats
+from harness.policy.file_names import FILE_NAMES
 from harness.policy.format import Format
 from harness.policy.settings import Connection
 from harness.scenario import toml_file
 from harness.system.spelling import did_you_mean
-
-OWN = "policy_toml"
-"""The module of POLICY.toml. It is asked first, so that no other one is loaded for a policy."""
 
 _TEXT = re.compile(r"(?:jdbc:|\w[\w+.-]*://|\w+\s*=)")
 """The beginning of a URL or of `key=value`."""
@@ -84,10 +82,10 @@ def read_text(text: str, source: str, name: str | None = None) -> tuple[Connecti
 
 def of_file(path: Path, text: str, source: str) -> Format:
     """The format that a file has. Raises UsageError where that is none, or more than one."""
-    if _is_called(path, _of_module(OWN)):
-        return _of_module(OWN)
+    found = [_of_module(module) for module in FILE_NAMES if _is_called(path, module)]
+    if len(found) == 1:
+        return found[0]
     known = every_format().values()
-    found = [each for each in known if _is_called(path, each)]
     found = found or [each for each in known if each.fits(path, text)]
     if len(found) == 1:
         return found[0]
@@ -107,8 +105,8 @@ def _of_module(name: str) -> Format:
     return made
 
 
-def _is_called(path: Path, wanted: Format) -> bool:
-    return any(path.absolute().match(pattern) for pattern in wanted.names)
+def _is_called(path: Path, module: str) -> bool:
+    return any(path.absolute().match(pattern) for pattern in FILE_NAMES[module])
 
 
 def _listed(known: Iterable[Format]) -> str:

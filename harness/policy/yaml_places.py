@@ -5,6 +5,7 @@ Needs ruamel.yaml, which is an extra: the standard library has no parser of YAML
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,12 +53,14 @@ def documents(text: str, source: str) -> tuple[Node, ...]:
     """
     try:
         from ruamel.yaml import YAML
-        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+        from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
     except ImportError:
         what = "ruamel.yaml is not installed"
         raise CapabilityError("YAML", what, fixes.install_extra("yaml")) from None
     try:
-        found = list(YAML(typ="safe", pure=True).compose_all(text))
+        with warnings.catch_warnings():  # an anchor may be given anew
+            warnings.simplefilter("ignore", ReusedAnchorWarning)
+            found = list(YAML(typ="safe", pure=True).compose_all(text))
         return tuple(_Nodes(source).of(each) for each in found if each is not None)
     except MarkedYAMLError as failure:
         mark = failure.problem_mark or failure.context_mark

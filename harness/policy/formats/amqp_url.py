@@ -85,7 +85,6 @@ def _fits(_path: Path, text: str) -> bool:
 FORMAT = Format(
     name="amqp",
     title="amqp:// URLs with RabbitMQ's parameters, one on each line",
-    names=(),
     fits=_fits,
     read=read,
     write=_write,

@@ -57,7 +57,6 @@ def _fits(path: Path, text: str) -> bool:
 FORMAT = Format(
     name="compose",
     title="compose.yaml, docker-compose.yml: sysctls of services",
-    names=("compose.y*ml", "compose.*.y*ml", "docker-compose.y*ml", "docker-compose.*.y*ml"),
     fits=_fits,
     read=read,
     write=write,

@@ -223,7 +223,6 @@ def _fits(path: Path, text: str) -> bool:
 FORMAT = Format(
     name="envoy",
     title="Envoy's bootstrap, clusters or listeners in YAML or JSON",
-    names=("envoy.y*ml", "envoy.json", "envoy-*.y*ml", "envoy/*.y*ml"),
     fits=_fits,
     read=read,
     write=write,

@@ -167,7 +167,6 @@ def _fits(_path: Path, text: str) -> bool:
 FORMAT = Format(
     name="grpc",
     title="gRPC channel arguments as JSON",
-    names=(),
     fits=_fits,
     read=read,
     write=_write,

@@ -216,7 +216,6 @@ def _fits(_path: Path, text: str) -> bool:
 FORMAT = Format(
     name="haproxy",
     title="haproxy.cfg, or another name with frontend and backend sections in it",
-    names=("haproxy.cfg", "haproxy/*.cfg", "haproxy/conf.d/*.cfg", "*.haproxy.cfg"),
     fits=_fits,
     read=read,
     write=write,

@@ -84,7 +84,6 @@ def _fits(_path: Path, text: str) -> bool:
 FORMAT = Format(
     name="mysql_jdbc",
     title="jdbc:mysql: URLs of MySQL Connector/J, one on each line",
-    names=(),
     fits=_fits,
     read=read,
     write=_write,

@@ -93,7 +93,6 @@ def _fits(_path: Path, text: str) -> bool:
 FORMAT = Format(
     name="pgjdbc",
     title="jdbc:postgresql: URLs of pgjdbc, one on each line",
-    names=(),
     fits=_fits,
     read=read,
     write=_write,

@@ -148,7 +148,6 @@ def _fits(_path: Path, text: str) -> bool:
 FORMAT = Format(
     name="libpq",
     title="postgresql:// URLs or keyword strings of libpq, one on each line",
-    names=(),
     fits=_fits,
     read=read,
     write=_write,

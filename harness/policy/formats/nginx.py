@@ -266,7 +266,6 @@ def _fits(_path: Path, text: str) -> bool:
 FORMAT = Format(
     name="nginx",
     title="nginx.conf, or another name with server blocks in it",
-    names=("nginx.conf", "nginx/conf.d/*.conf", "nginx/sites-*/*", "*.nginx.conf"),
     fits=_fits,
     read=read,
     write=write,

@@ -72,7 +72,6 @@ def _fits(_path: Path, text: str) -> bool:
 FORMAT = Format(
     name="pg_service",
     title="pg_service.conf of libpq",
-    names=("pg_service.conf", ".pg_service.conf"),
     fits=_fits,
     read=read,
     write=_write,

@@ -86,7 +86,6 @@ def _fits(path: Path, text: str) -> bool:
 FORMAT = Format(
     name="pod",
     title="a Kubernetes manifest in YAML or JSON: securityContext.sysctls of pods",
-    names=(),
     fits=_fits,
     read=read,
     write=write,

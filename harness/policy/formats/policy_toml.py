@@ -125,6 +125,5 @@ def _explained(raw: object, policy: _Source, technical: str) -> PolicyError:
 FORMAT = Format(
     name="policy",
     title="POLICY.toml, or another name that ends in .toml",
-    names=("*.toml",),
     read=read,
 )

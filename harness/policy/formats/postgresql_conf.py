@@ -124,7 +124,6 @@ def _fits(_path: Path, text: str) -> bool:
 FORMAT = Format(
     name="postgresql",
     title="postgresql.conf of PostgreSQL's server",
-    names=("postgresql.conf", "postgresql.auto.conf"),
     fits=_fits,
     read=read,
     write=_write,

@@ -106,7 +106,6 @@ def _fits(_path: Path, text: str) -> bool:
 FORMAT = Format(
     name="redis",
     title="redis.conf of redis-server",
-    names=("redis.conf", "redis-*.conf", "redis/*.conf"),
     fits=_fits,
     read=read,
     write=_write,

@@ -96,7 +96,6 @@ def _fits(_path: Path, text: str) -> bool:
 FORMAT = Format(
     name="redis_url",
     title="redis:// URLs as redis-py reads them, one on each line",
-    names=(),
     fits=_fits,
     read=read,
     write=_write,

@@ -82,7 +82,6 @@ def _fits(_path: Path, text: str) -> bool:
 FORMAT = Format(
     name="ssh",
     title="ssh_config, ~/.ssh/config, or lines such as ServerAliveInterval 30",
-    names=("ssh_config", "ssh_config.d/*.conf", ".ssh/config"),
     fits=_fits,
     read=read,
     write=write,

@@ -47,7 +47,6 @@ def _fits(_path: Path, text: str) -> bool:
 FORMAT = Format(
     name="sshd",
     title="sshd_config, or lines such as ClientAliveInterval 30",
-    names=("sshd_config", "sshd_config.d/*.conf"),
     fits=_fits,
     read=read,
     write=write,

@@ -51,7 +51,6 @@ def _fits(_path: Path, text: str) -> bool:
 FORMAT = Format(
     name="sysctl",
     title="sysctl.conf, sysctl.d/*.conf, or lines such as net.ipv4.tcp_keepalive_time = 600",
-    names=("sysctl.conf", "sysctl.d/*.conf"),
     fits=_fits,
     read=read,
     write=write,

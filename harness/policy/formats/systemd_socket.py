@@ -121,7 +121,6 @@ def _fits(_path: Path, text: str) -> bool:
 FORMAT = Format(
     name="systemd",
     title="a systemd unit whose name ends in .socket",
-    names=("*.socket", "*.socket.d/*.conf"),
     fits=_fits,
     read=read,
     write=write,

@@ -48,6 +48,14 @@ def test_merged_keys_come_after_own_ones() -> None:
     assert both.keys["b"].line == 5
 
 
+def test_an_anchor_may_be_given_anew() -> None:
+    """The last one before an alias counts."""
+    (root,) = documents("a: &x 1\nb: &x 2\nc: *x\n", "f")
+    found = root.at("c")
+    assert found is not None
+    assert found.scalar == "2"
+
+
 def test_aliases_cost_nothing() -> None:
     """A file of a hundred bytes cannot become one of gigabytes."""
     levels = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]\n" for n in range(1, 30))
