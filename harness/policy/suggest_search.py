@@ -67,16 +67,19 @@ class Found(msgspec.Struct, frozen=True):
     user_timeout_ms: int = 0
 
 
-def least_traffic(needs: Needs) -> Found | None:
-    """The settings with the least traffic; None: there are none."""
+def least_traffic(needs: Needs, known: Found | None = None) -> Found | None:
+    """The settings with the least traffic; None: there are none.
+
+    `known`: settings that do, which are returned where none have less.
+    """
     search = _Search(needs)
-    best = search.longest_idle()
+    best = search.longest_idle(known)
     return None if best is None else search.fewest_probes(best)
 
 
 def is_possible(needs: Needs) -> bool:
     """Whether there are any."""
-    return _Search(needs).longest_idle(is_any_enough=True) is not None
+    return _Search(needs).longest_idle(None, is_any_enough=True) is not None
 
 
 class _Limits(msgspec.Struct, frozen=True):
@@ -123,9 +126,10 @@ class _Search:
         self.limits = [_in_jiffies(needs, hz) for hz in needs.hz]
         self.most_idle_s = self._most_idle_s()
 
-    def longest_idle(self, *, is_any_enough: bool = False) -> Found | None:
-        """Interval by interval: the settings with the longest idle time, or just any."""
-        best: Found | None = None
+    def longest_idle(self, best: Found | None, *, is_any_enough: bool = False) -> Found | None:
+        """Interval by interval: settings with a longer idle time than the best ones so far, or just
+        any.
+        """
         for interval_s in range(1, MOST_S + 1):
             floor_s = max(interval_s, 1 if best is None else best.idle_s + 1)
             if floor_s > self._ceiling_s(interval_s):
@@ -184,6 +188,8 @@ class _Search:
             if not self._is_in_time(floor_s, interval_s, count):
                 return None  # more probes only take longer
             if not self._fits(floor_s, interval_s, count):
+                if self._spreads(self._timers(floor_s, interval_s), count):
+                    return None
                 continue
             fits = functools.partial(self._fits, interval_s=interval_s, count=count)
             idle_s = largest(fits, floor_s, MOST_S)
@@ -211,6 +217,19 @@ class _Search:
         return self.needs.user_timeouts is None or all(
             each.late < each.earliest(2) for each in timers
         )
+
+    def _spreads(self, timers: tuple[_Timer, ...], count: int) -> bool:
+        """Whether no user timeout leaves it to the count, and none does with more probes either.
+
+        Expiries are a step apart, which differs by HZ. The gap between the latest expiry at one HZ
+        and the earliest next one at another is therefore convex in the number of probes: once it
+        grows, it goes on growing. Rounding moves it by less than two milliseconds.
+        """
+        gaps = [
+            least - most
+            for least, most in (self._counted_ms(timers, n) for n in (count, count + 1))
+        ]
+        return gaps[0] > 0 and gaps[0] + 2 < gaps[1]
 
     def _is_in_time(self, idle_s: int, interval_s: int, count: int) -> bool:
         """Whether the probe and the end come in time, and the last expiry before it comes in a user

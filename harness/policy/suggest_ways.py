@@ -142,13 +142,13 @@ def _settings(way: Way) -> Found | None:
     if way.in_flight.needs_none():
         return _with(way, None)
     for grid_ms in GRIDS_MS:
-        hoped = _with_some(way, grid_ms, "hoped")
+        sure = _with_some(way, grid_ms, "sure")
+        hoped = _with_some(way, grid_ms, "hoped", sure)
         if hoped is None:
             continue
-        sure = _with_some(way, grid_ms, "sure")
         if sure is not None and _traffic(sure) == _traffic(hoped):
             return sure
-        found = _with_some(way, grid_ms, "exact")
+        found = _with_some(way, grid_ms, "exact", sure)
         if found is not None:
             return found
         if hoped.user_timeout_ms > answers.MOST_FOLLOWED_S * 1000:
@@ -178,15 +178,17 @@ def _is_possible(way: Way) -> bool:
     return False
 
 
-def _with_some(way: Way, grid_ms: int, certainty: Certainty) -> Found | None:
+def _with_some(
+    way: Way, grid_ms: int, certainty: Certainty, known: Found | None = None
+) -> Found | None:
     timeouts = way.in_flight.timeouts(grid_ms, certainty)
-    return None if timeouts is None else _with(way, timeouts)
+    return None if timeouts is None else _with(way, timeouts, known)
 
 
-def _with(way: Way, timeouts: UserTimeouts | None) -> Found | None:
-    """With one of the user timeouts, or none."""
+def _with(way: Way, timeouts: UserTimeouts | None, known: Found | None = None) -> Found | None:
+    """With one of the user timeouts, or none. `known`: settings that do."""
     if way.keepalive is not None:
-        return suggest_search.least_traffic(_needs(way.keepalive, timeouts))
+        return suggest_search.least_traffic(_needs(way.keepalive, timeouts), known)
     if timeouts is None:
         return Found(0, 0, 0)
     is_limited = way.in_flight.within_ns is not None

@@ -133,8 +133,8 @@ def _refusal(suggestion: Suggestion, conflict: Conflict) -> Iterator[str]:
         yield f"HZ decides: in a fleet of one HZ they are met at {alone}."
     yield ""
     yield (
-        "Every setting in whole seconds is ruled out: an idle time of 1 to 32767 s, an interval no "
-        "longer than it, a count of 2 to 127, any user timeout."
+        "All others are ruled out: an idle time of 1 to 32767 s, an interval no longer than it, a "
+        "count of 2 to 127, a user timeout in whole seconds or tenths."
     )
 
 
