@@ -9,7 +9,7 @@ HarnessError             says what was expected, found, where, and what to do
 ├─ LabError              the lab could not be built or broke while in use                 (exit 3)
 ├─ FaultError            a fault could not be injected or healed                          (exit 3)
 ├─ SubjectError          a program under test did not start, get ready or answer          (exit 3)
-├─ StandstillError       this process did not run when it mattered: nothing is proven     (exit 3)
+├─ StallError       this process did not run when it mattered: nothing is proven     (exit 3)
 └─ GuestError            a virtual-time guest did not boot, panicked or got stuck         (exit 3)
 
 Beside the tree: oracle.effects.Unpredictable, which a plan turns into words, and
@@ -110,7 +110,7 @@ class GuestError(HarnessError):
     """A guest did not boot, panicked, got stuck or ended without a result."""
 
 
-class StandstillError(HarnessError):
+class StallError(HarnessError):
     """This process did not run from `from_s` to `until_s` after arming, and an assertion hangs on
     that.
     """

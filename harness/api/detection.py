@@ -1,7 +1,7 @@
 """What a hand-written test holds against each other: a detection and a prediction.
 
 A time in which this process did not run may decide an assertion: a detection then is seen late, and
-what is injected then may be late. `detection in expected` raises StandstillError where the
+what is injected then may be late. `detection in expected` raises StallError where the
 answer hangs on that.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from harness.errors import StandstillError
+from harness.errors import StallError
 from harness.oracle.prediction import Outcome
 
 
@@ -34,7 +34,7 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """A prediction that a Detection can be held against: `detection in expected`.
 
-    Raises StandstillError.
+    Raises StallError.
 
     `windows_s`: [earliest, latest] after arming for each outcome that ends, without `allowance_s`.
     `changes_s`: from when to when, in seconds after arming, faults were injected and healed.
@@ -60,7 +60,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
         held = self._holds(detection)
         gap_s = self._deciding(detection, held=held)
         if gap_s is not None:
-            raise StandstillError(
+            raise StallError(
                 *gap_s, f"{detection.errno or detection.kind} in {self!r} may be due to that"
             )
         return held

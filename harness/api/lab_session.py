@@ -35,17 +35,17 @@ from harness.runner.injection import Injection, without_evidence
 from harness.scenario.loader import checked
 from harness.scenario.schema import Endpoint, Expect, Scenario
 from harness.subjects.connect import connected
-from harness.subjects.interface import Connection
-from harness.system import kernel_clock, standstill
+from harness.subjects.interface import WatchedConnection
+from harness.system import kernel_clock, stall
 from harness.system.spelling import did_you_mean, hint
-from harness.system.standstill import Standstill
+from harness.system.stall import Stall
 from harness.timeline import Event, Timeline
 
 
 class Link:
     """A connection between the client and the server of a workbench."""
 
-    def __init__(self, bench: Workbench, scenario: Scenario, connection: Connection) -> None:
+    def __init__(self, bench: Workbench, scenario: Scenario, connection: WatchedConnection) -> None:
         self.side = side = scenario.expect.side
         self._bench, self._scenario, self._connection = bench, scenario, connection
         armed = next(
@@ -130,7 +130,7 @@ class Workbench:
         self.injections: list[Injection] = []
         self._stack = ExitStack()
         self._lab: Lab | None = None
-        self._stalls: Callable[[], list[Standstill]] = list
+        self._stalls: Callable[[], list[Stall]] = list
 
     def __enter__(self) -> Self:
         """Build the lab. Raises CapabilityError or LabError; nothing is left behind then."""
@@ -138,7 +138,7 @@ class Workbench:
         with ExitStack() as stack:
             self._lab = stack.enter_context(built(self.topology, self._kind, self._images))
             if kernel_clock.clock() == "real":
-                self._stalls = stack.enter_context(standstill.watched())
+                self._stalls = stack.enter_context(stall.watched())
             stack.callback(self.loop.close)
             self.loop.capture(self._lab)
             self._stack = stack.pop_all()
@@ -291,9 +291,9 @@ class Workbench:
 
         Nothing in virtual time.
         """
-        found = (stall for stall in self._stalls() if stall.until_ns > armed_ns)
+        found = (each for each in self._stalls() if each.until_ns > armed_ns)
         return tuple(
-            ((stall.from_ns - armed_ns) / 1e9, (stall.until_ns - armed_ns) / 1e9) for stall in found
+            ((each.from_ns - armed_ns) / 1e9, (each.until_ns - armed_ns) / 1e9) for each in found
         )
 
     def predict(self, observed: Endpoint, armed_ns: int, side: Side = "client") -> Expected:

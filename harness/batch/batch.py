@@ -45,7 +45,7 @@ Closed before its end, as after an interrupt, it takes down what it had made.
 """
 
 
-class Watcher(Protocol):
+class BatchWatcher(Protocol):
     """Told how the batch goes."""
 
     def status(self, name: str, what: str | None, until_ns: int | None) -> None:
@@ -61,7 +61,7 @@ class Watcher(Protocol):
 def run(
     plans: Sequence[Plan],
     out: Path,
-    watcher: Watcher,
+    watcher: BatchWatcher,
     venue: Venue = host.run_all,
     *,
     retries: int = 0,
@@ -120,7 +120,7 @@ def _at_once(plans: Sequence[Plan], attempt: int) -> Sequence[Sequence[Plan]]:
 
 
 def _judged(
-    plans: Sequence[Plan], out: Path, watcher: Watcher, venue: Venue, attempt: int
+    plans: Sequence[Plan], out: Path, watcher: BatchWatcher, venue: Venue, attempt: int
 ) -> Iterator[Result]:
     """Each plan's result as it ends, with its folder complete."""
     with closing(venue(plans, out, watcher.status)) as running:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.batch import batch, proof_scenarios
-from harness.batch.batch import Watcher
+from harness.batch.batch import BatchWatcher
 from harness.errors import HarnessError, NotPredictedError
 from harness.judge.facts import CapturedPacket, Fact
 from harness.judge.history import History
@@ -28,7 +28,7 @@ from harness.venue.host import Carried
 from harness.venue.kernel import Kernel
 
 
-class Stepper(Watcher, Protocol):
+class Stepper(BatchWatcher, Protocol):
     """Told how far the work is."""
 
     def begin(self, what: str, total: int) -> None:

@@ -51,7 +51,7 @@ UNJUDGED_SHARE = 0.1
 """More than that, and the machine or the harness is at fault."""
 
 
-class Watcher(Protocol):
+class CampaignWatcher(Protocol):
     """Told how it goes."""
 
     def begin(self, what: str, total: int) -> None:
@@ -112,7 +112,7 @@ def check_capable() -> None:
 
 
 def draw(
-    cases: int, seed: int, machine: MachineFacts, watcher: Watcher
+    cases: int, seed: int, machine: MachineFacts, watcher: CampaignWatcher
 ) -> tuple[list[Plan], Tally]:
     """So many plans with a prediction, no two alike, and what was left out.
 
@@ -139,7 +139,7 @@ def draw(
 
 
 def run(
-    cases: int, seed: int, machine: MachineFacts, carry: Carry, out: Path, watcher: Watcher
+    cases: int, seed: int, machine: MachineFacts, carry: Carry, out: Path, watcher: CampaignWatcher
 ) -> Tally:
     """Draw, carry out, judge, and make what fails smaller, as files in `out`.
 
@@ -274,7 +274,11 @@ def _forestalled(made: Plan) -> bool:
 
 
 def _smallest(
-    failed: Sequence[Result], machine: MachineFacts, carry: Carry, out: Path, watcher: Watcher
+    failed: Sequence[Result],
+    machine: MachineFacts,
+    carry: Carry,
+    out: Path,
+    watcher: CampaignWatcher,
 ) -> list[Disagreement]:
     """Leave out, round and halve what makes no difference to the failure, one thing after the
     other.

@@ -119,7 +119,7 @@ def _established(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenari
 
 
 @st.composite
-def _stalled(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenario:
+def _not_reading(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenario:
     """A peer that never reads, and dies or does not."""
     side: Side = chance.choice(SIDES)
     alive = draw(_keepalives()) if chance.random() < 0.5 else False
@@ -162,7 +162,7 @@ def scenarios(draw: st.DrawFn) -> Drawn:
     chance = Random(seed)
     topology = Topology(kind=chance.choice(_KINDS), family=chance.choice(_FAMILIES))
     state = chance.random()
-    of_a_state = _connecting if state < 0.08 else _stalled if state < 0.16 else _established
+    of_a_state = _connecting if state < 0.08 else _not_reading if state < 0.16 else _established
     drawn = draw(of_a_state(chance, topology))
     phase_ns = chance.randint(0, PHASES_NS) if chance.random() < 0.8 else 0
     expect = msgspec.structs.replace(drawn.expect, window="exact", phase_ns=phase_ns)

@@ -36,7 +36,7 @@ LEAST_WAIT_NS = 20_000_000
 """What programs wait less is within the allowance."""
 
 
-class Stall(NamedTuple):
+class RecordedStall(NamedTuple):
     """When the harness did not run, in nanoseconds of the timeline."""
 
     from_ns: int
@@ -54,7 +54,7 @@ class Doubtful(Inconclusive):
     A retry in quiet may succeed.
     """
 
-    def __init__(self, history: History, stall: Stall | None, doubt: str) -> None:
+    def __init__(self, history: History, stall: RecordedStall | None, doubt: str) -> None:
         """`stall`: None where it is what adds up over the run that decides."""
         stood_ns = sum(each.took_ns for each in stalls(history.plan, history))
         words = (
@@ -71,7 +71,7 @@ class Doubtful(Inconclusive):
         super().__init__("machine-too-busy", f"{words}: {doubt}")
 
 
-def stalls(plan: Plan, history: History) -> list[Stall]:
+def stalls(plan: Plan, history: History) -> list[RecordedStall]:
     """All from arming to the end of the run, in their order.
 
     Those that overlap are accounts of one.
@@ -82,14 +82,14 @@ def stalls(plan: Plan, history: History) -> list[Stall]:
         return []
     armed_ns = min(history.armed_ns)
     begins_ns = armed_ns - (plan.allowance_ns if plan.scenario.has_command else 0)
-    merged: list[Stall] = []
+    merged: list[RecordedStall] = []
     for from_ns, until_ns in sorted(history.stalls):
         if until_ns <= begins_ns or (history.ended is not None and from_ns >= history.ended.t_ns):
             continue
         if merged and from_ns < merged[-1].until_ns:
-            merged[-1] = Stall(merged[-1].from_ns, max(merged[-1].until_ns, until_ns))
+            merged[-1] = RecordedStall(merged[-1].from_ns, max(merged[-1].until_ns, until_ns))
         else:
-            merged.append(Stall(from_ns, until_ns))
+            merged.append(RecordedStall(from_ns, until_ns))
     return merged
 
 
@@ -163,7 +163,7 @@ def _programs_decide(plan: Plan) -> bool:
 
 def earlier(
     plan: Plan, history: History, events: Sequence[Event], late_ns: int
-) -> tuple[Stall | None, list[Event]] | None:
+) -> tuple[RecordedStall | None, list[Event]] | None:
     """The timeline with the shortest time that may be the true one, from its origin to what was
     detected.
 

@@ -19,7 +19,7 @@ _GET, _DELETE = 0x101, 0x102
 """IPCTNL_MSG_CT_GET and _DELETE of NFNL_SUBSYS_CTNETLINK (linux/netfilter/nfnetlink.h)."""
 
 
-class Flow(NamedTuple):
+class ConntrackEntry(NamedTuple):
     """A tracked TCP connection: the ports of its first packet, and the port its answers go to,
     after translation.
     """
@@ -29,7 +29,7 @@ class Flow(NamedTuple):
     answered_port: int
 
 
-def flows(family: Family, watched: Watched | None = None) -> list[Flow]:
+def flows(family: Family, watched: Watched | None = None) -> list[ConntrackEntry]:
     """The TCP connections that are known and have not expired. Raises LabError.
 
     `watched`: those alone that may be the watched one.
@@ -44,7 +44,7 @@ def flows(family: Family, watched: Watched | None = None) -> list[Flow]:
         raise LabError(f"expected a listing of tracked connections, found {error}") from error
     pairs = [(o.get_attr("CTA_TUPLE_PROTO"), r.get_attr("CTA_TUPLE_PROTO")) for o, r in found]
     known = [
-        Flow(
+        ConntrackEntry(
             source_port=original.get_attr("CTA_PROTO_SRC_PORT"),
             port=original.get_attr("CTA_PROTO_DST_PORT"),
             answered_port=reply.get_attr("CTA_PROTO_DST_PORT"),

@@ -17,7 +17,7 @@ from typing import IO
 from harness.errors import FaultError, SubjectError
 from harness.lab import dated, processes
 from harness.lab.processes import MARK_VARIABLE, Owned
-from harness.system import priority, process_tree, standstill
+from harness.system import priority, process_tree, stall
 from harness.system.file_descriptors import raised, raised_pipe
 
 READ_OCTETS, MOST_READS = 65536, 16
@@ -199,7 +199,7 @@ class Program:
 
         Less is never said later.
         """
-        self._waited_ns = max(self._waited_ns, standstill.waited_ns(f"/proc/{self.pid}"))
+        self._waited_ns = max(self._waited_ns, stall.waited_ns(f"/proc/{self.pid}"))
         return self._waited_ns
 
     def wait(self, within_s: float) -> int:

@@ -16,7 +16,7 @@ LONGEST_DELAY_NS = 300_000_000
 """More than an acknowledgement waits: TCP_DELACK_MAX, 200 ms, and what the timer wheel rounds."""
 
 
-class Connection:
+class ModelConnection:
     """What a handler gets: the question `case`, the interval `phase` that its comparisons narrow,
     `state` and `path`.
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from harness.oracle.connection import Connection
+from harness.oracle.connection import ModelConnection
 from harness.oracle.connection_state import (
     ConnectionState,
     Handler,
@@ -34,7 +34,7 @@ from harness.oracle.probe_timer import on_probe
 from harness.oracle.retransmit_timer import on_loss_probe, on_retransmit
 from harness.oracle.written_data import write
 
-HANDLERS: dict[Handler, Callable[[Connection, int], None]] = {
+HANDLERS: dict[Handler, Callable[[ModelConnection, int], None]] = {
     "loss-probe": on_loss_probe,
     "retransmit": on_retransmit,
     "probe": on_probe,
@@ -58,17 +58,17 @@ def armed(case: Case, late: int) -> ConnectionState:
 
 def follow(case: Case, phase: PhaseInterval, state: ConnectionState) -> Run:
     """Follow the timers from arming until something is detected or the horizon passes."""
-    return _follow(Connection(case, phase, state))
+    return _follow(ModelConnection(case, phase, state))
 
 
-def _follow(connection: Connection) -> Run:
+def _follow(connection: ModelConnection) -> Run:
     while connection.end is None:
         connection.case.spend()
         step(connection)
     return connection.end
 
 
-def step(connection: Connection) -> None:
+def step(connection: ModelConnection) -> None:
     """Carry out what comes next: a timer's handler, something planned, or the end at the
     horizon.
     """
@@ -94,7 +94,7 @@ def step(connection: Connection) -> None:
             _expire(connection, timer)
 
 
-def _expire(connection: Connection, timer: WriteTimer) -> None:
+def _expire(connection: ModelConnection, timer: WriteTimer) -> None:
     connection.state.write_timer = None
     HANDLERS[timer.handler](connection, timer.bucket)
 
@@ -102,7 +102,7 @@ def _expire(connection: Connection, timer: WriteTimer) -> None:
 # --- which timer, or what else, is next ---------------------------------------------------------
 
 
-def _due_write_timer(connection: Connection) -> WriteTimer | None:
+def _due_write_timer(connection: ModelConnection) -> WriteTimer | None:
     """The write timer where it is due first.
 
     Else None, and keepalive's bucket is known if there is one.
@@ -138,7 +138,7 @@ def _decide_first(phase: PhaseInterval, moment: Moment, bucket: int | None) -> B
 # --- what programs, the peer's kernel and middleboxes do ----------------------------------------
 
 
-def _on_planned(connection: Connection, planned: Planned) -> None:
+def _on_planned(connection: ModelConnection, planned: Planned) -> None:
     case, state, moment = connection.case, connection.state, planned.moment
     if planned.kind == "fin":
         connection.path.arrive("the peer's FIN", moment.ns)
@@ -169,7 +169,7 @@ def _on_planned(connection: Connection, planned: Planned) -> None:
         connection.exchange(moment)
 
 
-def _middlebox_resets(connection: Connection, when: When) -> bool:
+def _middlebox_resets(connection: ModelConnection, when: When) -> bool:
     """Whether the nearest middlebox resets both ends, since it has no state of the flow by then."""
     case, box = connection.case, connection.case.network.boxes[0]
     if box.then != "reset-both":
@@ -193,7 +193,7 @@ def _middlebox_resets(connection: Connection, when: When) -> bool:
 # --- what is remembered from one replay for the next --------------------------------------------
 
 
-def _recall(connection: Connection, timer: WriteTimer) -> None:
+def _recall(connection: ModelConnection, timer: WriteTimer) -> None:
     """Take the rest of the replay from an earlier one that met the same state, or follow it and
     remember it.
 
@@ -211,7 +211,7 @@ def _recall(connection: Connection, timer: WriteTimer) -> None:
         _follow_and_remember(connection, timer, key)
 
 
-def _follow_and_remember(connection: Connection, timer: WriteTimer, key: StateKey) -> None:
+def _follow_and_remember(connection: ModelConnection, timer: WriteTimer, key: StateKey) -> None:
     phase, before = connection.phase, len(connection.asked)
     forks, widest, room_ns = phase.forks, phase.widest, phase.room_ns
     phase.start_over()

@@ -7,7 +7,7 @@ error costs as many tokens as the interval between two errors has jiffies. It be
 
 from __future__ import annotations
 
-from harness.oracle.connection import Connection
+from harness.oracle.connection import ModelConnection
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.moment import When
 
@@ -19,7 +19,7 @@ ROUTE_BURST = 5
 """The same for errors about routes (net/ipv4/route.c:ip_rt_error_burst)."""
 
 
-def report(connection: Connection, effect: Effect | None, when: When) -> bool:
+def report(connection: ModelConnection, effect: Effect | None, when: When) -> bool:
     """Take the ICMP error that answers lost data, if one comes, as the soft error.
 
     Returns whether one comes.
@@ -34,7 +34,7 @@ def report(connection: Connection, effect: Effect | None, when: When) -> bool:
     return True
 
 
-def spend(connection: Connection, effect: Effect, when: When) -> bool:
+def spend(connection: ModelConnection, effect: Effect, when: When) -> bool:
     """Take the tokens for one ICMP error.
 
     Returns whether there were enough, so that the error is sent.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from harness.oracle.connection import Connection
+from harness.oracle.connection import ModelConnection
 from harness.oracle.established_query import Asked, NoticedAt
 from harness.oracle.icmp_limits import spend
 from harness.oracle.moment import Moment
 
 
-def next_bucket(connection: Connection) -> int | None:
+def next_bucket(connection: ModelConnection) -> int | None:
     """When the timer comes next.
 
     It is put off for the full idle time as often as it comes while data waits.
@@ -23,7 +23,7 @@ def next_bucket(connection: Connection) -> int | None:
     return state.keepalive
 
 
-def on_keepalive(connection: Connection, bucket: int) -> None:
+def on_keepalive(connection: ModelConnection, bucket: int) -> None:
     """The timer's handler: wait for the rest of the idle time, give up, or send a probe."""
     case, phase, state = connection.case, connection.phase, connection.state
     # Before the first answer the elapsed time holds the idle time, and after an answer to the
@@ -48,7 +48,7 @@ def on_keepalive(connection: Connection, bucket: int) -> None:
         )
 
 
-def _gives_up(connection: Connection, bucket: int) -> bool:
+def _gives_up(connection: ModelConnection, bucket: int) -> bool:
     """Whether this expiry is the last.
 
     TCP_USER_TIMEOUT replaces the count, and needs one unanswered probe.
@@ -61,7 +61,7 @@ def _gives_up(connection: Connection, bucket: int) -> bool:
     return state.probes_out >= case.settings.count
 
 
-def _abort(connection: Connection, bucket: int) -> None:
+def _abort(connection: ModelConnection, bucket: int) -> None:
     """Send RST, then report the error.
 
     An RST that its own host cannot send sets the soft error (inet6_csk_xmit).
@@ -73,7 +73,7 @@ def _abort(connection: Connection, bucket: int) -> None:
     connection.finish("detected", errno=errno, end=NoticedAt(bucket), rst=local is None, why=why)
 
 
-def _probe(connection: Connection, bucket: int) -> None:
+def _probe(connection: ModelConnection, bucket: int) -> None:
     state, phase = connection.state, connection.phase
     if phase.first_probe is None and not connection.asked:
         phase.first_probe = bucket
@@ -93,7 +93,7 @@ def _probe(connection: Connection, bucket: int) -> None:
             )  # an idle connection ignores the error, which counts all the same
 
 
-def _reason(connection: Connection) -> str:
+def _reason(connection: ModelConnection) -> str:
     settings, state = connection.case.settings, connection.state
     text = f"{state.probes_out} {'probe' if state.probes_out == 1 else 'probes'} unanswered"
     if settings.user_timeout_ms:

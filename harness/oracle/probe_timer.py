@@ -5,7 +5,7 @@ net/ipv4/tcp_timer.c:tcp_probe_timer.
 from __future__ import annotations
 
 from harness.oracle.backoff import LEAST_TIMEOUT_US, LONGEST_TIMEOUT_S, RETRIES
-from harness.oracle.connection import Connection
+from harness.oracle.connection import ModelConnection
 from harness.oracle.connection_state import Fate
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.icmp_limits import report
@@ -17,7 +17,7 @@ _MOST_DOUBLINGS = (LONGEST_TIMEOUT_S * 1_000_000 // LEAST_TIMEOUT_US).bit_length
 """After so many the timeout is the longest one for sure."""
 
 
-def keep_unsent(connection: Connection, effect: Effect, moment: Moment) -> None:
+def keep_unsent(connection: ModelConnection, effect: Effect, moment: Moment) -> None:
     """Data that its own host refuses to send stays in the queue; the probe timer tries it again."""
     state = connection.state
     state.is_queued = True
@@ -25,7 +25,7 @@ def keep_unsent(connection: Connection, effect: Effect, moment: Moment) -> None:
     connection.set_write_timer("probe", state.base, moment)
 
 
-def write_more(connection: Connection, fate: Fate, effect: Effect | None) -> None:
+def write_more(connection: ModelConnection, fate: Fate, effect: Effect | None) -> None:
     """More is written while data waits: it waits, too, and the timer stays as it is.
 
     Raises Unpredictable where it can be sent now.
@@ -35,7 +35,7 @@ def write_more(connection: Connection, fate: Fate, effect: Effect | None) -> Non
     connection.state.soft_errno = effect.errno or connection.state.soft_errno
 
 
-def on_probe(connection: Connection, bucket: int) -> None:
+def on_probe(connection: ModelConnection, bucket: int) -> None:
     """The timer's handler: give up, or try to send the data (tcp_output.c:tcp_send_probe0)."""
     case, state = connection.case, connection.state
     if state.probes_stamp is None:
@@ -67,7 +67,7 @@ def on_probe(connection: Connection, bucket: int) -> None:
         connection.set_write_timer("retransmit", state.rto, bucket)
 
 
-def _try_later(connection: Connection, effect: Effect, bucket: int) -> None:
+def _try_later(connection: ModelConnection, effect: Effect, bucket: int) -> None:
     """Set the timer again, with back-off (include/net/tcp.h:tcp_probe0_when,
     tcp_clamp_probe0_to_user_timeout).
     """

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from harness.oracle import timerwheel
 from harness.oracle.backoff import RETRIES
-from harness.oracle.connection import Connection
+from harness.oracle.connection import ModelConnection
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.established_query import Asked
 from harness.oracle.icmp_limits import report
@@ -19,7 +19,7 @@ COUNTED = 256
 """icsk_retransmits has 8 bits: after so many retransmissions there seem to have been none, once."""
 
 
-def on_loss_probe(connection: Connection, bucket: int) -> None:
+def on_loss_probe(connection: ModelConnection, bucket: int) -> None:
     """Send the data again, or queued data in its place, and set the timer in full
     (tcp_output.c:tcp_send_loss_probe).
 
@@ -38,7 +38,7 @@ def on_loss_probe(connection: Connection, bucket: int) -> None:
         state.is_loss_probe_counted = again
 
 
-def on_retransmit(connection: Connection, bucket: int) -> None:
+def on_retransmit(connection: ModelConnection, bucket: int) -> None:
     """The timer's handler: give up, or send the data again and double the timeout."""
     case, state = connection.case, connection.state
     began = state.retrans_stamp if state.retransmits % COUNTED else None
@@ -72,7 +72,7 @@ def refuse_lost_echo(effect: Effect | None) -> None:
         )
 
 
-def _clamped(connection: Connection, bucket: int) -> int:
+def _clamped(connection: ModelConnection, bucket: int) -> int:
     """The timeout, cut to what is left of the user timeout
     (tcp_timer.c:tcp_clamp_rto_to_user_timeout).
     """
@@ -91,7 +91,7 @@ def _clamp(rto: int, left_ms: int, hz: int) -> int:
     return min(rto, timerwheel.milliseconds_to_jiffies(left_ms, hz)) if left_ms > 0 else 1
 
 
-def _resend(connection: Connection, bucket: int) -> bool:
+def _resend(connection: ModelConnection, bucket: int) -> bool:
     """Send what is in flight again; returns whether it is still unanswered."""
     state = connection.state
     fate, effect = connection.path.send(bucket, state.retransmits)
@@ -120,7 +120,7 @@ def _resend(connection: Connection, bucket: int) -> bool:
     return False
 
 
-def _deliver(connection: Connection, bucket: int) -> None:
+def _deliver(connection: ModelConnection, bucket: int) -> None:
     """All data in flight is acknowledged; queued data follows at once and is acknowledged, too."""
     state = connection.state
     state.on_acknowledgement(bucket)
@@ -132,7 +132,7 @@ def _deliver(connection: Connection, bucket: int) -> None:
     state.retransmits, state.retrans_stamp = 0, None
 
 
-def _reason(connection: Connection) -> str:
+def _reason(connection: ModelConnection) -> str:
     case, state = connection.case, connection.state
     text = (
         f"retransmissions go unanswered for {case.limit_ms / 1000:g} s (tcp_retries2 = {RETRIES})"

@@ -4,7 +4,7 @@ timer is set.
 
 from __future__ import annotations
 
-from harness.oracle.connection import LONGEST_DELAY_NS, Connection
+from harness.oracle.connection import LONGEST_DELAY_NS, ModelConnection
 from harness.oracle.effects import Unpredictable
 from harness.oracle.icmp_limits import report
 from harness.oracle.moment import Moment
@@ -12,7 +12,7 @@ from harness.oracle.probe_timer import keep_unsent, write_more
 from harness.oracle.retransmit_timer import refuse_lost_echo
 
 
-def write(connection: Connection, moment: Moment) -> None:
+def write(connection: ModelConnection, moment: Moment) -> None:
     """Data is sent at once, or queued while other data is in flight (Nagle, RFC 1122 4.2.3.4)."""
     state = connection.state
     if state.write_timer is not None and state.write_timer.handler == "loss-probe":
@@ -47,7 +47,7 @@ def write(connection: Connection, moment: Moment) -> None:
         connection.set_write_timer("loss-probe", state.rto, moment)
 
 
-def _acknowledge_fin(connection: Connection, moment: Moment) -> None:
+def _acknowledge_fin(connection: ModelConnection, moment: Moment) -> None:
     """Delayed, on a connection without data until the next jiffy only
     (tcp_output.c:tcp_send_delayed_ack).
     """
@@ -60,7 +60,7 @@ def _acknowledge_fin(connection: Connection, moment: Moment) -> None:
     connection.state.measure_round_trip(0)
 
 
-def _is_delayed(connection: Connection, moment: Moment) -> bool:
+def _is_delayed(connection: ModelConnection, moment: Moment) -> bool:
     """Whether the peer's kernel waits, in vain, for its program to answer before it acknowledges.
 
     It does so after a first answer (tcp_output.c:tcp_event_data_sent, inet_csk_inc_pingpong_cnt).
@@ -69,7 +69,7 @@ def _is_delayed(connection: Connection, moment: Moment) -> bool:
     return case.echoes and connection.state.exchanges > 0 and case.network.may_stand_still(moment)
 
 
-def _delayed(connection: Connection, moment: Moment) -> Moment:
+def _delayed(connection: ModelConnection, moment: Moment) -> Moment:
     if connection.case.machine.phase_ns is not None:
         raise Unpredictable(
             "the peer's program stands still, and its kernel acknowledges at an unknown time"
@@ -79,7 +79,7 @@ def _delayed(connection: Connection, moment: Moment) -> Moment:
     return Moment(moment.ns, connection.state.drift_ns)
 
 
-def _set_timeout(connection: Connection) -> None:
+def _set_timeout(connection: ModelConnection) -> None:
     """Set the retransmission timeout as it is now.
 
     In real time any round trip that is allowed may have been measured.

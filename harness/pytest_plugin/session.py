@@ -21,8 +21,8 @@ from harness.lab.run_folders import RUN_MARK
 from harness.pytest_plugin.options import FLAG, Options
 from harness.system import plain_files
 from harness.venue import seeding, vtime
-from harness.venue.bringing import Bring
 from harness.venue.kernel import Kernel, find
+from harness.venue.wanted_files import WantedFile
 
 GRACE_S = 3.0
 """How long after an interrupt a session may still report and tear down, in seconds of wall time."""
@@ -49,7 +49,7 @@ def run(config: pytest.Config, options: Options) -> vtime.Ended:
             kernel,
             [*command, "-m", "pytest", f"--harness-out={out}", *_arguments(config)],
             write=[*folders, *options.write],
-            bring=_brought(report, folders),
+            wanted=_wanted(report, folders),
             wall_limit_s=options.wall_limit_s,
             with_input=_wants_input(config),
             caller=vtime.Caller(flag=FLAG, grace_s=None if _debugs(config) else GRACE_S),
@@ -185,14 +185,12 @@ def _stamp(path: Path | None) -> tuple[int, int, int] | None:
     return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
-def _brought(report: Path | None, folders: list[Path]) -> list[Bring]:
+def _wanted(report: Path | None, folders: list[Path]) -> list[WantedFile]:
     """The files that are wanted and lie in none of the folders."""
     data = os.environ.get("COVERAGE_FILE")
-    wanted = [Bring(report)] if report else []
+    wanted = [WantedFile(report)] if report else []
     if data:
-        wanted.append(Bring(Path(data).expanduser().absolute(), with_siblings=True))
+        wanted.append(WantedFile(Path(data).expanduser().absolute(), with_siblings=True))
     return [
-        bring
-        for bring in wanted
-        if not any(bring.path.is_relative_to(folder) for folder in folders)
+        file for file in wanted if not any(file.path.is_relative_to(folder) for folder in folders)
     ]

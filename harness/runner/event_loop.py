@@ -15,7 +15,7 @@ from harness.model.topology import SIDES
 from harness.probes.capture import Capture, describe
 from harness.probes.packets import FlowTracker
 from harness.subjects.interface import SegmentListener, Watched
-from harness.system.standstill import LEAST_NS, Queueing
+from harness.system.stall import LEAST_NS, Queueing
 from harness.timeline import Timeline
 
 

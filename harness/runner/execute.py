@@ -37,10 +37,10 @@ from harness.runner.injection import Injection
 from harness.runner.scenario_lab import realised, watched_in
 from harness.subjects import tcp_driver
 from harness.subjects.connect import connected
-from harness.subjects.interface import ENDS, Connection
+from harness.subjects.interface import ENDS, WatchedConnection
 from harness.system import priority
 from harness.system.monotonic import MonotonicClock
-from harness.system.standstill import Standstill, watched
+from harness.system.stall import Stall, watched
 from harness.timeline import Event, Timeline
 
 BUILDERS = threading.BoundedSemaphore(2)
@@ -128,7 +128,7 @@ class _Run:
     def __init__(self, plan: Plan, timeline: Timeline, status: Status, stack: ExitStack) -> None:
         self.plan, self.scenario = plan, plan.scenario
         is_real = plan.machine.clock == "real"
-        self._stalls: Callable[[], list[Standstill]] = (
+        self._stalls: Callable[[], list[Stall]] = (
             stack.enter_context(watched()) if is_real else list
         )
         self.timeline, self.clock, self.stack = timeline, timeline.clock, stack
@@ -195,7 +195,7 @@ class _Run:
         self.timeline.add("lab.ready", "lab", hosts=hosts, lab=kind, took_ns=took_ns)
         return lab
 
-    def _connect(self, lab: Lab, first: list[int]) -> Connection:
+    def _connect(self, lab: Lab, first: list[int]) -> WatchedConnection:
         """Start both ends, with faults by their index injected once the server listens."""
 
         def listening() -> None:
@@ -210,7 +210,7 @@ class _Run:
         )
         return self.stack.enter_context(ends)
 
-    def _schedule(self, lab: Lab, connection: Connection, injected: list[int]) -> None:
+    def _schedule(self, lab: Lab, connection: WatchedConnection, injected: list[int]) -> None:
         """Put down what is to happen when, counting from arming."""
         armed_ns = self._armed_ns()
         for index, fault in enumerate(self.scenario.faults):
@@ -291,7 +291,7 @@ class _Run:
             self.tell("reconnection", self.clock.now_ns() + within_ns)
             self.loop.wait(self.clock.now_ns() + within_ns, enough)
 
-    def _echo(self, connection: Connection) -> None:
+    def _echo(self, connection: WatchedConnection) -> None:
         """Send data through the surviving connection and wait for it to come back."""
         deadline_ns = self.clock.now_ns() + round(ECHO_TIMEOUT_S * 1e9)
         if connection.ends["client"].say():

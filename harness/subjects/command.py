@@ -23,7 +23,7 @@ from harness.model.programs import Command
 from harness.model.topology import Side
 from harness.scenario.schema import Scenario
 from harness.subjects.connection_watcher import ConnectionWatcher
-from harness.subjects.detection import Detection, Sign
+from harness.subjects.detection import DetectionRecorder, Sign
 from harness.subjects.interface import Notices
 from harness.subjects.output import LONGEST_LINE
 from harness.subjects.running import RunningCommand, in_words, start
@@ -120,7 +120,7 @@ class CommandEnd(RunningCommand):
         self.connections = ConnectionWatcher(
             side, host, loop, emit, command.detects, lambda *seen: self.detection.take(Sign(*seen))
         )
-        self.detection = Detection(command.detects, emit, self.connections.close)
+        self.detection = DetectionRecorder(command.detects, emit, self.connections.close)
         self._early_exit: tuple[int, int] | None = None
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ from harness.model.topology import SIDES, Layout, Side
 from harness.programs import tcp_endpoint, tcp_relay
 from harness.scenario.schema import Scenario
 from harness.subjects import tcp_driver
-from harness.subjects.interface import Connection, ConnectionEnd, Notices, observed_last
+from harness.subjects.interface import ConnectionEnd, Notices, WatchedConnection, observed_last
 from harness.system import priority
 from harness.timeline import Timeline
 
@@ -84,7 +84,7 @@ def connected(
     processes: frozenset[Side] = frozenset(),
     listening: Callable[[], None] = lambda: None,
     acted: Callable[[], bool] = lambda: False,
-) -> Iterator[Connection]:
+) -> Iterator[WatchedConnection]:
     """Start both ends, connect, set the options; the observed side is armed last.
 
     Raises SubjectError.
@@ -111,7 +111,7 @@ def connected(
                 end.woken(
                     0, time.monotonic_ns()
                 )  # what was printed along with what was awaited is in no pipe any more
-        yield Connection(ends, notices)
+        yield WatchedConnection(ends, notices)
 
 
 def set_sysctls(scenario: Scenario, lab: Lab) -> None:

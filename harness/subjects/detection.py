@@ -20,7 +20,7 @@ class Sign(NamedTuple):
     reports: str | None = None
 
 
-class Detection:
+class DetectionRecorder:
     """Writes the event `subject.noticed` for the first sign after arming.
 
     Signs that show before `arm` is called are kept: the moment that it counts from may be earlier.

@@ -83,7 +83,7 @@ class WatchedCommand(Watched, Protocol):
         """Raise SubjectError where it has ended."""
 
 
-class Connection:
+class WatchedConnection:
     """Both ends of a connection, what is to be polled, and by side how it was detected that it
     ended.
     """

@@ -18,7 +18,7 @@ LONGEST_LINE = 500
 """Characters of a line that are kept."""
 
 
-class Output:
+class ProgramOutput:
     """Reads a program's output and writes it into the timeline."""
 
     def __init__(self, program: Program, emit: Emit, *, is_awaited: bool = False) -> None:

@@ -8,21 +8,21 @@ from collections.abc import Iterator
 
 from harness.lab.process import Program
 from harness.programs.tcp_endpoint import Emit
-from harness.subjects.output import Output
+from harness.subjects.output import ProgramOutput
 
 
 class OutputWatcher:
     """Watches one program at a time: its output, and its end."""
 
     def __init__(self, program: Program, emit: Emit, *, is_awaited: bool) -> None:
-        """`is_awaited`: as for `Output`."""
+        """`is_awaited`: as for `ProgramOutput`."""
         self._emit, self._is_awaited = emit, is_awaited
         self._poller = select.epoll()
         self._watch(program)
 
     def _watch(self, program: Program) -> None:
         self.program, self._is_open = program, True
-        self._output = Output(program, self._emit, is_awaited=self._is_awaited)
+        self._output = ProgramOutput(program, self._emit, is_awaited=self._is_awaited)
         self._process = os.pidfd_open(program.pid)
         self._poller.register(program.fileno(), select.EPOLLIN)
         self._poller.register(self._process, select.EPOLLIN)
@@ -48,7 +48,7 @@ class OutputWatcher:
         return self.program.poll()
 
     def read(self, at_ns: int, *, has_ended: bool = False) -> Iterator[tuple[str, int]]:
-        """The lines printed since the last call, each with its moment: see `Output.read`."""
+        """The lines printed since the last call, each with its moment: see `ProgramOutput.read`."""
         if not self._is_open:
             return
         yield from self._output.read(at_ns, has_ended=has_ended)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 
-class Process(NamedTuple):
+class ProcessStat(NamedTuple):
     """Of /proc/PID/stat (proc(5)): state, parent, group, session, and its birth, in clock ticks
     since boot.
     """
@@ -87,16 +87,18 @@ def tell(processes: Mapping[int, int], number: signal.Signals, but: Collection[i
                 os.close(process)
 
 
-def everyone() -> dict[int, Process]:
+def everyone() -> dict[int, ProcessStat]:
     """Every process that there is, by its ID."""
     with os.scandir("/proc") as folders:
         pids = [int(folder.name) for folder in folders if folder.name.isdigit()]
     return {pid: found for pid in pids if (found := read(pid)) is not None}
 
 
-def read(pid: int) -> Process | None:
+def read(pid: int) -> ProcessStat | None:
     """A process; None where it is gone."""
     with suppress(OSError), open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
         fields = file.read(1024).rpartition(b")")[2].split()
-        return Process(fields[0], int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
+        return ProcessStat(
+            fields[0], int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19])
+        )
     return None

@@ -37,7 +37,7 @@ INPUT_FILES, CLOCK_FILE, IDLE_FILE = "stdin.{}", "clock", "idle"
 STUCK_FILE = "stuck"
 """Is there when the command was ended because nothing was left to wait for."""
 DOING_FILE = "doing"
-BROUGHT_FILES, BROUGHT_LIST = "brought.{}", "brought"
+COPIED_FILES, COPIED_LIST = "copied.{}", "copied"
 """Files that are copied out, by their numbers, and the list of their names."""
 DAY_S = 86400
 IDLE_DAYS = 30
@@ -57,24 +57,24 @@ def main(job: dict[str, Any]) -> int:
     """Run the job's command to its end; returns its exit status, 128 + n for signal n."""
     began, began_at = time.clock_gettime(time.CLOCK_BOOTTIME), time.time()
     status = _Command(job).run()
-    _bring(job, began_at)
+    _copy_wanted(job, began_at)
     with open(f"{job['folder']}/{CLOCK_FILE}", "w", encoding="ascii") as file:
         file.write(str(time.clock_gettime(time.CLOCK_BOOTTIME) - began))
     return status
 
 
-def _bring(job: dict[str, Any], began_at: float) -> None:
+def _copy_wanted(job: dict[str, Any], began_at: float) -> None:
     """Copy the new files that the host wants to have to where it sees them, and list the names that
     they have here.
     """
     names: list[str] = []
-    for pattern in job["bring"]:
+    for pattern in job["wanted"]:
         for path in glob.glob(pattern):
             if os.path.isfile(path) and os.path.getmtime(path) >= began_at:
-                shutil.copyfile(path, f"{job['folder']}/{BROUGHT_FILES.format(len(names))}")
+                shutil.copyfile(path, f"{job['folder']}/{COPIED_FILES.format(len(names))}")
                 names.append(path)
     if names:
-        with open(f"{job['folder']}/{BROUGHT_LIST}", "w", encoding="utf-8") as file:
+        with open(f"{job['folder']}/{COPIED_LIST}", "w", encoding="utf-8") as file:
             json.dump(names, file)
 
 

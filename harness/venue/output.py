@@ -33,7 +33,7 @@ _KEEP_SIZE_PUNCH_HOLE = 1 | 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Output:
+class OutputCopy:
     """Copies both streams of the command in a guest, as far as they go at each call of `copy`."""
 
     def __init__(self, guest: Guest) -> None:

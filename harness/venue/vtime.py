@@ -22,10 +22,10 @@ from harness.errors import GuestError, UsageError
 from harness.system import plain_files, streams
 from harness.system.signals import Terminated
 from harness.venue import WALL_LIMIT_S, guest_command
-from harness.venue.bringing import Bring, Bringing
 from harness.venue.guest_process import LOOK_S, Guest, boot
 from harness.venue.kernel import Kernel
-from harness.venue.output import Output
+from harness.venue.output import OutputCopy
+from harness.venue.wanted_files import WantedFile, WantedFiles
 
 FIRST_INPUT = 1 << 20
 """So many bytes of input, if they are here already, a guest finds when it begins.
@@ -68,7 +68,7 @@ def run(
     argv: Sequence[str],
     *,
     write: Sequence[Path] = (),
-    bring: Sequence[Bring] = (),
+    wanted: Sequence[WantedFile] = (),
     wall_limit_s: float = WALL_LIMIT_S,
     with_input: bool = True,
     caller: Caller = COMMAND_LINE,
@@ -77,7 +77,7 @@ def run(
     """Run a command as if here: its terminal or pipes, environment, working directory and exit
     status.
 
-    `write`: folders it may write. `bring`: files that are copied out at its end. What it writes
+    `write`: folders it may write. `wanted`: files that are copied out at its end. What it writes
     elsewhere is lost. `wall_limit_s`: 0 for none. `with_input`: whether it gets this process's
     standard input, or an empty one. `words`: more for the kernel's command line. Raises UsageError
     for a command or folder that does not exist, GuestError for a guest that got stuck or died.
@@ -93,9 +93,9 @@ def run(
         "cwd": os.getcwd(),  # noqa: PTH109 - a string is wanted
         "env": {**os.environ, CLOCK_VARIABLE: "virtual"},
         "terminal": _terminal() if with_input else None,
-        "bring": [wanted.pattern for wanted in bring],
+        "wanted": [file.pattern for file in wanted],
     }
-    bringing = Bringing(bring)
+    files = WantedFiles(wanted)
     with boot(
         kernel,
         job,
@@ -106,7 +106,7 @@ def run(
         _serve(guest, caller, wall_limit_s, started)
         status = guest.status()
         virtual_s = _virtual_s(guest)
-        bringing.take(guest.folder)
+        files.take(guest.folder)
     return Ended(status=status, virtual_s=virtual_s, wall_s=time.monotonic() - started)
 
 
@@ -250,7 +250,7 @@ class _Relay:
         self.ahead: list[Path] = []
         """Pieces that the guest may not have taken yet."""
         self.ready = False
-        self.output = Output(guest)
+        self.output = OutputCopy(guest)
         self.saved: list[Any] | None = None
         self.interrupts = 0
         self.unheard = 0

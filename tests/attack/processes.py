@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.system.standstill import waited_ns
+from harness.system.stall import waited_ns
 
 _SET_CHILD_SUBREAPER = 36
 _PATIENCE_S = 10.0

@@ -151,7 +151,7 @@ def test_a_flush_that_is_picked_up_is_not_noticed(family: Family) -> None:
                 assert evidence().level == "bit"
 
 
-def _flows(bench: Workbench, host: str) -> list[conntrack.Flow]:
+def _flows(bench: Workbench, host: str) -> list[conntrack.ConntrackEntry]:
     with bench.host(host).entered():
         return conntrack.flows(bench.topology.family)
 

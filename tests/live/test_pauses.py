@@ -14,7 +14,7 @@ import pytest
 
 from harness import timeline
 from harness.api.lab_session import Workbench
-from harness.errors import StandstillError
+from harness.errors import StallError
 from harness.scenario.schema import Endpoint, Keepalive
 from tests import pausing
 from tests.live.command import COMMAND, environment
@@ -149,5 +149,5 @@ def test_no_assertion_of_a_test_hangs_on_a_pause() -> None:
             seen = link.wait(within_s=0.5)
     assert [outcome.kind for outcome in expected.outcomes] == [seen.kind] == ["quiet"]
     assert max(until_s - from_s for from_s, until_s in seen.gaps_s) > expected.allowance_s
-    with pytest.raises(StandstillError):
+    with pytest.raises(StallError):
         assert seen in msgspec.structs.replace(expected, outcomes=())

@@ -14,7 +14,7 @@ from harness.programs import tcp_endpoint
 from harness.subjects.heartbeat import detectors
 from harness.subjects.heartbeat.detectors import NS, Detector, Watchdog
 from harness.subjects.heartbeat.framing import FramingError, Message, encode_port, port_of
-from harness.subjects.heartbeat.message_stream import Link
+from harness.subjects.heartbeat.message_stream import MessageStream
 from harness.subjects.heartbeat.participant import Participant, Setting, Timed, after
 from harness.subjects.heartbeat.reaper import Reaper
 from harness.system.file_descriptors import raised_socket
@@ -26,17 +26,17 @@ BEAT = b"\x01"
 class Urgent(Timed):
     """Heartbeats are urgent octets; nothing else counts."""
 
-    def _heard(self, link: Link, now_ns: int) -> None:
+    def _heard(self, link: MessageStream, now_ns: int) -> None:
         """Other data says nothing."""
 
-    def _heard_urgent(self, link: Link, at_ns: int) -> None:
+    def _heard_urgent(self, link: MessageStream, at_ns: int) -> None:
         if not link.receive_urgent():
             return
         self.detector.received(after(at_ns), urgent=True)
         if self.setting.is_server:
             link.send_urgent()
 
-    def _beat(self, link: Link) -> None:
+    def _beat(self, link: MessageStream) -> None:
         link.send_urgent()
 
 
@@ -46,9 +46,9 @@ class Separate(Timed):
     The end of either is the end of both.
     """
 
-    def __init__(self, setting: Setting, link: Link, detector: Detector) -> None:
+    def __init__(self, setting: Setting, link: MessageStream, detector: Detector) -> None:
         super().__init__(setting, link, detector)
-        self._beats: Link | None = None
+        self._beats: MessageStream | None = None
         self._side_door: socket.socket | None = None
         self._is_announced = False
 
@@ -72,7 +72,7 @@ class Separate(Timed):
             self._beats.close_with_reset()
         super().close_with_reset()
 
-    def _announce(self, link: Link) -> None:
+    def _announce(self, link: MessageStream) -> None:
         """Wait for the server at a port that is free, and say which."""
         self._side_door = self.setting.make_socket()
         port = tcp_endpoint.listen(self._side_door, link.sock.getsockname()[0])
@@ -89,7 +89,7 @@ class Separate(Timed):
         self._close_side_door()
         self._open(raised_socket(sock))
 
-    def _announced(self, link: Link, message: Message) -> None:
+    def _announced(self, link: MessageStream, message: Message) -> None:
         """The server connects back."""
         if not self.setting.is_server or self._is_announced:
             raise FramingError(f"expected no port, or none any more, found port {port_of(message)}")
@@ -120,7 +120,7 @@ class Separate(Timed):
         self._close_side_door()
 
     def _open(self, sock: socket.socket) -> None:
-        self._beats = Link(sock)
+        self._beats = MessageStream(sock)
         self._add(self._beats)
 
     def _close_side_door(self) -> None:
@@ -129,20 +129,20 @@ class Separate(Timed):
             self._side_door.close()
             self._side_door = None
 
-    def _beat(self, link: Link) -> None:
+    def _beat(self, link: MessageStream) -> None:
         if self._beats is not None:
             self._beats.send(BEAT)
 
-    def _take(self, link: Link, piece: bytes) -> None:
+    def _take(self, link: MessageStream, piece: bytes) -> None:
         if link is not self._beats:
             super()._take(link, piece)
         elif self.setting.is_server:
             link.send(BEAT * len(piece))
 
-    def _counts(self, link: Link) -> bool:
+    def _counts(self, link: MessageStream) -> bool:
         return link in (self.link, self._beats)
 
-    def _drop(self, link: Link, now_ns: int) -> None:
+    def _drop(self, link: MessageStream, now_ns: int) -> None:
         beats, self._beats = self._beats, None
         for each in (self.link, beats):
             if each is not None:
@@ -155,7 +155,7 @@ class Separate(Timed):
 class IdleState(Timed):
     """A client with a watchdog, which looks for another server when the connection is over."""
 
-    def __init__(self, setting: Setting, link: Link, detector: Detector) -> None:
+    def __init__(self, setting: Setting, link: MessageStream, detector: Detector) -> None:
         super().__init__(setting, link, detector)
         values = setting.values
         retry_ns, most_retry_ns = (round(values[key] * NS) for key in ("retry_s", "most_retry_s"))
@@ -168,7 +168,7 @@ class IdleState(Timed):
             self._attempt.close()
         super().close_with_reset()
 
-    def _drop(self, link: Link, now_ns: int) -> None:
+    def _drop(self, link: MessageStream, now_ns: int) -> None:
         super()._drop(link, now_ns)
         if self._watchdog.servers:
             self.watching = True
@@ -210,7 +210,7 @@ class IdleState(Timed):
         remote = list(self.setting.servers[self._server])
         tcp_endpoint.set_options(sock, self.setting.options)
         self.emit("subject.reconnected", at_ns=at_ns, remote=remote, server=self._server)
-        self.watch(Link(sock))
+        self.watch(MessageStream(sock))
         self._begin(at_ns)
 
 
@@ -224,10 +224,12 @@ def make(
     design = setting.values["design"]
     detector = detectors.make(setting.values, setting.role)
     if detector is None:
-        return Reaper(setting, Link(sock), listener)
+        return Reaper(setting, MessageStream(sock), listener)
     kinds: dict[str, type[Timed]] = {
         "separate": Separate,
         "urgent": Urgent,
         "idle-state": IdleState,
     }
-    return kinds.get(design, Timed)(setting, Link(sock, urgent=design == "urgent"), detector)
+    return kinds.get(design, Timed)(
+        setting, MessageStream(sock, urgent=design == "urgent"), detector
+    )

@@ -16,7 +16,7 @@ MOST_WAITING = 65536
 PIECE_OCTETS = 65536
 
 
-class Link:
+class MessageStream:
     """A connected socket. `syscall`: what was called last, for the message where that fails."""
 
     def __init__(self, sock: socket.socket, *, urgent: bool = False) -> None:

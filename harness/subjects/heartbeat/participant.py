@@ -20,7 +20,7 @@ from typing import Any
 from harness.programs import tcp_endpoint
 from harness.subjects.heartbeat.detectors import Detector, Role
 from harness.subjects.heartbeat.framing import FramingError, Kind, Message, encode
-from harness.subjects.heartbeat.message_stream import Link
+from harness.subjects.heartbeat.message_stream import MessageStream
 from harness.subjects.heartbeat.reactor import Reactor
 
 MOST_READS = 16
@@ -66,15 +66,15 @@ class Participant:
 
     mask = select.POLLIN
 
-    def __init__(self, setting: Setting, link: Link | None) -> None:
+    def __init__(self, setting: Setting, link: MessageStream | None) -> None:
         self.setting, self.emit, self.echoes = setting, setting.emit, setting.is_server
         self.reactor = Reactor()
-        self.link: Link | None = None
+        self.link: MessageStream | None = None
         self.watching = True
         self.waits = bool(setting.values.get("blocking"))
         self.received = self.written = 0
         self._reads = True
-        self._over: list[Link] = []
+        self._over: list[MessageStream] = []
         if link is not None:
             self.watch(link)
 
@@ -84,7 +84,7 @@ class Participant:
     def woken(self, revents: int, at_ns: int) -> None:
         self.reactor.serve(at_ns)
 
-    def watch(self, link: Link) -> None:
+    def watch(self, link: MessageStream) -> None:
         """This is the connection that counts from now on."""
         self.link = link
         self._add(link)
@@ -157,22 +157,22 @@ class Participant:
     def _begin(self, now_ns: int) -> None:
         """The heartbeat's timers start."""
 
-    def _heard(self, link: Link, now_ns: int) -> None:
+    def _heard(self, link: MessageStream, now_ns: int) -> None:
         """Something has come."""
 
-    def _heard_urgent(self, link: Link, at_ns: int) -> None:
+    def _heard_urgent(self, link: MessageStream, at_ns: int) -> None:
         """Urgent data may have come. Raises OSError."""
 
     def _wrote(self, now_ns: int) -> None:
         """Something other than a heartbeat was written."""
 
-    def _announced(self, link: Link, message: Message) -> None:
+    def _announced(self, link: MessageStream, message: Message) -> None:
         """A port was announced. Raises FramingError where nobody asked."""
         raise FramingError(
             f"expected another message, found the announcement of a port: {message.content!r}"
         )
 
-    def _drop(self, link: Link, now_ns: int) -> None:
+    def _drop(self, link: MessageStream, now_ns: int) -> None:
         """A connection is over, and it has been said."""
         self.reactor.remove(link)
         link.shut()
@@ -183,10 +183,10 @@ class Participant:
 
     # --- a connection ----------------------------------------------------------------------------
 
-    def _add(self, link: Link) -> None:
+    def _add(self, link: MessageStream) -> None:
         self.reactor.add(link, functools.partial(self._ready, link))
 
-    def _ready(self, link: Link, revents: int, at_ns: int) -> None:
+    def _ready(self, link: MessageStream, revents: int, at_ns: int) -> None:
         poll = tcp_endpoint.poll_names(revents)
         with self._noticing(link, at_ns, poll):
             if revents & select.EPOLLOUT:
@@ -198,7 +198,7 @@ class Participant:
             elif revents & (select.EPOLLERR | select.EPOLLHUP):
                 self._told(link, at_ns, poll)
 
-    def _read(self, link: Link, at_ns: int, poll: list[str]) -> None:
+    def _read(self, link: MessageStream, at_ns: int, poll: list[str]) -> None:
         for _ in range(MOST_READS):
             piece = link.receive()
             if piece is None:
@@ -210,7 +210,7 @@ class Participant:
             self._take(link, piece)
         self.reactor.again(link)
 
-    def _take(self, link: Link, piece: bytes) -> None:
+    def _take(self, link: MessageStream, piece: bytes) -> None:
         for message in link.decoder.feed(piece):
             if message.kind is Kind.PORT:
                 self._announced(link, message)
@@ -221,7 +221,7 @@ class Participant:
             elif message.kind is Kind.ASK and self.setting.is_server:
                 link.send(encode(Kind.ANSWER, message.content))
 
-    def _told(self, link: Link, at_ns: int, poll: list[str]) -> None:
+    def _told(self, link: MessageStream, at_ns: int, poll: list[str]) -> None:
         """An error or the end of both directions, without reading what has come before it."""
         number = link.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
@@ -231,7 +231,9 @@ class Participant:
             self._end(link, at_ns, "subject.eof", poll=poll)
 
     @contextmanager
-    def _noticing(self, link: Link, at_ns: int, poll: list[str] | None = None) -> Iterator[None]:
+    def _noticing(
+        self, link: MessageStream, at_ns: int, poll: list[str] | None = None
+    ) -> Iterator[None]:
         """What goes wrong with a connection in the block is its end."""
         try:
             yield
@@ -249,16 +251,16 @@ class Participant:
         """
         return time.monotonic_ns() if self.waits else at_ns
 
-    def _give_up(self, link: Link, at_ns: int, how: str, found: str) -> None:
+    def _give_up(self, link: MessageStream, at_ns: int, how: str, found: str) -> None:
         self._end(link, at_ns, "subject.noticed", how=how, found=found, reports=None)
 
-    def _end(self, link: Link, at_ns: int, kind: str, **data: object) -> None:
+    def _end(self, link: MessageStream, at_ns: int, kind: str, **data: object) -> None:
         """A connection is over; that is told of the watched one alone."""
         if self._counts(link):
             self.emit(kind, at_ns=at_ns, **data)
         self._drop(link, at_ns)
 
-    def _counts(self, link: Link) -> bool:
+    def _counts(self, link: MessageStream) -> bool:
         """Whether this connection's end is that of the watched one."""
         return link is self.link
 
@@ -273,7 +275,7 @@ class Timed(Participant):
     their own.
     """
 
-    def __init__(self, setting: Setting, link: Link, detector: Detector) -> None:
+    def __init__(self, setting: Setting, link: MessageStream, detector: Detector) -> None:
         super().__init__(setting, link)
         self.detector = detector
         self._begun = False
@@ -283,7 +285,7 @@ class Timed(Participant):
         self.detector.begin(now_ns)
         self._set_timer()
 
-    def _heard(self, link: Link, now_ns: int) -> None:
+    def _heard(self, link: MessageStream, now_ns: int) -> None:
         self.detector.received(now_ns)
         self._set_timer()
 
@@ -309,13 +311,13 @@ class Timed(Participant):
                 self.detector.waited(self._moment(at_ns) - at_ns)
         self._set_timer()
 
-    def _beat(self, link: Link) -> None:
+    def _beat(self, link: MessageStream) -> None:
         """Send a heartbeat. Raises OSError."""
         if self.waits:
             link.send_waiting(encode(Kind.BEAT))
         else:
             link.send(encode(Kind.BEAT))
 
-    def _drop(self, link: Link, now_ns: int) -> None:
+    def _drop(self, link: MessageStream, now_ns: int) -> None:
         super()._drop(link, now_ns)
         self._set_timer()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from harness.subjects.heartbeat.detectors import NS
-from harness.subjects.heartbeat.message_stream import Link
+from harness.subjects.heartbeat.message_stream import MessageStream
 from harness.subjects.heartbeat.participant import Participant, Setting
 from harness.subjects.heartbeat.register import Register
 from harness.system.file_descriptors import raised_socket
@@ -22,8 +22,10 @@ class Reaper(Participant):
     It looks at who has been silent the longest every `poll_s`, from arming on.
     """
 
-    def __init__(self, setting: Setting, link: Link | None, listener: socket.socket | None) -> None:
-        self.register: Register[Link] = Register(round(setting.values["silence_s"] * NS))
+    def __init__(
+        self, setting: Setting, link: MessageStream | None, listener: socket.socket | None
+    ) -> None:
+        self.register: Register[MessageStream] = Register(round(setting.values["silence_s"] * NS))
         self._poll_ns = round(setting.values["poll_s"] * NS)
         self._look_ns = 0
         super().__init__(setting, link)
@@ -35,7 +37,7 @@ class Reaper(Participant):
 
     def adopt(self, sock: socket.socket, now_ns: int) -> None:
         """Serve one more connection."""
-        link = Link(sock)
+        link = MessageStream(sock)
         self.register.touch(link, now_ns)
         self._add(link)
 
@@ -65,7 +67,7 @@ class Reaper(Participant):
                 return
             self.adopt(raised_socket(sock), at_ns)
 
-    def _heard(self, link: Link, now_ns: int) -> None:
+    def _heard(self, link: MessageStream, now_ns: int) -> None:
         self.register.touch(link, now_ns)
 
     def _look(self, at_ns: int) -> None:
@@ -78,7 +80,7 @@ class Reaper(Participant):
             self._look_ns = at_ns + self._poll_ns
         self.reactor.at(self._look, self._look_ns)
 
-    def _drop(self, link: Link, now_ns: int) -> None:
+    def _drop(self, link: MessageStream, now_ns: int) -> None:
         self.register.forget(link)
         is_watched = link is self.link
         super()._drop(link, now_ns)

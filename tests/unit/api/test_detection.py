@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.api.detection import Detection, Expected
-from harness.errors import StandstillError
+from harness.errors import StallError
 from harness.oracle.prediction import Outcome, OutcomeKind
 
 
@@ -73,7 +73,7 @@ def test_gaps_that_change_nothing(detection: Detection) -> None:
 )
 def test_gaps_that_may_decide(detection: Detection, gap_s: tuple[float, float]) -> None:
     """The assertion names the gap."""
-    with pytest.raises(StandstillError, match="found that it did not from") as raised:
+    with pytest.raises(StallError, match="found that it did not from") as raised:
         assert detection in EXPECTED
     assert (raised.value.from_s, raised.value.until_s) == gap_s
 
@@ -83,5 +83,5 @@ def test_a_programs_own_timers() -> None:
     expected = Expected(outcomes=(predicted("noticed", None),), allowance_s=0.05)
     detection = Detection(kind="noticed", after_armed_s=2.5, gaps_s=((1.0, 1.04),))
     assert detection in expected
-    with pytest.raises(StandstillError):
+    with pytest.raises(StallError):
         assert Detection(kind="noticed", after_armed_s=2.5, gaps_s=((1.0, 1.2),)) in expected

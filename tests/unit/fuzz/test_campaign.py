@@ -80,7 +80,7 @@ def _draws_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """
 
     def draw(
-        cases: int, seed: int, machine: MachineFacts, watcher: campaign.Watcher
+        cases: int, seed: int, machine: MachineFacts, watcher: campaign.CampaignWatcher
     ) -> tuple[list[Plan], campaign.Tally]:
         assert (seed, machine) == (SEED, MACHINE)
         del watcher

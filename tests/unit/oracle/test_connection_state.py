@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from harness.oracle import established_timers
-from harness.oracle.connection import Connection
+from harness.oracle.connection import ModelConnection
 from harness.oracle.connection_state import ConnectionState
 from harness.oracle.effects import Effect
 from harness.oracle.established_query import Case, Question, Run, longest_ns
@@ -72,11 +72,11 @@ def test_a_replay_goes_on_from_any_state_in_the_same_way(
     )
     writes_ns = tuple(at_s * SECOND_NS for at_s in writes_s)
 
-    def connected(state: ConnectionState | None = None) -> Connection:
+    def connected(state: ConnectionState | None = None) -> ModelConnection:
         case = Case(Question(settings, machine, effects, horizon_ns, writes_ns, echoes=echoes))
         state = state or armed(case, 0)
         phase = PhaseInterval((1 << 30) * case.tick, [], state, tick=case.tick, late=0, lag=0)
-        return Connection(case, phase, state)
+        return ModelConnection(case, phase, state)
 
     monkeypatch.setattr(
         established_timers, "_recall", established_timers._expire

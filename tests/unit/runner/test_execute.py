@@ -21,11 +21,11 @@ from harness.runner import event_loop, execute
 from harness.scenario.schema import Endpoint, OutcomeName, Scenario
 from harness.subjects import tcp_driver
 from harness.subjects.interface import (
-    Connection,
     ConnectionEnd,
     Notices,
     SubjectLoop,
     WatchedCommand,
+    WatchedConnection,
 )
 from harness.timeline import Event, Timeline
 from tests.unit.fake_clock import FakeClock
@@ -67,7 +67,7 @@ class Bench:
         _: SubjectLoop,
         listening: Callable[[], None],
         acted: Callable[[], bool],
-    ) -> Iterator[Connection]:
+    ) -> Iterator[WatchedConnection]:
         """Stands for `harness.subjects.connect.connected`."""
         lab.step("listening")
         if scenario.state == "connecting":
@@ -82,7 +82,7 @@ class Bench:
         lab.step("armed")
         self.armed()
         try:
-            yield Connection(cast("dict[Side, ConnectionEnd]", self.ends), notices)
+            yield WatchedConnection(cast("dict[Side, ConnectionEnd]", self.ends), notices)
         finally:
             lab.step("disconnected")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.model.programs import Detects
-from harness.subjects.detection import Detection, Sign
+from harness.subjects.detection import DetectionRecorder, Sign
 
 
 class Noticed:
@@ -12,7 +12,7 @@ class Noticed:
     def __init__(self, detects: Detects) -> None:
         self.events: list[tuple[str, int | None, dict[str, object]]] = []
         self.calls = 0
-        self.detection = Detection(detects, self.emit, self.called)
+        self.detection = DetectionRecorder(detects, self.emit, self.called)
 
     def emit(self, kind: str, at_ns: int | None = None, **data: object) -> None:
         """As of a timeline."""

@@ -16,11 +16,11 @@ import pytest
 from harness.errors import SubjectError
 from harness.lab import dated
 from harness.lab.process import Program
-from harness.subjects.output import MOST_LINES, Output
+from harness.subjects.output import MOST_LINES, ProgramOutput
 
 
 @contextmanager
-def printing(script: str) -> Iterator[tuple[Output, list[str]]]:
+def printing(script: str) -> Iterator[tuple[ProgramOutput, list[str]]]:
     """A Python program's output, once the program has ended, and the lines that are written into
     the timeline.
     """
@@ -34,7 +34,7 @@ def printing(script: str) -> Iterator[tuple[Output, list[str]]]:
     program = Program("it", [sys.executable, "-I", "-S", "-c", script])
     try:
         program.wait(20.0)
-        yield Output(program, emit), events
+        yield ProgramOutput(program, emit), events
     finally:
         program.close()
 
@@ -69,7 +69,7 @@ def test_silence() -> None:
 def test_a_silent_program_may_not_flush() -> None:
     """Where a line of it is awaited, the message says why none may have come."""
     with printing("") as (silent, _):
-        output = Output(silent.program, silent.emit, is_awaited=True)
+        output = ProgramOutput(silent.program, silent.emit, is_awaited=True)
         list(output.read(5))
         assert output.last_words().startswith(
             "it has printed nothing (if it should have, its output may be buffered"
@@ -112,7 +112,7 @@ time.sleep(0.2)
         program.wait(20.0)
         ended_ns = time.monotonic_ns()
         time.sleep(0.1)
-        output = Output(program, emit)
+        output = ProgramOutput(program, emit)
         (_, first_ns), (second, second_ns) = output.read(time.monotonic_ns())
     finally:
         program.close()

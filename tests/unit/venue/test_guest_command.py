@@ -14,7 +14,7 @@ import pytest
 from harness.errors import GuestError
 from harness.venue import guest_command, vtime
 from harness.venue.guest_process import Guest
-from harness.venue.output import Output
+from harness.venue.output import OutputCopy
 from tests.unit.venue.fake_guest import FakeProcess, fake_guest
 
 
@@ -115,7 +115,7 @@ def test_output_comes_as_it_was_written(
     out, err = io.BytesIO(), io.BytesIO()
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=out))
     monkeypatch.setattr(sys, "stderr", SimpleNamespace(buffer=err))
-    Output(both.host.guest).copy()
+    OutputCopy(both.host.guest).copy()
     assert (out.getvalue(), err.getvalue()) == (b"out\xff\x00", b"err\n")
 
 

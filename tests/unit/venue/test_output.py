@@ -39,7 +39,7 @@ def test_what_was_copied_takes_no_room(tmp_path: Path, monkeypatch: pytest.Monke
     target = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=target))
     file = tmp_path / guest_command.STREAMS[1]
-    going = output.Output(_guest(tmp_path))
+    going = output.OutputCopy(_guest(tmp_path))
     going.copy()
     for _ in range(2):
         with file.open("ab") as more:
@@ -67,7 +67,7 @@ def test_a_guest_stands_still_while_nobody_reads(
     ):
         assert writer.stdout is not None
         writer.stdout.readline()
-        going, over = output.Output(_guest(tmp_path, writer)), threading.Event()
+        going, over = output.OutputCopy(_guest(tmp_path, writer)), threading.Event()
 
         def copy() -> None:
             while not over.is_set():
@@ -97,5 +97,5 @@ def test_no_other_file_is_freed(tmp_path: Path, link: Callable[[Path, Path], Non
     mine.write_bytes(WRITTEN)
     link(tmp_path / guest_command.STREAMS[1], mine)
     with pytest.raises(GuestError):
-        output.Output(_guest(tmp_path)).copy()
+        output.OutputCopy(_guest(tmp_path)).copy()
     assert mine.read_bytes() == WRITTEN

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from harness.lab.process import Program
-from harness.system import standstill
-from harness.system.standstill import Queueing, watched
+from harness.system import stall
+from harness.system.stall import Queueing, watched
 
 STOPPED_S = 0.1
 _WATCHES = """
 import sys, time
-from harness.system.standstill import watched
+from harness.system.stall import watched
 with watched() as found:
     print("watching", flush=True)
     sys.stdin.readline()
@@ -32,7 +32,7 @@ with watched() as found:
 def test_a_stop_is_noticed_from_its_beginning_to_its_end() -> None:
     """Whatever else this machine does meanwhile, one account holds all of the stop."""
     argv = [sys.executable, "-c", _WATCHES]
-    folder = Path(standstill.__file__).parents[2]
+    folder = Path(stall.__file__).parents[2]
     with subprocess.Popen(
         argv, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -56,7 +56,7 @@ def test_watching_ends_with_its_last_user() -> None:
     """One thread ticks for all runs, and none when there is no run."""
 
     def ticking() -> int:
-        return sum(thread.name == "standstill" for thread in threading.enumerate())
+        return sum(thread.name == "stall" for thread in threading.enumerate())
 
     with watched(), watched():
         assert ticking() == 1

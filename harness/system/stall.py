@@ -28,7 +28,7 @@ _MOST = 100_000
 _SCHEDSTAT_OCTETS = 100
 
 
-class Standstill(NamedTuple):
+class Stall(NamedTuple):
     """Moments of CLOCK_MONOTONIC between which nothing was done or seen."""
 
     from_ns: int
@@ -40,7 +40,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.users = 0
-        self.found: list[Standstill] = []
+        self.found: list[Stall] = []
         self.last_ns = time.monotonic_ns()
 
     def tick(self) -> None:
@@ -50,16 +50,16 @@ class _Watch:
                 sleep_until(self.last_ns + TICK_NS)
                 now_ns = time.monotonic_ns()
                 if now_ns - self.last_ns >= LEAST_NS and len(self.found) < _MOST:
-                    self.found.append(Standstill(self.last_ns, now_ns))
+                    self.found.append(Stall(self.last_ns, now_ns))
                 self.last_ns = now_ns
 
-    def since(self, from_ns: int) -> list[Standstill]:
+    def since(self, from_ns: int) -> list[Stall]:
         """All that ended after a moment, also the one that the ticking thread has not come back
         from yet.
         """
         last_ns, now_ns = self.last_ns, time.monotonic_ns()
         found = [each for each in list(self.found) if each.until_ns > from_ns]
-        return [*found, Standstill(last_ns, now_ns)] if now_ns - last_ns >= LEAST_NS else found
+        return [*found, Stall(last_ns, now_ns)] if now_ns - last_ns >= LEAST_NS else found
 
 
 _watch = _Watch()
@@ -67,7 +67,7 @@ _lock = threading.Lock()
 
 
 @contextmanager
-def watched() -> Iterator[Callable[[], list[Standstill]]]:
+def watched() -> Iterator[Callable[[], list[Stall]]]:
     """Watch this process in the block.
 
     Yields what tells of all that was found since the block began.
@@ -79,7 +79,7 @@ def watched() -> Iterator[Callable[[], list[Standstill]]]:
         watch = _watch
         watch.users += 1
         if watch.users == 1:
-            threading.Thread(target=watch.tick, name="standstill", daemon=True).start()
+            threading.Thread(target=watch.tick, name="stall", daemon=True).start()
     began_ns = time.monotonic_ns()
     try:
         yield lambda: watch.since(began_ns)

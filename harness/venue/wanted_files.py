@@ -23,7 +23,7 @@ from harness.system import plain_files
 from harness.venue import guest_command
 
 
-class Bring(NamedTuple):
+class WantedFile(NamedTuple):
     """A file that is wanted, by its absolute path.
 
     `with_siblings`: also files beside it whose names begin with its name, such as parallel
@@ -39,23 +39,23 @@ class Bring(NamedTuple):
         return glob.escape(str(self.path)) + ("*" if self.with_siblings else "")
 
 
-class Bringing:
+class WantedFiles:
     """What is wanted of one guest, with the places of the files as they are now, before it
     starts.
     """
 
-    def __init__(self, wanted: Sequence[Bring]) -> None:
-        self._folders: Mapping[Bring, Path] = {
-            bring: bring.path.parent.resolve() for bring in wanted
+    def __init__(self, wanted: Sequence[WantedFile]) -> None:
+        self._folders: Mapping[WantedFile, Path] = {
+            file: file.path.parent.resolve() for file in wanted
         }
-        self._files: Mapping[Path, Path] = {bring.path: bring.path.resolve() for bring in wanted}
+        self._files: Mapping[Path, Path] = {file.path: file.path.resolve() for file in wanted}
 
     def take(self, folder: Path) -> None:
         """Copy what a guest has left in its folder to where it belongs.
 
         Raises GuestError, UsageError.
         """
-        listing = folder / guest_command.BROUGHT_LIST
+        listing = folder / guest_command.COPIED_LIST
         if not os.path.lexists(listing):
             return
         try:
@@ -68,7 +68,7 @@ class Bringing:
             target = self._place(name)
             try:
                 with open(
-                    folder / guest_command.BROUGHT_FILES.format(number),
+                    folder / guest_command.COPIED_FILES.format(number),
                     "rb",
                     opener=plain_files.plain,
                 ) as source:
@@ -82,13 +82,13 @@ class Bringing:
         """Where a file of this name belongs. Raises GuestError for one that was not asked for."""
         folder, _, last = name.rpartition("/")
         if name == os.path.normpath(name):
-            for bring, place in self._folders.items():
-                if name == str(bring.path):
-                    return self._files[bring.path]
+            for wanted, place in self._folders.items():
+                if name == str(wanted.path):
+                    return self._files[wanted.path]
                 if (
-                    bring.with_siblings
-                    and folder == str(bring.path.parent)
-                    and last.startswith(bring.path.name)
+                    wanted.with_siblings
+                    and folder == str(wanted.path.parent)
+                    and last.startswith(wanted.path.name)
                 ):
                     return place / last
         raise GuestError(f"expected from the guest only files that were asked for, found {name!r}")
@@ -108,9 +108,9 @@ def _write(target: Path, source: int) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         with (
             os.fdopen(plain_files.plain(target.name, flags, folder=folder), "wb") as file,
-            os.fdopen(os.dup(source), "rb") as brought,
+            os.fdopen(os.dup(source), "rb") as copied,
         ):
-            shutil.copyfileobj(brought, file)
+            shutil.copyfileobj(copied, file)
     finally:
         os.close(folder)
 

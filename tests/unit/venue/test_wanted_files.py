@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import GuestError, UsageError
 from harness.venue import guest_command
-from harness.venue.bringing import Bring, Bringing
+from harness.venue.wanted_files import WantedFile, WantedFiles
 
 
 @pytest.fixture
@@ -22,18 +22,18 @@ def left(tmp_path: Path) -> Path:
 def offer(left: Path, *names: object) -> None:
     """Leave files as a guest does that copies out those of these names."""
     for number, name in enumerate(names):
-        (left / guest_command.BROUGHT_FILES.format(number)).write_text(f"content of {name}")
-    (left / guest_command.BROUGHT_LIST).write_text(json.dumps([str(name) for name in names]))
+        (left / guest_command.COPIED_FILES.format(number)).write_text(f"content of {name}")
+    (left / guest_command.COPIED_LIST).write_text(json.dumps([str(name) for name in names]))
 
 
 def test_what_was_asked_for_comes_to_its_place(left: Path, tmp_path: Path) -> None:
     """Also in folders that are not there yet; nothing is made where the guest leaves nothing."""
     wanted = tmp_path / "new" / "folder" / "report.xml"
-    bringing = Bringing([Bring(wanted)])
-    bringing.take(left)
+    files = WantedFiles([WantedFile(wanted)])
+    files.take(left)
     assert not wanted.parent.exists()
     offer(left, wanted)
-    bringing.take(left)
+    files.take(left)
     assert wanted.read_text() == f"content of {wanted}"
 
 
@@ -41,11 +41,11 @@ def test_siblings_come_where_they_are_wanted(left: Path, tmp_path: Path) -> None
     """Files whose names go on after the one that was asked for."""
     data = tmp_path / "data [1]" / ".coverage"
     data.parent.mkdir()
-    with_siblings = Bring(data, with_siblings=True)
+    with_siblings = WantedFile(data, with_siblings=True)
     (data.parent / ".coverage.host.7").touch()
     assert glob.glob(with_siblings.pattern) == [f"{data}.host.7"]  # noqa: PTH207 - as the guest does
     offer(left, data, f"{data}.host.8")
-    Bringing([with_siblings]).take(left)
+    WantedFiles([with_siblings]).take(left)
     assert {path.name for path in data.parent.iterdir()} == {
         ".coverage",
         ".coverage.host.7",
@@ -70,7 +70,7 @@ def test_nothing_else_is_taken(left: Path, tmp_path: Path, name: str) -> None:
     before = sorted(tmp_path.iterdir())
     offer(left, name.format(tmp_path))
     with pytest.raises(GuestError, match="only files that were asked for"):
-        Bringing([Bring(tmp_path / "report.xml")]).take(left)
+        WantedFiles([WantedFile(tmp_path / "report.xml")]).take(left)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -79,15 +79,15 @@ def test_siblings_are_of_the_same_folder(left: Path, tmp_path: Path) -> None:
     for name in (f"{tmp_path}/.coverage/../../elsewhere", f"{tmp_path}/.coverage/deeper"):
         offer(left, name)
         with pytest.raises(GuestError, match="only files that were asked for"):
-            Bringing([Bring(tmp_path / ".coverage", with_siblings=True)]).take(left)
+            WantedFiles([WantedFile(tmp_path / ".coverage", with_siblings=True)]).take(left)
 
 
 @pytest.mark.parametrize("listing", ["", "[1]", '{"a": 1}', "[" * 100_000])
 def test_a_list_that_is_none(left: Path, listing: str) -> None:
     """It is told, and nothing is written."""
-    (left / guest_command.BROUGHT_LIST).write_text(listing)
+    (left / guest_command.COPIED_LIST).write_text(listing)
     with pytest.raises(GuestError, match="expected a list of the files"):
-        Bringing([]).take(left)
+        WantedFiles([]).take(left)
 
 
 def test_links_that_the_guest_has_put_on_the_way_are_not_followed(
@@ -100,8 +100,12 @@ def test_links_that_the_guest_has_put_on_the_way_are_not_followed(
     out = tmp_path / "out"
     (out / "inner").mkdir(parents=True)
 
-    bringing = Bringing(
-        [Bring(out / "report.xml"), Bring(out / "inner" / "report.xml"), Bring(out / "plain")]
+    files = WantedFiles(
+        [
+            WantedFile(out / "report.xml"),
+            WantedFile(out / "inner" / "report.xml"),
+            WantedFile(out / "plain"),
+        ]
     )
     (out / "report.xml").symlink_to(kept / "report.xml")
     (out / "inner").rmdir()
@@ -109,14 +113,14 @@ def test_links_that_the_guest_has_put_on_the_way_are_not_followed(
     for name in ("report.xml", "inner/report.xml"):
         offer(left, out / name)
         with pytest.raises(UsageError, match="expected a file that can be written"):
-            bringing.take(left)
+            files.take(left)
     assert (kept / "report.xml").read_text() == "kept"
 
     offer(left, out / "plain")
-    (left / guest_command.BROUGHT_FILES.format(0)).unlink()
-    (left / guest_command.BROUGHT_FILES.format(0)).symlink_to(kept / "report.xml")
+    (left / guest_command.COPIED_FILES.format(0)).unlink()
+    (left / guest_command.COPIED_FILES.format(0)).symlink_to(kept / "report.xml")
     with pytest.raises(UsageError, match="expected a file that can be written"):
-        bringing.take(left)
+        files.take(left)
 
 
 def test_links_that_were_there_before_lead_where_they_led(left: Path, tmp_path: Path) -> None:
@@ -124,9 +128,9 @@ def test_links_that_were_there_before_lead_where_they_led(left: Path, tmp_path: 
     (tmp_path / "far").mkdir()
     (tmp_path / "near").symlink_to("far")
     (tmp_path / "far" / "link.xml").symlink_to("report.xml")
-    bringing = Bringing([Bring(tmp_path / "near" / "link.xml")])
+    files = WantedFiles([WantedFile(tmp_path / "near" / "link.xml")])
     offer(left, tmp_path / "near" / "link.xml")
-    bringing.take(left)
+    files.take(left)
     assert (
         tmp_path / "far" / "report.xml"
     ).read_text() == f"content of {tmp_path / 'near' / 'link.xml'}"
