@@ -19,7 +19,6 @@ from harness.errors import UsageError
 from harness.policy import demands, hops, reader, registry, validation
 from harness.policy.check import Result, check
 from harness.policy.settings import Connection, Terms
-from harness.scenario import decode_errors
 from harness.system import streams
 
 POLICY = Path("POLICY.toml")
@@ -119,6 +118,8 @@ def from_options(given: dict[str, Any]) -> Connection:
     try:
         terms = msgspec.convert(whole, Terms)
     except (msgspec.ValidationError, OverflowError) as error:
+        from harness.scenario import decode_errors
+
         for each in decode_errors.complaints(whole, Terms):
             name = each.value if each.key.startswith("path[") else None
             known = hops.expected(name, as_option=True) if isinstance(name, str) else each.expected

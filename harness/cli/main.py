@@ -7,8 +7,6 @@ defect of the harness, a limit of the machine and an output that cannot be writt
 from __future__ import annotations
 
 import argparse
-import shlex
-import shutil
 import signal
 import sys
 import time
@@ -135,6 +133,8 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _new(options: argparse.Namespace) -> int:
+    import shlex
+
     from harness.cli import show
     from harness.scenario import loader
 
@@ -192,6 +192,8 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     del options
+    import shutil
+
     from harness import capabilities
     from harness.report import doctor
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from harness import __version__
-from harness.cli import audit_options, check_options, predict_options, suggest_options
+from harness.cli import (
+    audit_options,
+    check_options,
+    guest_options,
+    predict_options,
+    suggest_options,
+)
 from harness.cli import options as shared
 from harness.system.escapes import visible
 from harness.system.spelling import did_you_mean
-from harness.venue import WALL_LIMIT_S, wall_limit
 
 Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: add(name, help, example)."""
@@ -48,7 +54,9 @@ def parse(
 
     Where they are wrong, print the subcommand's usage and end the program.
     """
-    options, unknown = parser(carry_out).parse_known_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    first = given[0] if given and given[0] in carry_out else None
+    options, unknown = parser(carry_out, first).parse_known_args(given)
     if unknown:
         command: argparse.ArgumentParser = options.parser
         known = [option for action in command._actions for option in action.option_strings]  # noqa: SLF001 - no other way
@@ -60,9 +68,13 @@ def parse(
     return options
 
 
-def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argparse.ArgumentParser:
+def parser(
+    carry_out: Mapping[str, Callable[[argparse.Namespace], int]], only: str | None = None
+) -> argparse.ArgumentParser:
     """The whole command line; `carry_out` has the function of each command by its name, which goes
     to `command`.
+
+    `only`: the command that is called. The others are left out then, as they take time to build.
     """
     whole = _Parser(
         prog="harness",
@@ -82,23 +94,20 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
         sub.set_defaults(command=carry_out[name], parser=sub)
         return sub
 
-    _add_run(add)
-    _add_catalogue(add)
-    _add_plan(add)
+    for names, adder in _ADDERS.items():
+        if only is None or only in names:
+            adder(add)
+    return whole
+
+
+def _add_judge(add: Add) -> None:
     judge = add("judge", "Judge saved runs again", "harness judge results/")
     judge.add_argument(
         "folder", metavar="DIR", type=Path, help="the folder of one run, or of several"
     )
-    predict_options.add_to(add)
-    check_options.add_to(add)
-    suggest_options.add_to(add)
-    audit_options.add_to(add)
-    _add_schema(add)
-    _add_kernel(add)
-    _add_vtime(add)
-    _add_fuzz(add)
-    _add_matrix(add)
-    _add_inject(add)
+
+
+def _add_machine(add: Add) -> None:
     add("doctor", "Check requirements and say how to fix what is missing", "harness doctor")
     clean = add("clean", "Remove what killed runs left behind", "harness clean --runs")
     clean.add_argument(
@@ -109,7 +118,6 @@ def parser(carry_out: Mapping[str, Callable[[argparse.Namespace], int]]) -> argp
     clean.add_argument(
         "--images", action="store_true", help="also remove the empty image of --lab docker"
     )
-    return whole
 
 
 def _add_schema(add: Add) -> None:
@@ -195,81 +203,6 @@ def _add_plan(add: Add) -> None:
     )
     shared.add_clock(plan)
     shared.add_no_commands(plan)
-
-
-def _add_kernel(add: Add) -> None:
-    kernel = add(
-        "kernel", "Build and list the kernels for virtual time", "harness kernel build --hz 250"
-    )
-    verbs = kernel.add_subparsers(dest="verb", metavar="build|list|path", required=True)
-    build = verbs.add_parser(
-        "build", help="build a kernel", epilog="example: harness kernel build --hz 250"
-    )
-    build.add_argument(
-        "--hz", metavar="N", type=int, default=1000, help="its timer frequency, HZ (default: 1000)"
-    )
-    build.add_argument(
-        "--source",
-        metavar="PATH",
-        type=Path,
-        help="source tree or tarball of a kernel (default: linux-source in /usr/src, or from apt)",
-    )
-    build.add_argument(
-        "--jobs",
-        metavar="N",
-        type=shared.positive,
-        help="run N compilers at the same time (default: one for each core)",
-    )
-    build.add_argument(
-        "--if-missing",
-        action="store_true",
-        help="do nothing if a kernel with this HZ, of any release, is built already",
-    )
-    listing = verbs.add_parser(
-        "list", help="list built kernels, newest first", epilog="example: harness kernel list"
-    )
-    path = verbs.add_parser(
-        "path", help="print the path of a kernel", epilog="example: harness kernel path"
-    )
-    path.add_argument(
-        "name",
-        nargs="?",
-        metavar="NAME",
-        help="its name in `harness kernel list` (default: the newest)",
-    )
-    for verb in (build, listing, path):
-        verb.set_defaults(parser=verb)
-
-
-def _add_vtime(add: Add) -> None:
-    vtime = add(
-        "vtime",
-        "Run any command in virtual time",
-        "harness vtime -- sh -c 'date; sleep 7200; date'",
-    )
-    vtime.add_argument("--kernel", metavar="NAME", help=shared.KERNEL_HELP)
-    vtime.add_argument(
-        "--wall-limit",
-        metavar="S",
-        type=wall_limit,
-        default=WALL_LIMIT_S,
-        help="stop the command after S seconds of real time (default: 600; 0: never)",
-    )
-    shared.add_seed(vtime)
-    vtime.add_argument(
-        "--write",
-        metavar="DIR",
-        type=Path,
-        action="append",
-        default=[],
-        help="let the command write here (repeatable)",
-    )
-    vtime.add_argument(
-        "argv",
-        nargs=argparse.REMAINDER,
-        metavar="-- COMMAND…",
-        help="the command and its arguments",
-    )
 
 
 def _add_fuzz(add: Add) -> None:
@@ -375,3 +308,22 @@ def _add_inject(add: Add) -> None:
         default="",
         help="interface of the container (default: that of its default route)",
     )
+
+
+_ADDERS: dict[tuple[str, ...], Callable[[Add], None]] = {
+    ("run",): _add_run,
+    ("list", "show", "new"): _add_catalogue,
+    ("plan",): _add_plan,
+    ("judge",): _add_judge,
+    ("predict",): predict_options.add_to,
+    ("check", "explain"): check_options.add_to,
+    ("suggest",): suggest_options.add_to,
+    ("audit",): audit_options.add_to,
+    ("schema",): _add_schema,
+    ("kernel", "vtime"): guest_options.add_to,
+    ("fuzz",): _add_fuzz,
+    ("matrix",): _add_matrix,
+    ("inject",): _add_inject,
+    ("doctor", "clean"): _add_machine,
+}
+"""What adds each command, in the order of the help."""

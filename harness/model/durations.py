@@ -17,7 +17,7 @@ EXAMPLES = "90s, 1m30s or 500ms"
 _UNITS_US = {"d": 86_400_000_000, "h": 3_600_000_000, "min": 60_000_000, "m": 60_000_000}
 _UNITS_US |= {"s": 1_000_000, "ms": 1_000, "us": 1}
 _PART = r"(\d+)(?:\.(\d{1,9}))? ?(d|h|min|ms|us|m|s)"
-_WHOLE = re.compile(rf"{_PART}(?: ?{_PART})*")
+_WHOLE = rf"{_PART}(?: ?{_PART})*"
 PATTERN = r"^ *([0-9]+([.][0-9]{1,9})? ?(d|h|min|ms|us|m|s) ?)+ *$"
 """What all of them match, as a regular expression of JSON Schema; the order of units is not told.
 """
@@ -52,7 +52,7 @@ def _read(text: str, unit_us: int) -> float:
 
 def _with_units(text: str, unit_us: int = 1_000_000) -> float:
     """In the unit given; an integer where it is whole, as Linux takes keepalive's times."""
-    parts = re.findall(_PART, text) if _WHOLE.fullmatch(text) else []
+    parts = re.findall(_PART, text) if re.fullmatch(_WHOLE, text) else []
     sizes = [_UNITS_US[name] for _, _, name in parts]
     if not parts or sizes != sorted(set(sizes), reverse=True):
         raise ValueError(f"expected a duration such as {EXAMPLES}, found {text!r}")

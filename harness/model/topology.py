@@ -18,7 +18,6 @@ so that neighbour entries can be pinned and a rebooted host comes back with the 
 
 from __future__ import annotations
 
-import socket
 from typing import Literal
 
 import msgspec
@@ -28,8 +27,10 @@ Proxy = Literal["toxiproxy", "relay", "command"]
 LabKind = Literal["netns", "docker"]
 """How hosts are made: as network namespaces, or as containers of the docker daemon here."""
 Family = Literal["ipv4", "ipv6"]
-FAMILIES: dict[Family, int] = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
-"""The address families of socket(2)."""
+FAMILIES: dict[Family, int] = {"ipv4": 2, "ipv6": 10}
+"""Linux's AF_INET and AF_INET6 (include/linux/socket.h), of which the module socket is slow to
+import.
+"""
 Side = Literal["client", "server"]
 SIDES: tuple[Side, Side] = ("client", "server")
 ProgramHost = Literal["client", "server", "proxy"]

@@ -10,10 +10,8 @@ from functools import lru_cache
 
 import msgspec
 
-from harness.model.programs import Simple
 from harness.oracle import (
     established,
-    heartbeat_rules,
     idle_bounds,
     retransmit_bounds,
     timerwheel,
@@ -162,5 +160,8 @@ def _refuse_long(user_timeout_ms: int) -> None:
 
 def heartbeat_ns(heartbeat: Heartbeat) -> int:
     """How long after the last input a heartbeat gives its peer up, as documented, at most."""
+    from harness.model.programs import Simple
+    from harness.oracle import heartbeat_rules
+
     design = Simple(idle_s=heartbeat.every_s, wait_s=heartbeat.timeout_s, misses=heartbeat.misses)
     return heartbeat_rules.documented(design, design, "client").since_input_ns[1]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import pkgutil
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -23,6 +22,7 @@ from harness.policy.file_names import FILE_NAMES
 from harness.policy.format import Format
 from harness.policy.settings import Connection
 from harness.scenario import toml_file
+from harness.system import submodules
 from harness.system.spelling import did_you_mean
 
 _TEXT = re.compile(r"(?:jdbc:|\w[\w+.-]*://|\w+\s*=)")
@@ -32,8 +32,7 @@ _TEXT = re.compile(r"(?:jdbc:|\w[\w+.-]*://|\w+\s*=)")
 @cache
 def every_format() -> Mapping[str, Format]:
     """By name."""
-    modules = sorted(each.name for each in pkgutil.iter_modules(formats.__path__))
-    found = {made.name: made for made in map(_of_module, modules)}
+    found = {made.name: made for made in map(_of_module, submodules.names(formats))}
     return MappingProxyType(found)
 
 

@@ -6,7 +6,6 @@ A file in `harness/policy/rules` with a value named RULE is a rule; nothing else
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -15,6 +14,7 @@ from types import MappingProxyType
 from harness.errors import UsageError
 from harness.policy import rules
 from harness.policy.rule import Rule
+from harness.system import submodules
 from harness.system.spelling import did_you_mean
 
 
@@ -22,8 +22,8 @@ from harness.system.spelling import did_you_mean
 def every_rule() -> Mapping[str, Rule]:
     """In the order of their ids."""
     found = {}
-    for module in pkgutil.iter_modules(rules.__path__):
-        rule: Rule = importlib.import_module(f"{rules.__name__}.{module.name}").RULE
+    for name in submodules.names(rules):
+        rule: Rule = importlib.import_module(f"{rules.__name__}.{name}").RULE
         found[rule.id] = rule
     return MappingProxyType(dict(sorted(found.items())))
 

@@ -16,8 +16,9 @@ _DIRECTIONS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """What changes the direction of text (Bidi_Control)."""
 _OTHERS = r"\u2028\u2029\ufffe\uffff\ud800-\udfff"
 """Other line breaks, and what no encoding or no XML has."""
-_HIDDEN = re.compile(f"[{_CONTROLS}{_DIRECTIONS}{_OTHERS}]")
-_HIDDEN_IN_A_LINE = re.compile(f"[{_CONTROLS}{_DIRECTIONS}{_OTHERS}\\t\\n]")
+# No regular expression is compiled for text in which Python itself finds nothing to hide.
+_HIDDEN = f"[{_CONTROLS}{_DIRECTIONS}{_OTHERS}]"
+_HIDDEN_IN_A_LINE = f"[{_CONTROLS}{_DIRECTIONS}{_OTHERS}\\t\\n]"
 
 
 def visible(text: str) -> str:
@@ -25,12 +26,12 @@ def visible(text: str) -> str:
 
     Lines and tabs stay.
     """
-    return _HIDDEN.sub(_escape, text)
+    return text if text.replace("\n", "").isprintable() else re.sub(_HIDDEN, _escape, text)
 
 
 def in_a_line(text: str) -> str:
     """The same in one line, for a cell of a table or a title."""
-    return _HIDDEN_IN_A_LINE.sub(_escape, text)
+    return text if text.isprintable() else re.sub(_HIDDEN_IN_A_LINE, _escape, text)
 
 
 def markdown_cell(text: str) -> str:

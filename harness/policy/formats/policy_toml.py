@@ -15,7 +15,7 @@ from harness.policy import hops, toml_places
 from harness.policy.format import Format
 from harness.policy.settings import Connection, Place, Terms
 from harness.policy.validation import problems
-from harness.scenario import decode_errors, toml_file
+from harness.scenario import toml_file
 
 _HOP = re.compile(r"\.path\[\d+\]$")
 """The key of a device on a path."""
@@ -115,6 +115,8 @@ def _refuse(policy: _Source, table: str, found: tuple[Problem, ...]) -> None:
 
 
 def _explained(raw: object, policy: _Source, technical: str) -> PolicyError:
+    from harness.scenario import decode_errors
+
     for each in decode_errors.complaints(raw, File):
         name = each.value if _HOP.search(each.key) else None
         known = hops.expected(name, as_option=False) if isinstance(name, str) else each.expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import platform
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -564,3 +565,29 @@ def test_commands_that_nobody_named_are_left_out(capsys: pytest.CaptureFixture[s
     assert request._without_programs(some, named=False) == some[:1]
     assert "left out 1 scenarios that run commands" in capsys.readouterr().err
     assert ended("matrix", "libraries", "--no-commands") == 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_is_parsed_without_the_others(command: str) -> None:
+    """Its options are the same as those of the whole command line."""
+    alone, whole = (
+        next(a for a in made._actions if isinstance(a, argparse._SubParsersAction)).choices
+        for made in (parser(main.COMMANDS, command), parser(main.COMMANDS))
+    )
+    assert len(alone) < len(whole)
+    assert alone[command].format_help() == whole[command].format_help()
+
+
+def test_check_loads_nothing_that_runs_anything() -> None:
+    """It is to answer at once: neither labs nor what is slow to import."""
+    code = (
+        "import sys; from harness.cli import main; "
+        "main.main(['check', '--idle', '60', '--output-format', 'json']); "
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stderr.split())
+    assert "harness.policy.check" in loaded
+    slow = {"rich", "pytest", "socket", "subprocess", "pkgutil", "ruamel", "hypothesis", "asyncio"}
+    layers = {"api", "faults", "judge", "lab", "plan", "probes", "runner", "subjects", "venue.uml"}
+    assert not loaded & (slow | {f"harness.{layer}" for layer in layers})
