@@ -70,7 +70,7 @@ def main() -> int:
     options = parser.parse_args()
     ensure_privileges()
     rows = [*_start_up(), *_labs(), *_containers(), *_concurrency(options.scenarios, options.seed)]
-    rows += [*_reaper(), *_virtual(options.seed)]
+    rows += [*_reaper(), *_audit(), *_virtual(options.seed)]
     print(f"\n{_machine()}; seed {options.seed}\n")
     print("| what | measured | bound |\n|---|---|---|")
     for row in rows:
@@ -349,6 +349,72 @@ def _reaper_us(number: int) -> tuple[float, float]:
     return sum(spent_s[1:]) / (
         len(spent_s) - 1
     ) / number * 1e6, dropped_s / number * 1e6  # the first one accepts, too
+
+
+_HOLDERS = """
+import os, signal, socket, sys
+processes, connections = int(sys.argv[1]), int(sys.argv[2])
+begun, ready = os.pipe()
+for _ in range(processes):
+    if os.fork() == 0:
+        with socket.create_server(("127.0.0.1", 0), backlog=connections) as listener:
+            clients = [socket.create_connection(listener.getsockname()) for _ in range(connections)]
+            accepted = [listener.accept()[0] for _ in range(connections)]
+        os.write(ready, b"x")
+        signal.pause()
+while processes:
+    processes -= len(os.read(begun, processes))
+print(flush=True)
+signal.pause()
+"""
+"""So many processes with so many connections each, both ends of them; then it waits."""
+
+
+def _audit() -> list[Row]:
+    """`harness audit` of 10,000 sockets in 200 processes, and what that takes of their time."""
+    from harness.lab.netns_lab import NetnsLab
+
+    processes, connections = 200, 25
+    _say(f"an audit of {2 * processes * connections:,} sockets in {processes} processes")
+    command = [sys.executable, "-m", "harness", "audit", "--output-format", "json"]
+    with NetnsLab(Topology(kind="direct")) as lab:
+        host = lab.host("server")
+        argv = [sys.executable, "-c", _HOLDERS, str(processes), str(connections)]
+        host.start("holders", argv).read_line(60)
+        pids = _processes_in(host.identity)
+        before = [_ran_ns(pid) for pid in pids]
+        wall_s, found = [], 0
+        for _ in range(5):
+            started = time.perf_counter()
+            audited = subprocess.run(command, check=True, capture_output=True)
+            wall_s.append(time.perf_counter() - started)
+            groups = json.loads(audited.stdout)["sockets"]
+            found = sum(each["number"] for each in groups if each["network"] == host.identity)
+        spent_ns = [_ran_ns(pid) - ran_ns for pid, ran_ns in zip(pids, before, strict=True)]
+        host.kill_programs()
+    assert found == 2 * processes * connections
+    what = f"`harness audit`, {found:,} sockets of {processes} processes"
+    return [
+        Row(f"{what}, median of 5", statistics.median(wall_s), 2, "s"),
+        Row("CPU time that it takes of any of these processes", max(spent_ns) / 1e6, 1, "ms"),
+    ]
+
+
+def _processes_in(network: int) -> list[int]:
+    """All processes in a network namespace."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and (folder / "ns" / "net").stat().st_ino == network:
+                found.append(int(folder.name))
+        except OSError:  # it has ended
+            continue
+    return found
+
+
+def _ran_ns(pid: int) -> int:
+    """How long a process has been on a CPU."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
 
 
 def _virtual(seed: int) -> list[Row]:

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import NamedTuple
 
 from harness.cli import check
-from harness.errors import MISSING, CapabilityError, PolicyError, UsageError
+from harness.errors import MISSING, CapabilityError, LabError, PolicyError, UsageError
 from harness.model.live_sockets import Survey
 from harness.policy import demands, reader, registry
 from harness.policy.audit.changes import changes
@@ -93,20 +93,36 @@ def _print(found: _Looked, output_format: str) -> None:
 
         streams.say(audit_text.describe(found.audit, found.survey.unread))
     else:
-        check.report(found.audit.result, output_format)
+        from harness.report import audit_text
+
+        check.report(found.audit.result, output_format, "harness audit")
+        for line in audit_text.told_unread(found.survey.unread):
+            streams.complain(line)
 
 
 def _watch(
     found: _Looked, options: argparse.Namespace, wanted: Demands, rules: tuple[Rule, ...]
 ) -> _Looked:
-    """Look again and again until an interrupt; returns the last look."""
+    """Look again and again until an interrupt; returns the last look.
+
+    A process or container that is gone has no sockets: a deploy may bring it back.
+    """
     from harness.report import audit_text
 
+    said = ""
     try:
         while True:
             sys.stdout.flush()
             time.sleep(options.watch)
-            before, found = found, _look(options, wanted, rules)
+            before = found
+            try:
+                found, why = _look(options, wanted, rules), ""
+            except (UsageError, LabError) as error:
+                nothing = Survey(hz=found.survey.hz)
+                found, why = _Looked(audit((), wanted, rules, nothing.hz), nothing), str(error)
+            if why != said:
+                said = why
+                streams.complain(why or "found again")
             at = time.strftime("%H:%M:%S")
             for change in changes(before.audit.rows, found.audit.rows):
                 streams.say(audit_text.changed(change, at))

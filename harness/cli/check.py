@@ -135,8 +135,8 @@ def _refused(key: str, value: object, expected: str) -> UsageError:
     return UsageError(f"{option}: expected {expected}, found {value!r}")
 
 
-def report(result: Result, output_format: str) -> None:
-    """Print a result in a format."""
+def report(result: Result, output_format: str, command: str = "harness check") -> None:
+    """Print the result of a command in a format."""
     if output_format == "json":
         from harness.report import policy_json
 
@@ -160,7 +160,7 @@ def report(result: Result, output_format: str) -> None:
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if summary:
             with Path(summary).open("a", encoding="utf-8") as file:
-                file.write(policy_github.table(result))
+                file.write(policy_github.table(result, command))
     else:
         from harness.report import policy_text
 

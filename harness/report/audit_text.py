@@ -16,6 +16,7 @@ from harness.system.escapes import in_a_line
 _HEAD = (
     "program",
     "user",
+    "pid",
     "sockets",
     "keepalive",
     "idle",
@@ -33,7 +34,7 @@ def describe(audit: Audit, unread: Sequence[Unread]) -> str:
     lines = list(policy_text.paragraphs(audit.result))
     if audit.rows:
         lines += [*policy_text.columns([_HEAD, *map(_cells, audit.rows)]), "", *_legend(audit.rows)]
-    lines += _unread(unread)
+    lines += told_unread(unread)
     return "\n".join([*lines, _summary(audit)])
 
 
@@ -68,6 +69,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         in_a_line(key.program) or "?",
         in_a_line(key.user),
+        _pids(group),
         f"{group.number} {place(group)}",
         {True: "on", False: "off", None: "?"}[options.keepalive],
         _value(group, "idle_s", " s"),
@@ -77,6 +79,12 @@ def _cells(row: Row) -> tuple[str, ...]:
         _figure(row.idle),
         _figure(row.in_flight),
     )
+
+
+def _pids(group: Group) -> str:
+    if len(group.pids) > 1:
+        return f"{len(group.pids)} processes"
+    return str(group.pids[0]) if group.pids else "?"
 
 
 def _value(group: Group, key: str, unit: str) -> str:
@@ -110,7 +118,8 @@ def _legend(rows: Sequence[Row]) -> Iterator[str]:
         yield f"detected, in flight: ? where net.ipv4.tcp_retries2 decides and is {each}, not 15"
 
 
-def _unread(unread: Sequence[Unread]) -> list[str]:
+def told_unread(unread: Sequence[Unread]) -> list[str]:
+    """A line for each thing that could not be read, with the right that is missing."""
     plurals = {"process": "processes", "socket": "sockets", "network namespace": "networks"}
     return [
         f"not read: {each.number} {each.what if each.number == 1 else plurals[each.what]}: "

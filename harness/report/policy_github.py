@@ -29,9 +29,9 @@ def commands(result: Result) -> str:
     return "\n".join([*shown, *unanswered, *proofs, *more, summary(result)])
 
 
-def table(result: Result) -> str:
-    """All findings, in Markdown."""
-    lines = [f"### harness check: {summary(result)}", ""]
+def table(result: Result, command: str = "harness check") -> str:
+    """All findings, in Markdown, with what found them."""
+    lines = [f"### {command}: {summary(result)}", ""]
     if result.findings:
         lines += [
             "| level | rule | connection | place | expected | found | fix |",

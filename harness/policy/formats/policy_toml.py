@@ -73,6 +73,9 @@ def read(text: str, source: str) -> tuple[Connection, ...]:
         )
     defaults = durations.in_seconds(raw.get("defaults", {}))
     _refuse(policy, "defaults", problems(file.defaults))
+    if file.defaults.match is not None:
+        expected = "no such key: each connection says for itself which sockets it is about"
+        raise policy.error("defaults.match", msgspec.to_builtins(file.defaults.match), expected)
     for name, terms in file.connections.items():
         _refuse(policy, f"connections.{name}", problems(terms))
     tables: Any = durations.in_seconds(raw["connections"])

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness.cli import main
-from harness.errors import LabError
+from harness.errors import LabError, UsageError
 from harness.lab import docker_client, live_sockets
 from harness.model.live_sockets import Survey, Unread
 from tests.unit.policy.audit.surveys import OFF, SET, accepted, connected, survey
@@ -137,6 +137,10 @@ def test_a_bad_match_is_told_with_its_place(machine: Machine, capsys: Capture) -
         ("{}", "P.toml:2:9: connections.db.match: expected a program, a port or both"),
         ("{ port = 70000 }", "P.toml:2:18: connections.db.match.port: expected"),
         ('{ prog = "x" }', "P.toml:2:"),
+        (
+            "{ port = 1 }\n[defaults]\nmatch = { port = 1 }",
+            "P.toml:4:9: defaults.match: expected no such",
+        ),
     ):
         Path("P.toml").write_text(f"[connections.db]\nmatch = {match}\n")
         assert ended("audit", "--policy", "P.toml") == 2
@@ -197,6 +201,48 @@ def test_watching_prints_changes_until_an_interrupt(
     assert lines[-1][8:].startswith("  + redis-server accepted at 6379, user redis, keepalive off")
     assert lines[-2].startswith("1 TCP socket of 1 process")
     assert (slept, len(machine.asked)) == ([60.0] * 4, 4)
+
+
+def test_a_deploy_may_take_a_process_away_and_bring_it_back(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """What is gone has no sockets; the reason is told once."""
+    looks = [machine.survey, None, None, machine.survey]
+
+    def survey_or_error(pids: Iterable[int] | None = None) -> Survey:
+        look = looks.pop(0)
+        if look is None:
+            raise UsageError("expected the ID of a running process, found 7")
+        return look(pids)
+
+    monkeypatch.setattr(live_sockets, "survey", survey_or_error)
+
+    def sleep(_for_s: float) -> None:
+        if not looks:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert ended("audit", "--pid", "7", "--watch", "1") == 0
+    shown = capsys.readouterr()
+    signs = [line[10] for line in shown.out.splitlines() if line[2:3] == ":"]
+    assert signs == ["-", "-", "+", "+"]
+    assert shown.err.splitlines()[:2] == [
+        "harness: expected the ID of a running process, found 7",
+        "harness: found again",
+    ]
+
+
+def test_what_was_not_read_is_told_beside_every_report(
+    machine: Machine, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On standard error where the report has no place for it."""
+    unread = Unread(what="process", number=1, why="it takes a right", fix="run as root")
+    machine.surveys = [survey(accepted(), unread=(unread,))]
+    summary = Path("summary.md")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert ended("audit", "--output-format", "github", "--detect-within", "120") == 1
+    assert "not read: 1 process: it takes a right" in capsys.readouterr().err
+    assert summary.read_text().startswith("### harness audit: 1 connection: ")
 
 
 def test_this_machine(capsys: Capture) -> None:

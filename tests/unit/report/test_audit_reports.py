@@ -49,11 +49,11 @@ def test_a_line_for_each_group() -> None:
     many = [accepted(options=SET, far_port=port) for port in range(40_000, 50_000)]
     found = lines(survey(LISTENER, *many, connected()), UNREAD)
     assert found[1].startswith(
-        "app www 1 to port 5432 off 7200 s sysctl 75 s sysctl 9 sysctl off never up to "
+        "app www 200 1 to port 5432 off 7200 s sysctl 75 s sysctl 9 sysctl off never up to "
     )
-    assert found[2].startswith("redis-server redis 1 listening at 6379 on 7200 s sysctl ")
+    assert found[2].startswith("redis-server redis 100 1 listening at 6379 on 7200 s sysctl ")
     assert found[3].startswith(
-        "redis-server redis 10000 accepted at 6379 on 60 s 10 s 6 30 s up to "
+        "redis-server redis 100 10000 accepted at 6379 on 60 s 10 s 6 30 s up to "
     )
     assert [line.partition(":")[0] for line in found[5:]] == [
         "sysctl",
@@ -84,7 +84,7 @@ def test_what_is_not_known_is_a_question_mark() -> None:
     (row,) = [
         line for line in lines(survey(accepted(options=told, holders=()))) if "accepted" in line
     ]
-    assert row == "? 1 accepted at 6379 on ? ? ? ? ? ?"
+    assert row == "? ? 1 accepted at 6379 on ? ? ? ? ? ?"
     network = Network(1, msgspec.structs.replace(LINUX, retries=8), frozenset((6379,)))
     found = lines(survey(accepted(), network=network))
     assert found[1].endswith(" never ?")
