@@ -87,9 +87,9 @@ def parser(
     whole.add_argument("--version", action="version", version=f"keepalive-harness {__version__}")
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
 
-    def add(name: str, text: str, example: str) -> argparse.ArgumentParser:
+    def add(name: str, text: str, example: str, **more: Any) -> argparse.ArgumentParser:
         sub = commands.add_parser(
-            name, help=text, description=f"{text}.", epilog=f"example: {example}"
+            name, help=text, description=f"{text}.", epilog=f"example: {example}", **more
         )
         sub.set_defaults(command=carry_out[name], parser=sub)
         return sub

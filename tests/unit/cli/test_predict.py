@@ -186,3 +186,29 @@ def test_milliseconds_in_place_of_seconds_are_suspected(
     out, err = capsys.readouterr()
     assert "a silent peer is detected" in out
     assert err == (f"harness: {hint}\n" if hint else "")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "options"),
+    [
+        ("--heartbeat simple", "--heartbeat --side --set"),
+        ("--system aix", "--system --idle --interval --count"),
+        ("--state in-flight", "--hz --user-timeout --state --rtt"),
+        ("--state zero-window", "--hz --user-timeout --state --answered"),
+        ("--state connecting", "--hz --user-timeout --state"),
+        ("--state accepting", "--hz --state"),
+        ("--state closing", "--hz --user-timeout --state --rtt"),
+    ],
+)
+def test_help_shows_only_options_that_fit_those_before_it(
+    chosen: str, options: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without any it shows all."""
+
+    def shown(*arguments: str) -> list[str]:
+        assert ended("predict", *arguments, "--help") == 0
+        return re.findall(r"^  (?:-h, )?(--[a-z-]+)", capsys.readouterr().out, re.MULTILINE)
+
+    fitting = shown(*chosen.split())
+    assert sorted(fitting) == sorted(["--help", "--json", *options.split()])
+    assert set(fitting) < set(shown())
