@@ -46,9 +46,15 @@ def run(options: argparse.Namespace) -> int:
         if options.output_format in prove.WITHOUT_PROOFS:
             prove.tell(proofs)
     report(result, options.output_format)
-    if options.output_format == "sarif" and not options.strict:
+    if options.output_format == "sarif" and not options.strict and _is_proven(result):
         return 0
     return result.exit_status
+
+
+def _is_proven(result: Result) -> bool:
+    """Whether no proof that was asked for is missing or refutes a prediction."""
+    proofs = result.proofs
+    return proofs is None or (proofs.is_complete and not proofs.having("refuted"))
 
 
 def _unplaced(connection: Connection, key: str) -> str:

@@ -1,7 +1,7 @@
 """Findings of `harness check` as SARIF 2.1.0, for code scanning.
 
 What is suppressed with a reason is left out: GitHub would open an alert for it. What cannot be
-answered is a notification of the tool.
+answered, and what is not proven, is a notification of the tool.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from harness.policy.check import Result
 from harness.policy.registry import every_rule
 from harness.policy.rule import Finding, Level, Rule
-from harness.report import policy_fingerprints
+from harness.report import policy_fingerprints, policy_proofs
 from harness.system.escapes import in_a_line, visible
 
 SCHEMA = (
@@ -66,7 +66,7 @@ class _Reference(_Part, frozen=True, kw_only=True):
 class _Notification(_Part, frozen=True, kw_only=True):
     message: _Text
     level: Level
-    associated_rule: _Reference
+    associated_rule: _Reference | None = None
 
 
 class _Invocation(_Part, frozen=True, kw_only=True):
@@ -163,7 +163,16 @@ def _invocation(result: Result, order: dict[str, int]) -> _Invocation:
         )
         for each in result.unanswered
     ]
-    return _Invocation(execution_successful=True, tool_execution_notifications=notes)
+    proofs = result.proofs
+    if proofs is None:
+        return _Invocation(execution_successful=True, tool_execution_notifications=notes)
+    notes += [
+        _Notification(message=_text(each), level="warning")
+        for each in policy_proofs.notices(proofs)
+    ]
+    return _Invocation(
+        execution_successful=not proofs.having("refuted"), tool_execution_notifications=notes
+    )
 
 
 def _result(finding: Finding, index: int, fingerprint: str, root: Path) -> _Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -14,7 +15,7 @@ from harness.policy.answers import SECOND_NS, Window
 from harness.policy.check import Checked, Result
 from harness.policy.proof import Claim, Measured, Proof, Proofs, Question
 from harness.policy.settings import SYSTEM, Connection, Terms
-from harness.report import policy_github, policy_json, policy_junit, policy_text
+from harness.report import policy_github, policy_json, policy_junit, policy_sarif, policy_text
 
 WINDOW = Window(130 * SECOND_NS, 133_100_000_000)
 
@@ -108,6 +109,22 @@ def test_exit_status_of_proofs() -> None:
     assert result(INSIDE, missing_hz=(100,), missing_asked=(100,)).exit_status == 3
     assert result(INSIDE, UNPROVEN).exit_status == 3
     assert result(INSIDE, REFUTED).exit_status == 3
+
+
+def test_sarif_has_notifications_of_what_is_not_proven() -> None:
+    """A refuted prediction is a failure of the tool."""
+    for proofs, texts in (
+        ([INSIDE], []),
+        ([INSIDE, UNPROVEN], ["not proven: "]),
+        ([REFUTED], ["the oracle is refuted: "]),
+    ):
+        log = json.loads(policy_sarif.render(result(*proofs), Path.cwd(), "1.2.3"))
+        (invocation,) = log["runs"][0]["invocations"]
+        told = [each["message"]["text"] for each in invocation["toolExecutionNotifications"]]
+        assert [text.startswith(each) for text, each in zip(told, texts, strict=True)] == [
+            True for _ in texts
+        ]
+        assert invocation["executionSuccessful"] == (REFUTED not in proofs)
 
 
 def test_json_has_figures_in_seconds() -> None:
