@@ -20,7 +20,7 @@ from harness.faults import FAULTS, Fault
 from harness.model import durations
 from harness.policy.formats import policy_toml
 from harness.policy.registry import every_rule
-from harness.policy.settings import Terms
+from harness.policy.settings import DemandTerms, FileTerms, Terms
 from harness.scenario import suites
 from harness.scenario.schema import Scenario
 
@@ -35,13 +35,18 @@ def render(kind: str) -> bytes:
 
 def _policy() -> Node:
     made = _of(policy_toml.File, "A policy of harness check (POLICY.toml, *.policy.toml)")
-    made["$defs"][Terms.__name__]["properties"]["ignore"] |= {
-        "properties": {
-            rule.id: {"type": "string", "pattern": r"\S", "description": f"Why not: {rule.title}."}
-            for rule in every_rule().values()
-        },
-        "additionalProperties": False,
-    }
+    for each in (Terms, FileTerms, DemandTerms):
+        made["$defs"][each.__name__]["properties"]["ignore"] |= {
+            "properties": {
+                rule.id: {
+                    "type": "string",
+                    "pattern": r"\S",
+                    "description": f"Why not: {rule.title}.",
+                }
+                for rule in every_rule().values()
+            },
+            "additionalProperties": False,
+        }
     return made
 
 

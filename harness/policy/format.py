@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.policy.other_files import NamedFile
 from harness.policy.settings import Connection, Terms
 
 
@@ -22,7 +23,7 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
     should be sure, and cheap. `read(text, source)`: its connections, or PolicyError.
     `write(terms)`: the lines that set these terms in the software's configuration, which `read`
     reads back; it raises UsageError where the software has no directive for one of them. None: the
-    format is only read.
+    format is only read. `others(text, source)`: files of other software that the file names.
     """
 
     name: str
@@ -30,3 +31,4 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
     fits: Callable[[Path, str], bool] = by_name_alone
     read: Callable[[str, str], tuple[Connection, ...]]
     write: Callable[[Terms], str] | None = None
+    others: Callable[[str, str], tuple[NamedFile, ...]] | None = None

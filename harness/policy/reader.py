@@ -17,9 +17,10 @@ from types import MappingProxyType
 import msgspec
 
 from harness.errors import UsageError
-from harness.policy import formats
+from harness.policy import formats, other_files
 from harness.policy.file_names import FILE_NAMES
 from harness.policy.format import Format
+from harness.policy.other_files import NamedFile
 from harness.policy.settings import Connection
 from harness.scenario import toml_file
 from harness.system import submodules
@@ -53,7 +54,37 @@ def read(path: Path, source: str, name: str | None = None) -> tuple[Connection, 
     """
     chosen = named(name) if name else None
     text = toml_file.read_text(path, source)
-    return (chosen or of_file(path, text, source)).read(text, source)
+    made = chosen or of_file(path, text, source)
+    found = made.read(text, source)
+    for each in made.others(text, source) if made.others else ():
+        found += _of_named(each, path, source)
+    return found
+
+
+def _of_named(named: NamedFile, policy: Path, source: str) -> tuple[Connection, ...]:
+    """The connections of a file that a policy names. Raises UsageError."""
+    path, title = policy.parent / named.path, other_files.beside(source, named.path)
+    if not path.is_file():
+        raise named.error("", named.path, "the path of a file, from the folder of the policy")
+    text = toml_file.read_text(path, title)
+    made = _stated_format(named) or of_file(path, text, title)
+    if made.others is not None:
+        raise named.error("", named.path, "a file of other software, and no policy")
+    found = made.read(text, title)
+    if not found:
+        raise named.error("", named.path, "a file with settings of TCP connections")
+    return other_files.applied(named, found)
+
+
+def _stated_format(file: NamedFile) -> Format | None:
+    """The one that a policy states for a file. Raises PolicyError."""
+    if file.format is None:
+        return None
+    known = every_format()
+    if file.format in known:
+        return known[file.format]
+    expected = f"a format ({', '.join(known)}){did_you_mean(file.format, known)}"
+    raise file.error("format", file.format, expected)
 
 
 def is_text(argument: str) -> bool:

@@ -116,7 +116,37 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The remote port, or the one at which the connection was accepted."""
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DemandTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Demands on connections, their path, and rules that do not apply to them."""
+
+    detect_within_s: Duration | None = None
+    """Demand: a dead peer is detected so long after its last sign of life, at the latest, idle and
+    with data in flight.
+    """
+    detect_idle_within_s: Duration | None = None
+    """The same demand for an idle connection alone."""
+    detect_in_flight_within_s: Duration | None = None
+    """The same demand with data in flight alone."""
+    survive_s: Duration | None = None
+    """Demand: an outage of that length does not end the connection."""
+    path: tuple[PresetName | Hop, ...] = ()
+    """The devices from here to the peer, in order: presets by name, or a table for each."""
+    hz: Annotated[tuple[Hz, ...], msgspec.Meta(min_length=1)] = EVERY_HZ
+    """HZ of the kernels in the fleet. The worst counts."""
+    ignore: dict[str, str] = {}
+    """Rules that are not reported, each with the reason."""
+
+
+class FileTerms(DemandTerms, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Demands on the connections in a file of other software, which states their settings."""
+
+    format: str | None = None
+    """Its format, where neither its name nor its content tells it."""
+    connections: dict[str, DemandTerms] = {}
+    """Demands on one of its connections, by the name that findings have."""
+
+
+class Terms(DemandTerms, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys of a connection, and of the defaults that all connections of a file inherit."""
 
     keepalive: bool | None = None
@@ -141,22 +171,6 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The same after so long without data in either direction, also while data waits to be
     acknowledged.
     """
-    detect_within_s: Duration | None = None
-    """Demand: a dead peer is detected so long after its last sign of life, at the latest, idle and
-    with data in flight.
-    """
-    detect_idle_within_s: Duration | None = None
-    """The same demand for an idle connection alone."""
-    detect_in_flight_within_s: Duration | None = None
-    """The same demand with data in flight alone."""
-    survive_s: Duration | None = None
-    """Demand: an outage of that length does not end the connection."""
-    path: tuple[PresetName | Hop, ...] = ()
-    """The devices from here to the peer, in order: presets by name, or a table for each."""
-    hz: Annotated[tuple[Hz, ...], msgspec.Meta(min_length=1)] = EVERY_HZ
-    """HZ of the kernels in the fleet. The worst counts."""
-    ignore: dict[str, str] = {}
-    """Rules that are not reported, each with the reason."""
     match: Match | None = None
     """The live sockets that are meant, for `harness audit`."""
 

@@ -116,6 +116,8 @@ class ConnectionItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Where the connection begins."""
         place = self.connection.place if self.connection else None
+        if place is not None and Path(place.file).name != self.path.name:
+            place = None  # of another file, which the policy names
         return self.path, place.line - 1 if place else None, f"policy {self.name}"
 
     @property

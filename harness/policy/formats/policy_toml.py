@@ -11,9 +11,10 @@ import msgspec
 from harness.errors import MISSING, PolicyError
 from harness.model import durations
 from harness.model.values import Problem
-from harness.policy import hops, toml_places
+from harness.policy import demands, hops, toml_places
 from harness.policy.format import Format
-from harness.policy.settings import Connection, Place, Terms
+from harness.policy.other_files import NamedFile, Wanted
+from harness.policy.settings import Connection, FileTerms, Place, Terms
 from harness.policy.validation import problems
 from harness.scenario import toml_file
 
@@ -28,6 +29,8 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What each connection inherits of the keys that it does not state itself."""
     connections: dict[str, Terms] = {}
     """The connections by name."""
+    files: dict[str, FileTerms] = {}
+    """Demands on the connections in files of other software, by the path from this folder."""
 
 
 class _Source:
@@ -60,14 +63,12 @@ class _Source:
 
 
 def read(text: str, source: str) -> tuple[Connection, ...]:
-    """The connections of a policy, in its order. Raises PolicyError, with line and column."""
-    raw = toml_file.tables(text, source)
-    policy = _Source(text, source)
-    try:
-        file = msgspec.convert(durations.in_seconds(raw), File)
-    except (msgspec.ValidationError, OverflowError) as error:
-        raise _explained(raw, policy, str(error)) from None
-    if not file.connections:
+    """The connections of a policy, in its order, without those of files that it names.
+
+    Raises PolicyError, with line and column.
+    """
+    raw, file, policy = _decoded(text, source)
+    if not file.connections and not file.files:
         raise policy.error(
             "connections", MISSING, "a table for each connection, such as [connections.orders-db]"
         )
@@ -78,10 +79,94 @@ def read(text: str, source: str) -> tuple[Connection, ...]:
         raise policy.error("defaults.match", msgspec.to_builtins(file.defaults.match), expected)
     for name, terms in file.connections.items():
         _refuse(policy, f"connections.{name}", problems(terms))
-    tables: Any = durations.in_seconds(raw["connections"])
+    tables: Any = durations.in_seconds(raw.get("connections", {}))
     shared = policy.below(("defaults",))
     return tuple(
         _connection(name, table, defaults, shared, policy) for name, table in tables.items()
+    )
+
+
+def _decoded(text: str, source: str) -> tuple[dict[str, Any], File, _Source]:
+    raw = toml_file.tables(text, source)
+    policy = _Source(text, source)
+    try:
+        return raw, msgspec.convert(durations.in_seconds(raw), File), policy
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise _explained(raw, policy, str(error)) from None
+
+
+def others(text: str, source: str) -> tuple[NamedFile, ...]:
+    """The files that a policy names. Raises PolicyError, with line and column."""
+    if "files" not in text:
+        return ()
+    raw, file, policy = _decoded(text, source)
+    tables: Any = durations.in_seconds(raw.get("files", {}))
+    defaults: Any = durations.in_seconds(raw.get("defaults", {}))
+    # Settings are the files' own: of the defaults they inherit demands alone.
+    shared = _Table(
+        {key: value for key, value in defaults.items() if key in (*demands.KEYS, "ignore")},
+        policy.below(("defaults",)),
+    )
+    return tuple(
+        _named(path, tables[path], each, shared, policy) for path, each in file.files.items()
+    )
+
+
+class _Table(msgspec.Struct, frozen=True):
+    """Plain values, and where they stand."""
+
+    values: Mapping[str, Any]
+    places: Mapping[str, Place]
+
+    def below(self, other: _Table) -> _Table:
+        """With what another one states beside it: a value as a whole, suppressions one by one."""
+        ignore = {**other.values.get("ignore", {}), **self.values.get("ignore", {})}
+        kept = {key: at for key, at in other.places.items() if _is_inherited(key, self.values)}
+        values = {**other.values, **self.values, "ignore": ignore}
+        return _Table(values, {**kept, **self.places})
+
+
+def _named(
+    path: str, table: Mapping[str, Any], file: FileTerms, shared: _Table, policy: _Source
+) -> NamedFile:
+    key = toml_places.dotted(("files", path))
+    own = {name: value for name, value in table.items() if name not in ("format", "connections")}
+    whole = _Table(own, policy.below(("files", path))).below(shared)
+    each = {
+        name: _Table(inner, policy.below(("files", path, "connections", name)))
+        for name, inner in table.get("connections", {}).items()
+    }
+    wanted = _wanted(whole, frozenset(whole.values["ignore"]), key, policy)
+    one_by_one = {
+        name: _wanted(
+            inner.below(whole),
+            frozenset(whole.values["ignore"]) - frozenset(inner.values.get("ignore", {})),
+            toml_places.dotted(("files", path, "connections", name)),
+            policy,
+        )
+        for name, inner in each.items()
+    }
+
+    def error(inner: str, value: object, expected: str) -> PolicyError:
+        return policy.error(f"{key}.{inner}" if inner else key, value, expected)
+
+    return NamedFile(
+        path=path, format=file.format, wanted=wanted, one_by_one=one_by_one, error=error
+    )
+
+
+def _wanted(table: _Table, shared: frozenset[str], key: str, policy: _Source) -> Wanted:
+    """`shared`: the rules that other connections ignore, too. Raises PolicyError."""
+    terms = msgspec.convert(table.values, Terms)
+    _refuse(policy, key, problems(terms))
+    keys = tuple(key for key in demands.KEYS if key in table.values)
+    # A finding points to the file, and not to the demand that it misses.
+    places = {key: at for key, at in table.places.items() if key.startswith("ignore.")}
+    return Wanted(
+        terms=terms,
+        keys=keys,
+        places=places,
+        inherited=frozenset(f"ignore.{rule}" for rule in shared),
     )
 
 
@@ -131,4 +216,5 @@ FORMAT = Format(
     name="policy",
     title="POLICY.toml, or another name that ends in .toml",
     read=read,
+    others=others,
 )
