@@ -389,11 +389,12 @@ def _audit() -> list[Row]:
             audited = subprocess.run(command, check=True, capture_output=True)
             wall_s.append(time.perf_counter() - started)
             groups = json.loads(audited.stdout)["sockets"]
-            found = sum(each["number"] for each in groups if each["network"] == host.identity)
+            found = sum(each["number"] for each in groups if host.identity in each["networks"])
         spent_ns = [_ran_ns(pid) - ran_ns for pid, ran_ns in zip(pids, before, strict=True)]
         host.kill_programs()
-    assert found == 2 * processes * connections
-    what = f"`harness audit`, {found:,} sockets of {processes} processes"
+    number = 2 * processes * connections
+    assert found >= number  # in their group there may be others' sockets, too
+    what = f"`harness audit`, {number:,} sockets of {processes} processes"
     return [
         Row(f"{what}, median of 5", statistics.median(wall_s), 2, "s"),
         Row("CPU time that it takes of any of these processes", max(spent_ns) / 1e6, 1, "ms"),

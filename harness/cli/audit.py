@@ -50,7 +50,7 @@ def _demands(options: argparse.Namespace) -> Demands:
     policy: tuple[Connection, ...] = ()
     if options.policy is not None:
         source = str(options.policy)
-        policy = reader.read(options.policy, source)
+        policy = reader.read(options.policy, source, "policy")
         if not any(each.terms.match for each in policy):
             raise PolicyError(
                 str(policy[0].place or Place(source, 1, 1)),

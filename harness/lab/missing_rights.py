@@ -47,8 +47,8 @@ def networks(number: int) -> Unread:
 def unheld(number: int, refused: int) -> Unread:
     """Of this network, held by no process that could be read. `refused`: those that could not."""
     elsewhere = (
-        "run outside this container where the process is there; sockets of the kernel's own, such "
-        "as an NFS mount's, cannot be read"
+        "run harness audit outside this container if the process runs there; sockets of the "
+        "kernel's own, such as an NFS mount's, cannot be read"
     )
     return Unread(
         what="socket",

@@ -48,7 +48,7 @@ def _row(row: Row) -> dict[str, Any]:
         "user": key.user,
         "role": key.role,
         "ports": group.ports,
-        "network": key.network,
+        "networks": group.networks,
         "number": group.number,
         "pids": group.pids,
         "options": {

@@ -70,7 +70,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         in_a_line(key.program) or "?",
         in_a_line(key.user),
         _pids(group),
-        f"{group.number} {place(group)}",
+        f"{group.number} {place(group)}{_networks(group)}",
         {True: "on", False: "off", None: "?"}[options.keepalive],
         _value(group, "idle_s", " s"),
         _value(group, "interval_s", " s"),
@@ -79,6 +79,11 @@ def _cells(row: Row) -> tuple[str, ...]:
         _figure(row.idle),
         _figure(row.in_flight),
     )
+
+
+def _networks(group: Group) -> str:
+    number = len(group.networks)
+    return f" in {number} networks" if number > 1 else ""
 
 
 def _pids(group: Group) -> str:
@@ -110,9 +115,9 @@ def _legend(rows: Sequence[Row]) -> Iterator[str]:
             "listening: what accepted connections inherit, until the program sets something else"
         )
     retries = {
-        row.group.sysctls.retries
+        row.group.key.sysctls.retries
         for row in rows
-        if row.idle is not None and row.in_flight is None and row.group.sysctls is not None
+        if row.idle is not None and row.in_flight is None and row.group.key.sysctls is not None
     }
     for each in sorted(retries):
         yield f"detected, in flight: ? where net.ipv4.tcp_retries2 decides and is {each}, not 15"

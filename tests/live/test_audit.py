@@ -242,7 +242,7 @@ def test_what_a_server_sets(name: str, lab: NetnsLab, tmp_path: Path) -> None:
     by_role = {each["role"]: each for each in accepted}
     assert {"listening", "accepted"} <= by_role.keys()
     found = by_role["accepted"]
-    assert (found["program"], found["network"]) == (server.program, host.identity)
+    assert (found["program"], found["networks"]) == (server.program, [host.identity])
     options = {key: (each["value"], each["from"]) for key, each in found["options"].items()}
     assert options == {
         "keepalive": (True, "socket"),

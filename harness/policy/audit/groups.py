@@ -41,29 +41,30 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     """What the sockets of a group have in common.
 
     `program`, `user`: "" where no process is known that holds them. `port`: the remote one of
-    connections that were made, else the local one; None for several ones. `network`: the inode of
-    the network namespace.
+    connections that were made, else the local one; None for several ones. `sysctls`: of the network
+    namespace, of which there may be several: that of each container.
     """
 
     program: str
     user: str
     role: Role
     port: int | None
-    network: int | None
     options: Options
+    sysctls: Sysctls | None
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
     """Sockets that are alike. `number`: of them; `pids`: of the processes that hold them.
 
-    `ports`: all of them where the key has none. `sources`: by the names of `Options`.
+    `ports`: all of them where the key has none. `networks`: the inodes of the network namespaces,
+    as far as they are known. `sources`: by the names of `Options`.
     """
 
     key: Key
     ports: tuple[int, ...]
     number: int
     pids: tuple[int, ...]
-    sysctls: Sysctls | None
+    networks: tuple[int, ...]
     sources: tuple[tuple[str, Source], ...]
 
     def source(self, name: str) -> Source:
@@ -75,7 +76,7 @@ def groups(survey: Survey) -> tuple[Group, ...]:
     """In the order of programs, roles and ports; the largest first of those that are alike."""
     listening = _listening(survey)
     found: dict[Key, list[LiveSocket]] = defaultdict(list)
-    networks: dict[Key, Network] = {}
+    networks: dict[Key, set[int]] = defaultdict(set)
     for each in survey.sockets:
         owner = _owner(each.holders)
         network = survey.networks.get(each.network, Network())
@@ -85,11 +86,12 @@ def groups(survey: Survey) -> tuple[Group, ...]:
             user=owner.user if owner else each.user,
             role=role,
             port=port,
-            network=network.inode,
             options=each.options,
+            sysctls=network.sysctls,
         )
         found[key].append(each)
-        networks[key] = network
+        if network.inode is not None:
+            networks[key].add(network.inode)
     ordered = sorted(found, key=lambda key: (*_order(key), -len(found[key])))
     return tuple(
         Group(
@@ -97,8 +99,8 @@ def groups(survey: Survey) -> tuple[Group, ...]:
             ports=(key.port or 0,),
             number=len(found[key]),
             pids=tuple(sorted({each.pid for one in found[key] for each in one.holders})),
-            sysctls=networks[key].sysctls,
-            sources=tuple(sources(key.options, networks[key].sysctls).items()),
+            networks=tuple(sorted(networks[key])),
+            sources=tuple(sources(key.options, key.sysctls).items()),
         )
         for key in ordered
     )
@@ -160,7 +162,7 @@ def folded(found: Sequence[Group], mark: Callable[[Group], Hashable]) -> tuple[G
     alike: dict[Hashable, list[Group]] = defaultdict(list)
     for group in found:
         without_port = msgspec.structs.replace(group.key, port=None)
-        alike[without_port, group.sysctls, mark(group)].append(group)
+        alike[without_port, mark(group)].append(group)
     whole: dict[Key, Group] = {}
     for groups_ in alike.values():
         if len(groups_) > MOST_PORTS:
@@ -175,6 +177,7 @@ def _together(found: Sequence[Group]) -> Group:
         ports=tuple(port for each in found for port in each.ports),
         number=sum(each.number for each in found),
         pids=tuple(sorted({pid for each in found for pid in each.pids})),
+        networks=tuple(sorted({network for each in found for network in each.networks})),
     )
 
 
@@ -201,10 +204,10 @@ def names(found: Sequence[Group]) -> tuple[str, ...]:
     all others.
     """
     named = [title(group) for group in found]
-    for more in (described, _user, _network):
+    for more in (_options, _user, _network):
         used = Counter(named)
         named = [
-            name if used[name] == 1 else f"{name}, {more(group.key)}"
+            name if used[name] == 1 else f"{name}, {more(group)}"
             for name, group in zip(named, found, strict=True)
         ]
     return tuple(named)
@@ -221,9 +224,14 @@ def described(key: Key) -> str:
     return f"{keepalive}, user timeout {options.user_timeout_ms / 1000:g} s"
 
 
-def _user(key: Key) -> str:
-    return f"user {key.user}"
+def _options(group: Group) -> str:
+    return described(group.key)
 
 
-def _network(key: Key) -> str:
-    return f"network {key.network or 'unknown'}"
+def _user(group: Group) -> str:
+    return f"user {group.key.user}"
+
+
+def _network(group: Group) -> str:
+    """The first one: other sysctls, in other networks."""
+    return f"network {group.networks[0] if group.networks else 'unknown'}"

@@ -196,7 +196,7 @@ def _is_covered(group: Group) -> bool:
 
 def _bounded_otherwise(group: Group) -> bool:
     """Whether data in flight is given up by another tcp_retries2 than the oracle's."""
-    sysctls = group.sysctls
+    sysctls = group.key.sysctls
     default = sysctls is None or sysctls.retries == RETRIES
     return not default and not group.key.options.user_timeout_ms
 
@@ -216,7 +216,7 @@ def _unanswered(
 ) -> Iterator[Unanswered]:
     """What cannot be said of a group, where a rule asks for it."""
     applied = {each.id for each in rules}
-    options, sysctls = group.key.options, group.sysctls
+    options, sysctls = group.key.options, group.key.sysctls
     if UNREAD in applied and not options.are_known:
         why = "the options of its sockets could not be read"
         yield Unanswered(rule=UNREAD, connection=connection.name, why=why)

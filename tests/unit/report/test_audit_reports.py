@@ -73,6 +73,14 @@ def test_findings_come_first() -> None:
     assert found[-1].startswith("1 TCP socket of 1 process in 1 group; 2 errors, ")
 
 
+def test_containers_that_are_alike_are_a_line() -> None:
+    """With the number of their network namespaces."""
+    two = survey(accepted(), msgspec.structs.replace(accepted(), network=2))
+    networks = {key: Network(10 + key, LINUX, frozenset((6379,))) for key in (1, 2)}
+    found = lines(msgspec.structs.replace(two, networks=networks))
+    assert found[1].startswith("redis-server redis 100 2 accepted at 6379 in 2 networks off ")
+
+
 def test_no_sockets() -> None:
     """No table."""
     assert lines(survey()) == ["0 TCP sockets of 0 processes in 0 groups"]

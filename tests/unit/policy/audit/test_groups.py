@@ -92,10 +92,19 @@ def test_other_options_make_another_group() -> None:
         "keepalive off 7200/75/9, user redis",
         "keepalive off 7200/75/9, user root",
     ]
+
+
+def test_containers_that_are_alike_are_one_group() -> None:
+    """Unless their sysctls differ, from which the values may come."""
     two = survey(accepted(), msgspec.structs.replace(accepted(), network=2))
-    networks = {key: Network(10 + key, LINUX, frozenset((6379,))) for key in (1, 2)}
-    found = groups(msgspec.structs.replace(two, networks=networks))
-    assert [name[-10:] for name in names(found)] == ["network 11", "network 12"]
+    first = Network(11, LINUX, frozenset((6379,)))
+    second = msgspec.structs.replace(first, inode=12)
+    alike = groups(msgspec.structs.replace(two, networks={1: first, 2: second}))
+    assert [(group.number, group.networks) for group in alike] == [(2, (11, 12))]
+    second = msgspec.structs.replace(second, sysctls=msgspec.structs.replace(LINUX, idle_s=600))
+    other = groups(msgspec.structs.replace(two, networks={1: first, 2: second}))
+    assert [name[-10:] for name in names(other)] == ["network 11", "network 12"]
+    assert [group.source("idle_s") for group in other] == ["sysctl", "socket"]
 
 
 def test_a_socket_belongs_to_the_program_that_works_with_it() -> None:
