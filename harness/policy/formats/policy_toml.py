@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -212,9 +213,38 @@ def _explained(raw: object, policy: _Source, technical: str) -> PolicyError:
     return policy.error("", decode_errors.Plainly(technical), "a policy")
 
 
+def write(terms: Terms) -> str:
+    """A connection with the keys that differ from what is so without them."""
+    plain = msgspec.to_builtins(terms)
+    usual = msgspec.to_builtins(Terms())
+    lines = [
+        f"{key} = {_toml(_shown(value))}" for key, value in plain.items() if value != usual[key]
+    ]
+    return "\n".join(["[connections.app]", *lines, ""])
+
+
+def _shown(value: Any) -> Any:
+    """Without the keys of an inner table that are not set."""
+    if isinstance(value, dict):
+        return {key: inner for key, inner in value.items() if inner not in (None, False, "")}
+    return [_shown(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        inner = ", ".join(f"{key} = {_toml(each)}" for key, each in value.items())
+        return f"{{ {inner} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
 FORMAT = Format(
     name="policy",
     title="POLICY.toml, or another name that ends in .toml",
     read=read,
     others=others,
+    write=write,
 )

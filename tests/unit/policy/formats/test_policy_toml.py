@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.errors import PolicyError, ScenarioError
 from harness.policy.check import Result, check
-from harness.policy.formats.policy_toml import read
+from harness.policy.formats.policy_toml import read, write
 from harness.policy.registry import every_rule
-from harness.policy.settings import EVERY_HZ, Hop, Place
+from harness.policy.settings import EVERY_HZ, Heartbeat, Hop, Place, Terms
+from tests.unit.strategies import sweep
 
 FLEET = """\
 [defaults]
@@ -188,3 +191,35 @@ def test_whatever_is_wrong_is_one_error_with_line_and_column(text: str, message:
     assert str(caught.value).startswith(message)
     assert caught.value.exit_status == 2
     assert isinstance(caught.value, PolicyError) or "TOML" in message
+
+
+@sweep(30, exhaustively=2000)
+@given(
+    st.builds(
+        Terms,
+        keepalive=st.none() | st.booleans(),
+        idle_s=st.none() | st.integers(1, 32767),
+        user_timeout_s=st.none() | st.integers(0, 2_000_000).map(lambda each: each / 1000),
+        heartbeat=st.none()
+        | st.builds(
+            Heartbeat,
+            every_s=st.integers(1, 100),
+            timeout_s=st.floats(0.5, 10),
+            misses=st.integers(1, 9),
+            apart=st.booleans(),
+        ),
+        side=st.sampled_from(("client", "server")),
+        detect_within_s=st.none() | st.floats(0.001, 1e6),
+        path=st.lists(
+            st.sampled_from(("aws-nlb", "azure-lb"))
+            | st.builds(Hop, name=st.text(), idle_timeout_s=st.integers(1, 500)),
+            max_size=2,
+        ).map(tuple),
+        hz=st.lists(st.sampled_from((100, 250)), min_size=1, max_size=2).map(tuple),
+        ignore=st.just({}) | st.text(min_size=1).map(lambda why: {"KA004": f"x{why}"}),
+    )
+)
+def test_what_is_written_reads_back(terms: Terms) -> None:
+    """Whatever is in it."""
+    (found,) = read(write(terms), "P.toml")
+    assert found.terms == terms
