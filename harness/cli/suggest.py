@@ -72,25 +72,15 @@ def _print_snippet(suggestion: Suggestion, checked: Checked, target: str) -> int
     """The lines on standard output, and what they lack on standard error."""
     from harness.report import suggestion_text
 
-    try:
-        written = suggest_snippet.snippet(checked.connection, target)
-    except UsageError as error:
-        if not checked.connection.terms.user_timeout_s:
-            raise
-        raise UsageError(
-            f"{error}, or demand nothing of data in flight (--detect-idle-within)"
-        ) from None
+    written = suggest_snippet.snippet(checked.connection, target)
     sys.stdout.write(written.text)
     sys.stdout.flush()
-    for line in suggestion_text.remaining(checked):
+    for line in suggestion_text.remaining(written.checked or checked):
         if line:
             streams.complain(line)
-    known = {each.rule for each in checked.findings if each.level != "note"}
-    read = () if written.checked is None else written.checked.findings
-    lacking = [each for each in read if each.level != "note" and each.rule not in known]
-    for each in lacking:
+    for each in written.lacking:
         streams.complain(f"these lines do not say all: {each.rule}: {each.message}")
-    return 1 if lacking else suggestion.exit_status
+    return 1 if written.lacking else suggestion.exit_status
 
 
 def _print(suggestions: Sequence[Suggestion], status: int, output_format: str) -> None:

@@ -66,7 +66,7 @@ def demands(draw: st.DrawFn) -> dict[str, Any]:
     return keys
 
 
-@sweep(10, exhaustively=400)
+@sweep(7, exhaustively=400)
 @given(demands())
 def test_what_is_suggested_passes_and_longer_idle_times_do_not(keys: dict[str, Any]) -> None:
     """The reliefs of what is refused pass, too."""
