@@ -84,12 +84,12 @@ if TYPE_CHECKING:
     from harness.faults.process import ProcessFreeze as ProcessFreeze
     from harness.faults.process import ProcessKill as ProcessKill
     from harness.faults.process import StopsReading as StopsReading
+    from harness.faults.proxy_down import ProxyDown as ProxyDown
     from harness.faults.route import Route as Route
     from harness.faults.tcp_segment import FinSwallowed as FinSwallowed
     from harness.faults.tcp_segment import RstInjected as RstInjected
     from harness.faults.tcp_segment import SynackDrop as SynackDrop
     from harness.faults.tcp_segment import SynDrop as SynDrop
-    from harness.faults.toxiproxy import ProxyDown as ProxyDown
     from harness.faults.toxiproxy import ToxicBandwidth as ToxicBandwidth
     from harness.faults.toxiproxy import ToxicLatency as ToxicLatency
     from harness.faults.toxiproxy import ToxicLimitData as ToxicLimitData

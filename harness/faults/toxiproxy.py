@@ -1,7 +1,5 @@
 """Toxics: what a toxiproxy-server between client and server does to the data that it passes on.
 
-And that it is down.
-
 A toxic meets data and the end of the stream, never TCP itself: the kernel of the proxy's host goes
 on answering probes and acknowledging what is sent. What its source does (toxiproxy 2.12) is said
 with each. Where it is random it cannot be seeded: the server takes a seed and does not use it
@@ -17,14 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import msgspec
 
-from harness.errors import FaultError
-from harness.faults.base import Evidence, Fault
-from harness.lab.watched import of_watched
-from harness.model.topology import SIDES, Layout, Side, other
+from harness.faults.base import Evidence
+from harness.faults.of_toxiproxy import OfToxiproxy, Seen, counted, proxy_host
+from harness.model.topology import Layout, Side
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 
@@ -34,49 +31,9 @@ if TYPE_CHECKING:
 Stream = Literal["downstream", "upstream"]
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Octets = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
-_FIN, _RST, _PSH = 0x01, 0x04, 0x08
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """Segments since the toxic was put in, on the proxy's host: with data in and out, with an end
-    in and out.
-    """
-
-    data: int
-    passed: int
-    ends: int
-    closed: int
-
-
-class _OfProxy(Fault, frozen=True, kw_only=True):
-    """A fault that the proxy itself is told to be."""
-
-    undrawn: ClassVar[str] = (
-        "it is a proxy's, of which the oracle has no model but where nothing passes"
-    )
-
-    def misplaced(self, layout: Layout) -> Iterator[Problem]:
-        if layout.proxied_by == "command":
-            expected = (
-                "another fault: only a toxiproxy-server carries this one out, and "
-                "[proxy.command] is the proxy"
-            )
-            yield Problem("kind", self.kind, expected)
-        elif layout.proxied_by != "toxiproxy":
-            yield Problem(
-                "kind",
-                self.kind,
-                'a topology with a toxiproxy: kind = "proxied", proxy = "toxiproxy"',
-            )
-
-    def hosts(self, layout: Layout) -> frozenset[str]:
-        return frozenset() if layout.proxy is None else frozenset({layout.proxy})
-
-    def proxy_must(self, layout: Layout) -> Literal["exist", "answer"] | None:
-        return "answer"
-
-
-class Toxic(_OfProxy, frozen=True, kw_only=True):
+class Toxic(OfToxiproxy, frozen=True, kw_only=True):
     """`stream`: what it acts on: what goes to the client (downstream) or to the server (upstream).
 
     `from_start`: it is in place before the connection is made; `at_s` and `for_s` do not apply
@@ -127,11 +84,11 @@ class Toxic(_OfProxy, frozen=True, kw_only=True):
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         from harness.lab import toxiproxy_server
 
-        host = _proxy_host(lab)
+        host = proxy_host(lab)
         toxiproxy_server.start(lab)
         sink: Side = "client" if self.stream == "downstream" else "server"
         with ExitStack() as stack:
-            count_up = _watched(lab, sink, stack)
+            count_up = counted(lab, sink, stack)
             with toxiproxy_server.calls(host) as library:
                 toxiproxy_server.proxy(library).add_toxic(
                     type=self.toxic,
@@ -338,91 +295,3 @@ class ToxicLimitData(Toxic, frozen=True, kw_only=True, tag="toxic-limit-data"):
 
     def bites(self, seen: Seen) -> bool:
         return seen.data > 0 and seen.closed > 0 and not seen.ends
-
-
-class ProxyDown(_OfProxy, frozen=True, kw_only=True, tag="proxy-down"):
-    """The proxy is disabled: it closes its connections and listens no more.
-
-    Healed, it listens again.
-
-    Evidence: what the server says of it, and the ends (FIN, RST) that left its host.
-    """
-
-    summary: ClassVar[str] = "the proxy closes its connections and listens no more"
-
-    def touches(self, layout: Layout) -> frozenset[tuple[str, str]]:
-        return frozenset((host, "listening") for host in self.hosts(layout))
-
-    def effects(self, layout: Layout, observer: Side) -> tuple[Effect, ...]:
-        return (Effect(mechanism="peer-closed", from_s=self.at_s),)
-
-    @contextmanager
-    def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
-        from harness.lab import toxiproxy_server
-
-        host = _proxy_host(lab)
-        with ExitStack() as stack:
-            counters = [_watched(lab, sink, stack) for sink in SIDES]
-            with toxiproxy_server.calls(host) as library:
-                toxiproxy_server.proxy(library).disable()
-
-            def evidence() -> Evidence:
-                with toxiproxy_server.calls(host) as library:
-                    found = library.Toxiproxy().get_proxy(toxiproxy_server.PROXY)
-                ended = sum(counter().closed for counter in counters)
-                level: Literal["none", "in-place", "bit"] = "bit" if ended else "in-place"
-                if found is None or found.enabled:
-                    level = "none"
-                state = "unknown" if found is None else "enabled" if found.enabled else "disabled"
-                return Evidence(
-                    level=level,
-                    found=f"the proxy is {state}, {count(ended, 'FIN or RST')} left its host",
-                )
-
-            try:
-                yield evidence
-            finally:
-                with toxiproxy_server.calls(host) as library:
-                    toxiproxy_server.proxy(library).enable()
-
-
-def _proxy_host(lab: Lab) -> Host:
-    if lab.layout.proxied_by != "toxiproxy" or lab.layout.proxy is None:
-        raise FaultError('expected a lab with a toxiproxy (kind = "proxied"), found one without')
-    return lab.host(lab.layout.proxy)
-
-
-def _watched(lab: Lab, sink: Side, stack: ExitStack) -> Callable[[], Seen]:
-    """Count from now on what comes to the proxy's host on its way to a side, and what it sends
-    there.
-    """
-    host = _proxy_host(lab)
-    data, end = (of_watched(lab, _with(mask)) for mask in (_PSH, _FIN | _RST))
-    arrivals = host.spec.facing(other(sink)).name
-    leaves = {
-        "match": {
-            "op": "==",
-            "left": {"meta": {"key": "oifname"}},
-            "right": host.spec.facing(sink).name,
-        }
-    }
-    came = stack.enter_context(host.ruleset(f"ingress:{arrivals}", {"data": data, "end": end}))
-    leaving = {
-        label: [[leaves, *rule] for rule in group]
-        for label, group in (("data", data), ("end", end))
-    }
-    left = stack.enter_context(host.ruleset("output", leaving))
-
-    def read() -> Seen:
-        before, after = came(), left()
-        return Seen(
-            data=before["data"], ends=before["end"], passed=after["data"], closed=after["end"]
-        )
-
-    return read
-
-
-def _with(mask: int) -> list[dict[str, Any]]:
-    """TCP segments with one of some flags, counted."""
-    field = {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, mask]}
-    return [{"match": {"op": "!=", "left": field, "right": 0}}, {"counter": None}]

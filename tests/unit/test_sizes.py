@@ -12,8 +12,6 @@ MOST_TEST_LINES = 650
 """The tests of one module, or of one subject, stay together: they are read one by one."""
 LONG_MODULES = {
     "ci/bench.py": "one script, whose measurements share their helpers",
-    "harness/faults/toxiproxy.py": "the eight toxics of one proxy, as its API has them",
-    "harness/lab/host.py": "one class: all that faults and subjects may do with a host",
     "harness/programs/tcp_endpoint.py": "a script (python -I -S), which can import nothing beside it",  # noqa: E501
 }
 LONG_FUNCTIONS = {

@@ -27,8 +27,9 @@ from harness.faults import (
     ToxicSlowClose,
     ToxicTimeout,
 )
+from harness.faults.of_toxiproxy import Seen
 from harness.faults.route import address_seen
-from harness.faults.toxiproxy import Seen, Toxic
+from harness.faults.toxiproxy import Toxic
 from harness.lab import toxiproxy_server
 from harness.model.machine import MachineFacts
 from harness.model.topology import Proxy, Topology, layout
