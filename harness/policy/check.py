@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from harness.oracle.effects import Unpredictable
-from harness.policy import defaults
+from harness.policy import defaults, fix_words
 from harness.policy.facts import Facts
 from harness.policy.overview import Overview, overview
 from harness.policy.proof import Proofs
@@ -125,7 +125,7 @@ def _finding(rule: Rule, connection: Connection, draft: Draft) -> Finding:
         connection=connection.name,
         expected=draft.expected,
         found=draft.found,
-        fix=draft.fix,
+        fix=fix_words.in_file(draft.fix, connection, draft.keys),
         hz=draft.hz,
         window_s=draft.window_s,
         place=places[0] if places else connection.place,

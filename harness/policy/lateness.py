@@ -85,6 +85,8 @@ def _draft_in_flight(facts: Facts, late: Mapping[int, Window], demand_s: float) 
     fix = "shorten the heartbeat, or set user_timeout_s"
     if facts.settings.user_timeout_ms or beat is None or not beat.apart:
         fix = user_timeout_fix(demand_s)
+    if closes_s is not None:
+        fix += ", or a shorter inactivity_close_s"
     return Draft(
         expected=f"a dead peer detected within {words.plain(demand_s)} s while data is in flight",
         found=found,

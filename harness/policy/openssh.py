@@ -105,7 +105,12 @@ def connection(name: str, place: Place, values: Mapping[str, Word], role: Role) 
     elif most is not None:
         why = f"has no effect without {role.interval}" if not every_s else "0 ends no connection"
         notices.append(Notice(values[role.most].place, role.most, why))
-    return stated.connection(name, place, found, filled, notices)
+    directives = {
+        "heartbeat.every_s": role.interval,
+        "heartbeat.timeout_s": role.interval,
+        "heartbeat.misses": role.most,
+    }
+    return stated.connection(name, place, found, filled, notices, directives)
 
 
 def _count(values: Mapping[str, Word], role: Role) -> int | None:

@@ -41,11 +41,13 @@ def connection(
     stated: Mapping[str, Stated],
     filled: Mapping[str, Filled] | None = None,
     notices: Sequence[Notice] = (),
+    directives: Mapping[str, str] | None = None,
 ) -> Connection:
     """The connection of that name, which stands at `place`.
 
     Keys are those of `Terms`; of a heartbeat "heartbeat.every_s". What is stated comes before what
-    is filled in. Raises PolicyError, at the value that the kernel would refuse.
+    is filled in. `directives`: what the software calls keys that the file does not state, too.
+    Raises PolicyError, at the value that the kernel would refuse.
     """
     defaults = {key: each for key, each in (filled or {}).items() if key not in stated}
     values = {key: each.value for key, each in stated.items()}
@@ -63,6 +65,7 @@ def connection(
         place=place,
         places=_places(stated),
         defaults={key: each.source for key, each in defaults.items()},
+        directives={**(directives or {}), **{key: each.directive for key, each in stated.items()}},
         notices=tuple(notices),
     )
 

@@ -46,7 +46,8 @@ def connection(name: str, place: Place, pairs: Sequence[tuple[Word, Word]]) -> C
             found[term] = Stated(
                 value=number, place=value.place, directive=sysctl, written=value.text
             )
-    return stated.connection(name, place, found, {"keepalive": ASSUMED}, notices)
+    directives = {term: sysctl for sysctl, term in TERMS.items()}
+    return stated.connection(name, place, found, {"keepalive": ASSUMED}, notices, directives)
 
 
 def written(terms: Terms, software: str) -> dict[str, int]:

@@ -1,8 +1,9 @@
-"""Times in the words of findings."""
+"""Times and lists in the words of findings."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from harness.policy.answers import SECOND_NS, Window
 
@@ -32,3 +33,8 @@ def window(found: Window) -> str:
 def ends(found: Window) -> tuple[float, float]:
     """Earliest and latest in seconds, for programs."""
     return found.low_ns / SECOND_NS, found.high_ns / SECOND_NS
+
+
+def enumerated(parts: Sequence[str]) -> str:
+    """One after the other: "idle_s, interval_s and count"."""
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))

@@ -21,6 +21,8 @@ from harness.policy.stated import Filled, Stated
 
 _SIDES = {"client": ("cli", ("frontend", "listen")), "server": ("srv", ("listen", "backend"))}
 """HAProxy's names of its two sides, and the sections that have them."""
+_PROBING = {"idle_s": "idle", "interval_s": "intvl", "count": "cnt"}
+"""The last parts of its directives."""
 
 
 def read(text: str, source: str) -> tuple[Connection, ...]:
@@ -102,7 +104,7 @@ def _settings(section: Section, side: str, end: Sequence[Word]) -> dict[str, Sta
 def _probing(section: Section, prefix: str) -> dict[str, Stated]:
     """Idle time, interval and count, where the option is on."""
     found: dict[str, Stated] = {}
-    for key, name in (("idle_s", "idle"), ("interval_s", "intvl"), ("count", "cnt")):
+    for key, name in _PROBING.items():
         directive = f"{prefix}tcpka-{name}"
         word = section.value(directive)
         if word is None:
@@ -159,7 +161,12 @@ def _connection(
         "keepalive": Filled(value=False, source=f"HAProxy's default ({option})"),
         "side": Filled(value="server" if side == "client" else "client", source="HAProxy's role"),
     }
-    return stated.connection(name, section.head.place, found, filled, notices)
+    directives = {
+        "keepalive": option,
+        **{key: f"{_SIDES[side][0]}tcpka-{word}" for key, word in _PROBING.items()},
+        "user_timeout_s": "tcp-ut",
+    }
+    return stated.connection(name, section.head.place, found, filled, notices, directives)
 
 
 def _notices(section: Section) -> Iterator[Notice]:

@@ -25,6 +25,11 @@ WHOLE = {
 }
 """The key of each parameter, and what it takes."""
 KEYS = ("keepalives", *WHOLE, "tcp_user_timeout")
+_DIRECTIVES = {
+    "keepalive": "keepalives",
+    **{key: directive for directive, (key, _) in WHOLE.items()},
+    "user_timeout_s": "tcp_user_timeout",
+}
 FILLED = {"keepalive": Filled(value=True, source="libpq's default (PostgreSQL docs, keepalives)")}
 _SCHEME = re.compile(r"postgres(?:ql)?://")
 _EXAMPLE = "postgresql://db.example/orders?keepalives_idle=60"
@@ -69,7 +74,8 @@ def connection(name: str, place: Place, pairs: Sequence[tuple[Word, Word]]) -> C
         if key.text in ("host", "hostaddr") and value.text.startswith(("/", "@")):
             raise error(value, key.text, _NO_SOCKET)
     values = chosen(pairs, KEYS, last_counts=True)
-    return stated.connection(name, place, _stated(values), FILLED, tuple(_notices(values)))
+    told, notices = _stated(values), tuple(_notices(values))
+    return stated.connection(name, place, told, FILLED, notices, _DIRECTIVES)
 
 
 def _stated(values: Mapping[str, Word]) -> dict[str, Stated]:

@@ -28,6 +28,8 @@ _DEFAULTS_S = {
 }
 _POOL_S = 60
 """keepalive_timeout of an upstream."""
+_LISTEN = dict.fromkeys(("keepalive", "idle_s", "interval_s", "count"), "so_keepalive")
+_PROXY = {"keepalive": "proxy_socket_keepalive"}
 _OFF = Filled(value=False, source="nginx's default (so_keepalive is left out)")
 _PROXY_OFF = Filled(value=False, source="nginx's default (proxy_socket_keepalive off)")
 Blocks = Sequence[Directive]
@@ -145,7 +147,7 @@ def _of_http(blocks: Blocks, shared: Mapping[str, Word]) -> Iterator[Connection]
         elif isinstance(waiting, Filled):
             filled["idle_close_s"] = waiting
         filled |= {"keepalive": _OFF, "side": Filled("server", "nginx listens")}
-        yield stated.connection(f"http server {name}", place, found | closing, filled)
+        yield stated.connection(f"http server {name}", place, found | closing, filled, (), _LISTEN)
 
 
 def _of_stream(blocks: Blocks, shared: Mapping[str, Word]) -> Iterator[Connection]:
@@ -159,11 +161,14 @@ def _of_stream(blocks: Blocks, shared: Mapping[str, Word]) -> Iterator[Connectio
         closing, filled = _closing(blocks, ("proxy_timeout",))
     for name, place, found in _clients(blocks[-1], shared):
         more = {"keepalive": _OFF, "side": Filled("server", "nginx listens")}
-        yield stated.connection(f"stream server {name}", place, found | closing, filled | more)
+        told = found | closing
+        yield stated.connection(f"stream server {name}", place, told, filled | more, (), _LISTEN)
     if target is not None and not target.text.startswith("unix:"):
         found = _proxy_keepalive(blocks) | closing
         more = filled | {"keepalive": _PROXY_OFF}
-        yield stated.connection(f"stream proxy_pass {target.text}", target.place, found, more)
+        yield stated.connection(
+            f"stream proxy_pass {target.text}", target.place, found, more, (), _PROXY
+        )
 
 
 def _proxied(blocks: Blocks, pools: Mapping[str, Directive]) -> Iterator[Connection]:
@@ -181,6 +186,8 @@ def _proxied(blocks: Blocks, pools: Mapping[str, Directive]) -> Iterator[Connect
                 target.place,
                 _proxy_keepalive(inner) | closing | kept,
                 {**filled, **kept_filled, "keepalive": _PROXY_OFF},
+                (),
+                _PROXY,
             )
         yield from _proxied(inner, pools)
 
@@ -260,7 +267,9 @@ def write(terms: Terms) -> str:
 
 def _fits(_path: Path, text: str) -> bool:
     block = re.search(r"^\s*(http|stream|server|upstream\s+\S+)\s*\{", text, re.MULTILINE)
-    return bool(block) and bool(re.search(r"^\s*(listen|proxy_pass)\s[^;]*;", text, re.MULTILINE))
+    return bool(block) and bool(
+        re.search(r"(^|[{;])\s*(listen|proxy_pass)\s[^;{}]*;", text, re.MULTILINE)
+    )
 
 
 FORMAT = Format(

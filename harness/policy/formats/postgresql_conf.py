@@ -55,7 +55,9 @@ def read(text: str, source: str) -> tuple[Connection, ...]:
                 value=value, place=word.place, directive=directive, written=word.text
             )
     place = Place(source, 1, 1)
-    return (stated.connection("postgresql", place, told, _FILLED, tuple(_notices(values))),)
+    directives = {key: directive for directive, (key, _) in _PARAMETERS.items() if key}
+    notices = tuple(_notices(values))
+    return (stated.connection("postgresql", place, told, _FILLED, notices, directives),)
 
 
 def _pair(line: Word) -> Iterator[tuple[Word, Word]]:

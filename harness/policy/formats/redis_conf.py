@@ -41,7 +41,8 @@ def read(text: str, source: str) -> tuple[Connection, ...]:
         told |= _stated(values["tcp-keepalive"])
     filled = {"side": Filled("server", "redis-server accepts connections")}
     filled |= {key: Filled(value, _SOURCE) for key, value in _options(_DEFAULT_S).items()}
-    return (stated.connection("redis-server", place, told, filled),)
+    directives = dict.fromkeys(_options(_DEFAULT_S), "tcp-keepalive")
+    return (stated.connection("redis-server", place, told, filled, (), directives),)
 
 
 def _pairs(text: str, source: str) -> Iterator[tuple[Word, Word]]:

@@ -85,7 +85,9 @@ def _connection(name: str, place: Place, values: dict[str, Word]) -> Connection:
         "side": Filled("server", "the socket listens"),
         "set_on": Filled("listener", "systemd sets options on the socket that listens"),
     }
-    return stated.connection(name, place, found, filled, notices)
+    directives = {"keepalive": "KeepAlive", "count": _COUNT}
+    directives |= {key: directive for directive, key in _TIMES.items()}
+    return stated.connection(name, place, found, filled, notices, directives)
 
 
 def _seconds(word: Word, directive: str) -> int:

@@ -37,7 +37,7 @@ def _find(facts: Facts) -> Iterator[Draft]:
         expected=f"a dead peer detected within {words.plain(demand_s)} s while the connection is idle",  # noqa: E501
         found=f"keepalive off and no heartbeat{alone}",
         fix="set keepalive with idle, interval and count, or add a heartbeat",
-        keys=("keepalive",),
+        keys=("keepalive", "idle_s", "interval_s", "count"),
     )
 
 

@@ -43,10 +43,10 @@ def _find(facts: Facts) -> Iterator[Draft]:
     yield Draft(
         expected="idle time, interval and count set together",
         found=(
-            f"{_enumerated(list(left.values()))} left to the system: detection after "
+            f"{words.enumerated(list(left.values()))} left to the system: detection after "
             f"{words.window(worst)} at HZ={worst_hz}"
         ),
-        fix=f"set {_enumerated(list(left))}",
+        fix=f"set {words.enumerated(list(left))}",
         keys=("idle_s", "interval_s", "count", "keepalive"),
         hz=tuple(found),
         window_s=words.ends(worst),
@@ -69,10 +69,6 @@ def _left(facts: Facts) -> dict[str, str]:
     if facts.settings.user_timeout_ms:
         left.pop("count", None)
     return left
-
-
-def _enumerated(parts: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 
 
 RULE = Rule(

@@ -51,6 +51,7 @@ def _find(facts: Facts) -> Iterator[Draft]:
         fix=(
             f"{user_timeout_fix(demand_s)}, or add a heartbeat with a timer apart from the sending"
         ),
+        keys=("user_timeout_s",),
         hz=tuple(bad),
         window_s=(least.low_ns / SECOND_NS, None),
     )

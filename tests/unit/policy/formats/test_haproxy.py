@@ -135,6 +135,10 @@ def test_keepalive_alone_is_found_at_its_line() -> None:
     (found,) = check(made, list(every_rule().values())).findings
     assert (found.rule, str(found.place)) == ("KA002", "h.cfg:3:5")
     assert "detection after 7875.75 to 8749.65 s" in found.found
+    assert found.fix.endswith(
+        "(in this file: clitcpka-idle for idle_s; clitcpka-intvl for interval_s; "
+        "clitcpka-cnt for count)"
+    )
 
 
 def test_haproxy_s_default_is_told() -> None:

@@ -152,8 +152,9 @@ def test_a_malformed_value_is_an_error(text: str, message: str) -> None:
 
 @pytest.mark.parametrize("name", ["nginx.conf", "nginx/sites-enabled/shop", "web.txt"])
 def test_it_is_told_by_name_or_content(name: str) -> None:
-    """Also a file that is included."""
+    """Also a file that is included, and one in few lines."""
     assert reader.of_file(Path("etc", name), FILE, name).name == "nginx"
+    assert reader.of_file(Path("x"), "server { listen 80; }\n", "x").name == "nginx"
 
 
 @pytest.mark.parametrize(
