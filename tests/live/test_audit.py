@@ -19,6 +19,7 @@ import pytest
 
 from harness.lab import docker_client, docker_images
 from harness.lab.host import Host
+from harness.lab.namespace import Namespace, write_sysctl
 from harness.lab.netns_lab import NetnsLab
 from harness.model.topology import Topology
 from harness.system.user_dirs import libraries_folder
@@ -181,8 +182,7 @@ def lab(privileges: None) -> Iterator[NetnsLab]:
     """Two hosts; the server's has another sysctl than this machine."""
     del privileges
     with NetnsLab(Topology(kind="direct")) as made:
-        with made.host("server").entered():
-            Path("/proc/sys/net/ipv4/tcp_keepalive_time").write_text(str(IDLE_S))
+        made.host("server").sysctl(TIME, IDLE_S)
         yield made
 
 
@@ -260,7 +260,7 @@ def test_what_a_server_sets(name: str, lab: NetnsLab, tmp_path: Path) -> None:
 @pytest.mark.containers
 @pytest.mark.needs("docker")
 def test_processes_of_a_container(lab: NetnsLab, tmp_path: Path) -> None:
-    """Those of the container alone, with the sysctls that it was given."""
+    """Those of the container alone. Its sockets follow the sysctl of its network namespace."""
     del lab
     script = (
         "import socket, time\n"
@@ -280,12 +280,15 @@ def test_processes_of_a_container(lab: NetnsLab, tmp_path: Path) -> None:
             command=["-I", "-S", "-c", script],
             name=name,
             network_mode="none",
-            sysctls={TIME: "333"},
             volumes=docker_images.host_tree(()),
             detach=True,
         )
         try:
             next(iter(container.logs(stream=True)))
+            container.reload()
+            network = Namespace(docker_client.pid_of(container))
+            with closing(network), network.entered():
+                write_sysctl(TIME, 333)
             ended = inside(tmp_path, "audit", "--container", name, "--output-format", "json")
         finally:
             container.remove(force=True)
