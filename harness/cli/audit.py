@@ -16,7 +16,7 @@ from harness.policy.audit.changes import changes
 from harness.policy.audit.groups import groups
 from harness.policy.audit.judging import Audit, Demands, audit
 from harness.policy.rule import Rule
-from harness.policy.settings import Connection, Place
+from harness.policy.settings import Connection
 from harness.system import streams
 
 
@@ -53,7 +53,7 @@ def _demands(options: argparse.Namespace) -> Demands:
         policy = reader.read(options.policy, source, "policy")
         if not any(each.terms.match for each in policy):
             raise PolicyError(
-                str(policy[0].place or Place(source, 1, 1)),
+                source,
                 "match",
                 MISSING,
                 'the sockets that a connection is about, such as match = { program = "redis-server"'

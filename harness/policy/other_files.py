@@ -56,7 +56,9 @@ def _applied(connection: Connection, wanted: Wanted) -> Connection:
     made = demands.applied(connection, wanted.terms, wanted.keys)
     return msgspec.structs.replace(
         made,
-        terms=msgspec.structs.replace(made.terms, ignore=wanted.terms.ignore),
+        terms=msgspec.structs.replace(
+            made.terms, ignore=wanted.terms.ignore, match=wanted.terms.match
+        ),
         places={**wanted.places, **made.places},
         inherited=wanted.inherited,
     )

@@ -135,6 +135,8 @@ class DemandTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """HZ of the kernels in the fleet. The worst counts."""
     ignore: dict[str, str] = {}
     """Rules that are not reported, each with the reason."""
+    match: Match | None = None
+    """The live sockets that are meant, for `harness audit`."""
 
 
 class FileTerms(DemandTerms, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -171,8 +173,6 @@ class Terms(DemandTerms, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The same after so long without data in either direction, also while data waits to be
     acknowledged.
     """
-    match: Match | None = None
-    """The live sockets that are meant, for `harness audit`."""
 
 
 class Notice(msgspec.Struct, frozen=True):

@@ -255,11 +255,15 @@ def _differing(group: Group, name: str, stated: Connection, rule: Rule) -> Itera
             level=rule.level,
             title=rule.title,
             connection=name,
-            expected=f"{key} = {_toml(value)}, as {stated.name} states",
+            expected=f"{key} = {_toml(value)}, {stated.defaults.get(key) or _stated_by(stated)}",
             found=f"{_toml(found)}{f', as {sysctl}' if sysctl else ''}",
             fix=f"set {_OPTIONS[key]} in the program, or state what is meant",
             place=stated.places.get(key, stated.place),
         )
+
+
+def _stated_by(connection: Connection) -> str:
+    return f"as {connection.name} states"
 
 
 def _toml(value: float) -> str:

@@ -6,8 +6,9 @@ file, may set the options in another unit, or may set them on another socket. Th
 
 The rule fires in `harness audit --policy` for each setting that a connection states (`keepalive`,
 `idle_s`, `interval_s`, `count`, `user_timeout_s`) and that the live sockets which its `match`
-describes do not have. What the connection does not state is not compared. The demands are judged by
-the live settings.
+describes do not have. What the connection does not state is not compared. A file of other software
+that the policy names states its software's defaults, too. The demands are judged by the live
+settings.
 
 How to fix it: set the option in the program, or state in the policy what is meant.
 

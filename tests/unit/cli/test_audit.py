@@ -112,7 +112,7 @@ def test_every_format(machine: Machine, output_format: str, capsys: Capture) -> 
     ("arguments", "said"),
     [
         (["--policy", "none.toml"], "none.toml"),
-        (["--policy", "P.toml"], "P.toml:1:2: match: expected the sockets"),
+        (["--policy", "P.toml"], "P.toml: match: expected the sockets"),
         (["--watch", "1", "--output-format", "json"], "--watch: expected --output-format text"),
         (["--watch", "0"], "argument --watch: expected seconds, more than 0"),
         (["--pid", "0"], "argument --pid: expected a whole number from 1 on"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from harness.model.live_sockets import LiveSocket, Network, Options, Survey, Sysctls
-from harness.policy import registry
+from harness.policy import reader, registry
 from harness.policy.audit.groups import groups
 from harness.policy.audit.judging import Audit, Demands, audit
 from harness.policy.formats import policy_toml
@@ -25,6 +26,7 @@ from tests.unit.policy.audit.surveys import (
     survey,
 )
 
+KA101 = registry.named("KA101")
 MATCH = 'match = { program = "redis-server", port = 6379 }\n'
 
 
@@ -122,6 +124,26 @@ def test_settings_that_differ_from_the_policy_are_found() -> None:
     ]
     same = Options(keepalive=True, idle_s=60, interval_s=75, count=6, user_timeout_ms=20_000)
     assert "KA101" not in dict(rules(audited(survey(accepted(options=same)), text)))
+
+
+def test_sockets_are_compared_with_the_file_of_their_software(tmp_path: Path) -> None:
+    """Which a policy names: each difference at its line there, or with whose default it is."""
+    (tmp_path / "redis.conf").write_text("# less than usual\ntcp-keepalive 60\n")
+    table = f'[files."redis.conf"]\n{MATCH}detect_within_s = 900\n'
+    (tmp_path / "P.toml").write_text(table)
+    policy = reader.read(tmp_path / "P.toml", "P.toml", "policy")
+    live = Options(keepalive=True, idle_s=300, interval_s=100, count=3, user_timeout_ms=0)
+    wanted = Demands(policy=policy)
+    found = audit(groups(survey(accepted(options=live))), wanted, registry.selected([], []), 250)
+    differing = [each for each in found.result.findings if each.rule == "KA101"]
+    assert {(str(each.place), each.expected, each.found) for each in differing} == {
+        ("redis.conf:2:15", "idle_s = 60, as redis-server states", "300"),
+        ("redis.conf:2:15", "interval_s = 20, as redis-server states", "100"),
+    }
+    (tmp_path / "redis.conf").write_text("maxclients 10\ntimeout 0\n")
+    policy = reader.read(tmp_path / "P.toml", "P.toml", "policy")
+    found = audit(groups(survey(accepted(options=ON))), Demands(policy=policy), (KA101,), 250)
+    assert "idle_s = 300, redis-server's default" in found.result.findings[0].expected
 
 
 def test_a_difference_can_be_suppressed() -> None:
