@@ -1,4 +1,4 @@
-"""What `harness audit` answers: from live sockets and demands to a report."""
+"""`harness audit`: live sockets and demands in, a report out."""
 
 from __future__ import annotations
 

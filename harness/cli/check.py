@@ -1,6 +1,4 @@
-"""What `harness check` and `harness explain` answer: from options and files to findings in
-words.
-"""
+"""`harness check` and `harness explain`: options and files in, findings out."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ OPTIONS = "options"
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check what the options say or name; returns the exit status. Raises UsageError."""
+    """Check the files or settings of the options; returns the exit status. Raises UsageError."""
     connections = _connections(options)
     for connection in connections:
         for notice in connection.notices:

@@ -1,7 +1,6 @@
-"""Errors that nobody expects: one line that says what came, with the traceback in a file.
+"""Defects of the harness: one line on standard error, and the traceback in a file.
 
-Nothing here raises: it is called when a limit of the machine is met, too, such as a full disk or no
-memory.
+Nothing here raises, since it may be called with a full disk or without memory.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ FOLDER = "defects"
 
 
 def tell(error: BaseException) -> None:
-    """Say on standard error that nothing is proven, why, and where the traceback is."""
+    """Print one line: nothing is proven, the error, the file with the traceback."""
     if isinstance(error, MemoryError):
         streams.complain(
             "expected memory, found none left; raise the limit (`ulimit -v`), or do less at "

@@ -25,8 +25,9 @@ Command = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit status, 128 + n where signal n ended it or, for a pipe,
-    would have.
+    """Run one command; returns its exit status.
+
+    It is 128 + n where signal n ended the command, and 141 where the reader of its output is gone.
     """
     try:
         streams.fill()
@@ -323,7 +324,7 @@ _PROOF = {"bit": "it acted", "in-place": "it was in place", "none": "it left no 
 
 
 def _sleep(for_s: float | None) -> None:
-    """Wait, or wait for an interrupt, with the seconds left on a terminal."""
+    """Wait so long, or until an interrupt; a terminal shows the seconds that are left."""
     from harness.report.progress import Countdown
 
     end = None if for_s is None else time.monotonic() + for_s

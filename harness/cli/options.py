@@ -25,7 +25,7 @@ def add_out(command: argparse.ArgumentParser) -> None:
 
 
 def add_keep(command: argparse.ArgumentParser) -> None:
-    """How many earlier runs stay."""
+    """How many earlier runs are kept."""
     command.add_argument(
         "--keep",
         metavar="N",
@@ -39,7 +39,7 @@ def add_keep(command: argparse.ArgumentParser) -> None:
 
 
 def add_repetition(command: argparse.ArgumentParser) -> None:
-    """What is run again, and what is run at all without a question."""
+    """Retries, and --yes."""
     command.add_argument(
         "--retries",
         metavar="N",
@@ -73,7 +73,7 @@ def add_clock(command: argparse.ArgumentParser) -> None:
 
 
 def add_no_commands(command: argparse.ArgumentParser) -> None:
-    """For scenarios from people that the caller does not trust."""
+    """For scenario files that the caller does not trust."""
     command.add_argument(
         "--no-commands",
         action="store_true",
@@ -85,7 +85,7 @@ def add_no_commands(command: argparse.ArgumentParser) -> None:
 
 
 def add_wall_limit(command: argparse.ArgumentParser, condition: str = "") -> None:
-    """When a guest is given up."""
+    """How long a guest may take for one plan."""
     command.add_argument(
         "--wall-limit",
         metavar="S",
@@ -97,7 +97,7 @@ def add_wall_limit(command: argparse.ArgumentParser, condition: str = "") -> Non
 
 
 def add_seed(command: argparse.ArgumentParser, condition: str = "") -> None:
-    """The random numbers of guests."""
+    """The seed of the random numbers in guests."""
     command.add_argument(
         "--seed",
         metavar="N",

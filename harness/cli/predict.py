@@ -1,6 +1,4 @@
-"""What `harness predict` answers: from its options to a prediction in words and as JSON, with
-hints.
-"""
+"""`harness predict`: options in, a prediction as text and as JSON out, with hints."""
 
 from __future__ import annotations
 
@@ -41,7 +39,7 @@ _DECIDES = {
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A prediction twice, and what its options may have been meant to be."""
+    """A prediction as text and as JSON. `hints`: options that look like mistakes."""
 
     text: str
     json: bytes
@@ -105,9 +103,7 @@ def _keepalive(options: argparse.Namespace) -> tuple[int, int, int]:
 
 
 def _no_say(options: argparse.Namespace) -> tuple[str, ...]:
-    """What decides instead, where keepalive's settings are given for a state that they do not
-    reach.
-    """
+    """A hint where keepalive's settings are given for a state in which other timers decide."""
     given = [f"--{name}" for name in DEFAULTS if getattr(options, name) is not None]
     if not given:
         return ()

@@ -1,6 +1,4 @@
-"""What a command line asks for: plans, a kernel, folders and reports, checked before anything
-runs.
-"""
+"""Plans, kernel, folders and reports of a command line, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -53,9 +51,7 @@ def plans(
 
 
 def _possible(scenarios: list[Scenario]) -> list[Scenario]:
-    """Those that nobody asked for by name, without what this machine lacks a program for, which is
-    said.
-    """
+    """The scenarios that this machine has the programs for; says how many are left out."""
     from harness import capabilities
 
     behind = [each for each in scenarios if each.topology.proxied_by == "toxiproxy"]

@@ -131,7 +131,7 @@ def fuzz(options: argparse.Namespace) -> int:
 
 
 def draw(console: Console, result: Result) -> None:
-    """A picture of a run, where there is something to draw."""
+    """Print the diagram of a run, if it has one."""
     lines = diagram.draw(result.plan, result.events)
     if lines:
         console.print(Text("\n".join([result.plan.name, *(f"  {line}" for line in lines), ""])))
@@ -178,7 +178,7 @@ def _show_interrupted(console: Console, done: Sequence[Verdict], total: int, out
 
 
 def _console(options: argparse.Namespace) -> Console:
-    """Where people look: not where JSON goes."""
+    """The stream for text: standard error where JSON goes to standard output."""
     return text.console(sys.stderr if options.json == "-" else sys.stdout)
 
 

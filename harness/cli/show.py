@@ -1,6 +1,4 @@
-"""Scenario files for people without a checkout: `harness show` prints one, `harness new` begins
-one.
-"""
+"""`harness show` prints a scenario file; `harness new` writes one to start from."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ def source_of(word: str) -> Path:
 
 
 def content_of(source: Path) -> bytes:
-    """What is in a scenario file, sound or not. Raises UsageError."""
+    """The octets of a scenario file, valid or not. Raises UsageError."""
     try:
         return plain_files.read_named(source, toml_file.MOST_BYTES)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What `harness suggest` answers: from demands to settings."""
+"""`harness suggest`: demands in, settings out."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Finding scenarios by what a command line names: names and folders of the catalogue, paths, cells
-of suites.
-"""
+"""Find the scenarios that a command line names: in the catalogue, by path, or in a suite."""
 
 from __future__ import annotations
 
@@ -64,7 +62,7 @@ def find(
 
 
 def files_of(word: str) -> list[Path]:
-    """The files behind a name, folder or path; of a library's cell that of its suite.
+    """The files of a name, folder or path; of a library's cell the file of its suite.
 
     Raises UsageError.
     """
@@ -105,9 +103,9 @@ def _load(files: Mapping[Path, str | None], *, claimed: bool) -> list[Scenario]:
 
 
 def for_each(items: Iterable[T], do: Callable[[T], R]) -> list[R]:
-    """What `do` makes of each item.
+    """The result of `do` for each item.
 
-    Raises ScenarioError or ScenarioErrors with all that it raised.
+    Raises ScenarioError, or ScenarioErrors where `do` raised it for several items.
     """
     done, bad = _complaints_of(items, do)
     _refuse(bad)
@@ -133,11 +131,9 @@ def _refuse(bad: Sequence[ScenarioError]) -> None:
 
 
 def _told_apart(defaults: Mapping[Path, str], taken: AbstractSet[str]) -> dict[Path, str]:
-    """Names for files by their defaults.
+    """A unique name for each file.
 
-    Those that are not alone in one get as many folders before it as it takes.
-
-    Files of the catalogue keep theirs.
+    Equal names get as many parent folders in front as it takes. Files of the catalogue keep theirs.
     """
     root = catalogue().resolve()
     names = dict(defaults)
@@ -158,7 +154,7 @@ def _told_apart(defaults: Mapping[Path, str], taken: AbstractSet[str]) -> dict[P
 
 
 def _cells(word: str) -> list[Scenario]:
-    """What a word names of the suites of libraries."""
+    """The cells of the library suites that a word names."""
     if word.split("/", maxsplit=1)[0] != SUITES:
         return []
     return suites.scenarios([word])

@@ -1,6 +1,6 @@
-"""What is wrong with plain data that was to become a struct, in words for the person who wrote it.
+"""Error messages for plain data that cannot become a struct, for the person who wrote it.
 
-msgspec decides whether data is acceptable; this says why not. It walks the data along the types
+msgspec decides whether data is valid; this module says why not. It walks the data along the types
 that msgspec itself sees (msgspec.inspect), so that a new key or a new fault needs no new words
 here. Imported when there is something to complain about, no earlier.
 """
@@ -39,15 +39,12 @@ class Plainly(str):
 
 
 def complaints(raw: object, wanted: type[msgspec.Struct]) -> Iterator[Complaint]:
-    """Everything wrong with `raw` as a `wanted`, in the order of `raw`.
-
-    Nothing where it is sound.
-    """
+    """All errors in `raw` as a `wanted`, in the order of `raw`; none where it is valid."""
     return _walk(raw, types.type_info(wanted), "")
 
 
 def shown(value: object) -> object:
-    """The value, or what is to be shown in its place where it is long."""
+    """The value as messages show it: a long one is shortened."""
     try:
         short = len(repr(value)) <= LONGEST
         text = reprlib.repr(value)
@@ -93,9 +90,9 @@ _PLAIN: dict[type[types.Type], type] = {
 
 
 def _is_sound(value: object, kind: types.Type) -> bool:
-    """Whether a value that is no container fits.
+    """Whether a value that is not a container is valid.
 
-    A type that is not known here is msgspec's to judge.
+    A type that is unknown here counts as valid: msgspec decides.
     """
     if isinstance(kind, types.IntType | types.FloatType):
         number = int if isinstance(kind, types.IntType) else int | float
@@ -108,7 +105,7 @@ def _is_sound(value: object, kind: types.Type) -> bool:
 
 
 def _is_within(value: float, kind: types.IntType | types.FloatType) -> bool:
-    """NaN is within no bounds."""
+    """Whether a number is within its bounds; NaN is within none."""
     return (
         value == value  # noqa: PLR0124 - NaN is not
         and (kind.ge is None or value >= kind.ge)

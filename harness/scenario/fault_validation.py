@@ -1,6 +1,4 @@
-"""What is wrong with the faults of a scenario: contradictions between them, and with what runs on
-their hosts. Pure.
-"""
+"""Contradictions between the faults of a scenario, and with the programs on their hosts. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from harness.scenario.schema import Scenario
 
 
 def host_problems(scenario: Scenario) -> Iterator[Problem]:
-    """What the endpoints do must go with what faults do to their hosts."""
+    """Endpoints that do not fit the faults of their hosts."""
     for fault in scenario.faults:
         if isinstance(fault, HostSuspend):
             end = scenario.endpoint(fault.on)
@@ -34,7 +32,7 @@ def host_problems(scenario: Scenario) -> Iterator[Problem]:
 
 
 def program_problems(scenario: Scenario) -> Iterator[Problem]:
-    """A fault of a program needs one that is there, and that runs when it is to write."""
+    """Faults of programs that are not there, or do not run when they are to write."""
     bare = [
         fault
         for fault in scenario.faults
@@ -90,7 +88,7 @@ def _at_once(one: AnyFault, other: AnyFault) -> bool:
 
 
 def contradictions(scenario: Scenario, where: Layout) -> Iterator[Problem]:
-    """Faults that undo each other, or what they are watched from."""
+    """Faults that undo each other, or the host from which they are observed."""
     outages = [
         _Outage(index, outage, fault.hosts(where))
         for index, fault in enumerate(scenario.faults)
@@ -123,9 +121,7 @@ class _Outage(NamedTuple):
 def _conflicts(
     where: Layout, one: tuple[int, AnyFault], two: tuple[int, AnyFault]
 ) -> Iterator[Problem]:
-    """What is wrong with the second of two faults on one host, which are looked at both ways
-    round.
-    """
+    """Conflicts of the second of two faults on one host with the first."""
     (other_index, earlier), (index, fault) = one, two
     overlap = earlier.at_s <= fault.at_s and (
         earlier.until_s is None or fault.at_s < earlier.until_s

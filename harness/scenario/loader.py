@@ -70,7 +70,7 @@ RUN_FILES = frozenset(
 
 
 def load_file(path: Path, name: str | None = None) -> Scenario:
-    """Read one scenario file; `name` is for one that gives itself none. Raises ScenarioError."""
+    """Read one scenario file; `name`: where the file states none. Raises ScenarioError."""
     scenario = read(path)
     return (
         scenario
@@ -80,27 +80,27 @@ def load_file(path: Path, name: str | None = None) -> Scenario:
 
 
 def read(path: Path) -> Scenario:
-    """The scenario in a file, without a name where the file gives it none. Raises ScenarioError."""
+    """The scenario in a file; its name is empty if the file states none. Raises ScenarioError."""
     source = shown(path)
     return placed(from_mapping(read_tables(path, source), source), path.resolve().parent)
 
 
 def bare_name(path: Path) -> str:
-    """The name of a scenario whose file gives it none: that of the file, without its endings."""
+    """The name of a scenario whose file states none: the file's, without its suffixes."""
     return path.name.removesuffix(".toml").removesuffix(".scenario")
 
 
 def named(scenario: Scenario, name: str, path: Path) -> Scenario:
     """The scenario under that name.
 
-    Raises ScenarioError where it is no name; `path`: its file, for the message.
+    Raises ScenarioError for an invalid name. `path`: the file, for the message.
     """
     _check_name(name, shown(path))
     return msgspec.structs.replace(scenario, name=name)
 
 
 def placed(scenario: Scenario, folder: Path) -> Scenario:
-    """The same scenario with the folder of its file where its commands have {scenario}."""
+    """The same scenario, with {scenario} in its commands replaced by the folder of its file."""
     for key, _, command in scenario.commands:
         here = {
             "argv": tuple(word.replace("{scenario}", str(folder)) for word in command.argv),
@@ -118,9 +118,7 @@ def placed(scenario: Scenario, folder: Path) -> Scenario:
 
 
 def check_claim(scenario: Scenario) -> None:
-    """Raise ScenarioError for a scenario that could not fail: with neither a fault nor an
-    expectation.
-    """
+    """Raise ScenarioError for a scenario without faults and expectation: it could not fail."""
     if not scenario.faults and scenario.expect == Expect():
         claim = "a claim: without a fault and an expectation nothing is proven"
         raise ScenarioError(f"scenario {scenario.name}", "expect", MISSING, claim)
@@ -138,7 +136,7 @@ def refuse_programs(scenario: Scenario) -> None:
 def from_mapping(raw: Mapping[str, object], source: str = "<python>") -> Scenario:
     """Turn plain data (as from TOML or JSON) into a checked Scenario. Raises ScenarioError.
 
-    A fault that comes again and again becomes as many faults.
+    A fault with `every_s` becomes one fault for each onset.
     """
     try:
         scenario = msgspec.convert(durations.in_seconds(raw), Scenario)
@@ -157,9 +155,7 @@ def from_mapping(raw: Mapping[str, object], source: str = "<python>") -> Scenari
 
 
 def _check_onsets(raw: Mapping[str, Any], scenario: Scenario, source: str) -> None:
-    """Raise ScenarioError for a fault whose time was forgotten: 0 is a time like any other, and is
-    said.
-    """
+    """Raise ScenarioError for a fault without `at_s`: 0 must be stated, too."""
     for index, fault in enumerate(scenario.faults):
         if not fault.standing and "at_s" not in raw["faults"][index]:
             expected = (
@@ -169,10 +165,9 @@ def _check_onsets(raw: Mapping[str, Any], scenario: Scenario, source: str) -> No
 
 
 def checked(scenario: Scenario, source: str = "<python>") -> Scenario:
-    """The same scenario, held to what holds for files: msgspec checks no types or ranges at
-    construction.
+    """The same scenario, validated like a file: msgspec checks neither types nor ranges in Python.
 
-    Integers where numbers are wanted become floats, lists tuples. Raises ScenarioError.
+    Integers become floats where floats are expected, and lists tuples. Raises ScenarioError.
     """
     return from_mapping(_plain(scenario), source)
 
@@ -208,8 +203,9 @@ def _check_name(name: str, source: str) -> None:
 def explanation(
     raw: object, wanted: type[msgspec.Struct], source: str, technical: str
 ) -> ScenarioError:
-    """What is wrong with plain data that was to become a scenario or a suite, whose `technical`
-    complaint is known.
+    """The error of plain data that cannot become a scenario or a suite.
+
+    `technical`: msgspec's message, used where no better one is found.
     """
     from harness.scenario.decode_errors import Plainly, complaints
 

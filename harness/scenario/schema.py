@@ -199,9 +199,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def programs(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """What it runs beside the harness's own programs: the key and the value of each command and
-        each image.
-        """
+        """The commands and images that a scenario brings along: key and value of each."""
         found = [(f"{key}.command.argv", command.argv) for key, _, command in self.commands]
         images = (("client.image", self.client.image), ("server.image", self.server.image))
         return (*found, *((key, (image,)) for key, image in images if image))
@@ -221,5 +219,5 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def has_command(self) -> bool:
-        """Whether a program runs that is none of ours."""
+        """Whether the scenario runs a command."""
         return self.client.command is not None or self.server.command is not None

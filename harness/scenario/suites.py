@@ -1,9 +1,8 @@
 """Suites: one library with its server, crossed with faults and loads; each cell becomes a scenario.
 
-A suite file is TOML, named `*.suite.toml`, in the catalogue's folder `libraries`. What it says
-once, for all cells, is how client and server are started; for each cell, what the library's
-documentation promises. The faults are the same for all libraries, and set in `FAULT_AT_S` after the
-client was ready.
+A suite file is TOML, named `*.suite.toml`, in the catalogue's folder `libraries`. It says once how
+client and server are started, and for each cell what the library's documentation promises. The
+faults are the same for all libraries; they set in `FAULT_AT_S` after the client was ready.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ FAULT_WORDS: dict[FaultName, str] = {
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One fault under one load, and what is documented for it."""
+    """One fault under one load, with the documented behaviour."""
 
     fault: FaultName
     """What goes wrong, the same for all libraries."""
@@ -74,9 +73,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Suite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A library with its server, and what is documented for each fault and load.
+    """A library with its server, and the documented behaviour for each fault and load.
 
-    `name` and `folder` are told by the file's place.
+    `name` and `folder` come from the path of the file.
     """
 
     library: str

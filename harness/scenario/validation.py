@@ -1,6 +1,4 @@
-"""What is wrong with a scenario although each of its values has the right type: contradictions
-between them. Pure.
-"""
+"""Contradictions between the values of a scenario, each of which has the right type. Pure."""
 
 from __future__ import annotations
 
@@ -26,16 +24,16 @@ _SIGNS = (
 
 
 def check(scenario: Scenario, source: str) -> None:
-    """Raise ScenarioError for the first thing in `scenario` that its types alone cannot rule out.
+    """Raise ScenarioError for the first contradiction in `scenario`.
 
-    `source` names where the scenario came from, for the message.
+    `source`: the origin of the scenario, for the message.
     """
     for problem in problems(scenario):
         raise ScenarioError(source, problem.key, problem.value, problem.expected)
 
 
 def problems(scenario: Scenario) -> Iterator[Problem]:
-    """Everything in `scenario` that its types alone cannot rule out."""
+    """All contradictions in `scenario`."""
     where = layout(scenario.topology)
     onsets = sum(fault.times for fault in scenario.faults)
     if onsets > MOST_ONSETS:
@@ -70,7 +68,7 @@ def problems(scenario: Scenario) -> Iterator[Problem]:
 
 
 def _middle_problems(scenario: Scenario, where: Layout) -> Iterator[Problem]:
-    """What is wrong with what runs between the ends: a proxy, and a standby server."""
+    """Contradictions of the proxy and of the standby server."""
     by, proxied = scenario.topology.proxy, scenario.topology.kind == "proxied"
     command, standby = scenario.proxy.command, scenario.standby
     if by is not None and not proxied:
@@ -127,7 +125,7 @@ def _endpoint_problems(side: Side, endpoint: Endpoint) -> Iterator[Problem]:
 
 
 def _unseen_problems(scenario: Scenario) -> Iterator[Problem]:
-    """What an observed command can show, and nothing else, can be claimed of it."""
+    """Claims about an observed command that the command cannot show."""
     side, expect = scenario.expect.side, scenario.expect
     unseen = scenario.endpoint(other(side)).command
     if unseen is not None and unseen.alive is not None:
@@ -158,9 +156,7 @@ def _unseen_problems(scenario: Scenario) -> Iterator[Problem]:
 
 
 def _hasty_signs(side: Side, alive: Alive, scenario: Scenario) -> Iterator[Problem]:
-    """A sign of life that may come at once after the last change is none: that may be what was
-    under way before.
-    """
+    """A sign of life right after the last change, which may be about earlier data."""
     bound_s = scenario.expect.bound_s
     if bound_s is None:
         return
@@ -180,7 +176,7 @@ def _hasty_signs(side: Side, alive: Alive, scenario: Scenario) -> Iterator[Probl
 
 
 def _command_problems(side: Side, endpoint: Endpoint, command: Command) -> Iterator[Problem]:
-    """What is wrong with a command, and what the harness does to its own sockets alone."""
+    """Contradictions of a command, and keys that only the built-in program takes."""
     for problem in command.problems():
         yield Problem(f"{side}.command.{problem.key}", problem.value, problem.expected)
     plain = Endpoint(
@@ -203,7 +199,7 @@ def _command_problems(side: Side, endpoint: Endpoint, command: Command) -> Itera
 
 
 def _heartbeat_problems(scenario: Scenario, where: Layout) -> Iterator[Problem]:
-    """Heartbeats come in pairs, and belong to connections that stand and are read."""
+    """Heartbeats without a fitting peer, or on a connection that is not read or not made yet."""
     client, server = scenario.client.heartbeat, scenario.server.heartbeat
     wanted = None if client is None else PARTNERS.get(client.design)
     if client is not None and wanted is None:
@@ -240,9 +236,7 @@ def _heartbeat_problems(scenario: Scenario, where: Layout) -> Iterator[Problem]:
 
 
 def _state_problems(scenario: Scenario) -> Iterator[Problem]:
-    """What does not go together with the state that is observed, and claims that no data can show
-    to hold.
-    """
+    """Keys that do not fit the observed state, and claims that no data can prove."""
     if scenario.state == "connecting":
         if scenario.expect.side != "client":
             yield Problem("expect.side", scenario.expect.side, '"client" with state = "connecting"')
@@ -274,7 +268,7 @@ def _state_problems(scenario: Scenario) -> Iterator[Problem]:
 
 
 def _attempt_problems(command: Command) -> Iterator[Problem]:
-    """What cannot be said of a client that is observed while it connects."""
+    """Keys that do not apply to a client that is observed while it connects."""
     why = 'with state = "connecting", where times count from the first SYN'
     if command.ready.prints or command.ready.listens:
         key = "prints" if command.ready.prints else "listens"
@@ -286,7 +280,7 @@ def _attempt_problems(command: Command) -> Iterator[Problem]:
 
 
 def _late_problems(scenario: Scenario) -> Iterator[Problem]:
-    """What is planned for a time at which nobody watches any more."""
+    """Faults and writes after the end of the watch."""
     bound_s = scenario.expect.bound_s
     if bound_s is None:
         return
@@ -338,7 +332,7 @@ def _expectation_problems(expect: Expect, faults: tuple[AnyFault, ...]) -> Itera
 
 
 def _program_expectation_problems(expect: Expect) -> Iterator[Problem]:
-    """What is expected of the program itself."""
+    """Expectations about the program itself."""
     if expect.reports is not None and expect.outcome != "noticed":
         yield Problem("expect.reports", expect.reports, 'this key only with outcome = "noticed"')
     if expect.reconnects_s is not None:

@@ -35,4 +35,4 @@ def main(job: dict[str, Any]) -> int:
 
 
 def _unwatched(name: str, what: str | None, until_ns: int | None) -> None:
-    """The host tells what runs by the lines on the console."""
+    """No progress is shown here: the host shows it, by the lines on the console."""

@@ -133,7 +133,7 @@ class _Command:
                     _send(pid, signal.SIGKILL)
 
     def _note_idle(self, days: int) -> None:
-        """Let the host know, which sees nothing else of a command that waits."""
+        """Tell the host that the command waits, which it cannot see otherwise."""
         file = os.open(f"{self.folder}/{IDLE_FILE}", os.O_WRONLY | os.O_CREAT)
         os.write(file, f"{days:8}".encode())
         hand_over(file)
@@ -194,7 +194,7 @@ class _Command:
             _end(status, f"{program}: {error.strerror}{_fix(os.path.dirname(program) or '/')}")
 
     def _serve(self, wake: int, pid: int) -> set[int]:
-        """Wait for anything, at most a day; the descriptors at which something came."""
+        """Wait for input, a day at most; the descriptors that have some."""
         self._feed()
         wanted = {
             self.console: select.POLLIN,
@@ -244,7 +244,7 @@ class _Command:
                 os.close(descriptor)
 
     def _listen(self, pid: int) -> None:
-        """Words from the host: more input, its end, a signal."""
+        """Messages from the host: more input, its end, a signal."""
         self.words += os.read(self.console, 4096)
         *lines, self.words = self.words.split(b"\n")
         say(HEARD)
@@ -312,7 +312,7 @@ def _end(status: int, words: str) -> NoReturn:
 
 
 def _hush_console() -> None:
-    """Words from the host must not be echoed to it; only now may it send some."""
+    """Switch the echo off, so that messages from the host do not come back to it."""
     modes = termios.tcgetattr(0)
     modes[3] &= ~termios.ECHO
     termios.tcsetattr(0, termios.TCSANOW, modes)
@@ -331,7 +331,7 @@ def _send(pid: int, number: int) -> None:
 
 
 def _reap(pid: int) -> int | None:
-    """Bury what has ended; the wait status of `pid` when it was among them."""
+    """Reap ended processes; the wait status of `pid` if it was one of them."""
     found = None
     while True:
         try:

@@ -200,7 +200,7 @@ def _in_a_guest(plans: Sequence[Plan]) -> bool:
 
 
 def _way(plans: Sequence[Plan]) -> Callable[[Plan, Path, Status], tuple[Event, ...]]:
-    """How the calling thread carries out each of these plans."""
+    """The function with which the calling thread carries out a plan."""
     if not _in_a_guest(plans):
         return _urgently
     from harness.venue import virtual
@@ -221,7 +221,7 @@ def _in_containers(plans: Sequence[Plan]) -> bool:
 
 
 def _prepare(*, in_containers: bool) -> None:
-    """See to what labs need, and load it once, not by every thread at the same moment.
+    """Check what labs need, and import it once, before the threads start.
 
     Raises CapabilityError.
     """
@@ -279,7 +279,7 @@ def _collect(
 
 
 def given_up(folder: Path, error: str) -> tuple[Event, ...]:
-    """What a run recorded until it was given up, and, there and on disk, that it was."""
+    """The events of a run until it was given up, with one that says so, also on disk."""
     try:
         events = timeline.load(folder)
     except UsageError:

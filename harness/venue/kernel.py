@@ -148,7 +148,7 @@ def _age(kernel: Kernel) -> tuple[object, ...]:
 
 
 def name_of(release: str, hz: int) -> str:
-    """As a kernel is called."""
+    """The name of a kernel."""
     return f"linux-{release}-hz{hz}"
 
 
@@ -195,7 +195,7 @@ def current(hz: int) -> Kernel | None:
 
 
 def check(path: Path) -> Manifest:
-    """What a kernel says of itself.
+    """The release and HZ that a kernel prints.
 
     Raises UsageError for a file that is no such kernel, CapabilityError for one that lacks what the
     harness needs.
@@ -226,10 +226,7 @@ def check(path: Path) -> Manifest:
 
 
 def _ask(path: Path, option: str) -> str:
-    """What the kernel prints for an option that makes it print something and end.
-
-    Nothing where it does otherwise.
-    """
+    """The output of the kernel for an option that only prints; empty where it does not end."""
     try:
         answer = subprocess.run(
             [str(path), option],

@@ -27,7 +27,7 @@ Another version's count differs by some percent.
 
 
 def unreported(text: str, fraction: float | None) -> None:
-    """Progress that nobody wants to see."""
+    """Progress that is not shown."""
 
 
 class Build(msgspec.Struct, frozen=True):

@@ -1,6 +1,4 @@
-"""What this version of the harness makes of a kernel's source: its configuration, and changes to
-some of its files.
-"""
+"""How this version of the harness builds a kernel: the configuration, and the changed files."""
 
 from __future__ import annotations
 

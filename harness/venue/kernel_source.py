@@ -79,7 +79,7 @@ def locate(given: Path | None, cache: Path, progress: Progress) -> Source:
 
 
 def at_path(path: Path) -> Source:
-    """A tree or tarball that somebody has put there. Raises UsageError."""
+    """The tree or tarball at a path. Raises UsageError."""
     if path.is_dir():
         if not (path / "arch/um/Kconfig").is_file():
             raise UsageError(
@@ -343,7 +343,7 @@ def _extract_tarball(package_file: Path, into: Path) -> str:
 
 
 class _Note(msgspec.Struct, frozen=True):
-    """What lies beside a cached tarball."""
+    """The note beside a cached tarball."""
 
     package: _Package
     source: Source

@@ -111,7 +111,7 @@ def _held(guest: Guest) -> Iterator[None]:
 
 
 def _is_read(target: BinaryIO) -> bool:
-    """Whether so little as is written at once goes out without waiting."""
+    """Whether the next write would not block."""
     try:
         return bool(select.select([], [target], [], 0)[1])
     except (OSError, ValueError):  # no file of the system's: it waits for nobody

@@ -18,7 +18,8 @@ set of Python's.
 def chosen(kernel: Kernel, seed: int | None, option: str = "--seed") -> int | None:
     """The seed that was asked for, or else `DEFAULT_SEED`; None where the kernel takes none.
 
-    `option`: what asks for it, for messages. Raises CapabilityError where it was asked for in vain.
+    `option`: the option that asks for it, for messages. Raises CapabilityError where the kernel
+    takes no seed and one was asked for.
     """
     if kernel.manifest.seeded:
         return DEFAULT_SEED if seed is None else seed

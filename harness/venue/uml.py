@@ -33,7 +33,7 @@ init's environment.
 
 
 def machine(kernel: Kernel, seed: int | None = None) -> MachineFacts:
-    """What a plan needs to know of a guest with this kernel; `seed`: what was asked for.
+    """The machine facts of a guest with this kernel; `seed`: the one that was asked for.
 
     Raises CapabilityError.
     """
@@ -84,7 +84,7 @@ def run_all(
 
 
 class _Crew:
-    """What the threads that look after guests have in common."""
+    """State shared by the threads that run guests."""
 
     def __init__(self, out: Path, status: Status, kernel: Kernel, wall_limit_s: float) -> None:
         self.out, self.status, self.kernel, self.wall_limit_s = out, status, kernel, wall_limit_s
@@ -93,7 +93,7 @@ class _Crew:
         """Set when nobody waits for results any more."""
 
     def work(self, share: list[Plan]) -> None:
-        """Give one guest after the other what is left of a share, until nothing is."""
+        """Run the plans of a share in one guest after the other, until none is left."""
         try:
             while share and not self.over.is_set():
                 done = 0

@@ -1,7 +1,6 @@
-"""How a plan is carried out on a clock that jumps: one way for the guests of `--clock virtual` and
-within any guest.
+"""How a plan is carried out in virtual time, for `--clock virtual` and within any guest.
 
-The oracle's windows in virtual time have next to no room, and hold for this way alone:
+The oracle's windows in virtual time have almost no allowance. They hold under these conditions:
 
 - One plan after the other. Where several are armed at one moment, their readings of the clock add
   up and move it.
@@ -69,7 +68,7 @@ def warm_up() -> None:
 def carry_out(plan: Plan, folder: Path, status: Status) -> tuple[Event, ...]:
     """Carry one plan out in this guest; returns the timeline's events.
 
-    Raises nothing on purpose.
+    Errors become events of the timeline.
     """
     here = local_machine()
     if (here.kernel, here.hz) != (plan.machine.kernel, plan.machine.hz):
@@ -111,4 +110,4 @@ def _seed(plan: Plan) -> None:
 
 
 def _unwatched(name: str, what: str | None, until_ns: int | None) -> None:
-    """Nobody looks on: what is awaited comes at once."""
+    """No progress is shown: in virtual time nothing takes long."""

@@ -150,7 +150,7 @@ def _virtual_s(guest: Guest) -> float:
 
 
 def _doing(guest: Guest) -> str:
-    """What the command says that it does, "" where it says nothing.
+    """The activity that the command reports, "" where it reports none.
 
     One file for each process that says something.
     """
@@ -167,7 +167,7 @@ def _during(guest: Guest) -> str:
 
 
 def _state(guest: Guest, relay: _Relay) -> str:
-    """Whether a guest that was ended from here was idle or at work."""
+    """Whether a guest that was killed here was idle or busy."""
     try:
         days = int(plain_files.read_text(guest.folder / guest_command.IDLE_FILE))
     except (OSError, ValueError):
@@ -279,10 +279,7 @@ class _Relay:
             signal.signal(signal.SIGINT, self.replaced)
 
     def _interrupted(self, *_: object) -> None:
-        """The first interrupt is the command's, in `serve`.
-
-        Who asks again wants the guest to end.
-        """
+        """Pass the first interrupt to the command, in `serve`; the second ends the guest."""
         self.interrupts += 1
         if self.interrupts > 1:
             raise KeyboardInterrupt
@@ -333,7 +330,7 @@ class _Relay:
         return False
 
     def _heard(self) -> None:
-        """The guest takes words.
+        """The guest accepts messages now.
 
         From then on an interrupt typed at a terminal is the command's business.
         """

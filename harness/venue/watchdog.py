@@ -40,8 +40,9 @@ class Used(NamedTuple):
 
 
 def used(group: int) -> Used:
-    """What the processes of a guest have used so far, by its process group, whose first process is
-    its kernel.
+    """The CPU time that the processes of a guest have used so far.
+
+    `group`: its process group, whose first process is its kernel.
 
     User-Mode Linux runs each program in a process of its own here, which the kernel waits for when
     it ends.
@@ -80,10 +81,7 @@ class Watchdog:
         self._at_last_program_s = 0.0
 
     def look(self) -> str | None:
-        """Why the guest is to be given up, in words that go on after "the guest".
-
-        None where it is not.
-        """
+        """Why the guest is given up, as words that follow "the guest"; None where it is not."""
         now = self._clock()
         if not self._limit_s or now - self._looked_s < min(LOOK_S, self._limit_s / 10):
             return None
