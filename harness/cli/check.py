@@ -104,7 +104,8 @@ def of_files(files: Sequence[str], format_name: str | None) -> list[Connection]:
             source = f"<argument {number}>"
             found[source] = reader.read_text(each, source, format_name)
         else:
-            found[each] = reader.read(Path(each), each, format_name)
+            source = each.encode(errors="backslashreplace").decode()  # JSON cannot hold all names
+            found[source] = reader.read(Path(each), source, format_name)
     empty = [source for source, connections in found.items() if not connections]
     if len(empty) == len(found):
         raise UsageError(f"expected settings of TCP connections, found none in {', '.join(empty)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from harness import policy
 from harness.cli import main
+from harness.cli.check_options import FORMATS
 
 Capture = pytest.CaptureFixture[str]
 SOUND = ["--idle", "300", "--interval", "10", "--count", "3", "--path", "aws-nlb"]
@@ -193,6 +195,17 @@ def test_files_without_settings_are_told(folder: Path, capsys: Capture) -> None:
     assert "tcp.conf:2:23: net.ipv4.tcp_retries2 = 8 is not modelled" in captured.err
     assert ended("check", "sysctl.conf") == 2
     assert "expected settings of TCP connections, found none in sysctl" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_a_name_that_is_no_text_is_escaped(
+    folder: Path, output_format: str, capsys: Capture
+) -> None:
+    """Linux allows any octets in it, and no report does."""
+    name = os.fsdecode(b"\xff.policy.toml")
+    (folder / name).write_text("[connections.db]\nidle_s = 340\npath = ['aws-nlb']\n")
+    assert ended("check", name, "--output-format", output_format, "--strict") == 1
+    assert "udcff.policy.toml" in capsys.readouterr().out
 
 
 def test_seconds_that_look_like_milliseconds_are_told(folder: Path, capsys: Capture) -> None:
