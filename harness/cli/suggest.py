@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from harness.cli import check as checking
 from harness.cli.suggest_options import FLAGS
@@ -16,15 +15,16 @@ from harness.policy.suggest import Suggestion, suggest
 from harness.system import streams
 from harness.system.spelling import did_you_mean
 
-if TYPE_CHECKING:
-    from harness.policy.check import Checked
-
 
 def run(options: argparse.Namespace) -> int:
     """Suggest settings for each connection; returns the exit status. Raises UsageError."""
     connections = _connections(options)
     if options.target is not None:
         suggest_snippet.named(options.target)
+        if options.output_format != "text":
+            raise UsageError(
+                f"--for: expected --output-format text with it, found {options.output_format}"
+            )
         if len(connections) != 1:
             names = ", ".join(each.name for each in connections)
             raise UsageError(
@@ -34,8 +34,8 @@ def run(options: argparse.Namespace) -> int:
     suggestions = [suggest(each) for each in connections]
     statuses = {each.exit_status for each in suggestions}
     status = next((each for each in (1, 3) if each in statuses), 0)
-    if options.target is not None and suggestions[0].checked is not None:
-        return _print_snippet(suggestions[0], suggestions[0].checked, options.target)
+    if options.target is not None:
+        return _print_snippet(suggestions[0], options.target)
     _print(suggestions, status, options.output_format)
     return status
 
@@ -68,10 +68,19 @@ def _connections(options: argparse.Namespace) -> Sequence[Connection]:
     return chosen
 
 
-def _print_snippet(suggestion: Suggestion, checked: Checked, target: str) -> int:
-    """The lines on standard output, and what they lack on standard error."""
+def _print_snippet(suggestion: Suggestion, target: str) -> int:
+    """The lines on standard output, and what they lack on standard error.
+
+    Where there are no settings nothing is on standard output, which may be a file of the program.
+    """
     from harness.report import suggestion_text
 
+    checked = suggestion.checked
+    if checked is None:
+        for line in suggestion_text.describe(suggestion).splitlines():
+            if line:
+                streams.complain(line)
+        return suggestion.exit_status
     written = suggest_snippet.snippet(checked.connection, target)
     sys.stdout.write(written.text)
     sys.stdout.flush()

@@ -65,7 +65,7 @@ def _lines(suggestion: Suggestion) -> Iterator[str]:
 
 def in_short(connection: Connection) -> str:
     """The settings in a few words."""
-    settings = connection.settings
+    settings, beat = connection.settings, connection.terms.heartbeat
     words = []
     if settings.keepalive:
         words.append(
@@ -73,6 +73,8 @@ def in_short(connection: Connection) -> str:
         )
     if settings.user_timeout_ms:
         words.append(f"user timeout {plain(settings.user_timeout_ms / 1000)} s")
+    if beat is not None:
+        words.append(f"heartbeat every {plain(beat.every_s)} s")
     return ", ".join(words) or "no option"
 
 

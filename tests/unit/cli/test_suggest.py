@@ -72,6 +72,15 @@ def test_what_the_lines_say_passes_the_check(folder: Path, capsys: Capture) -> N
     assert ended("check", "dsn", "--format", "libpq", *asked) == 0, capsys.readouterr().out
 
 
+def test_nothing_is_written_into_a_file_where_no_settings_do(capsys: Capture) -> None:
+    """The refusal is on standard error."""
+    asked = ("--detect-within", "30", "--survive", "60", "--hz", "250")
+    assert ended("suggest", *asked, "--for", "libpq") == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "no settings meet all demands" in captured.err
+
+
 def test_the_lines_for_setsockopt_are_python(capsys: Capture) -> None:
     """Which runs."""
     assert ended("suggest", "--detect-within", "120", "--hz", "250", "--for", "setsockopt") == 0
@@ -88,7 +97,7 @@ def test_a_policy_is_answered_in_a_table(folder: Path, capsys: Capture) -> None:
     assert ended("suggest", "fleet.toml") == 1
     out = capsys.readouterr().out
     assert re.search(r"^db +idle 60 s, interval 75 s, count 9 +idle \d+ s", out, re.MULTILINE)
-    assert re.search(r"^bus +no option +the same$", out, re.MULTILINE)
+    assert re.search(r"^bus +heartbeat every 30 s +the same$", out, re.MULTILINE)
     assert re.search(r"^none +no option +none meet all demands$", out, re.MULTILINE)
     assert ended("suggest", "fleet.toml", "--connection", "db") == 0
     assert capsys.readouterr().out.startswith("db: idle ")
@@ -132,6 +141,10 @@ def test_an_option_is_a_demand_of_connections_that_state_none(capsys: Capture) -
         (
             ["--detect-within", "60", "--hz", "250", "--for", "sysctl"],
             "or demand nothing of data in flight (--detect-idle-within)",
+        ),
+        (
+            ["--detect-within", "5", "--for", "libpq", "--output-format", "json"],
+            "--for: expected --output-format text with it, found json",
         ),
         (["--path", "aws-nbl"], "--path: expected one of: aws-ec2-conntrack"),
     ],

@@ -88,6 +88,36 @@ def test_what_is_suggested_passes_and_longer_idle_times_do_not(keys: dict[str, A
             assert not passes(_with_a_user_timeout(longer))
 
 
+@sweep(15, exhaustively=2000)
+@given(
+    st.integers(2, 12),
+    st.integers(1, 9),
+    st.none() | st.integers(2, 12),
+    st.lists(
+        st.tuples(st.integers(1, 10), st.integers(1, 4), st.integers(1, 9), st.integers(0, 12)),
+        min_size=5,
+        max_size=5,
+    ),
+)
+def test_where_none_are_suggested_none_pass(
+    detect_s: int, survive_s: int, limit_s: int | None, tried: list[tuple[int, int, int, int]]
+) -> None:
+    """Of short settings, which might."""
+    path = [{"idle_timeout_s": limit_s, "then": "drop"}] if limit_s else []
+    keys = {"detect_within_s": detect_s, "survive_s": survive_s, "path": path, "hz": [250]}
+    found = suggested(**keys)
+    assert (found.exit_status == 0) == (found.conflict is None)
+    for idle_s, interval_s, count, user_timeout_s in tried:
+        settings = {
+            "idle_s": idle_s + interval_s - 1,
+            "interval_s": interval_s,
+            "count": count,
+            "user_timeout_s": user_timeout_s,
+        }
+        if found.conflict is not None:
+            assert not passes(connection(**keys, **settings).terms)
+
+
 def _with_a_user_timeout(of: Terms) -> Terms:
     """With the shortest in whole seconds that leaves it to the count, where there is one."""
     if of.user_timeout_s is None:
