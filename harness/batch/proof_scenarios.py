@@ -33,6 +33,8 @@ ROUNDS = 5
 """Behind a device a connection is watched for so many first probes."""
 DAY_S = 86_400.0
 """How long a connection is watched that nothing should end."""
+RESENT_S = 125.0
+"""Retransmissions are up to 120 s apart."""
 LONG_S = 1_000_000.0
 """Longer than any run here: the silence after which the server of a heartbeat gives up."""
 
@@ -46,19 +48,27 @@ def plan(question: Question, name: str, machine: MachineFacts) -> Plan:
         raise HarnessError("expected side = client: in a trial clients send the heartbeats")
     trials = _Trials(question, name, machine)
     found = list(trials.all())
+    if not found and question.heartbeat is not None:
+        trials.watches_alone = True
+        found = list(trials.all())
     if not found:
         raise trials.refusal or HarnessError("expected a trial, found no phase for it")
     return max(found, key=lambda trial: trial[0])[1]
 
 
 class _Trials:
-    """The plans of one question. `refusal`: why the last one could not be made."""
+    """The plans of one question.
+
+    `refusal`: why the last one could not be made. `watches_alone`: the oracle does not cover the
+    heartbeat together with the options of its socket, so that a run only shows what happens.
+    """
 
     def __init__(self, question: Question, name: str, machine: MachineFacts) -> None:
         self.question, self.name, self.machine = question, name, machine
         self.settings, self.hz = question.settings, question.hz
         self.beat = question.heartbeat
         self.refusal: HarnessError | None = None
+        self.watches_alone = False
 
     def all(self) -> Iterator[_Trial]:
         """Of the question's kind."""
@@ -104,7 +114,7 @@ class _Trials:
         forgets = FirewallIdle(
             timeout_s=device.timeout_s, then=device.then if loses else None, pickup=device.pickup
         )
-        if not self.settings.keepalive:
+        if self.beat is not None or not self.settings.keepalive:
             late_s = () if self.beat is not None else (device.timeout_s + 1.0,)
             rounds_s = 0.0 if self.beat is None else ROUNDS * self.beat.every_s
             bound_s = rounds_s + device.timeout_s if self.beat is not None else None
@@ -182,13 +192,29 @@ class _Trials:
             client=observed if side == "client" else peer,
             server=peer if side == "client" else observed,
             faults=faults,
-            expect=Expect(side=side, window="exact", phase_ns=phase_ns, bound_s=bound_s),
+            expect=self._watched(faults)
+            if self.watches_alone
+            else Expect(side=side, window="exact", phase_ns=phase_ns, bound_s=bound_s),
         )
         try:
             return planner.make(scenario, self.machine)
         except ScenarioError as error:
             self.refusal = error
             return None
+
+    def _watched(self, faults: tuple[AnyFault, ...]) -> Expect:
+        """A claim that lets a run be judged without the oracle: lost once the heartbeat must have
+        given up, or kept until long after.
+        """
+        beat = self.beat
+        assert beat is not None
+        patience_s = beat.every_s + beat.misses * beat.timeout_s
+        if self.question.kind in ("idle", "in-flight"):
+            return Expect(outcome="noticed", window_s=(0.0, WRITE_S + patience_s + 1))
+        ends_s = max((fault.until_s or 0.0 for fault in faults), default=0.0)
+        device = self.question.device
+        rounds_s = ROUNDS * patience_s + (0 if device is None else device.timeout_s)
+        return Expect(outcome="survives", bound_s=2 * ends_s + rounds_s + RESENT_S)
 
     def _keepalive(self) -> Keepalive | bool:
         if not self.settings.keepalive:

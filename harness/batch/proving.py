@@ -27,6 +27,8 @@ from harness.venue import kernel, uml
 from harness.venue.host import Carried
 from harness.venue.kernel import Kernel
 
+_DETECTIONS = ("idle", "in-flight")
+
 
 class Stepper(BatchWatcher, Protocol):
     """Told how far the work is."""
@@ -112,12 +114,15 @@ def measured(question: Question, result: Result) -> Measured:
     """What a run that could be judged has shown."""
     plan, verdict = result.plan, result.verdict
     history = History(plan, result.events)
+    # Without a prediction the scenario's claim only says how long to watch; but a connection that
+    # stands must carry data.
+    told = plan.prediction is not None or (question.kind not in _DETECTIONS and not history.end)
     return Measured(
         ends="kept" if history.end is None else "lost",
         after_ns=_after_ns(question, history),
         how=verdict.errno or ("heartbeat" if verdict.outcome == "noticed" else ""),
         watched_ns=plan.watch_ns,
-        mismatch=verdict.reason if verdict.verdict == "fail" else "",
+        mismatch=verdict.reason if verdict.verdict == "fail" and told else "",
         run=plan.name,
     )
 

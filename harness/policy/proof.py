@@ -26,7 +26,7 @@ End = Literal["kept", "lost", "may-be-lost"]
 """What becomes of a connection. may-be-lost: the phase of the kernel's timers decides."""
 Comparison = Literal["confirmed", "refuted", "not-shown", "not-proven"]
 """confirmed: measured as predicted. refuted: it was not. not-shown: a loss was possible, and did
-not come in this phase. not-proven: it could not be measured."""
+not come in this run. not-proven: it could not be measured."""
 HEARTBEAT_SLACK_NS = 1_000_000
 """How much later than documented a heartbeat in a guest may act: its program reads the clock, which
 takes some time there."""
@@ -189,7 +189,9 @@ def _question(facts: Facts, hz: int, kind: Kind, outage_s: float | None) -> Ques
         kind=kind,
         hz=hz,
         settings=facts.settings,
-        side=facts.terms.side if kind == "path" else "client",
+        side=facts.terms.side
+        if hop is not None and hop.pickup_in_force == "outbound"
+        else "client",
         heartbeat=beat if counts else None,
         device=None if hop is None else _device(hop),
         outage_s=outage_s,

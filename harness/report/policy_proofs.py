@@ -71,7 +71,7 @@ def notices(proofs: Proofs) -> Iterator[str]:
         elif row.proof.comparison == "not-proven":
             yield f"not proven: {_about(row)}: {row.proof.why}"
     if proofs.having("not-shown"):
-        yield "not in this phase: the connection may be lost, but in this run it was kept"
+        yield "not in this run: the connection may be lost, but in this run it was kept"
     if proofs.missing_hz:
         yield missing(proofs)
 
@@ -121,7 +121,7 @@ def result(proof: Proof) -> str:
     return {
         "confirmed": "inside" if is_window else "as predicted",
         "refuted": "OUTSIDE" if is_window else "REFUTED",
-        "not-shown": "not in this phase",
+        "not-shown": "not in this run",
         "not-proven": "not proven",
     }[proof.comparison]
 

@@ -17,9 +17,12 @@ def _privileges(privileges: None) -> None:
 
 
 @pytest.fixture
-def memory(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def memory(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     """A folder of the test's own for its guests' memory; they must leave nothing in it."""
     del kernel
+    tmp_path_factory.getbasetemp()  # else pytest may make that in this folder
     folder = Path(tempfile.mkdtemp(prefix="test-", dir=memory_folder().path))
     monkeypatch.setenv("TMPDIR", str(folder))
     yield folder

@@ -115,4 +115,23 @@ def test_heartbeats_are_the_built_in_ones() -> None:
     assert apart.scenario.client.heartbeat == IdleTimer(idle_s=30, retry_s=10, tries=2)
     assert isinstance(apart.scenario.server.heartbeat, Reaper)
     with pytest.raises(HarnessError, match="side = client"):
-        tried("path", heartbeat=beat, side="server", path=["aws-nlb"])
+        tried("path", heartbeat=beat, side="server", path=["gcp-vpc"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome"),
+    [
+        ("idle", "noticed"),
+        ("in-flight", "noticed"),
+        ("path", "survives"),
+        ("outage-idle", "survives"),
+    ],
+)
+def test_what_the_oracle_does_not_cover_is_watched(kind: proof.Kind, outcome: str) -> None:
+    """A heartbeat beside keepalive with a user timeout: as long as the heartbeat takes at least."""
+    beat = {"every_s": 30, "timeout_s": 10, "misses": 2, "apart": True}
+    keys = {**KEEPALIVE, "user_timeout_s": 60, "heartbeat": beat}
+    _, made = tried(kind, **keys, path=["aws-nlb"], survive_s=20)
+    assert made.prediction is None
+    assert made.scenario.expect.outcome == outcome
+    assert made.watch_ns > (50 if outcome == "noticed" else 250) * 1e9

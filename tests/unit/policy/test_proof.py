@@ -91,6 +91,13 @@ def test_equal_settings_ask_equal_questions() -> None:
     assert len({each.question for each in proof.claims([one, two])}) == 5
 
 
+def test_the_side_matters_where_only_the_other_one_is_taken_up_again() -> None:
+    """And nowhere else, so that more connections share a run."""
+    one = claims(**KEEPALIVE, path=["aws-nlb"], side="server")["path"].question
+    two = claims(**KEEPALIVE, path=["gcp-vpc"], side="server")["path"].question
+    assert (one.side, two.side) == ("client", "server")
+
+
 def test_a_device_without_documented_behaviour_is_tried_with_rst() -> None:
     """The connection is lost either way."""
     device = claims(**KEEPALIVE, path=["palo-alto"])["path"].question.device

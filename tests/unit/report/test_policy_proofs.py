@@ -75,7 +75,7 @@ def test_text_has_measured_beside_predicted() -> None:
         ["1000", "130 to 133.1 s", "131.2 s (ETIMEDOUT)", "inside"],
         ["1000", "never", "nothing in 86400 s", "as predicted"],
         ["1000", "130 to 133.1 s, may be lost", "132 s, lost (ECONNRESET)", "as predicted"],
-        ["1000", "130 to 133.1 s, may be lost", "131 s, kept", "not in this phase"],
+        ["1000", "130 to 133.1 s, may be lost", "131 s, kept", "not in this run"],
         ["1000", "kept", "kept", "as predicted"],
         ["1000", "kept", "lost (ETIMEDOUT)", "REFUTED"],
         ["1000", "130 to 133.1 s", "not proven"],
