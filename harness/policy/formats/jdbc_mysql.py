@@ -73,7 +73,7 @@ def _without_keys(word: Word) -> Word:
 
 def _write(terms: Terms) -> str:
     refuse_others(terms, ("keepalive",), "Connector/J")
-    on = str(terms.keepalive is not False).lower()
+    on = str(Connection(name="", terms=terms).keepalive).lower()
     return f"jdbc:mysql://HOST/DATABASE?tcpKeepAlive={on}\n"
 
 

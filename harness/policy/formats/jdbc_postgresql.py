@@ -82,7 +82,7 @@ def timeout_notices(word: Word, directive: str, unit: str) -> Iterator[Notice]:
 
 def _write(terms: Terms) -> str:
     refuse_others(terms, ("keepalive",), "pgjdbc")
-    on = str(terms.keepalive is True).lower()
+    on = str(Connection(name="", terms=terms).keepalive).lower()
     return f"jdbc:postgresql://HOST/DATABASE?tcpKeepAlive={on}\n"
 
 

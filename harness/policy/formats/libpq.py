@@ -126,7 +126,7 @@ def pairs_of(terms: Terms) -> list[str]:
     """`key=value` for each setting. Raises UsageError for one that libpq has no parameter for."""
     keys = ("keepalive", "idle_s", "interval_s", "count", "user_timeout_s")
     refuse_others(terms, keys, "libpq")
-    written = [f"keepalives={int(terms.keepalive is not False)}"]
+    written = [f"keepalives={int(Connection(name='', terms=terms).keepalive)}"]
     for directive, (key, _) in WHOLE.items():
         value = getattr(terms, key)
         written += [f"{directive}={value}"] if value is not None else []

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.errors import UsageError
 from harness.policy import lines, stated
 from harness.policy.directives import chosen, refuse_others
 from harness.policy.format import Format
@@ -40,7 +41,9 @@ _LINE = re.compile(
     r"(?:#.*)?"
 )
 _NUMBER = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)", re.IGNORECASE)
-_FITS = re.compile(r"^\s*tcp_(?:keepalives_(?:idle|interval|count)|user_timeout)\b", re.MULTILINE)
+_FITS = re.compile(
+    r"^[ \t]*tcp_(?:keepalives_(?:idle|interval|count)|user_timeout)\b", re.MULTILINE
+)
 
 
 def read(text: str, source: str) -> tuple[Connection, ...]:
@@ -106,9 +109,13 @@ def _notices(values: dict[str, Word]) -> Iterator[Notice]:
 
 
 def _write(terms: Terms) -> str:
-    keys = ("idle_s", "interval_s", "count", "user_timeout_s", "idle_close_s")
-    always_on = terms.keepalive is not False
-    refuse_others(terms, ("keepalive", *keys) if always_on else keys, "PostgreSQL's server")
+    keys = ("keepalive", "idle_s", "interval_s", "count", "user_timeout_s", "idle_close_s")
+    refuse_others(terms, keys, "PostgreSQL's server")
+    if not Connection(name="", terms=terms).keepalive:
+        raise UsageError(
+            "PostgreSQL's server: expected keepalive, which it always turns on, found settings "
+            "without it. Fix: choose another format"
+        )
     written = []
     for directive, (key, per_number_ms) in _PARAMETERS.items():
         value = getattr(terms, key) if key else None

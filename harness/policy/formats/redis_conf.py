@@ -22,7 +22,7 @@ from harness.policy.stated import Filled, Stated
 _DEFAULT_S = 300
 _COUNT = 3
 _SOURCE = f"redis-server's default (redis.conf, tcp-keepalive {_DEFAULT_S})"
-_FITS = re.compile(r"^\s*tcp-keepalive\s+\"?\d", re.MULTILINE | re.IGNORECASE)
+_FITS = re.compile(r"^[ \t]*tcp-keepalive[ \t]+\"?\d", re.MULTILINE | re.IGNORECASE)
 _QUOTED = re.compile(r"([\"'])(.*)\1")
 
 
@@ -79,25 +79,31 @@ def _stated(word: Word) -> dict[str, Stated]:
 
 
 def _write(terms: Terms) -> str:
-    refuse_others(
-        terms, ("keepalive", "idle_s", "interval_s", "count", "idle_close_s"), "redis-server"
-    )
-    written = []
-    if terms.keepalive is False:
-        written.append("tcp-keepalive 0")
-    elif terms.idle_s is not None:
-        wanted = (terms.interval_s, terms.count)
-        options = _options(terms.idle_s)
-        if wanted != (options["interval_s"], options["count"]):
-            raise UsageError(
-                f"redis-server: expected an interval of {options['interval_s']} s and a count of "
-                f"{_COUNT}, which tcp-keepalive {terms.idle_s} stands for, found {wanted[0]} s "
-                f"and {wanted[1]}. Fix: choose these"
-            )
-        written.append(f"tcp-keepalive {terms.idle_s}")
+    keys = ("keepalive", "idle_s", "interval_s", "count", "idle_close_s")
+    refuse_others(terms, keys, "redis-server")
+    written = [f"tcp-keepalive {_number(terms)}"]
     if terms.idle_close_s is not None:
+        if terms.idle_close_s % 1:
+            found = f"{terms.idle_close_s:g}"
+            raise UsageError(f"redis-server: expected an idle_close_s in seconds, found {found}")
         written.append(f"timeout {round(terms.idle_close_s)}")
     return "\n".join([*written, ""])
+
+
+def _number(terms: Terms) -> int:
+    """Of tcp-keepalive. Raises UsageError where no number stands for the settings."""
+    if not Connection(name="", terms=terms).keepalive:
+        return 0
+    if terms.idle_s is None:
+        raise UsageError("redis-server: expected keepalive with an idle_s, found none. Fix: set it")
+    wanted = _options(terms.idle_s)
+    if (terms.interval_s, terms.count) != (wanted["interval_s"], wanted["count"]):
+        raise UsageError(
+            f"redis-server: expected an interval of {wanted['interval_s']} s and a count of "
+            f"{_COUNT}, which tcp-keepalive {terms.idle_s} stands for, found other ones. "
+            "Fix: choose these"
+        )
+    return terms.idle_s
 
 
 def _fits(_path: Path, text: str) -> bool:

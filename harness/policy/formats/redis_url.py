@@ -76,7 +76,7 @@ def _notices(values: Mapping[str, Word]) -> Iterator[Notice]:
 def _write(terms: Terms) -> str:
     software = "redis-py (in a URL)"
     refuse_others(terms, ("keepalive", *_OPTIONS), software)
-    if terms.keepalive is False:
+    if not Connection(name="", terms=terms).keepalive:
         refuse_others(terms, ("keepalive",), software)
         return "redis://HOST:6379/0?socket_keepalive=false\n"
     found = (terms.idle_s, terms.interval_s, terms.count)

@@ -117,6 +117,6 @@ def test_what_is_written_reads_back() -> None:
     terms = server(idle_s=60, interval_s=10, count=6, user_timeout_s=30.5, idle_close_s=7)
     assert FORMAT.write is not None
     assert read(FORMAT.write(terms)).terms == terms
-    for other in (Terms(keepalive=False), Terms(heartbeat=None, keepalive=False, idle_s=5)):
-        with pytest.raises(UsageError, match="found keepalive"):
+    for other in (Terms(keepalive=False, idle_s=5), Terms(user_timeout_s=5)):
+        with pytest.raises(UsageError, match="expected keepalive, which it always turns on"):
             FORMAT.write(other)

@@ -112,6 +112,8 @@ def test_what_is_written_reads_back(terms: Terms) -> None:
     [
         (Terms(idle_s=60, interval_s=10, count=3), "expected an interval of 20 s and a count of 3"),
         (Terms(user_timeout_s=5), "found user_timeout_s"),
+        (Terms(keepalive=True), "expected keepalive with an idle_s"),
+        (Terms(idle_close_s=1.5), "expected an idle_close_s in seconds"),
     ],
 )
 def test_what_redis_cannot_express_is_refused(terms: Terms, message: str) -> None:
