@@ -216,7 +216,7 @@ def _options(values: dict[str, int], indent: int) -> str:
 
 def _fits(path: Path, text: str) -> bool:
     is_structured = path.suffix in (".yaml", ".yml", ".json")
-    found = re.search(r"^[\s{]*[\"']?static_?[rR]esources[\"']?\s*:", text, re.MULTILINE)
+    found = re.search(r"^[ \t{]*[\"']?static_?[rR]esources[\"']?[ \t]*:", text, re.MULTILINE)
     return is_structured and (found is not None or "type.googleapis.com/envoy.config." in text)
 
 

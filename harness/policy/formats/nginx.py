@@ -266,7 +266,7 @@ def write(terms: Terms) -> str:
 
 
 def _fits(_path: Path, text: str) -> bool:
-    block = re.search(r"^\s*(http|stream|server|upstream\s+\S+)\s*\{", text, re.MULTILINE)
+    block = re.search(r"^[ \t]*(http|stream|server|upstream\s+\S+)\s*\{", text, re.MULTILINE)
     return bool(block) and bool(
         re.search(r"(^|[{;])\s*(listen|proxy_pass)\s[^;{}]*;", text, re.MULTILINE)
     )

@@ -15,8 +15,10 @@ from harness.policy.formats import libpq
 from harness.policy.lines import Word, error
 from harness.policy.settings import Connection, Place, Terms
 
-_FITS = re.compile(r"^\s*(?:keepalives(?:_idle|_interval|_count)?|tcp_user_timeout)=", re.MULTILINE)
-_SECTION = re.compile(r"^\s*\[[^\]\n]+\]\s*$", re.MULTILINE)
+_FITS = re.compile(
+    r"^[ \t]*(?:keepalives(?:_idle|_interval|_count)?|tcp_user_timeout)=", re.MULTILINE
+)
+_SECTION = re.compile(r"^[ \t]*\[[^\]\n]+\][ \t\r]*$", re.MULTILINE)
 
 
 def read(text: str, source: str) -> tuple[Connection, ...]:

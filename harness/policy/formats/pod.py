@@ -80,7 +80,7 @@ def _fits(path: Path, text: str) -> bool:
     is_yaml = path.suffix in (".yaml", ".yml", ".json")
     if not is_yaml or "securityContext" not in text:
         return False
-    return bool(re.search(r"""^\s*"?apiVersion"?:""", text, re.MULTILINE)) and "sysctls" in text
+    return bool(re.search(r"""^[ \t]*"?apiVersion"?:""", text, re.MULTILINE)) and "sysctls" in text
 
 
 FORMAT = Format(

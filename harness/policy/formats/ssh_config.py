@@ -25,7 +25,7 @@ ROLE = Role(
     most="ServerAliveCountMax",
     ends_at_zero=False,
 )
-_DIRECTIVE = re.compile(r"^\s*ServerAlive(Interval|CountMax)\b", re.MULTILINE | re.IGNORECASE)
+_DIRECTIVE = re.compile(r"^[ \t]*ServerAlive(Interval|CountMax)\b", re.MULTILINE | re.IGNORECASE)
 
 
 def read(text: str, source: str) -> tuple[Connection, ...]:

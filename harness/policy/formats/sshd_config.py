@@ -21,7 +21,7 @@ ROLE = Role(
     most="ClientAliveCountMax",
     ends_at_zero=True,
 )
-_DIRECTIVE = re.compile(r"^\s*ClientAlive(Interval|CountMax)\b", re.MULTILINE | re.IGNORECASE)
+_DIRECTIVE = re.compile(r"^[ \t]*ClientAlive(Interval|CountMax)\b", re.MULTILINE | re.IGNORECASE)
 
 
 def read(text: str, source: str) -> tuple[Connection, ...]:

@@ -45,7 +45,7 @@ def write(terms: Terms) -> str:
 
 
 def _fits(_path: Path, text: str) -> bool:
-    return bool(re.search(r"^\s*-?net[./]ipv4[./]tcp_keepalive_\w+\s*=", text, re.MULTILINE))
+    return bool(re.search(r"^[ \t]*-?net[./]ipv4[./]tcp_keepalive_\w+\s*=", text, re.MULTILINE))
 
 
 FORMAT = Format(
