@@ -87,7 +87,7 @@ def _print(found: _Looked, output_format: str) -> None:
     if output_format == "json":
         from harness.report import audit_json
 
-        sys.stdout.write(audit_json.render(found.audit, found.survey.unread).decode())
+        streams.put(audit_json.render(found.audit, found.survey.unread))
     elif output_format == "text":
         from harness.report import audit_text
 

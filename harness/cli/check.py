@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -145,19 +144,19 @@ def report(result: Result, output_format: str, command: str = "harness check") -
     if output_format == "json":
         from harness.report import policy_json
 
-        sys.stdout.write(policy_json.render(result).decode())
+        streams.put(policy_json.render(result))
     elif output_format == "junit":
         from harness.report import policy_junit
 
-        sys.stdout.write(policy_junit.render(result).decode())
+        streams.put(policy_junit.render(result))
     elif output_format == "sarif":
         from harness.report import policy_sarif
 
-        sys.stdout.write(policy_sarif.render(result, _root(), __version__).decode())
+        streams.put(policy_sarif.render(result, _root(), __version__))
     elif output_format == "gitlab":
         from harness.report import policy_gitlab
 
-        sys.stdout.write(policy_gitlab.render(result, _root()).decode())
+        streams.put(policy_gitlab.render(result, _root()))
     elif output_format == "github":
         from harness.report import policy_github
 

@@ -261,7 +261,7 @@ def _explain(options: argparse.Namespace) -> int:
 def _schema(options: argparse.Namespace) -> int:
     from harness.cli import schema
 
-    sys.stdout.write(schema.render(options.kind).decode())
+    streams.put(schema.render(options.kind))
     return 0
 
 

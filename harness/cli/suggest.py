@@ -96,7 +96,7 @@ def _print(suggestions: Sequence[Suggestion], status: int, output_format: str) -
     if output_format == "json":
         from harness.report import suggestion_json
 
-        sys.stdout.write(suggestion_json.render(suggestions, status).decode())
+        streams.put(suggestion_json.render(suggestions, status))
         return
     from harness.report import suggestion_text
 

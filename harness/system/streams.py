@@ -36,6 +36,12 @@ def say(text: str) -> None:
     sys.stdout.write(f"{visible(text)}\n")
 
 
+def put(report: bytes) -> None:
+    """A report on standard output, whose encoding is its own."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(report)
+
+
 def complain(sentence: str) -> None:
     """A line on standard error.
 
