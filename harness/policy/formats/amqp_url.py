@@ -18,7 +18,7 @@ from harness.policy import lines, stated, urls
 from harness.policy.directives import chosen, refuse_others
 from harness.policy.format import Format
 from harness.policy.lines import Word, error
-from harness.policy.settings import Connection, Place, Terms
+from harness.policy.settings import Connection, Notice, Place, Terms
 from harness.policy.stated import Filled, Stated
 
 _SCHEME = re.compile(r"amqps?://")
@@ -43,13 +43,23 @@ def _one(word: Word) -> Connection:
     if timeout is None:
         source = f"RabbitMQ's default heartbeat of {_DEFAULT_S} s (Heartbeats guide)"
         filled = {key: Filled(value, source) for key, value in _heartbeat(_DEFAULT_S).items()}
-        return stated.connection(name, word.place, {}, filled)
+        return stated.connection(name, word.place, {}, filled, (_notice(word, _DEFAULT_S),))
     seconds = lines.integer(timeout, "heartbeat", "whole seconds, or 0 for none", most=65_535)
     told = {
         key: Stated(value=value, place=timeout.place, directive="heartbeat", written=timeout.text)
         for key, value in (_heartbeat(seconds) if seconds else {"heartbeat": None}).items()
     }
-    return stated.connection(name, word.place, told)
+    notices = (_notice(timeout, seconds),) if seconds else ()
+    return stated.connection(name, word.place, told, notices=notices)
+
+
+def _notice(word: Word, timeout_s: int) -> Notice:
+    return Notice(
+        word.place,
+        "heartbeat",
+        f"= {timeout_s} gives a silent peer up after {2 * timeout_s} s by the standard; RabbitMQ's "
+        f"server and its Erlang client may take {3 * timeout_s} s",
+    )
 
 
 def _heartbeat(timeout_s: int) -> dict[str, float | int | None]:

@@ -53,9 +53,19 @@ def test_a_heartbeat_gives_up_after_two_intervals() -> None:
     assert whole == 2 * 5
 
 
+def test_that_rabbitmq_may_take_longer_is_told() -> None:
+    """Up to three intervals, at the value or at the URL without one."""
+    (notice,) = read("amqp://myhost?heartbeat=5").notices
+    assert str(notice).startswith("x:1:25: heartbeat = 5 gives a silent peer up after 10 s by")
+    assert str(notice).endswith("may take 15 s")
+    (notice,) = read("amqp://myhost").notices
+    assert str(notice).startswith("x:1:1: heartbeat = 60 gives a silent peer up after 120 s by")
+
+
 def test_0_asks_for_none() -> None:
     """Nothing watches then."""
     found = read("amqp://myhost?heartbeat=0")
+    assert not found.notices
     assert found.terms == Terms()
     assert found.places == {"heartbeat": Place("x", 1, 25)}
 
