@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from harness.oracle import timerwheel
-from harness.oracle.backoff import LEAST_TIMEOUT_US, LONGEST_TIMEOUT_S, RETRIES, model_timeout_ms
+from harness.oracle.backoff import LEAST_TIMEOUT_US, LONGEST_TIMEOUT_S, model_timeout_ms
 from harness.oracle.connection_state import StateKey
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.moment import Moment, When
@@ -146,12 +146,19 @@ class Case:
 def limit_ms(settings: Settings, hz: int) -> int:
     """How long retransmissions go on, from the timer's first one."""
     base = timerwheel.milliseconds_to_jiffies(LEAST_TIMEOUT_US // 1000, hz)
-    return settings.user_timeout_ms or model_timeout_ms(RETRIES, base, hz)
+    return settings.user_timeout_ms or model_timeout_ms(settings.retries2, base, hz)
 
 
 def longest_ns(settings: Settings, hz: int) -> int:
-    """More than giving up data in flight can take, from the write on."""
-    return limit_ms(settings, hz) * 5_000_000 // 4 + 10_000_000_000
+    """More than giving up data in flight can take, from the write on.
+
+    Without a user timeout, which would cut it, the last timeout may begin just before the limit.
+    """
+    limit = limit_ms(settings, hz)
+    most_ms = limit * 5 // 4
+    if not settings.user_timeout_ms:
+        most_ms = max(most_ms, limit + min(limit, LONGEST_TIMEOUT_S * 1000) * 9 // 8)
+    return most_ms * 1_000_000 + 10_000_000_000
 
 
 class Asked(msgspec.Struct, frozen=True):

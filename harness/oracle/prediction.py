@@ -28,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The options on the observed socket, as the kernel holds them; `keepalive` is SO_KEEPALIVE.
 
     `idle_s`, `interval_s` in whole seconds, `count` in probes, `user_timeout_ms` 0 when not set.
+    `retries2`: net.ipv4.tcp_retries2 of its network namespace, which counts without a user timeout.
     """
 
     idle_s: int = 7200
@@ -35,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 9
     keepalive: bool = True
     user_timeout_ms: int = 0
+    retries2: int = 15
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ net/ipv4/tcp_timer.c:tcp_probe_timer.
 
 from __future__ import annotations
 
-from harness.oracle.backoff import LEAST_TIMEOUT_US, LONGEST_TIMEOUT_S, RETRIES
+from harness.oracle.backoff import LEAST_TIMEOUT_US, LONGEST_TIMEOUT_S
 from harness.oracle.connection import ModelConnection
 from harness.oracle.connection_state import Fate
 from harness.oracle.effects import Effect, Unpredictable
@@ -45,8 +45,9 @@ def on_probe(connection: ModelConnection, bucket: int) -> None:
     ):
         connection.finish_timed_out(bucket, "the user timeout passes and the data cannot be sent")
         return
-    if state.probes_out >= RETRIES:
-        why = f"{state.probes_out} attempts to send the data fail (tcp_retries2 = {RETRIES})"
+    retries = case.settings.retries2
+    if state.probes_out >= retries:
+        why = f"{state.probes_out} attempts to send the data fail (tcp_retries2 = {retries})"
         connection.finish_timed_out(bucket, why)
         return
     fate, effect = connection.path.send(bucket, 0)
@@ -74,7 +75,7 @@ def _try_later(connection: ModelConnection, effect: Effect, bucket: int) -> None
     case, state = connection.case, connection.state
     state.probes_out += 1
     state.soft_errno = effect.errno or state.soft_errno
-    state.backoff = min(state.backoff + 1, RETRIES)
+    state.backoff = min(state.backoff + 1, case.settings.retries2)
     wait = min(state.base << min(state.backoff, _MOST_DOUBLINGS), case.longest)
     if case.user_timeout:
         assert state.probes_stamp is not None

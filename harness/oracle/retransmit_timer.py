@@ -5,7 +5,6 @@ net/ipv4/tcp_timer.c:tcp_retransmit_timer.
 from __future__ import annotations
 
 from harness.oracle import timerwheel
-from harness.oracle.backoff import RETRIES
 from harness.oracle.connection import ModelConnection
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.established_query import Asked
@@ -134,8 +133,9 @@ def _deliver(connection: ModelConnection, bucket: int) -> None:
 
 def _reason(connection: ModelConnection) -> str:
     case, state = connection.case, connection.state
+    retries = case.settings.retries2
     text = (
-        f"retransmissions go unanswered for {case.limit_ms / 1000:g} s (tcp_retries2 = {RETRIES})"
+        f"retransmissions go unanswered for {case.limit_ms / 1000:g} s (tcp_retries2 = {retries})"
     )
     if case.settings.user_timeout_ms:
         text = "the user timeout passes without an acknowledgement of the data"

@@ -16,7 +16,7 @@ from harness.oracle import (
     retransmit_bounds,
     timerwheel,
 )
-from harness.oracle.backoff import LONGEST_TIMEOUT_S
+from harness.oracle.backoff import LONGEST_TIMEOUT_S, RETRIES
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.established_query import Question, limit_ms, longest_ns
 from harness.oracle.prediction import Machine, Settings, hull
@@ -89,14 +89,16 @@ def survives_in_flight(settings: Settings, hz: int, outage_ns: int) -> bool:
     limit_ns = limit_ms(settings, hz) * 1_000_000
     if sent_again_ns(outage_ns, hz) <= limit_ns:
         return True
-    return outage_ns < limit_ns and delivered(settings.user_timeout_ms, hz, outage_ns)
+    return outage_ns < limit_ns and delivered(
+        settings.user_timeout_ms, hz, outage_ns, settings.retries2
+    )
 
 
 @lru_cache(MOST_KEPT)
-def delivered(user_timeout_ms: int, hz: int, outage_ns: int) -> bool:
+def delivered(user_timeout_ms: int, hz: int, outage_ns: int, retries2: int = RETRIES) -> bool:
     """The same, computed in full. Raises Unpredictable."""
     _refuse_long(user_timeout_ms)
-    settings = Settings(keepalive=False, user_timeout_ms=user_timeout_ms)
+    settings = Settings(keepalive=False, user_timeout_ms=user_timeout_ms, retries2=retries2)
     outage = (Effect(mechanism="lost", until_s=outage_ns / SECOND_NS),)
     question = Question(settings, Machine(hz=hz), outage, longest_ns(settings, hz), writes_ns=(0,))
     return all(each.kind == "quiet" for each in established.predict(question).outcomes)
@@ -114,7 +116,7 @@ def noticed_in_flight(settings: Settings, hz: int, demand_ns: int) -> tuple[bool
         return False, bounds
     if demand_ns >= bounds.high_ns:
         return True, bounds
-    exact = given_up(settings.user_timeout_ms, hz)
+    exact = given_up(settings.user_timeout_ms, hz, settings.retries2)
     return exact.high_ns <= demand_ns, exact
 
 
@@ -134,11 +136,11 @@ def in_flight_bounds(settings: Settings, hz: int) -> Window:
 
 
 @lru_cache(MOST_KEPT)
-def given_up(user_timeout_ms: int, hz: int) -> Window:
+def given_up(user_timeout_ms: int, hz: int, retries2: int = RETRIES) -> Window:
     """When data that was in flight as the peer fell silent is given up. Raises Unpredictable."""
     _refuse_long(user_timeout_ms)
     settings, lost = (
-        Settings(keepalive=False, user_timeout_ms=user_timeout_ms),
+        Settings(keepalive=False, user_timeout_ms=user_timeout_ms, retries2=retries2),
         (Effect(mechanism="lost"),),
     )
     found = established.predict(

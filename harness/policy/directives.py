@@ -15,6 +15,7 @@ _WRITABLE = (
     "interval_s",
     "count",
     "user_timeout_s",
+    "retries2",
     "heartbeat",
     "idle_close_s",
     "inactivity_close_s",

@@ -223,7 +223,7 @@ def _in_flight(facts: Facts, hz: int) -> tuple[End, Window | None]:
     """Exact, where it can be computed: a run takes longer than that."""
     settings, beat = facts.settings, facts.heartbeat
     try:
-        tcp = answers.given_up(settings.user_timeout_ms, hz)
+        tcp = answers.given_up(settings.user_timeout_ms, hz, settings.retries2)
     except Unpredictable:
         tcp = answers.in_flight_bounds(settings, hz)
     if beat is None or not beat.apart:

@@ -161,6 +161,10 @@ class Terms(DemandTerms, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """TCP_KEEPCNT; the system's 9 where it is not set."""
     user_timeout_s: UserTimeout | None = None
     """TCP_USER_TIMEOUT; off where it is not set, or 0."""
+    retries2: Annotated[int, msgspec.Meta(ge=1, le=255)] | None = None
+    """net.ipv4.tcp_retries2, which bounds data in flight without a user timeout; 15 where it is not
+    set.
+    """
     heartbeat: Heartbeat | None = None
     """A heartbeat of the application."""
     side: Side = "client"
@@ -227,6 +231,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
             interval_s=SYSTEM.interval_s if terms.interval_s is None else terms.interval_s,
             count=SYSTEM.count if terms.count is None else terms.count,
             user_timeout_ms=round((terms.user_timeout_s or 0) * 1000),
+            retries2=SYSTEM.retries2 if terms.retries2 is None else terms.retries2,
         )
 
     @property

@@ -12,16 +12,16 @@ from fnmatch import fnmatchcase
 from harness.policy import lines, stated
 from harness.policy.directives import refuse_others
 from harness.policy.lines import Word
-from harness.policy.settings import Connection, Notice, Place, Terms
+from harness.policy.settings import Connection, Place, Terms
 from harness.policy.stated import Filled, Stated
 
 TERMS = {
     "net.ipv4.tcp_keepalive_time": "idle_s",
     "net.ipv4.tcp_keepalive_intvl": "interval_s",
     "net.ipv4.tcp_keepalive_probes": "count",
+    "net.ipv4.tcp_retries2": "retries2",
 }
-RETRIES = "net.ipv4.tcp_retries2"
-_LIMITS = {"idle_s": 32767, "interval_s": 32767, "count": 127}
+_LIMITS = {"idle_s": 32767, "interval_s": 32767, "count": 127, "retries2": 255}
 ASSUMED = Filled(value=True, source="assumed: these sysctls hold for sockets with SO_KEEPALIVE")
 
 
@@ -33,21 +33,17 @@ def is_about_tcp(name: Word) -> bool:
 def connection(name: str, place: Place, pairs: Sequence[tuple[Word, Word]]) -> Connection:
     """Of names and values; the last of a name counts. Raises PolicyError."""
     found: dict[str, Stated] = {}
-    notices = []
     for key, value in pairs:
         for sysctl in _meant(key):
-            if sysctl == RETRIES:
-                notices += _of_retries(value)
-                continue
             term = TERMS[sysctl]
             most = _LIMITS[term]
-            expected = f"an integer from 1 to {most} (more has no model)"
+            expected = f"an integer from 1 to {most} (anything else has no model)"
             number = lines.integer(value, sysctl, expected, least=1, most=most)
             found[term] = Stated(
                 value=number, place=value.place, directive=sysctl, written=value.text
             )
     directives = {term: sysctl for sysctl, term in TERMS.items()}
-    return stated.connection(name, place, found, {"keepalive": ASSUMED}, notices, directives)
+    return stated.connection(name, place, found, {"keepalive": ASSUMED}, (), directives)
 
 
 def written(terms: Terms, software: str) -> dict[str, int]:
@@ -60,12 +56,4 @@ def written(terms: Terms, software: str) -> dict[str, int]:
 def _meant(key: Word) -> list[str]:
     """The sysctls that a name stands for; sysctl.d(5) allows slashes, and patterns."""
     name = key.text.replace("/", ".")
-    return [each for each in (*TERMS, RETRIES) if name == each or fnmatchcase(each, name)]
-
-
-def _of_retries(value: Word) -> list[Notice]:
-    number = lines.integer(value, RETRIES, "an integer from 0 to 255", most=255)
-    if number == 15:
-        return []
-    text = f"= {number} is not modelled: the figures for data in flight assume 15"
-    return [Notice(value.place, RETRIES, text)]
+    return [each for each in TERMS if name == each or fnmatchcase(each, name)]

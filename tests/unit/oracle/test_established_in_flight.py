@@ -97,6 +97,21 @@ def test_the_windows_are_those_of_all_phases_and_no_wider(hz: int, user_timeout_
         assert window == (min(w[0] for w in same), max(w[1] for w in same))
 
 
+@pytest.mark.parametrize("retries2", [2, 4, 8, 10])
+def test_with_another_tcp_retries2_the_window_is_that_of_all_phases(retries2: int) -> None:
+    """With 4 it takes 6.6 s, or twice as long where the timers were rounded up by little."""
+    hz = 250
+    (outcome,) = _predict(Settings(keepalive=False, retries2=retries2), Machine(hz=hz)).outcomes
+    limit_ms = model_timeout_ms(retries2, hz // 5, hz)
+    tick, period = timerwheel.tick_ns(hz), timerwheel.granularity(120 * hz)
+    ends = [
+        (_expire(written, hz // 5, hz, limit_ms, clamped=False)[-1] - written) * tick
+        for written in range(2 * period, 3 * period)
+    ]
+    assert outcome.window_ns == (min(ends) - tick, max(ends))
+    assert f"tcp_retries2 = {retries2}" in outcome.why
+
+
 def _expire_in_milliseconds(written: int, hz: int, limit_ms: int, offset_ns: int) -> list[int]:
     """As `_expire`, with moments kept in whole milliseconds of a clock that began `offset_ns`
     before jiffy 0.

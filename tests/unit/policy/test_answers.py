@@ -30,6 +30,16 @@ def test_the_bounds_of_data_in_flight_hold_its_window(user_timeout_ms: int, hz: 
     assert exact.high_ns <= bounds.high_ns
 
 
+@pytest.mark.parametrize("retries2", [1, 4, 8, 9, 10])
+def test_the_bounds_hold_for_another_tcp_retries2(retries2: int) -> None:
+    """The last timeout may begin just before the limit."""
+    settings = Settings(keepalive=False, retries2=retries2)
+    for hz in EVERY_HZ:
+        bounds, exact = answers.in_flight_bounds(settings, hz), answers.given_up(0, hz, retries2)
+        assert bounds.low_ns <= exact.low_ns
+        assert exact.high_ns <= bounds.high_ns
+
+
 @sweep(12, exhaustively=300)
 @given(st.integers(1, 20), st.integers(0, 300), st.sampled_from(EVERY_HZ))
 def test_an_outage_is_survived_in_flight_where_the_oracle_says_so(

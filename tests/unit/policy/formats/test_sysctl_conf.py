@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from harness.errors import PolicyError, UsageError
+from harness.policy import registry
 from harness.policy.check import check
 from harness.policy.formats.sysctl_conf import FORMAT, read
 from harness.policy.registry import every_rule
@@ -33,7 +34,6 @@ def test_the_system_s_values_are_read() -> None:
     assert (found.name, found.keepalive) == ("system", True)
     assert found.places["idle_s"] == Place("s.conf", 7, 31)
     assert found.places["interval_s"] == Place("s.conf", 10, 32)
-    assert not found.notices
 
 
 def test_what_is_left_to_the_kernel_is_found() -> None:
@@ -55,19 +55,27 @@ def test_a_file_about_something_else_has_no_connection() -> None:
     assert read("vm.swappiness = 10\nnet.ipv4.tcp_syncookies = 1\n", "s.conf") == ()
 
 
-def test_another_number_of_retransmissions_is_told() -> None:
-    """The figures do not have it."""
-    (found,) = read("net.ipv4.tcp_retries2 = 8\nnet.ipv4.tcp_retries2 = 15\n", "s.conf")
-    (told,) = found.notices
-    assert str(told).startswith("s.conf:1:25: net.ipv4.tcp_retries2 = 8 is not modelled")
+def test_the_number_of_retransmissions_bounds_data_in_flight() -> None:
+    """As a user timeout of that time would, but only while data is in flight."""
+    (found,) = read("net.ipv4.tcp_retries2 = 15\nnet.ipv4.tcp_retries2 = 8\n", "s.conf")
+    assert (found.terms.retries2, found.places["retries2"]) == (8, Place("s.conf", 2, 25))
+    for demand_s, rules in ((105, ["KA005"]), (120, [])):
+        terms = msgspec.structs.replace(found.terms, detect_in_flight_within_s=demand_s)
+        result = check(
+            [msgspec.structs.replace(found, terms=terms)], registry.selected(["KA005"], [])
+        )
+        assert [each.rule for each in result.findings] == rules
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("net.ipv4.tcp_keepalive_time = 10m", "s.conf:1:31: net.ipv4.tcp_keepalive_time: expected"),
-        ("net.ipv4.tcp_keepalive_time = 0", "expected an integer from 1 to 32767 (more has no"),
-        ("net.ipv4.tcp_keepalive_probes = 128", "from 1 to 127 (more has no model), found 128"),
+        ("net.ipv4.tcp_keepalive_time = 0", "expected an integer from 1 to 32767 (anything els"),
+        (
+            "net.ipv4.tcp_keepalive_probes = 128",
+            "from 1 to 127 (anything else has no model), found 128",
+        ),
         ("net.ipv4.tcp_keepalive_intvl =", "s.conf:1:31: net.ipv4.tcp_keepalive_intvl: expected"),
         (" net.ipv4.tcp_keepalive_time 60", "s.conf:1:2: net.ipv4.tcp_keepalive_time: expected a"),
         ("net.ipv4.tcp_retries2 = x", "s.conf:1:25: net.ipv4.tcp_retries2: expected"),
@@ -82,7 +90,7 @@ def test_a_malformed_value_is_an_error(text: str, message: str) -> None:
 
 def test_what_is_written_is_read_back() -> None:
     """And what no sysctl sets is refused."""
-    terms = Terms(idle_s=60, interval_s=10, count=3)
+    terms = Terms(idle_s=60, interval_s=10, count=3, retries2=8)
     assert FORMAT.write is not None
     (found,) = read(FORMAT.write(terms), "s.conf")
     assert msgspec.structs.replace(found.terms, keepalive=None) == terms
