@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.batch import batch, proving
 from harness.policy import proof
-from harness.policy.proof import Proofs
+from harness.policy.proof import Claim, Proofs
 from harness.policy.settings import Connection
 from harness.report import policy_proofs
 from harness.report.steps import Steps
@@ -29,9 +29,13 @@ def run(connections: Sequence[Connection], *, hz_is_asked: bool) -> Proofs:
     `hz_is_asked`: an option names the HZ. Where neither that nor a file does, an HZ without a
     kernel is left out, and the report says so. Raises UsageError and CapabilityError.
     """
-    claims = proof.claims(connections)
     asked = {
         hz for each in connections if hz_is_asked or "hz" in each.places for hz in each.terms.hz
     }
     with Steps("prediction") as progress:
+        claims: list[Claim] = []
+        progress.begin("predicting", len(connections), "connection")
+        for each in connections:
+            claims += proof.claims([each])
+            progress.step()
         return proving.prove(claims, batch.new_folder, progress, asked)

@@ -42,11 +42,11 @@ class Steps:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def begin(self, what: str, total: int) -> None:
-        """A part of the work begins, of so many steps."""
+    def begin(self, what: str, total: int, noun: str = "") -> None:
+        """A part of the work begins, of so many steps; `noun`: what they deal with in this part."""
         self._bar.reset(self._task, description=what, total=total)
         if not self._console.is_terminal:
-            self._console.print(f"{what}: {count(total, self._noun)}", highlight=False)
+            self._console.print(f"{what}: {count(total, noun or self._noun)}", highlight=False)
 
     def step(self) -> None:
         """One of them is done."""
