@@ -7,7 +7,7 @@ There are two ways: without keepalive, where nothing needs it, and with it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -65,15 +65,19 @@ def ways(connection: Connection) -> Iterator[Way]:
     if silence_ns is None and idle_ns is None:
         yield Way(in_flight=in_flight)
         return
+    needs = Needs(hz=facts.hz, silence_ns=silence_ns, end_ns=idle_ns, outage_ns=outage_ns)
     if idle_ns is not None and beat is not None:
         every_ns = _ns(beat.every_s)
-        if silence_ns is None and idle_ns > every_ns:
+        if idle_ns > every_ns:
             # An unanswered heartbeat is data in flight, which a user timeout ends.
             limits_ns = [in_flight.within_ns, idle_ns - every_ns]
-            within_ns = min(each for each in limits_ns if each is not None)
-            yield Way(in_flight=msgspec.structs.replace(in_flight, within_ns=within_ns))
-        idle_ns = min(idle_ns, every_ns - 1)  # an unanswered heartbeat makes keepalive wait
-    needs = Needs(hz=facts.hz, silence_ns=silence_ns, end_ns=idle_ns, outage_ns=outage_ns)
+            sooner = min(each for each in limits_ns if each is not None)
+            probes = None if silence_ns is None else msgspec.structs.replace(needs, end_ns=None)
+            yield Way(
+                in_flight=msgspec.structs.replace(in_flight, within_ns=sooner), keepalive=probes
+            )
+        # While it is unanswered keepalive waits.
+        needs = msgspec.structs.replace(needs, end_ns=min(idle_ns, every_ns - 1))
     yield Way(in_flight=in_flight, keepalive=needs)
 
 
@@ -121,21 +125,42 @@ def settings(connection: Connection) -> Found | None:
 
     Raises Unpredictable where no model covers settings that might.
     """
-    found = (_settings(way) for way in ways(connection))
-    return next((each for each in found if each is not None), None)
+    return _best(ways(connection), _settings)
 
 
 def known_settings(connection: Connection) -> Found | None:
     """The same among the user timeouts that bounds decide about, at less cost: the idle time may be
     a little shorter.
     """
-    found = (_known_settings(way) for way in ways(connection))
-    return next((each for each in found if each is not None), None)
+    return _best(ways(connection), _known_settings)
 
 
 def is_possible(connection: Connection) -> bool:
     """Whether bounds show that there are any, at even less cost."""
     return any(_is_possible(way) for way in ways(connection))
+
+
+def _best(every: Iterable[Way], solve: Callable[[Way], Found | None]) -> Found | None:
+    """The settings without keepalive, or else those with the least traffic.
+
+    Raises Unpredictable where there is no answer for one way, and none another way.
+    """
+    best: Found | None = None
+    unanswered: Unpredictable | None = None
+    for way in every:
+        try:
+            found = solve(way)
+        except Unpredictable as error:
+            unanswered = error
+            continue
+        if found is None or (best is not None and found.idle_s <= best.idle_s):
+            continue
+        if not found.idle_s:
+            return found
+        best = found
+    if best is None and unanswered is not None:
+        raise unanswered
+    return best
 
 
 def _settings(way: Way) -> Found | None:

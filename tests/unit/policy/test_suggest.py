@@ -181,6 +181,16 @@ def test_demands_that_contradict_each_other_are_named_with_what_would_do() -> No
         assert passes(suggest_ways.with_settings(relieved, met_by).terms)
 
 
+def test_a_user_timeout_ends_a_heartbeat_that_probes_run_beside() -> None:
+    """The heartbeat is too rare for the device and waits too long for the demand."""
+    beat = {"every_s": 4, "timeout_s": 5, "misses": 2}
+    path = [{"idle_timeout_s": 2, "then": "drop"}]
+    demands_ = {"detect_idle_within_s": 12, "detect_in_flight_within_s": 8, "survive_s": 5}
+    found = suggested(**demands_, path=path, heartbeat=beat, hz=[100])
+    assert found.exit_status == 0
+    assert passes(terms(found))
+
+
 def test_hz_is_named_where_it_decides() -> None:
     """The same demands are met in a fleet of one HZ."""
     found = suggested(detect_idle_within_s=63, survive_s=60, hz=[100, 300])
