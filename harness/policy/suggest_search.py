@@ -47,7 +47,8 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     """What keepalive must do at every `hz`, in nanoseconds after the peer's last segment.
 
     `silence_ns`: a probe is sent before. `end_ns`: a silent peer is given up until then. Both None
-    for no limit. `outage_ns`: an outage that long is survived. `user_timeouts`: one of these must
+    for no limit. `outage_ns`: an outage that long is survived. `patience_ns`: a silent peer is not
+    given up before. `user_timeouts`: one of these must
     be set, and must leave it to the count when to give up; None: none is set.
     """
 
@@ -55,6 +56,7 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     silence_ns: int | None = None
     end_ns: int | None = None
     outage_ns: int = 0
+    patience_ns: int = 0
     user_timeouts: UserTimeouts | None = None
 
 
@@ -89,6 +91,7 @@ class _Limits(msgspec.Struct, frozen=True):
     silence: float
     end: float
     outage: int
+    patience: int
 
 
 class _Timer(msgspec.Struct, frozen=True):
@@ -258,13 +261,19 @@ class _Search:
 
     def _complete(self, idle_s: int, interval_s: int, count: int) -> Found | None:
         """With the longest user timeout, where one is needed."""
-        if not self._fits(idle_s, interval_s, count):
+        timers, timeouts = self._timers(idle_s, interval_s), self.needs.user_timeouts
+        if not self._fits(idle_s, interval_s, count) or not self._is_patient(timers, count):
             return None
-        timeouts = self.needs.user_timeouts
         if timeouts is None:
             return Found(idle_s, interval_s, count)
-        chosen = timeouts.within(*self._counted_ms(self._timers(idle_s, interval_s), count))
+        chosen = timeouts.within(*self._counted_ms(timers, count))
         return None if chosen is None else Found(idle_s, interval_s, count, chosen)
+
+    def _is_patient(self, timers: tuple[_Timer, ...], count: int) -> bool:
+        return all(
+            timer.earliest(count) > limit.patience
+            for timer, limit in zip(timers, self.limits, strict=True)
+        )
 
     def _counted_ms(self, timers: tuple[_Timer, ...], count: int) -> tuple[int, int]:
         """`harness.oracle.idle_bounds.counted_ms` at every HZ, for two probes or more."""
@@ -282,6 +291,7 @@ def _in_jiffies(needs: Needs, hz: int) -> _Limits:
         math.inf if needs.silence_ns is None else (needs.silence_ns - 1) // tick,
         math.inf if needs.end_ns is None else needs.end_ns // tick,
         -(-needs.outage_ns // tick),
+        -(-needs.patience_ns // tick),
     )
 
 

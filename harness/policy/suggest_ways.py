@@ -61,24 +61,41 @@ def ways(connection: Connection) -> Iterator[Way]:
         return
     outage_ns, idle_ns, silence_ns = _ns(outage_s), _idle_ns(facts), _silence_ns(facts)
     in_flight = InFlight(hz=facts.hz, within_ns=_in_flight_ns(facts), outage_ns=outage_ns)
-    beat = facts.heartbeat
+    needs = Needs(hz=facts.hz, silence_ns=silence_ns, end_ns=idle_ns, outage_ns=outage_ns)
     if silence_ns is None and idle_ns is None:
         yield Way(in_flight=in_flight)
+    elif facts.heartbeat is None:
+        yield Way(in_flight=in_flight, keepalive=needs)
+    else:
+        yield from _beside_heartbeat(in_flight, needs, _ns(facts.heartbeat.every_s))
+
+
+def _beside_heartbeat(in_flight: InFlight, needs: Needs, every_ns: int) -> Iterator[Way]:
+    """With a heartbeat that is no answer to all demands. While it is unanswered keepalive waits."""
+    end_ns = needs.end_ns
+    if end_ns is None or end_ns > every_ns:
+        within_ns = in_flight.within_ns
+        if end_ns is not None:  # an unanswered heartbeat is data in flight: a user timeout ends it
+            within_ns = min(end_ns - every_ns, within_ns or end_ns)
+        sooner = msgspec.structs.replace(in_flight, within_ns=within_ns)
+        for probes in _before_devices(needs, every_ns):
+            yield Way(in_flight=sooner, keepalive=probes)
+    if end_ns is not None:
+        before = msgspec.structs.replace(needs, end_ns=min(end_ns, every_ns - 1))
+        yield Way(in_flight=in_flight, keepalive=before)
+
+
+def _before_devices(needs: Needs, every_ns: int) -> Iterator[Needs | None]:
+    """Probes for the devices on the path alone: none, or those that outlive an outage, or those
+    that go on until a heartbeat is sent, which outlives it.
+    """
+    if needs.silence_ns is None:
+        yield None
         return
-    needs = Needs(hz=facts.hz, silence_ns=silence_ns, end_ns=idle_ns, outage_ns=outage_ns)
-    if idle_ns is not None and beat is not None:
-        every_ns = _ns(beat.every_s)
-        if idle_ns > every_ns:
-            # An unanswered heartbeat is data in flight, which a user timeout ends.
-            limits_ns = [in_flight.within_ns, idle_ns - every_ns]
-            sooner = min(each for each in limits_ns if each is not None)
-            probes = None if silence_ns is None else msgspec.structs.replace(needs, end_ns=None)
-            yield Way(
-                in_flight=msgspec.structs.replace(in_flight, within_ns=sooner), keepalive=probes
-            )
-        # While it is unanswered keepalive waits.
-        needs = msgspec.structs.replace(needs, end_ns=min(idle_ns, every_ns - 1))
-    yield Way(in_flight=in_flight, keepalive=needs)
+    probes = msgspec.structs.replace(needs, end_ns=None)
+    yield probes
+    if needs.outage_ns:
+        yield msgspec.structs.replace(probes, outage_ns=0, patience_ns=every_ns)
 
 
 def _program_survives(facts: Facts, hz: int, outage_s: float) -> bool:

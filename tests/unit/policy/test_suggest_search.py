@@ -37,6 +37,7 @@ def needs() -> st.SearchStrategy[Needs]:
         silence_ns=st.none() | st.integers(SECOND_NS, MOST_END_S * SECOND_NS),
         end_ns=st.integers(2 * SECOND_NS, MOST_END_S * SECOND_NS),
         outage_ns=st.just(0) | st.integers(1, 9 * SECOND_NS),
+        patience_ns=st.just(0) | st.integers(1, 9 * SECOND_NS),
         user_timeouts=st.none() | user_timeouts(),
     )
 
@@ -57,6 +58,7 @@ def _does(wanted: Needs, found: Found, hz: int) -> bool:
         (wanted.silence_ns is None or does.first_probe_ns[1] < wanted.silence_ns)
         and (wanted.end_ns is None or does.end_ns[1] <= wanted.end_ns)
         and does.outage_ns >= wanted.outage_ns
+        and does.end_ns[0] >= wanted.patience_ns
     )
 
 
