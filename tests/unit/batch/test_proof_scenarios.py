@@ -118,6 +118,16 @@ def test_heartbeats_are_the_built_in_ones() -> None:
         tried("path", heartbeat=beat, side="server", path=["gcp-vpc"])
 
 
+def test_guests_have_the_kernels_own_retries() -> None:
+    """Where another number decides the trial would show something else than what is meant."""
+    assert tried("idle", **KEEPALIVE, retries2=8)
+    assert tried("in-flight", **KEEPALIVE, retries2=8, user_timeout_s=60)
+    kinds: tuple[proof.Kind, ...] = ("in-flight", "outage-in-flight")
+    for kind in kinds:
+        with pytest.raises(HarnessError, match="expected retries2 = 15"):
+            tried(kind, **KEEPALIVE, retries2=8)
+
+
 @pytest.mark.parametrize(
     ("kind", "outcome"),
     [
