@@ -52,6 +52,12 @@ def test_a_probe_before_the_idle_timeout_keeps_a_connection(idle_s: int, ends: s
     assert claims(**{**KEEPALIVE, "idle_s": idle_s}, path=["aws-nlb"])["path"].ends == ends
 
 
+def test_a_program_that_closes_connections_is_no_claim_about_the_kernel() -> None:
+    """No program that is run does so."""
+    closing = claims(**KEEPALIVE, path=["aws-nlb"], idle_close_s=50, inactivity_close_s=20)
+    assert closing == claims(**KEEPALIVE, path=["aws-nlb"])
+
+
 def test_what_never_ends_is_claimed_so() -> None:
     """Nothing watches an idle connection without keepalive, and it outlives any outage."""
     found = claims(hz=[1000], path=["aws-nlb"])
