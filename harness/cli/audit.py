@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from contextlib import closing
@@ -110,6 +111,8 @@ def _watch(
     from harness.report import audit_text
 
     said = ""
+    # A script's background jobs begin with it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         while True:
             sys.stdout.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from harness.lab.namespace import Namespace, write_sysctl
 from harness.lab.netns_lab import NetnsLab
 from harness.model.topology import Topology
 from harness.system.user_dirs import libraries_folder
-from tests.live.command import CHECKOUT, PATIENCE_S, Ended, inside
+from tests.live.command import CHECKOUT, COMMAND, PATIENCE_S, Ended, inside, started
 
 pytestmark = pytest.mark.live
 TIME = "net.ipv4.tcp_keepalive_time"
@@ -255,6 +256,33 @@ def test_what_a_server_sets(name: str, lab: NetnsLab, tmp_path: Path) -> None:
     assert (status, report["unread"]) == (1, [])
     late = {each["rule"] for each in report["findings"] if each["connection"] == found["name"]}
     assert "KA015" in late
+
+
+def test_a_background_job_watches_until_an_interrupt(lab: NetnsLab, tmp_path: Path) -> None:
+    """Shells start those with SIGINT ignored. What comes meanwhile is told, in a line."""
+    host = lab.host("server")
+    with host.socket(socket.AF_INET) as listener:
+        argv = ("sh", "-c", 'trap "" INT; exec "$@"', "sh", *COMMAND)
+        options = ("audit", "--pid", str(os.getpid()), "--watch", "0.05")
+        with started(tmp_path, *options, command=argv) as watching:
+            shown = tmp_path / "stdout"
+            _await(lambda: "TCP sockets of" in shown.read_text())
+            listener.bind(("127.0.0.1", 7800))
+            listener.listen()
+            _await(lambda: "listening at 7800" in shown.read_text())
+            watching.process.send_signal(signal.SIGINT)
+            ended = watching.wait()
+    assert ended.status == 0
+    (line,) = [each for each in ended.out.splitlines() if "7800" in each]
+    assert "  + " in line
+    assert f"keepalive off {IDLE_S}/75/9: 0 -> 1 socket; detected never idle" in line
+
+
+def _await(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.containers
