@@ -107,7 +107,10 @@ def of_files(files: Sequence[str], format_name: str | None) -> list[Connection]:
             found[source] = reader.read(Path(each), source, format_name)
     empty = [source for source, connections in found.items() if not connections]
     if len(empty) == len(found):
-        raise UsageError(f"expected settings of TCP connections, found none in {', '.join(empty)}")
+        raise UsageError(
+            f"expected settings of TCP connections, found none in {', '.join(empty)}. Fix: "
+            "name the files that have them; what a file includes is not read with it"
+        )
     for source in empty:
         streams.complain(f"{source} has no settings of TCP connections")
     return [each for connections in found.values() for each in connections]
