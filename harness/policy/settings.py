@@ -90,7 +90,7 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def pickup_in_force(self) -> Pickup:
-        """Whose packet makes a forgotten flow known again."""
+        """Whose packet makes a flow known again whose state was dropped."""
         return self.pickup or (PRESETS[self.preset].pickup if self.preset else "strict")
 
     @property

@@ -39,7 +39,7 @@ def _limits(checked: Checked) -> Iterator[Limit]:
         yield Limit(
             about="frozen-peer",
             text="A peer that hangs or is frozen: its kernel answers the probes. "
-            "A heartbeat of the application would notice it.",
+            "A heartbeat of the application would detect it.",
         )
     yield from _of_proxies(connection)
 
@@ -87,7 +87,7 @@ def _of_proxies(connection: Connection) -> Iterator[Limit]:
             yield Limit(
                 about="behind-proxy",
                 text=f"The device {hop.title}, which is behind {first}: no probe reaches it. It "
-                f"forgets a connection after {hop.limit_s} s without a packet, so that the proxy's "
+                f"drops its state after {hop.limit_s} s without a packet, so that the proxy's "
                 "own connection needs keepalive.",
             )
         if not hop.proxy:

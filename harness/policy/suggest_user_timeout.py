@@ -1,4 +1,4 @@
-"""Which user timeouts notice data in flight in time and outlive an outage."""
+"""Which user timeouts give up data in flight in time and outlive an outage."""
 
 from __future__ import annotations
 

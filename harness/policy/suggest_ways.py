@@ -124,7 +124,7 @@ def _in_flight_ns(facts: Facts) -> int | None:
 
 
 def _silence_ns(facts: Facts) -> int | None:
-    """Before which a probe must be sent, as a device forgets the connection; None: there is no such
+    """Before which a probe must be sent, as a device drops its state; None: there is no such
     device, or the program is in time.
     """
     beat, closes_s, side = facts.heartbeat, facts.closes_idle_s, facts.terms.side

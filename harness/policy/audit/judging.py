@@ -43,7 +43,7 @@ class Demands(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A group, and when its dead peers are noticed at the latest. `name`: no other group has it.
+    """A group, and when its dead peers are detected at the latest. `name`: no other group has it.
 
     None where options are not known, or no model covers them. Of a listening socket the figures are
     those of a connection with the options that it inherits.

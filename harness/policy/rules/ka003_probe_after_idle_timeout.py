@@ -21,7 +21,7 @@ Where the interval is longer than the idle time, so may be the time between two 
 answered probe the next one comes an interval later. It does not fire for a device that makes the
 connection known again at the next packet (`pickup = "loose"`), for a proxy and what is behind it in
 `path` (see KA014), where there is a heartbeat (see KA007), or where the program closes an idle
-connection before the device forgets it.
+connection before the device drops its state.
 
 How to fix it: a shorter `idle_s`, or a longer idle timeout of the device.
 

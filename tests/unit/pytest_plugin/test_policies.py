@@ -94,7 +94,7 @@ def test_defaults_are_a_test_where_they_suppress(pytester: pytest.Pytester) -> N
     result.stdout.fnmatch_lines(
         [
             "PASSED fleet.policy.toml::defaults",
-            "FAILED unused.policy.toml::defaults - unused.policy.toml:2:*KA100 defaults: *",
+            "FAILED unused.policy.toml::defaults - unused.policy.toml:2:20: warning KA100*",
         ]
     )
 
