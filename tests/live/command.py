@@ -115,7 +115,8 @@ def harness(folder: Path, *arguments: str, state: Path | None = None) -> Ended:
 
 def inside(folder: Path, *arguments: str) -> Ended:
     """Run a command that starts nothing in this process, which spares it an interpreter's start."""
-    out, err = io.StringIO(), io.StringIO()
+    written, err = io.BytesIO(), io.StringIO()  # reports are written as octets
+    out = io.TextIOWrapper(written, encoding="utf-8", write_through=True)
     with (
         contextlib.chdir(folder),
         mock.patch.dict(os.environ, environment(folder / "state")),
@@ -126,7 +127,7 @@ def inside(folder: Path, *arguments: str) -> Ended:
             status = main.main(arguments)
         except SystemExit as end:  # argparse ends so
             status = int(end.code or 0)
-    return Ended(status, out.getvalue(), err.getvalue())
+    return Ended(status, written.getvalue().decode(), err.getvalue())
 
 
 def environment(state: Path) -> dict[str, str]:
