@@ -257,7 +257,10 @@ def _differing(group: Group, name: str, stated: Connection, rule: Rule) -> Itera
             connection=name,
             expected=f"{key} = {_toml(value)}, {stated.defaults.get(key) or _stated_by(stated)}",
             found=f"{_toml(found)}{f', as {sysctl}' if sysctl else ''}",
-            fix=f"set {_OPTIONS[key]} in the program, or state what is meant",
+            fix=(
+                f"restart the program if it runs with older settings, set {_OPTIONS[key]} in it, "
+                "or state what is meant"
+            ),
             place=stated.places.get(key, stated.place),
         )
 

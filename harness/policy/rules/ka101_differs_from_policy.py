@@ -10,7 +10,8 @@ describes do not have. What the connection does not state is not compared. A fil
 that the policy names states its software's defaults, too. The demands are judged by the live
 settings.
 
-How to fix it: set the option in the program, or state in the policy what is meant.
+How to fix it: restart the program if it runs with older settings, set the option in it, or state in
+the policy what is meant.
 
 Source: getsockopt(2) of the live sockets.
 """
