@@ -14,9 +14,8 @@ from harness.oracle import (
     established,
     idle_bounds,
     retransmit_bounds,
-    timerwheel,
 )
-from harness.oracle.backoff import LONGEST_TIMEOUT_S, RETRIES
+from harness.oracle.backoff import RETRIES
 from harness.oracle.effects import Effect, Unpredictable
 from harness.oracle.established_query import Question, limit_ms, longest_ns
 from harness.oracle.prediction import Machine, Settings, hull
@@ -121,17 +120,10 @@ def noticed_in_flight(settings: Settings, hz: int, demand_ns: int) -> tuple[bool
 
 
 def in_flight_bounds(settings: Settings, hz: int) -> Window:
-    """Within which data in flight is given up for sure, at no cost.
-
-    The timer of the last retransmission is set for no longer than the user timeout, nor than the
-    longest timeout of all, and is rounded up to the width of its bucket; the loss probe and the
-    first retransmission come before.
-    """
+    """Within which data in flight is given up for sure, at no cost."""
     low_ns, high_ns = limit_ms(settings, hz) * 1_000_000, longest_ns(settings, hz)
     if settings.user_timeout_ms:
-        last_ms = min(settings.user_timeout_ms, LONGEST_TIMEOUT_S * 1000)
-        width = timerwheel.granularity(timerwheel.milliseconds_to_jiffies(last_ms, hz))
-        high_ns = min(high_ns, low_ns + width * timerwheel.tick_ns(hz) + SECOND_NS)
+        high_ns = min(high_ns, retransmit_bounds.given_up_ns(settings.user_timeout_ms, hz))
     return Window(low_ns, high_ns)
 
 

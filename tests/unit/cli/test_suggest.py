@@ -58,8 +58,8 @@ def test_a_contradiction_is_named_with_what_would_do(capsys: Capture) -> None:
     """Exit status 1."""
     assert ended("suggest", "--detect-within", "30", "--survive", "60") == 1
     out = capsys.readouterr().out
-    assert "--detect-within 30  the others leave room for 130 s or more" in out
-    assert "--survive 60        the others leave room for 12 s or less" in out
+    assert "--detect-within 30  the others leave room for 118 s or more" in out
+    assert "--survive 60        the others leave room for 20 s or less" in out
 
 
 def test_what_the_lines_say_passes_the_check(folder: Path, capsys: Capture) -> None:

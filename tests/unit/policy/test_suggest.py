@@ -134,16 +134,16 @@ def _with_a_user_timeout(of: Terms) -> Terms:
         ({"path": ["azure-lb"]}, (223, 223, 2, None)),
         ({"detect_within_s": 120, "survive_s": 20}, (86, 7, 4, 114)),
         ({"detect_idle_within_s": 120, "survive_s": 20}, (93, 1, 21, None)),
-        ({"detect_in_flight_within_s": 30}, (None, None, None, 26)),
+        ({"detect_in_flight_within_s": 30}, (None, None, None, 29)),
         ({"survive_s": 30}, (None, None, None, None)),
         ({"path": ["linux-conntrack"]}, (None, None, None, None)),
         ({"detect_within_s": 120, "heartbeat": BEAT}, (None, None, None, None)),
         ({"detect_within_s": 20, "heartbeat": BEAT}, (14, 2, 2, 18)),
-        ({"detect_within_s": 40, "heartbeat": BEAT}, (None, None, None, 8)),
+        ({"detect_within_s": 40, "heartbeat": BEAT}, (None, None, None, 9)),
         ({"path": ["aws-nlb"], "idle_close_s": 60}, (None, None, None, None)),
-        ({"detect_within_s": 120, "idle_close_s": 60}, (None, None, None, 107)),
+        ({"detect_within_s": 120, "idle_close_s": 60}, (None, None, None, 117)),
         ({"detect_within_s": 120, "inactivity_close_s": 60}, (None, None, None, None)),
-        ({"detect_in_flight_within_s": 5}, (None, None, None, 3)),
+        ({"detect_in_flight_within_s": 5}, (None, None, None, 4)),
         ({"detect_in_flight_within_s": 1}, (None, None, None, 0.5)),
     ],
 )
@@ -170,10 +170,10 @@ def test_demands_that_contradict_each_other_are_named_with_what_would_do() -> No
     assert found.exit_status == 1
     assert found.conflict is not None
     met = {each.demand.key: each.met_s for each in found.conflict.reliefs}
-    assert met == {"detect_within_s": 130, "survive_s": 12}
+    assert met == {"detect_within_s": 118, "survive_s": 20}
     for keys in (
-        {"detect_within_s": 130, "survive_s": 60},
-        {"detect_within_s": 30, "survive_s": 12},
+        {"detect_within_s": 118, "survive_s": 60},
+        {"detect_within_s": 30, "survive_s": 20},
     ):
         relieved = connection(**keys)
         met_by = suggest_ways.known_settings(relieved)
@@ -214,7 +214,7 @@ def test_the_demand_that_makes_probes_frequent_is_named() -> None:
     found = suggested(detect_within_s=120, survive_s=20, path=["aws-nlb"])
     assert {each.demand.key: each.idle_s for each in found.costs} == {
         "detect_within_s": 317,
-        "survive_s": 95,
+        "survive_s": 102,
     }
 
 

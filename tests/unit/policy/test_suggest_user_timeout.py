@@ -48,7 +48,7 @@ def _seconds(found: UserTimeouts | None) -> list[int]:
 def test_without_an_end_all_long_ones_do() -> None:
     """And without an outage all short ones."""
     assert timeouts("sure", outage_ns=20) == (29, MOST_MS // 1000)
-    assert timeouts("sure", within_ns=30) == (1, 28)
+    assert timeouts("sure", within_ns=30) == (1, 29)
     assert timeouts("sure", within_ns=30, outage_ns=60) is None
 
 

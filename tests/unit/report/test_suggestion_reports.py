@@ -77,9 +77,9 @@ def test_json_has_the_arguments_of_setsockopt() -> None:
     document = json.loads(suggestion_json.render([found], 0))
     (connection,) = document["connections"]
     assert connection["setsockopt"] == [
-        {"level": "IPPROTO_TCP", "name": "TCP_USER_TIMEOUT", "value": 26000}
+        {"level": "IPPROTO_TCP", "name": "TCP_USER_TIMEOUT", "value": 29000}
     ]
-    assert connection["settings"]["user_timeout_s"] == 26
+    assert connection["settings"]["user_timeout_s"] == 29
     assert {each["about"] for each in connection["not_covered"]} == {"idle", "not-reading"}
 
 
