@@ -312,7 +312,8 @@ def test_processes_of_a_container(lab: NetnsLab, tmp_path: Path) -> None:
             detach=True,
         )
         try:
-            next(iter(container.logs(stream=True)))
+            with closing(container.logs(stream=True)) as said:
+                next(said)
             container.reload()
             network = Namespace(docker_client.pid_of(container))
             with closing(network), network.entered():
