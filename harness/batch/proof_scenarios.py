@@ -14,7 +14,6 @@ from harness.faults import AnyFault, Blackhole, FirewallIdle
 from harness.model.machine import MachineFacts
 from harness.model.programs import AnyHeartbeat, IdleTimer, Reaper, Simple
 from harness.oracle import established, idle_bounds, timerwheel
-from harness.oracle.backoff import RETRIES
 from harness.plan import planner
 from harness.plan.plan import LEAST_PERIOD, Plan
 from harness.policy.proof import Question
@@ -47,10 +46,6 @@ def plan(question: Question, name: str, machine: MachineFacts) -> Plan:
     """The worst run that is found. Raises HarnessError where the oracle covers none."""
     if question.heartbeat is not None and question.side == "server":
         raise HarnessError("expected side = client: in a trial clients send the heartbeats")
-    if _retransmits(question) and question.settings.retries2 != RETRIES:
-        raise HarnessError(
-            f"expected retries2 = {RETRIES}, as guests have it, found {question.settings.retries2}"
-        )
     trials = _Trials(question, name, machine)
     found = list(trials.all())
     if not found and question.heartbeat is not None:
@@ -59,12 +54,6 @@ def plan(question: Question, name: str, machine: MachineFacts) -> Plan:
     if not found:
         raise trials.refusal or HarnessError("expected a trial, found no phase for it")
     return max(found, key=lambda trial: trial[0])[1]
-
-
-def _retransmits(question: Question) -> bool:
-    """Whether net.ipv4.tcp_retries2 may have a say: data is sent, and no user timeout is set."""
-    writes = question.kind in ("in-flight", "outage-in-flight") or not question.settings.keepalive
-    return not question.settings.user_timeout_ms and (writes or question.heartbeat is not None)
 
 
 class _Trials:
@@ -194,6 +183,7 @@ class _Trials:
         observed = Endpoint(
             keepalive=self._keepalive(),
             user_timeout_s=self.settings.user_timeout_ms / 1000,
+            retries2=self.settings.retries2,
             writes_at_s=writes_s,
             heartbeat=client,
         )

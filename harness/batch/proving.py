@@ -132,8 +132,8 @@ def _after_ns(question: Question, history: History) -> int | None:
     if history.armed is None:
         return None
     if question.kind == "path":
-        gaps = [each.t_ns - _packet_before(history, each) for each in history.probes]
-        return max(gaps, default=None)
+        probes = history.probes if question.settings.keepalive else []
+        return max((each.t_ns - _packet_before(history, each) for each in probes), default=None)
     if history.end is None:
         return None
     if question.kind == "in-flight":

@@ -10,7 +10,7 @@ import msgspec
 
 from harness.faults import Blackhole
 from harness.model.topology import SIDES, Topology
-from harness.scenario.schema import Endpoint, Keepalive, Scenario
+from harness.scenario.schema import RETRIES, Endpoint, Keepalive, Scenario
 
 
 def simpler(scenario: Scenario) -> Iterator[Scenario]:
@@ -66,6 +66,7 @@ def _simpler_ends(end: Endpoint) -> Iterator[Endpoint]:
         "user_timeout_s": 0.0,
         "keepalive": False,
         "settings_via": "socket",
+        "retries2": RETRIES,
         "write_bytes": 12,
     }
     for key, least in (*simplest.items(), ("shuts_at_s", None)):

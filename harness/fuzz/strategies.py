@@ -29,7 +29,7 @@ from harness.fuzz.fault_strategies import (
 )
 from harness.fuzz.moments import Alive, Case, milliseconds, moments, writes_s
 from harness.model.topology import SIDES, Family, Kind, Side, Topology, layout
-from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
+from harness.scenario.schema import RETRIES, Endpoint, Expect, Keepalive, Scenario
 
 PHASES_NS = 1 << 38
 """The period of the wheel's buckets of two hours is 262 s at HZ=1000."""
@@ -94,6 +94,7 @@ def _established(draw: st.DrawFn, chance: Random, topology: Topology) -> Scenari
         keepalive=alive,
         user_timeout_s=draw(_user_timeouts(alive)),
         settings_via="sysctl" if alive and chance.random() < 0.2 else "socket",
+        retries2=draw(st.integers(1, 15)) if writes and chance.random() < 0.2 else RETRIES,
         writes_at_s=writes,
         write_bytes=draw(st.integers(1, 1000)) if writes else 12,
         shuts_at_s=shuts_s,

@@ -22,7 +22,7 @@ from harness.model.topology import Layout, Side, faces, layout, other
 from harness.oracle.effects import Unpredictable
 from harness.oracle.network_path import CUTS
 from harness.plan.fault_effects import effects_on
-from harness.scenario.schema import Scenario
+from harness.scenario.schema import RETRIES, Scenario
 
 LEAST_SEGMENT = 28
 """Octets of an MTU of 68, that of blackhole_netdev, without IPv4 and TCP headers."""
@@ -57,6 +57,7 @@ def refuse_uncovered(scenario: Scenario) -> None:
     _refuse_lost_rst(scenario)
     _refuse_half_closed(scenario)
     _refuse_requests_both_ways(scenario)
+    _refuse_other_retries(scenario)
 
 
 def _refuse_what_passes_a_proxy(scenario: Scenario) -> None:
@@ -182,6 +183,20 @@ def _refuse_lost_rst(scenario: Scenario) -> None:
             over = effect.until_s is not None and effect.until_s <= forged.at_s
             if effect.mechanism in CUTS and effect.from_s <= forged.at_s and not over:
                 raise Unpredictable("the forged RST may be lost on its way to the peer")
+
+
+def _refuse_other_retries(scenario: Scenario) -> None:
+    """Raise Unpredictable where net.ipv4.tcp_retries2 is another one, and a model has its own
+    number of repetitions, or the other end gives up by it.
+    """
+    side = scenario.expect.side
+    if scenario.endpoint(other(side)).retries2 != RETRIES:
+        raise Unpredictable(f"the {other(side)}'s tcp_retries2 is not the kernel's own {RETRIES}")
+    own = scenario.client.heartbeat is not None or fills(scenario, side)
+    if scenario.endpoint(side).retries2 != RETRIES and own:
+        raise Unpredictable(
+            f"a heartbeat or a full window, with another tcp_retries2 than {RETRIES}"
+        )
 
 
 def _refuse_half_closed(scenario: Scenario) -> None:

@@ -159,12 +159,13 @@ def settings_of(scenario: Scenario, side: Side) -> Settings:
     alive = endpoint.keepalive_settings
     timeout_ms = round(endpoint.user_timeout_s * 1000)
     if alive is None:
-        return Settings(keepalive=False, user_timeout_ms=timeout_ms)
+        return Settings(keepalive=False, user_timeout_ms=timeout_ms, retries2=endpoint.retries2)
     return Settings(
         idle_s=alive.idle_s,
         interval_s=alive.interval_s,
         count=alive.count,
         user_timeout_ms=timeout_ms,
+        retries2=endpoint.retries2,
     )
 
 

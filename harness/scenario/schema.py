@@ -28,6 +28,9 @@ KernelSeconds = Annotated[int, msgspec.Meta(ge=1, le=32767)]
 KernelCount = Annotated[int, msgspec.Meta(ge=1, le=127)]
 """MAX_TCP_KEEPCNT."""
 
+RETRIES = 15
+"""net.ipv4.tcp_retries2 unless it is set (ip-sysctl.rst)."""
+
 WriteOctets = Annotated[int, msgspec.Meta(ge=1, le=1 << 26)]
 Buffer = Annotated[int, msgspec.Meta(ge=0, le=1 << 30)]
 
@@ -57,6 +60,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     settings_via: Literal["socket", "sysctl"] = "socket"
     """Whether idle, interval and count are set on the socket or as the namespace's sysctls
     net.ipv4.tcp_keepalive_*; SO_KEEPALIVE is the socket's either way.
+    """
+    retries2: Annotated[int, msgspec.Meta(ge=1, le=255)] = RETRIES
+    """The host's net.ipv4.tcp_retries2: how long data in flight is repeated without a user
+    timeout.
     """
     writes_at_s: tuple[Seconds, ...] = ()
     """When, in seconds after arming, the program writes `write_bytes` octets, each time without

@@ -183,6 +183,7 @@ def _command_problems(side: Side, endpoint: Endpoint, command: Command) -> Itera
         command=command,
         keepalive=endpoint.keepalive,
         settings_via=endpoint.settings_via,
+        retries2=endpoint.retries2,
         image=endpoint.image,
     )
     for key in Endpoint.__struct_fields__:

@@ -23,7 +23,7 @@ from harness.lab.host import Lab
 from harness.model.programs import Command, Ready
 from harness.model.topology import SIDES, Layout, Side
 from harness.programs import tcp_endpoint, tcp_relay
-from harness.scenario.schema import Scenario
+from harness.scenario.schema import RETRIES, Scenario
 from harness.subjects import tcp_driver
 from harness.subjects.interface import ConnectionEnd, Notices, WatchedConnection, observed_last
 from harness.system import priority
@@ -119,6 +119,8 @@ def set_sysctls(scenario: Scenario, lab: Lab) -> None:
     for side in SIDES:
         end = scenario.endpoint(side)
         alive = end.keepalive_settings
+        if end.retries2 != RETRIES:
+            lab.host(side).sysctl("net.ipv4.tcp_retries2", end.retries2)
         if alive is not None and end.settings_via == "sysctl":
             for name, sysctl in _SYSCTLS.items():
                 lab.host(side).sysctl(sysctl, getattr(alive, name))

@@ -118,14 +118,13 @@ def test_heartbeats_are_the_built_in_ones() -> None:
         tried("path", heartbeat=beat, side="server", path=["gcp-vpc"])
 
 
-def test_guests_have_the_kernels_own_retries() -> None:
-    """Where another number decides the trial would show something else than what is meant."""
-    assert tried("idle", **KEEPALIVE, retries2=8)
-    assert tried("in-flight", **KEEPALIVE, retries2=8, user_timeout_s=60)
-    kinds: tuple[proof.Kind, ...] = ("in-flight", "outage-in-flight")
-    for kind in kinds:
-        with pytest.raises(HarnessError, match="expected retries2 = 15"):
-            tried(kind, **KEEPALIVE, retries2=8)
+def test_the_host_has_the_retries_of_the_settings() -> None:
+    """With 8 data in flight is given up after 106 s."""
+    claim, made = tried("in-flight", retries2=8)
+    assert made.scenario.client.retries2 == 8
+    assert claim.window is not None
+    assert claim.window.low_ns <= latest_ns(made) - 250_000_000 <= claim.window.high_ns
+    assert latest_ns(made) / 1e9 == pytest.approx(106, abs=2)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from harness.faults import (
     ProcessFreeze,
 )
 from harness.model.machine import MachineFacts
-from harness.model.programs import PLACEHOLDERS, Command, Detects
+from harness.model.programs import PLACEHOLDERS, Command, Detects, Simple
 from harness.model.topology import Kind, Topology, layout
 from harness.plan import planner
 from harness.plan.allowances import ALLOWANCE_MS, VIRTUAL_INJECTION_NS, tolerances
@@ -387,6 +387,36 @@ def test_neighbours_that_forget_each_other_are_not_predicted(
     )
     found = planner.make(scenario, VIRTUAL).unpredictable or ""
     assert ("reminds the other" not in found) is predicted, found
+
+
+def test_the_hosts_retries_bound_data_in_flight() -> None:
+    """8 of them for 104.2 to 108.8 s after the write."""
+    writer = Endpoint(writes_at_s=(1.0,), retries2=8)
+    (outcome,) = planned(Blackhole(at_s=0.5), on=VIRTUAL, client=writer).expected
+    assert outcome.window_ns is not None
+    assert 105e9 < outcome.window_ns[0] < outcome.window_ns[1] < 109.9e9
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        {"client": ALIVE, "server": Endpoint(retries2=8)},
+        {
+            "client": Endpoint(heartbeat=Simple(), retries2=8),
+            "server": Endpoint(heartbeat=Simple()),
+        },
+        {
+            "client": Endpoint(retries2=8, writes_at_s=(1.0,), write_bytes=1 << 16),
+            "server": Endpoint(reads=False, receive_buffer_bytes=4096),
+        },
+    ],
+    ids=["the other end's", "heartbeat", "full window"],
+)
+def test_other_retries_are_not_predicted_everywhere(ends: dict[str, Any]) -> None:
+    """Models of heartbeats and full windows have the kernel's own number."""
+    expect = Expect(outcome="never", bound_s=20)
+    scenario = Scenario(name="x", **ends, faults=(Blackhole(at_s=5),), expect=expect)
+    assert "tcp_retries2" in (planner.make(scenario, VIRTUAL).unpredictable or "")
 
 
 def test_as_predicted_is_refused_where_nothing_is_predicted() -> None:

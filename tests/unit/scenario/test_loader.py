@@ -30,7 +30,7 @@ Write = Callable[[str, str | bytes], Path]
 
 
 ENDPOINT_KEYS = (
-    "keepalive, user_timeout_s, settings_via, "
+    "keepalive, user_timeout_s, settings_via, retries2, "
     "writes_at_s, write_bytes, receive_buffer_bytes, send_buffer_bytes, reads, shuts_at_s, "
     "heartbeat, command, image"
 )
