@@ -96,7 +96,8 @@ def _traffic(suggestion: Suggestion, checked: Checked) -> Iterator[str]:
     )
     for cost in suggestion.costs:
         if cost.idle_s is not None:
-            yield f"Without {_demand(cost.demand)} the idle time could be {cost.idle_s} s or more."
+            given_up = f"{_demand(cost.demand)}{',' if cost.demand.key == 'path' else ''}"
+            yield f"Without {given_up} the idle time could be {cost.idle_s} s or more."
     yield ""
 
 
@@ -119,7 +120,7 @@ def _refusal(suggestion: Suggestion, conflict: Conflict) -> Iterator[str]:
     rows = [
         (
             f"    {_demand(each.demand)}",
-            f"the others leave room for {plain(each.met_s)} s"
+            f"would have to be {plain(each.met_s)} s"
             + (" or less" if each.demand.key == "survive_s" else " or more"),
         )
         for each in conflict.reliefs
@@ -142,6 +143,6 @@ def _refusal(suggestion: Suggestion, conflict: Conflict) -> Iterator[str]:
 
 def _demand(demand: Demand) -> str:
     if demand.key == "path":
-        return f"the idle timeout of {demand.device}, {plain(demand.asked_s)} s,"
+        return f"the idle timeout of {demand.device}, {plain(demand.asked_s)} s"
     option = demand.key.removesuffix("_s").replace("_", "-")
     return f"--{option} {plain(demand.asked_s)}"
