@@ -60,7 +60,7 @@ def _of_proofs(proofs: Proofs) -> list[ET.Element]:
             why = visible(row.proof.why)
             ET.SubElement(case, kind, message=why, type=row.proof.comparison).text = why
         else:
-            words = visible(f"predicted {predicted}, measured {measured}")
+            words = visible(f"predicted {predicted}; measured {measured}")
             ET.SubElement(case, "system-out").text = words
         cases.append(case)
     if proofs.missing_asked:

@@ -175,5 +175,5 @@ def test_junit_has_a_case_for_each_question() -> None:
     assert kinds == ["system-out", "failure", "error", "error"]
     assert cases[0].get("name") == "db: idle, dead peer at HZ=1000"
     assert cases[0].findtext("system-out") == (
-        "predicted 130 to 133.1 s, measured 131.2 s (ETIMEDOUT)"
+        "predicted 130 to 133.1 s; measured 131.2 s (ETIMEDOUT)"
     )
