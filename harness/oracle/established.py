@@ -98,9 +98,10 @@ class _Stretch(msgspec.Struct, frozen=True):
         end: NoticedAt | None = self.run.end
         assert end is not None
         if isinstance(end.when, Moment):
-            return end.when.ns + end.after_ns, end.when.ns + end.when.slack_ns + end.after_ns
-        window = self.window_ns(end.when)
-        return window[0] + end.after_ns, window[1] + end.after_ns
+            window = (end.when.ns, end.when.ns + end.when.slack_ns)
+        else:
+            window = self.window_ns(end.when)
+        return window[0] + end.after_ns, window[1] + end.after_ns + end.slack_ns
 
     def add_windows(self, found: Gathering, seen: tuple[int, ...]) -> None:
         """The window of each probe on the wire, and how long it is to the next.

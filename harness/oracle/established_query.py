@@ -170,10 +170,13 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class NoticedAt(msgspec.Struct, frozen=True):
-    """When something was detected: in a bucket's handler or at a moment, and `after_ns` later."""
+    """When something was detected: in a bucket's handler or at a moment, and `after_ns` later, plus
+    at most `slack_ns`.
+    """
 
     when: When
     after_ns: int = 0
+    slack_ns: int = 0
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

@@ -181,10 +181,10 @@ def _middlebox_resets(connection: ModelConnection, when: When) -> bool:
     # The handshake's last segment comes a little before arming, which takes some readings of the
     # clock.
     lag_ns = max(case.machine.arming_lag_ns, case.write_slack_ns)
-    # Its own program sees that segment some readings later, for which real time has left room
+    # Its own program sees the last segment some readings later, for which real time has left room
     # already.
     seen_ns = 0 if case.machine.arming_lag_ns else case.write_slack_ns
-    end = NoticedAt(Moment(-lag_ns, lag_ns + seen_ns) if last is None else last, timeout_ns)
+    end = NoticedAt(Moment(-lag_ns, lag_ns) if last is None else last, timeout_ns, seen_ns)
     why = "the firewall, whose state expired, resets both ends"
     connection.finish("detected", errno="ECONNRESET", why=why, end=end)
     return True

@@ -90,6 +90,21 @@ def test_silence_is_noticed_in_the_window_that_kernels_were_measured_in(
     assert outcome.probes == outcome.probes_seen == (given[2], given[2])
 
 
+def test_a_firewall_that_resets_both_ends_counts_from_when_it_saw_the_last_segment() -> None:
+    """In virtual time that is some readings of the clock after an answered probe.
+
+    Measured in a guest at HZ=1000: the RST comes 2 us after the jiffy in which the 4 s are over.
+    """
+    reading_ns = 20_000
+    quick, slow = (
+        only(foretell((1, 5, 1), firewall(4, "reset-both"), machine=Machine(hz=1000, write_ns=ns)))
+        for ns in (0, reading_ns)
+    )
+    assert quick.window_ns is not None
+    assert slow.window_ns == (quick.window_ns[0], quick.window_ns[1] + reading_ns)
+    assert window_s(quick)[1] == pytest.approx(5.064, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("given", "period_s"),
     [
