@@ -152,7 +152,9 @@ def _check(arena: Arena, blow: Blow, command: Command) -> None:
     killed.
     """
     usual = STATUSES if command.argv[: len(HARNESS)] == HARNESS else PYTEST_STATUSES
-    told = {blow.number, signal.SIGTERM} if blow.to_child else {blow.number}
+    # A guest runs its programs in processes of the host. A program whose process is killed ends
+    # with SIGSEGV in the guest.
+    told = {blow.number, *((signal.SIGTERM, signal.SIGSEGV) if blow.to_child else ())}
     arena.await_end(
         command, {*usual, *(-number for number in told), *(128 + number for number in told)}
     )
