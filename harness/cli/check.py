@@ -77,19 +77,19 @@ def _connections(options: argparse.Namespace) -> Sequence[Connection]:
         raise UsageError(
             f"expected files, or the settings of one connection, found both ({', '.join(settings)})"
         )
-    if given and not options.files:
-        return (from_options(given),)
-    files = options.files or [str(POLICY)]
+    wanted = from_options(given)
+    if settings:
+        return (wanted,)
     if not options.files and not POLICY.exists():
-        example = "such as --idle 60 --detect-within 120"
+        example = "such as --idle 60, or --no-keepalive"
+        demanded = ", ".join(FLAGS[key] for key in given)
+        found_instead = f"{demanded} alone" if given else "none of them"
         raise UsageError(
-            f"expected a file, {POLICY} in this folder or settings ({example}), found none of them"
+            f"expected a file, {POLICY} in this folder or settings ({example}), "
+            f"found {found_instead}"
         )
-    found = of_files(files, options.format)
-    if not given:
-        return found
-    wanted = from_options(given).terms
-    return [demands.applied(each, wanted, given) for each in found]
+    found = of_files(options.files or [str(POLICY)], options.format)
+    return [demands.applied(each, wanted.terms, given) for each in found]
 
 
 def of_files(files: Sequence[str], format_name: str | None) -> list[Connection]:

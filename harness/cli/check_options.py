@@ -40,7 +40,8 @@ def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="FILE",
         nargs="*",
         help="policies, configuration of other software, or URLs such as "
-        "'postgresql://db/orders?keepalives_idle=60' (default without settings: POLICY.toml)",
+        "'postgresql://db/orders?keepalives_idle=60' (default: POLICY.toml, unless settings of one "
+        "connection are given)",
     )
     check.add_argument(
         "--format",

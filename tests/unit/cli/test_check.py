@@ -155,6 +155,29 @@ def test_demands_path_and_hz_hold_for_files_that_do_not_state_them(
     ]
 
 
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        (["--detect-idle-within", "120"], "KA015"),
+        (["--survive", "60"], "KA009"),
+        (["--path", "aws-nlb", "--hz", "1000"], "KA003"),
+    ],
+)
+def test_demands_path_and_hz_alone_hold_for_the_policy_of_the_folder(
+    words: Sequence[str], rule: str, folder: Path, capsys: Capture
+) -> None:
+    """They invent no connection; without a policy there is nothing to check."""
+    assert ended("check", *words) == 2
+    assert f"or --no-keepalive), found {words[0]}" in capsys.readouterr().err
+    (folder / "POLICY.toml").write_text(
+        "[connections.db]\nidle_s = 340\ninterval_s = 10\ncount = 3\n"
+    )
+    assert ended("check", *words) == 1
+    assert re.match(f"POLICY.toml:[0-9:]+: error {rule} db: ", capsys.readouterr().out)
+    assert ended("check", *words, *LATE[:6]) == 1
+    assert f"error {rule} options: " in capsys.readouterr().out
+
+
 def test_the_format_of_a_file_is_told_or_given(folder: Path, capsys: Capture) -> None:
     """Whatever its name is."""
     (folder / "settings").write_text("[connections.db]\nidle_s = 60\n")
