@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,8 @@ OPTIONS = "options"
 def run(options: argparse.Namespace) -> int:
     """Check the files or settings of the options; returns the exit status. Raises UsageError."""
     connections = _connections(options)
-    for connection in connections:
-        for notice in connection.notices:
-            streams.complain(str(notice))
-        for key, hint in validation.suspicions(connection.terms):
-            at = connection.places.get(key)
-            where = f"{at}: {connection.name}: {key}" if at else _unplaced(connection, key)
-            streams.complain(f"{where} {hint}")
+    for text in dict.fromkeys(_doubts(connections)):
+        streams.complain(text)
     result = check(connections, registry.selected(options.select, options.ignore))
     if options.prove:
         from harness.cli import prove
@@ -54,9 +49,21 @@ def _is_proven(result: Result) -> bool:
     return proofs is None or (proofs.is_complete and not proofs.having("refuted"))
 
 
+def _doubts(connections: Sequence[Connection]) -> Iterator[str]:
+    """What the user should know of the files and options, though it changes no finding."""
+    for connection in connections:
+        yield from map(str, connection.notices)
+        for key, hint in validation.suspicions(connection):
+            at = connection.places.get(key)
+            where = f"{at}: {connection.name}: {key}" if at else _unplaced(connection, key)
+            yield f"{where} {hint}"
+
+
 def _unplaced(connection: Connection, key: str) -> str:
-    """What messages call a setting of options, or of a URL."""
-    return FLAGS[key] if connection.name == OPTIONS else f"{connection.name}: {key}"
+    """What messages call a value of options, or of a URL."""
+    option = key.partition("[")[0]
+    is_of_options = connection.name == OPTIONS or option in demands.KEYS
+    return FLAGS[option] if is_of_options else f"{connection.name}: {key}"
 
 
 def explain(options: argparse.Namespace) -> int:

@@ -133,6 +133,16 @@ def suspicion(value: float, least: float) -> str:
     return f"= {value:g} means {value:g} s ({spelled(value)}); did you mean {value / 1000:g} s?"
 
 
+def too_few_milliseconds(seconds_found: float) -> str:
+    """What whole milliseconds below one second mean, and what may have been meant where they were
+    taken for seconds; nothing for more.
+    """
+    found_ms = round(seconds_found * 1000)
+    if not 0 < found_ms < 1000:
+        return ""
+    return f"= {found_ms} means {found_ms} ms; did you mean {found_ms * 1000} ms ({found_ms} s)?"
+
+
 def spelled(seconds: float) -> str:
     """As hours, minutes and seconds: "2 h 11 min 15 s"."""
     minutes, rest = divmod(seconds, 60)

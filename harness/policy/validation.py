@@ -8,7 +8,7 @@ from harness.errors import MISSING
 from harness.model import durations
 from harness.model.values import Problem
 from harness.policy.registry import every_rule, expected
-from harness.policy.settings import Hop, Terms
+from harness.policy.settings import Connection, Heartbeat, Hop, Terms
 from harness.system.spelling import did_you_mean
 
 
@@ -52,15 +52,46 @@ def _of_hop(hop: Hop) -> Iterator[tuple[str, object, str]]:
         )
 
 
-def suspicions(terms: Terms) -> Iterator[tuple[str, str]]:
-    """Keys whose sound numbers of seconds look like milliseconds, each with a hint."""
-    least_s = {
-        "idle_s": durations.LONG_IDLE_S,
-        "interval_s": durations.LONG_S,
-        "user_timeout_s": durations.LONG_S,
-    }
-    for key, least in least_s.items():
-        value = getattr(terms, key)
+_DEMANDS = ("detect_within_s", "detect_idle_within_s", "detect_in_flight_within_s", "survive_s")
+_DAY_S = 86_400
+_IN_MILLISECONDS = ("user_timeout_s", "heartbeat.timeout_s", "idle_close_s", "inactivity_close_s")
+"""Keys whose directives count in milliseconds in many files of other software."""
+
+
+def suspicions(connection: Connection) -> Iterator[tuple[str, str]]:
+    """Keys whose sound values seem to be in the wrong unit, each with a hint: seconds that look
+    like milliseconds, and milliseconds in a file of other software that look like seconds.
+    """
+    for key, value, least in _seconds(connection.terms):
         hint = "" if value is None else durations.suspicion(value, least)
         if hint:
             yield key, hint
+    told = set()
+    for key in _IN_MILLISECONDS:
+        directive, value = connection.directives.get(key), _value(connection.terms, key)
+        if directive and directive not in told and key not in connection.defaults and value:
+            hint = durations.too_few_milliseconds(value)
+            if hint:
+                told.add(directive)
+                yield key, f"({directive}) {hint}"
+
+
+def _seconds(terms: Terms) -> Iterator[tuple[str, float | None, float]]:
+    """Key, value and from where on it is suspected."""
+    yield "idle_s", terms.idle_s, durations.LONG_IDLE_S
+    yield "interval_s", terms.interval_s, durations.LONG_S
+    yield "user_timeout_s", terms.user_timeout_s, durations.LONG_S
+    yield from ((key, getattr(terms, key), durations.LONG_IDLE_S) for key in _DEMANDS)
+    if terms.heartbeat is not None:
+        yield "heartbeat.every_s", terms.heartbeat.every_s, durations.LONG_S
+        yield "heartbeat.timeout_s", terms.heartbeat.timeout_s, durations.LONG_S
+    for index, hop in enumerate(terms.path):
+        limit_s = hop.idle_timeout_s if isinstance(hop, Hop) else None
+        if limit_s and limit_s % _DAY_S:  # conntrack's default is five days
+            yield f"path[{index}].idle_timeout_s", limit_s, durations.LONG_IDLE_S
+
+
+def _value(terms: Terms, key: str) -> float | None:
+    owner: Terms | Heartbeat | None = terms.heartbeat if "." in key else terms
+    found: float | None = getattr(owner, key.rpartition(".")[2], None)
+    return found

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.model import durations
 from harness.policy import json_places, stated
 from harness.policy.directives import chosen, refuse_others
 from harness.policy.format import Format
@@ -88,6 +89,9 @@ class _Arguments:
         word = self.values.get(_TIME)
         if word is None or not self.is_on:
             return
+        hint = durations.too_few_milliseconds(self.time_ms / 1000)
+        if hint:
+            yield Notice(word.place, _TIME, hint)
         if not self.watches_idle:
             needed = f"{_PERMIT} = 1 and {_PINGS} = 0"
             yield Notice(word.place, _TIME, f"does not watch an idle connection without {needed}")
