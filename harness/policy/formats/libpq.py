@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from harness.errors import PolicyError
+from harness.errors import PolicyError, UsageError
 from harness.policy import lines, stated, urls
 from harness.policy.directives import chosen, refuse_others
 from harness.policy.format import Format
@@ -75,6 +75,8 @@ def connection(name: str, place: Place, pairs: Sequence[tuple[Word, Word]]) -> C
             raise error(value, key.text, _NO_SOCKET)
     values = chosen(pairs, KEYS, last_counts=True)
     told, notices = _stated(values), tuple(_notices(values))
+    if _is_off(values):
+        told.pop("user_timeout_s", None)
     return stated.connection(name, place, told, FILLED, notices, _DIRECTIVES)
 
 
@@ -96,12 +98,19 @@ def _value(directive: str, word: Word) -> tuple[str, bool | float | None]:
     return key, lines.integer(word, directive, expected) or None
 
 
-def _notices(values: Mapping[str, Word]) -> Iterator[Notice]:
+def _is_off(values: Mapping[str, Word]) -> bool:
+    """Whether libpq sets no option at all, TCP_USER_TIMEOUT included (fe-connect.c,
+    PQconnectPoll).
+    """
     switch = values.get("keepalives")
-    if switch is None or lines.integer(switch, "keepalives", "1 for on, or 0 for off") != 0:
+    return switch is not None and _value("keepalives", switch)[1] is False
+
+
+def _notices(values: Mapping[str, Word]) -> Iterator[Notice]:
+    if not _is_off(values):
         return
     for directive, word in values.items():
-        if directive in WHOLE:
+        if directive != "keepalives":
             yield Notice(word.place, directive, "has no effect with keepalives=0")
 
 
@@ -126,7 +135,13 @@ def pairs_of(terms: Terms) -> list[str]:
     """`key=value` for each setting. Raises UsageError for one that libpq has no parameter for."""
     keys = ("keepalive", "idle_s", "interval_s", "count", "user_timeout_s")
     refuse_others(terms, keys, "libpq")
-    written = [f"keepalives={int(Connection(name='', terms=terms).keepalive)}"]
+    is_on = Connection(name="", terms=terms).keepalive
+    if terms.user_timeout_s and not is_on:
+        raise UsageError(
+            "libpq: expected keepalive beside a user timeout, which libpq does not set with "
+            "keepalives=0, found it off. Fix: demand detection while idle, too (--detect-within)"
+        )
+    written = [f"keepalives={int(is_on)}"]
     for directive, (key, _) in WHOLE.items():
         value = getattr(terms, key)
         written += [f"{directive}={value}"] if value is not None else []

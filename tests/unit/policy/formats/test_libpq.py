@@ -72,11 +72,12 @@ def test_the_last_of_two_values_counts() -> None:
 
 
 def test_keepalive_may_be_off() -> None:
-    """A value without effect is told."""
-    found = read("host=h keepalives=0 keepalives_idle=60")
+    """A value without effect is told: libpq sets no user timeout then, either."""
+    found = read("host=h keepalives=0 keepalives_idle=60 tcp_user_timeout=10000")
     assert found.terms == Terms(keepalive=False, idle_s=60)
     assert list(map(str, found.notices)) == [
-        "x:1:37: keepalives_idle has no effect with keepalives=0"
+        "x:1:37: keepalives_idle has no effect with keepalives=0",
+        "x:1:57: tcp_user_timeout has no effect with keepalives=0",
     ]
 
 
@@ -139,7 +140,8 @@ def test_other_files_are_not_its_own(text: str) -> None:
     [
         Terms(keepalive=True, idle_s=60, interval_s=10, count=6, user_timeout_s=115),
         Terms(keepalive=True, idle_s=60),
-        Terms(keepalive=False, user_timeout_s=0.5),
+        Terms(keepalive=True, user_timeout_s=0.5),
+        Terms(keepalive=False),
     ],
 )
 def test_what_is_written_reads_back(terms: Terms) -> None:
@@ -155,3 +157,5 @@ def test_a_setting_without_a_parameter_is_not_written() -> None:
     assert FORMAT.write is not None
     with pytest.raises(UsageError, match="found idle_close_s"):
         FORMAT.write(Terms(idle_close_s=5))
+    with pytest.raises(UsageError, match="expected keepalive beside a user timeout"):
+        FORMAT.write(Terms(keepalive=False, user_timeout_s=5))

@@ -36,6 +36,15 @@ def test_each_section_is_a_connection() -> None:
     assert "secret" not in str(mydb)
 
 
+def test_a_user_timeout_without_keepalive_does_nothing() -> None:
+    """As in connection strings."""
+    (found,) = FORMAT.read("[a]\nkeepalives=0\ntcp_user_timeout=10000\n", "s")
+    assert found.terms == Terms(keepalive=False)
+    assert [str(each) for each in found.notices] == [
+        "s:3:18: tcp_user_timeout has no effect with keepalives=0"
+    ]
+
+
 def test_it_is_told_by_its_content_where_the_name_says_nothing() -> None:
     """A section and one of the parameters."""
     assert FORMAT.fits(Path("services"), SERVICES)
