@@ -64,18 +64,13 @@ class Facts:
     def in_flight_is_bounded(self) -> bool:
         """Whether anything but retransmissions ends a connection with data in flight."""
         apart = self.heartbeat is not None and self.heartbeat.apart
-        closes = self.terms.inactivity_close_s is not None
-        return bool(self.settings.user_timeout_ms) or apart or closes
+        return bool(self.settings.user_timeout_ms) or apart
 
     def noticed_in_flight(self, hz: int, demand_s: float) -> tuple[bool, Window]:
-        """Whether a dead peer is detected in time while data is in flight, and bounds of when."""
-        closes_s = self.terms.inactivity_close_s
-        if closes_s is not None and closes_s <= demand_s:
-            return True, _earlier(answers.in_flight_bounds(self.settings, hz), closes_s)
-        in_time, found = self._noticed_in_flight(hz, demand_s)
-        return in_time, found if closes_s is None else _earlier(found, closes_s)
+        """Whether a dead peer is detected in time while data is in flight, and bounds of when.
 
-    def _noticed_in_flight(self, hz: int, demand_s: float) -> tuple[bool, Window]:
+        `inactivity_close_s` is no bound: each byte that the program sends begins it anew.
+        """
         demand_ns, beat = round(demand_s * SECOND_NS), self.heartbeat
         beat_ns = None if beat is None or not beat.apart else answers.heartbeat_ns(beat)
         if beat_ns is not None and beat_ns <= demand_ns:

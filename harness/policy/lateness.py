@@ -76,22 +76,16 @@ def _draft_in_flight(facts: Facts, late: Mapping[int, Window], demand_s: float) 
     worst = late[worst_hz]
     beat = facts.heartbeat
     by_heartbeat = beat is not None and beat.apart and worst.high_ns == answers.heartbeat_ns(beat)
-    closes_s = facts.terms.inactivity_close_s
-    by_program = closes_s is not None and worst.high_ns == round(closes_s * SECOND_NS)
-    is_exact = by_heartbeat or by_program or worst.low_ns < demand_s * SECOND_NS
+    is_exact = by_heartbeat or worst.low_ns < demand_s * SECOND_NS
     when = words.window(worst) if is_exact else f"more than {words.seconds(worst.low_ns)}"
-    where = facts.worst_at(worst_hz, tuple(late))
-    found = f"{when}, when the program gives up" if by_program else f"{when} {where}"
     fix = "shorten the heartbeat, or set user_timeout_s"
     if facts.settings.user_timeout_ms or beat is None or not beat.apart:
         fix = user_timeout_fix(demand_s)
-    if closes_s is not None:
-        fix += ", or a shorter inactivity_close_s"
     return Draft(
         expected=f"a dead peer detected within {words.plain(demand_s)} s while data is in flight",
-        found=found,
+        found=f"{when} {facts.worst_at(worst_hz, tuple(late))}",
         fix=fix,
-        keys=("user_timeout_s", "heartbeat", "inactivity_close_s"),
+        keys=("user_timeout_s", "heartbeat"),
         hz=tuple(late),
         window_s=words.ends(worst) if is_exact else (worst.low_ns / SECOND_NS, None),
     )

@@ -174,8 +174,8 @@ class Terms(DemandTerms, frozen=True, kw_only=True, forbid_unknown_fields=True):
     idle_close_s: Duration | None = None
     """After so long without a request the program closes the connection."""
     inactivity_close_s: Duration | None = None
-    """The same after so long without data in either direction, also while data waits to be
-    acknowledged.
+    """The same after so long without data in either direction. It bounds no detection with data in
+    flight: the program begins to count anew whenever it sends.
     """
 
 

@@ -116,8 +116,7 @@ def _idle_ns(facts: Facts) -> int | None:
 def _in_flight_ns(facts: Facts) -> int | None:
     """The same with data in flight."""
     demand_s, beat = facts.connection.in_flight_demand_s, facts.heartbeat
-    closes_s = facts.terms.inactivity_close_s
-    if demand_s is None or (closes_s is not None and closes_s <= demand_s):
+    if demand_s is None:
         return None
     by_beat_ns = None if beat is None or not beat.apart else answers.heartbeat_ns(beat)
     return None if by_beat_ns is not None and by_beat_ns <= _ns(demand_s) else _ns(demand_s)

@@ -14,8 +14,12 @@ With a longer round trip it takes longer, up to half an hour. With another `retr
 longer for 8, and 6 s for 4.
 
 The rule fires where detection with data in flight is demanded sooner than that, and there is
-neither a user timeout, nor a heartbeat with `apart = true`, whose timer runs while the program is
-sending, nor `inactivity_close_s`.
+neither a user timeout nor a heartbeat with `apart = true`, whose timer runs while the program is
+sending.
+
+`inactivity_close_s` (such as `timeout client` of HAProxy) does not help: it begins anew whenever
+the program sends. HAProxy 2.6 with timeouts of 3 s still had the connection to a dead client after
+20 s, as the server behind it sent each second.
 
 How to fix it: set `user_timeout_s` (TCP_USER_TIMEOUT) below the time demanded.
 

@@ -142,7 +142,7 @@ def _with_a_user_timeout(of: Terms) -> Terms:
         ({"detect_within_s": 40, "heartbeat": BEAT}, (None, None, None, 9)),
         ({"path": ["aws-nlb"], "idle_close_s": 60}, (None, None, None, None)),
         ({"detect_within_s": 120, "idle_close_s": 60}, (None, None, None, 117)),
-        ({"detect_within_s": 120, "inactivity_close_s": 60}, (None, None, None, None)),
+        ({"detect_within_s": 120, "inactivity_close_s": 60}, (None, None, None, 117)),
         ({"detect_in_flight_within_s": 5}, (None, None, None, 4)),
         ({"detect_in_flight_within_s": 1}, (None, None, None, 0.5)),
     ],
