@@ -1,6 +1,6 @@
 """YAML, and JSON as a part of it, as nodes that know where they stand.
 
-Needs ruamel.yaml, which is an extra: the standard library has no parser of YAML.
+The parser is imported when a file is read: it takes longer to load than most files to check.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from typing import Any
 
 import msgspec
 
-from harness.errors import CapabilityError, PolicyError
+from harness.errors import PolicyError
 from harness.policy.lines import Word, error
 from harness.policy.settings import Place
 from harness.scenario.decode_errors import Plainly
-from harness.system import fixes
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -49,14 +48,11 @@ class Node(msgspec.Struct, frozen=True):
 def documents(text: str, source: str) -> tuple[Node, ...]:
     """All documents of a file that are not empty.
 
-    Raises PolicyError where it is no YAML, and CapabilityError where the parser is not installed.
+    Raises PolicyError where it is no YAML.
     """
-    try:
-        from ruamel.yaml import YAML
-        from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
-    except ImportError:
-        what = "ruamel.yaml is not installed"
-        raise CapabilityError("YAML", what, fixes.install_extra("yaml")) from None
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
+
     try:
         with warnings.catch_warnings():  # an anchor may be given anew
             warnings.simplefilter("ignore", ReusedAnchorWarning)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 DISTRIBUTION = "keepalive-harness"
-Extra = Literal["docker", "fuzz", "toxiproxy", "yaml"]
+Extra = Literal["docker", "fuzz", "toxiproxy"]
 Script = Literal["setup", "libraries"]
 KERNEL_BUILD = "harness kernel build"
 KERNEL_BUILD_TIME = "about 5 minutes on 2 cores"

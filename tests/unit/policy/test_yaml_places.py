@@ -1,12 +1,10 @@
-"""YAML as nodes with places; a missing parser is told with how to install it."""
+"""YAML as nodes with places."""
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
-from harness.errors import CapabilityError, PolicyError
+from harness.errors import PolicyError
 from harness.policy.settings import Place
 from harness.policy.yaml_places import documents
 
@@ -79,12 +77,3 @@ def test_what_is_no_yaml_is_an_error(text: str, message: str) -> None:
     with pytest.raises(PolicyError) as caught:
         documents(text, "f")
     assert message in str(caught.value)
-
-
-def test_a_missing_parser_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the command that installs it."""
-    monkeypatch.setitem(sys.modules, "ruamel.yaml", None)
-    with pytest.raises(
-        CapabilityError, match=r"YAML: ruamel\.yaml is not installed\. Fix: .*(setup|pip)"
-    ):
-        documents("a: b", "f")
