@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+from harness.errors import UsageError
 from harness.policy import lines, stated
 from harness.policy.directives import refuse_others
 from harness.policy.lines import Word
@@ -48,6 +49,11 @@ def connection(name: str, place: Place, pairs: Sequence[tuple[Word, Word]]) -> C
 
 def written(terms: Terms, software: str) -> dict[str, int]:
     """The sysctls that set these terms. Raises UsageError for a term that none sets."""
+    if terms.keepalive is False:
+        raise UsageError(
+            f"{software}: expected keepalive, found it off. Fix: turn it off in the program, as no "
+            "sysctl does"
+        )
     refuse_others(terms, ("keepalive", *TERMS.values()), software)
     values = {sysctl: getattr(terms, term) for sysctl, term in TERMS.items()}
     return {sysctl: value for sysctl, value in values.items() if value is not None}

@@ -1,7 +1,8 @@
 """Kubernetes manifests: the sysctls in the security context of a pod.
 
 See https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/. All containers of a pod
-share its network namespace.
+share its network namespace. It begins with the kernel's own values, which a pod without sysctls
+keeps.
 """
 
 from __future__ import annotations
@@ -20,13 +21,17 @@ _SPECS = (
     ("spec",),
     ("spec", "template", "spec"),
     ("spec", "jobTemplate", "spec", "template", "spec"),
+    ("template", "spec"),
 )
-"""Where a pod, what makes pods (Deployment, StatefulSet, DaemonSet, Job), and a CronJob have the
-specification of a pod."""
+"""Where a pod, what makes pods (Deployment, StatefulSet, DaemonSet, Job), a CronJob and a
+PodTemplate have the specification of a pod."""
+
+_VERSION = re.compile(r"""^[ \t{]*"?apiVersion"?:""", re.MULTILINE)
+_KEYS = re.compile(r"""\b(?:containers|sysctls)"?:""")
 
 
 def read(text: str, source: str) -> tuple[Connection, ...]:
-    """A connection for each pod that sets sysctls of TCP. Raises PolicyError."""
+    """A connection for each pod. Raises PolicyError."""
     documents = yaml_places.documents(text, source)
     return tuple(found for each in documents for found in _of_document(each))
 
@@ -36,9 +41,10 @@ def _of_document(document: Node) -> Iterator[Connection]:
     for each in items.sequence if items else ():
         yield from _of_document(each)
     for path in _SPECS:
-        listed = document.at(*path, "securityContext", "sysctls")
+        pod = document.at(*path)
+        listed = pod.at("securityContext", "sysctls") if pod else None
         pairs = list(_pairs(listed)) if listed else []
-        if pairs:
+        if pairs or (pod and pod.at("containers")):
             name, place = _name(document)
             yield sysctls.connection(name, place, pairs)
 
@@ -70,17 +76,16 @@ def write(terms: Terms) -> str:
     listed = "".join(
         f'    - name: {name}\n      value: "{value}"\n' for name, value in found.items()
     )
+    written = f"\n{listed}" if listed else " []\n"
     return (
         "apiVersion: v1\nkind: Pod\nmetadata:\n  name: app\nspec:\n  securityContext:\n"
-        f"    sysctls:\n{listed}"
+        f"    sysctls:{written}"
     )
 
 
 def _fits(path: Path, text: str) -> bool:
     is_yaml = path.suffix in (".yaml", ".yml", ".json")
-    if not is_yaml or "securityContext" not in text:
-        return False
-    return bool(re.search(r"""^[ \t]*"?apiVersion"?:""", text, re.MULTILINE)) and "sysctls" in text
+    return is_yaml and bool(_VERSION.search(text) and _KEYS.search(text))
 
 
 FORMAT = Format(

@@ -1,4 +1,4 @@
-"""Compose files: the sysctls of services, in both forms."""
+"""Compose files: the sysctls of services, in both forms, and services without them."""
 
 from __future__ import annotations
 
@@ -38,14 +38,53 @@ volumes: {}
 """
 
 
-def test_each_service_with_sysctls_of_tcp_is_a_connection() -> None:
-    """Of both forms; each value knows where it stands."""
-    web, db = read(FILE, "c.yaml")
+def test_each_service_is_a_connection() -> None:
+    """With sysctls in both forms; each value knows where it stands."""
+    web, db, *_ = read(FILE, "c.yaml")
     assert (web.name, web.place) == ("web", Place("c.yaml", 6, 3))
     assert (web.terms.idle_s, web.terms.interval_s, web.terms.count) == (60, None, 5)
     assert web.places["idle_s"] == Place("c.yaml", 10, 37)
     assert (db.name, db.terms.idle_s, db.terms.interval_s) == ("db", 600, 10)
     assert (db.places["idle_s"].line, db.places["interval_s"].line) == (3, 16)
+
+
+def test_a_service_without_sysctls_has_the_systems_settings() -> None:
+    """It is listed beside one that has them, and where there are none at all."""
+    *_, cache, proxy = read(FILE, "c.yaml")
+    assert (cache.name, cache.place, cache.keepalive) == ("cache", Place("c.yaml", 18, 3), True)
+    assert (cache.settings.idle_s, cache.settings.interval_s, cache.settings.count) == (7200, 75, 9)
+    assert (proxy.name, proxy.terms.idle_s) == ("proxy", None)
+    (only,) = read("services:\n  web:\n    image: nginx\n", "c.yaml")
+    assert only.name == "web"
+    assert read("services:\n  web:\n    environment: {A: b}\n", "override.yaml") == ()
+
+
+SHARED = """\
+services:
+  a: {extends: b}
+  b: {image: x, sysctls: {net.ipv4.tcp_keepalive_time: 60, net.ipv4.tcp_keepalive_probes: 3}}
+  c: {image: x, network_mode: "service:b"}
+  d: {extends: {service: b}, sysctls: [net.ipv4.tcp_keepalive_time=70]}
+  e: {extends: f}
+  f: {extends: e}
+"""
+
+
+def test_what_a_service_has_from_another_one_counts() -> None:
+    """By `extends`, or as it shares the other one's network; its own values come after that."""
+    found = {each.name: (each.terms.idle_s, each.terms.count) for each in read(SHARED, "c.yaml")}
+    both = dict.fromkeys("abc", (60, 3))
+    assert found == {**both, "d": (70, 3), "e": (None, None), "f": (None, None)}
+
+
+def test_what_is_not_followed_is_told() -> None:
+    """With its place."""
+    text = "include: [b.yml]\nservices:\n  a:\n    extends: {file: c.yml, service: a}\n"
+    (found,) = read(text, "c.yaml")
+    assert [str(each) for each in found.notices] == [
+        "c.yaml:1:1: include is not followed: check those files, too",
+        "c.yaml:4:5: extends is not followed: what that file sets is not counted",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -85,6 +124,8 @@ def test_a_file_without_services_has_no_connection(text: str) -> None:
 def test_it_is_told_by_name_or_content(name: str) -> None:
     """Also where the name is another one."""
     assert reader.of_file(Path(name), FILE, name).name == "compose"
+    plain = "services:\n  web:\n    image: nginx\n"
+    assert reader.of_file(Path(name), plain, name).name == "compose"
 
 
 def test_what_is_written_is_read_back() -> None:

@@ -65,6 +65,18 @@ def test_each_pod_with_sysctls_of_tcp_is_a_connection() -> None:
     assert (web.name, web.terms.count) == ("deployment/web", 3)
 
 
+def test_a_pod_without_sysctls_has_the_systems_settings() -> None:
+    """So does one that sets others alone; what makes no pods has no connection."""
+    text = FILE.replace("net.ipv4.tcp_keepalive_time", "net.core.somaxconn").replace(
+        'sysctls: [{name: net.ipv4.tcp_keepalive_probes, value: "3"}]', "runAsNonRoot: true"
+    )
+    text = text.replace("containers: []", "containers: [{name: web}]")
+    (web,) = read(text, "p.yaml")
+    assert (web.name, web.place, web.keepalive) == ("deployment/web", Place("p.yaml", 15, 18), True)
+    assert (web.settings.idle_s, web.settings.count) == (7200, 9)
+    assert reader.of_file(Path("p.yaml"), text, "p.yaml").name == "pod"
+
+
 def test_json_and_lists_are_read() -> None:
     """As kubectl prints them."""
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [CRON]}, indent=2)
