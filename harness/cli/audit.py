@@ -19,6 +19,7 @@ from harness.policy.audit.judging import Audit, Demands, audit
 from harness.policy.rule import Rule
 from harness.policy.settings import Connection
 from harness.system import streams
+from harness.system.escapes import in_a_line
 
 
 class _Looked(NamedTuple):
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     wanted = _demands(options)
     found = _look(options, wanted, rules)
     for name in found.audit.unmatched:
-        streams.complain(f"{options.policy}: {name}: no socket matches it")
+        streams.complain(in_a_line(f"{options.policy}: {name}: no socket matches it"))
     _print(found, options.output_format)
     if options.watch:
         found = _watch(found, options, wanted, rules)

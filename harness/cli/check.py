@@ -17,6 +17,7 @@ from harness.policy import demands, hops, reader, registry, validation
 from harness.policy.check import Result, check
 from harness.policy.settings import Connection, Terms
 from harness.system import streams
+from harness.system.escapes import in_a_line
 
 POLICY = Path("POLICY.toml")
 """The policy of a checkout, where no file is named."""
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     """Check the files or settings of the options; returns the exit status. Raises UsageError."""
     connections = _connections(options)
     for text in dict.fromkeys(_doubts(connections)):
-        streams.complain(text)
+        streams.complain(in_a_line(text))
     result = check(connections, registry.selected(options.select, options.ignore))
     if options.prove:
         from harness.cli import prove
@@ -119,7 +120,7 @@ def of_files(files: Sequence[str], format_name: str | None) -> list[Connection]:
             "name the files that have them; what a file includes is not read with it"
         )
     for source in empty:
-        streams.complain(f"{source} has no settings of TCP connections")
+        streams.complain(in_a_line(f"{source} has no settings of TCP connections"))
     return [each for connections in found.values() for each in connections]
 
 

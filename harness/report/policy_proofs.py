@@ -11,7 +11,7 @@ from harness.model.values import count
 from harness.policy import words
 from harness.policy.answers import SECOND_NS
 from harness.policy.proof import Claim, Measured, Proof, Proofs
-from harness.system.escapes import in_a_line
+from harness.system.escapes import in_a_line, log_line
 
 HEAD = ("connection", "question", "HZ", "predicted", "measured", "result")
 
@@ -184,4 +184,4 @@ def _aligned(table: Sequence[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     for row in table:
         cells = zip(row, widths, strict=True)
-        yield "  ".join(f"{cell:<{width}}" for cell, width in cells).rstrip()
+        yield log_line("  ".join(f"{cell:<{width}}" for cell, width in cells).rstrip())

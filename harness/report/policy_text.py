@@ -12,7 +12,7 @@ from harness.policy.overview import Figure
 from harness.policy.rule import LEVELS, Finding
 from harness.policy.words import plain
 from harness.report import policy_proofs
-from harness.system.escapes import in_a_line
+from harness.system.escapes import in_a_line, log_line
 
 
 def describe(result: Result) -> str:
@@ -27,12 +27,17 @@ def paragraphs(result: Result) -> Iterator[str]:
     for finding in result.findings:
         yield from paragraph(finding)
     for each in result.unanswered:
-        yield f"{each.connection}: {each.rule} cannot be answered: {each.why}"
+        yield log_line(f"{each.connection}: {each.rule} cannot be answered: {each.why}")
         yield ""
 
 
 def paragraph(finding: Finding) -> Iterator[str]:
-    """One finding, and an empty line."""
+    """One finding, and an empty line. No text of a policy begins a line of its own."""
+    yield from map(log_line, _parts(finding))
+    yield ""
+
+
+def _parts(finding: Finding) -> Iterator[str]:
     where = f"{finding.place}: " if finding.place else ""
     yield f"{where}{finding.level} {finding.rule} {finding.connection}: {finding.title}"
     yield f"    expected  {finding.expected}"
@@ -40,7 +45,6 @@ def paragraph(finding: Finding) -> Iterator[str]:
     for each in finding.defaults:
         yield f"    default   {each}"
     yield f"    fix       {finding.fix}"
-    yield ""
 
 
 def figures(result: Result) -> Iterator[str]:
@@ -52,9 +56,8 @@ def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Lines of a table, the first of which is its head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        yield "  ".join(
-            f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
+        cells = zip(row, widths, strict=True)
+        yield log_line("  ".join(f"{cell:<{width}}" for cell, width in cells).rstrip())
 
 
 _HEAD = (

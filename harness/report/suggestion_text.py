@@ -13,7 +13,7 @@ from harness.policy.suggest_relief import Conflict, Demand
 from harness.policy.suggest_snippet import options
 from harness.policy.words import plain
 from harness.report import policy_text
-from harness.system.escapes import in_a_line
+from harness.system.escapes import in_a_line, log_line
 
 _UNITS = {"TCP_KEEPIDLE": "s", "TCP_KEEPINTVL": "s", "TCP_USER_TIMEOUT": "ms"}
 
@@ -46,13 +46,13 @@ def _row(suggestion: Suggestion) -> tuple[str, str, str]:
 
 
 def _lines(suggestion: Suggestion) -> Iterator[str]:
-    name = in_a_line(suggestion.asked.name)
+    name = suggestion.asked.name
     if suggestion.unanswered:
-        yield f"{name}: cannot be answered: {suggestion.unanswered}"
+        yield log_line(f"{name}: cannot be answered: {suggestion.unanswered}")
     elif suggestion.conflict is not None:
         yield from _refusal(suggestion, suggestion.conflict)
     elif suggestion.checked is not None and suggestion.result is not None:
-        yield f"{name}: {in_short(suggestion.checked.connection)}"
+        yield log_line(f"{name}: {in_short(suggestion.checked.connection)}")
         yield ""
         yield from _options(suggestion.checked)
         yield from _traffic(suggestion, suggestion.checked)
@@ -115,7 +115,7 @@ def remaining(checked: Checked) -> Iterator[str]:
 def _refusal(suggestion: Suggestion, conflict: Conflict) -> Iterator[str]:
     asked = suggestion.asked
     hz = ", ".join(str(each) for each in sorted(set(asked.terms.hz)))
-    yield f"{in_a_line(asked.name)}: no settings meet all demands at HZ={hz}"
+    yield log_line(f"{asked.name}: no settings meet all demands at HZ={hz}")
     yield ""
     rows = [
         (

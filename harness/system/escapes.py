@@ -34,6 +34,18 @@ def in_a_line(text: str) -> str:
     return text if text.isprintable() else re.sub(_HIDDEN_IN_A_LINE, _escape, text)
 
 
+def log_line(text: str) -> str:
+    """The same in one line of a log, which GitHub Actions takes for no command to its runner.
+
+    A command is a line that begins with "::" after blanks, and has a second "::" after its name.
+    """
+    line = in_a_line(text)
+    begin = line.lstrip()
+    if not begin.startswith("::") or "::" not in begin[2:]:
+        return line
+    return f"{line[: len(line) - len(begin)]}\\x3a{begin[1:]}"
+
+
 def markdown_cell(text: str) -> str:
     """The same for a cell of a Markdown table, which ends at no character of the text and holds no
     HTML of it.

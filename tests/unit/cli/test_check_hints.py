@@ -35,6 +35,13 @@ def test_seconds_that_look_like_milliseconds_are_told(folder: Path, capsys: Capt
     assert "--interval = 5000 means 5000 s" in capsys.readouterr().err
 
 
+def test_hints_stay_in_their_line(folder: Path, capsys: Capture) -> None:
+    """A name may hold a line break, and what follows it a command to the runner of a CI job."""
+    (folder / "POLICY.toml").write_text('[connections."x\\n::error::"]\nuser_timeout_s = 30000\n')
+    assert ended("check") == 0
+    assert r": x\n::error::: user_timeout_s = 30000" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -54,7 +54,7 @@ def test_text_says_place_expected_found_and_fix() -> None:
     assert lines[:5] == [
         "dir/P.toml:1:7: error KA003 db: the title",
         "    expected  this, and that: 100%",
-        "    found     \x1b[31mnothing | <b>",
+        r"    found     \x1b[31mnothing | <b>",
         "    fix       do it",
         "",
     ]
@@ -62,6 +62,20 @@ def test_text_says_place_expected_found_and_fix() -> None:
     assert lines[-1].startswith(
         "1 connection: 1 error, 0 warnings, 1 note, 1 suppressed; `harness explain ID`"
     )
+
+
+@pytest.mark.parametrize("name", ["x\n::error file=a::hi", "::error file=a::hi"])
+def test_no_name_makes_a_line_or_a_command_to_a_runner(name: str) -> None:
+    """A service of compose may be called anything, and so may a process."""
+    connection = Connection(name=name, terms=Terms(), place=Place(f"{name}.yaml", 1, 2))
+    named = (msgspec.structs.replace(UNANSWERED[0], connection=name),)
+    places = None, connection.place
+    found = tuple(finding(connection=name, found=name, place=place) for place in places)
+    checked = Checked(connection=connection, findings=found, unanswered=named)
+    lines = policy_text.describe(Result(checked=(checked,))).splitlines()
+    assert len(lines) == 2 * 5 + 2 + 3 + 1
+    assert not [line for line in lines if line.lstrip().startswith("::")]
+    assert sum("error file=a::hi" in line for line in lines) == 6
 
 
 def test_every_report_says_which_values_nobody_stated() -> None:
