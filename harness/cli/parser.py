@@ -18,6 +18,7 @@ from harness.cli import (
 )
 from harness.cli import options as shared
 from harness.system.escapes import visible
+from harness.system.passwords import without_password
 from harness.system.spelling import did_you_mean
 
 Add = Callable[..., argparse.ArgumentParser]
@@ -41,8 +42,9 @@ class _Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: object) -> None:
         if action.choices is not None and value not in action.choices:
             known = [str(choice) for choice in action.choices]
+            found = without_password(str(value))
             expected = (
-                f"expected one of: {', '.join(known)}{did_you_mean(value, known)}, found {value}"
+                f"expected one of: {', '.join(known)}{did_you_mean(value, known)}, found {found}"
             )
             raise argparse.ArgumentError(action, expected)
 
@@ -63,7 +65,7 @@ def parse(
         hint = did_you_mean(unknown[0].partition("=")[0], known)
         command.error(
             f"expected arguments that `{command.prog} --help` lists, found "
-            f"{' '.join(unknown)}{hint}"
+            f"{' '.join(map(without_password, unknown))}{hint}"
         )
     return options
 

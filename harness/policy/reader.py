@@ -24,6 +24,7 @@ from harness.policy.other_files import NamedFile
 from harness.policy.settings import Connection
 from harness.scenario import toml_file
 from harness.system import submodules
+from harness.system.passwords import without_password
 from harness.system.spelling import did_you_mean
 
 _TEXT = re.compile(r"(?:jdbc:|\w[\w+.-]*://|\w+\s*=)")
@@ -42,7 +43,8 @@ def named(name: str) -> Format:
     known = every_format()
     if name not in known:
         hint = did_you_mean(name, known)
-        raise UsageError(f"expected a format ({', '.join(known)}), found {name}{hint}")
+        found = without_password(name)
+        raise UsageError(f"expected a format ({', '.join(known)}), found {found}{hint}")
     return known[name]
 
 

@@ -23,6 +23,7 @@ from harness.scenario.loader import (
     shown,
 )
 from harness.scenario.schema import Scenario
+from harness.system.passwords import without_password
 from harness.system.spelling import did_you_mean
 
 T = TypeVar("T")
@@ -205,7 +206,7 @@ def _nothing_under(word: str, root: Path) -> str:
         )
     names = [_stem(path, root) for path in root.rglob(f"*{SUFFIX}")]
     hint = did_you_mean(word, [*names, *{name.rpartition("/")[0] for name in names}], most=3)
+    found = without_password(word, f"{word!r}{hint}")
     return (
-        f"expected a scenario's name, folder or file, found {word!r}{hint}; `harness list` shows "
-        "all names"
+        f"expected a scenario's name, folder or file, found {found}; `harness list` shows all names"
     )

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from harness.errors import ScenarioError
 from harness.system import plain_files
+from harness.system.passwords import without_password
 
 MOST_BYTES = 1 << 17
 """Of a file; reading TOML takes time that grows with the square of its longest key."""
 _READING = {errno.EISDIR: "a directory", errno.ENOENT: "no such file"}
+_NAMES_NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 def read_tables(path: Path, source: str) -> dict[str, object]:
@@ -30,6 +32,8 @@ def read_text(path: Path, source: str) -> str:
             _READING.get(error.errno or 0) or str(error.strerror).lower(),
             "a readable file",
         )
+        if error.errno in _NAMES_NOTHING:
+            source = without_password(source)
         if error.errno == errno.EFBIG:
             expected = f"at most {MOST_BYTES} bytes"
     except UnicodeDecodeError as error:

@@ -190,6 +190,33 @@ def test_bad_usage_ends_with_2(
     assert out == ""
 
 
+@pytest.mark.parametrize("text", ["postgresql:/u:SECRET@h/db", "u:SECRET@h", "a password=SECRET"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check", "--format", "libpq"],
+        ["check", "x", "--format"],
+        ["suggest"],
+        ["audit", "--policy"],
+        ["run"],
+        ["plan"],
+        ["list"],
+        ["show"],
+        ["fuzz"],
+        [],
+    ],
+    ids=" ".join,
+)
+def test_no_message_shows_a_password(
+    command: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A URL may be typed in the place of a name."""
+    assert ended(*command, text) == 2
+    out, err = capsys.readouterr()
+    assert "(not shown)" in err
+    assert "SECRET" not in out + err
+
+
 @pytest.mark.parametrize(
     ("arguments", "usage"),
     [
