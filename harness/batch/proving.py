@@ -56,7 +56,7 @@ def prove(
     missing = wanted - set(kernels)
     tried = [claim for claim in claims if claim.question.hz in kernels]
     made = _Plans(kernels)
-    questions = dict.fromkeys(claim.question for claim in tried if not claim.unknown)
+    questions = dict.fromkeys(claim.question for claim in tried if _is_run(claim))
     watcher.begin("planning", len(questions))
     for question in questions:
         made.plan(question)
@@ -100,6 +100,8 @@ class _Plans:
         """A claim beside its measurement."""
         if claim.unknown:
             return proof.unproven(claim, claim.unknown)
+        if claim.by_program:
+            return proof.unproven(claim, proof.BY_PROGRAM)
         made = self.planned.get(claim.question)
         if made is None:
             return proof.unproven(claim, self.refused[claim.question])
@@ -108,6 +110,10 @@ class _Plans:
         if verdict.verdict == "inconclusive" and not verdict.as_foreseen:
             return proof.unproven(claim, verdict.reason)
         return proof.compare(claim, measured(claim.question, result))
+
+
+def _is_run(claim: Claim) -> bool:
+    return not claim.unknown and not claim.by_program
 
 
 def measured(question: Question, result: Result) -> Measured:

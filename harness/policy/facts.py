@@ -40,7 +40,7 @@ class Facts:
         With a heartbeat these are bounds, sharp where only that decides whether a demand is met.
         """
         found, closes_s = self._noticed_idle(hz, demand_s), self.closes_idle_s
-        return found if closes_s is None else _earlier(found, closes_s)
+        return found if closes_s is None else earlier(found, closes_s)
 
     def _noticed_idle(self, hz: int, demand_s: float) -> Window | None:
         found, beat = self.idle(hz), self.heartbeat
@@ -156,7 +156,7 @@ class Facts:
         return f"at HZ={worst} (HZ decides: {', '.join([*which, 'not at ' + ', '.join(good)])})"
 
 
-def _earlier(found: Window | None, closes_s: float) -> Window:
+def earlier(found: Window | None, closes_s: float) -> Window:
     """What comes first: what was found, or that the program closes the connection."""
     closes_ns = round(closes_s * SECOND_NS)
     if found is None:

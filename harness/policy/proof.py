@@ -16,7 +16,7 @@ from harness.oracle.effects import Unpredictable
 from harness.oracle.prediction import Settings
 from harness.policy import answers, overview, words
 from harness.policy.answers import SECOND_NS, Window
-from harness.policy.facts import Facts
+from harness.policy.facts import Facts, earlier
 from harness.policy.settings import Connection, Heartbeat, Hop
 
 Kind = Literal["idle", "in-flight", "path", "outage-idle", "outage-in-flight"]
@@ -30,6 +30,8 @@ not come in this run. not-proven: it could not be measured."""
 HEARTBEAT_SLACK_NS = 1_000_000
 """How much later than documented a heartbeat in a guest may act: its program reads the clock, which
 takes some time there."""
+BY_PROGRAM = "the program closes it, not the kernel"
+"""Why a claim is not proven that the program's own timeout decides."""
 RESET_ASSUMED: Then = "reset"
 """What a late packet meets in a trial where no behaviour is documented: the connection is lost
 either way."""
@@ -63,6 +65,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     `window`: of "idle" and "in-flight", when the peer is given up; of "path", when the first probe
     is sent; None where there is no such moment. `unknown`: why the oracle has no answer.
+    `by_program`: the program's own timeout decides, not the kernel; no program that is run has one.
     """
 
     connection: str
@@ -71,6 +74,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     ends: End
     window: Window | None = None
     unknown: str = ""
+    by_program: bool = False
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,24 +121,16 @@ class Proofs(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that was asked for could be measured."""
-        measured = any(each.measured for each in self.proofs)
-        return measured and not self.missing_asked and not self.having("not-proven")
+        """Whether all that was asked for could be measured, but for what a program decides."""
+        answered = any(each.measured or each.claim.by_program for each in self.proofs)
+        failed = any(not each.claim.by_program for each in self.having("not-proven"))
+        return answered and not self.missing_asked and not failed
 
 
 def claims(connections: Sequence[Connection]) -> tuple[Claim, ...]:
-    """Of each connection at each HZ, about the kernel alone.
-
-    No program that is run closes connections by itself, whatever the settings say.
-    """
-    kernels = [Facts(_without_closing(each)) for each in connections]
-    return tuple(claim for each in kernels for hz in each.hz for claim in _claims(each, hz))
-
-
-def _without_closing(connection: Connection) -> Connection:
-    terms = connection.terms
-    alone = msgspec.structs.replace(terms, idle_close_s=None, inactivity_close_s=None)
-    return msgspec.structs.replace(connection, terms=alone)
+    """Of each connection at each HZ."""
+    every = [Facts(each) for each in connections]
+    return tuple(claim for each in every for hz in each.hz for claim in _claims(each, hz))
 
 
 def compare(claim: Claim, measured: Measured) -> Proof:
@@ -178,14 +174,60 @@ def _told(facts: Facts, hz: int, kind: Kind, title: str, outage_s: float | None 
     """With the oracle's answer, or the reason why there is none."""
     question = _question(facts, hz, kind, outage_s)
     name = facts.connection.name
+    kernel = Facts(_without_closing(facts.connection))
     try:
-        ends, window = _answer(facts, question)
+        ends, window = _answer(kernel, question)
+        own = _closed(facts, question, ends, window)
     except Unpredictable as error:
         unknown = str(error)
         return Claim(
             connection=name, title=title, question=question, ends="may-be-lost", unknown=unknown
         )
-    return Claim(connection=name, title=title, question=question, ends=ends, window=window)
+    if own is not None:
+        ends, window = own
+    return Claim(
+        connection=name,
+        title=title,
+        question=question,
+        ends=ends,
+        window=window,
+        by_program=own is not None,
+    )
+
+
+def _without_closing(connection: Connection) -> Connection:
+    terms = connection.terms
+    alone = msgspec.structs.replace(terms, idle_close_s=None, inactivity_close_s=None)
+    return msgspec.structs.replace(connection, terms=alone)
+
+
+def _closed(
+    facts: Facts, question: Question, ends: End, window: Window | None
+) -> tuple[End, Window | None] | None:
+    """The answer where the program's own timeout changes that of the kernel; None: it does not."""
+    kind = question.kind
+    if kind == "idle":
+        closes_s = facts.closes_idle_s
+        if closes_s is None or (window is not None and window.high_ns <= closes_s * SECOND_NS):
+            return None
+        return "lost", earlier(window, closes_s)
+    if kind == "path":
+        kept = ends == "kept" or not facts.outlived(question.hz, _limit_s(facts))
+        return None if kept else ("kept", None)
+    outage_s = question.outage_s
+    assert outage_s is not None
+    if kind == "outage-in-flight" and ends == "kept":
+        closes = facts.closes_before_again(question.hz, outage_s)
+        return ("may-be-lost", None) if closes else None
+    return None
+
+
+def _limit_s(facts: Facts) -> int:
+    """The shortest idle timeout of the path, which has one."""
+    hop = facts.strictest()
+    assert hop is not None
+    assert hop.limit_s is not None
+    return hop.limit_s
 
 
 def _question(facts: Facts, hz: int, kind: Kind, outage_s: float | None) -> Question:
@@ -241,16 +283,14 @@ def _in_flight(facts: Facts, hz: int) -> tuple[End, Window | None]:
 
 
 def _path(facts: Facts, hz: int) -> tuple[End, Window | None]:
-    hop, beat = facts.strictest(), facts.heartbeat
-    assert hop is not None
-    assert hop.limit_s is not None
+    limit_s, beat = _limit_s(facts), facts.heartbeat
     found = facts.idle(hz)
     window = None if found is None else found.first_probe
-    if beat is not None and beat.every_s < hop.limit_s:
+    if beat is not None and beat.every_s < limit_s:
         return "kept", None
-    if window is None or window.low_ns >= hop.limit_s * SECOND_NS:
+    if window is None or window.low_ns >= limit_s * SECOND_NS:
         return "lost", window
-    return ("kept" if facts.outlived(hz, hop.limit_s) else "may-be-lost"), window
+    return ("kept" if facts.outlived(hz, limit_s) else "may-be-lost"), window
 
 
 def _outage(facts: Facts, question: Question) -> tuple[End, Window | None]:

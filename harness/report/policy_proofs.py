@@ -68,7 +68,7 @@ def notices(proofs: Proofs) -> Iterator[str]:
     for row in rows(proofs):
         if row.proof.comparison == "refuted":
             yield refutation(row, proofs.folder)
-        elif row.proof.comparison == "not-proven":
+        elif row.proof.comparison == "not-proven" and not row.proof.claim.by_program:
             yield f"not proven: {_about(row)}: {row.proof.why}"
     if proofs.having("not-shown"):
         yield "not in this run: the connection may be lost, but in this run it was kept"
@@ -117,6 +117,8 @@ def measured(claim: Claim, found: Measured) -> str:
 
 def result(proof: Proof) -> str:
     """The comparison in a word or two."""
+    if proof.claim.by_program:
+        return f"not proven: {proof.why}"
     is_window = proof.claim.question.kind in ("idle", "in-flight") and proof.claim.window
     return {
         "confirmed": "inside" if is_window else "as predicted",
@@ -130,9 +132,11 @@ def summary(proofs: Proofs) -> str:
     """How many predictions are proven."""
     proven = len(proofs.having("confirmed"))
     refuted = len(proofs.having("refuted"))
-    return f"{proven} of {count(len(proofs.proofs), 'prediction')} confirmed" + (
-        f", {refuted} REFUTED" if refuted else ""
-    )
+    own = sum(each.claim.by_program for each in proofs.proofs)
+    parts = [f"{proven} of {count(len(proofs.proofs) - own, 'prediction')} confirmed"]
+    parts += [f"{refuted} REFUTED"] if refuted else []
+    parts += [f"{own} not proven, as the program closes the connection"] if own else []
+    return ", ".join(parts)
 
 
 def markdown(proofs: Proofs) -> Iterator[tuple[str, ...]]:
@@ -159,6 +163,7 @@ def _proof(each: Proof) -> dict[str, Any]:
         "question": claim.title,
         "hz": claim.question.hz,
         "predicted": None if claim.unknown else claim.ends,
+        "by_program": claim.by_program,
         "predicted_s": None if window is None else words.ends(window),
         "measured": None if found is None else found.ends,
         "measured_s": None if after_ns is None else after_ns / SECOND_NS,

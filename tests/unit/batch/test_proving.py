@@ -148,6 +148,17 @@ def test_a_run_that_cannot_be_judged_proves_nothing(
     assert "no memory" in unproven.why
 
 
+def test_what_the_program_decides_is_not_run(
+    prove: Callable[..., tuple[Proofs, Guests]],
+) -> None:
+    """No guest has that program."""
+    found, guests = prove(("idle", "in-flight"), {"hz": [1000], "idle_close_s": 65})
+    assert [each.comparison for each in found.proofs] == ["not-proven", "confirmed"]
+    assert found.proofs[0].why == "the program closes it, not the kernel"
+    assert guests.ran == {"linux-7.2.13-hz1000": ["001-in-flight-hz1000"]}
+    assert found.is_complete
+
+
 def test_what_cannot_be_planned_is_not_run(prove: Callable[..., tuple[Proofs, Guests]]) -> None:
     """With the reason, too."""
     beat = {"every_s": 30, "timeout_s": 10}

@@ -52,10 +52,31 @@ def test_a_probe_before_the_idle_timeout_keeps_a_connection(idle_s: int, ends: s
     assert claims(**{**KEEPALIVE, "idle_s": idle_s}, path=["aws-nlb"])["path"].ends == ends
 
 
-def test_a_program_that_closes_connections_is_no_claim_about_the_kernel() -> None:
-    """No program that is run does so."""
-    closing = claims(**KEEPALIVE, path=["aws-nlb"], idle_close_s=50, inactivity_close_s=20)
-    assert closing == claims(**KEEPALIVE, path=["aws-nlb"])
+def test_a_program_that_closes_connections_first_is_no_claim_about_the_kernel() -> None:
+    """No program that is run does so; the prediction is that of the report."""
+    found = claims(**KEEPALIVE, path=["aws-nlb"], idle_close_s=50, inactivity_close_s=20)
+    assert {kind: each.by_program for kind, each in found.items()} == {
+        "idle": True,
+        "in-flight": False,
+        "path": True,
+        "outage-idle": False,
+        "outage-in-flight": False,
+    }
+    assert seconds(found["idle"].window) == (20, 20)
+    assert (found["path"].ends, found["path"].window) == ("kept", None)
+    assert (found["outage-in-flight"].question.outage_s or 99) < 20
+
+
+def test_a_program_that_closes_connections_later_changes_no_claim() -> None:
+    """The kernel is first."""
+    found = claims(**KEEPALIVE, path=["aws-nlb"], idle_close_s=5000, inactivity_close_s=6000)
+    assert found == claims(**KEEPALIVE, path=["aws-nlb"])
+
+
+def test_an_outage_that_the_program_does_not_wait_for_is_its_own() -> None:
+    """The kernel would keep the connection."""
+    found = claims(hz=[1000], survive_s=60, inactivity_close_s=50)["outage-in-flight"]
+    assert (found.by_program, found.ends) == (True, "may-be-lost")
 
 
 def test_what_never_ends_is_claimed_so() -> None:
@@ -172,3 +193,12 @@ def test_proofs_are_complete_where_all_that_was_asked_for_is_measured() -> None:
     assert not Proofs(proofs=(good,), missing_hz=(100,), missing_asked=(100,)).is_complete
     assert not Proofs(proofs=(good, proof.unproven(claim("kept"), "why"))).is_complete
     assert not Proofs(proofs=(), missing_hz=(1000,)).is_complete
+
+
+def test_what_a_program_decides_leaves_a_proof_complete() -> None:
+    """There was nothing to measure."""
+    (own, *_) = proof.claims([connection(hz=[1000], idle_close_s=65)])
+    one = proof.unproven(own, proof.BY_PROGRAM)
+    assert Proofs(proofs=(one,)).is_complete
+    failed = proof.unproven(claim("kept"), "no memory")
+    assert not Proofs(proofs=(one, failed)).is_complete

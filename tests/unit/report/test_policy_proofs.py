@@ -42,6 +42,7 @@ LATE = claim("path", title="first packet, lb (350 s)", ends="may-be-lost")
 OUTAGE = claim("outage-idle", title="outage of 20 s, idle", ends="kept", window=None)
 INSIDE = proof.compare(claim(), lost(131.2))
 REFUTED = proof.compare(claim(connection="<b>"), lost(140))
+OWN = proof.unproven(claim(by_program=True), proof.BY_PROGRAM)
 UNPROVEN = proof.unproven(claim(title="in flight"), "no model")
 
 
@@ -127,6 +128,16 @@ def test_sarif_has_notifications_of_what_is_not_proven() -> None:
         assert invocation["executionSuccessful"] == (REFUTED not in proofs)
 
 
+def test_what_the_program_decides_is_not_proven_and_no_failure() -> None:
+    """It is told in the table, counted apart, and asks for no notice."""
+    found = result(INSIDE, OWN)
+    assert table(found)[1][-1] == "not proven: the program closes it, not the kernel"
+    text = policy_text.describe(found)
+    assert "1 of 1 prediction confirmed, 1 not proven, as the program closes the connection" in text
+    assert not re.search("^not proven", text, re.MULTILINE)
+    assert found.exit_status == 0
+
+
 def test_json_has_figures_in_seconds() -> None:
     """And the run of each."""
     document = json.loads(policy_json.render(result(INSIDE, UNPROVEN)))["proof"]
@@ -138,6 +149,7 @@ def test_json_has_figures_in_seconds() -> None:
         "question": "idle, dead peer",
         "hz": 1000,
         "predicted": "lost",
+        "by_program": False,
         "predicted_s": [130.0, 133.1],
         "measured": "lost",
         "measured_s": 131.2,
@@ -167,12 +179,14 @@ def test_github_says_what_is_refuted_and_has_the_table() -> None:
 
 
 def test_junit_has_a_case_for_each_question() -> None:
-    """A failure for what is refuted, an error for what is not proven."""
-    found = result(INSIDE, REFUTED, UNPROVEN, missing_hz=(100,), missing_asked=(100,))
+    """A failure for what is refuted, an error for what is not proven, and nothing bad for what the
+    program decides.
+    """
+    found = result(INSIDE, REFUTED, UNPROVEN, OWN, missing_hz=(100,), missing_asked=(100,))
     suite = ET.fromstring(policy_junit.render(found))  # noqa: S314 - our own
     cases = [case for case in suite.iter("testcase") if case.get("classname") == "proof"]
     kinds = [next((each.tag for each in case), "") for case in cases]
-    assert kinds == ["system-out", "failure", "error", "error"]
+    assert kinds == ["system-out", "failure", "error", "skipped", "error"]
     assert cases[0].get("name") == "db: idle, dead peer at HZ=1000"
     assert cases[0].findtext("system-out") == (
         "predicted 130 to 133.1 s; measured 131.2 s (ETIMEDOUT)"
