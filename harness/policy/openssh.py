@@ -3,7 +3,8 @@
 OpenSSH sends a message after the interval without data from the peer, and again after each further
 interval. When one more would be due than CountMax allows without an answer, it ends the connection:
 after 60 s with 15 and 3 (clientloop.c, server_alive_check; the manual says "approximately 45
-seconds"). Its timer runs apart from the sending.
+seconds"). Its timer runs apart from the sending. With a CountMax of 0 sshd sends messages and ends
+no connection: the retransmissions of the first message do so.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ from harness.policy.settings import Connection, Notice, Place, Terms
 from harness.policy.stated import Filled, Stated
 
 KEEPALIVE = "TCPKeepAlive"
+_ENDLESS = 1000
+"""Messages without an answer in place of 0, which means that none ends the connection: more than
+are sent until TCP gives up the first one.
+"""
+_ONLY_SENT = "0 ends no connection: messages are sent, and TCP alone gives up a dead peer"
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LINE = re.compile(r"\s*([A-Za-z]\w*)(?:\s*=\s*|\s+)(.*?)\s*$")
 
@@ -95,15 +101,16 @@ def connection(name: str, place: Place, values: Mapping[str, Word], role: Role) 
     }
     every_s = _seconds(values[role.interval], role.interval) if role.interval in values else 0
     most = _count(values, role)
-    if every_s and most != 0:
+    if every_s:
         for key in ("heartbeat.every_s", "heartbeat.timeout_s"):
             found[key] = _stated(every_s, values[role.interval], role.interval)
         if most is not None:
-            found["heartbeat.misses"] = _stated(most, values[role.most], role.most)
+            found["heartbeat.misses"] = _stated(most or _ENDLESS, values[role.most], role.most)
         filled["heartbeat.misses"] = Filled(3, f"OpenSSH's default ({page}, {role.most})")
-        filled["heartbeat.apart"] = Filled(value=True, source="OpenSSH's own timer")
-    elif most is not None:
-        why = f"has no effect without {role.interval}" if not every_s else "0 ends no connection"
+        if most != 0:
+            filled["heartbeat.apart"] = Filled(value=True, source="OpenSSH's own timer")
+    if most is not None and not (every_s and most):
+        why = f"has no effect without {role.interval}" if not every_s else _ONLY_SENT
         notices.append(Notice(values[role.most].place, role.most, why))
     directives = {
         "heartbeat.every_s": role.interval,

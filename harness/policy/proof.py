@@ -215,8 +215,7 @@ def _closed(
         kept = ends == "kept" or not facts.outlived(question.hz, _limit_s(facts))
         return None if kept else ("kept", None)
     outage_s = question.outage_s
-    assert outage_s is not None
-    if kind == "outage-in-flight" and ends == "kept":
+    if kind == "outage-in-flight" and ends == "kept" and outage_s is not None:
         closes = facts.closes_before_again(question.hz, outage_s)
         return ("may-be-lost", None) if closes else None
     return None

@@ -31,7 +31,9 @@ _POOL_S = 60
 _LISTEN = dict.fromkeys(("keepalive", "idle_s", "interval_s", "count"), "so_keepalive")
 _PROXY = {"keepalive": "proxy_socket_keepalive"}
 _OFF = Filled(value=False, source="nginx's default (so_keepalive is left out)")
+_LISTENS = Filled("server", "nginx listens")
 _PROXY_OFF = Filled(value=False, source="nginx's default (proxy_socket_keepalive off)")
+_HEADER = "proxy_set_header"
 Blocks = Sequence[Directive]
 """From the outermost to the innermost: what is said in an inner one counts."""
 
@@ -139,15 +141,25 @@ def _so_keepalive(option: Word) -> dict[str, Stated]:
 
 
 def _of_http(blocks: Blocks, shared: Mapping[str, Word]) -> Iterator[Connection]:
-    for name, place, found in _clients(blocks[-1], shared):
+    listening = list(_clients(blocks[-1], shared))
+    for name, place, found in listening:
         closing, filled = _closing(blocks, ("keepalive_timeout", "send_timeout"))
         waiting = _timeout(blocks, "keepalive_timeout")
         if isinstance(waiting, Stated) and waiting.value:
             closing["idle_close_s"] = waiting
         elif isinstance(waiting, Filled):
             filled["idle_close_s"] = waiting
-        filled |= {"keepalive": _OFF, "side": Filled("server", "nginx listens")}
+        filled |= {"keepalive": _OFF, "side": _LISTENS}
         yield stated.connection(f"http server {name}", place, found | closing, filled, (), _LISTEN)
+    for inner, target in _passing(blocks):
+        if not _upgrades(inner):
+            continue
+        closing, filled = _closing(inner, ("proxy_read_timeout", "send_timeout"))
+        filled |= {"keepalive": _OFF, "side": _LISTENS}
+        for name, _, found in listening:
+            title = f"http server {name}, upgraded"
+            told = found | closing
+            yield stated.connection(title, target.place, told, filled, (), _LISTEN)
 
 
 def _of_stream(blocks: Blocks, shared: Mapping[str, Word]) -> Iterator[Connection]:
@@ -160,7 +172,7 @@ def _of_stream(blocks: Blocks, shared: Mapping[str, Word]) -> Iterator[Connectio
     if target is not None:
         closing, filled = _closing(blocks, ("proxy_timeout",))
     for name, place, found in _clients(blocks[-1], shared):
-        more = {"keepalive": _OFF, "side": Filled("server", "nginx listens")}
+        more = {"keepalive": _OFF, "side": _LISTENS}
         told = found | closing
         yield stated.connection(f"stream server {name}", place, told, filled | more, (), _LISTEN)
     if target is not None and not target.text.startswith("unix:"):
@@ -172,24 +184,48 @@ def _of_stream(blocks: Blocks, shared: Mapping[str, Word]) -> Iterator[Connectio
 
 
 def _proxied(blocks: Blocks, pools: Mapping[str, Directive]) -> Iterator[Connection]:
-    """The connections of each location below a server that passes requests on."""
-    for each in blocks[-1].inner:
-        if each.name not in ("location", "if", "limit_except"):
+    """The connections of each location below a server that passes requests on.
+
+    One that was upgraded, as to WebSocket, never returns to the pool of its upstream.
+    """
+    for inner, target in _passing(blocks):
+        if "unix:" in target.text:
             continue
-        inner = [*blocks, each]
-        target = each.argument("proxy_pass")
-        if target is not None and "unix:" not in target.text:
-            closing, filled = _closing(inner, ("proxy_read_timeout", "proxy_send_timeout"))
-            kept, kept_filled = _pooled(pools.get(re.sub(r"^\w+://|/.*", "", target.text)))
+        closing, filled = _closing(inner, ("proxy_read_timeout", "proxy_send_timeout"))
+        pool = pools.get(re.sub(r"^\w+://|/.*", "", target.text))
+        kinds = [("", *_pooled(pool))]
+        if pool is not None and pool.all("keepalive") and _upgrades(inner):
+            kinds.append((", upgraded", {}, {}))
+        for more, kept, kept_filled in kinds:
             yield stated.connection(
-                f"http proxy_pass {target.text}",
+                f"http proxy_pass {target.text}{more}",
                 target.place,
                 _proxy_keepalive(inner) | closing | kept,
                 {**filled, **kept_filled, "keepalive": _PROXY_OFF},
                 (),
                 _PROXY,
             )
-        yield from _proxied(inner, pools)
+
+
+def _passing(blocks: Blocks) -> Iterator[tuple[Blocks, Word]]:
+    """Each location that passes requests on, with the blocks around it, and to whom."""
+    for each in blocks[-1].inner:
+        if each.name not in ("location", "if", "limit_except"):
+            continue
+        inner = [*blocks, each]
+        target = each.argument("proxy_pass")
+        if target is not None:
+            yield inner, target
+        yield from _passing(inner)
+
+
+def _upgrades(blocks: Blocks) -> bool:
+    """Whether requests to upgrade are passed on. Of the blocks that set headers the innermost
+    counts.
+    """
+    headers = next((found for each in reversed(blocks) if (found := each.all(_HEADER))), [])
+    named = [each.words for each in headers if len(each.words) > 2]
+    return any(words[1].text.lower() == "upgrade" and words[2].text for words in named)
 
 
 def _pooled(pool: Directive | None) -> tuple[dict[str, Stated], dict[str, Filled]]:

@@ -157,6 +157,43 @@ def test_it_is_told_by_name_or_content(name: str) -> None:
     assert reader.of_file(Path("x"), "server { listen 80; }\n", "x").name == "nginx"
 
 
+UPGRADE = """\
+upstream app { server 192.0.2.1:80; keepalive 32; }
+server {
+    listen 80;
+    server_name shop;
+    send_timeout 30;
+    proxy_set_header Upgrade $http_upgrade;
+    location /ws/ { proxy_pass http://app; proxy_read_timeout 3600s; }
+    location /plain/ { proxy_pass http://app; proxy_set_header Host $host; }
+    location /none/ { proxy_pass http://app; proxy_set_header Upgrade ""; }
+}
+"""
+
+
+def test_an_upgraded_connection_is_closed_by_no_pool() -> None:
+    """Neither that of the upstream nor keepalive_timeout of the client side ends it. Headers are
+    those of the innermost block that sets any.
+    """
+    found = names(UPGRADE)
+    upgraded = [each for each in found if each.endswith(", upgraded")]
+    assert upgraded == ["http server shop, upgraded", "http proxy_pass http://app, upgraded"]
+    for name in upgraded:
+        terms = found[name].terms
+        assert (terms.idle_close_s, terms.inactivity_close_s) == (None, 3600)
+    assert found["http server shop, upgraded"].terms.side == "server"
+    assert found["http proxy_pass http://app"].terms.idle_close_s == 60
+    assert found["http server shop"].terms.idle_close_s == 75
+
+
+def test_without_a_pool_an_upgraded_connection_to_the_upstream_is_no_other() -> None:
+    """Its timeouts are those of every request."""
+    found = names(UPGRADE.replace("keepalive 32; ", ""))
+    assert "http server shop, upgraded" in found
+    assert "http proxy_pass http://app, upgraded" not in found
+    assert found["http proxy_pass http://app"].terms.inactivity_close_s == 3600
+
+
 @pytest.mark.parametrize(
     "terms",
     [
