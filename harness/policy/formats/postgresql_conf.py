@@ -1,7 +1,8 @@
 """postgresql.conf: the server's side.
 
 PostgreSQL's documentation, "Setting Parameters" and "TCP Settings". `include` directives are not
-followed. client_connection_check_interval has no place here: while a query runs it asks the kernel
+followed. Of an idle session one of two timeouts closes it, inside or outside of a transaction.
+client_connection_check_interval has no place here: while a query runs it asks the kernel
 whether the connection was closed, and a kernel does not know that of a peer that fell silent.
 """
 
@@ -26,11 +27,17 @@ _PARAMETERS = {
     "tcp_keepalives_count": ("count", 0),
     "tcp_user_timeout": ("user_timeout_s", 1),
     "idle_session_timeout": ("idle_close_s", 1),
+    "idle_in_transaction_session_timeout": ("idle_close_s", 1),
     "client_connection_check_interval": ("", 1),
 }
 """The key of each parameter, and the milliseconds that a number without a unit counts in (0: it is
 no time).
 """
+_IDLE = {
+    "idle_session_timeout": "outside of",
+    "idle_in_transaction_session_timeout": "inside",
+}
+"""Where a session that each of them closes is, as to transactions."""
 _FILLED = {
     "side": Filled("server", "PostgreSQL's server accepts connections"),
     "keepalive": Filled(value=True, source="always set by PostgreSQL (src/backend/libpq/pqcomm.c)"),
@@ -50,17 +57,27 @@ def read(text: str, source: str) -> tuple[Connection, ...]:
     """One connection, of the server to a client. Raises PolicyError, with line and column."""
     pairs = [pair for line in lines.lines(text, source) for pair in _pair(line)]
     values = chosen(pairs, _PARAMETERS, last_counts=True)
+    closing_s = _closing_s(values)
     told = {}
     for directive, word in values.items():
         key, value = _value(directive, word)
-        if key:
+        if not key or (directive in _IDLE and len(closing_s) < len(_IDLE)):
+            continue
+        if directive not in _IDLE or directive == max(closing_s, key=lambda each: closing_s[each]):
             told[key] = Stated(
                 value=value, place=word.place, directive=directive, written=word.text
             )
     place = Place(source, 1, 1)
     directives = {key: directive for directive, (key, _) in _PARAMETERS.items() if key}
+    directives["idle_close_s"] = " and ".join(_IDLE)
     notices = tuple(_notices(values))
     return (stated.connection("postgresql", place, told, _FILLED, notices, directives),)
+
+
+def _closing_s(values: dict[str, Word]) -> dict[str, float]:
+    """After how many seconds sessions are closed, by parameter, without those that are off."""
+    found = {each: _value(each, values[each])[1] for each in _IDLE if each in values}
+    return {each: seconds for each, seconds in found.items() if seconds}
 
 
 def _pair(line: Word) -> Iterator[tuple[Word, Word]]:
@@ -98,6 +115,11 @@ def _value(directive: str, word: Word) -> tuple[str, float | None]:
 
 
 def _notices(values: dict[str, Word]) -> Iterator[Notice]:
+    closing_s = _closing_s(values)
+    for directive in closing_s if len(closing_s) < len(_IDLE) else ():
+        (other,) = set(_IDLE) - {directive}
+        text = f"closes sessions {_IDLE[directive]} transactions alone, so that without {other} it "
+        yield Notice(values[directive].place, directive, f"{text}counts as no detection")
     name = "client_connection_check_interval"
     word = values.get(name)
     if word is not None and _value(name, word)[1]:

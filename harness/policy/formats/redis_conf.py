@@ -2,7 +2,8 @@
 
 Redis' own commented redis.conf, "tcp-keepalive" and "timeout". On Linux redis-server sets the idle
 time to tcp-keepalive, the interval to a third of it, and the count to 3 (src/anet.c,
-anetKeepAlive). `include` directives are not followed.
+anetKeepAlive). `timeout` leaves out subscribers, clients in a blocking command and replicas
+(src/timeout.c, clientsCronHandleTimeout). `include` directives are not followed.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from harness.policy import lines, stated
 from harness.policy.directives import chosen, refuse_others
 from harness.policy.format import Format
 from harness.policy.lines import Word
-from harness.policy.settings import Connection, Place, Terms
+from harness.policy.settings import Connection, Notice, Place, Terms
 from harness.policy.stated import Filled, Stated
 
 _DEFAULT_S = 300
 _COUNT = 3
 _SOURCE = f"redis-server's default (redis.conf, tcp-keepalive {_DEFAULT_S})"
 _FITS = re.compile(r"^[ \t]*tcp-keepalive[ \t]+\"?\d", re.MULTILINE | re.IGNORECASE)
+_SOME_CLIENTS = (
+    "does not close connections of subscribers and of clients in a blocking command, so that it "
+    "counts as no detection"
+)
 _QUOTED = re.compile(r"([\"'])(.*)\1")
 
 
@@ -30,19 +35,16 @@ def read(text: str, source: str) -> tuple[Connection, ...]:
     """One connection, of the server to a client. Raises PolicyError, with line and column."""
     place = Place(source, 1, 1)
     values = chosen(_pairs(text, source), ("tcp-keepalive", "timeout"), last_counts=True)
-    told = {}
+    notices = []
     if "timeout" in values:
         word = values["timeout"]
-        seconds = lines.integer(word, "timeout", "whole seconds, or 0 for none")
-        told["idle_close_s"] = Stated(
-            value=seconds or None, place=word.place, directive="timeout", written=word.text
-        )
-    if "tcp-keepalive" in values:
-        told |= _stated(values["tcp-keepalive"])
+        if lines.integer(word, "timeout", "whole seconds, or 0 for none"):
+            notices.append(Notice(word.place, "timeout", _SOME_CLIENTS))
+    told = _stated(values["tcp-keepalive"]) if "tcp-keepalive" in values else {}
     filled = {"side": Filled("server", "redis-server accepts connections")}
     filled |= {key: Filled(value, _SOURCE) for key, value in _options(_DEFAULT_S).items()}
     directives = dict.fromkeys(_options(_DEFAULT_S), "tcp-keepalive")
-    return (stated.connection("redis-server", place, told, filled, (), directives),)
+    return (stated.connection("redis-server", place, told, filled, notices, directives),)
 
 
 def _pairs(text: str, source: str) -> Iterator[tuple[Word, Word]]:
@@ -79,15 +81,8 @@ def _stated(word: Word) -> dict[str, Stated]:
 
 
 def _write(terms: Terms) -> str:
-    keys = ("keepalive", "idle_s", "interval_s", "count", "idle_close_s")
-    refuse_others(terms, keys, "redis-server")
-    written = [f"tcp-keepalive {_number(terms)}"]
-    if terms.idle_close_s is not None:
-        if terms.idle_close_s % 1:
-            found = f"{terms.idle_close_s:g}"
-            raise UsageError(f"redis-server: expected an idle_close_s in seconds, found {found}")
-        written.append(f"timeout {round(terms.idle_close_s)}")
-    return "\n".join([*written, ""])
+    refuse_others(terms, ("keepalive", "idle_s", "interval_s", "count"), "redis-server")
+    return f"tcp-keepalive {_number(terms)}\n"
 
 
 def _number(terms: Terms) -> int:

@@ -64,8 +64,33 @@ def test_numbers_with_and_without_units(written: str, idle_s: int) -> None:
 
 def test_milliseconds_are_the_unit_of_timeouts() -> None:
     """Without a unit of their own."""
-    found = read("tcp_user_timeout = 30000\nidle_session_timeout = 5min\n")
-    assert (found.terms.user_timeout_s, found.terms.idle_close_s) == (30, 300)
+    found = read("tcp_user_timeout = 30000\n")
+    assert found.terms.user_timeout_s == 30
+
+
+BOTH = "idle_session_timeout = 5min\nidle_in_transaction_session_timeout = 60000\n"
+
+
+def test_two_timeouts_close_idle_sessions() -> None:
+    """Inside and outside of transactions: the longer one counts."""
+    found = read(BOTH)
+    assert (found.terms.idle_close_s, found.places["idle_close_s"]) == (300, Place("p", 1, 24))
+    assert not found.notices
+    other = read(BOTH.replace("60000", "1h"))
+    assert (other.terms.idle_close_s, other.places["idle_close_s"].line) == (3600, 2)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_one_of_them_alone_is_no_detection(index: int) -> None:
+    """It is told, also where the other one is turned off."""
+    lines = BOTH.splitlines()
+    off = f"{lines[1 - index].partition('=')[0]}= 0"
+    for text in (lines[index], f"{lines[index]}\n{off}"):
+        found = read(text)
+        assert found.terms.idle_close_s is None
+        (notice,) = found.notices
+        where = ("outside of", "inside")[index]
+        assert f"{notice.directive} closes sessions {where} transactions alone" in str(notice)
 
 
 def test_the_last_line_counts() -> None:

@@ -1,4 +1,4 @@
-"""redis.conf: tcp-keepalive sets three options, and timeout closes idle clients."""
+"""redis.conf: tcp-keepalive sets three options, and timeout closes some idle clients."""
 
 from __future__ import annotations
 
@@ -59,9 +59,18 @@ def test_an_empty_file_has_the_servers_default() -> None:
 
 def test_0_turns_keepalive_off() -> None:
     """And the last line counts."""
-    found = read("tcp-keepalive 60\ntcp-keepalive 0\ntimeout 30\n")
-    assert found.terms == server(keepalive=False, idle_close_s=30)
+    found = read("tcp-keepalive 60\ntcp-keepalive 0\n")
+    assert found.terms == server(keepalive=False)
     assert found.places["keepalive"] == Place("r", 2, 15)
+
+
+def test_a_timeout_that_leaves_out_subscribers_is_no_detection() -> None:
+    """It is told."""
+    found = read("tcp-keepalive 0\ntimeout 30\n")
+    assert found.terms == server(keepalive=False)
+    (notice,) = found.notices
+    assert str(notice).startswith("r:2:9: timeout does not close connections of subscribers")
+    assert not read(SAMPLE).notices
 
 
 def test_no_interval_is_shorter_than_a_second() -> None:
@@ -97,7 +106,7 @@ def test_it_is_told_by_its_content_where_the_name_says_nothing() -> None:
 @pytest.mark.parametrize(
     "terms",
     [
-        server(idle_s=60, interval_s=20, count=3, idle_close_s=90),
+        server(idle_s=60, interval_s=20, count=3),
         server(keepalive=False),
     ],
 )
@@ -113,7 +122,7 @@ def test_what_is_written_reads_back(terms: Terms) -> None:
         (Terms(idle_s=60, interval_s=10, count=3), "expected an interval of 20 s and a count of 3"),
         (Terms(user_timeout_s=5), "found user_timeout_s"),
         (Terms(keepalive=True), "expected keepalive with an idle_s"),
-        (Terms(idle_close_s=1.5), "expected an idle_close_s in seconds"),
+        (Terms(idle_close_s=60), "found idle_close_s"),
     ],
 )
 def test_what_redis_cannot_express_is_refused(terms: Terms, message: str) -> None:
