@@ -39,11 +39,11 @@ def shapes(connection: Connection) -> Iterator[Shape]:
     before_s = math.ceil(limit_s) if hop is None else hop.limit_s or 0
     again_s = _sent_again_s(connection)
     yield Shape(_thirds, min(int(limit_s / 2) + 1, before_s))
+    wait_s = again_s or min(_GRPC_TIMEOUT_S, int(limit_s / 2))
+    if 1 <= wait_s < limit_s:  # before _equal, which gRPC can say as well, with more traffic
+        yield Shape(_with_user_timeout(wait_s), min(int(limit_s - wait_s), before_s))
     yield Shape(_equal(1), min(int(limit_s / 2), before_s))
     yield Shape(_halves, min(int(limit_s / 2), 2 * before_s))
-    wait_s = again_s or min(_GRPC_TIMEOUT_S, int(limit_s / 2))
-    if 1 <= wait_s < limit_s:
-        yield Shape(_with_user_timeout(wait_s), min(int(limit_s - wait_s), before_s))
 
 
 def changed(connection: Connection, settings: dict[str, Any]) -> Connection:

@@ -2,7 +2,8 @@
 
 `{"grpc.keepalive_time_ms": 30000}` is what grpc-js takes, `[["grpc.keepalive_time_ms", 30000]]`
 what Python takes. gRPC's "Keepalive User Guide" (grpc/grpc, doc/keepalive.md), and gRFC A18: where
-keepalive is on, TCP_USER_TIMEOUT is keepalive's timeout. A service config holds no keepalive.
+keepalive is on, TCP_USER_TIMEOUT is keepalive's timeout, but not in grpc-js, as Node.js has no such
+option (nodejs/node#7217). A service config holds no keepalive.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ _GUIDE = "(Keepalive User Guide"
 class _Arguments:
     """What is stated, and gRPC's defaults for the rest. Raises PolicyError."""
 
-    def __init__(self, values: Mapping[str, Word]) -> None:
+    def __init__(self, values: Mapping[str, Word], *, of_grpc_js: bool) -> None:
         self.values = values
+        self.of_grpc_js = of_grpc_js
         self.is_server = any(each in values for each in _OF_SERVERS)
         default_ms = _SERVER_TIME_MS if self.is_server else _NONE_MS
         self.time_ms = self._number(_TIME, default_ms, f"milliseconds, or {_NONE_MS} for none")
@@ -74,7 +76,7 @@ class _Arguments:
         """Key in a policy, argument, value there, and the source if it is gRPC's default."""
         timeout_s = self.timeout_ms / 1000
         default_timeout = f"gRPC's default {_GUIDE}, {_TIMEOUT})"
-        if self.is_on:
+        if self.is_on and not self.of_grpc_js:
             yield "user_timeout_s", _TIMEOUT, timeout_s, f"gRPC's default (gRFC A18, {_TIMEOUT})"
         if self.watches_idle:
             default_time = f"gRPC's default for servers {_GUIDE}, {_TIME})"
@@ -89,6 +91,12 @@ class _Arguments:
         word = self.values.get(_TIME)
         if word is None or not self.is_on:
             return
+        if self.of_grpc_js:
+            text = (
+                "sets no TCP_USER_TIMEOUT in grpc-js, which takes such an object; other gRPC "
+                "libraries set it: write their arguments as pairs"
+            )
+            yield Notice(word.place, _TIME, text)
         hint = durations.too_few_milliseconds(self.time_ms / 1000)
         if hint:
             yield Notice(word.place, _TIME, hint)
@@ -108,7 +116,8 @@ def read(text: str, source: str) -> tuple[Connection, ...]:
     """One connection. Raises PolicyError, with line and column."""
     place = Place(source, 1, 1)
     pairs = list(_pairs(*json_places.loaded(text, source), place))
-    found = _Arguments(chosen(pairs, (_TIME, _TIMEOUT, _PERMIT, _PINGS, *_OF_SERVERS)))
+    values = chosen(pairs, (_TIME, _TIMEOUT, _PERMIT, _PINGS, *_OF_SERVERS))
+    found = _Arguments(values, of_grpc_js=text.lstrip().startswith("{"))
     told, filled = {}, {}
     if found.is_server:
         filled["side"] = Filled("server", "told by arguments that only servers have")
@@ -141,23 +150,27 @@ def _is_pair(value: Any) -> bool:
 
 
 def _write(terms: Terms) -> str:
+    """Pairs where there is a user timeout, which grpc-js does not set, or else an object."""
     refuse_others(terms, ("heartbeat", "user_timeout_s"), "gRPC")
     beat, user_timeout_s = terms.heartbeat, terms.user_timeout_s
     if beat is None and user_timeout_s is None:
         return _document({_TIME: _NONE_MS})
-    if beat is None or beat.misses != 1 or not beat.apart or user_timeout_s != beat.timeout_s:
+    is_ping = beat is not None and beat.misses == 1 and beat.apart
+    if beat is None or not is_ping or user_timeout_s not in (None, 0, beat.timeout_s):
         raise UsageError(
             "gRPC: expected a heartbeat with misses = 1, apart = true and the user timeout as its "
-            "timeout_s (gRFC A18), found other settings. Fix: choose these"
+            "timeout_s (gRFC A18) or none (grpc-js), found other settings. Fix: choose these"
         )
-    return _document(
-        {
-            _TIME: round(beat.every_s * 1000),
-            _TIMEOUT: round(beat.timeout_s * 1000),
-            _PERMIT: 1,
-            _PINGS: 0,
-        }
-    )
+    arguments = {
+        _TIME: round(beat.every_s * 1000),
+        _TIMEOUT: round(beat.timeout_s * 1000),
+        _PERMIT: 1,
+        _PINGS: 0,
+    }
+    if not user_timeout_s:
+        return _document(arguments)
+    pairs = ",\n".join(f"  {json.dumps(pair)}" for pair in arguments.items())
+    return f"[\n{pairs}\n]\n"
 
 
 def _document(arguments: Mapping[str, int]) -> str:

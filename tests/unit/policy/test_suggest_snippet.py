@@ -50,7 +50,7 @@ def test_what_is_written_reads_back_and_passes(name: str, side: str) -> None:
         ("redis", "tcp-keepalive 56", "tcp-keepalive 57"),
         ("amqp", "amqp://HOST/%2f?heartbeat=60", "amqp://HOST/%2f?heartbeat=61"),
         ("sshd", "ClientAliveInterval 60", "ClientAliveInterval 61"),
-        ("grpc", '"grpc.keepalive_time_ms": 91000', '"grpc.keepalive_time_ms": 92000'),
+        ("grpc", '"grpc.keepalive_time_ms", 91000', '"grpc.keepalive_time_ms", 92000'),
     ],
 )
 def test_software_with_fewer_directives_gets_what_it_can_say(

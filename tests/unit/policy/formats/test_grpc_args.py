@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,15 @@ def read(text: str) -> Connection:
     return found
 
 
+def as_pairs(text: str) -> str:
+    """The same arguments as Python takes them, on the same lines."""
+    pairs = re.sub(r"^  (.*?):(.*?)(,?)$", r"[ \1,\2]\3", text[1:-2], flags=re.MULTILINE)
+    return f"[{pairs}]"
+
+
 def test_pings_without_calls_are_a_heartbeat() -> None:
     """And their timeout is the user timeout, too."""
-    found = read(WATCHING)
+    found = read(as_pairs(WATCHING))
     assert found.terms == Terms(heartbeat=BEAT, user_timeout_s=5)
     assert found.places["heartbeat.every_s"] == Place("g", 2, 29)
     assert found.places["heartbeat.timeout_s"] == Place("g", 3, 32)
@@ -40,11 +47,21 @@ def test_pings_without_calls_are_a_heartbeat() -> None:
     assert found.defaults == {}
 
 
+def test_grpc_js_sets_no_user_timeout() -> None:
+    """Neither a stated nor a default one; it is told."""
+    found = read(WATCHING)
+    assert found.terms == Terms(heartbeat=BEAT)
+    assert str(found.notices[0]).startswith(
+        "g:2:29: grpc.keepalive_time_ms sets no TCP_USER_TIMEOUT in grpc-js"
+    )
+    assert read('{"grpc.keepalive_time_ms": 30000}').terms == Terms()
+
+
 @pytest.mark.parametrize("left_out", ["permit_without_calls", "max_pings_without_data"])
 def test_pings_that_need_calls_watch_no_idle_connection(left_out: str) -> None:
     """The user timeout stays; it is told what is missing."""
     lines = [line for line in WATCHING.splitlines() if left_out not in line]
-    found = read("\n".join(lines))
+    found = read(as_pairs("\n".join([*lines, ""])))
     assert found.terms == Terms(user_timeout_s=5)
     assert "does not watch an idle connection without grpc.keepalive_permit" in str(
         found.notices[0]
@@ -68,22 +85,23 @@ def test_a_client_sends_no_pings_by_default() -> None:
 def test_a_server_is_told_by_its_arguments() -> None:
     """It sends pings every two hours by default, with calls alone."""
     found = read('{"grpc.max_connection_idle_ms": 300000}')
-    assert found.terms == Terms(side="server", idle_close_s=300, user_timeout_s=20)
+    assert found.terms == Terms(side="server", idle_close_s=300)
+    pairs = read('[["grpc.max_connection_idle_ms", 300000]]')
+    assert pairs.terms == Terms(side="server", idle_close_s=300, user_timeout_s=20)
     watching = WATCHING.replace(
         '"grpc.keepalive_time_ms": 30000', '"grpc.http2.max_ping_strikes": 2'
     )
     assert read(watching).terms == Terms(
         side="server",
         heartbeat=Heartbeat(every_s=7200, timeout_s=5, apart=True),
-        user_timeout_s=5,
     )
 
 
 def test_frequent_pings_are_told_to_need_the_servers_consent() -> None:
     """Below five minutes."""
-    (notice,) = read(WATCHING).notices
+    (notice,) = read(as_pairs(WATCHING)).notices
     assert "is below 300000 ms: a server closes the connection" in str(notice)
-    assert not read(WATCHING.replace("30000", "300000")).notices
+    assert not read(as_pairs(WATCHING.replace("30000", "300000"))).notices
 
 
 WRONG = {
@@ -121,7 +139,9 @@ def test_it_is_told_by_its_content() -> None:
     assert not FORMAT.fits(Path("x.json"), '{"methodConfig": []}')
 
 
-@pytest.mark.parametrize("terms", [Terms(heartbeat=BEAT, user_timeout_s=5), Terms()])
+@pytest.mark.parametrize(
+    "terms", [Terms(heartbeat=BEAT, user_timeout_s=5), Terms(heartbeat=BEAT), Terms()]
+)
 def test_what_is_written_reads_back(terms: Terms) -> None:
     """As JSON."""
     assert FORMAT.write is not None
@@ -133,7 +153,7 @@ def test_what_is_written_reads_back(terms: Terms) -> None:
 @pytest.mark.parametrize(
     ("terms", "message"),
     [
-        (Terms(heartbeat=BEAT), "the user timeout as its timeout_s"),
+        (Terms(heartbeat=BEAT, user_timeout_s=9), "the user timeout as its timeout_s"),
         (Terms(user_timeout_s=5), "the user timeout as its timeout_s"),
         (Terms(idle_s=5), "found idle_s"),
     ],
