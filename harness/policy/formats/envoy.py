@@ -29,6 +29,8 @@ _OPTIONS = {
     (6, 18): ("user_timeout_s", "TCP_USER_TIMEOUT"),
 }
 """Level and name of setsockopt on Linux, with the key and the name in C."""
+_STATES = ("STATE_PREBIND", "STATE_BOUND", "STATE_LISTENING")
+"""When an option is set, in the order of their numbers."""
 _FIELDS = {
     "keepalive_time": "idle_s",
     "keepalive_interval": "interval_s",
@@ -66,8 +68,8 @@ class _Side:
             if value is not None:
                 self.tell(key, number(value, field), value, field)
 
-    def socket_options(self, options: tuple[Node, ...]) -> None:
-        """Those about keepalive; the others are left alone."""
+    def socket_options(self, options: tuple[Node, ...], states: tuple[str, ...] = _STATES) -> None:
+        """Those about keepalive; the others are left alone. `states`: what Envoy takes there."""
         without = []
         for each in options:
             level, name = at(each, "level"), at(each, "name")
@@ -78,6 +80,7 @@ class _Side:
             if key and value is None:
                 raise error(Word("none", each.place), title, "int_value")
             if key and value is not None:
+                _check_state(each, states)
                 self.tell(key, _of_option(key, number(value, "int_value")), value, title)
                 without += [Notice(value.place, title, "has no effect without SO_KEEPALIVE")]
         if "keepalive" not in self.told:
@@ -106,6 +109,14 @@ class _Side:
             self.tell(key, seconds(node, "idle_timeout") or None, node, "idle_timeout")
 
 
+def _check_state(option: Node, states: tuple[str, ...]) -> None:
+    """Raise PolicyError for a state that is none of these."""
+    found = at(option, "state")
+    if found is not None and found.scalar not in {*states, *map(str, range(len(states)))}:
+        expected = f"one of {', '.join(states)}" if states[1:] else f"{states[0]} in a BindConfig"
+        raise error(found.word("state", expected), "state", expected)
+
+
 def _of_option(key: str, number: int) -> bool | float | None:
     if key == "keepalive":
         return number != 0
@@ -122,7 +133,7 @@ def read(text: str, source: str) -> tuple[Connection, ...]:
 
 def _of_cluster(cluster: Node) -> Connection:
     side = _Side()
-    side.socket_options(items(cluster, "upstream_bind_config", "socket_options"))
+    side.socket_options(items(cluster, "upstream_bind_config", "socket_options"), _STATES[:1])
     side.tcp_keepalive(at(cluster, "upstream_connection_options", "tcp_keepalive"))
     options = at(cluster, "typed_extension_protocol_options", HTTP_OPTIONS)
     for holder in (cluster, *(at(options, kind) for kind in _KINDS if options)):

@@ -209,6 +209,10 @@ WRONG = {
     ),
     "timeout: 5s": ("a: 1", "e.yaml:44:15: connection_keepalive: expected timeout, found none"),
     "int_value: 60": ("buf_value: AA==", "e.yaml:16:7: TCP_KEEPIDLE: expected int_value"),
+    "state: STATE_PREBIND": (
+        "state: PREBIND",
+        "e.yaml:15:14: state: expected one of STATE_PREBIND, STATE_BOUND, STATE_LISTENING, found P",
+    ),
     "level: 1": ("level: SOL_SOCKET", "e.yaml:12:14: level: expected a whole number, found SOL"),
     "tcp_keepalive: {}": ("tcp_keepalive: {", "e.yaml:"),
 }
@@ -220,6 +224,30 @@ def test_whatever_is_wrong_is_one_error(old: str, new: str, message: str) -> Non
     with pytest.raises(PolicyError) as caught:
         read(STATIC.replace(old, new, 1))
     assert str(caught.value).startswith(message)
+
+
+BOUND = """\
+static_resources:
+  clusters:
+  - name: a
+    upstream_bind_config:
+      socket_options:
+      - {level: 6, name: 18, int_value: 10000, state: STATE_PREBIND}
+"""
+
+
+def test_a_bind_config_sets_options_before_it_binds() -> None:
+    """An option with another state would never be set; a listener may have it."""
+    for state in ("STATE_PREBIND", "0"):
+        found = read(BOUND.replace("STATE_PREBIND", state))["cluster/a"]
+        assert found.terms.user_timeout_s == 10
+    with pytest.raises(PolicyError) as caught:
+        read(BOUND.replace("STATE_PREBIND", "STATE_LISTENING"))
+    assert str(caught.value).startswith(
+        "e.yaml:6:55: state: expected STATE_PREBIND in a BindConfig, found STATE_LISTENING"
+    )
+    of_listener = STATIC.replace("state: STATE_PREBIND", "state: STATE_LISTENING")
+    assert read(of_listener)["listener/listener_0"].keepalive
 
 
 def test_it_is_told_by_its_content_where_the_name_says_nothing() -> None:
