@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     wanted = _demands(options)
     found = _look(options, wanted, rules)
     for name in found.audit.unmatched:
-        streams.complain(in_a_line(f"{options.policy}: {name}: no socket matches it"))
+        streams.complain(in_a_line(f"{options.policy}: {name}: no live connection matches it"))
     _print(found, options.output_format)
     if options.watch:
         found = _watch(found, options, wanted, rules)
@@ -74,7 +74,8 @@ def _look(options: argparse.Namespace, wanted: Demands, rules: tuple[Rule, ...])
     closed = [each for each in survey.unread if each.what == "process"]
     if options.pid and closed and not survey.sockets:
         raise CapabilityError("harness audit --pid", closed[0].why, closed[0].fix)
-    return _Looked(audit(groups(survey), wanted, rules, survey.hz), survey)
+    found = audit(groups(survey), wanted, rules, survey.hz, is_whole=pids is None)
+    return _Looked(found, survey)
 
 
 def _pids_of(container: str) -> list[int]:

@@ -10,6 +10,7 @@ from harness.policy.audit.changes import Change
 from harness.policy.audit.groups import Group, described, place, title
 from harness.policy.audit.judging import Audit, Row
 from harness.policy.overview import Figure
+from harness.policy.settings import SYSTEM
 from harness.report import policy_text
 from harness.system.escapes import in_a_line
 
@@ -117,10 +118,15 @@ def _legend(rows: Sequence[Row]) -> Iterator[str]:
     retries = {
         row.group.key.sysctls.retries
         for row in rows
-        if row.idle is not None and row.in_flight is None and row.group.key.sysctls is not None
+        if row.idle is not None and row.group.key.sysctls is not None
+        if not row.group.key.options.user_timeout_ms
     }
-    for each in sorted(retries):
-        yield f"detected, in flight: ? where net.ipv4.tcp_retries2 decides and is {each}, not 15"
+    for each in sorted(retries - {SYSTEM.retries2}):
+        counts = "?, as no model covers that" if each < 1 else "the figure is for that"
+        yield (
+            f"detected, in flight: net.ipv4.tcp_retries2 is {each} in a network namespace, and not "
+            f"{SYSTEM.retries2}; {counts}"
+        )
 
 
 def told_unread(unread: Sequence[Unread]) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from harness.oracle.backoff import RETRIES
 from harness.policy import demands, words
 from harness.policy.audit.groups import SYSCTLS, Group, folded, names
 from harness.policy.check import Checked, Result, Unanswered, check
@@ -58,7 +57,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
     """All groups, and what was found about their connections.
 
-    `unmatched`: connections of the policy that no socket matches.
+    `unmatched`: connections of the policy with a `match` that no live connection matches; in the
+    result they are not answered.
     """
 
     rows: tuple[Row, ...]
@@ -66,10 +66,18 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True):
     unmatched: tuple[str, ...] = ()
 
 
-def audit(found: Sequence[Group], wanted: Demands, rules: Sequence[Rule], hz: int) -> Audit:
+def audit(
+    found: Sequence[Group],
+    wanted: Demands,
+    rules: Sequence[Rule],
+    hz: int,
+    *,
+    is_whole: bool = True,
+) -> Audit:
     """Apply the rules to each group of connections of which something is demanded.
 
-    `hz`: of the kernel that they run on, unless other ones are demanded.
+    `hz`: of the kernel that they run on, unless other ones are demanded. `is_whole`: whether the
+    sockets are those of all processes; of some, one match in the policy is enough.
     """
     matching = {group.key: _matching(group, wanted.policy) for group in found}
     shown = folded(found, lambda group: getattr(matching[group.key], "name", None))
@@ -88,9 +96,37 @@ def audit(found: Sequence[Group], wanted: Demands, rules: Sequence[Rule], hz: in
             one = _checked(group, stated, connection, rules if is_judged else ())
             checked.append(one)
         rows.append(_row(group, one))
-    unmatched = (each.name for each in wanted.policy if each.name not in used)
+    unmatched = [each for each in wanted.policy if each.terms.match and each.name not in used]
+    if is_whole or not used:
+        checked += [_unmatched(each, rules) for each in unmatched]
     return Audit(
-        rows=tuple(rows), result=Result(checked=tuple(checked)), unmatched=tuple(unmatched)
+        rows=tuple(rows),
+        result=Result(checked=tuple(checked)),
+        unmatched=tuple(each.name for each in unmatched),
+    )
+
+
+def _unmatched(connection: Connection, rules: Sequence[Rule]) -> Checked:
+    """A connection of the policy about which there is nothing to judge, unless it says why.
+
+    A suppression of KA101 says so: the program has no connection at times.
+    """
+    applied = {each.id for each in rules}
+    if not applied or DIFFERS in connection.terms.ignore:
+        return Checked(connection=connection)
+    rule = DIFFERS if DIFFERS in applied else min(applied)
+    one = Unanswered(rule=rule, connection=connection.name, why=_no_match(connection))
+    return Checked(connection=connection, unanswered=(one,))
+
+
+def _no_match(connection: Connection) -> str:
+    match = connection.terms.match
+    assert match is not None
+    wanted = [f'program = "{match.program}"'] if match.program else []
+    wanted += [f"port = {match.port}"] if match.port else []
+    return (
+        f"no live connection matches {{ {', '.join(wanted)} }}. Fix: correct match, or run harness "
+        "audit while the program has connections"
     )
 
 
@@ -140,12 +176,15 @@ def _connection(group: Group, name: str, stated: Connection | None, hz: int) -> 
         hz=(hz,) if stated is None or "hz" not in stated.places else terms.hz,
         **values,
     )
+    sysctls = group.key.sysctls
+    if sysctls is not None and sysctls.retries >= 1:
+        live = msgspec.structs.replace(live, retries2=sysctls.retries)
     places = stated.places if stated is not None else {}
     return Connection(
         name=name,
         terms=live,
         place=stated.place if stated is not None else None,
-        places={key: place for key, place in places.items() if key not in _OPTIONS},
+        places={key: place for key, place in places.items() if key not in (*_OPTIONS, "retries2")},
         inherited=stated.inherited if stated is not None else frozenset(),
         defaults={
             key: f"as {sysctl}, or set to the same value"
@@ -195,10 +234,9 @@ def _is_covered(group: Group) -> bool:
 
 
 def _bounded_otherwise(group: Group) -> bool:
-    """Whether data in flight is given up by another tcp_retries2 than the oracle's."""
+    """Whether data in flight is given up by a tcp_retries2 that no model covers."""
     sysctls = group.key.sysctls
-    default = sysctls is None or sysctls.retries == RETRIES
-    return not default and not group.key.options.user_timeout_ms
+    return sysctls is not None and sysctls.retries < 1 and not group.key.options.user_timeout_ms
 
 
 def _without_in_flight(connection: Connection) -> Connection:
@@ -227,7 +265,7 @@ def _unanswered(
     if IN_FLIGHT in applied and sysctls is not None and demanded and _bounded_otherwise(group):
         why = (
             f"net.ipv4.tcp_retries2 is {sysctls.retries} in its network namespace, and the model "
-            f"of data in flight is for {RETRIES}"
+            "of data in flight is for 1 and more"
         )
         yield Unanswered(rule=IN_FLIGHT, connection=connection.name, why=why)
 

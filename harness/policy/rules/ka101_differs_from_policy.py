@@ -8,7 +8,8 @@ The rule fires in `harness audit --policy` for each setting that a connection st
 `idle_s`, `interval_s`, `count`, `user_timeout_s`) and that the live sockets which its `match`
 describes do not have. What the connection does not state is not compared. A file of other software
 that the policy names states its software's defaults, too. The demands are judged by the live
-settings.
+settings. A connection whose `match` fits no live connection is reported as not answered, and the
+exit status is 3, unless KA101 is suppressed there.
 
 How to fix it: restart the program if it runs with older settings, set the option in it, or state in
 the policy what is meant.

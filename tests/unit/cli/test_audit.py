@@ -80,7 +80,7 @@ def test_demands_decide_the_status(machine: Machine, capsys: Capture) -> None:
 
 
 def test_a_policy_says_which_sockets_are_meant(machine: Machine, capsys: Capture) -> None:
-    """A connection that matches nothing is told, and no failure."""
+    """A connection that matches nothing is told, and not answered."""
     Path("P.toml").write_text(POLICY)
     assert ended("audit", "--policy", "P.toml", "--output-format", "json") == 1
     shown = capsys.readouterr()
@@ -88,7 +88,8 @@ def test_a_policy_says_which_sockets_are_meant(machine: Machine, capsys: Capture
     (finding,) = document["findings"]
     assert (finding["rule"], finding["line"]) == ("KA001", 2)
     assert document["unmatched"] == ["other"]
-    assert shown.err == "harness: P.toml: other: no socket matches it\n"
+    assert shown.err == "harness: P.toml: other: no live connection matches it\n"
+    assert [each["connection"] for each in document["unanswered"]] == ["other"]
     assert machine.asked == [None]
 
 

@@ -87,16 +87,25 @@ def test_no_sockets() -> None:
 
 
 def test_what_is_not_known_is_a_question_mark() -> None:
-    """Also a figure that another sysctl decides."""
+    """Also a figure that a sysctl without a model decides."""
     told = Options(keepalive=True)
     (row,) = [
         line for line in lines(survey(accepted(options=told, holders=()))) if "accepted" in line
     ]
     assert row == "? ? 1 accepted at 6379 on ? ? ? ? ? ?"
-    network = Network(1, msgspec.structs.replace(LINUX, retries=8), frozenset((6379,)))
+    network = Network(1, msgspec.structs.replace(LINUX, retries=0), frozenset((6379,)))
     found = lines(survey(accepted(), network=network))
     assert found[1].endswith(" never ?")
-    assert any("tcp_retries2 decides and is 8, not 15" in line for line in found)
+    assert any("tcp_retries2 is 0 in a network namespace" in line for line in found)
+
+
+def test_another_limit_of_retransmissions_is_told() -> None:
+    """Below the table, where it decides a figure."""
+    network = Network(1, msgspec.structs.replace(LINUX, retries=8), frozenset((6379,)))
+    said = "detected, in flight: net.ipv4.tcp_retries2 is 8 in a network namespace, and not 15"
+    assert any(line.startswith(said) for line in lines(survey(accepted(), network=network)))
+    bounded = lines(survey(accepted(options=SET), network=network))
+    assert not any("retries2" in line for line in bounded)
 
 
 def test_names_of_programs_cannot_write_on_the_terminal() -> None:

@@ -98,7 +98,29 @@ def test_a_match_is_of_program_and_port(match: str, matches: bool) -> None:  # n
     """Each of which may be left out."""
     text = f"[connections.cache]\nmatch = {match}\ndetect_idle_within_s = 60\n"
     found = audited(survey(accepted()), text)
-    assert (found.result.exit_status, found.unmatched) == ((1, ()) if matches else (0, ("cache",)))
+    assert (found.result.exit_status, found.unmatched) == ((1, ()) if matches else (3, ("cache",)))
+
+
+def test_a_match_that_fits_nothing_is_not_answered() -> None:
+    """Beside the findings; a connection without a match is none of the audit's."""
+    text = '[connections.cache]\nmatch = { program = "redis-sever", port = 6379 }\nidle_s = 60\n'
+    found = audited(survey(accepted()), f"{text}[connections.other]\nidle_s = 60\n")
+    (one,) = found.result.unanswered
+    assert (one.rule, one.connection, found.unmatched) == ("KA101", "cache", ("cache",))
+    assert 'no live connection matches { program = "redis-sever", port = 6379 }' in one.why
+    assert found.result.exit_status == 3
+    ignored = audited(survey(accepted()), f'{text}ignore = {{ KA101 = "a job of the night" }}\n')
+    assert (ignored.result.exit_status, ignored.unmatched) == (0, ("cache",))
+
+
+def test_of_some_processes_one_match_is_enough() -> None:
+    """The policy is about the others, too."""
+    missing = "[connections.none]\nmatch = { port = 1 }\n"
+    wanted = Demands(policy=policy_toml.read(f"[connections.cache]\n{MATCH}{missing}", "P.toml"))
+    some = audit(groups(survey(accepted(options=SET))), wanted, (KA101,), 250, is_whole=False)
+    assert (some.result.exit_status, some.unmatched) == (0, ("none",))
+    nothing = audit(groups(survey(connected())), wanted, (KA101,), 250, is_whole=False)
+    assert nothing.result.exit_status == 3
 
 
 def test_long_names_match_as_far_as_the_kernel_keeps_them() -> None:
@@ -170,12 +192,26 @@ def test_unknown_options_cannot_be_judged() -> None:
 
 
 def test_data_in_flight_under_another_limit_of_retransmissions() -> None:
-    """The model is of 15: no figure and no finding, but an answer that is missing."""
+    """That of the network namespace, not what a policy states or 15."""
     network = Network(1, Sysctls(7200, 75, 9, retries=8), frozenset((6379,)))
+    unbounded = survey(
+        accepted(options=msgspec.structs.replace(SET, user_timeout_ms=0)), network=network
+    )
+    found = audited(unbounded, detect_within_s=150)
+    assert (dict(rules(found)), found.result.unanswered) == ({}, ())
+    assert found.rows[0].in_flight is not None
+    assert found.rows[0].in_flight.worst_s == pytest.approx(109, abs=3)
+    late = audited(unbounded, f"[connections.cache]\n{MATCH}retries2 = 5\ndetect_within_s = 90\n")
+    assert "KA005" in dict(rules(late))
+
+
+def test_no_model_covers_a_limit_of_no_retransmissions() -> None:
+    """No figure and no finding, but an answer that is missing."""
+    network = Network(1, Sysctls(7200, 75, 9, retries=0), frozenset((6379,)))
     unbounded = msgspec.structs.replace(SET, user_timeout_ms=0)
     found = audited(survey(accepted(options=unbounded), network=network), detect_within_s=150)
     assert (found.result.exit_status, found.rows[0].in_flight) == (3, None)
-    assert [(each.rule, "tcp_retries2 is 8" in each.why) for each in found.result.unanswered] == [
+    assert [(each.rule, "tcp_retries2 is 0" in each.why) for each in found.result.unanswered] == [
         ("KA005", True)
     ]
     bounded = audited(survey(accepted(options=SET), network=network), detect_within_s=120)
