@@ -1,7 +1,7 @@
 """Connection strings of libpq, the C library of PostgreSQL: URLs and keywords.
 
 PostgreSQL's documentation, "Connection Strings" and "Parameter Key Words". psql, psycopg and other
-clients that are built on libpq read the same.
+clients that are built on libpq read the same; SQLAlchemy passes the parameters of its URLs on.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ _DIRECTIVES = {
     "user_timeout_s": "tcp_user_timeout",
 }
 FILLED = {"keepalive": Filled(value=True, source="libpq's default (PostgreSQL docs, keepalives)")}
-_SCHEME = re.compile(r"postgres(?:ql)?://")
+_SCHEME = re.compile(r"postgres(?:ql)?(?:\+(?P<driver>\w+))?://")
+_DRIVERS = ("psycopg", "psycopg2", "psycopg2cffi", "psycopg_async")
+"""Those of SQLAlchemy's URLs (dialect+driver://) that are built on libpq."""
 _EXAMPLE = "postgresql://db.example/orders?keepalives_idle=60"
 _NO_SOCKET = "a host that is reached by TCP, and no Unix socket"
 _PAIR = re.compile(
@@ -49,7 +51,11 @@ def read(text: str, source: str) -> tuple[Connection, ...]:
 
 
 def _one(word: Word) -> Connection:
-    if _SCHEME.match(word.text):
+    scheme = _SCHEME.match(word.text)
+    if scheme is not None:
+        if scheme["driver"] not in (None, *_DRIVERS):
+            driver = Word(scheme["driver"], word.after(scheme.start("driver")).place)
+            raise error(driver, "", f"a driver that is built on libpq ({', '.join(_DRIVERS)})")
         url = urls.parsed(word, _SCHEME, _EXAMPLE)
         if url.hosts.startswith(("/", "@")):
             raise error(Word(url.hosts, url.place), "host", _NO_SOCKET)
@@ -168,7 +174,7 @@ def _fits(_path: Path, text: str) -> bool:
 
 FORMAT = Format(
     name="libpq",
-    title="postgresql:// URLs or keyword strings of libpq, one on each line",
+    title="URLs postgresql:// or postgresql+psycopg://, or keyword strings of libpq, one a line",
     fits=_fits,
     read=read,
     write=_write,

@@ -50,6 +50,27 @@ def test_a_connection_is_called_after_its_host_and_database(text: str, name: str
     assert "secret" not in str(found)
 
 
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_a_url_of_sqlalchemy_names_a_driver(driver: str) -> None:
+    """That is built on libpq, which the parameters are passed on to."""
+    text = f"postgresql+{driver}://u:secret@h/d?keepalives_idle=60"
+    assert FORMAT.fits(HERE, text)
+    found = read(text)
+    assert (found.name, found.terms) == ("h/d", Terms(keepalive=True, idle_s=60))
+    assert "secret" not in str(found)
+
+
+def test_a_driver_without_libpq_is_refused() -> None:
+    """It turns keepalive on by no such parameter."""
+    text = "postgresql+asyncpg://u:secret@h/d"
+    assert FORMAT.fits(HERE, text)
+    with pytest.raises(PolicyError) as caught:
+        read(text)
+    message = str(caught.value)
+    assert message.startswith("x:1:12: expected a driver that is built on libpq (psycopg, ")
+    assert message.endswith("found asyncpg")
+
+
 def test_parameters_of_a_url_have_their_places() -> None:
     """The user timeout is in milliseconds; 0 is the system's."""
     found = read(
