@@ -7,7 +7,7 @@ import re
 import msgspec
 
 from harness.errors import PolicyError
-from harness.policy.settings import Place
+from harness.policy.settings import Notice, Place
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -65,6 +65,13 @@ def error(word: Word, directive: str, expected: str) -> PolicyError:
     from harness.scenario.decode_errors import Plainly  # slow to load
 
     return PolicyError(str(word.place), directive, Plainly(word.text or "nothing"), expected)
+
+
+def not_followed(directive: Word) -> Notice:
+    """That names other files."""
+    return Notice(
+        directive.place, directive.text, "is not followed: what the other file sets is not counted"
+    )
 
 
 def integer(

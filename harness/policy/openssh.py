@@ -10,7 +10,7 @@ no connection: the retransmissions of the first message do so.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -51,6 +51,7 @@ class Block(msgspec.Struct):
     head: Word | None
     criteria: tuple[str, ...]
     values: dict[str, Word]
+    includes: list[Word]
 
     @property
     def name(self) -> str:
@@ -61,7 +62,7 @@ class Block(msgspec.Struct):
 def blocks(text: str, source: str, role: Role) -> Iterator[Block]:
     """All of a file, beginning with what stands before the first one."""
     known = {each.lower(): each for each in (KEEPALIVE, role.interval, role.most)}
-    current = Block(head=None, criteria=(), values={})
+    current = Block(head=None, criteria=(), values={}, includes=[])
     for line in lines.lines(text, source):
         match = _LINE.match(line.text)
         if match is None:
@@ -70,11 +71,20 @@ def blocks(text: str, source: str, role: Role) -> Iterator[Block]:
         if keyword in ("host", "match"):
             yield current
             head = Word(match[1].capitalize(), line.after(match.start(1)).place)
-            current = Block(head=head, criteria=tuple(match[2].split()), values={})
+            current = Block(head=head, criteria=tuple(match[2].split()), values={}, includes=[])
+        elif keyword == "include":
+            current.includes.append(Word("Include", line.after(match.start(1)).place))
         elif keyword in known:
             value = _unquoted(Word(match[2], line.after(match.start(2)).place))
             current.values.setdefault(known[keyword], value)
     yield current
+
+
+def with_includes(made: Sequence[Connection], found: Sequence[Block]) -> tuple[Connection, ...]:
+    """The first connection tells which lines of the file are not followed."""
+    notices = tuple(lines.not_followed(each) for block in found for each in block.includes)
+    first, *others = made
+    return (msgspec.structs.replace(first, notices=first.notices + notices), *others)
 
 
 def _unquoted(word: Word) -> Word:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.policy import sysctls, yaml_places
+from harness.policy import lines, sysctls, yaml_places
 from harness.policy.format import Format
 from harness.policy.lines import Word, error
 from harness.policy.settings import Connection, Notice, Terms
@@ -35,7 +35,7 @@ def read(text: str, source: str) -> tuple[Connection, ...]:
     found = []
     for document in yaml_places.documents(text, source):
         services = document.at("services") or document
-        notices = tuple(_not_followed(document, "include", "check those files, too"))
+        notices = tuple(_not_followed(document, "include"))
         for name, service in services.mapping.items():
             pairs = _in_force(services, service)
             if pairs or service.mapping.keys() & _WHOLE:
@@ -69,12 +69,12 @@ def _in_force(services: Node, service: Node, *behind: Node) -> list[tuple[Word, 
 def _other_file(service: Node) -> Iterator[Notice]:
     extended = service.at("extends")
     if extended is not None and extended.at("file") is not None:
-        yield from _not_followed(service, "extends", "what that file sets is not counted")
+        yield from _not_followed(service, "extends")
 
 
-def _not_followed(node: Node, key: str, hint: str) -> Iterator[Notice]:
+def _not_followed(node: Node, key: str) -> Iterator[Notice]:
     if key in node.keys:
-        yield Notice(node.keys[key], key, f"is not followed: {hint}")
+        yield lines.not_followed(Word(key, node.keys[key]))
 
 
 def _pairs(listed: Node) -> Iterator[tuple[Word, Word]]:

@@ -11,12 +11,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from harness.policy import lines, nginx_blocks, stated
 from harness.policy.directives import refuse_others
 from harness.policy.format import Format
 from harness.policy.lines import Word, error
 from harness.policy.nginx_blocks import Directive, seconds
-from harness.policy.settings import Connection, Place, Terms
+from harness.policy.settings import Connection, Notice, Place, Terms
 from harness.policy.stated import Filled, Stated
 
 _DEFAULTS_S = {
@@ -34,6 +36,14 @@ _OFF = Filled(value=False, source="nginx's default (so_keepalive is left out)")
 _LISTENS = Filled("server", "nginx listens")
 _PROXY_OFF = Filled(value=False, source="nginx's default (proxy_socket_keepalive off)")
 _HEADER = "proxy_set_header"
+_HARMLESS = (
+    "mime.types",
+    "fastcgi_params",
+    "scgi_params",
+    "uwsgi_params",
+    "modules-enabled/*.conf",
+)
+"""Files of every installation that have none of the directives here."""
 Blocks = Sequence[Directive]
 """From the outermost to the innermost: what is said in an inner one counts."""
 
@@ -49,12 +59,22 @@ def read(text: str, source: str) -> tuple[Connection, ...]:
         elif known.terms != made.terms:
             where = f"line {made.place.line}" if made.place else "another"
             found[f"{made.name}, {where}"] = _renamed(made, f"{made.name}, {where}")
-    return tuple(found.values())
+    if not found:
+        return ()
+    first, *others = found.values()
+    return (replace(first, notices=(*first.notices, *_includes(root))), *others)
+
+
+def _includes(block: Directive) -> Iterator[Notice]:
+    """The lines that include other files."""
+    for each in block.inner:
+        named = each.words[1].text if each.words[1:] else ""
+        if each.name == "include" and not named.endswith(_HARMLESS):
+            yield lines.not_followed(each.words[0])
+        yield from _includes(each)
 
 
 def _renamed(made: Connection, name: str) -> Connection:
-    from msgspec.structs import replace
-
     return replace(made, name=name)
 
 

@@ -47,6 +47,7 @@ _LINE = re.compile(
     r"\s*(?:(?P<key>[A-Za-z_][\w.]*)\s*(?:=\s*|\s)\s*(?P<value>'(?:[^'\\]|''|\\.)*'|[^\s'#=]+)\s*)?"
     r"(?:#.*)?"
 )
+_INCLUDES = ("include", "include_if_exists", "include_dir")
 _NUMBER = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)", re.IGNORECASE)
 _FITS = re.compile(
     r"^[ \t]*tcp_(?:keepalives_(?:idle|interval|count)|user_timeout)\b", re.MULTILINE
@@ -70,7 +71,8 @@ def read(text: str, source: str) -> tuple[Connection, ...]:
     place = Place(source, 1, 1)
     directives = {key: directive for directive, (key, _) in _PARAMETERS.items() if key}
     directives["idle_close_s"] = " and ".join(_IDLE)
-    notices = tuple(_notices(values))
+    others = (lines.not_followed(key) for key, _ in pairs if key.text in _INCLUDES)
+    notices = (*_notices(values), *others)
     return (stated.connection("postgresql", place, told, _FILLED, notices, directives),)
 
 

@@ -34,8 +34,9 @@ _QUOTED = re.compile(r"([\"'])(.*)\1")
 def read(text: str, source: str) -> tuple[Connection, ...]:
     """One connection, of the server to a client. Raises PolicyError, with line and column."""
     place = Place(source, 1, 1)
-    values = chosen(_pairs(text, source), ("tcp-keepalive", "timeout"), last_counts=True)
-    notices = []
+    pairs = list(_pairs(text, source))
+    values = chosen(pairs, ("tcp-keepalive", "timeout"), last_counts=True)
+    notices = [lines.not_followed(key) for key, _ in pairs if key.text == "include"]
     if "timeout" in values:
         word = values["timeout"]
         if lines.integer(word, "timeout", "whole seconds, or 0 for none"):

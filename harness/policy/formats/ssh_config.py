@@ -33,13 +33,14 @@ def read(text: str, source: str) -> tuple[Connection, ...]:
     found = list(openssh.blocks(text, source, ROLE))
     named = [each for each in found if each.head is not None]
     if not named:
-        return (openssh.connection("ssh", Place(source, 1, 1), found[0].values, ROLE),)
+        only = openssh.connection("ssh", Place(source, 1, 1), found[0].values, ROLE)
+        return openssh.with_includes([only], found)
     made = []
     for each in named:
         assert each.head is not None
         values = _in_force(each, found)
         made.append(openssh.connection(each.name, each.head.place, values, ROLE))
-    return tuple(made)
+    return openssh.with_includes(made, found)
 
 
 def _in_force(block: Block, found: Sequence[Block]) -> dict[str, Word]:

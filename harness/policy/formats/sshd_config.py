@@ -26,13 +26,14 @@ _DIRECTIVE = re.compile(r"^[ \t]*ClientAlive(Interval|CountMax)\b", re.MULTILINE
 
 def read(text: str, source: str) -> tuple[Connection, ...]:
     """Of what stands before the first block, and of each block with that. Raises PolicyError."""
-    first, *others = openssh.blocks(text, source, ROLE)
+    blocks = list(openssh.blocks(text, source, ROLE))
+    first, *others = blocks
     found = [openssh.connection("sshd", Place(source, 1, 1), first.values, ROLE)]
     for each in others:
         if each.values and each.head is not None:
             values = {**first.values, **each.values}
             found.append(openssh.connection(each.name, each.head.place, values, ROLE))
-    return tuple(found)
+    return openssh.with_includes(found, blocks)
 
 
 def write(terms: Terms) -> str:

@@ -82,8 +82,8 @@ def test_what_is_not_followed_is_told() -> None:
     text = "include: [b.yml]\nservices:\n  a:\n    extends: {file: c.yml, service: a}\n"
     (found,) = read(text, "c.yaml")
     assert [str(each) for each in found.notices] == [
-        "c.yaml:1:1: include is not followed: check those files, too",
-        "c.yaml:4:5: extends is not followed: what that file sets is not counted",
+        "c.yaml:1:1: include is not followed: what the other file sets is not counted",
+        "c.yaml:4:5: extends is not followed: what the other file sets is not counted",
     ]
 
 
