@@ -117,6 +117,7 @@ def _check_one(connection: Connection, rules: Sequence[Rule]) -> Checked:
 
 
 def _finding(rule: Rule, connection: Connection, draft: Draft) -> Finding:
+    fix_keys = draft.keys if draft.fix_keys is None else draft.fix_keys
     places = [connection.places[key] for key in draft.keys if key in connection.places]
     return Finding(
         rule=rule.id,
@@ -125,7 +126,7 @@ def _finding(rule: Rule, connection: Connection, draft: Draft) -> Finding:
         connection=connection.name,
         expected=draft.expected,
         found=draft.found,
-        fix=fix_words.in_file(draft.fix, connection, draft.keys),
+        fix=fix_words.in_file(draft.fix, connection, fix_keys),
         hz=draft.hz,
         window_s=draft.window_s,
         place=places[0] if places else connection.place,

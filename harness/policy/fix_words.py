@@ -12,14 +12,18 @@ _OF_CLOSING = ("keepalive", "idle_close_s", "inactivity_close_s")
 
 
 def in_file(fix: str, connection: Connection, keys: Sequence[str]) -> str:
-    """The fix, with what the file calls the keys of the finding, where that is known."""
+    """The fix, with what the file calls the keys, where that is known.
+
+    A URL has no place.
+    """
     by_directive: dict[str, list[str]] = {}
     for each in dict.fromkeys(inner for key in keys for inner in _known(connection, key)):
         by_directive.setdefault(connection.directives[each], []).append(each)
     if not by_directive:
         return fix
     said = [f"{directive} for {words.enumerated(each)}" for directive, each in by_directive.items()]
-    return f"{fix} (in this file: {'; '.join(said)})"
+    where = "in this file" if connection.place else "as parameters"
+    return f"{fix} ({where}: {'; '.join(said)})"
 
 
 def _known(connection: Connection, key: str) -> Iterator[str]:

@@ -25,15 +25,17 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule finds wrong with a connection.
 
     `expected`, `found`, `fix`: parts of a sentence each. `keys`: the keys of the policy that cause
-    it, the likeliest first. `hz`: where it is so, of all that were asked for; empty where HZ has no
-    say. `window_s`: the figure in `found`, earliest and latest; the latest is None where it was not
-    computed exactly, as the earliest decides.
+    it, the likeliest first; `fix_keys`: those that `fix` is about, None for the same. `hz`: where
+    it is so, of all that were asked for; empty where HZ has no say. `window_s`: the figure in
+    `found`, earliest and latest; the latest is None where it was not computed exactly, as the
+    earliest decides.
     """
 
     expected: str
     found: str
     fix: str
     keys: tuple[str, ...] = ()
+    fix_keys: tuple[str, ...] | None = None
     hz: tuple[int, ...] = ()
     window_s: WindowSeconds | None = None
 

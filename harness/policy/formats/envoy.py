@@ -58,6 +58,20 @@ class _Side:
         written = node.scalar if node.scalar is not None else "{}"
         self.told[key] = Stated(value=value, place=node.place, directive=directive, written=written)
 
+    def directives(self) -> dict[str, str]:
+        """What sets the options that are not told: socket options by number beside others, or else
+        the fields of a TcpKeepalive.
+        """
+        named = {
+            key: f"socket_options level {level}, name {name} ({title})"
+            for (level, name), (key, title) in _OPTIONS.items()
+        }
+        titles = dict(_OPTIONS.values()).values()
+        if any(each.directive in titles for each in self.told.values()):
+            return named
+        fields = {key: field for field, key in _FIELDS.items()}
+        return {**named, "keepalive": "tcp_keepalive", **fields}
+
     def tcp_keepalive(self, node: Node | None) -> None:
         """A TcpKeepalive, which turns keepalive on by being there."""
         if node is None:
@@ -185,7 +199,8 @@ def _name(node: Node, otherwise: str = "") -> str:
 
 def _connection(name: str, node: Node, side: _Side) -> Connection:
     place = (at(node, "name") or node).place
-    return stated.connection(name, place, side.told, side.filled, tuple(side.notices))
+    notices = tuple(side.notices)
+    return stated.connection(name, place, side.told, side.filled, notices, side.directives())
 
 
 def write(terms: Terms) -> str:

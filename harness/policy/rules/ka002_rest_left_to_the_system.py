@@ -48,6 +48,7 @@ def _find(facts: Facts) -> Iterator[Draft]:
         ),
         fix=f"set {words.enumerated(list(left))}",
         keys=("idle_s", "interval_s", "count", "keepalive"),
+        fix_keys=tuple(left),
         hz=tuple(found),
         window_s=words.ends(worst),
     )

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import PolicyError, UsageError
+from harness.policy.check import check
 from harness.policy.formats.envoy import FORMAT
+from harness.policy.registry import every_rule
 from harness.policy.settings import Connection, Heartbeat, Place, Terms
 
 STATIC = """\
@@ -123,6 +125,29 @@ def test_a_listener_has_socket_options_by_number() -> None:
         idle_close_s=900,
     )
     assert found.places["idle_s"] == Place("e.yaml", 16, 39)
+
+
+def test_what_sets_a_missing_option_is_named() -> None:
+    """Beside options the numbers of another one, beside a TcpKeepalive its fields."""
+    text = (
+        "static_resources:\n  listeners:\n  - name: web\n    socket_options:\n"
+        "    - {level: 1, name: 9, int_value: 1}\n    - {level: 6, name: 4, int_value: 60}\n"
+        "  clusters:\n  - name: api\n    upstream_connection_options:\n"
+        "      tcp_keepalive: {keepalive_time: 60}\n"
+    )
+    api, web = check(FORMAT.read(text, "x"), list(every_rule().values())).checked
+    fixes = [each.fix for one in (api, web) for each in one.findings if each.rule == "KA002"]
+    assert fixes == [
+        (
+            "set interval_s and count (in this file: keepalive_interval for interval_s; "
+            "keepalive_probes for count)"
+        ),
+        (
+            "set interval_s and count (in this file: socket_options level 6, name 5 "
+            "(TCP_KEEPINTVL) for interval_s; socket_options level 6, name 6 (TCP_KEEPCNT) for "
+            "count)"
+        ),
+    ]
 
 
 def test_json_is_read_as_yaml_is() -> None:
