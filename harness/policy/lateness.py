@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from harness.policy import answers, words
+import msgspec
+
+from harness.policy import answers, remedies, words
 from harness.policy.answers import SECOND_NS, Window
 from harness.policy.facts import Facts
 from harness.policy.rule import Draft
@@ -47,17 +49,15 @@ def _idle_fix(facts: Facts) -> tuple[str, tuple[str, ...]]:
         return "shorten the heartbeat", ("heartbeat",)
     if not settings.keepalive:
         return "set keepalive with idle, interval and count, or close idle connections sooner", ()
+    keys: tuple[remedies.Key, remedies.Key, remedies.Key]
     if not settings.user_timeout_ms:
-        return "set a shorter idle_s or interval_s, or a lower count", (
-            "idle_s",
-            "interval_s",
-            "count",
-        )
-    if settings.user_timeout_ms > (settings.idle_s + settings.interval_s) * 1000:
+        keys = ("idle_s", "interval_s", "count")
+    elif settings.user_timeout_ms > (settings.idle_s + settings.interval_s) * 1000:
         keys = ("user_timeout_s", "idle_s", "interval_s")
     else:
         keys = ("idle_s", "interval_s", "user_timeout_s")
-    return f"set a shorter {keys[0]}, {keys[1]} or {keys[2]}", keys
+    ways = (remedies.at_most(facts, key, remedies.detects_idle) for key in keys)
+    return remedies.any_of(ways), keys
 
 
 def _in_flight(facts: Facts) -> Iterator[Draft]:
@@ -80,7 +80,7 @@ def _draft_in_flight(facts: Facts, late: Mapping[int, Window], demand_s: float) 
     when = words.window(worst) if is_exact else f"more than {words.seconds(worst.low_ns)}"
     fix = "shorten the heartbeat, or set user_timeout_s"
     if facts.settings.user_timeout_ms or beat is None or not beat.apart:
-        fix = user_timeout_fix(demand_s)
+        fix = user_timeout_fix(facts, demand_s)
     return Draft(
         expected=f"a dead peer detected within {words.plain(demand_s)} s while data is in flight",
         found=f"{when} {facts.worst_at(worst_hz, tuple(late))}",
@@ -91,12 +91,32 @@ def _draft_in_flight(facts: Facts, late: Mapping[int, Window], demand_s: float) 
     )
 
 
-def user_timeout_fix(demand_s: float) -> str:
+def user_timeout_fix(facts: Facts, demand_s: float) -> str:
     """Which user timeout gives up data in flight in time.
 
-    The loss probe, the first retransmission and the bucket of the last one come on top.
+    In hundredths where no whole seconds do. The loss probe, the first retransmission and the bucket
+    of the last one come on top.
     """
+    found = remedies.at_most(facts, "user_timeout_s", remedies.detects_in_flight)
+    if found:
+        return f"set {found}"
+    alone = remedies.at_most(_without_others(facts), "user_timeout_s", remedies.detects_in_flight)
+    if alone:
+        return f"set {alone}, with shorter keepalive times (`harness suggest` finds them)"
     enough_s = (demand_s - 1) / 1.13
     if enough_s < 0.1:
         return "demand 1.2 s or more: the user timeout counts from the first retransmission on"
     return f"set a user_timeout_s of at most {words.plain(math.floor(enough_s * 100) / 100)}"
+
+
+def _without_others(facts: Facts) -> Facts:
+    """With no demand but the one for data in flight."""
+    terms = msgspec.structs.replace(
+        facts.terms,
+        detect_within_s=None,
+        detect_idle_within_s=None,
+        detect_in_flight_within_s=facts.connection.in_flight_demand_s,
+        survive_s=None,
+        path=(),
+    )
+    return Facts(msgspec.structs.replace(facts.connection, terms=terms))

@@ -19,7 +19,7 @@ def describe(result: Result) -> str:
     """For people."""
     table = [*figures(result), ""] if result.checked else []
     proofs = [] if result.proofs is None else [*policy_proofs.text(result.proofs), ""]
-    return "\n".join([*paragraphs(result), *table, *proofs, summary(result)])
+    return "\n".join([*paragraphs(result), *table, *proofs, *_advice(result), summary(result)])
 
 
 def paragraphs(result: Result) -> Iterator[str]:
@@ -98,6 +98,19 @@ def figure_cell(figure: Figure, never: str, most: str) -> str:
 def summary(result: Result) -> str:
     """How many there are of each, in one line."""
     return f"{count(len(result.checked), 'connection')}: {counts(result)}"
+
+
+_MENDED_BY_SETTINGS = frozenset({"KA001", "KA003", "KA005", "KA009", "KA013", "KA015"})
+"""Rules about demands that other settings may meet."""
+
+
+def _advice(result: Result) -> Iterator[str]:
+    """The command that finds settings, where demands are missed."""
+    missed = [each for each in result.findings if each.rule in _MENDED_BY_SETTINGS]
+    if missed:
+        files = dict.fromkeys(each.place.file for each in missed if each.place)
+        what = f" {in_a_line(next(iter(files)))}" if len(files) == 1 else " FILE" if files else ""
+        yield f"`harness suggest{what}` with the same demands finds settings that meet all of them"
 
 
 def counts(result: Result) -> str:

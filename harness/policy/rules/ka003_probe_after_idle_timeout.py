@@ -23,7 +23,8 @@ connection known again at the next packet (`pickup = "loose"`), for a proxy and 
 `path` (see KA014), where there is a heartbeat (see KA007), or where the program closes an idle
 connection before the device drops its state.
 
-How to fix it: a shorter `idle_s`, or a longer idle timeout of the device.
+How to fix it: a shorter `idle_s`, for which the message names the bound, or a longer idle timeout
+of the device.
 
 Source: kernel/time/timer.c:calc_wheel_index; grpc/grpc-java#12112,
 mongodb/node-mongodb-native#2403.
@@ -32,8 +33,11 @@ mongodb/node-mongodb-native#2403.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
-from harness.policy import words
+import msgspec
+
+from harness.policy import remedies, words
 from harness.policy.facts import Facts
 from harness.policy.rule import Draft, Rule
 from harness.policy.settings import Hop
@@ -63,7 +67,7 @@ def _find(facts: Facts) -> Iterator[Draft]:
                 "none while the connection is idle: keepalive is off; a packet after that "
                 f"{_MEETS[hop.late]}"
             ),
-            fix=f"set keepalive with an idle time well below {limit_s} s",
+            fix=_fix_without(facts, limit_s),
             keys=keys,
         )
         return
@@ -77,14 +81,28 @@ def _late(facts: Facts, hop: Hop, bad: tuple[int, ...]) -> Draft:
     return Draft(
         expected=f"a probe before the idle timeout of {hop.title}, {hop.limit_s} s",
         found=f"the first probe after {when}; a packet after the idle timeout {_MEETS[hop.late]}",
-        fix=f"set a shorter {_longer(facts)}, or lengthen the idle timeout of the device",
+        fix=f"{_fix(facts)}, or lengthen the idle timeout of the device",
         keys=(_longer(facts), "idle_s", "interval_s", "path", "keepalive"),
         hz=bad,
         window_s=words.ends(probes[worst_hz]),
     )
 
 
-def _longer(facts: Facts) -> str:
+def _fix(facts: Facts) -> str:
+    found = remedies.at_most(facts, _longer(facts), remedies.is_kept_by_devices)
+    return f"set {found}" if found else "set a shorter idle_s and interval_s"
+
+
+def _fix_without(facts: Facts, limit_s: int) -> str:
+    """The same where keepalive is off: an interval no longer than the idle time says nothing."""
+    terms = msgspec.structs.replace(facts.terms, keepalive=True, interval_s=1)
+    on = Facts(msgspec.structs.replace(facts.connection, terms=terms))
+    found = remedies.at_most(on, "idle_s", remedies.is_kept_by_devices)
+    how = found or f"idle_s below {limit_s}"
+    return f"set keepalive, {how}, and interval_s no longer than that"
+
+
+def _longer(facts: Facts) -> Literal["idle_s", "interval_s"]:
     """The key of the time that decides: after an answered probe the interval counts, too."""
     return "interval_s" if facts.settings.interval_s > facts.settings.idle_s else "idle_s"
 

@@ -61,7 +61,11 @@ def _fix(facts: Facts) -> str:
     least_s = -(-max(least for least, _ in limits_ms) // 1000)
     most_s = min(most for _, most in limits_ms) // 1000
     if least_s > most_s:
-        return "ignore the rule with a reason: no user timeout in whole seconds leaves it to count"
+        probes = "probe" if facts.settings.count == 1 else f"{facts.settings.count} probes"
+        return (
+            f"no user timeout in whole seconds lets the {probes} decide at every HZ: set a shorter "
+            "idle_s, or ignore the rule with a reason"
+        )
     window = f"{least_s} to {most_s}" if most_s > least_s else f"{least_s}"
     return f"set user_timeout_s to {window}, or ignore the rule with a reason"
 

@@ -54,7 +54,8 @@ def _find(facts: Facts) -> Iterator[Draft]:
             "user timeout is set"
         ),
         fix=(
-            f"{user_timeout_fix(demand_s)}, or add a heartbeat with a timer apart from the sending"
+            f"{user_timeout_fix(facts, demand_s)}, or add a heartbeat with a timer apart from the "
+            "sending"
         ),
         keys=("user_timeout_s",),
         hz=tuple(bad),

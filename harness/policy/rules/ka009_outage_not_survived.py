@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.policy import answers, words
+from harness.policy import answers, remedies, words
 from harness.policy.answers import SECOND_NS
 from harness.policy.facts import Facts
 from harness.policy.rule import Draft, Rule
@@ -55,7 +55,7 @@ def _find(facts: Facts) -> Iterator[Draft]:
                 f"{what}, over before anything is sent again after the outage, "
                 f"{facts.which_hz(in_flight)}"
             ),
-            fix=f"set {keys[0]} to {_again(facts, outage_s)} or more",
+            fix=_fix_in_flight(facts, keys[0], outage_s),
             keys=keys,
             hz=in_flight,
         )
@@ -72,6 +72,21 @@ def _ended_by(facts: Facts, bad: tuple[int, ...], outage_s: float) -> tuple[str,
         return what, ("inactivity_close_s", "survive_s")
     what = f"a user timeout of {timeout_s:g} s" if timeout_s else "retransmissions (tcp_retries2)"
     return what, ("user_timeout_s", "survive_s")
+
+
+def _fix_idle(facts: Facts) -> str:
+    """The user timeout replaces the count."""
+    replaced: remedies.Key = "user_timeout_s" if facts.settings.user_timeout_ms else "count"
+    keys: tuple[remedies.Key, ...] = ("interval_s", replaced)
+    return remedies.any_of(remedies.at_least(facts, key, remedies.survives_idle) for key in keys)
+
+
+def _fix_in_flight(facts: Facts, key: str, outage_s: float) -> str:
+    if key != "user_timeout_s":
+        return f"set {key} to {_again(facts, outage_s)} or more"
+    return remedies.any_of(
+        [remedies.at_least(facts, "user_timeout_s", remedies.survives_in_flight)]
+    )
 
 
 def _again(facts: Facts, outage_s: float) -> str:
@@ -98,7 +113,6 @@ def _heartbeat_ends(facts: Facts, beat: Heartbeat, bad: tuple[int, ...], outage_
 def _ends_while_idle(facts: Facts, bad: tuple[int, ...], expected: str) -> Draft:
     lasts_s = {hz: found.outage_ns / SECOND_NS for hz in bad if (found := facts.idle(hz))}
     worst_hz = min(lasts_s, key=lambda hz: lasts_s[hz])
-    longer = " (and a longer user_timeout_s)" if facts.settings.user_timeout_ms else ""
     return Draft(
         expected=expected,
         found=(
@@ -106,7 +120,7 @@ def _ends_while_idle(facts: Facts, bad: tuple[int, ...], expected: str) -> Draft
             f"{facts.worst_at(worst_hz, bad)}: an outage that begins just before the first one "
             "swallows all"
         ),
-        fix=f"set a longer interval_s or a higher count{longer}",
+        fix=_fix_idle(facts),
         keys=("count", "interval_s", "survive_s", "user_timeout_s"),
         hz=bad,
         window_s=(lasts_s[worst_hz], None),

@@ -9,8 +9,8 @@ The rule fires where detection is demanded, idle or with data in flight, somethi
 KA001 and KA005), and it is too late at every HZ of `hz`. `harness predict` shows the windows of any
 setting at any HZ.
 
-How to fix it: a shorter idle time, interval or count; a user timeout at least an eighth and one
-second below the demand.
+How to fix it: a shorter idle time, interval, count or user timeout. The message names the largest
+value of each that is in time by itself and breaks no other demand.
 
 Source: net/ipv4/tcp_timer.c; kernel/time/timer.c:calc_wheel_index.
 """

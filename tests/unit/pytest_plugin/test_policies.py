@@ -45,7 +45,7 @@ def test_each_connection_is_a_test(pytester: pytest.Pytester) -> None:
             "*_ policy late _*",
             "fleet.policy.toml:8:10: error KA003 late: the probe comes after*",
             "    expected  a probe before the idle timeout of aws-nlb, 350 s",
-            "    fix       set a shorter idle_s,*",
+            "    fix       set idle_s to at most 317,*",
             "*_ policy noted _*",
             "*note KA010 noted: *",
             "PASSED fleet.policy.toml::sound",

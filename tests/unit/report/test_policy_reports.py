@@ -59,6 +59,7 @@ def test_text_says_place_expected_found_and_fix() -> None:
         "",
     ]
     assert lines[5].startswith("note KA010 db")
+    assert lines[-2].startswith("`harness suggest dir/P.toml` with the same demands finds ")
     assert lines[-1].startswith(
         "1 connection: 1 error, 0 warnings, 1 note, 1 suppressed; `harness explain ID`"
     )
@@ -73,9 +74,9 @@ def test_no_name_makes_a_line_or_a_command_to_a_runner(name: str) -> None:
     found = tuple(finding(connection=name, found=name, place=place) for place in places)
     checked = Checked(connection=connection, findings=found, unanswered=named)
     lines = policy_text.describe(Result(checked=(checked,))).splitlines()
-    assert len(lines) == 2 * 5 + 2 + 3 + 1
+    assert len(lines) == 2 * 5 + 2 + 3 + 2
     assert not [line for line in lines if line.lstrip().startswith("::")]
-    assert sum("error file=a::hi" in line for line in lines) == 6
+    assert sum("error file=a::hi" in line for line in lines) == 7
 
 
 def test_every_report_says_which_values_nobody_stated() -> None:
