@@ -181,7 +181,10 @@ def hop(text: str) -> str | dict[str, object]:
     timeout, colon, then = text.partition(":")
     if not timeout[:1].isdecimal():
         return text
-    found: dict[str, object] = {"idle_timeout_s": duration(timeout)}
+    limit_s = duration(timeout)
+    if not float(limit_s).is_integer():
+        raise argparse.ArgumentTypeError(f"expected an idle timeout in whole seconds, found {text}")
+    found: dict[str, object] = {"idle_timeout_s": limit_s}
     if then == "proxy":
         found["proxy"] = True
     elif then in ("drop", "reset", "reset-both"):

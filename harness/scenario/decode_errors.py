@@ -78,7 +78,15 @@ def _hint(value: object, kind: types.Type, key: str) -> str:
         if isinstance(value, str) and durations.number_in(value) == value:
             return f", or a duration such as {durations.EXAMPLES}"
         return durations.meant_milliseconds(value, kind.le)
+    if isinstance(kind, types.VarTupleType) and _is_choice_of(value, kind.item_type):
+        return f' (did you mean ["{value}"]?)'
     return ""
+
+
+def _is_choice_of(value: object, kind: types.Type) -> bool:
+    """Whether a value is one of the words of a type."""
+    each_kind = kind.types if isinstance(kind, types.UnionType) else (kind,)
+    return any(isinstance(each, types.LiteralType) and value in each.values for each in each_kind)
 
 
 _CONTAINERS = types.StructType | types.TupleType | types.VarTupleType | types.DictType
@@ -197,9 +205,11 @@ def in_words(kind: types.Type, key: str) -> str:
         case types.FloatType():
             words = "a number" + _bounds(kind) + _unit(key)
         case types.VarTupleType(item_type=types.UnionType() as item):
+            each = _any_of(item, key)
             words = (
-                f"an array of tables, [[{key}]] in TOML, each "
-                f"{_any_of(item, key).removeprefix('a table ')}"
+                f"an array of tables, [[{key}]] in TOML, each {each.removeprefix('a table ')}"
+                if all(isinstance(one, types.StructType) for one in item.types)
+                else f"an array in [], each of it {each}"
             )
         case types.VarTupleType():
             words = f"an array, each of it {in_words(kind.item_type, key)}"

@@ -251,6 +251,7 @@ def test_a_name_that_is_no_text_is_escaped(
             ["--path", "5:vanish"],
             "expected drop, reset, reset-both or proxy after the colon, found vanish",
         ),
+        (["--path", "350ms"], "expected an idle timeout in whole seconds, found 350ms"),
         (["--hz", "x"], "expected numbers such as 250,1000, found x"),
         (["--hz", "5"], "--hz: expected an integer from 12 to 10000, found 5"),
         (["--idle", "5", "--select", "KA999"], "expected the id of a rule (KA001, "),

@@ -74,6 +74,15 @@ def test_demands_and_heartbeats_that_look_like_milliseconds_are_told(
     assert bool(message) == ("did you mean" in told)
 
 
+def test_a_path_of_one_word_is_told_to_be_an_array(folder: Path, capsys: Capture) -> None:
+    """With that word in it."""
+    (folder / "POLICY.toml").write_text("[connections.db]\npath = 'aws-nlb'\n")
+    assert ended("check") == 2
+    told = capsys.readouterr().err
+    assert "connections.db.path: expected an array in [], each of it one of: aws-" in told
+    assert '(did you mean ["aws-nlb"]?)' in told
+
+
 def test_an_option_that_looks_like_milliseconds_is_told_once(folder: Path, capsys: Capture) -> None:
     """By its own name, for however many connections."""
     (folder / "POLICY.toml").write_text(
