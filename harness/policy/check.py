@@ -125,13 +125,21 @@ def _finding(rule: Rule, connection: Connection, draft: Draft) -> Finding:
         title=rule.title,
         connection=connection.name,
         expected=draft.expected,
-        found=draft.found,
+        found="; ".join((draft.found, *_noticed(connection, draft.keys))),
         fix=fix_words.in_file(draft.fix, connection, fix_keys),
         hz=draft.hz,
         window_s=draft.window_s,
         place=places[0] if places else connection.place,
         defaults=defaults.among(connection, draft.keys),
     )
+
+
+def _noticed(connection: Connection, keys: Sequence[str]) -> Iterator[str]:
+    """What the file's notices say about a finding's keys."""
+    about = {each.partition(".")[0] for each in keys}
+    for each in connection.notices:
+        if about.intersection(each.keys):
+            yield f"{each.directive} {each.text}"
 
 
 def _overview(facts: Facts) -> Overview | None:

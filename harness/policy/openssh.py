@@ -121,7 +121,7 @@ def connection(name: str, place: Place, values: Mapping[str, Word], role: Role) 
             filled["heartbeat.apart"] = Filled(value=True, source="OpenSSH's own timer")
     if most is not None and not (every_s and most):
         why = f"has no effect without {role.interval}" if not every_s else _ONLY_SENT
-        notices.append(Notice(values[role.most].place, role.most, why))
+        notices.append(Notice(values[role.most].place, role.most, why, ("heartbeat",)))
     directives = {
         "heartbeat.every_s": role.interval,
         "heartbeat.timeout_s": role.interval,

@@ -180,13 +180,15 @@ class Terms(DemandTerms, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """What the user should know about a file, though it changes no finding: "has no effect
-    without option clitcpka". `directive`: of the software, at that place.
+    """What the user should know about a file, though it makes no finding: "has no effect without
+    option clitcpka". `directive`: of the software, at that place. `keys`: of `Terms`; a finding
+    about one of them says it, too.
     """
 
     place: Place
     directive: str
     text: str
+    keys: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.place}: {self.directive} {self.text}"

@@ -96,7 +96,8 @@ class _Side:
             if key and value is not None:
                 _check_state(each, states)
                 self.tell(key, _of_option(key, number(value, "int_value")), value, title)
-                without += [Notice(value.place, title, "has no effect without SO_KEEPALIVE")]
+                why = "has no effect without SO_KEEPALIVE"
+                without += [Notice(value.place, title, why, ("keepalive",))]
         if "keepalive" not in self.told:
             names = [each for each in without if each.directive.startswith("TCP_KEEP")]
             self.notices += names

@@ -96,13 +96,14 @@ class _Arguments:
                 "sets no TCP_USER_TIMEOUT in grpc-js, which takes such an object; other gRPC "
                 "libraries set it: write their arguments as pairs"
             )
-            yield Notice(word.place, _TIME, text)
+            yield Notice(word.place, _TIME, text, ("user_timeout_s",))
         hint = durations.too_few_milliseconds(self.time_ms / 1000)
         if hint:
             yield Notice(word.place, _TIME, hint)
         if not self.watches_idle:
             needed = f"{_PERMIT} = 1 and {_PINGS} = 0"
-            yield Notice(word.place, _TIME, f"does not watch an idle connection without {needed}")
+            text = f"does not watch an idle connection without {needed}"
+            yield Notice(word.place, _TIME, text, ("keepalive",))
         elif not self.is_server and self.time_ms < _SERVERS_PATIENCE_MS:
             yield Notice(
                 word.place,

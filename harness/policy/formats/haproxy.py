@@ -181,7 +181,7 @@ def _notices(section: Section) -> Iterator[Notice]:
                 yield Notice(section.places[directive].place, directive, where)
             elif directive in probing and section.kind in kinds and section.value(option) is None:
                 without = f"has no effect without {option}"
-                yield Notice(section.places[directive].place, directive, without)
+                yield Notice(section.places[directive].place, directive, without, ("keepalive",))
 
 
 def write(terms: Terms) -> str:

@@ -77,6 +77,7 @@ def timeout_notices(word: Word, directive: str, unit: str) -> Iterator[Notice]:
             directive,
             "ends a read that waits for an answer; it does not watch an idle connection, and does "
             "not end a write that waits",
+            ("user_timeout_s",),
         )
 
 

@@ -117,7 +117,7 @@ def _notices(values: Mapping[str, Word]) -> Iterator[Notice]:
         return
     for directive, word in values.items():
         if directive != "keepalives":
-            yield Notice(word.place, directive, "has no effect with keepalives=0")
+            yield Notice(word.place, directive, "has no effect with keepalives=0", ("keepalive",))
 
 
 def _keywords(line: Word) -> Iterator[tuple[Word, Word]]:

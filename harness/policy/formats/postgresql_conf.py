@@ -129,6 +129,7 @@ def _notices(values: dict[str, Word]) -> Iterator[Notice]:
             word.place,
             name,
             "finds a connection that the kernel has given up, and no peer that fell silent",
+            ("user_timeout_s",),
         )
 
 

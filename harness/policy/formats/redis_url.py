@@ -70,7 +70,7 @@ def _notices(values: Mapping[str, Word]) -> Iterator[Notice]:
         if word is not None and word.text:
             whole = Word(word.text.partition(".")[0], word.place)
             if lines.integer(whole, directive, "seconds"):
-                yield Notice(word.place, directive, text)
+                yield Notice(word.place, directive, text, ("keepalive",))
 
 
 def _write(terms: Terms) -> str:

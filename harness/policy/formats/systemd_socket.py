@@ -76,7 +76,7 @@ def _connection(name: str, place: Place, values: dict[str, Word]) -> Connection:
         found["count"] = _stated(count, word, _COUNT)
     is_on = "keepalive" in found and found["keepalive"].value is True
     notices = [
-        Notice(each.place, each.directive, "has no effect without KeepAlive=yes")
+        Notice(each.place, each.directive, "has no effect without KeepAlive=yes", ("keepalive",))
         for each in found.values()
         if each.directive != "KeepAlive" and not is_on
     ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from harness.policy import registry
 from harness.policy.check import check
 from harness.policy.facts import Facts
 from harness.policy.rule import Draft, Rule
-from harness.policy.settings import EVERY_HZ
+from harness.policy.settings import EVERY_HZ, Notice, Place
 from tests.unit.policy.policies import checked, connection, found
 from tests.unit.strategies import sweep
 
@@ -105,6 +106,21 @@ def test_the_rule_about_suppressions_can_be_suppressed_and_left_out() -> None:
 
 
 # --- order and exit status ----------------------------------------------------------------------
+
+
+def test_a_finding_says_what_the_file_notices_about_its_keys() -> None:
+    """In every report; what is about other keys is told beside the report alone."""
+    place = Place("g.json", 1, 2)
+    notices = (
+        Notice(place, "grpc.keepalive_time_ms", "does not watch", ("keepalive",)),
+        Notice(place, "timeout", "is something else", ("count_of_nothing",)),
+    )
+    of_file = msgspec.structs.replace(connection(detect_within_s=60), notices=notices)
+    found = {each.rule: each for each in check([of_file], registry.selected([], [])).findings}
+    assert found["KA001"].found == (
+        "keepalive off and no heartbeat; grpc.keepalive_time_ms does not watch"
+    )
+    assert "grpc." not in found["KA005"].found
 
 
 def test_the_worst_come_first() -> None:
