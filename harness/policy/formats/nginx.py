@@ -1,8 +1,9 @@
 """nginx: the client side of servers, and the connections to what they pass requests on to.
 
 Without `so_keepalive` and `proxy_socket_keepalive` SO_KEEPALIVE is off; the second leaves idle
-time, interval and count to the system. Defaults are those of https://nginx.org/en/docs/, modules
-ngx_http_core, ngx_http_proxy, ngx_http_upstream and ngx_stream_proxy. `include` is not followed.
+time, interval and count to the system. `fastcgi_pass`, `grpc_pass` and the like have directives of
+the same names. Defaults are those of https://nginx.org/en/docs/, modules ngx_http_core,
+ngx_http_proxy, ngx_http_upstream and ngx_stream_proxy. `include` is not followed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from harness.policy import lines, nginx_blocks, stated
@@ -24,17 +26,17 @@ from harness.policy.stated import Filled, Stated
 _DEFAULTS_S = {
     "keepalive_timeout": 75,
     "send_timeout": 60,
-    "proxy_read_timeout": 60,
-    "proxy_send_timeout": 60,
     "proxy_timeout": 600,
 }
+_PASSING = ("proxy", "fastcgi", "grpc", "uwsgi", "scgi", "memcached")
+"""What the directives of the modules that pass requests on begin with."""
+_PASSED_S = 60
+"""The read and the send timeout of each of them."""
 _POOL_S = 60
 """keepalive_timeout of an upstream."""
 _LISTEN = dict.fromkeys(("keepalive", "idle_s", "interval_s", "count"), "so_keepalive")
-_PROXY = {"keepalive": "proxy_socket_keepalive"}
 _OFF = Filled(value=False, source="nginx's default (so_keepalive is left out)")
 _LISTENS = Filled("server", "nginx listens")
-_PROXY_OFF = Filled(value=False, source="nginx's default (proxy_socket_keepalive off)")
 _HEADER = "proxy_set_header"
 _HARMLESS = (
     "mime.types",
@@ -46,6 +48,19 @@ _HARMLESS = (
 """Files of every installation that have none of the directives here."""
 Blocks = Sequence[Directive]
 """From the outermost to the innermost: what is said in an inner one counts."""
+
+
+class Passed(msgspec.Struct, frozen=True):
+    """Where requests are passed on to `target`, by a directive with one of the prefixes."""
+
+    blocks: Blocks
+    prefix: str
+    target: Word
+
+    @property
+    def timeouts(self) -> tuple[str, str]:
+        """The directives that bound how long nginx waits for the upstream."""
+        return f"{self.prefix}_read_timeout", f"{self.prefix}_send_timeout"
 
 
 def read(text: str, source: str) -> tuple[Connection, ...]:
@@ -171,15 +186,15 @@ def _of_http(blocks: Blocks, shared: Mapping[str, Word]) -> Iterator[Connection]
             filled["idle_close_s"] = waiting
         filled |= {"keepalive": _OFF, "side": _LISTENS}
         yield stated.connection(f"http server {name}", place, found | closing, filled, (), _LISTEN)
-    for inner, target in _passing(blocks):
-        if not _upgrades(inner):
+    for each in _passing(blocks):
+        if not _upgrades(each):
             continue
-        closing, filled = _closing(inner, ("proxy_read_timeout", "send_timeout"))
+        closing, filled = _closing(each.blocks, ("proxy_read_timeout", "send_timeout"))
         filled |= {"keepalive": _OFF, "side": _LISTENS}
         for name, _, found in listening:
             title = f"http server {name}, upgraded"
             told = found | closing
-            yield stated.connection(title, target.place, told, filled, (), _LISTEN)
+            yield stated.connection(title, each.target.place, told, filled, (), _LISTEN)
 
 
 def _of_stream(blocks: Blocks, shared: Mapping[str, Word]) -> Iterator[Connection]:
@@ -196,11 +211,8 @@ def _of_stream(blocks: Blocks, shared: Mapping[str, Word]) -> Iterator[Connectio
         told = found | closing
         yield stated.connection(f"stream server {name}", place, told, filled | more, (), _LISTEN)
     if target is not None and not target.text.startswith("unix:"):
-        found = _proxy_keepalive(blocks) | closing
-        more = filled | {"keepalive": _PROXY_OFF}
-        yield stated.connection(
-            f"stream proxy_pass {target.text}", target.place, found, more, (), _PROXY
-        )
+        passed = Passed(blocks, "proxy", target)
+        yield _to_upstream("stream", passed, closing, filled)
 
 
 def _proxied(blocks: Blocks, pools: Mapping[str, Directive]) -> Iterator[Connection]:
@@ -208,42 +220,54 @@ def _proxied(blocks: Blocks, pools: Mapping[str, Directive]) -> Iterator[Connect
 
     One that was upgraded, as to WebSocket, never returns to the pool of its upstream.
     """
-    for inner, target in _passing(blocks):
-        if "unix:" in target.text:
+    for each in _passing(blocks):
+        if "unix:" in each.target.text:
             continue
-        closing, filled = _closing(inner, ("proxy_read_timeout", "proxy_send_timeout"))
-        pool = pools.get(re.sub(r"^\w+://|/.*", "", target.text))
-        kinds = [("", *_pooled(pool))]
-        if pool is not None and pool.all("keepalive") and _upgrades(inner):
-            kinds.append((", upgraded", {}, {}))
-        for more, kept, kept_filled in kinds:
-            yield stated.connection(
-                f"http proxy_pass {target.text}{more}",
-                target.place,
-                _proxy_keepalive(inner) | closing | kept,
-                {**filled, **kept_filled, "keepalive": _PROXY_OFF},
-                (),
-                _PROXY,
-            )
+        closing, filled = _closing(each.blocks, each.timeouts)
+        pool = pools.get(re.sub(r"^\w+://|/.*", "", each.target.text))
+        kept, kept_filled = _pooled(pool)
+        yield _to_upstream("http", each, closing | kept, filled | kept_filled)
+        if pool is not None and pool.all("keepalive") and _upgrades(each):
+            yield _to_upstream("http", each, closing, filled, ", upgraded")
 
 
-def _passing(blocks: Blocks) -> Iterator[tuple[Blocks, Word]]:
-    """Each location that passes requests on, with the blocks around it, and to whom."""
+def _passing(blocks: Blocks) -> Iterator[Passed]:
+    """From each location below that passes requests on."""
     for each in blocks[-1].inner:
         if each.name not in ("location", "if", "limit_except"):
             continue
         inner = [*blocks, each]
-        target = each.argument("proxy_pass")
-        if target is not None:
-            yield inner, target
+        for prefix in _PASSING:
+            target = each.argument(f"{prefix}_pass")
+            if target is not None:
+                yield Passed(inner, prefix, target)
         yield from _passing(inner)
 
 
-def _upgrades(blocks: Blocks) -> bool:
+def _to_upstream(
+    kind: str, passed: Passed, told: dict[str, Stated], filled: dict[str, Filled], more: str = ""
+) -> Connection:
+    """The connection to what requests are passed on to; `more`: of its name."""
+    directive = f"{passed.prefix}_socket_keepalive"
+    off = Filled(value=False, source=f"nginx's default ({directive} off)")
+    return stated.connection(
+        f"{kind} {passed.prefix}_pass {passed.target.text}{more}",
+        passed.target.place,
+        _socket_keepalive(passed.blocks, directive) | told,
+        {**filled, "keepalive": off},
+        (),
+        {"keepalive": directive},
+    )
+
+
+def _upgrades(passed: Passed) -> bool:
     """Whether requests to upgrade are passed on. Of the blocks that set headers the innermost
     counts.
     """
-    headers = next((found for each in reversed(blocks) if (found := each.all(_HEADER))), [])
+    if passed.prefix != "proxy":
+        return False
+    every = reversed(passed.blocks)
+    headers = next((found for each in every if (found := each.all(_HEADER))), [])
     named = [each.words for each in headers if len(each.words) > 2]
     return any(words[1].text.lower() == "upgrade" and words[2].text for words in named)
 
@@ -261,13 +285,13 @@ def _pooled(pool: Directive | None) -> tuple[dict[str, Stated], dict[str, Filled
     }, {}
 
 
-def _proxy_keepalive(blocks: Blocks) -> dict[str, Stated]:
-    word = _innermost(blocks, "proxy_socket_keepalive")
+def _socket_keepalive(blocks: Blocks, directive: str) -> dict[str, Stated]:
+    word = _innermost(blocks, directive)
     if word is None:
         return {}
     if word.text not in ("on", "off"):
-        raise error(word, "proxy_socket_keepalive", "on or off")
-    return {"keepalive": _stated(word.text == "on", word, "proxy_socket_keepalive")}
+        raise error(word, directive, "on or off")
+    return {"keepalive": _stated(word.text == "on", word, directive)}
 
 
 # --- timeouts -----------------------------------------------------------------------------------
@@ -288,7 +312,7 @@ def _timeout(blocks: Blocks, directive: str) -> Stated | Filled:
     word = _innermost(blocks, directive)
     if word is not None:
         return _stated(seconds(word, directive), word, directive)
-    default_s = _DEFAULTS_S[directive]
+    default_s = _DEFAULTS_S.get(directive, _PASSED_S)
     return Filled(default_s, f"nginx's default ({directive} {default_s}s)")
 
 

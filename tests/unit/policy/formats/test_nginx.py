@@ -53,6 +53,7 @@ def test_each_side_is_a_connection() -> None:
         "http server example.com, listen 443",
         "http proxy_pass http://app",
         "http proxy_pass http://10.0.0.2:8080/x",
+        "http fastcgi_pass 127.0.0.1:9000",
         "http server other",
         "http server 127.0.0.1:81",
         "stream server 5432",
@@ -93,6 +94,21 @@ def test_what_is_passed_on_has_timeouts_of_its_own() -> None:
     assert big.defaults["keepalive"] == "nginx's default (proxy_socket_keepalive off)"
     pooled = names(FILE.replace("keepalive 32;", "keepalive 32; keepalive_timeout 5m;"))
     assert pooled["http proxy_pass http://app"].terms.idle_close_s == 300
+
+
+@pytest.mark.parametrize("prefix", ["fastcgi", "grpc", "uwsgi", "scgi", "memcached"])
+def test_requests_are_passed_on_by_other_protocols_than_http(prefix: str) -> None:
+    """With directives of the same names, and the same defaults."""
+    more = f"{prefix}_socket_keepalive on; {prefix}_read_timeout 1h; proxy_read_timeout 5;"
+    text = f"server {{ listen 80; LINES location / {{ {prefix}_pass db:9; }} }}"
+    found = names(text.replace("LINES", more))[f"http {prefix}_pass db:9"]
+    assert found.terms == Terms(keepalive=True, inactivity_close_s=3600)
+    found = names(text.replace("LINES", ""))[f"http {prefix}_pass db:9"]
+    assert found.terms == Terms(keepalive=False, inactivity_close_s=60)
+    assert found.defaults["keepalive"] == f"nginx's default ({prefix}_socket_keepalive off)"
+    assert names(text.replace("LINES", "").replace("db:9", "unix:/run/x")).keys() == {
+        "http server 80"
+    }
 
 
 def test_in_stream_both_sides_have_one_timeout() -> None:
