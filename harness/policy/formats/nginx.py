@@ -48,6 +48,8 @@ _HARMLESS = (
 """Files of every installation that have none of the directives here."""
 Blocks = Sequence[Directive]
 """From the outermost to the innermost: what is said in an inner one counts."""
+Closing = tuple[dict[str, Stated], dict[str, Filled]]
+"""A timeout that the file states, or one that nginx fills in."""
 
 
 class Passed(msgspec.Struct, frozen=True):
@@ -186,15 +188,29 @@ def _of_http(blocks: Blocks, shared: Mapping[str, Word]) -> Iterator[Connection]
             filled["idle_close_s"] = waiting
         filled |= {"keepalive": _OFF, "side": _LISTENS}
         yield stated.connection(f"http server {name}", place, found | closing, filled, (), _LISTEN)
-    for each in _passing(blocks):
-        if not _upgrades(each):
-            continue
-        closing, filled = _closing(each.blocks, ("proxy_read_timeout", "send_timeout"))
+    for more, place, (closing, filled) in _waiting(blocks):
         filled |= {"keepalive": _OFF, "side": _LISTENS}
         for name, _, found in listening:
-            title = f"http server {name}, upgraded"
-            told = found | closing
-            yield stated.connection(title, each.target.place, told, filled, (), _LISTEN)
+            title, told = f"http server {name}{more}", found | closing
+            yield stated.connection(title, place, told, filled, (), _LISTEN)
+
+
+def _waiting(blocks: Blocks) -> Iterator[tuple[str, Place, Closing]]:
+    """The timeouts while nginx waits for an upstream, as none of the client's runs then; what to
+    add to the connection's name, and its place.
+    """
+    longest: tuple[Stated | Filled, Place] | None = None
+    for each in _passing(blocks):
+        if _upgrades(each):
+            closing = _closing(each.blocks, ("proxy_read_timeout", "send_timeout"))
+            yield ", upgraded", each.target.place, closing
+            continue
+        found = _longest(each.blocks, each.timeouts)
+        if longest is None or found.value > longest[0].value:
+            longest = found, each.target.place
+    between = _timeout(blocks, "keepalive_timeout").value or _timeout(blocks, "send_timeout").value
+    if longest is not None and longest[0].value > between:
+        yield ", in a request", longest[1], _as_closing(longest[0])
 
 
 def _of_stream(blocks: Blocks, shared: Mapping[str, Word]) -> Iterator[Connection]:
@@ -297,15 +313,19 @@ def _socket_keepalive(blocks: Blocks, directive: str) -> dict[str, Stated]:
 # --- timeouts -----------------------------------------------------------------------------------
 
 
-def _closing(
-    blocks: Blocks, directives: Sequence[str]
-) -> tuple[dict[str, Stated], dict[str, Filled]]:
+def _closing(blocks: Blocks, directives: Sequence[str]) -> Closing:
     """The longest of these timeouts bounds how long nginx waits without data."""
-    found = [_timeout(blocks, each) for each in directives]
-    longest = max(found, key=lambda each: each.value)
-    if isinstance(longest, Stated):
-        return {"inactivity_close_s": longest}, {}
-    return {}, {"inactivity_close_s": longest}
+    return _as_closing(_longest(blocks, directives))
+
+
+def _longest(blocks: Blocks, directives: Sequence[str]) -> Stated | Filled:
+    return max((_timeout(blocks, each) for each in directives), key=lambda each: each.value)
+
+
+def _as_closing(timeout: Stated | Filled) -> Closing:
+    if isinstance(timeout, Stated):
+        return {"inactivity_close_s": timeout}, {}
+    return {}, {"inactivity_close_s": timeout}
 
 
 def _timeout(blocks: Blocks, directive: str) -> Stated | Filled:

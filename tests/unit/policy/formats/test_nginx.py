@@ -51,6 +51,8 @@ def test_each_side_is_a_connection() -> None:
     assert list(names(FILE)) == [
         "http server example.com, listen 80",
         "http server example.com, listen 443",
+        "http server example.com, listen 80, in a request",
+        "http server example.com, listen 443, in a request",
         "http proxy_pass http://app",
         "http proxy_pass http://10.0.0.2:8080/x",
         "http fastcgi_pass 127.0.0.1:9000",
@@ -109,6 +111,36 @@ def test_requests_are_passed_on_by_other_protocols_than_http(prefix: str) -> Non
     assert names(text.replace("LINES", "").replace("db:9", "unix:/run/x")).keys() == {
         "http server 80"
     }
+
+
+REQUESTS = """\
+server {
+    listen 80;
+    keepalive_timeout 3;
+    send_timeout 3;
+    location / { proxy_pass http://app; proxy_read_timeout 50; }
+    location /x { fastcgi_pass unix:/run/x; fastcgi_send_timeout 90; }
+}
+"""
+
+
+def test_no_timeout_of_the_client_runs_while_nginx_waits_for_the_upstream() -> None:
+    """The longest read or send timeout of its locations does."""
+    found = names(REQUESTS)
+    between, within = found["http server 80"], found["http server 80, in a request"]
+    assert (between.terms.idle_close_s, between.terms.inactivity_close_s) == (3, 3)
+    assert (within.terms.idle_close_s, within.terms.inactivity_close_s) == (None, 90)
+    assert within.places["inactivity_close_s"] == Place("n.conf", 6, 66)
+    assert within.terms.side == "server"
+
+
+@pytest.mark.parametrize("line", ["keepalive_timeout 100;", "keepalive_timeout 0;"])
+def test_where_the_clients_timeout_is_longer_there_is_no_other_connection(line: str) -> None:
+    """Without keepalive_timeout it is send_timeout."""
+    text = REQUESTS.replace("keepalive_timeout 3;", line)
+    assert ("http server 80, in a request" in names(text)) == (line == "keepalive_timeout 0;")
+    text = text.replace("send_timeout 3;", "send_timeout 100;")
+    assert "http server 80, in a request" not in names(text)
 
 
 def test_in_stream_both_sides_have_one_timeout() -> None:
