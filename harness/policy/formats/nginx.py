@@ -234,7 +234,8 @@ def _of_stream(blocks: Blocks, shared: Mapping[str, Word]) -> Iterator[Connectio
 def _proxied(blocks: Blocks, pools: Mapping[str, Directive]) -> Iterator[Connection]:
     """The connections of each location below a server that passes requests on.
 
-    One that was upgraded, as to WebSocket, never returns to the pool of its upstream.
+    No pool of an upstream closes one while a request waits, and one that was upgraded, as to
+    WebSocket, never returns to it.
     """
     for each in _passing(blocks):
         if "unix:" in each.target.text:
@@ -243,8 +244,13 @@ def _proxied(blocks: Blocks, pools: Mapping[str, Directive]) -> Iterator[Connect
         pool = pools.get(re.sub(r"^\w+://|/.*", "", each.target.text))
         kept, kept_filled = _pooled(pool)
         yield _to_upstream("http", each, closing | kept, filled | kept_filled)
-        if pool is not None and pool.all("keepalive") and _upgrades(each):
+        in_pool = kept.get("idle_close_s") or kept_filled.get("idle_close_s")
+        if in_pool is None:
+            continue
+        if _upgrades(each):
             yield _to_upstream("http", each, closing, filled, ", upgraded")
+        elif _longest(each.blocks, each.timeouts).value > in_pool.value:
+            yield _to_upstream("http", each, closing, filled, ", in a request")
 
 
 def _passing(blocks: Blocks) -> Iterator[Passed]:

@@ -54,6 +54,7 @@ def test_each_side_is_a_connection() -> None:
         "http server example.com, listen 80, in a request",
         "http server example.com, listen 443, in a request",
         "http proxy_pass http://app",
+        "http proxy_pass http://app, in a request",
         "http proxy_pass http://10.0.0.2:8080/x",
         "http fastcgi_pass 127.0.0.1:9000",
         "http server other",
@@ -92,8 +93,12 @@ def test_what_is_passed_on_has_timeouts_of_its_own() -> None:
     app, big = found["http proxy_pass http://app"], found["http proxy_pass http://10.0.0.2:8080/x"]
     assert app.terms == Terms(keepalive=True, idle_close_s=60, inactivity_close_s=90)
     assert app.defaults["idle_close_s"] == "nginx's default (upstream, keepalive_timeout 60s)"
+    waiting = found["http proxy_pass http://app, in a request"]
+    assert waiting.terms == Terms(keepalive=True, inactivity_close_s=90)
     assert big.terms == Terms(keepalive=False, inactivity_close_s=3600)
     assert big.defaults["keepalive"] == "nginx's default (proxy_socket_keepalive off)"
+    same = names(FILE.replace("proxy_send_timeout 90", "proxy_send_timeout 60"))
+    assert "http proxy_pass http://app, in a request" not in same
     pooled = names(FILE.replace("keepalive 32;", "keepalive 32; keepalive_timeout 5m;"))
     assert pooled["http proxy_pass http://app"].terms.idle_close_s == 300
 
