@@ -7,9 +7,12 @@ an event loop of asyncio for each request: a lab of two links takes some thirty 
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
+import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -23,11 +26,15 @@ _ERROR, _DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
 """struct nlmsghdr (linux/netlink.h): length, type, flags, sequence number, port."""
 _MOST_OCTETS = 1 << 16
+_MOST_READINGS, _PAUSE_S = 100, 0.01
+"""Of a list that changes while it is read."""
 
 
 class _Answer(NamedTuple):
     kind: int
     flags: int
+    number: int
+    """Of the request that it answers."""
     octets: bytes
     """With the header."""
 
@@ -71,16 +78,19 @@ class NetlinkSocket:
     def dump(self, kind: int, message: nlmsg) -> list[nlmsg]:
         """Ask for all there is of a kind; returns messages of the same class.
 
-        The kernel marks a list that changed while it was read; such a list is asked for again.
-        Raises OSError.
+        The kernel marks a list that changed while it was read; such a list is asked for again,
+        after a pause. Raises OSError, also for a list that changes each time.
         """
-        while True:
+        for reading in range(_MOST_READINGS):
+            if reading:
+                time.sleep(_PAUSE_S)
             self._send(kind, message, ROOT_AND_MATCH)
             found: list[_Answer] = []
             while not found or found[-1].kind != _DONE:
                 found += self._receive()
             if not any(answer.flags & _INTERRUPTED for answer in found):
                 return [_read(type(message), answer) for answer in found[:-1]]
+        raise OSError(errno.EAGAIN, f"a list that changed in each of {_MOST_READINGS} readings")
 
     def _send(self, kind: int, message: nlmsg, flags: int) -> None:
         self._number += 1
@@ -92,19 +102,32 @@ class NetlinkSocket:
         self._socket.send(message.data)
 
     def _receive(self) -> list[_Answer]:
-        """The messages of a datagram. Raises OSError where one of them is a refusal."""
-        data = self._socket.recv(_MOST_OCTETS)
+        """The next messages that answer the last request, one or more, of one datagram.
+
+        What answers an earlier request was left there when something interrupted the reading.
+        Raises OSError where one of them is a refusal.
+        """
         found: list[_Answer] = []
-        at = 0
-        while at < len(data):
-            length, kind, flags, *_ = _HEADER.unpack_from(data, at)
-            if kind in (_ERROR, _DONE) and length >= _HEADER.size + 4:
-                (number,) = struct.unpack_from("=i", data, at + _HEADER.size)
-                if number < 0:
-                    raise OSError(-number, os.strerror(-number))
-            found.append(_Answer(kind, flags, data[at : at + length]))
-            at += (length + 3) & ~3
+        while not found:
+            data, _, flags, _ = self._socket.recvmsg(_MOST_OCTETS)
+            if flags & socket.MSG_TRUNC:
+                raise OSError(errno.EMSGSIZE, f"a datagram of more than {_MOST_OCTETS} octets")
+            found = [answer for answer in _answers(data) if answer.number == self._number]
+        for answer in found:
+            if answer.kind in (_ERROR, _DONE) and len(answer.octets) >= _HEADER.size + 4:
+                (error,) = struct.unpack_from("=i", answer.octets, _HEADER.size)
+                if error < 0:
+                    raise OSError(-error, os.strerror(-error))
         return found
+
+
+def _answers(data: bytes) -> Iterator[_Answer]:
+    """The messages of a datagram."""
+    at = 0
+    while at < len(data):
+        length, kind, flags, number, _ = _HEADER.unpack_from(data, at)
+        yield _Answer(kind, flags, number, data[at : at + length])
+        at += (length + 3) & ~3
 
 
 def _read(message: type[nlmsg], answer: _Answer) -> nlmsg:

@@ -28,10 +28,10 @@ def number(value: int) -> bytes:
     return struct.pack("=I", value)
 
 
-def message(kind: int, body: bytes = b"", flags: int = 0) -> bytes:
-    """As the kernel sends it."""
+def message(kind: int, body: bytes = b"", flags: int = 0, answers: int = 1) -> bytes:
+    """As the kernel sends it. `answers`: the number of the request."""
     padding = bytes(-len(body) % 4)
-    return HEADER.pack(HEADER.size + len(body), kind, flags, 0, 0) + body + padding
+    return HEADER.pack(HEADER.size + len(body), kind, flags, answers, 0) + body + padding
 
 
 @pytest.fixture
@@ -90,7 +90,38 @@ def test_a_list_that_fails_at_its_end(kernel: socket.socket) -> None:
 def test_a_list_that_changed_meanwhile(kernel: socket.socket) -> None:
     """It is asked for again."""
     kernel.send(message(KIND, number(1), INTERRUPTED) + message(DONE, bytes(4)))
-    kernel.send(message(KIND, number(2)) + message(DONE, bytes(4)))
+    kernel.send(message(KIND, number(2), answers=2) + message(DONE, bytes(4), answers=2))
     with NetlinkSocket(0) as netlink:
         assert [each["value"] for each in netlink.dump(KIND, Number())] == [2]
     assert [HEADER.unpack(kernel.recv(100)[:16])[3] for _ in range(2)] == [1, 2]
+
+
+def test_a_list_that_changes_each_time(
+    kernel: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an error, and not asked for without end."""
+    monkeypatch.setattr("harness.lab.netlink._MOST_READINGS", 3)
+    for each in (1, 2, 3):
+        marked = message(KIND, number(1), INTERRUPTED, answers=each)
+        kernel.send(marked + message(DONE, bytes(4), answers=each))
+    with NetlinkSocket(0) as netlink, pytest.raises(BlockingIOError, match="each of 3 readings"):
+        netlink.dump(KIND, Number())
+
+
+def test_an_answer_that_was_left_unread(kernel: socket.socket) -> None:
+    """It answers no later request: a refusal is that of its own request."""
+    kernel.send(message(ERROR, bytes(4), answers=1))
+    kernel.send(message(ERROR, struct.pack("=i", -errno.ENODEV), answers=2))
+    kernel.send(message(KIND, number(7), answers=3))
+    with NetlinkSocket(0) as netlink:
+        netlink._send(KIND, Number(), 0)  # and something interrupts it here
+        with pytest.raises(OSError, match="No such device"):
+            netlink.change(KIND, Number())
+        assert netlink.ask(KIND, Number())["value"] == 7
+
+
+def test_an_answer_that_is_too_long(kernel: socket.socket) -> None:
+    """What is left of it would look like all there is."""
+    kernel.send(message(KIND, number(7)) + bytes(1 << 16))
+    with NetlinkSocket(0) as netlink, pytest.raises(OSError, match="more than 65536 octets"):
+        netlink.ask(KIND, Number())
