@@ -32,10 +32,16 @@ def is_about_tcp(name: Word) -> bool:
 
 
 def connection(name: str, place: Place, pairs: Sequence[tuple[Word, Word]]) -> Connection:
-    """Of names and values; the last of a name counts. Raises PolicyError."""
+    """Of names and values; the last of a name counts. Raises PolicyError.
+
+    A pattern sets what no name sets, before or after it (systemd-sysctl, src/sysctl/sysctl.c).
+    """
     found: dict[str, Stated] = {}
+    named = {each for key, _ in pairs if not _is_pattern(key) for each in _meant(key)}
     for key, value in pairs:
         for sysctl in _meant(key):
+            if _is_pattern(key) and sysctl in named:
+                continue
             term = TERMS[sysctl]
             most = _LIMITS[term]
             expected = f"an integer from 1 to {most} (anything else has no model)"
@@ -57,6 +63,10 @@ def written(terms: Terms, software: str) -> dict[str, int]:
     refuse_others(terms, ("keepalive", *TERMS.values()), software)
     values = {sysctl: getattr(terms, term) for sysctl, term in TERMS.items()}
     return {sysctl: value for sysctl, value in values.items() if value is not None}
+
+
+def _is_pattern(key: Word) -> bool:
+    return any(each in key.text for each in "*?[")
 
 
 def _meant(key: Word) -> list[str]:

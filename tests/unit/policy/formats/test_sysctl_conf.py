@@ -50,6 +50,16 @@ def test_a_pattern_sets_all_that_it_fits() -> None:
     assert (found.terms.idle_s, found.terms.interval_s, found.terms.count) == (30, 30, None)
 
 
+@pytest.mark.parametrize("pattern_first", [True, False])
+def test_a_name_comes_before_a_pattern(*, pattern_first: bool) -> None:
+    """Wherever it stands; of two patterns the last one counts."""
+    patterns = "net.ipv4.tcp_keepalive_* = 9\nnet/ipv4/tcp_keepalive_[it]* = 5\n"
+    named = "net.ipv4.tcp_keepalive_time = 600\n"
+    text = f"{patterns}{named}" if pattern_first else f"{named}{patterns}"
+    (found,) = read(text, "s.conf")
+    assert (found.terms.idle_s, found.terms.interval_s, found.terms.count) == (600, 5, 9)
+
+
 def test_a_file_about_something_else_has_no_connection() -> None:
     """And is no error."""
     assert read("vm.swappiness = 10\nnet.ipv4.tcp_syncookies = 1\n", "s.conf") == ()
