@@ -139,14 +139,14 @@ def _timeouts(
 
 
 def _named(key: str, value: Stated | None) -> dict[str, Stated]:
-    return {} if value is None or value.value == 0 else {key: value}
+    return {} if value is None else {key: value}
 
 
 def _time(section: Section, directive: str) -> Stated | None:
+    """None for one of 0, which HAProxy takes as not set."""
     word = section.value(directive)
-    if word is None:
-        return None
-    return _stated(time_us(word, directive, "ms") / 1_000_000, word, directive)
+    time_s = 0.0 if word is None else time_us(word, directive, "ms") / 1_000_000
+    return None if word is None or not time_s else _stated(time_s, word, directive)
 
 
 def _stated(value: float, word: Word, directive: str) -> Stated:

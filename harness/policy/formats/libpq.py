@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from harness.errors import PolicyError, UsageError
 from harness.policy import lines, stated, urls
 from harness.policy.directives import chosen, refuse_others
@@ -35,6 +37,7 @@ _SCHEME = re.compile(r"postgres(?:ql)?(?:\+(?P<driver>\w+))?://")
 _DRIVERS = ("psycopg", "psycopg2", "psycopg2cffi", "psycopg_async")
 """Those of SQLAlchemy's URLs (dialect+driver://) that are built on libpq."""
 _EXAMPLE = "postgresql://db.example/orders?keepalives_idle=60"
+_HOSTS = ("host", "hostaddr", "service")
 _NO_SOCKET = "a host that is reached by TCP, and no Unix socket"
 _PAIR = re.compile(
     r"(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)(?:[^\s\\]|\\.)*|(?=\s*$))(?!\S)"
@@ -60,9 +63,22 @@ def _one(word: Word) -> Connection:
         if url.hosts.startswith(("/", "@")):
             raise error(Word(url.hosts, url.place), "host", _NO_SOCKET)
         name = url.name("") if url.hosts else f"{_name(url.parameters)}{url.path}"
-        return connection(name or "libpq", word.place, url.parameters)
+        found = connection(name or "libpq", word.place, url.parameters)
+        return _with_doubt(found, url.parameters) if not url.hosts else found
     pairs = tuple(_keywords(word))
-    return connection(_name(pairs) or "libpq", word.place, pairs)
+    return _with_doubt(connection(_name(pairs) or "libpq", word.place, pairs), pairs)
+
+
+def _with_doubt(found: Connection, pairs: Iterable[tuple[Word, Word]]) -> Connection:
+    """With a notice where no parameter names a host, or a service that may name one."""
+    if found.place is None or any(key.text in _HOSTS and value.text for key, value in pairs):
+        return found
+    text = (
+        "is not stated: libpq then connects to a Unix socket, unless PGHOST names a host. Judged "
+        "as a connection by TCP"
+    )
+    notices = (*found.notices, Notice(found.place, "host", text))
+    return msgspec.structs.replace(found, notices=notices)
 
 
 def _name(pairs: Iterable[tuple[Word, Word]]) -> str:

@@ -36,10 +36,10 @@ def read(text: str, source: str) -> tuple[Connection, ...]:
     listened: list[Word] = []
     for key, value in _pairs(text, source):
         if key.text == "ListenStream":
-            listened.append(value)
+            listened = [*listened, value] if value.text else []
         values[key.text] = value
     values = {key: value for key, value in values.items() if value.text}
-    addresses = [each for each in listened if each.text and re.match(r"[^/@]", each.text)]
+    addresses = [each for each in listened if re.match(r"[^/@]", each.text)]
     addresses = [each for each in addresses if not each.text.startswith("vsock:")]
     keys = [key for key in ("KeepAlive", *_TIMES, _COUNT) if key in values]
     if (listened and not addresses) or not (addresses or keys):

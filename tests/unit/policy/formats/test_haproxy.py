@@ -114,6 +114,18 @@ def test_in_mode_tcp_the_timeout_of_tunnels_counts() -> None:
     assert found.places["keepalive"] == Place("h.cfg", 17, 5)
 
 
+def test_a_timeout_of_0_is_not_set() -> None:
+    """The one that it would stand before counts."""
+    times = " timeout client 30s\n timeout http-request 9s\n timeout tunnel 0\n"
+    times += " timeout http-keep-alive 0\n"
+    for mode, idle_close_s in (("tcp", None), ("http", 9)):
+        (found,) = read(f"frontend a\n bind :1\n mode {mode}\n{times}", "h.cfg")
+        assert found.terms.inactivity_close_s == 30
+        assert found.terms.idle_close_s == idle_close_s
+    (found,) = read("frontend a\n bind :1\n timeout client 0\n", "h.cfg")
+    assert found.terms.inactivity_close_s is None
+
+
 def test_what_haproxy_ignores_is_told_once() -> None:
     """In the wrong section, or without the option that it belongs to."""
     text = "frontend a\n bind :1\n srvtcpka-cnt 3\n clitcpka-cnt 3\n timeout server 5s\n"

@@ -102,6 +102,21 @@ def test_keepalive_may_be_off() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["postgresql:///d?keepalives_idle=60", "dbname=d host=''"])
+def test_without_a_host_libpq_may_use_no_tcp(text: str) -> None:
+    """Which is told."""
+    (notice,) = read(text).notices
+    assert str(notice).startswith("x:1:1: host is not stated: libpq then connects to a Unix sock")
+
+
+@pytest.mark.parametrize(
+    "text", ["postgresql://h", "postgresql:///d?host=h", "hostaddr=192.0.2.1", "service=orders"]
+)
+def test_where_a_host_is_or_may_be_named_nothing_is_told(text: str) -> None:
+    """A service names it in another file."""
+    assert not read(text).notices
+
+
 def test_every_line_is_a_connection() -> None:
     """In the order of the file."""
     found = FORMAT.read("postgresql://a\n# b\nhost=c keepalives_idle=5\n", "x")

@@ -69,6 +69,11 @@ def test_an_empty_value_takes_back_what_was_set() -> None:
     """As in all units."""
     (found,) = read("[Socket]\nKeepAlive=yes\nKeepAliveTimeSec=60\nKeepAliveTimeSec=\n", "a")
     assert (found.keepalive, found.terms.idle_s) == (True, None)
+    (found,) = read("[Socket]\nListenStream=22\nListenStream=\nListenStream=80\n", "a")
+    assert found.place == Place("a", 4, 14)
+    assert read("[Socket]\nListenStream=22\nListenStream=\nListenStream=/run/x\n", "a") == ()
+    (found,) = read("[Socket]\nListenStream=/run/x\nListenStream=\nKeepAlive=yes\n", "a")
+    assert found.place == Place("a", 4, 11)
 
 
 def test_a_drop_in_has_no_address() -> None:
