@@ -76,6 +76,7 @@ def test_what_takes_minutes_to_compute_is_refused(keys: dict[str, Any]) -> None:
     """Where bounds do not decide about a long user timeout."""
     result = checked(**keys)
     assert result.exit_status == 3
+    assert result.unanswered
     assert all("too long to be followed" in each.why for each in result.unanswered)
 
 

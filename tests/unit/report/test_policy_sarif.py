@@ -62,7 +62,8 @@ def test_a_report_is_valid(official: jsonschema.Draft4Validator) -> None:
         Result(checked=(Checked(connection=nothing),)),
         Result(checked=(Checked(connection=nothing, unanswered=unanswered),)),
     ):
-        official.validate(json.loads(policy_sarif.render(result, Path.cwd(), VERSION)))
+        log = json.loads(policy_sarif.render(result, Path.cwd(), VERSION))
+        assert not list(official.iter_errors(log))
 
 
 def test_the_schema_refuses_what_is_no_report(official: jsonschema.Draft4Validator) -> None:
