@@ -84,6 +84,9 @@ def _print_snippet(suggestion: Suggestion, target: str) -> int:
     written = suggest_snippet.snippet(checked.connection, target)
     sys.stdout.write(written.text)
     sys.stdout.flush()
+    if written.checked is not None:
+        for notice in written.checked.connection.notices:
+            streams.complain(f"{notice.directive} {notice.text}")
     for line in suggestion_text.remaining(written.checked or checked):
         if line:
             streams.complain(line)

@@ -1,8 +1,9 @@
 """Settings for software that has fewer directives than the kernel has options.
 
 redis-server has one number for three options. OpenSSH, gRPC and RabbitMQ have a heartbeat in place
-of keepalive. Each such relation is a shape: from one number of seconds, the longer the less
-traffic, to settings. Which software has which is told by what its format accepts.
+of keepalive. The system has net.ipv4.tcp_retries2 in place of a user timeout. Each such relation is
+a shape: from one number, the larger the less traffic, to settings. Which software has which is told
+by what its format accepts.
 """
 
 from __future__ import annotations
@@ -13,25 +14,38 @@ from typing import Any
 
 import msgspec
 
-from harness.policy import answers
+from harness.policy import answers, suggest_ways
 from harness.policy.answers import SECOND_NS
 from harness.policy.facts import Facts
-from harness.policy.settings import Connection, Heartbeat
+from harness.policy.settings import SYSTEM, Connection, Heartbeat
 
-SETTINGS = ("keepalive", "idle_s", "interval_s", "count", "user_timeout_s", "heartbeat")
+SETTINGS = (
+    "keepalive",
+    "idle_s",
+    "interval_s",
+    "count",
+    "user_timeout_s",
+    "retries2",
+    "heartbeat",
+)
 _GRPC_TIMEOUT_S = 20
 """How long gRPC waits for the answer to a ping unless it is told (Keepalive User Guide)."""
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """`settings(seconds)` by the keys of a policy; `most_s`: more seconds are too many."""
+    """`settings(number)` by the keys of a policy, in seconds unless it says otherwise; `most`: more
+    are too many.
+    """
 
     settings: Callable[[int], dict[str, Any]]
-    most_s: int
+    most: int
 
 
 def shapes(connection: Connection) -> Iterator[Shape]:
-    """Those that there are, with the most seconds that the demands allow."""
+    """Those that there are, with the most that the demands allow."""
+    retries = _retries(connection)
+    if retries is not None:
+        yield Shape(retries, SYSTEM.retries2)
     limit_s = _limit_s(connection)
     if limit_s is None:
         return
@@ -44,6 +58,25 @@ def shapes(connection: Connection) -> Iterator[Shape]:
         yield Shape(_with_user_timeout(wait_s), min(int(limit_s - wait_s), before_s))
     yield Shape(_equal(1), min(int(limit_s / 2), before_s))
     yield Shape(_halves, min(int(limit_s / 2), 2 * before_s))
+
+
+def _retries(connection: Connection) -> Callable[[int], dict[str, Any]] | None:
+    """The system: keepalive for the other demands, and so many retransmissions."""
+    if connection.in_flight_demand_s is None:
+        return None
+    idle = msgspec.structs.replace(
+        connection.terms,
+        detect_within_s=None,
+        detect_in_flight_within_s=None,
+        detect_idle_within_s=connection.idle_demand_s,
+    )
+    found = suggest_ways.known_settings(msgspec.structs.replace(connection, terms=idle))
+    if found is None or found.user_timeout_ms:
+        return None
+    times: dict[str, Any] = {}
+    if found.idle_s:
+        times = {"idle_s": found.idle_s, "interval_s": found.interval_s, "count": found.count}
+    return lambda number: {"keepalive": True, **times, "retries2": number}
 
 
 def changed(connection: Connection, settings: dict[str, Any]) -> Connection:

@@ -21,6 +21,8 @@ SETSOCKOPT = "setsockopt"
 """The name of the system call's lines among the formats."""
 OWN = "policy"
 """POLICY.toml, which has words for demands and path, too."""
+SETS_RETRIES = frozenset({"compose", "pod", OWN, "sysctl"})
+"""They set net.ipv4.tcp_retries2, which is the system's everywhere else."""
 SETTINGS = ("keepalive", "idle_s", "interval_s", "count", "user_timeout_s")
 
 
@@ -99,9 +101,9 @@ def snippet(connection: Connection, name: str) -> Snippet:
 
 def _in_another_shape(connection: Connection, name: str) -> Snippet | None:
     for shape in suggest_shapes.shapes(connection):
-        for seconds in range(shape.most_s, 0, -1):
+        for number in range(shape.most, 0, -1):
             try:
-                found = _written(connection, shape.settings(seconds), name)
+                found = _written(connection, shape.settings(number), name)
             except UsageError:
                 break  # no software takes some numbers of a shape and not others
             if not found.lacking:
@@ -113,10 +115,15 @@ def _written(connection: Connection, settings: dict[str, Any], name: str) -> Sni
     """These settings, as they are written, and read back. Raises UsageError."""
     own = connection.terms if name == OWN else Terms(side=connection.terms.side)
     text = writers()[named(name)](msgspec.structs.replace(own, **settings))
-    (read, *_) = reader.named(name).read(text, f"the lines for {name}")
+    every = reader.named(name).read(text, f"the lines for {name}")
+    if not every:  # such as a sysctl.conf without a sysctl of TCP
+        return Snippet(text=text)
+    read = every[0]
     back = {key: getattr(read.terms, key) for key in suggest_shapes.SETTINGS}
+    if name not in SETS_RETRIES:
+        back["retries2"] = connection.terms.retries2
     seen = suggest_shapes.changed(connection, back)
-    seen = msgspec.structs.replace(seen, defaults=read.defaults)
+    seen = msgspec.structs.replace(seen, defaults=read.defaults, notices=read.notices)
     (checked,) = check([seen], list(every_rule().values())).checked
     return Snippet(text=text, checked=checked)
 

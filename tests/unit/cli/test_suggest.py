@@ -73,6 +73,12 @@ def test_what_the_lines_say_passes_the_check(folder: Path, capsys: Capture) -> N
     assert ended("check", "dsn", "--format", "libpq", *asked) == 0, capsys.readouterr().out
 
 
+def test_what_the_lines_need_elsewhere_is_told(capsys: Capture) -> None:
+    """A server with the defaults of gRPC closes connections with pings that often."""
+    assert ended("suggest", "--detect-idle-within", "120", "--for", "grpc") == 0
+    assert "(too_many_pings) unless its grpc.http2.min_ping" in capsys.readouterr().err
+
+
 def test_nothing_is_written_into_a_file_where_no_settings_do(capsys: Capture) -> None:
     """The refusal is on standard error."""
     asked = ("--detect-within", "30", "--survive", "60", "--hz", "250")

@@ -19,7 +19,7 @@ IDLE = {"detect_idle_within_s": 120, "survive_s": 20, "hz": [250]}
 ALL = frozenset(suggest_snippet.writers())
 TIMES_OF_THE_SYSTEM = {"mysql_jdbc", "pgjdbc", "redis_url"}
 """They switch keepalive on and have no directive for its times."""
-NO_USER_TIMEOUT = {"compose", "nginx", "pod", "redis", "sysctl", "systemd"}
+NO_USER_TIMEOUT = {"nginx", "redis", "systemd"}
 
 
 @pytest.mark.parametrize("side", ["client", "server"])
@@ -40,7 +40,8 @@ def test_what_is_written_reads_back_and_passes(name: str, side: str) -> None:
         assert written.text.endswith("\n")
         assert written.checked is not None
         assert written.lacking == ()
-        if written.checked.connection.terms.heartbeat is None and name != "redis":
+        terms = written.checked.connection.terms
+        if terms.heartbeat is None and terms.retries2 is None and name != "redis":
             assert written.checked.connection.settings == found.connection.settings
 
 
@@ -69,12 +70,40 @@ def test_software_with_fewer_directives_gets_what_it_can_say(
     assert check([seen], list(every_rule().values())).exit_status == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("sysctl", "net.ipv4.tcp_retries2 = {}"),
+        ("compose", "net.ipv4.tcp_retries2: {}"),
+        ("pod", '- name: net.ipv4.tcp_retries2\n      value: "{}"'),
+    ],
+)
+def test_the_system_bounds_data_in_flight_by_retransmissions(name: str, line: str) -> None:
+    """It has no user timeout. One more would not do."""
+    asked = connection(detect_within_s=120)
+    found = suggest(asked).checked
+    assert found is not None
+    text = suggest_snippet.snippet(found.connection, name).text
+    assert line.format(8) in text
+    (read,) = reader.named(name).read(text.replace(line.format(8), line.format(9)), "lines")
+    terms = msgspec.structs.replace(read.terms, detect_within_s=120)
+    late = check([msgspec.structs.replace(read, terms=terms)], list(every_rule().values()))
+    assert [each.rule for each in late.findings if each.level == "error"] == ["KA005"]
+
+
+def test_no_sysctl_may_be_needed() -> None:
+    """Then there is nothing to read back."""
+    found = suggest(connection(detect_in_flight_within_s=3000)).checked
+    assert found is not None
+    assert suggest_snippet.snippet(found.connection, "sysctl").text == ""
+
+
 def test_what_would_do_in_place_of_a_refused_setting_is_told() -> None:
     """Another side, other demands, or the system's settings."""
     cases = {
         ("nginx", "IDLE"): "write the server's settings (--side server)",
         ("pgjdbc", "IDLE"): "set the system's times (--for sysctl)",
-        ("sysctl", "FULL"): "demand nothing of data in flight (--detect-idle-within)",
+        ("systemd", "FULL"): "demand nothing of data in flight (--detect-idle-within)",
     }
     for (name, demands), hint in cases.items():
         found = suggest(connection(**(FULL if demands == "FULL" else IDLE))).checked
