@@ -10,9 +10,10 @@ import msgspec
 from harness.oracle.effects import Unpredictable
 from harness.policy.answers import SECOND_NS
 from harness.policy.facts import Facts
+from harness.policy.settings import SYSTEM
 from harness.policy.suggest_search import MOST_PROBES, MOST_S, first, largest
 
-Key = Literal["idle_s", "interval_s", "count", "user_timeout_s"]
+Key = Literal["idle_s", "interval_s", "count", "user_timeout_s", "retries2"]
 Test = Callable[[Facts], bool]
 """Whether something is so of settings, at every HZ."""
 NONE_ALONE = "no single value is enough: `harness suggest` finds settings for all demands together"
@@ -21,8 +22,15 @@ _MOST: dict[Key, int] = {
     "interval_s": MOST_S,
     "count": MOST_PROBES,
     "user_timeout_s": 2_147_483,
+    "retries2": SYSTEM.retries2,
 }
-_LEAST: dict[Key, int] = {"idle_s": 1, "interval_s": 1, "count": 2, "user_timeout_s": 1}
+_LEAST: dict[Key, int] = {
+    "idle_s": 1,
+    "interval_s": 1,
+    "count": 2,
+    "user_timeout_s": 1,
+    "retries2": 1,
+}
 """With a count of 1 a single lost probe ends the connection."""
 
 

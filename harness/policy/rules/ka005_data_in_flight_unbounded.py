@@ -21,7 +21,8 @@ sending.
 the program sends. HAProxy 2.6 with timeouts of 3 s still had the connection to a dead client after
 20 s, as the server behind it sent each second.
 
-How to fix it: set `user_timeout_s` (TCP_USER_TIMEOUT) below the time demanded.
+How to fix it: set `user_timeout_s` (TCP_USER_TIMEOUT) below the time demanded. Sysctls have none:
+there a lower net.ipv4.tcp_retries2 does it, for all connections of the system.
 
 Source: net/ipv4/tcp_timer.c:retransmits_timed_out; RFC 5482; redpanda-data/connect#3726,
 powersync-ja/powersync-service#760.
@@ -31,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.policy import words
+from harness.policy import remedies, words
 from harness.policy.answers import SECOND_NS
 from harness.policy.facts import Facts
 from harness.policy.lateness import user_timeout_fix
@@ -53,14 +54,20 @@ def _find(facts: Facts) -> Iterator[Draft]:
             f"retransmissions for {words.seconds(least.low_ns)} or longer (tcp_retries2), as no "
             "user timeout is set"
         ),
-        fix=(
-            f"{user_timeout_fix(facts, demand_s)}, or add a heartbeat with a timer apart from the "
-            "sending"
-        ),
-        keys=("user_timeout_s",),
+        fix=f"{_bound(facts, demand_s)}, or add a heartbeat with a timer apart from the sending",
+        keys=("user_timeout_s", "retries2"),
         hz=tuple(bad),
         window_s=(least.low_ns / SECOND_NS, None),
     )
+
+
+def _bound(facts: Facts, demand_s: float) -> str:
+    """What bounds it where the settings are: sysctls have retransmissions alone."""
+    if "retries2" in facts.connection.directives:
+        found = remedies.at_most(facts, "retries2", remedies.detects_in_flight)
+        if found:
+            return f"set {found}, or a user timeout in the program"
+    return user_timeout_fix(facts, demand_s)
 
 
 RULE = Rule(

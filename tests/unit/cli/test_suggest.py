@@ -146,7 +146,7 @@ def test_an_option_is_a_demand_of_connections_that_state_none(capsys: Capture) -
         (["fleet.toml", "--for", "libpq"], "--for: expected one connection, found 3"),
         (["--detect-within", "5", "--for", "libqp"], "found libqp (did you mean libpq"),
         (
-            ["--detect-within", "60", "--hz", "250", "--for", "sysctl"],
+            ["--detect-within", "60", "--hz", "250", "--for", "systemd"],
             "or demand nothing of data in flight (--detect-idle-within)",
         ),
         (

@@ -98,6 +98,26 @@ def test_a_malformed_value_is_an_error(text: str, message: str) -> None:
     assert message in str(caught.value)
 
 
+def test_data_in_flight_is_bounded_by_retransmissions() -> None:
+    """A sysctl that KA005's fix names with the value that does it; no sysctl is a user timeout."""
+    (found,) = read(f"{FILE_TIMES}net.ipv4.tcp_retries2 = 10\n", "s")
+    terms = msgspec.structs.replace(found.terms, detect_within_s=120)
+    made = msgspec.structs.replace(found, terms=terms)
+    (finding,) = check([made], list(every_rule().values())).findings
+    assert (finding.rule, finding.place) == ("KA005", Place("s", 4, 25))
+    assert finding.fix == (
+        "set retries2 to at most 8, or a user timeout in the program, or add a heartbeat with a "
+        "timer apart from the sending (in this file: net.ipv4.tcp_retries2 for retries2)"
+    )
+
+
+FILE_TIMES = """\
+net.ipv4.tcp_keepalive_time = 60
+net.ipv4.tcp_keepalive_intvl = 10
+net.ipv4.tcp_keepalive_probes = 3
+"""
+
+
 def test_what_is_written_is_read_back() -> None:
     """And what no sysctl sets is refused."""
     terms = Terms(idle_s=60, interval_s=10, count=3, retries2=8)
