@@ -42,7 +42,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _connections(options: argparse.Namespace) -> Sequence[Connection]:
     given = {key: value for key in FLAGS if (value := getattr(options, key)) is not None}
-    if given and not options.files:
+    is_alone = "side" in given or (given and not checking.POLICY.exists())
+    if is_alone and not options.files:
         if options.connection is not None:
             raise UsageError("--connection: expected a file with connections, found none")
         return (checking.from_options(given),)

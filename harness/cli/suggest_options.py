@@ -31,7 +31,7 @@ def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="FILE",
         nargs="*",
         help="policies, or configuration of other software, whose settings are to be replaced "
-        "(default without demands: POLICY.toml)",
+        "(default: POLICY.toml where there is one, unless --side is given)",
     )
     suggest.add_argument(
         "--connection",

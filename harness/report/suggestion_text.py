@@ -15,6 +15,8 @@ from harness.policy.words import plain
 from harness.report import policy_text
 from harness.system.escapes import in_a_line, log_line
 
+NOT_NEEDED = "none needed"
+"""In place of settings: the demands are met without keepalive and without a user timeout."""
 _UNITS = {"TCP_KEEPIDLE": "s", "TCP_KEEPINTVL": "s", "TCP_USER_TIMEOUT": "ms"}
 
 
@@ -28,7 +30,8 @@ def table(suggestions: Sequence[Suggestion]) -> str:
     rows = [("connection", "settings now", "suggested"), *(_row(each) for each in suggestions)]
     refused = sum(each.checked is None for each in suggestions)
     total = count(len(suggestions), "connection")
-    summary = f"{total}, {refused} without settings that meet its demands"
+    found = f"for {len(suggestions) - refused}, none for {refused}" if refused else "for all"
+    summary = f"{total}: settings found {found}"
     more = "; `harness suggest FILE --connection NAME` says more about one"
     return "\n".join([*policy_text.columns(rows), "", f"{summary}{more}"])
 
@@ -36,8 +39,8 @@ def table(suggestions: Sequence[Suggestion]) -> str:
 def _row(suggestion: Suggestion) -> tuple[str, str, str]:
     asked, checked = suggestion.asked, suggestion.checked
     if checked is not None:
-        proposed = in_short(checked.connection)
-        proposed = "the same" if proposed == in_short(asked) else proposed
+        proposed = in_short(checked.connection, NOT_NEEDED)
+        proposed = "keep as is" if in_short(checked.connection) == in_short(asked) else proposed
     elif suggestion.unanswered:
         proposed = "cannot be answered"
     else:
@@ -52,7 +55,7 @@ def _lines(suggestion: Suggestion) -> Iterator[str]:
     elif suggestion.conflict is not None:
         yield from _refusal(suggestion, suggestion.conflict)
     elif suggestion.checked is not None and suggestion.result is not None:
-        yield log_line(f"{name}: {in_short(suggestion.checked.connection)}")
+        yield log_line(f"{name}: {in_short(suggestion.checked.connection, NOT_NEEDED)}")
         yield ""
         yield from _options(suggestion.checked)
         yield from _traffic(suggestion, suggestion.checked)
@@ -63,8 +66,8 @@ def _lines(suggestion: Suggestion) -> Iterator[str]:
         yield from policy_text.figures(suggestion.result)
 
 
-def in_short(connection: Connection) -> str:
-    """The settings in a few words."""
+def in_short(connection: Connection, nothing: str = "none set") -> str:
+    """The settings in a few words; `nothing`: where there are none."""
     settings, beat = connection.settings, connection.terms.heartbeat
     words = []
     if settings.keepalive:
@@ -75,7 +78,7 @@ def in_short(connection: Connection) -> str:
         words.append(f"user timeout {plain(settings.user_timeout_ms / 1000)} s")
     if beat is not None:
         words.append(f"heartbeat every {plain(beat.every_s)} s")
-    return ", ".join(words) or "no option"
+    return ", ".join(words) or nothing
 
 
 def _options(checked: Checked) -> Iterator[str]:

@@ -104,14 +104,23 @@ def test_a_policy_is_answered_in_a_table(folder: Path, capsys: Capture) -> None:
     assert ended("suggest", "fleet.toml") == 1
     out = capsys.readouterr().out
     assert re.search(r"^db +idle 60 s, interval 75 s, count 9 +idle \d+ s", out, re.MULTILINE)
-    assert re.search(r"^bus +heartbeat every 30 s +the same$", out, re.MULTILINE)
-    assert re.search(r"^none +no option +none meet all demands$", out, re.MULTILINE)
+    assert re.search(r"^bus +heartbeat every 30 s +keep as is$", out, re.MULTILINE)
+    assert re.search(r"^none +none set +none meet all demands$", out, re.MULTILINE)
     assert ended("suggest", "fleet.toml", "--connection", "db") == 0
     assert capsys.readouterr().out.startswith("db: idle ")
     (folder / "POLICY.toml").write_text(POLICY)
     assert ended("suggest", "--connection", "bus", "--output-format", "json") == 0
     (found,) = json.loads(capsys.readouterr().out)["connections"]
     assert found["settings"]["keepalive"] is False
+
+
+def test_demands_alone_hold_for_the_policy_of_the_folder(folder: Path, capsys: Capture) -> None:
+    """Unless a side says that they are of one connection."""
+    (folder / "POLICY.toml").write_text("[connections.db]\nidle_s = 60\n")
+    assert ended("suggest", "--hz", "250", "--detect-idle-within", "120") == 0
+    assert capsys.readouterr().out.startswith("db: idle ")
+    assert ended("suggest", "--side", "client", "--detect-idle-within", "120") == 0
+    assert capsys.readouterr().out.startswith("options: idle ")
 
 
 def test_json_has_settings_or_the_conflict(capsys: Capture) -> None:

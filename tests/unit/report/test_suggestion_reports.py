@@ -68,7 +68,7 @@ def test_a_table_has_a_line_for_each_connection() -> None:
     assert "idle 30 s, interval 75 s, count 9" in lines[1]
     assert lines[2].endswith("none meet all demands")
     assert lines[3].endswith("cannot be answered")
-    assert lines[-1].startswith("3 connections, 2 without settings")
+    assert lines[-1].startswith("3 connections: settings found for 1, none for 2; ")
 
 
 def test_json_has_the_arguments_of_setsockopt() -> None:
