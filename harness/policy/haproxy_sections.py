@@ -34,7 +34,7 @@ class Section(msgspec.Struct):
 
     `values`: by directive, such as "timeout client" and "option clitcpka", the words after it; of
     an option that is turned off none but the directive itself, see `off`. `own`: the directives of
-    the section itself; the others come from defaults.
+    the section itself; the others come from defaults. `uses`: the backends of `use_backend`.
     """
 
     head: Word
@@ -46,6 +46,7 @@ class Section(msgspec.Struct):
     default_server: tuple[Word, ...] = ()
     binds: list[list[Word]] = []
     servers: list[list[Word]] = []
+    uses: list[Word] = []
 
     @property
     def kind(self) -> str:
@@ -128,6 +129,7 @@ def _begun(
         default_server=base.default_server if base else (),
         binds=[],
         servers=[],
+        uses=[],
     )
 
 
@@ -148,6 +150,8 @@ def _add(section: Section, words: Sequence[Word]) -> None:
         _set(section, f"timeout {rest[0].text}", first, rest[1:])
     elif first.text in ("mode", "default_backend") or re.match(r"(cli|srv)tcpka-", first.text):
         _set(section, first.text, first, rest)
+    elif first.text == "use_backend":
+        section.uses += rest[:1]
     elif first.text == "bind":
         section.binds.append(rest)
     elif first.text == "default-server":

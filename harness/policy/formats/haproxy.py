@@ -6,6 +6,7 @@ are those of its configuration manual: keepalive is off, and a timeout that is n
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ _PROBING = {"idle_s": "idle", "interval_s": "intvl", "count": "cnt"}
 def read(text: str, source: str) -> tuple[Connection, ...]:
     """Two connections for a `listen`, one for a frontend or a backend. Raises PolicyError.
 
-    Where `tcp-ut` differs, or tunnels have a timeout of their own, there are more.
+    Where `tcp-ut` differs, or a client waits in a request or a tunnel for longer, there are more.
     """
     sections = haproxy_sections.sections(text, source)
     backends = {each.name: each for each in sections if each.kind != "frontend"}
@@ -51,7 +52,8 @@ def _of_section(
         tunnel = _tunnel(section, backends)
         for name, end in _different(title, ends, side):
             made = _settings(section, side, end)
-            for each, closing in _timeouts(section, side, tunnel):
+            waiting = _serving(section, backends) if side == "client" else []
+            for each, closing in _timeouts(section, side, tunnel, waiting):
                 yield _connection(f"{name}{each}", section, side, {**made, **closing}, notices)
                 notices = []
 
@@ -81,6 +83,17 @@ def _tunnel(section: Section, backends: Mapping[str, Section]) -> Stated | None:
     if section.kind == "frontend" and named is not None:
         owner = backends.get(named.text, section)
     return _time(owner, "timeout tunnel")
+
+
+def _serving(section: Section, backends: Mapping[str, Section]) -> list[Section]:
+    """Whose servers answer a client: all backends where an expression chooses one."""
+    if section.kind == "listen" and section.servers:
+        return [section]
+    default = section.value("default_backend")
+    names = [each.text for each in [*section.uses, *([default] if default else [])]]
+    if all(each in backends for each in names):
+        return [backends[each] for each in names]
+    return [each for each in backends.values() if each.servers]
 
 
 def _settings(section: Section, side: str, end: Sequence[Word]) -> dict[str, Stated]:
@@ -118,9 +131,12 @@ def _probing(section: Section, prefix: str) -> dict[str, Stated]:
 
 
 def _timeouts(
-    section: Section, side: str, tunnel: Stated | None
+    section: Section, side: str, tunnel: Stated | None, serving: Sequence[Section]
 ) -> Iterator[tuple[str, dict[str, Stated]]]:
-    """After so long HAProxy closes a connection, with what to add to the connection's name."""
+    """After so long HAProxy closes a connection, with what to add to the connection's name.
+
+    In mode http no timeout of the client runs while HAProxy waits for one of `serving`.
+    """
     inactive = _time(section, f"timeout {side}")
     mode = section.value("mode")
     in_tunnels = None if tunnel is None else _named("inactivity_close_s", tunnel)
@@ -133,9 +149,20 @@ def _timeouts(
             section, "timeout http-request"
         )
         waiting = waiting or inactive
-    yield "", _named("inactivity_close_s", inactive) | _named("idle_close_s", waiting)
+    between = _named("inactivity_close_s", inactive) | _named("idle_close_s", waiting)
+    yield "", between
+    answers = [_named("inactivity_close_s", _time(each, "timeout server")) for each in serving]
+    if between and answers:
+        longest = max(answers, key=_closes_s)
+        if _closes_s(longest) > _closes_s(between):
+            yield ", in a request", longest
     if in_tunnels is not None:
         yield ", tunnels", in_tunnels
+
+
+def _closes_s(closing: Mapping[str, Stated]) -> float:
+    """The shortest of these; infinite where there is none."""
+    return min((each.value for each in closing.values()), default=math.inf)
 
 
 def _named(key: str, value: Stated | None) -> dict[str, Stated]:

@@ -68,6 +68,7 @@ def test_each_side_of_a_proxy_is_a_connection() -> None:
     """Tunnels and servers with a user timeout of their own are more; Unix sockets are none."""
     assert list(names(QUICK)) == [
         "frontend www",
+        "frontend www, in a request",
         "frontend www, tunnels",
         "backend app",
         "backend app, tunnels",
@@ -95,6 +96,53 @@ def test_a_section_takes_over_what_its_defaults_say() -> None:
     assert www.places["interval_s"] == Place("h.cfg", 23, 20)
     assert found["frontend www, tunnels"].terms.inactivity_close_s == 7200
     assert found["backend app"].terms == Terms(keepalive=True, inactivity_close_s=50)
+
+
+REQUESTS = """\
+frontend www
+    mode http
+    bind :80
+    timeout client 2s
+    use_backend %[path] if { path /x }
+    default_backend a
+backend a
+    timeout server 1s
+    server s :1
+backend b
+    server s :2
+    timeout server 9s
+backend none
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "closes_s"),
+    [
+        ("", "", 9),
+        ("%[path]", "b", 9),
+        ("timeout server 9s", "timeout server 0", None),
+        ("timeout server 9s", "", None),
+    ],
+)
+def test_no_timeout_of_the_client_runs_while_haproxy_waits_for_the_server(
+    old: str, new: str, closes_s: float | None
+) -> None:
+    """The longest of the backends that may answer does; without one it waits for ever."""
+    found = names(REQUESTS.replace(old, new))
+    assert found["frontend www"].terms.inactivity_close_s == 2
+    assert found["frontend www, in a request"].terms.inactivity_close_s == closes_s
+    assert found["frontend www, in a request"].terms.side == "server"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("%[path]", "a"), ("mode http", "mode tcp"), ("timeout client 2s", "timeout client 10s")],
+)
+def test_where_no_server_is_waited_for_longer_there_is_no_other_connection(
+    old: str, new: str
+) -> None:
+    """Nor in mode tcp, where both sides' timeouts run."""
+    assert "frontend www, in a request" not in names(REQUESTS.replace(old, new))
 
 
 def test_a_user_timeout_is_of_a_line() -> None:
