@@ -56,8 +56,8 @@ def _idle_fix(facts: Facts) -> tuple[str, tuple[str, ...]]:
         keys = ("user_timeout_s", "idle_s", "interval_s")
     else:
         keys = ("idle_s", "interval_s", "user_timeout_s")
-    ways = (remedies.at_most(facts, key, remedies.detects_idle) for key in keys)
-    return remedies.any_of(ways), keys
+    ways = {key: remedies.at_most(facts, key, remedies.detects_idle) for key in keys}
+    return remedies.any_of(ways.values()), tuple(key for key in keys if ways[key]) or keys
 
 
 def _in_flight(facts: Facts) -> Iterator[Draft]:

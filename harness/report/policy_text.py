@@ -110,7 +110,8 @@ def _advice(result: Result) -> Iterator[str]:
     if missed:
         files = dict.fromkeys(each.place.file for each in missed if each.place)
         what = f" {in_a_line(next(iter(files)))}" if len(files) == 1 else " FILE" if files else ""
-        yield f"`harness suggest{what}` with the same demands finds settings that meet all of them"
+        found = "finds settings, or the demand to give up"
+        yield f"`harness suggest{what}` with the same demands {found}"
 
 
 def counts(result: Result) -> str:

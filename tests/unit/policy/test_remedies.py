@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
+from harness.policy.check import check
+from harness.policy.registry import every_rule
+from harness.policy.settings import Connection, Place, Terms
 from tests.unit.policy.policies import checked, found
 
 Keys = dict[str, Any]
@@ -91,3 +95,13 @@ def test_a_count_of_one_becomes_three_where_the_demand_allows_it() -> None:
     assert finding.fix == "set count to a value from 3 to 5"
     (tight,) = found("KA006", **keys, detect_idle_within_s=80)
     assert tight.fix == "set count to 3 with a shorter idle_s or interval_s"
+
+
+def test_a_file_is_told_the_directives_of_what_the_fix_names() -> None:
+    """And no others, which would not be enough."""
+    directives = {"idle_s": "time", "interval_s": "intvl", "count": "probes"}
+    terms = msgspec.convert({**RARE, "detect_idle_within_s": 120}, Terms)
+    place = Place("sysctl.conf", 1, 1)
+    named = Connection(name="system", terms=terms, place=place, directives=directives)
+    (finding,) = check([named], [every_rule()["KA015"]]).findings
+    assert finding.fix == "set idle_s to at most 84 (in this file: time for idle_s)"
