@@ -21,6 +21,8 @@ from harness.system.escapes import in_a_line
 
 POLICY = Path("POLICY.toml")
 """The policy of a checkout, where no file is named."""
+SETTINGS = {key: FLAGS[key] for key in ("idle_s", "interval_s", "count", "user_timeout_s")}
+"""Options whose values a fix may change."""
 OPTIONS = "options"
 """The name of the connection that options describe."""
 
@@ -142,7 +144,7 @@ def from_options(given: dict[str, Any]) -> Connection:
         raise UsageError(f"expected sound settings, found {error}") from error
     for problem in validation.problems(terms):
         raise _refused(problem.key, problem.value, problem.expected)
-    return Connection(name=OPTIONS, terms=terms)
+    return Connection(name=OPTIONS, terms=terms, directives=SETTINGS)
 
 
 def _refused(key: str, value: object, expected: str) -> UsageError:

@@ -14,7 +14,7 @@ _OF_CLOSING = ("keepalive", "idle_close_s", "inactivity_close_s")
 def in_file(fix: str, connection: Connection, keys: Sequence[str]) -> str:
     """The fix, with what the file calls the keys, where that is known.
 
-    A URL has no place.
+    A URL has no place, and options begin with two hyphens.
     """
     by_directive: dict[str, list[str]] = {}
     for each in dict.fromkeys(inner for key in keys for inner in _known(connection, key)):
@@ -23,6 +23,7 @@ def in_file(fix: str, connection: Connection, keys: Sequence[str]) -> str:
         return fix
     said = [f"{directive} for {words.enumerated(each)}" for directive, each in by_directive.items()]
     where = "in this file" if connection.place else "as parameters"
+    where = "as options" if all(each.startswith("--") for each in by_directive) else where
     return f"{fix} ({where}: {'; '.join(said)})"
 
 

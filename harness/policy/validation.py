@@ -68,8 +68,9 @@ def suspicions(connection: Connection) -> Iterator[tuple[str, str]]:
             yield key, hint
     told = set()
     for key in _IN_MILLISECONDS:
-        directive, value = connection.directives.get(key), _value(connection.terms, key)
-        if directive and directive not in told and key not in connection.defaults and value:
+        directive, value = connection.directives.get(key, ""), _value(connection.terms, key)
+        is_of_file = bool(directive) and not directive.startswith("--")  # options are in seconds
+        if is_of_file and directive not in told and key not in connection.defaults and value:
             hint = durations.too_few_milliseconds(value)
             if hint:
                 told.add(directive)

@@ -109,9 +109,11 @@ def _advice(result: Result) -> Iterator[str]:
     missed = [each for each in result.findings if each.rule in _MENDED_BY_SETTINGS]
     if missed:
         files = dict.fromkeys(each.place.file for each in missed if each.place)
-        what = f" {in_a_line(next(iter(files)))}" if len(files) == 1 else " FILE" if files else ""
+        what = in_a_line(next(iter(files))) if len(files) == 1 else "FILE"
+        if not files:  # a side says that the demands are of one connection
+            what = f"--side {result.checked[0].connection.terms.side}"
         found = "finds settings, or the demand to give up"
-        yield f"`harness suggest{what}` with the same demands {found}"
+        yield f"`harness suggest {what}` with the same demands {found}"
 
 
 def counts(result: Result) -> str:

@@ -44,6 +44,15 @@ def test_options_describe_one_connection(capsys: Capture) -> None:
     assert re.search("^options +up to 363.49 s ", capsys.readouterr().out, re.MULTILINE)
 
 
+def test_a_fix_names_the_options(capsys: Capture) -> None:
+    """Where options were given."""
+    assert ended("check", *LATE[:6], "--detect-idle-within", "120") == 1
+    fix = "set idle_s to at most 84 (as options: --idle for idle_s)\n"
+    told = capsys.readouterr().out
+    assert fix in told
+    assert "`harness suggest --side client` with the same demands finds settings" in told
+
+
 def test_the_example_of_the_page_holds(folder: Path, capsys: Capture) -> None:
     """With nothing to be corrected in it."""
     page = Path(policy.__path__[0], "README.md").read_text()

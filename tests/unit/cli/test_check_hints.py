@@ -120,6 +120,8 @@ def test_too_few_milliseconds_of_other_software_are_told(
     told = capsys.readouterr().err
     assert message in told
     assert bool(message) == ("did you mean" in told)
+    ended("check", "--user-timeout", "0.085")
+    assert "did you mean" not in capsys.readouterr().err
     ended("check", "host=db tcp_user_timeout=85")
     assert (
         "user_timeout_s (tcp_user_timeout) = 85 means 85 ms; did you mean 85000 ms (85 s)?"
