@@ -2,7 +2,8 @@
 
 redis-py's documentation, `Redis.from_url`, and redis/connection.py, `Connection` and
 URL_QUERY_ARGUMENT_PARSERS. Parameters are no part of the registered redis URL: each client has its
-own. redis-py turns keepalive on or off there; the times are fixed unless the program sets them.
+own. A URL turns keepalive on or off; the program sets the times. The defaults are those before
+redis-py 8.0, off and the system's times, as a URL does not tell the version.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ _SCHEME = re.compile(r"rediss?://")
 _EXAMPLE = "redis://cache.example:6379/0?socket_keepalive=true"
 _KEYS = ("socket_keepalive", "socket_timeout", "health_check_interval")
 _FALSE = ("0", "F", "FALSE", "N", "NO")
-_OPTIONS = {"idle_s": 30, "interval_s": 5, "count": 3}
-_SWITCH_SOURCE = "redis-py's default since 8.0, off before (socket_keepalive)"
-_OPTIONS_SOURCE = "redis-py's default since 8.0, the system's before (socket_keepalive_options)"
+_OPTIONS = ("idle_s", "interval_s", "count")
+_SWITCH_SOURCE = "redis-py's default before 8.0, on since then (socket_keepalive)"
+_OPTIONS_SOURCE = (
+    "the system's, as redis-py before 8.0 sets none; 30, 5 and 3 since then "
+    "(socket_keepalive_options)"
+)
 
 
 def read(text: str, source: str) -> tuple[Connection, ...]:
@@ -48,9 +52,9 @@ def _one(word: Word) -> Connection:
             directive="socket_keepalive",
             written=switch.text,
         )
-    filled = {"keepalive": Filled(value=True, source=_SWITCH_SOURCE)}
-    if "keepalive" not in told or told["keepalive"].value:
-        filled |= {key: Filled(value, _OPTIONS_SOURCE) for key, value in _OPTIONS.items()}
+    filled = {"keepalive": Filled(value=False, source=_SWITCH_SOURCE)}
+    if "keepalive" in told and told["keepalive"].value:
+        filled |= {key: Filled(None, _OPTIONS_SOURCE) for key in _OPTIONS}
     notices = tuple(_notices(values))
     return stated.connection(url.name("redis"), word.place, told, filled, notices)
 
@@ -75,18 +79,15 @@ def _notices(values: Mapping[str, Word]) -> Iterator[Notice]:
 
 def _write(terms: Terms) -> str:
     software = "redis-py (in a URL)"
-    refuse_others(terms, ("keepalive", *_OPTIONS), software)
-    if not Connection(name="", terms=terms).keepalive:
-        refuse_others(terms, ("keepalive",), software)
-        return "redis://HOST:6379/0?socket_keepalive=false\n"
-    found = (terms.idle_s, terms.interval_s, terms.count)
-    if found != tuple(_OPTIONS.values()):
-        raise UsageError(
-            f"{software}: expected idle_s = 30, interval_s = 5 and count = 3, which a URL cannot "
-            f"change, found {found[0]}, {found[1]} and {found[2]}. Fix: set "
-            "socket_keepalive_options in the program"
-        )
-    return "redis://HOST:6379/0?socket_keepalive=true\n"
+    for key in _OPTIONS:
+        if getattr(terms, key) is not None:
+            raise UsageError(
+                f"{software}: expected no {key}, which a URL cannot state, found "
+                f"{getattr(terms, key)}. Fix: set socket_keepalive_options in the program"
+            )
+    refuse_others(terms, ("keepalive",), software)
+    is_on = Connection(name="", terms=terms).keepalive
+    return f"redis://HOST:6379/0?socket_keepalive={str(is_on).lower()}\n"
 
 
 def _fits(_path: Path, text: str) -> bool:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from harness.errors import PolicyError, UsageError
+from harness.policy.check import check
 from harness.policy.formats.redis_url import FORMAT
+from harness.policy.registry import every_rule
 from harness.policy.settings import Connection, Place, Terms
 
-ON = Terms(keepalive=True, idle_s=30, interval_s=5, count=3)
+ON, OFF = Terms(keepalive=True), Terms(keepalive=False)
 
 
 def read(text: str) -> Connection:
@@ -29,12 +32,14 @@ def read(text: str) -> Connection:
         ("redis://h?socket_keepalive=", "h"),
     ],
 )
-def test_redis_pys_defaults_say_since_when_they_are(text: str, name: str) -> None:
-    """An empty value is none."""
+def test_keepalive_is_off_as_before_redis_py_8(text: str, name: str) -> None:
+    """The version is not known. An empty value is none."""
     assert FORMAT.fits(Path("x"), text)
     found = read(text)
-    assert (found.name, found.terms) == (name, ON)
-    assert all("since 8.0" in each for each in found.defaults.values())
+    assert (found.name, found.terms) == (name, OFF)
+    assert found.defaults == {
+        "keepalive": "redis-py's default before 8.0, on since then (socket_keepalive)"
+    }
     assert "secret" not in str(found)
 
 
@@ -46,11 +51,16 @@ def test_keepalive_may_be_off(value: str) -> None:
     assert found.places == {"keepalive": Place("x", 1, 30)}
 
 
-def test_keepalive_that_is_stated_has_the_fixed_times() -> None:
-    """A URL cannot state them."""
+def test_keepalive_that_is_stated_has_the_systems_times() -> None:
+    """As before redis-py 8.0; a finding says since when there are others."""
     found = read("redis://h/0?socket_keepalive=yes")
     assert found.terms == ON
     assert sorted(found.defaults) == ["count", "idle_s", "interval_s"]
+    demanding = replace(found, terms=replace(found.terms, detect_idle_within_s=60))
+    result = check([demanding], list(every_rule().values()))
+    assert {each.rule for each in result.findings} == {"KA002", "KA015"}
+    for each in result.findings:
+        assert "redis-py before 8.0 sets none; 30, 5 and 3 since then" in each.message
 
 
 def test_what_does_not_watch_a_connection_is_told() -> None:
@@ -78,7 +88,7 @@ def test_whatever_is_wrong_is_one_error_without_a_password(text: str, message: s
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("terms", [ON, Terms(keepalive=False)])
+@pytest.mark.parametrize("terms", [ON, OFF])
 def test_what_is_written_reads_back(terms: Terms) -> None:
     """All of it."""
     assert FORMAT.write is not None
@@ -88,8 +98,8 @@ def test_what_is_written_reads_back(terms: Terms) -> None:
 @pytest.mark.parametrize(
     ("terms", "message"),
     [
-        (Terms(idle_s=60, interval_s=10, count=3), "expected idle_s = 30, interval_s = 5 and"),
-        (Terms(keepalive=False, idle_s=30), "found idle_s"),
+        (Terms(idle_s=60, interval_s=10, count=3), "expected no idle_s, which a URL cannot state"),
+        (Terms(keepalive=False, interval_s=5), "expected no interval_s, which a URL cannot"),
         (Terms(user_timeout_s=5), "found user_timeout_s"),
     ],
 )
