@@ -12,6 +12,7 @@ from harness.errors import UsageError
 from harness.policy import demands, suggest_snippet
 from harness.policy.settings import Connection
 from harness.policy.suggest import Suggestion, suggest
+from harness.policy.suggest_software import for_its_software
 from harness.system import streams
 from harness.system.spelling import did_you_mean
 
@@ -32,6 +33,8 @@ def run(options: argparse.Namespace) -> int:
                 "Fix: choose one with --connection"
             )
     suggestions = [suggest(each) for each in connections]
+    if options.target is None:
+        suggestions = [for_its_software(each) for each in suggestions]
     statuses = {each.exit_status for each in suggestions}
     status = next((each for each in (1, 3) if each in statuses), 0)
     if options.target is not None:

@@ -57,10 +57,18 @@ def read(path: Path, source: str, name: str | None = None) -> tuple[Connection, 
     chosen = named(name) if name else None
     text = toml_file.read_text(path, source)
     made = chosen or of_file(path, text, source)
-    found = made.read(text, source)
+    found = _of_format(made, text, source)
     for each in made.others(text, source) if made.others else ():
         found += _of_named(each, path, source)
     return found
+
+
+def _of_format(made: Format, text: str, source: str) -> tuple[Connection, ...]:
+    """What a format reads, with its name where it is of other software. Raises PolicyError."""
+    found = made.read(text, source)
+    if made.others is not None:
+        return found
+    return tuple(msgspec.structs.replace(each, format=made.name) for each in found)
 
 
 def _of_named(named: NamedFile, policy: Path, source: str) -> tuple[Connection, ...]:
@@ -72,7 +80,7 @@ def _of_named(named: NamedFile, policy: Path, source: str) -> tuple[Connection, 
     made = _stated_format(named) or of_file(path, text, title)
     if made.others is not None:
         raise named.error("", named.path, "a file of other software, and no policy")
-    found = made.read(text, title)
+    found = _of_format(made, text, title)
     if not found:
         raise named.error("", named.path, "a file with settings of TCP connections")
     return other_files.applied(named, found)
@@ -108,7 +116,7 @@ def read_text(text: str, source: str, name: str | None = None) -> tuple[Connecti
             f"{source}: expected a file, or a URL or connection string of a known format, found "
             f"another text (not shown). The formats are:{_listed(known)}"
         )
-    found = fitting[0].read(text, source)
+    found = _of_format(fitting[0], text, source)
     return tuple(msgspec.structs.replace(each, place=None, places={}) for each in found)
 
 

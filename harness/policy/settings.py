@@ -201,8 +201,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     "heartbeat.every_s" and "ignore.KA004". `inherited`: the keys whose values come from the
     defaults, `ignore.KA004` among them. `defaults`: by key, where a value comes from that the file
     does not state, such as "redis-server's default (redis.conf, tcp-keepalive)"; what the system
-    fills in needs no entry. `directives`: what the file's software calls a key. `notices`: such as
-    keys that the software ignores.
+    fills in needs no entry. `directives`: what the file's software calls a key. `format`: of a file
+    of other software. `notices`: such as keys that the software ignores.
     """
 
     name: str
@@ -212,6 +212,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     inherited: frozenset[str] = frozenset()
     defaults: dict[str, str] = {}
     directives: dict[str, str] = {}
+    format: str = ""
     notices: tuple[Notice, ...] = ()
 
     @property

@@ -28,7 +28,9 @@ class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
     """What is suggested for one connection.
 
     `result`: every rule applied to the connection with the settings; None: there are none that meet
-    its demands, for the reason in `conflict`, or `unanswered` says why that is not known.
+    its demands, for the reason in `conflict`, or `unanswered` says why that is not known. `lines`:
+    in the words of its file's software; `unwritable`: why that has no directives for settings that
+    meet the demands.
     """
 
     asked: Connection
@@ -36,6 +38,8 @@ class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
     costs: tuple[Cost, ...] = ()
     conflict: Conflict | None = None
     unanswered: str = ""
+    lines: str = ""
+    unwritable: str = ""
 
     @property
     def checked(self) -> Checked | None:
@@ -46,12 +50,16 @@ class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
     def exit_status(self) -> int:
         """0 where settings meet the demands, 1 where none do, 3 where that is not known.
 
-        1 also where an error is left that no settings can mend, such as a heartbeat that is too
-        rare for a proxy.
+        1 also where the software has no directives for them, and where an error is left that no
+        settings can mend, such as a heartbeat that is too rare for a proxy.
         """
         if self.unanswered:
             return 3
-        if self.result is None or any(each.level == "error" for each in self.result.findings):
+        if (
+            self.unwritable
+            or self.result is None
+            or any(each.level == "error" for each in self.result.findings)
+        ):
             return 1
         return 3 if self.result.unanswered else 0
 

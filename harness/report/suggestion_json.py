@@ -9,7 +9,8 @@ import msgspec
 
 from harness.policy.suggest import Suggestion
 from harness.policy.suggest_limits import limits
-from harness.policy.suggest_snippet import SETTINGS, options
+from harness.policy.suggest_shapes import SETTINGS
+from harness.policy.suggest_snippet import options
 
 FORMAT = 1
 
@@ -32,12 +33,14 @@ def _connection(suggestion: Suggestion) -> dict[str, Any]:
         "settings": None,
         "conflict": None if conflict is None else msgspec.to_builtins(conflict),
         "unanswered": suggestion.unanswered or None,
+        "lines": suggestion.lines or None,
+        "unwritable": suggestion.unwritable or None,
     }
     if checked is None or suggestion.result is None:
         return found
     connection, terms = checked.connection, checked.connection.terms
     return found | {
-        "settings": {key: getattr(terms, key) for key in SETTINGS if key != "keepalive"}
+        "settings": msgspec.to_builtins({key: getattr(terms, key) for key in SETTINGS})
         | {"keepalive": connection.keepalive},
         "setsockopt": msgspec.to_builtins(options(connection)),
         "overview": msgspec.to_builtins(checked.overview),

@@ -28,7 +28,7 @@ def describe(suggestion: Suggestion) -> str:
 def table(suggestions: Sequence[Suggestion]) -> str:
     """Several connections: a line for each, with the settings that it has and those suggested."""
     rows = [("connection", "settings now", "suggested"), *(_row(each) for each in suggestions)]
-    refused = sum(each.checked is None for each in suggestions)
+    refused = sum(each.checked is None or bool(each.unwritable) for each in suggestions)
     total = count(len(suggestions), "connection")
     found = f"for {len(suggestions) - refused}, none for {refused}" if refused else "for all"
     summary = f"{total}: settings found {found}"
@@ -40,6 +40,8 @@ def _row(suggestion: Suggestion) -> tuple[str, str, str]:
     asked, checked = suggestion.asked, suggestion.checked
     if checked is not None:
         proposed = in_short(checked.connection, NOT_NEEDED)
+        if suggestion.unwritable:
+            proposed = f"no directives for {proposed}"
         proposed = "keep as is" if in_short(checked.connection) == in_short(asked) else proposed
     elif suggestion.unanswered:
         proposed = "cannot be answered"
@@ -57,7 +59,14 @@ def _lines(suggestion: Suggestion) -> Iterator[str]:
     elif suggestion.checked is not None and suggestion.result is not None:
         yield log_line(f"{name}: {in_short(suggestion.checked.connection, NOT_NEEDED)}")
         yield ""
-        yield from _options(suggestion.checked)
+        if suggestion.unwritable:
+            yield log_line(suggestion.unwritable)
+            yield ""
+        if suggestion.lines:
+            yield from (f"    {line}".rstrip() for line in suggestion.lines.splitlines())
+            yield ""
+        else:
+            yield from _options(suggestion.checked)
         yield from _traffic(suggestion, suggestion.checked)
         yield from remaining(suggestion.checked)
         for finding in suggestion.result.findings:
@@ -76,6 +85,8 @@ def in_short(connection: Connection, nothing: str = "none set") -> str:
         )
     if settings.user_timeout_ms:
         words.append(f"user timeout {plain(settings.user_timeout_ms / 1000)} s")
+    if connection.terms.retries2 is not None:
+        words.append(f"retries2 {connection.terms.retries2}")
     if beat is not None:
         words.append(f"heartbeat every {plain(beat.every_s)} s")
     return ", ".join(words) or nothing
