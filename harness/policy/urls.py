@@ -7,7 +7,7 @@ nowhere, so that no message can show a password.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import unquote
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from harness.errors import PolicyError
 from harness.policy import lines
 from harness.policy.lines import Word
-from harness.policy.settings import Place
+from harness.policy.settings import Connection, Place
 
 _HOSTS = re.compile(r"[A-Za-z0-9_.,:%\[\]-]*")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
@@ -42,6 +42,16 @@ def each_line(text: str, source: str) -> list[Word]:
     """The URLs of a file, one on each line; empty lines and comments (#) are left out."""
     found = [lines.stripped(line) for line in lines.lines(text, source)]
     return [each for each in found if each.text and not each.text.startswith("#")]
+
+
+def connections(
+    text: str, source: str, expected: str, one: Callable[[Word], Connection]
+) -> tuple[Connection, ...]:
+    """What `one` makes of each line; `expected`: what a line is. Raises PolicyError for none."""
+    found = each_line(text, source)
+    if not found:
+        raise lines.error(Word("", Place(source, 1, 1)), "", expected)
+    return tuple(map(one, found))
 
 
 def fits(text: str, scheme: re.Pattern[str]) -> bool:

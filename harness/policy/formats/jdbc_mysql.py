@@ -10,12 +10,12 @@ import re
 from pathlib import Path
 
 from harness.policy import stated, urls
-from harness.policy.directives import chosen, refuse_others
+from harness.policy.directives import chosen
 from harness.policy.format import Format
 from harness.policy.formats import jdbc_postgresql
-from harness.policy.lines import Word, error
-from harness.policy.settings import Connection, Place, Terms
-from harness.policy.stated import Filled, Stated
+from harness.policy.lines import Word
+from harness.policy.settings import Connection, Terms
+from harness.policy.stated import Filled
 
 _KEYS = ("tcpKeepAlive", "socketTimeout")
 _SCHEME = re.compile(r"jdbc:mysql(?:\+srv)?:(?:(?:loadbalance|replication):)?//")
@@ -29,10 +29,7 @@ _FILLED = {
 
 def read(text: str, source: str) -> tuple[Connection, ...]:
     """A connection for each line. Raises PolicyError, with line and column."""
-    found = urls.each_line(text, source)
-    if not found:
-        raise error(Word("", Place(source, 1, 1)), "", f"a URL such as {_EXAMPLE}")
-    return tuple(_one(each) for each in found)
+    return urls.connections(text, source, f"a URL such as {_EXAMPLE}", _one)
 
 
 def _one(word: Word) -> Connection:
@@ -40,15 +37,7 @@ def _one(word: Word) -> Connection:
     url = urls.parsed(plain, _SCHEME, _EXAMPLE, at_in_query=True)
     name = url.name("mysql") if plain == word else "mysql"
     values = chosen(url.parameters, _KEYS)
-    told = {}
-    switch = values.get("tcpKeepAlive")
-    if switch is not None:
-        told["keepalive"] = Stated(
-            value=jdbc_postgresql.truth(switch, "tcpKeepAlive"),
-            place=switch.place,
-            directive="tcpKeepAlive",
-            written=switch.text,
-        )
+    told = jdbc_postgresql.switch(values)
     timeout = values.get("socketTimeout")
     notices = (
         jdbc_postgresql.timeout_notices(timeout, "socketTimeout", "milliseconds") if timeout else ()
@@ -72,9 +61,7 @@ def _without_keys(word: Word) -> Word:
 
 
 def _write(terms: Terms) -> str:
-    refuse_others(terms, ("keepalive",), "Connector/J")
-    on = str(Connection(name="", terms=terms).keepalive).lower()
-    return f"jdbc:mysql://HOST/DATABASE?tcpKeepAlive={on}\n"
+    return jdbc_postgresql.switched(terms, "Connector/J", "jdbc:mysql://HOST/DATABASE")
 
 
 def _fits(_path: Path, text: str) -> bool:

@@ -14,7 +14,7 @@ from harness.policy import lines, stated, urls
 from harness.policy.directives import chosen, refuse_others
 from harness.policy.format import Format
 from harness.policy.lines import Word, error
-from harness.policy.settings import Connection, Notice, Place, Terms
+from harness.policy.settings import Connection, Notice, Terms
 from harness.policy.stated import Filled, Stated
 
 _KEYS = ("tcpKeepAlive", "socketTimeout")
@@ -32,33 +32,29 @@ _FILLED = {"keepalive": Filled(value=False, source="pgjdbc's default (PGProperty
 
 def read(text: str, source: str) -> tuple[Connection, ...]:
     """A connection for each line. Raises PolicyError, with line and column."""
-    found = urls.each_line(text, source)
-    if not found:
-        raise error(Word("", Place(source, 1, 1)), "", f"a URL such as {_EXAMPLE}")
-    return tuple(_one(each) for each in found)
+    return urls.connections(text, source, f"a URL such as {_EXAMPLE}", _one)
 
 
 def _one(word: Word) -> Connection:
     url = urls.parsed(word, _SCHEME, _EXAMPLE, at_in_query=True)
     values = chosen(url.parameters, (*_KEYS, *_OF_LIBPQ))
-    told = {}
-    switch = values.get("tcpKeepAlive")
-    if switch is not None:
-        told["keepalive"] = Stated(
-            value=truth(switch, "tcpKeepAlive"),
-            place=switch.place,
-            directive="tcpKeepAlive",
-            written=switch.text,
-        )
     notices = tuple(_notices(values))
-    return stated.connection(url.name("pgjdbc"), word.place, told, _FILLED, notices)
+    return stated.connection(url.name("pgjdbc"), word.place, switch(values), _FILLED, notices)
 
 
-def truth(word: Word, directive: str) -> bool:
-    """What true and false stand for, in capitals or not. Raises PolicyError."""
+def switch(values: Mapping[str, Word]) -> dict[str, Stated]:
+    """What tcpKeepAlive states, in capitals or not. Raises PolicyError."""
+    word = values.get("tcpKeepAlive")
+    if word is None:
+        return {}
     if word.text.lower() not in ("true", "false"):
-        raise error(word, directive, "true or false")
-    return word.text.lower() == "true"
+        raise error(word, "tcpKeepAlive", "true or false")
+    is_on = word.text.lower() == "true"
+    return {
+        "keepalive": Stated(
+            value=is_on, place=word.place, directive="tcpKeepAlive", written=word.text
+        )
+    }
 
 
 def _notices(values: Mapping[str, Word]) -> Iterator[Notice]:
@@ -81,10 +77,15 @@ def timeout_notices(word: Word, directive: str, unit: str) -> Iterator[Notice]:
         )
 
 
-def _write(terms: Terms) -> str:
-    refuse_others(terms, ("keepalive",), "pgjdbc")
+def switched(terms: Terms, software: str, url: str) -> str:
+    """A URL with the switch for these terms. Raises UsageError for any other term."""
+    refuse_others(terms, ("keepalive",), software)
     on = str(Connection(name="", terms=terms).keepalive).lower()
-    return f"jdbc:postgresql://HOST/DATABASE?tcpKeepAlive={on}\n"
+    return f"{url}?tcpKeepAlive={on}\n"
+
+
+def _write(terms: Terms) -> str:
+    return switched(terms, "pgjdbc", "jdbc:postgresql://HOST/DATABASE")
 
 
 def _fits(_path: Path, text: str) -> bool:

@@ -47,10 +47,7 @@ _COMMON = re.compile(r"\b(?:host|hostaddr|dbname|service|keepalives\w*|tcp_user_
 
 def read(text: str, source: str) -> tuple[Connection, ...]:
     """A connection for each line. Raises PolicyError, with line and column."""
-    found = urls.each_line(text, source)
-    if not found:
-        raise error(Word("", Place(source, 1, 1)), "", f"a connection string such as {_EXAMPLE}")
-    return tuple(_one(each) for each in found)
+    return urls.connections(text, source, f"a connection string such as {_EXAMPLE}", _one)
 
 
 def _one(word: Word) -> Connection:

@@ -16,8 +16,8 @@ from harness.errors import UsageError
 from harness.policy import lines, stated, urls
 from harness.policy.directives import chosen, refuse_others
 from harness.policy.format import Format
-from harness.policy.lines import Word, error
-from harness.policy.settings import Connection, Notice, Place, Terms
+from harness.policy.lines import Word
+from harness.policy.settings import Connection, Notice, Terms
 from harness.policy.stated import Filled, Stated
 
 _SCHEME = re.compile(r"rediss?://")
@@ -34,10 +34,7 @@ _OPTIONS_SOURCE = (
 
 def read(text: str, source: str) -> tuple[Connection, ...]:
     """A connection for each line. Raises PolicyError, with line and column."""
-    found = urls.each_line(text, source)
-    if not found:
-        raise error(Word("", Place(source, 1, 1)), "", f"a URL such as {_EXAMPLE}")
-    return tuple(_one(each) for each in found)
+    return urls.connections(text, source, f"a URL such as {_EXAMPLE}", _one)
 
 
 def _one(word: Word) -> Connection:
