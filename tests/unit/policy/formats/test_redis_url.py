@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from harness.errors import PolicyError, UsageError
+from harness.errors import UsageError
 from harness.policy.check import check
 from harness.policy.formats.redis_url import FORMAT
 from harness.policy.registry import every_rule
 from harness.policy.settings import Connection, Place, Terms
+from tests.unit.policy.formats.lines_of_text import only, refusal
 
 ON, OFF = Terms(keepalive=True), Terms(keepalive=False)
 
 
 def read(text: str) -> Connection:
     """The one connection of a text."""
-    (found,) = FORMAT.read(text, "x")
-    return found
+    return only(FORMAT, text)
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,9 @@ WRONG = {
 @pytest.mark.parametrize(("text", "message"), WRONG.items())
 def test_whatever_is_wrong_is_one_error_without_a_password(text: str, message: str) -> None:
     """With line and column."""
-    with pytest.raises(PolicyError) as caught:
-        FORMAT.read(text, "x")
-    assert str(caught.value).startswith(message)
-    assert "secret" not in str(caught.value)
+    told = refusal(FORMAT, text)
+    assert told.startswith(message)
+    assert "secret" not in told
 
 
 @pytest.mark.parametrize("terms", [ON, OFF])
