@@ -29,7 +29,8 @@ OPTIONS = "options"
 
 def run(options: argparse.Namespace) -> int:
     """Check the files or settings of the options; returns the exit status. Raises UsageError."""
-    connections = _connections(options)
+    unread: list[UsageError] = []
+    connections = _connections(options, unread)
     for text in dict.fromkeys(_doubts(connections)):
         streams.complain(in_a_line(text))
     result = check(connections, registry.selected(options.select, options.ignore))
@@ -41,6 +42,10 @@ def run(options: argparse.Namespace) -> int:
         if options.output_format in prove.WITHOUT_PROOFS:
             prove.tell(proofs)
     report(result, options.output_format)
+    for error in unread:
+        streams.complain(str(error))
+    if unread:
+        return UsageError.exit_status
     if options.output_format == "sarif" and not options.strict and _is_proven(result):
         return 0
     return result.exit_status
@@ -80,7 +85,7 @@ def explain(options: argparse.Namespace) -> int:
     return 0
 
 
-def _connections(options: argparse.Namespace) -> Sequence[Connection]:
+def _connections(options: argparse.Namespace, unread: list[UsageError]) -> Sequence[Connection]:
     given = {key: value for key in FLAGS if (value := getattr(options, key)) is not None}
     settings = [FLAGS[key] for key in given if key not in demands.KEYS]
     if options.files and settings:
@@ -98,14 +103,17 @@ def _connections(options: argparse.Namespace) -> Sequence[Connection]:
             f"expected a file, {POLICY} in this folder or settings ({example}), "
             f"found {found_instead}"
         )
-    found = of_files(options.files or [str(POLICY)], options.format)
+    found = of_files(options.files or [str(POLICY)], options.format, unread)
     return [demands.applied(each, wanted.terms, given) for each in found]
 
 
-def of_files(files: Sequence[str], format_name: str | None) -> list[Connection]:
+def of_files(
+    files: Sequence[str], format_name: str | None, unread: list[UsageError] | None = None
+) -> list[Connection]:
     """Of files, and of URLs in place of files.
 
-    Raises UsageError, also where there is nothing to check.
+    `unread`: takes the errors of files that a policy names, where others can be checked. Raises
+    UsageError, also where there is nothing to check.
     """
     found: dict[str, tuple[Connection, ...]] = {}
     for number, each in enumerate(files, 1):
@@ -114,9 +122,11 @@ def of_files(files: Sequence[str], format_name: str | None) -> list[Connection]:
             found[source] = reader.read_text(each, source, format_name)
         else:
             source = each.encode(errors="backslashreplace").decode()  # JSON cannot hold all names
-            found[source] = reader.read(Path(each), source, format_name)
+            found[source] = reader.read(Path(each), source, format_name, unread)
     empty = [source for source, connections in found.items() if not connections]
     if len(empty) == len(found):
+        for error in unread or ():
+            raise error
         raise UsageError(
             f"expected settings of TCP connections, found none in {', '.join(empty)}. Fix: "
             "name the files that have them; what a file includes is not read with it"

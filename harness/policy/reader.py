@@ -48,18 +48,26 @@ def named(name: str) -> Format:
     return known[name]
 
 
-def read(path: Path, source: str, name: str | None = None) -> tuple[Connection, ...]:
+def read(
+    path: Path, source: str, name: str | None = None, unread: list[UsageError] | None = None
+) -> tuple[Connection, ...]:
     """The connections in a file.
 
-    `source`: what messages call it; `name`: of its format, None to tell it by the file. Raises
-    UsageError.
+    `source`: what messages call it; `name`: of its format, None to tell it by the file; `unread`:
+    takes the errors of files that a policy names, so that one does not hide the connections of the
+    others. Raises UsageError.
     """
     chosen = named(name) if name else None
     text = toml_file.read_text(path, source)
     made = chosen or of_file(path, text, source)
     found = _of_format(made, text, source)
     for each in made.others(text, source) if made.others else ():
-        found += _of_named(each, path, source)
+        try:
+            found += _of_named(each, path, source)
+        except UsageError as error:
+            if unread is None:
+                raise
+            unread.append(error)
     return found
 
 

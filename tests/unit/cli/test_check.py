@@ -321,3 +321,21 @@ def test_a_report_without_proofs_leaves_them_to_standard_error(
     captured = capsys.readouterr()
     assert json.loads(captured.out)["version"] == "2.1.0"
     assert "not proven at HZ=1000" in captured.err
+
+
+def test_a_file_of_a_policy_that_cannot_be_read_hides_no_findings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of the other files are reported; the status says that something was not read."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "redis.conf").write_text("tcp-keepalive 300\n")
+    (tmp_path / "compose.yaml").write_text("services: [\n")
+    files = '[files."compose.yaml"]\n[files."redis.conf"]\ndetect_idle_within_s = 60\n'
+    (tmp_path / "POLICY.toml").write_text(files)
+    assert main.main(["check"]) == 2
+    captured = capsys.readouterr()
+    assert "redis.conf:1:15: error KA015" in captured.out
+    assert "compose.yaml:2:1: expected valid YAML" in captured.err
+    (tmp_path / "POLICY.toml").write_text('[files."compose.yaml"]\n')
+    assert main.main(["check"]) == 2
+    assert "compose.yaml:2:1: expected valid YAML" in capsys.readouterr().err
