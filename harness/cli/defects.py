@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.system import streams
-from harness.system.user_dirs import state_folder
+from harness.system.user_dirs import make_state_folder
 
 FOLDER = "defects"
 """In the state folder."""
@@ -47,7 +47,7 @@ def _kept(text: str) -> Path | None:
     for folder in _folders():
         try:
             path = folder() / name
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             with path.open("x", encoding="utf-8", errors="replace") as file:
                 file.write(text)
         except Exception:  # noqa: BLE001, S112 - the next one may do
@@ -57,5 +57,5 @@ def _kept(text: str) -> Path | None:
 
 
 def _folders() -> Iterator[Callable[[], Path]]:
-    yield lambda: state_folder() / FOLDER
+    yield lambda: make_state_folder() / FOLDER
     yield lambda: Path(tempfile.gettempdir())

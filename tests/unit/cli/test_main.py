@@ -22,6 +22,7 @@ from harness.model.programs import Command, OwnProxy, Standby
 from harness.plan import plan_file
 from harness.scenario import catalogue, loader
 from harness.scenario.schema import Endpoint, Scenario
+from harness.system import user_dirs
 from harness.timeline import Event
 from harness.venue import kernel
 from tests.unit.timelines import as_foreseen, changed, unreachable, without
@@ -322,7 +323,10 @@ def test_a_defect_refutes_nothing(
     assert line.startswith(
         "harness: a defect of the harness: KeyError: 'healed'; nothing is proven or refuted."
     )
-    assert Path(line.rpartition(" in ")[2]).read_text().endswith("KeyError: 'healed'\n")
+    kept = Path(line.rpartition(" in ")[2])
+    assert kept.read_text().endswith("KeyError: 'healed'\n")
+    assert kept.is_relative_to(tmp_path)
+    assert user_dirs.found_state_folder() is not None  # which refuses a mode that others may use
 
 
 def test_an_error_that_nothing_can_be_said_of_refutes_nothing(
