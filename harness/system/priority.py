@@ -1,11 +1,15 @@
 """Real-time priority for whatever a run's moments depend on, where the user may have it, as root
-may.
+may, and short time slices where not.
 
 The kernel then runs the harness as soon as something happens, however many programs compute beside
 it: with twelve busy loops on two CPUs a thread was late by 226 ms at most without it, and by 1 ms
 with it. Threads that watch a run come before those that compute. The latter have real-time priority
 too: they hold the interpreter's lock, which the former wait for. Programs that the harness starts
 do not inherit it, so commands under test run as they always do.
+
+A thread without real-time priority asks for a short time slice, which any user may do. The
+scheduler then runs it sooner after it wakes up, and for no longer in all (Linux 6.12,
+kernel/sched/fair.c:PREEMPT_SHORT; older kernels ignore it).
 """
 
 from __future__ import annotations
@@ -15,6 +19,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from harness.system import time_slice
 
 _POLICY = os.SCHED_RR | os.SCHED_RESET_ON_FORK
 """sched(7): equals take turns; children and new threads begin with normal priority."""
@@ -28,10 +34,12 @@ _holders: set[object] = set()
 def urgent(*, watches: bool = False) -> Iterator[None]:
     """Run the calling thread at real-time priority in the block, where that is allowed.
 
-    `watches`: it waits for what happens in a run, and hardly computes.
+    Where it is not, its time slices are short. `watches`: it waits for what happens in a run, and
+    hardly computes.
     """
     before, parameter, holder = os.sched_getscheduler(0), os.sched_getparam(0), object()
-    if not _raised(0, _WATCHES if watches else _COMPUTES):
+    raised = _raised(0, _WATCHES if watches else _COMPUTES)
+    if not raised and not time_slice.shorten(0):
         yield
         return
     with _lock:
@@ -41,7 +49,10 @@ def urgent(*, watches: bool = False) -> Iterator[None]:
     finally:
         with _lock:
             _holders.discard(holder)
-        os.sched_setscheduler(0, before, parameter)
+        if raised:
+            os.sched_setscheduler(0, before, parameter)
+        else:
+            time_slice.restore()
 
 
 @contextmanager
@@ -64,13 +75,15 @@ def ordinary() -> Iterator[None]:
 
 
 def lend(pid: int) -> None:
-    """Give all threads of a process the priority of what watches, as long as any thread has it by
-    `urgent`.
+    """Give all threads of a process the priority of what watches, or short time slices, as long as
+    any thread has them by `urgent`.
     """
     if _holders:
         with suppress(OSError):
             for thread in Path(f"/proc/{pid}/task").iterdir():
-                _raised(int(thread.name), _WATCHES)
+                number = int(thread.name)
+                if not _raised(number, _WATCHES):
+                    time_slice.shorten(number)
 
 
 def keep_nice(pid: int) -> None:

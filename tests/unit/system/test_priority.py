@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.system import priority
+from harness.system import priority, time_slice
 
 OWN = 0
 PROGRAM = os.getpid()
@@ -64,8 +64,9 @@ def test_a_call_that_spins_goes_on_at_normal_priority(monkeypatch: pytest.Monkey
 
 
 def test_who_may_not_have_it_goes_on_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is lent then either."""
+    """Nothing is lent then either, where the kernel knows no short slices."""
     kernel = Kernel(monkeypatch, allows=False)
+    monkeypatch.setattr(time_slice, "shorten", lambda _: False)
     with priority.urgent():
         kernel.allows = True
         priority.lend(PROGRAM)
