@@ -36,6 +36,10 @@ LAST_LINES = 12
 LONGEST_LINE = 300
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _EARLY_INTERRUPT = re.compile(r"^KeyboardInterrupt\b", re.MULTILINE)
+_BEFORE_ANY_CODE = ("Could not import runpy module", "Failed to import the site module")
+"""How Python begins where an interrupt comes before it runs any code; it ends with status 1 then
+(Modules/main.c:pymain_run_module, Python/pylifecycle.c:init_import_site).
+"""
 _LOST_INTERRUPT = re.compile(
     (
         r"^Exception ignored [^\n]*\nTraceback \(most recent call last\):\n(?:[ "
@@ -239,7 +243,9 @@ def complaint(ended: Ended, *, interrupted: bool = False) -> str:
     both = (
         ended.out + ended.err
     )  # a program under test may print a traceback: the verdict shows its last lines
-    early = ended.status == -signal.SIGINT and _EARLY_INTERRUPT.search(ended.err)
+    early = _EARLY_INTERRUPT.search(ended.err) and (
+        ended.status == -signal.SIGINT or (interrupted and ended.err.startswith(_BEFORE_ANY_CODE))
+    )
     told = _LOST_INTERRUPT.sub("", ended.err) if interrupted else ended.err
     if DEFECT in both or ("Traceback (most recent call last)" in told and not early):
         return "a traceback"

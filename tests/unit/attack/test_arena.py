@@ -49,6 +49,15 @@ def test_what_must_never_be_printed(ended: Ended, word: str) -> None:
     assert complaint(ended) == word
 
 
+def test_an_interrupt_before_any_code_is_pythons() -> None:
+    """It ends with status 1 then, and says what it could not import."""
+    early = Ended(1, "", f"Could not import runpy module\n{TRACE}KeyboardInterrupt\n", 0.1)
+    assert complaint(early, interrupted=True) == ""
+    assert complaint(early) == "a traceback"
+    late = early._replace(err=f"{TRACE}KeyboardInterrupt\n")
+    assert complaint(late, interrupted=True) == "a traceback"
+
+
 LOSE = """
 import os, signal, weakref
 
