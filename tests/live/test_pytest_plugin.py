@@ -121,7 +121,7 @@ def test_a_refuted_claim_fails_with_its_picture(pytester: pytest.Pytester) -> No
             "claim: ETIMEDOUT*",
             "fault *┣━ peer-reboot ━*",
             "predicted *ECONNRESET 1.000 to 1.0?? s*█*",
-            "noticed *ECONNRESET 1.0?? s*▲*",
+            "detected *ECONNRESET 1.0?? s*▲*",
             "run directory: kept/nets/refuted",
             "FAILED nets/refuted.scenario.toml::refuted - fail: expected errno*",
         ]

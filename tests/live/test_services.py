@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ import pytest
 from harness.api import toxiproxy_session
 from harness.errors import CapabilityError, UsageError
 from harness.lab import docker_client, docker_images, keyed, namespace, toxiproxy_server
+from harness.system import pidfd
 from harness.system.user_dirs import libraries_folder
 from tests.live.command import CHECKOUT
 
@@ -196,15 +198,19 @@ def test_nobody_else_may_use_the_sessions_own(monkeypatch: pytest.MonkeyPatch) -
         assert set(client.proxies()) == {"mine"}
 
 
-@pytest.mark.parametrize("lacks", ["_PIDFD_GETFD", "_MD5SIG_EXT"])
+@pytest.mark.parametrize(
+    ("module", "lacks"),
+    [(pidfd, "_PIDFD_GETFD"), (keyed, "_MD5SIG_EXT")],
+    ids=["pidfd_getfd", "md5"],
+)
 def test_a_server_that_everybody_may_use_is_refused(
-    monkeypatch: pytest.MonkeyPatch, lacks: str
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, lacks: str
 ) -> None:
     """Where the machine cannot give it a key, with what can be done.
 
     In a network of one's own it needs none.
     """
-    monkeypatch.setattr(keyed, lacks, 4000)
+    monkeypatch.setattr(module, lacks, 4000)
     with (
         pytest.raises(
             CapabilityError,
