@@ -17,6 +17,8 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 HOOKS = CHECKOUT / ".pre-commit-hooks.yaml"
 ACTION = CHECKOUT / "ci" / "action" / "action.yml"

@@ -17,6 +17,8 @@ from harness.cli import main, schema
 from harness.faults import FAULTS
 from harness.policy.registry import every_rule
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).resolve().parents[3]
 SOUND = {
     "policy": '[connections.db]\nidle_s = "1m"\npath = ["aws-nlb", { idle_timeout_s = 60 }]\n',

@@ -19,6 +19,8 @@ from harness.lab.processes import MARK_VARIABLE
 from harness.system import process_tree
 from tests.unit.leftbehind import entry, left_behind, sleeper
 
+pytestmark = pytest.mark.slow
+
 AA, BB, CC = (uuid.uuid4().hex for _ in range(3))
 """Tokens of these tests in this process: cleaning ends every process that carries one, also another
 worker's.

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PACKS = "from harness.lab.rtnetlink_socket import RtnetlinkSocket; import sys"
 
 
