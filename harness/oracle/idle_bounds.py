@@ -59,14 +59,6 @@ def bounds(settings: Settings, hz: int) -> Bounds:
     )
 
 
-def second_expiry_ns(settings: Settings, hz: int) -> int:
-    """When the timer expires after the first probe, at the latest: a user timeout that is longer
-    leaves room for two probes.
-    """
-    timer = Expiries(settings.idle_s, settings.interval_s, hz)
-    return timer.latest(1) * timerwheel.tick_ns(hz)
-
-
 def counted_ms(settings: Settings, hz: int) -> tuple[int, int]:
     """The least and the most user timeout, in milliseconds, that changes nothing: the connection
     ends at the expiry after `count` probes, as without it. There is none where the least is more.

@@ -244,9 +244,5 @@ def _traffic(found: Found) -> tuple[int, int, int]:
     return found.idle_s, found.interval_s, found.count
 
 
-def _limit_ns(limit_s: float | None) -> int | None:
-    return None if limit_s is None else _ns(limit_s)
-
-
 def _ns(duration_s: float) -> int:
     return round(duration_s * SECOND_NS)
