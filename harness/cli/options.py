@@ -11,6 +11,12 @@ KERNEL_HELP = (
     "the kernel to boot in guests, by its name in `harness kernel list` (default: the newest)"
 )
 JSON_HELP = "write the results as JSON; - writes them to standard output"
+HTML_HELP = "write the results as one HTML page, with figures of each run"
+
+
+def add_html(command: argparse.ArgumentParser) -> None:
+    """The results as a page for a browser."""
+    command.add_argument("--html", metavar="FILE", help=HTML_HELP)
 
 
 def add_out(command: argparse.ArgumentParser) -> None:

@@ -59,6 +59,7 @@ def parse(
     given = sys.argv[1:] if arguments is None else arguments
     first = given[0] if given and given[0] in carry_out else None
     options, unknown = parser(carry_out, first).parse_known_args(given)
+    options.given = tuple(given)
     if unknown:
         command: argparse.ArgumentParser = options.parser
         known = [option for action in command._actions for option in action.option_strings]  # noqa: SLF001 - no other way

@@ -117,21 +117,24 @@ def kernel(options: argparse.Namespace) -> Kernel:
 
 def check_reports(options: argparse.Namespace) -> None:
     """Raise UsageError for reports that could not be written after the run."""
-    junit = getattr(options, "junit", None)
-    given = {
-        "--json": options.json,
-        "--junit": junit,
-        "--markdown": getattr(options, "markdown", None),
-    }
+    given = {f"--{name}": getattr(options, name, None) for name in _REPORTS}
+    owners: dict[Path, str] = {}
     for flag, file in given.items():
         if file is None or (flag, file) == ("--json", "-"):
             continue
+        if file == "-":
+            raise UsageError(f"{flag}: expected a file (only --json may be -), found -")
         path = Path(file)
         target = path if path.exists() else path.resolve().parent
         if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
             raise UsageError(f"{flag}: expected a file that can be written, found {file}")
-    if options.json is not None and options.json == junit:
-        raise UsageError(f"--junit: expected another file than --json's, found {junit}")
+        owner = owners.setdefault(path.resolve(), flag)
+        if owner != flag:
+            raise UsageError(f"{flag}: expected another file than {owner}'s, found {file}")
+
+
+_REPORTS = ("json", "junit", "markdown", "html")
+"""The options that name a file for a report."""
 
 
 def out_folder(options: argparse.Namespace) -> Path:
