@@ -12,8 +12,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
 from harness import timeline
 from harness.errors import LabError, UsageError
 from harness.judge.result import Result
@@ -131,8 +129,7 @@ def _judged(
                 event.kind == "opened" for event in events
             ):  # it relates the frames' times to the wall clock
                 pcapng.write(folder, events, observer=plan.scenario.expect.side)
-            document = json.as_mapping(verdict, attempt)
-            plain_files.write(folder / VERDICT_FILE, msgspec.json.encode(document) + b"\n")
+            plain_files.write(folder / VERDICT_FILE, json.verdict_file(verdict, attempt))
             yield Result(plan=plan, events=events, verdict=verdict, attempts=attempt, wall_s=wall_s)
 
 

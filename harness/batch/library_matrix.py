@@ -11,7 +11,8 @@ import msgspec
 
 from harness.errors import CapabilityError, UsageError
 from harness.judge.verdict import Verdict
-from harness.report.library_matrix import Row, row
+from harness.report.documents import MatrixCell
+from harness.report.library_matrix import row
 from harness.scenario import suites
 from harness.scenario.loader import SUITES
 from harness.scenario.schema import Scenario
@@ -37,7 +38,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     scenarios: tuple[Scenario, ...]
     versions: dict[str, tuple[str, str]]
 
-    def rows(self, verdicts: Sequence[Verdict]) -> list[Row]:
+    def rows(self, verdicts: Sequence[Verdict]) -> list[MatrixCell]:
         """A row for each cell, given the verdicts in the order of the scenarios."""
         return [
             row(each, *self.versions[each.name], cell, verdict)

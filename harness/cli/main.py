@@ -165,17 +165,9 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _judge(options: argparse.Namespace) -> int:
-    from harness.batch import batch
     from harness.cli import run_command
-    from harness.report import text
 
-    results = batch.judge_again(options.folder)
-    verdicts = [result.verdict for result in results]
-    console = text.console(sys.stdout)
-    for result in results:
-        run_command.draw(console, result)
-    console.print(text.VerdictTable(verdicts))
-    return run_command.status(verdicts)
+    return run_command.judge(options)
 
 
 def _predict(options: argparse.Namespace) -> int:

@@ -108,6 +108,7 @@ def _add_judge(add: Add) -> None:
     judge.add_argument(
         "folder", metavar="DIR", type=Path, help="the folder of one run, or of several"
     )
+    judge.add_argument("--json", metavar="FILE", help=shared.JSON_HELP)
 
 
 def _add_machine(add: Add) -> None:
@@ -126,13 +127,15 @@ def _add_machine(add: Add) -> None:
 def _add_schema(add: Add) -> None:
     schema = add(
         "schema",
-        "Print the JSON Schema of a kind of files, with which editors complete and check them",
+        "Print the JSON Schema of a kind of files, or of a document that the harness writes",
         "harness schema policy",
     )
     schema.add_argument(
         "kind",
-        choices=("policy", "scenario", "suite"),
-        help="policy: POLICY.toml; scenario: *.scenario.toml; suite: *.suite.toml of libraries",
+        choices=("policy", "scenario", "suite", "verdict", "report", "fuzz", "matrix"),
+        help="files, for editors: policy (POLICY.toml), scenario (*.scenario.toml), suite "
+        "(*.suite.toml of libraries); documents: verdict (verdict.json), report (--json of run and "
+        "judge), fuzz, matrix (--json of that command)",
     )
 
 

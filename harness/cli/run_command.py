@@ -1,4 +1,4 @@
-"""The commands that carry out plans and report on them: `run`, `matrix` and `fuzz`."""
+"""The commands that report on runs: `run`, `judge`, `matrix` and `fuzz`."""
 
 from __future__ import annotations
 
@@ -65,6 +65,22 @@ def run(options: argparse.Namespace) -> int:
         console.print(text.summary(verdicts, wall_s, attempts, brief=options.quiet))
         if shown:
             _say_place(console, out)
+        if options.json == "-":
+            sys.stdout.buffer.write(as_json)
+    return status(verdicts)
+
+
+def judge(options: argparse.Namespace) -> int:
+    """Judge saved runs again."""
+    request.check_reports(options)
+    console = _console(options)
+    results = batch.judge_again(options.folder)
+    verdicts = [result.verdict for result in results]
+    as_json = json.render(verdicts, {result.plan.name: result.attempts for result in results})
+    with oserrors.written({options.json: as_json}):
+        for result in results:
+            draw(console, result)
+        console.print(text.VerdictTable(verdicts))
         if options.json == "-":
             sys.stdout.buffer.write(as_json)
     return status(verdicts)

@@ -1,35 +1,32 @@
-"""JSON Schemas of the files that people write, made from the types that read them.
+"""JSON Schemas of the files that people write and of the documents that the harness writes, made
+from the types that read and write them.
 
-They are of draft 7, which editors know best. A key's description is the string below it in the
-source, as `ast` finds it; where there is none, it is the docstring of its table.
+Those of files are of draft 7, which editors know best, and those of documents of draft 2020-12.
 """
 
 from __future__ import annotations
 
-import ast
-import inspect
-import sys
-from collections.abc import Callable, Iterator
-from functools import cache
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
-import msgspec.inspect as types
 
-from harness.faults import FAULTS, Fault
+from harness.faults import FAULTS
 from harness.model import durations
 from harness.policy.formats import policy_toml
 from harness.policy.registry import every_rule
 from harness.policy.settings import DemandTerms, FileTerms, Terms
+from harness.report import documents, struct_schema
+from harness.report.struct_schema import Node
 from harness.scenario import suites
 from harness.scenario.schema import Scenario
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
-Node = dict[str, Any]
 
 
 def render(kind: str) -> bytes:
-    """The schema of one kind of files, a key of KINDS."""
+    """The schema of a key of KINDS."""
     return msgspec.json.format(msgspec.json.encode(KINDS[kind]()), indent=2) + b"\n"
 
 
@@ -68,74 +65,36 @@ def _suite() -> Node:
     return made
 
 
-KINDS: dict[str, Callable[[], Node]] = {"policy": _policy, "scenario": _scenario, "suite": _suite}
+FILES: dict[str, Callable[[], Node]] = {"policy": _policy, "scenario": _scenario, "suite": _suite}
+DOCUMENTS: dict[str, tuple[type[msgspec.Struct], str]] = {
+    "verdict": (documents.VerdictFile, "The verdict of a run (verdict.json)"),
+    "report": (documents.RunReport, "The results of harness run (--json)"),
+    "fuzz": (documents.FuzzReport, "The results of harness fuzz (--json)"),
+    "matrix": (documents.MatrixReport, "The results of harness matrix (--json)"),
+}
+KINDS: dict[str, Callable[[], Node]] = FILES | {
+    kind: functools.partial(struct_schema.document, wanted, f"{title} of keepalive-harness")
+    for kind, (wanted, title) in DOCUMENTS.items()
+}
 
 
 def _of(wanted: type[msgspec.Struct], title: str) -> Node:
-    made = msgspec.json.schema(wanted)
+    made = struct_schema.described(wanted)
     tables: dict[str, Node] = made["$defs"]
-    for cls in set(_structs(types.type_info(wanted))):
-        _describe(cls, tables[cls.__name__])
+    for fault in FAULTS.values():
+        if (table := tables.get(fault.__name__)) is not None:
+            _lead(table, FAULTS[fault.kind_name()].summary)
     whole = tables.pop(wanted.__name__)
     return {"$schema": DRAFT, **_in_toml(whole), "title": title, "$defs": _in_toml(tables)}
 
 
-# --- descriptions -------------------------------------------------------------------------------
-
-
-def _structs(kind: types.Type) -> Iterator[type[msgspec.Struct]]:
-    """All structs that a type is made of."""
-    if isinstance(kind, types.StructType):
-        yield kind.cls
-        for field in kind.fields:
-            yield from _structs(field.type)
-    elif isinstance(kind, types.UnionType):
-        for each in kind.types:
-            yield from _structs(each)
-    elif isinstance(kind, types.TupleType):
-        for each in kind.item_types:
-            yield from _structs(each)
-    elif isinstance(kind, types.VarTupleType):
-        yield from _structs(kind.item_type)
-    elif isinstance(kind, types.DictType):
-        yield from _structs(kind.value_type)
-
-
-def _describe(cls: type[msgspec.Struct], table: Node) -> None:
-    own = {
-        key: text
-        for base in reversed(cls.__mro__)
-        if issubclass(base, msgspec.Struct) and base is not msgspec.Struct
-        for key, text in _strings_below(base).items()
-    }
-    if issubclass(cls, Fault):
-        table["description"] = f"{FAULTS[cls.kind_name()].summary}.\n\n{table['description']}"
-    for key, node in table["properties"].items():
-        node["description"] = own.get(key, table["description"])
-
-
-def _strings_below(cls: type) -> dict[str, str]:
-    """The string below each annotated name in the body of a class, by the name."""
-    for node in _module(cls.__module__).body:
-        if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
-            return dict(_described(node))
-    return {}
-
-
-@cache
-def _module(name: str) -> ast.Module:
-    return ast.parse(inspect.getsource(sys.modules[name]))
-
-
-def _described(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
-    for field, below in zip(node.body, node.body[1:], strict=False):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and isinstance(below, ast.Expr)
-            and isinstance(below.value, ast.Constant)
-        ):
-            yield field.target.id, inspect.cleandoc(str(below.value.value))
+def _lead(table: Node, summary: str) -> None:
+    """Begin the description of a fault with its summary, also where it stands for a key's."""
+    plain = table["description"]
+    whole = f"{summary}.\n\n{plain}"
+    for node in (table, *table["properties"].values()):
+        if node["description"] == plain:
+            node["description"] = whole
 
 
 # --- what TOML and draft 7 have -----------------------------------------------------------------

@@ -51,8 +51,11 @@ from harness.judge.stalls import (
     waiting_ns,
 )
 from harness.judge.validity import check_actions, check_evidence, check_in_place, check_run
-from harness.oracle.prediction import Asking, Outcome
+from harness.model.topology import LabKind, Side
+from harness.oracle.prediction import Asking, Outcome, OutcomeKind
 from harness.plan.plan import Plan, spell_outcomes
+from harness.scenario.schema import Origin
+from harness.system.kernel_clock import Clock
 from harness.timeline import Event
 
 VerdictName = Literal["pass", "fail", "inconclusive"]
@@ -84,13 +87,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     verdict: VerdictName
     cause: Cause
     reason: str
-    clock: str
+    clock: Clock
     kernel: str
     hz: int
-    side: str
+    side: Side
     summary: str = ""
-    lab: str = "netns"
-    outcome: str | None = None
+    lab: LabKind = "netns"
+    outcome: OutcomeKind | None = None
     errno: str | None = None
     reports: str | None = None
     reconnected_ns: int | None = None
@@ -100,7 +103,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     armed_window_ns: tuple[int, int] | None = None
     claimed_ns: tuple[int, int] | None = None
     allowance_ns: int = 0
-    origin: str = "armed"
+    origin: Origin = "armed"
     asking: Asking = "probe"
     probes: int | None = None
     probes_expected: tuple[int, int] | None = None

@@ -5,20 +5,18 @@ Or JSON.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
-import msgspec
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.fuzz.campaign import COMES, Disagreement, Tally
-from harness.report import text
-from harness.report.json import as_mapping
+from harness.fuzz.campaign import COMES, Comes, Disagreement, Tally
+from harness.report import json, text
+from harness.report.documents import FORMAT, FuzzCounts, FuzzDisagreement, FuzzReport
 from harness.scenario.toml_writer import as_toml
 
-FORMAT = 1
 REASONS_SHOWN = 5
 UNJUDGED_SHOWN = 5
 
@@ -90,34 +88,42 @@ def _summary(tally: Tally) -> str:
 
 
 def as_json(tally: Tally) -> bytes:
-    """{"format", "verdict", "seed", counts, "states", "refused", "unjudged", "disagreements":
-    [...]}.
-    """
-    document: dict[str, Any] = {
-        "format": FORMAT,
-        "verdict": tally.verdict,
-        "seed": tally.seed,
-        "kernel": tally.machine.kernel,
-        "hz": tally.machine.hz,
-        "cases": tally.count(),
-        **{each.replace(" ", "_"): tally.count(each) for each in COMES},
-        "states": {
-            state: {each.replace(" ", "_"): row[each] for each in COMES}
-            for state, row in tally.covered.items()
-        },
-        "faults": dict(tally.faults.most_common()),
-        "forestalled": tally.forestalled,
-        "refused": dict(tally.refused.most_common()),
-        "unjudged_verdicts": [as_mapping(verdict) for verdict in tally.unjudged],
-        "disagreements": [
-            {
-                "case": found.name,
-                "again": found.again,
-                "file": str(found.file),
-                "scenario": as_toml(found.scenario),
-                "result": as_mapping(found.verdict),
-            }
-            for found in tally.disagreements
-        ],
-    }
-    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+    """The document of `harness fuzz --json`."""
+    return json.indented(
+        FuzzReport(
+            format=FORMAT,
+            verdict=tally.verdict,
+            seed=tally.seed,
+            kernel=tally.machine.kernel,
+            hz=tally.machine.hz,
+            cases=tally.count(),
+            agreed=tally.count("agreed"),
+            met_nothing=tally.count("met nothing"),
+            unjudged=tally.count("unjudged"),
+            disagreed=tally.count("disagreed"),
+            states={state: _counts(row) for state, row in tally.covered.items()},
+            faults=dict(tally.faults.most_common()),
+            forestalled=tally.forestalled,
+            refused=dict(tally.refused.most_common()),
+            unjudged_verdicts=tuple(json.result(verdict) for verdict in tally.unjudged),
+            disagreements=tuple(
+                FuzzDisagreement(
+                    case=found.name,
+                    again=found.again,
+                    file=str(found.file),
+                    scenario=as_toml(found.scenario),
+                    result=json.result(found.verdict),
+                )
+                for found in tally.disagreements
+            ),
+        )
+    )
+
+
+def _counts(row: Counter[Comes]) -> FuzzCounts:
+    return FuzzCounts(
+        agreed=row["agreed"],
+        met_nothing=row["met nothing"],
+        unjudged=row["unjudged"],
+        disagreed=row["disagreed"],
+    )

@@ -5,26 +5,18 @@ JSON.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
-import msgspec
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from harness.judge.verdict import Verdict
+from harness.report import json
+from harness.report.documents import FORMAT, Finding, MatrixCell, MatrixReport
 from harness.report.text import STYLES
-from harness.scenario.suites import FAULT_WORDS, Cell, FaultName, Suite
+from harness.scenario.suites import FAULT_WORDS, Cell, Suite
 from harness.system.escapes import markdown_cell, visible
 
-Finding = Literal[
-    "met",
-    "exceeded",
-    "early",
-    "never detected",
-    "not promised, detected",
-    "not promised, not detected",
-]
 _LOADS = {
     "idle": "idle",
     "trickle": "a little data now and then",
@@ -32,36 +24,10 @@ _LOADS = {
 }
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell: what its library's documentation promises and what was measured, both in seconds
-    from `origin`.
-
-    `finding` None: the run could not be judged, see `reason`. `reports`: the exception that the
-    program got.
-    """
-
-    suite: str
-    library: str
-    version: str
-    server: str
-    fault: FaultName
-    load: str
-    origin: str
-    documents: str
-    documented_s: tuple[float, float] | None
-    source: str
-    measured_s: float | None
-    reports: str | None
-    finding: Finding | None
-    known: bool
-    verdict: str
-    reason: str
-
-
-def row(suite: Suite, version: str, server: str, cell: Cell, verdict: Verdict) -> Row:
+def row(suite: Suite, version: str, server: str, cell: Cell, verdict: Verdict) -> MatrixCell:
     """One cell with its verdict."""
     measured_s = None if verdict.detected_ns is None else verdict.detected_ns / 1e9
-    return Row(
+    return MatrixCell(
         suite=suite.name.rpartition("/")[2],
         library=suite.package,
         version=version,
@@ -93,7 +59,7 @@ def _finding(cell: Cell, verdict: Verdict, measured_s: float | None) -> Finding 
     return "met" if measured_s <= cell.documented_s[1] + verdict.allowance_ns / 1e9 else "exceeded"
 
 
-def _documented(row: Row) -> str:
+def _documented(row: MatrixCell) -> str:
     return (
         "nothing"
         if row.documented_s is None
@@ -101,19 +67,19 @@ def _documented(row: Row) -> str:
     )
 
 
-def _measured(row: Row) -> str:
+def _measured(row: MatrixCell) -> str:
     if row.measured_s is None:
         return "never" if row.finding else "?"
     return f"{row.measured_s:.3f} s"
 
 
-def _judged(row: Row) -> str:
+def _judged(row: MatrixCell) -> str:
     if row.finding is None:
         return "inconclusive"
     return f"{row.finding} (known)" if row.known else row.finding
 
 
-def table(rows: Sequence[Row]) -> Group:
+def table(rows: Sequence[MatrixCell]) -> Group:
     """For a terminal, with the reason below each cell that is not as it is said to be."""
     shown = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("library", "fault", "load", "documented", "measured", "reported as", "finding"):
@@ -140,7 +106,7 @@ def table(rows: Sequence[Row]) -> Group:
     return Group(shown, *wrong)
 
 
-def markdown(rows: Sequence[Row], circumstances: str) -> str:
+def markdown(rows: Sequence[MatrixCell], circumstances: str) -> str:
     """For documentation: a table for each suite, with the circumstances under all of them."""
     lines = [
         "# What client libraries promise, and what they do",
@@ -185,11 +151,11 @@ ready. "known": the scenario states what is documented and is marked as a known 
 fixed version shows up as unexpectedly passing."""
 
 
-def _promise(row: Row) -> str:
+def _promise(row: MatrixCell) -> str:
     return f"- {_documented(row)}: {row.documents}" + (f" ({row.source})" if row.source else "")
 
 
-def as_json(rows: Sequence[Row], circumstances: str) -> bytes:
-    """For programs: {"circumstances": …, "cells": [Row, …]}."""
-    document = {"circumstances": circumstances, "cells": list(rows)}
-    return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
+def as_json(rows: Sequence[MatrixCell], circumstances: str) -> bytes:
+    """The document of `harness matrix --json`."""
+    report = MatrixReport(format=FORMAT, circumstances=circumstances, cells=tuple(rows))
+    return json.indented(report)

@@ -16,9 +16,9 @@ from harness import timeline
 from harness.batch import batch
 from harness.judge.verdict import worst
 from harness.plan import plan_file
-from harness.report.json import as_mapping
 from harness.scenario import catalogue
 from harness.system import kernel_clock
+from tests import documents
 from tests.live.command import CHECKOUT, Command, Ended, harness, started
 from tests.running import note_retry
 
@@ -233,7 +233,9 @@ def test_run_directories_are_complete(runs: Runs) -> None:
         assert {"lab.ready", "subject.armed", "run.ended"} < set(kinds)
         for end in ("client.pcapng", "server.pcapng"):
             assert (folder / end).read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"  # a section header block
-        assert json.loads((folder / "verdict.json").read_text()) == results[name]
+        verdict = documents.check("verdict", (folder / "verdict.json").read_bytes())
+        assert verdict == {"format": 1, **results[name]}
+        assert documents.problems("verdict", verdict) == []
 
 
 @of_runs
@@ -330,13 +332,11 @@ def test_judging_again_gives_the_same(runs: Runs, which: str, tmp_path: Path) ->
     shutil.copytree(running.out, moved)
     for verdict_file in moved.rglob("verdict.json"):
         verdict_file.unlink()
-    again = harness(tmp_path, "judge", str(moved))
+    again = harness(tmp_path, "judge", str(moved), "--json", str(tmp_path / "again.json"))
     assert (again.status, again.err) == (ended.status, "")
     results = _results(ended)
-    assert {
-        r.plan.name: json.loads(json.dumps(as_mapping(r.verdict, r.attempts)))
-        for r in batch.judge_again(moved)
-    } == results
+    document = documents.check("report", (tmp_path / "again.json").read_bytes())
+    assert {result["name"]: result for result in document["scenarios"]} == results
     for name, result in results.items():
         assert any(name in line and result["verdict"] in line for line in again.out.splitlines())
 

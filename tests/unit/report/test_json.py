@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json as standard
+from typing import Any
+
+import msgspec
 
 from harness.faults import Blackhole
-from harness.judge.verdict import judge
+from harness.judge.verdict import Verdict, judge
 from harness.report import json
 from harness.scenario.schema import Endpoint
 from tests.unit.timelines import as_foreseen, changed, flap, planned, unreachable
+
+
+def mapping(verdict: Verdict) -> dict[str, Any]:
+    """A result as a script reads it."""
+    found: dict[str, Any] = msgspec.to_builtins(json.result(verdict))
+    return found
 
 
 def test_fields_of_a_detection() -> None:
@@ -16,7 +25,7 @@ def test_fields_of_a_detection() -> None:
     machine.
     """
     plan = unreachable()
-    found = json.as_mapping(judge(plan, as_foreseen(plan)))
+    found = mapping(judge(plan, as_foreseen(plan)))
     cites = found.pop("cites")
     assert found == {
         "name": "by/hand",
@@ -30,11 +39,14 @@ def test_fields_of_a_detection() -> None:
         "side": "client",
         "outcome": "detected",
         "errno": "ETIMEDOUT",
+        "reports": None,
+        "reconnected_s": None,
+        "known_failure": "",
         "detected_s": 5.09,
         "claimed": "ETIMEDOUT",
         "claimed_window_s": None,
         "predicted": "ETIMEDOUT",
-        "predicted_window_s": [5.072, 5.108],
+        "predicted_window_s": (5.072, 5.108),
         "allowance_s": 0.05,
         "origin": "armed",
         "probes": 3,
@@ -48,14 +60,14 @@ def test_fields_of_a_detection() -> None:
 def test_what_was_not_measured_is_null() -> None:
     """A quiet run has no moment and no errno; one that was never armed has no outcome either."""
     plan = flap()
-    found = json.as_mapping(judge(plan, as_foreseen(plan)))
+    found = mapping(judge(plan, as_foreseen(plan)))
     assert (found["outcome"], found["errno"], found["detected_s"], found["predicted_window_s"]) == (
         "quiet",
         None,
         None,
         None,
     )
-    found = json.as_mapping(judge(plan, []))
+    found = mapping(judge(plan, []))
     assert (found["verdict"], found["outcome"], found["probes"]) == ("inconclusive", None, None)
 
 
@@ -82,13 +94,13 @@ def test_nothing_run_is_inconclusive() -> None:
 def test_the_origin_is_the_scenarios() -> None:
     """Where times count from the fault, so does the window."""
     plan = planned(*unreachable().scenario.faults, origin="fault", window_s=(4.0, 5.0))
-    found = json.as_mapping(judge(plan, as_foreseen(plan)))
+    found = mapping(judge(plan, as_foreseen(plan)))
     assert (found["origin"], found["detected_s"], found["predicted_window_s"]) == (
         "fault",
         4.5899,
-        [4.5719, 4.6079],
+        (4.5719, 4.6079),
     )
-    assert found["claimed_window_s"] == [4.0, 5.0]
+    assert found["claimed_window_s"] == (4.0, 5.0)
 
 
 def test_what_has_no_prediction_is_null() -> None:
@@ -101,7 +113,7 @@ def test_what_has_no_prediction_is_null() -> None:
         errno="ETIMEDOUT",
         window_s=(1, 2000),
     )
-    found = json.as_mapping(judge(plan, []))
+    found = mapping(judge(plan, []))
     assert (found["predicted"], found["predicted_window_s"]) == (None, None)
     claimed = "ETIMEDOUT 1 to 2000 s after arming"
-    assert (found["claimed"], found["claimed_window_s"]) == (claimed, [1, 2000])
+    assert (found["claimed"], found["claimed_window_s"]) == (claimed, (1, 2000))

@@ -15,6 +15,7 @@ from harness.cli import main
 from harness.judge.verdict import Verdict, judge
 from harness.pytest_plugin.history import Telling
 from harness.report import junit, library_matrix, text
+from harness.report.documents import MatrixCell
 from harness.system import escapes
 from tests.unit.timelines import as_foreseen, unreachable
 
@@ -74,7 +75,7 @@ def test_junit() -> None:
 
 def test_markdown() -> None:
     """A cell does not end its row either, and holds no HTML."""
-    row = library_matrix.Row(
+    row = MatrixCell(
         suite="s",
         library="l",
         version=HOSTILE,

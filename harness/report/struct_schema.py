@@ -1,0 +1,89 @@
+"""JSON Schema of structs, with descriptions.
+
+A key's description is the string below it in the source, as `ast` finds it; where there is none, it
+is the docstring of its struct.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import msgspec
+import msgspec.inspect as types
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+Node = dict[str, Any]
+
+
+def document(wanted: Any, title: str) -> Node:
+    """The schema of a document of that type, which is a struct or a union of structs."""
+    return {"$schema": DRAFT, "title": title, **described(wanted)}
+
+
+def described(wanted: Any) -> Node:
+    """The schema of a type as msgspec makes it; all structs stand in "$defs"."""
+    made: Node = msgspec.json.schema(wanted)
+    for cls in set(structs(types.type_info(wanted))):
+        if cls.__name__ in made["$defs"]:
+            _describe(cls, made["$defs"][cls.__name__])
+    return made
+
+
+def structs(kind: types.Type) -> Iterator[type[msgspec.Struct]]:
+    """All structs that a type is made of."""
+    if isinstance(kind, types.StructType):
+        yield kind.cls
+        for field in kind.fields:
+            yield from structs(field.type)
+    elif isinstance(kind, types.UnionType):
+        for each in kind.types:
+            yield from structs(each)
+    elif isinstance(kind, types.TupleType):
+        for each in kind.item_types:
+            yield from structs(each)
+    elif isinstance(kind, types.VarTupleType):
+        yield from structs(kind.item_type)
+    elif isinstance(kind, types.DictType):
+        yield from structs(kind.value_type)
+    elif isinstance(kind, types.Metadata):
+        yield from structs(kind.type)
+
+
+def _describe(cls: type[msgspec.Struct], table: Node) -> None:
+    own = {
+        key: text
+        for base in reversed(cls.__mro__)
+        if issubclass(base, msgspec.Struct) and base is not msgspec.Struct
+        for key, text in _strings_below(base).items()
+    }
+    for key, node in table["properties"].items():
+        node["description"] = own.get(key, table["description"])
+
+
+def _strings_below(cls: type) -> dict[str, str]:
+    """The string below each annotated name in the body of a class, by the name."""
+    for node in _module(cls.__module__).body:
+        if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
+            return dict(_texts(node))
+    return {}
+
+
+@cache
+def _module(name: str) -> ast.Module:
+    return ast.parse(inspect.getsource(sys.modules[name]))
+
+
+def _texts(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for field, below in zip(node.body, node.body[1:], strict=False):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(below, ast.Expr)
+            and isinstance(below.value, ast.Constant)
+        ):
+            yield field.target.id, inspect.cleandoc(str(below.value.value))
