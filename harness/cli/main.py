@@ -118,7 +118,7 @@ def _list(options: argparse.Namespace) -> int:
             )
         text.console(sys.stdout).print(fault_listing.render(), soft_wrap=True, highlight=False)
         return 0
-    scenarios = catalogue.find(options.words, containers=True)
+    scenarios = catalogue.find(options.words, containers=True, guests=True)
     text.console(sys.stdout).print(text.Listing(scenarios, loader.abouts()))
     return 0
 

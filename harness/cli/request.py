@@ -27,7 +27,12 @@ def plans(
     from harness.scenario import catalogue
 
     machine_facts = machine(options, kernel)
-    scenarios = catalogue.find(options.words, containers=options.lab == "docker", claimed=True)
+    scenarios = catalogue.find(
+        options.words,
+        containers=options.lab == "docker",
+        guests=machine_facts.clock == "virtual",
+        claimed=True,
+    )
     if not options.words:
         scenarios = _possible(scenarios)
     if options.no_commands:

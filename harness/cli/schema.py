@@ -116,7 +116,9 @@ def _in_toml(node: Any, key: str = "") -> Any:
 
 def _with_durations(node: Node, key: str) -> Node:
     if node.get("type") in ("integer", "number") and durations.is_seconds(key):
-        return {**node, "type": [node["type"], "string"], "pattern": durations.PATTERN}
+        signed = node.get("minimum", 0) < 0
+        pattern = durations.SIGNED_PATTERN if signed else durations.PATTERN
+        return {**node, "type": [node["type"], "string"], "pattern": pattern}
     return node
 
 

@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from harness.faults.toxiproxy import ToxicSlicer as ToxicSlicer
     from harness.faults.toxiproxy import ToxicSlowClose as ToxicSlowClose
     from harness.faults.toxiproxy import ToxicTimeout as ToxicTimeout
+    from harness.faults.wall_clock import WallClock as WallClock
 else:
     AnyFault = Union[tuple(FAULTS.values())]  # noqa: UP007 - of a tuple that is not known beforehand
     _BY_NAME = {fault.__name__: fault for fault in FAULTS.values()}

@@ -76,6 +76,9 @@ class Fault(
     of_containers: ClassVar[bool] = False
     """Something that docker does, to hosts that are containers."""
 
+    of_guests: ClassVar[bool] = False
+    """Something that is of a whole kernel, and done to that of a guest alone: in virtual time."""
+
     on_one_container: ClassVar[bool] = False
     """It works on a running container alone, without a hand in what that talks to: `harness inject`
     offers it.

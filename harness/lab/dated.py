@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.system import wall_clock
 from harness.system.file_descriptors import raised
 
 FOLDER = Path("/dev/shm")  # noqa: S108 - the file has a random name, and loses it at once
@@ -60,9 +61,11 @@ def written_ns(pipe: DatedPipe) -> int | None:
     """When the last write into the pipe was over (CLOCK_MONOTONIC): not before that, and LATE_NS
     after it at most.
 
-    None where the pipe was never written to, or in the tick in which it was made.
+    None where the pipe was never written to, or in the tick in which it was made; and where the
+    clock was set since, so that the date may be of another one.
     """
     date_ns = os.fstat(pipe.reading).st_mtime_ns
     if date_ns == pipe.made_ns:
         return None
-    return date_ns + LATE_NS - (time.time_ns() - time.monotonic_ns())
+    written = date_ns + LATE_NS - (time.time_ns() - time.monotonic_ns())
+    return None if written < wall_clock.last_moved_ns() else written

@@ -21,6 +21,8 @@ _WHOLE = rf"{_PART}(?: ?{_PART})*"
 PATTERN = r"^ *([0-9]+([.][0-9]{1,9})? ?(d|h|min|ms|us|m|s) ?)+ *$"
 """What all of them match, as a regular expression of JSON Schema; the order of units is not told.
 """
+SIGNED_PATTERN = PATTERN.replace("^ *", "^ *-?", 1)
+"""The same, of keys that may be negative in a file: "-1h"."""
 _PER_US = 10**9
 """Durations are added up as whole numbers of 1e-9 microseconds, so that they are exact.
 
@@ -76,6 +78,8 @@ def number_in(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
+        if value.lstrip().startswith("-"):
+            return -_with_units(value.replace("-", " ", 1).strip())
         return _with_units(value)
     except ValueError:
         return value

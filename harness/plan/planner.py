@@ -108,8 +108,8 @@ def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
 
 
 def _check_lab(scenario: Scenario, machine: MachineFacts) -> None:
-    """Raise ScenarioError for what only containers have, where there are none, and for what labs
-    have no name for.
+    """Raise ScenarioError for what only containers or guests have, where there are none, and for
+    what labs have no name for.
     """
     source, expected = f"scenario {scenario.name}", "a lab of containers, by --lab docker"
     for index, fault in enumerate(scenario.faults):
@@ -118,6 +118,12 @@ def _check_lab(scenario: Scenario, machine: MachineFacts) -> None:
                 "no such key: a lab's networks have names of their own; it is for harness inject"
             )
             raise ScenarioError(source, f"faults[{index}].network", fault.network, expected)
+        if fault.of_guests and machine.clock == "real":
+            expected = (
+                "virtual time, by --clock virtual: in real time it would set the clock of this "
+                "machine itself"
+            )
+            raise ScenarioError(source, f"faults[{index}].kind", fault.kind, expected)
     if machine.lab == "docker":
         return
     for index, fault in enumerate(scenario.faults):

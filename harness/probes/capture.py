@@ -20,6 +20,7 @@ import msgspec
 
 from harness.errors import CapabilityError
 from harness.probes.packets import FlowTracker, Icmp, Role, Segment, parse
+from harness.system import wall_clock
 from harness.system.file_descriptors import raised_socket
 
 SNAP = 192
@@ -144,7 +145,7 @@ class Capture:
         Timestamps become CLOCK_MONOTONIC by the clocks' difference now: if somebody sets the clock
         between a frame's arrival and its reading, the frame's time is off by as much.
         """
-        offset, started = _realtime_offset()
+        offset, started = wall_clock.with_reading()
         frames: list[Frame] = []
         while True:
             # A later stamp than this is the time of reading, which net/socket.c:
@@ -262,18 +263,6 @@ def _describe_error(error: Icmp) -> dict[str, Any]:
             "seq": about.seq,
         },
     }
-
-
-def _realtime_offset() -> tuple[int, int]:
-    """CLOCK_REALTIME less CLOCK_MONOTONIC, and the former, in ns: the tightest of three pairs."""
-    pairs = []
-    for _ in range(3):
-        early = time.monotonic_ns()
-        realtime = time.clock_gettime_ns(time.CLOCK_REALTIME)
-        late = time.monotonic_ns()
-        pairs.append((late - early, realtime - (early + late) // 2, realtime))
-    _, offset, realtime = min(pairs)
-    return offset, realtime
 
 
 def _widen(capturing: socket.socket) -> None:

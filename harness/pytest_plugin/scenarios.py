@@ -27,6 +27,7 @@ from harness.system.escapes import visible
 if TYPE_CHECKING:
     from harness.batch.worker import Batch
     from harness.judge.result import Result
+    from harness.model.machine import MachineFacts
     from harness.plan.plan import Plan
     from harness.scenario.schema import Scenario
 
@@ -203,8 +204,8 @@ class ScenarioFile(pytest.File):
         """One item; a file that cannot be loaded or planned is a collection error with the loader's
         message.
 
-        What needs containers is left out, with the reason, where there are to be none, unless its
-        file is named.
+        What needs containers or virtual time is left out, with the reason, where there is none,
+        unless its file is named.
         """
         import msgspec
 
@@ -226,13 +227,18 @@ class ScenarioFile(pytest.File):
             loader.check_claim(scenario)
             if given.no_commands:
                 loader.refuse_programs(scenario)
-            left_out = scenario.of_containers and kind != "docker" and not self._is_named()
-            made = planner.make(scenario, local_machine("docker" if left_out else kind))
+            machine = local_machine(kind)
+            lacking = "" if self._is_named() else _lacking(scenario, machine)
+            if lacking and scenario.of_containers:
+                machine = local_machine("docker")
+            elif lacking:
+                machine = msgspec.structs.replace(machine, clock="virtual")
+            made = planner.make(scenario, machine)
         except UsageError as error:
             raise self.CollectError(visible(str(error))) from error
         item: pytest.Item = (
-            LeftOut.from_parent(self, name=leaf)
-            if left_out
+            LeftOut.from_parent(self, name=leaf, reason=lacking)
+            if lacking
             else ScenarioItem.from_parent(self, name=leaf, plan=made)
         )
         for mark in _marks(scenario):
@@ -268,12 +274,25 @@ def _name_of(path: Path, root: Path) -> str:
     return relative.as_posix().removesuffix(SUFFIX)
 
 
+def _lacking(scenario: Scenario, machine: MachineFacts) -> str:
+    """What a scenario needs that this session does not have, and the option for it; "": nothing."""
+    if scenario.of_containers and machine.lab != "docker":
+        return "it needs containers: pytest --lab docker"
+    if scenario.of_guests and machine.clock != "virtual":
+        return "it needs virtual time: pytest --clock virtual"
+    return ""
+
+
 class LeftOut(pytest.Item):
-    """A scenario of containers, in a session without any."""
+    """A scenario of containers or guests, in a session without any. `reason`: why."""
+
+    def __init__(self, *, reason: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.reason = reason
 
     def runtest(self) -> None:
         """Say why."""
-        pytest.skip("it needs containers: pytest --lab docker")
+        pytest.skip(self.reason)
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """Where pytest says the item is."""

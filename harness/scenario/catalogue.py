@@ -31,16 +31,20 @@ R = TypeVar("R")
 
 
 def find(
-    words: Sequence[str], *, containers: bool = False, claimed: bool = False
+    words: Sequence[str],
+    *,
+    containers: bool = False,
+    guests: bool = False,
+    claimed: bool = False,
 ) -> list[Scenario]:
     """The scenarios that names, folders of the catalogue and paths ask for, in order, each once.
 
     A word that begins with "." or "/" or ends in ".toml" is a path; any other is looked up in the
     catalogue first. No words at all: the whole catalogue but for the suites of libraries, which are
-    found by their names alone, and, unless `containers` are to be had, for what needs them. Files
-    of one bare name are told apart by their folders. `claimed`: each must claim something. Raises
-    ScenarioError or ScenarioErrors (two scenarios of one name, bad files) and UsageError (nothing
-    found under a word).
+    found by their names alone, and for what needs `containers` or `guests`, where these are not to
+    be had. Files of one bare name are told apart by their folders. `claimed`: each must claim
+    something. Raises ScenarioError or ScenarioErrors (two scenarios of one name, bad files) and
+    UsageError (nothing found under a word).
     """
     root = catalogue()
     files: dict[Path, str | None] = {}
@@ -58,7 +62,12 @@ def find(
         for path, name in _files(word, root):
             files.setdefault(path, name)
     loaded = _load(files, claimed=claimed)
-    kept = [scenario for scenario in loaded if words or containers or not scenario.of_containers]
+    kept = [
+        scenario
+        for scenario in loaded
+        if words
+        or ((containers or not scenario.of_containers) and (guests or not scenario.of_guests))
+    ]
     return [*kept, *from_suites.values()]
 
 

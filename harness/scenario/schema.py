@@ -225,6 +225,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         )
 
     @property
+    def of_guests(self) -> bool:
+        """Whether it runs in virtual time alone, because a fault is of a guest's kernel."""
+        return any(fault.of_guests for fault in self.faults)
+
+    @property
     def has_command(self) -> bool:
         """Whether the scenario runs a command."""
         return self.client.command is not None or self.server.command is not None

@@ -8,6 +8,7 @@ The oracle's windows in virtual time have almost no allowance. They hold under t
   phase whatever ran before it: the same plan gives the same timeline, to the nanosecond.
 - The harness goes before the programs that it starts, and is woken exactly when it asks to be.
 - Programs draw the same random numbers, whatever drew some before.
+- Each begins with the right wall clock, whatever set it before.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from harness.plan.local_machine import local_machine
 from harness.plan.plan import BEGINS_NS, Plan
 from harness.runner.execute import Status, execute
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
+from harness.system import wall_clock
 from harness.system.timerfd import sleep_until
 from harness.timeline import FILE_NAME, Event, Timeline
 from harness.venue.guest_io import hand_over
@@ -94,7 +96,8 @@ def carry_out(plan: Plan, folder: Path, status: Status) -> tuple[Event, ...]:
         status(name, what, until_ns)
 
     try:
-        return execute(plan, folder, tell, hand_over)
+        with wall_clock.kept():
+            return execute(plan, folder, tell, hand_over)
     finally:
         os.close(recorded)
 

@@ -169,7 +169,7 @@ scenarios/proxied.
 def _others(known: Collection[type[Fault]]) -> Iterator[Fault]:
     """Every fault that `_values` does not know, on each host that its key `on` can name."""
     for kind, fault in FAULTS.items():
-        if fault in known or fault.of_containers:
+        if fault in known or fault.of_containers or fault.of_guests:
             continue
         fields = [field.name for field in msgspec.structs.fields(fault)]
         for place in [{"on": host} for host in _HOSTS] if "on" in fields else [{}]:
@@ -256,8 +256,8 @@ def test_no_fault_is_missing() -> None:
     """Every fault that a scenario can name has its cases, in both families."""
     tested = {(type(case.fault), case.topology.family) for case in CASES}
     kinds = [
-        fault for fault in FAULTS.values() if not fault.of_containers
-    ]  # see test_faults_in_containers.py
+        fault for fault in FAULTS.values() if not (fault.of_containers or fault.of_guests)
+    ]  # see test_faults_in_containers.py and test_faults_of_guests.py
     assert tested == {(fault, family) for fault in kinds for family in get_args(Family)}
 
 

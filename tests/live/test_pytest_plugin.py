@@ -184,17 +184,23 @@ def test_a_bad_file_is_a_collection_error(pytester: pytest.Pytester) -> None:
     assert not (pytester.path / "state").exists()
 
 
-def test_scenarios_of_containers_are_left_out(pytester: pytest.Pytester) -> None:
-    """With the option that would not; with virtual time there are none."""
+def test_scenarios_of_containers_and_guests_are_left_out(pytester: pytest.Pytester) -> None:
+    """With the option that would not; with virtual time there are no containers."""
     write(
         pytester,
         paused='[[faults]]\nkind = "container-pause"\nat_s = 1\n',
         mine='[server]\nimage = "redis:7"\n' + PROVEN,
+        stepped='[[faults]]\nkind = "wall-clock"\nstep_s = "1h"\nat_s = 1\n',
     )
     pytester.makepyfile(test_a="def test_it(): pass")
     result = pytester.runpytest_subprocess("-rs")
-    result.assert_outcomes(passed=1, skipped=2)
-    result.stdout.fnmatch_lines(["*it needs containers: pytest --lab docker"])
+    result.assert_outcomes(passed=1, skipped=3)
+    result.stdout.fnmatch_lines_random(
+        [
+            "*it needs containers: pytest --lab docker",
+            "*it needs virtual time: pytest --clock virtual",
+        ]
+    )
     result = pytester.runpytest_subprocess("paused.scenario.toml")
     result.stdout.fnmatch_lines(
         ["*faults[[]0[]].kind: expected a lab of containers, by --lab docker, found*"]

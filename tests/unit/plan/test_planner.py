@@ -21,6 +21,7 @@ from harness.faults import (
     NetworkDisconnect,
     PeerReboot,
     ProcessFreeze,
+    WallClock,
 )
 from harness.model.machine import MachineFacts
 from harness.model.programs import PLACEHOLDERS, Command, Detects, Simple
@@ -68,12 +69,18 @@ def test_virtual_time_leaves_nothing_open_but_the_kernels_own_waiting() -> None:
 
 
 def test_what_a_lab_does_not_have_is_refused() -> None:
-    """Containers where there are none; networks by name anywhere."""
+    """Containers and guests where there are none; networks by name anywhere."""
     with pytest.raises(
         ScenarioError,
         match="expected a lab of containers, by --lab docker, found 'container-pause'",
     ):
         planned(ContainerPause())
+    step = WallClock(step_s=60)
+    with pytest.raises(
+        ScenarioError, match=r"kind: expected virtual time, by --clock virtual: .*'wall-clock'"
+    ):
+        planned(step)
+    assert planned(step, on=VIRTUAL, bound_s=60, outcome="survives").expected
     with pytest.raises(
         ScenarioError,
         match="network: expected no such key: a lab's networks have names of their own",

@@ -164,3 +164,17 @@ def test_the_shipped_catalogue_is_sound() -> None:
     shipped = catalogue.find([])
     assert shipped
     assert all(scenario.summary for scenario in shipped)
+
+
+def test_what_this_machine_cannot_have_is_left_out_unless_it_is_named(shelf: Write) -> None:
+    """Containers and guests, where no words ask for them."""
+    shelf("a.scenario.toml", "")
+    shelf("paused.scenario.toml", '[[faults]]\nkind = "container-pause"\nat_s = 1\n')
+    shelf("stepped.scenario.toml", '[[faults]]\nkind = "wall-clock"\nstep_s = "1h"\nat_s = 1\n')
+    assert _names() == ["a"]
+    assert _names("stepped", "paused") == ["stepped", "paused"]
+    found = [
+        [scenario.name for scenario in catalogue.find([], containers=containers, guests=guests)]
+        for containers, guests in ((True, False), (False, True), (True, True))
+    ]
+    assert found == [["a", "paused"], ["a", "stepped"], ["a", "paused", "stepped"]]

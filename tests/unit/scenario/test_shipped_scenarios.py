@@ -62,7 +62,7 @@ README = Path(__file__).parents[3] / "README.md"
 @functools.cache
 def shipped() -> tuple[Scenario, ...]:
     """All of it."""
-    return tuple(catalogue.find([], containers=True))
+    return tuple(catalogue.find([], containers=True, guests=True))
 
 
 NAMES = [scenario.name for scenario in shipped()]
@@ -79,7 +79,7 @@ def planned(name: str, hz: int, clock: Clock) -> Plan:
     """The plan of a scenario on a machine."""
     scenario = next(scenario for scenario in shipped() if scenario.name == name)
     lab: LabKind = "docker" if scenario.of_containers else "netns"
-    clock = "real" if scenario.of_containers else clock
+    clock = "real" if scenario.of_containers else "virtual" if scenario.of_guests else clock
     return make(
         scenario,
         MachineFacts(kernel="6.18.0", hz=hz, hz_source="given", cpus=2, clock=clock, lab=lab),
