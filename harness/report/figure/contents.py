@@ -1,0 +1,266 @@
+"""What figures show of a run: plan, timeline and verdict as typed values in one time. Pure.
+
+All times are nanoseconds since the timeline was opened. Nothing is decided here: windows are those
+of the plan and the verdict, and whether something was detected in time is the verdict's to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import msgspec
+
+from harness.judge.history import History, InvalidTimeline
+from harness.judge.moments import ORIGINS
+from harness.judge.result import Result
+from harness.judge.verdict import Verdict
+from harness.model.topology import Side, layout
+from harness.plan.plan import Plan
+from harness.report.figure.crossings import Crossing, captured, matched
+from harness.timeline import Event
+
+WORDS_SHOWN = 40
+"""So many characters of what a program reports are shown; the page has all of them."""
+LINE_SHOWN = 120
+MomentKind = Literal[
+    "detected", "reconnected", "recovered", "sign", "printed", "wrote", "ended", "shut"
+]
+
+
+class Window(msgspec.Struct, frozen=True):
+    """When something is to be detected, of one side. `what`: in words, without its times."""
+
+    kind: Literal["predicted", "claimed"]
+    side: Side
+    from_ns: int
+    until_ns: int
+    what: str = ""
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """Something that an end, or its program, did. `verdict`: of what a claim is about."""
+
+    kind: MomentKind
+    side: str
+    t_ns: int
+    what: str
+    verdict: str = ""
+
+
+class FaultSpan(msgspec.Struct, frozen=True):
+    """When a fault was on; `until_ns` None: to the end of the run."""
+
+    index: int
+    kind: str
+    hosts: tuple[str, ...]
+    from_ns: int
+    until_ns: int | None
+    standing: bool
+    found: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its kind and its place."""
+        return f"{self.kind} on {' and '.join(self.hosts)}" if self.hosts else self.kind
+
+    def is_on(self, t_ns: int) -> bool:
+        """Whether it was on at a moment."""
+        return self.from_ns <= t_ns and (self.until_ns is None or t_ns <= self.until_ns)
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a figure shows.
+
+    `zero_ns`: what times count from, `origin` in words. `judged`: the verdict on each judged side.
+    `not_captured`: how many frames each side's capture lost, where it lost any. `ended_ns`: the end
+    of the run, None where it did not come to one.
+    """
+
+    plan: Plan
+    hosts: tuple[str, ...]
+    proxy: str | None
+    zero_ns: int
+    origin: str
+    from_ns: int
+    ended_ns: int | None
+    judged: dict[Side, Verdict]
+    faults: tuple[FaultSpan, ...]
+    windows: tuple[Window, ...]
+    moments: tuple[Moment, ...]
+    crossings: tuple[Crossing, ...]
+    probe_windows: tuple[tuple[int, int], ...]
+    not_captured: dict[str, int]
+
+    def seconds(self, t_ns: int) -> str:
+        """A moment in seconds after the origin."""
+        return f"{(t_ns - self.zero_ns) / 1e9:z.3f}"
+
+
+def contents_of(result: Result) -> Contents:
+    """Read a result. Never raises for any timeline: what makes no sense is left out."""
+    plan, events = result.plan, result.events
+    where = layout(plan.scenario.topology)
+    end = next((p for p, event in enumerate(events) if event.kind == "run.ended"), None)
+    zero_ns, origin, histories = _origin(result)
+    crossings = matched(captured(events, end), whole=where.is_whole)
+    armed = [event.t_ns for event in events if event.kind == "subject.armed"]
+    first = [*armed, *(crossing.t_ns for crossing in crossings)]
+    return Contents(
+        plan=plan,
+        hosts=where.host_names,
+        proxy=where.proxy,
+        zero_ns=zero_ns,
+        origin=origin,
+        from_ns=min(first, default=zero_ns),
+        ended_ns=None if end is None else events[end].t_ns,
+        judged={_side(verdict): verdict for verdict in _verdicts(result)},
+        faults=tuple(_faults(plan, events, end)),
+        windows=tuple(_windows(result, histories)),
+        moments=tuple(_moments(result, histories)),
+        crossings=tuple(crossings),
+        probe_windows=_probe_windows(plan, histories),
+        not_captured=_not_captured(events),
+    )
+
+
+def _verdicts(result: Result) -> tuple[Verdict, ...]:
+    """The verdict on each judged side."""
+    return (result.verdict,)
+
+
+def _side(verdict: Verdict) -> Side:
+    return "client" if verdict.side == "client" else "server"
+
+
+def _origin(result: Result) -> tuple[int, str, dict[Side, History]]:
+    """What times count from, in words, too, and each judged side's history."""
+    opened = min((event.t_ns for event in result.events), default=0)
+    histories: dict[Side, History] = {}
+    for verdict in _verdicts(result):
+        try:
+            history = History(result.plan, result.events)
+        except InvalidTimeline:
+            continue
+        if history.armed is not None:
+            histories[_side(verdict)] = history
+    if not histories:
+        return opened, "the start of the run", {}
+    first = next(iter(histories.values()))
+    name, shift_ns = first.counts_from
+    assert first.armed is not None
+    return first.armed.t_ns + shift_ns, ORIGINS[name], histories
+
+
+def _windows(result: Result, histories: dict[Side, History]) -> Iterator[Window]:
+    prediction = result.plan.prediction
+    for verdict in _verdicts(result):
+        side = _side(verdict)
+        history = histories.get(side)
+        if history is None or history.armed is None:
+            continue
+        armed_ns = history.armed.t_ns
+        for outcome in () if prediction is None else prediction.outcomes:
+            if outcome.window_ns is not None:
+                low, high = outcome.window_ns
+                names = {"noticed": "given up", "eof": "end of file"}
+                what = outcome.errno or names.get(outcome.kind, outcome.kind)
+                yield Window("predicted", side, armed_ns + low, armed_ns + high, what)
+        if verdict.claimed_ns is not None and history.origin is not None:
+            low, high = (history.origin[0] + end_ns for end_ns in verdict.claimed_ns)
+            yield Window("claimed", side, low, high)
+
+
+def _probe_windows(plan: Plan, histories: dict[Side, History]) -> tuple[tuple[int, int], ...]:
+    history = histories.get(plan.scenario.expect.side)
+    if plan.prediction is None or history is None or history.armed is None:
+        return ()
+    armed_ns = history.armed.t_ns
+    return tuple(
+        (armed_ns + low, armed_ns + high) for low, high in plan.prediction.probe_windows_ns
+    )
+
+
+def _faults(plan: Plan, events: Sequence[Event], end: int | None) -> Iterator[FaultSpan]:
+    """Faults that were injected. One that was removed when the run was over is on to its end."""
+    where = layout(plan.scenario.topology)
+    injected: dict[int, int] = {}
+    healed: dict[int, int] = {}
+    found: dict[int, str] = {}
+    for place, event in enumerate(events):
+        index = event.data.get("index")
+        if event.kind == "fault.injected" and isinstance(index, int):
+            injected.setdefault(index, event.t_ns)
+        elif event.kind == "fault.evidence" and isinstance(index, int):
+            found[index] = str(event.data.get("found", ""))
+        elif (
+            event.kind == "fault.healed" and isinstance(index, int) and (end is None or place < end)
+        ):
+            healed.setdefault(index, event.t_ns)
+    for index, (fault, expected) in enumerate(zip(plan.scenario.faults, plan.faults, strict=False)):
+        if index in injected:
+            names = fault.hosts(where)
+            hosts = tuple(name for name in where.host_names if name in names)
+            until_ns = None if fault.lasting else healed.get(index)
+            yield FaultSpan(
+                index=index,
+                kind=expected.kind,
+                hosts=hosts,
+                from_ns=injected[index],
+                until_ns=until_ns,
+                standing=expected.standing,
+                found=found.get(index, ""),
+            )
+
+
+def _moments(result: Result, histories: dict[Side, History]) -> Iterator[Moment]:
+    ends = {
+        side: history.end.place for side, history in histories.items() if history.end is not None
+    }
+    judged = {ends[_side(v)]: v.verdict for v in _verdicts(result) if _side(v) in ends}
+    for place, event in enumerate(result.events):
+        kind = _MOMENTS.get(event.kind)
+        side = event.data.get("side")
+        if kind is not None and isinstance(side, str):
+            yield Moment(kind, side, event.t_ns, _in_words(event), judged.get(place, ""))
+
+
+_MOMENTS: dict[str, MomentKind] = {
+    "subject.detected": "detected",
+    "subject.eof": "detected",
+    "subject.noticed": "detected",
+    "subject.reconnected": "reconnected",
+    "subject.sign": "sign",
+    "subject.printed": "printed",
+    "subject.lives": "printed",
+    "subject.wrote": "wrote",
+    "subject.shut": "shut",
+    "subject.ended": "ended",
+}
+
+
+def _in_words(event: Event) -> str:
+    data = event.data
+    words = {
+        "subject.detected": data.get("errno", "error"),
+        "subject.eof": "end of file",
+        "subject.noticed": clipped(str(data.get("reports") or data.get("how") or "")),
+        "subject.sign": clipped(str(data.get("reports") or data.get("how") or "")),
+        "subject.printed": clipped(str(data.get("line", "")), LINE_SHOWN),
+        "subject.lives": clipped(str(data.get("line", "")), LINE_SHOWN),
+        "subject.reconnected": "new connection",
+        "subject.ended": f"program ended with status {data.get('status')}",
+        "subject.wrote": f"write of {data.get('octets', 'some')} octets",
+        "subject.shut": "end of its writing",
+    }
+    return str(words[event.kind])
+
+
+def clipped(words: str, most: int = WORDS_SHOWN) -> str:
+    """The words, or as many as fit."""
+    return words if len(words) <= most else f"{words[: most - 1]}…"
+
+
+def _not_captured(events: Sequence[Event]) -> dict[str, int]:
+    ends = [event for event in events if event.kind == "capture.ended"]
+    return {event.source: n for event in ends if (n := int(event.data.get("dropped", 0)))}

@@ -1,0 +1,121 @@
+"""The marks of segments: a shape and a colour for each role, and one bar for many. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from xml.etree import ElementTree as ET
+
+from harness.report.figure import svg
+from harness.report.figure.words import ROLES
+
+_CIRCLE = "m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z"
+_SQUARE = "m-4-4h8v8h-8z"
+_SHAPES = {
+    "probe": _CIRCLE,
+    "answer": _CIRCLE,
+    "data": _SQUARE,
+    "retransmit": "m0-5l5 9h-10z",
+    "syn": "m-4-5l9 5-9 5z",
+    "syn-ack": "m-4-5l9 5-9 5z",
+    "fin": "m0-6l5 6-5 6-5-6z",
+    "rst": "m-4-4l8 8m0-8l-8 8",
+    "icmp": "m0-6v7m0 3v2",
+    "ack": "m-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0z",
+}
+_HOLLOW = frozenset({"answer", "syn-ack"})
+_TELLING = ("rst", "icmp", "syn", "syn-ack", "fin", "retransmit", "probe", "data", "answer", "ack")
+"""Where several marks share a place, the first of these is the one to see."""
+APART = 9.0
+"""Pixels between two marks, at least; what is closer is one mark with its number."""
+_LONE = 4.0
+"""Marks that span no more than this are one place."""
+
+
+class Mark(NamedTuple):
+    """A segment at a place; `told`: what its tip says."""
+
+    x: float
+    role: str
+    told: str
+
+
+class Cluster(NamedTuple):
+    """Marks with no room between them."""
+
+    marks: tuple[Mark, ...]
+
+    @property
+    def left(self) -> float:
+        """Where the first is."""
+        return self.marks[0].x
+
+    @property
+    def right(self) -> float:
+        """Where the last is."""
+        return self.marks[-1].x
+
+    @property
+    def role(self) -> str:
+        """The role that it shows."""
+        return min((mark.role for mark in self.marks), key=_rank)
+
+    @property
+    def told(self) -> str:
+        """What its tip says: how many of which, or the only one's own words."""
+        if len(self.marks) == 1:
+            return self.marks[0].told
+        roles = Counter(mark.role for mark in self.marks)
+        parts = [f"{n} {ROLES.get(role, role)}" for role, n in roles.most_common()]
+        first, last = self.marks[0].told.partition(":")[0], self.marks[-1].told.partition(":")[0]
+        return f"{first} to {last}: {len(self.marks)} segments ({', '.join(parts)})"
+
+
+def clusters(marks: Iterable[Mark]) -> list[Cluster]:
+    """Marks in the order of their places, those together that are too close to be told apart."""
+    found: list[list[Mark]] = []
+    for mark in sorted(marks, key=lambda mark: mark.x):
+        if found and mark.x - found[-1][-1].x < APART:
+            found[-1].append(mark)
+        else:
+            found.append([mark])
+    return [Cluster(tuple(some)) for some in found]
+
+
+def draw(parent: ET.Element, cluster: Cluster, y: float) -> None:
+    """One mark, with a number where it stands for several; a bar where they span some time."""
+    many = len(cluster.marks)
+    if cluster.right - cluster.left <= _LONE:
+        shape(parent, (cluster.left + cluster.right) / 2, y, cluster.role, cluster.told)
+        if many > 1:
+            svg.text(parent, cluster.right + 6, y - 4, str(many), "small muted")
+        return
+    left, width = cluster.left - 4, cluster.right - cluster.left + 8
+    svg.rect(parent, left, y - 5, width, 10, f"mark many {_main(cluster.marks)}", cluster.told)
+    label = str(many)
+    middle = left + width / 2
+    if width > svg.width_of(label):
+        svg.text(parent, middle, y + 4, label, "small halo", "middle")
+
+
+def shape(parent: ET.Element, x: float, y: float, role: str, told: str = "") -> None:
+    """The mark of a role."""
+    hollow = " hollow" if role in _HOLLOW else ""
+    coloured = {"syn": "", "syn-ack": "", "ack": ""}.get(role, f" {role}")
+    d = f"M{svg.number(x)} {svg.number(y)}{_SHAPES.get(role, _CIRCLE)}"
+    svg.path(parent, d, f"mark{coloured}{hollow}", told)
+
+
+def in_order(roles: Iterable[str]) -> list[str]:
+    """Roles as a legend lists them."""
+    return sorted(set(roles), key=_rank)
+
+
+def _rank(role: str) -> int:
+    return _TELLING.index(role) if role in _TELLING else len(_TELLING)
+
+
+def _main(marks: Sequence[Mark]) -> str:
+    """The role of most of them."""
+    return Counter(mark.role for mark in marks).most_common(1)[0][0]
