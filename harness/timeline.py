@@ -22,58 +22,21 @@ from harness.system.file_descriptors import raised
 from harness.system.monotonic import KernelClock, MonotonicClock
 
 FILE_NAME = "timeline.jsonl"
+FORMAT = 1
+"""In the data of the first event."""
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One thing that happened.
-
-    `t_ns`: since the timeline was opened; `source`: a host, side or part of the harness.
-
-    Kinds, and what `data` holds beside free text:
-      opened              monotonic_ns, realtime_ns
-      lab.ready           hosts, lab (netns, docker), took_ns
-      subject.listening   port (of a server that is a process of its own)
-      subject.armed       side, took_ns (the call's duration: the origin is known to within it),
-                          lag_ns (how long before the call the kernel last counted a jiffy), local,
-                          remote; of a connection that is being made: the call of connect(2)
-      subject.detected    side, errno (name), syscall, poll (names of the events), tcp_info
-      subject.noticed     side, how (heartbeat|exit|output|close|reconnect), found (in words),
-                          reports (or None): the program itself gives the peer up
-      subject.reconnected side, remote: a connection that takes the place of the lost one stands;
-                          server: its host
-      subject.beatless    side, errno, remote: the server of the design "separate" could not connect
-                          back
-      subject.printed     side, line (of a command's output)
-      subject.lives       side, line (a command's sign of life)
-      subject.eof         side, poll
-      subject.connected   side (a connection that was being made stands)
-      subject.wrote       side, written (whether the socket took any of the data), octets (how
-                          many), took_ns, lag_ns
-      subject.shut        side, done (whether nothing more can be written: the FIN is queued),
-                          took_ns
-      subject.echoed      side, octets (how many have come to a client that is a process of its own,
-                          so far)
-      subject.ended       side, status (a process of its own has ended)
-      subject.alive       side, echo (whether data still passed at the end)
-      fault.injected      index, fault, took_ns
-      fault.evidence      index, fault, level, found
-      fault.healed        index, fault, took_ns
-      segment             host, device, way (in|out), role (probe, answer, rst, …), flags, seq, ack,
-                          length, and frame (the first bytes in hexadecimal)
-      capture.ended       dropped: frames that did not fit into the capture's buffer
-      run.stalled         took_ns: the harness did not run from this moment on, for so long, though
-                          it was to; what came in that time is stamped when that was over, unless
-                          the kernel has dated it
-      program.waited      program, took_ns (how long it waited for a CPU, all threads together,
-                          since both sides were armed, or since it was started)
-      run.ended           reason
-      run.broken          error: the run cannot be judged
-    """
+    """One thing that happened. `harness.model.events` has the type of each kind's data."""
 
     t_ns: int
+    """Nanoseconds since the timeline was opened."""
     kind: str
+    """What happened: a key of `harness.model.events.KINDS`."""
     source: str
+    """A host, an end of the connection, or a part of the harness."""
     data: dict[str, Any] = {}
+    """What the kind's type says, and nothing else."""
 
 
 URGENT = frozenset({"subject.printed"})
@@ -128,6 +91,7 @@ class Timeline:
             at_ns=self.opened_ns,
             monotonic_ns=self.opened_ns,
             realtime_ns=self.opened_ns + self.realtime_offset_ns,
+            format=FORMAT,
         )
 
     def add(self, kind: str, source: str, *, at_ns: int | None = None, **data: Any) -> Event:

@@ -15,6 +15,7 @@ from harness.judge.result import Result
 from harness.plan.plan import Plan
 from harness.venue import host, uml
 from harness.venue.kernel import Kernel
+from tests import documents
 
 EXHAUSTIVE = bool(os.environ.get("EXHAUSTIVE"))
 """Whether to try all that there is time for: for a nightly run (EXHAUSTIVE=1 ci/test)."""
@@ -60,7 +61,8 @@ def note_retry(names: Iterable[str], why: str) -> None:
 
 def in_guests(plans: Sequence[Plan], out: Path, kernel: Kernel) -> list[Result]:
     """In virtual time, which no load disturbs; as many guests at once as there are CPUs."""
-    return batch.run(plans, out, Silent(), functools.partial(uml.run_all, kernel=kernel))
+    results = batch.run(plans, out, Silent(), functools.partial(uml.run_all, kernel=kernel))
+    return _documented(results, out)
 
 
 def undisturbed(plans: Sequence[Plan], out: Path, jobs: int | None = None) -> list[Result]:
@@ -74,4 +76,11 @@ def undisturbed(plans: Sequence[Plan], out: Path, jobs: int | None = None) -> li
         (f"{r.plan.name}, {r.attempts - 1} times" for r in again),
         "this machine was too busy; then few at once",
     )
+    return _documented(results, out)
+
+
+def _documented(results: list[Result], out: Path) -> list[Result]:
+    """The same; what was written is as the published schemas say."""
+    for result in results:
+        documents.check_run(host.folder_of(out, result.plan))
     return results

@@ -23,6 +23,7 @@ from harness.system.spelling import did_you_mean
 
 Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: add(name, help, example)."""
+_DOCUMENTS = ("verdict", "timeline", "report", "fuzz", "matrix")
 _NAMES: dict[str, Any] = {
     "nargs": "*",
     "metavar": "NAME|PATH",
@@ -132,10 +133,10 @@ def _add_schema(add: Add) -> None:
     )
     schema.add_argument(
         "kind",
-        choices=("policy", "scenario", "suite", "verdict", "report", "fuzz", "matrix"),
+        choices=("policy", "scenario", "suite", *_DOCUMENTS),
         help="files, for editors: policy (POLICY.toml), scenario (*.scenario.toml), suite "
-        "(*.suite.toml of libraries); documents: verdict (verdict.json), report (--json of run and "
-        "judge), fuzz, matrix (--json of that command)",
+        "(*.suite.toml of libraries); documents, for scripts: verdict (verdict.json), timeline (a "
+        "line of timeline.jsonl), report (--json of run and judge), fuzz, matrix (--json of these)",
     )
 
 

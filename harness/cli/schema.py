@@ -17,7 +17,7 @@ from harness.model import durations
 from harness.policy.formats import policy_toml
 from harness.policy.registry import every_rule
 from harness.policy.settings import DemandTerms, FileTerms, Terms
-from harness.report import documents, struct_schema
+from harness.report import documents, struct_schema, timeline_schema
 from harness.report.struct_schema import Node
 from harness.scenario import suites
 from harness.scenario.schema import Scenario
@@ -72,15 +72,18 @@ DOCUMENTS: dict[str, tuple[type[msgspec.Struct], str]] = {
     "fuzz": (documents.FuzzReport, "The results of harness fuzz (--json)"),
     "matrix": (documents.MatrixReport, "The results of harness matrix (--json)"),
 }
-KINDS: dict[str, Callable[[], Node]] = FILES | {
-    kind: functools.partial(struct_schema.document, wanted, f"{title} of keepalive-harness")
-    for kind, (wanted, title) in DOCUMENTS.items()
+KINDS: dict[str, Callable[[], Node]] = {
+    **FILES,
+    **{
+        kind: functools.partial(struct_schema.document, wanted, f"{title} of keepalive-harness")
+        for kind, (wanted, title) in DOCUMENTS.items()
+    },
+    "timeline": timeline_schema.line,
 }
 
 
 def _of(wanted: type[msgspec.Struct], title: str) -> Node:
-    made = struct_schema.described(wanted)
-    tables: dict[str, Node] = made["$defs"]
+    _, tables = struct_schema.described(wanted)
     for fault in FAULTS.values():
         if (table := tables.get(fault.__name__)) is not None:
             _lead(table, FAULTS[fault.kind_name()].summary)

@@ -20,18 +20,18 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 Node = dict[str, Any]
 
 
-def document(wanted: Any, title: str) -> Node:
-    """The schema of a document of that type, which is a struct or a union of structs."""
-    return {"$schema": DRAFT, "title": title, **described(wanted)}
+def document(wanted: type[msgspec.Struct], title: str) -> Node:
+    """The schema of a document of that type."""
+    node, tables = described(wanted)
+    return {"$schema": DRAFT, "title": title, **node, "$defs": tables}
 
 
-def described(wanted: Any) -> Node:
-    """The schema of a type as msgspec makes it; all structs stand in "$defs"."""
-    made: Node = msgspec.json.schema(wanted)
+def described(wanted: type[msgspec.Struct]) -> tuple[Node, dict[str, Node]]:
+    """The schema of a type as msgspec makes it, and those of all structs that it is made of."""
+    (node,), tables = msgspec.json.schema_components((wanted,), ref_template="#/$defs/{name}")
     for cls in set(structs(types.type_info(wanted))):
-        if cls.__name__ in made["$defs"]:
-            _describe(cls, made["$defs"][cls.__name__])
-    return made
+        _describe(cls, tables[cls.__name__])
+    return node, tables
 
 
 def structs(kind: types.Type) -> Iterator[type[msgspec.Struct]]:
@@ -59,13 +59,13 @@ def _describe(cls: type[msgspec.Struct], table: Node) -> None:
         key: text
         for base in reversed(cls.__mro__)
         if issubclass(base, msgspec.Struct) and base is not msgspec.Struct
-        for key, text in _strings_below(base).items()
+        for key, text in strings_below(base).items()
     }
     for key, node in table["properties"].items():
         node["description"] = own.get(key, table["description"])
 
 
-def _strings_below(cls: type) -> dict[str, str]:
+def strings_below(cls: type) -> dict[str, str]:
     """The string below each annotated name in the body of a class, by the name."""
     for node in _module(cls.__module__).body:
         if isinstance(node, ast.ClassDef) and node.name == cls.__name__:

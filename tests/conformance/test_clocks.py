@@ -30,6 +30,7 @@ from harness.scenario.schema import Endpoint, Expect, Scenario
 from harness.timeline import Event
 from harness.venue import uml
 from harness.venue.kernel import Kernel
+from tests import documents
 from tests.running import EXHAUSTIVE, in_guests, note_retry, undisturbed
 
 pytestmark = [pytest.mark.conformance, pytest.mark.timeout(900)]
@@ -175,6 +176,7 @@ def _kept(plan: Plan) -> Result | None:
     folder = (_catalogue_folder() or Path("/nowhere")) / "out/scenarios" / plan.name
     if not (folder / VERDICT_FILE).exists() or _nameless(plan_file.load(folder)) != _nameless(plan):
         return None
+    documents.check_run(folder)
     events = timeline.load(folder)
     return Result(plan=plan, events=events, verdict=judge(plan, events))
 

@@ -16,6 +16,7 @@ from harness import timeline
 from harness.batch import batch
 from harness.judge.verdict import worst
 from harness.plan import plan_file
+from harness.report.documents import RunReport, VerdictFile
 from harness.scenario import catalogue
 from harness.system import kernel_clock
 from tests import documents
@@ -233,7 +234,7 @@ def test_run_directories_are_complete(runs: Runs) -> None:
         assert {"lab.ready", "subject.armed", "run.ended"} < set(kinds)
         for end in ("client.pcapng", "server.pcapng"):
             assert (folder / end).read_bytes()[:4] == b"\x0a\x0d\x0d\x0a"  # a section header block
-        verdict = documents.check("verdict", (folder / "verdict.json").read_bytes())
+        verdict = documents.check(VerdictFile, (folder / "verdict.json").read_bytes())
         assert verdict == {"format": 1, **results[name]}
         assert documents.problems("verdict", verdict) == []
 
@@ -335,7 +336,7 @@ def test_judging_again_gives_the_same(runs: Runs, which: str, tmp_path: Path) ->
     again = harness(tmp_path, "judge", str(moved), "--json", str(tmp_path / "again.json"))
     assert (again.status, again.err) == (ended.status, "")
     results = _results(ended)
-    document = documents.check("report", (tmp_path / "again.json").read_bytes())
+    document = documents.check(RunReport, (tmp_path / "again.json").read_bytes())
     assert {result["name"]: result for result in document["scenarios"]} == results
     for name, result in results.items():
         assert any(name in line and result["verdict"] in line for line in again.out.splitlines())

@@ -20,7 +20,7 @@ from harness.model.machine import MachineFacts
 from harness.plan.plan import Plan
 from harness.plan.planner import make
 from harness.scenario.schema import Expect, Scenario
-from tests import conftest, running
+from tests import conftest, documents, running
 from tests.running import TOGETHER, group_of, undisturbed
 
 pytest_plugins = ["pytester"]
@@ -62,12 +62,15 @@ def test_what_came_too_late_is_noted(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         asked.append((venue.keywords["jobs"], retries))
         return [a_result(plan, attempts) for plan, attempts in zip(plans, (1, 3), strict=True)]
 
+    checked: list[Path] = []
     monkeypatch.setattr(batch, "run", run)
+    monkeypatch.setattr(documents, "check_run", checked.append)
     monkeypatch.setattr(running, "RETRIED", [])  # they are no retries of this test
     assert [
         result.plan.name for result in undisturbed([a_plan("a"), a_plan("b")], tmp_path, 80)
     ] == ["a", "b"]
     assert asked == [(80, 2)]
+    assert checked == [tmp_path / "a", tmp_path / "b"]
     assert running.RETRIED == ["b, 2 times (this machine was too busy; then few at once)"]
 
 

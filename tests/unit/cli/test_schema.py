@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 
 from harness.cli import main, schema
+from harness.cli.parser import parse
 from harness.faults import FAULTS
 from harness.policy.registry import every_rule
 
@@ -134,7 +135,11 @@ def test_toml_has_no_null() -> None:
 
 
 def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
-    """An unknown kind is a usage error."""
+    """Each kind that there is; an unknown one is a usage error."""
+    offered = next(
+        a for a in parse(["schema", "policy"], main.COMMANDS).parser._actions if a.choices
+    )
+    assert set(offered.choices or ()) == schema.KINDS.keys()
     assert main.main(["schema", "policy"]) == 0
     assert json.loads(capsys.readouterr().out) == validator("policy").schema
     with pytest.raises(SystemExit, match="2"):

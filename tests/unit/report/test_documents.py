@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests import documents
 from tests.unit.timelines import MACHINE, as_foreseen, changed, flap, planned, unreachable
 
 
+@cache
 def verdicts() -> list[Verdict]:
     """Of a run as foreseen, of one in which nothing is detected, of a broken one, of a refuted one,
     and of one with data in flight.
@@ -97,7 +99,7 @@ def written(kind: str) -> bytes:
 @pytest.mark.parametrize("kind", schema.DOCUMENTS)
 def test_what_is_written_is_valid(kind: str) -> None:
     """Against the types and against the published schema, with the format's number."""
-    found = documents.check(kind, written(kind))
+    found = documents.check(schema.DOCUMENTS[kind][0], written(kind))
     assert documents.problems(kind, found) == []
     assert found["format"] == 1
 
