@@ -135,16 +135,22 @@ class GivenUp(Noticed, frozen=True):
 
 
 class Sign(OfSide, frozen=True):
-    """An end shows that it has detected something. Of runs with outcome "any", in which every sign
-    of both ends after arming is written down.
+    """A command shows that it has detected something, after arming. What a fault has killed gives no
+    sign. Of runs with outcome "any".
     """
 
-    how: Literal["output", "exit", "close", "reconnect"]
+    how: Literal["exit", "output", "close", "reconnect"]
     """What shows it."""
     found: str
     """The same in words: the line of output, the exit status."""
     reports: str | None
     """What a command reports: what the pattern's group matched, or its exit status."""
+    local: Annotated[Address, OPTIONAL] = ("", 0)
+    """The command's address and port, of a connection that it closes or begins."""
+    remote: Annotated[Address, OPTIONAL] = ("", 0)
+    """The peer's address and port, of such a connection."""
+    late_ns: Annotated[Nanoseconds, OPTIONAL] = 0
+    """It may have come so much earlier."""
 
 
 # --- what else an end does -----------------------------------------------------------------------
@@ -153,6 +159,8 @@ class Sign(OfSide, frozen=True):
 class Reconnected(OfSide, frozen=True):
     """A connection that takes the place of the lost one is established."""
 
+    local: Annotated[Address | None, OPTIONAL] = None
+    """The end's own address and port. Of commands alone."""
     remote: Address | None = None
     """The address and port of its peer."""
     server: Annotated[str | None, OPTIONAL] = None
@@ -229,47 +237,52 @@ class Exited(OfProgram, frozen=True):
 
 
 class Settings(OfSide, frozen=True):
-    """The options of an end's live socket. Of runs with outcome "any"."""
+    """The options of the socket of a command's connection. At the end of the watch: of the watched
+    connection and the three latest ones, as far as a program still has them. Of runs with outcome
+    "any".
+    """
 
     when: Literal["armed", "end"]
     """After arming, or at the end of the watch."""
     local: Address
-    """The end's own address and port."""
+    """The command's own address and port."""
     remote: Address
     """The peer's address and port."""
-    keepalive: bool
-    """SO_KEEPALIVE."""
-    idle_s: int
+    keepalive: bool | None
+    """SO_KEEPALIVE; null, as are all options, where they could not be read."""
+    idle_s: int | None
     """TCP_KEEPIDLE, seconds."""
-    interval_s: int
+    interval_s: int | None
     """TCP_KEEPINTVL, seconds."""
-    count: int
+    count: int | None
     """TCP_KEEPCNT."""
-    user_timeout_ms: int
+    user_timeout_ms: int | None
     """TCP_USER_TIMEOUT, milliseconds; 0: not set."""
 
 
 class LeftSocket(msgspec.Struct, frozen=True):
-    """A TCP socket that an end has at the end of the watch."""
+    """A TCP connection on a command's host, not in the state TIME_WAIT."""
 
     local: Address
-    """The end's own address and port."""
+    """The command's own address and port."""
     remote: Address
     """The peer's address and port."""
     state: str
     """The state's name: ESTABLISHED."""
+    held: bool
+    """Whether a program still has the socket."""
     unsent: int
-    """Octets in the send queue, not acknowledged."""
+    """Octets that the peer has not acknowledged."""
     unread: int
-    """Octets in the receive queue, not read."""
+    """Octets that no program has read."""
 
 
 class Left(OfSide, frozen=True):
-    """What is left of an end at the end of the watch, before anything is taken down. Of runs with
-    outcome "any".
+    """What is left of a command at the end of the watch, before anything is taken down. Of runs
+    with outcome "any".
     """
 
-    processes: int
-    """How many processes."""
+    processes: tuple[str, ...]
+    """The names of its processes."""
     sockets: tuple[LeftSocket, ...]
-    """Its TCP sockets."""
+    """Its host's TCP connections."""

@@ -20,7 +20,7 @@ PEER = ["10.77.2.2", 7000]
 TCP_INFO = {"state": 7, "retransmits": 0, "probes": 3, "backoff": 0, "rto_us": 1, "unacked": 0}
 FRAME = {"host": "client", "device": "c0", "src": AT[0], "dst": PEER[0], "frame": "00"}
 FAULT = {"index": 0, "fault": "blackhole"}
-LEFT = {"local": AT, "remote": PEER, "state": "ESTABLISHED", "unsent": 1, "unread": 0}
+LEFT = {"local": AT, "remote": PEER, "state": "ESTABLISHED", "held": True, "unsent": 1, "unread": 0}
 SETTINGS = {"keepalive": True, "idle_s": 2, "interval_s": 1, "count": 3, "user_timeout_ms": 0}
 DATA: dict[str, dict[str, Any]] = {
     "opened": {"monotonic_ns": 1, "realtime_ns": 2, "format": 1},
@@ -47,7 +47,7 @@ DATA: dict[str, dict[str, Any]] = {
     "subject.echoed": {"side": "client", "octets": 16},
     "subject.alive": {"side": "client", "echo": True},
     "subject.settings": {"side": "client", "when": "end", "local": AT, "remote": PEER, **SETTINGS},
-    "subject.left": {"side": "client", "processes": 1, "sockets": [LEFT]},
+    "subject.left": {"side": "client", "processes": ["psql"], "sockets": [LEFT]},
     "subject.ended": {"side": "client", "status": -9},
     "subject.restarted": {"side": "server"},
     "subject.ready": {"side": "server", "took_ns": 5},
