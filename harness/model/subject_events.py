@@ -135,8 +135,8 @@ class GivenUp(Noticed, frozen=True):
 
 
 class Sign(OfSide, frozen=True):
-    """A command shows that it has detected something, after arming. What a fault has killed gives no
-    sign. Of runs with outcome "any".
+    """A command shows that it has detected something, after arming. What a fault has killed gives
+    no sign. Of runs with outcome "any".
     """
 
     how: Literal["exit", "output", "close", "reconnect"]
