@@ -25,6 +25,7 @@ from harness.model.subject_events import (
     Armed,
     Detected,
     Eof,
+    Exited,
     GivenUp,
     Noticed,
     Printed,
@@ -45,6 +46,7 @@ __all__ = [
     "Detected",
     "Ended",
     "Eof",
+    "Exited",
     "Fact",
     "GivenUp",
     "Healed",
@@ -61,7 +63,8 @@ __all__ = [
     "Wrote",
 ]
 _READ = (
-    *(Armed, Detected, Eof, GivenUp, Reconnected, Alive, SignOfLife, Printed, Wrote, Shut),
+    *(Armed, Detected, Eof, GivenUp, Reconnected, Alive, SignOfLife, Printed, Exited),
+    *(Wrote, Shut),
     *(Injected, Proof, Healed, CapturedPacket, CaptureEnded, Broken, Stalled, Waited, Ended),
 )
 KINDS = {kind: what for kind, what in events.KINDS.items() if what in _READ}

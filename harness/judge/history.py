@@ -22,6 +22,7 @@ from harness.judge.facts import (
     Detected,
     Ended,
     Eof,
+    Exited,
     Fact,
     GivenUp,
     Healed,
@@ -49,6 +50,9 @@ from harness.oracle.timerwheel import tick_ns
 from harness.plan.plan import Plan
 from harness.timeline import Event
 
+AFTERMATH_NS = 20_000_000
+"""How long after a detection segments may still belong to it, such as the RST of an abort."""
+
 T = TypeVar("T")
 F = TypeVar("F", bound=OfFault)
 R = TypeVar("R", bound=msgspec.Struct)
@@ -68,9 +72,9 @@ class History:
     `last_read`: when the last data came to that host; `segments` are those of the watched
     connection. `sent_ns`: when anything was sent on it, or given to a socket, on either side.
     `signs_of_life`: when the command showed that it works. `printed`: the lines that the observed
-    side's command printed. `armed_ns`: when each side was armed. `stalls`: from when to when the
-    harness did not run. `waited_ns`: how long the lab's programs waited for a CPU, all together.
-    Raises InvalidTimeline.
+    side's command printed. `exited`: whose programs have ended. `armed_ns`: when each side was
+    armed. `stalls`: from when to when the harness did not run. `waited_ns`: how long the lab's
+    programs waited for a CPU, all together. Raises InvalidTimeline.
     """
 
     def __init__(self, plan: Plan, events: Sequence[Event]) -> None:
@@ -90,6 +94,7 @@ class History:
         self.alive = next(_of(facts, Alive), None)
         self.signs_of_life = [fact.t_ns for fact in _of(mine, SignOfLife)]
         self.printed = [fact.what.line for fact in _of(mine, Printed)]
+        self.exited = frozenset(fact.what.side for fact in _of(facts, Exited))
         self.writes = list(_of(facts, Wrote))
         self.shuts = list(_of(facts, Shut))
         self.ended = next(_of(facts, Ended), None)
@@ -267,15 +272,20 @@ class History:
 
     def resets(self, way: str) -> list[int]:
         """When RST segments left ("out") or reached ("in") the observer's host while it was
-        watched.
+        watched, and until shortly after it has detected something.
+
+        A run that awaits the other end goes on, and closed sockets answer with RST.
         """
         if self.armed is None or self.ended is None:
             return []
+        until_ns = self.ended.t_ns
+        if self.end is not None:
+            until_ns = min(until_ns, self.end.t_ns + AFTERMATH_NS)
         return [
             segment.t_ns
             for segment in self.segments
             if segment.what.role == "rst" and segment.what.way == way
-            if self.armed.t_ns <= segment.t_ns <= self.ended.t_ns
+            if self.armed.t_ns <= segment.t_ns <= until_ns
         ]
 
     @property
@@ -298,9 +308,11 @@ class History:
         """Whether a moment belongs to what is judged.
 
         That goes on until something was detected or, for a claim of a connection after the healing,
-        until that is made.
+        until that is made. Where nothing is claimed, it goes on to the end of the run.
         """
         expect = self.plan.scenario.expect
+        if expect.outcome == "any":
+            return True
         if expect.origin == "healed" and expect.reconnects_s is not None:
             return self.restored is None or t_ns <= self.restored.t_ns
         return self.before_end(t_ns)

@@ -124,12 +124,21 @@ def said(plan: Plan) -> str:
         "eof": "end of file",
         "survives": "the connection to survive",
         "never": "nothing to be detected",
+        "any": "nothing in particular",
     }
     return words.get(expect.outcome, "what the oracle predicts")
 
 
 def claim(plan: Plan) -> str:
-    """All that the scenario claims: outcome, report, window with its origin, reconnection."""
+    """All that the scenario claims: outcome, report, window with its origin, reconnection.
+
+    Of both ends, where both are judged.
+    """
+    if plan.ends:
+        claims = {end.side: claim(end) for end in plan.ends}
+        if len(set(claims.values())) == 1 and plan.scenario.expect.outcome == "any":
+            return claims[plan.side]
+        return "; ".join(f"{side}: {words}" for side, words in claims.items())
     expect = plan.scenario.expect
     parts = [said(plan)]
     if expect.reports is not None:

@@ -21,6 +21,7 @@ from typing import Literal
 
 import msgspec
 
+from harness.judge.end_timeline import of_end
 from harness.judge.expectations import (
     check_claimed_reconnection,
     check_claimed_window,
@@ -38,6 +39,7 @@ from harness.judge.reasons import (
     claim,
     reconnected_ns,
     restored_ns,
+    seen,
 )
 from harness.judge.silence import doubtful_silence
 from harness.judge.stalls import (
@@ -80,7 +82,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     `probes_expected` as (least, most); `asking` says whether they are keepalive's, retransmissions
     or repeated SYNs. `cites`: indices of the timeline's events. `as_foreseen`: outcome, errno,
     window and segments were held against the oracle's prediction and agree with it, even where a
-    fault proves nothing because it met nothing.
+    fault proves nothing because it met nothing. `ends`: where both ends are judged, the verdict on
+    each of them; the run's own measurements are then those of the end whose verdict it is, `side`.
     """
 
     name: str
@@ -111,17 +114,33 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     predicted: str = ""
     cites: tuple[int, ...] = ()
     as_foreseen: bool = False
+    ends: tuple[Verdict, ...] = ()
 
 
 def judge(plan: Plan, events: Sequence[Event]) -> Verdict:
     """Decide. Never raises for any timeline; one that makes no sense is inconclusive.
 
-    A claim that is known not to be kept passes where the peer is detected too early, too late or
-    never, under faults that bit, and fails where it is confirmed. Whatever else goes wrong is no
+    Where both ends are judged, each is judged by its own plan, and the worse verdict is that of the
+    run. A claim that is known not to be kept passes where the peer is detected too early, too late
+    or never, under faults that bit, and fails where it is confirmed. Whatever else goes wrong is no
     known failure.
     """
-    verdict, mistimed = _judge(plan, events)
+    if not plan.ends:
+        verdict, mistimed = _judge(plan, events)
+        return _known(plan.scenario.known_failure, verdict, mistimed=mistimed)
+    judged = [_judge(end, of_end(end, events)) for end in plan.ends]
     known = plan.scenario.known_failure
+    if any(mistimed for _, mistimed in judged):  # the other end may keep its claim
+        ends = [
+            _known(known, verdict, mistimed=True) if mistimed else verdict
+            for verdict, mistimed in judged
+        ]
+        return _together(plan, ends)
+    return _known(known, _together(plan, [verdict for verdict, _ in judged]), mistimed=False)
+
+
+def _known(known: str, verdict: Verdict, *, mistimed: bool) -> Verdict:
+    """The verdict on a claim that may be known to fail, as `known` says."""
     if mistimed and known:
         reason = f"a known failure ({known}): {verdict.reason}"
         return msgspec.structs.replace(
@@ -136,6 +155,27 @@ def judge(plan: Plan, events: Sequence[Event]) -> Verdict:
             verdict, verdict="fail", cause="known-failure-gone", reason=reason
         )
     return verdict
+
+
+def _together(plan: Plan, ends: Sequence[Verdict]) -> Verdict:
+    """The verdict on a run in which both ends are judged: the worse one, with the reasons of both.
+
+    Of two alike it is the first end's, but that a known failure is told before a confirmation.
+    """
+    worse = max(ends, key=lambda end: (SEVERITY[end.verdict], end.cause == "known-failure"))
+    told = sorted(ends, key=lambda end: end is not worse)
+    reasons = dict.fromkeys(end.reason for end in told)
+    return msgspec.structs.replace(
+        worse,
+        reason="; ".join(f"{end.side}: {end.reason}" for end in told)
+        if len(reasons) > 1
+        else worse.reason,
+        claimed=claim(plan),
+        predicted="; ".join(f"{end.side}: {end.predicted}" for end in ends if end.predicted),
+        cites=tuple(sorted({place for end in ends for place in end.cites})),
+        as_foreseen=all(end.as_foreseen for end in ends),
+        ends=tuple(ends),
+    )
 
 
 def _judge(plan: Plan, events: Sequence[Event]) -> tuple[Verdict, bool]:
@@ -165,13 +205,24 @@ def _judge(plan: Plan, events: Sequence[Event]) -> tuple[Verdict, bool]:
             refutation.cause in TIMING_MISMATCHES and _missing_evidence(plan, history) is None
         )
         return _verdict(plan, history, "fail", refutation.cause, str(refutation)), mistimed
-    as_foreseen, unproven = plan.prediction is not None, _missing_evidence(plan, history)
+    as_foreseen, unproven = _is_foreseen(plan, history), _missing_evidence(plan, history)
     if unproven is not None:
         unproven = blamed(plan, history, str(unproven)) or unproven
         found = _verdict(plan, history, "inconclusive", unproven.cause, str(unproven))
     else:
         found = _verdict(plan, history, "pass", "confirmed", _confirmation(plan, history))
     return msgspec.structs.replace(found, as_foreseen=as_foreseen), False
+
+
+def _is_foreseen(plan: Plan, history: History) -> bool:
+    """Whether the run agrees with the oracle's prediction: it does where a claim was confirmed."""
+    if plan.prediction is None or plan.scenario.expect.outcome != "any":
+        return plan.prediction is not None
+    try:
+        check_prediction(plan, history)
+    except (Refuted, Inconclusive):
+        return False
+    return True
 
 
 def _missing_evidence(plan: Plan, history: History) -> Inconclusive | None:
@@ -271,6 +322,8 @@ def _check_course(plan: Plan, history: History) -> None:
     for index in range(len(plan.faults)):
         check_in_place(plan, history, index)
     check_actions(plan, history)
+    if plan.scenario.expect.outcome == "any":
+        return
     check_kind(plan, history)
     check_liveness(plan, history)
     check_claimed_window(plan, history)
@@ -324,6 +377,8 @@ def _confirmation(plan: Plan, history: History) -> str:
     evidence = f" ({'; '.join(proofs)})" if proofs else ""
     same = [o for o in plan.expected if o.kind == history.kind and o.errno == history.errno]
     why = f"{same[0].why}" if same else "as claimed"
+    if plan.scenario.expect.outcome == "any":
+        why = f"nothing is claimed; {seen(history)}"
     return f"{why}{evidence}{doubtful_silence(plan, history)}"
 
 

@@ -18,6 +18,7 @@ from harness.faults import (
     RstInjected,
 )
 from harness.faults.base import interface_of
+from harness.faults.host import NewHost
 from harness.model.topology import Layout, Side, faces, layout, other
 from harness.oracle.effects import Unpredictable
 from harness.oracle.network_path import CUTS
@@ -50,6 +51,7 @@ def refuse_uncovered(scenario: Scenario) -> None:
     """
     if scenario.topology.kind == "proxied":
         _refuse_what_passes_a_proxy(scenario)
+    _refuse_own_end(scenario)
     _refuse_talk_at_once(scenario)
     _refuse_two_clocks(scenario)
     _refuse_small_segments(scenario)
@@ -58,6 +60,14 @@ def refuse_uncovered(scenario: Scenario) -> None:
     _refuse_half_closed(scenario)
     _refuse_requests_both_ways(scenario)
     _refuse_other_retries(scenario)
+
+
+def _refuse_own_end(scenario: Scenario) -> None:
+    """Raise Unpredictable where a fault ends or stops the program that is watched."""
+    side = scenario.expect.side
+    for fault in scenario.faults:
+        if side in fault.processes() or (isinstance(fault, NewHost) and fault.on == side):
+            raise Unpredictable(f"{fault.kind} acts on the {side}'s own program")
 
 
 def _refuse_what_passes_a_proxy(scenario: Scenario) -> None:

@@ -94,7 +94,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     windows (0 in virtual time). `watch_ns` is how long the subject is watched before "nothing
     happened" is the answer. `faults`: what is expected of each of the scenario's faults, by index.
     `must_echo`: whether data must still pass where nothing was detected. `contradicts`: no outcome
-    that the oracle predicts, in time or in kind, can satisfy the claim.
+    that the oracle predicts, in time or in kind, can satisfy the claim. `ends`: where both ends are
+    judged, a plan for each of them, with the claim about that end alone, by which it is judged; the
+    prediction, the expected outcomes and what is expected of the faults are then the first one's.
     """
 
     scenario: Scenario
@@ -108,6 +110,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     must_echo: bool
     notes: tuple[str, ...] = ()
     contradicts: bool = False
+    ends: tuple[Plan, ...] = ()
     format: int = FORMAT
 
     @property
@@ -116,10 +119,22 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return self.scenario.name
 
     @property
+    def judged(self) -> tuple[Plan, ...]:
+        """A plan for each end that is judged: this one, where that is one end."""
+        return self.ends or (self,)
+
+    @property
+    def side(self) -> Side:
+        """The side that is judged; of both the first."""
+        return self.judged[0].scenario.expect.side
+
+    @property
     def period_ns(self) -> int:
         """The timer wheel's period, as far as this plan's timers have one: arming so much later
         changes nothing.
         """
+        if self.ends:
+            return max(end.period_ns for end in self.ends)
         settings = settings_of(self.scenario, self.scenario.expect.side)
         return max(LEAST_PERIOD, established.phases(settings, self.machine.hz)) * tick_ns(
             self.machine.hz
@@ -131,6 +146,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
         0: not at all.
         """
+        if self.ends:
+            return max(end.reconnects_within_ns for end in self.ends)
         claim = self.scenario.expect.reconnects_s
         healed_s = (
             last_restored_s(self.scenario) if self.scenario.expect.origin == "healed" else 0.0

@@ -4,6 +4,8 @@ evidence to expect.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from harness.errors import MISSING, NotPredictedError, ScenarioError
@@ -67,9 +69,34 @@ def lasts_longer(scenario: Scenario, machine: MachineFacts, limit_ns: int) -> bo
 def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
     scenario = checked(scenario, f"scenario {scenario.name or '<unnamed>'}")
     _check_lab(scenario, machine)
+    judged = [_of_end(scenario, side, machine, kernel) for side in scenario.judged]
+    return judged[0] if len(judged) == 1 else _together(scenario, judged)
+
+
+def _together(scenario: Scenario, ends: Sequence[Plan]) -> Plan:
+    """The plan of a run in which several ends are judged."""
+    notes: dict[str, None] = {}
+    for end in ends:
+        for note in end.notes:
+            is_shared = all(note in each.notes for each in ends)
+            notes[note if is_shared else f"{end.side}: {note}"] = None
+    return msgspec.structs.replace(
+        ends[0],
+        scenario=scenario,
+        watch_ns=max(end.watch_ns for end in ends),
+        must_echo=any(end.must_echo for end in ends),
+        contradicts=any(end.contradicts for end in ends),
+        notes=tuple(notes),
+        ends=tuple(ends),
+    )
+
+
+def _of_end(whole: Scenario, side: Side, machine: MachineFacts, kernel: Machine) -> Plan:
+    """The plan by which one end is judged."""
+    scenario = whole.seen_by(side)
+    key = f"expect.{side}" if side in whole.expect.of_ends else "expect"
     slowest_ns = max((round(fault.takes_s * 1e9) for fault in scenario.faults), default=0)
     kernel = msgspec.structs.replace(kernel, injection_ns=max(kernel.injection_ns, slowest_ns))
-    side = scenario.expect.side
     settings = settings_of(scenario, side)
     effects = effects_on(scenario, side)
     horizon_ns = _horizon_ns(scenario, settings, machine, effects)
@@ -79,7 +106,7 @@ def _make(scenario: Scenario, machine: MachineFacts, kernel: Machine) -> Plan:
         prediction = _predict(scenario, settings, kernel, effects, horizon_ns)
     except Unpredictable as reason:
         unpredictable = str(reason)
-    expected, notes = _expected(scenario, prediction, unpredictable)
+    expected, notes = _expected(scenario, key, prediction, unpredictable)
     allowed = None if prediction is None else expected or prediction.outcomes
 
     def foresee(changed: Scenario, meant: tuple[Effect, ...]) -> Prediction | None:
@@ -269,32 +296,44 @@ def _longest_detection_ns(settings: Settings, machine: MachineFacts) -> int:
     return jiffies * tick + settings.user_timeout_ms * 1_000_000 + tolerances(machine).injection_ns
 
 
+def _check_own_claim(scenario: Scenario, table: str, unpredictable: str) -> None:
+    """Raise ScenarioError where the oracle predicts nothing, and the claim leaves it something to
+    say.
+    """
+    expect = scenario.expect
+    doubts = "".join(f"; {doubt}" for doubt in suspicions(scenario))
+    if expect.outcome == "as-predicted":
+        expected = f"an outcome by name, since the oracle has none ({unpredictable}){doubts}"
+        source, found = f"scenario {scenario.name}", expect.outcome
+        key = f"{table}.outcome"
+        raise NotPredictedError(source, key, found, expected, unpredictable)
+    if expect.outcome == "detected" and (expect.errno is None or expect.window_s is None):
+        key = "errno" if expect.errno is None else "window_s"
+        expected = f"a claim of your own, since the oracle has none ({unpredictable}){doubts}"
+        raise ScenarioError(f"scenario {scenario.name}", f"{table}.{key}", MISSING, expected)
+    reconnects = expect.origin == "healed" and expect.reconnects_s is not None
+    if expect.outcome == "noticed" and expect.window_s is None and not reconnects:
+        expected = f"a claim of your own, since the oracle has none ({unpredictable}){doubts}"
+        key = f"{table}.window_s"
+        raise ScenarioError(f"scenario {scenario.name}", key, MISSING, expected)
+
+
 def _expected(
-    scenario: Scenario, prediction: Prediction | None, unpredictable: str | None
+    scenario: Scenario, table: str, prediction: Prediction | None, unpredictable: str | None
 ) -> tuple[tuple[Outcome, ...], tuple[str, ...]]:
     """The predicted outcomes that satisfy the scenario's claim, and what a reader should know about
     them.
+
+    `table`: where the claim stands, for messages.
     """
     expect = scenario.expect
     if prediction is None:
-        doubts = "".join(f"; {doubt}" for doubt in suspicions(scenario))
-        if expect.outcome == "as-predicted":
-            expected = f"an outcome by name, since the oracle has none ({unpredictable}){doubts}"
-            source, found = f"scenario {scenario.name}", expect.outcome
-            raise NotPredictedError(source, "expect.outcome", found, expected, unpredictable or "")
-        if expect.outcome == "detected" and (expect.errno is None or expect.window_s is None):
-            key = "expect.errno" if expect.errno is None else "expect.window_s"
-            expected = f"a claim of your own, since the oracle has none ({unpredictable}){doubts}"
-            raise ScenarioError(f"scenario {scenario.name}", key, MISSING, expected)
-        reconnects = expect.origin == "healed" and expect.reconnects_s is not None
-        if expect.outcome == "noticed" and expect.window_s is None and not reconnects:
-            expected = f"a claim of your own, since the oracle has none ({unpredictable}){doubts}"
-            raise ScenarioError(f"scenario {scenario.name}", "expect.window_s", MISSING, expected)
+        _check_own_claim(scenario, table, unpredictable or "")
         return (), (f"not predicted: {unpredictable}",)
     wanted = tuple(
         outcome
         for outcome in prediction.outcomes
-        if expect.outcome == "as-predicted" or outcome.kind == KIND_OF[expect.outcome]
+        if expect.outcome in ("as-predicted", "any") or outcome.kind == KIND_OF[expect.outcome]
         if expect.errno is None or outcome.errno == expect.errno
     )
     if (
@@ -304,7 +343,7 @@ def _expected(
     ):
         expected = "no window: the oracle predicts that nothing is detected"
         raise ScenarioError(
-            f"scenario {scenario.name}", "expect.window_s", list(expect.window_s), expected
+            f"scenario {scenario.name}", f"{table}.window_s", list(expect.window_s), expected
         )
     notes = []
     if not wanted:

@@ -28,7 +28,7 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.faults import AnyFault
 from harness.lab.host import Lab
-from harness.model.topology import SIDES
+from harness.model.topology import SIDES, Side
 from harness.model.values import count
 from harness.plan.plan import Plan, last_restored_s
 from harness.runner.cpu_waits import CpuWaits
@@ -136,7 +136,7 @@ class _Run:
         self.loop = EventLoop(timeline, notes_delays=is_real)
         self.injections: list[Injection] = []
         self._read = 0
-        self._ended = False
+        self._noticed_ns: dict[Side, int] = {}
 
     def go(self) -> None:
         lab = self._build()
@@ -172,15 +172,16 @@ class _Run:
             self.loop.watch(end)
         self._schedule(lab, connection, first)
         waits = CpuWaits(lab) if self.plan.machine.clock == "real" else None
-        self._wait(self._armed_ns() + self.plan.watch_ns)
+        self._watch()
         connection.look()
         if waits is not None:
             waits.note(self.timeline)
-        if self._noticed():
+        noticed = self._noticed().keys() & {end.side for end in self.plan.judged}
+        if noticed:
             self._await_reconnection()
             self.loop.wait(self.clock.now_ns() + SETTLE_NS)
             self.loop.wait(self.clock.now_ns() + LEAVING_NS, lambda: not connection.is_left)
-        elif self.plan.must_echo:
+        if any(end.must_echo and end.side not in noticed for end in self.plan.judged):
             self._echo(connection)
         self._finish()
 
@@ -244,52 +245,71 @@ class _Run:
         return injection
 
     def _armed_ns(self) -> int:
-        side = self.scenario.expect.side
         armed = next(
             e
             for e in reversed(self.timeline.events)
-            if e.kind == "subject.armed" and e.data["side"] == side
+            if e.kind == "subject.armed" and e.data["side"] == self.plan.side
         )
         return armed.t_ns + self.timeline.opened_ns
 
-    def _noticed(self) -> bool:
-        """Whether the observed side has seen an error or the end of the stream."""
+    def _noticed(self) -> dict[Side, int]:
+        """When each side first saw an error, the end of the stream, or what else ends its watch
+        (CLOCK_MONOTONIC in ns). Sides that have seen nothing are left out.
+        """
         for event in self.timeline.events[self._read :]:
             if event.kind in ENDS:
-                self._ended |= event.data["side"] == self.scenario.expect.side
+                at_ns = event.t_ns + self.timeline.opened_ns
+                self._noticed_ns.setdefault(event.data["side"], at_ns)
         self._read = len(self.timeline.events)
-        return self._ended
+        return self._noticed_ns
 
-    def _wait(self, deadline_ns: int) -> None:
-        """Watch until something is detected or the deadline passes, saying what is awaited."""
+    def _watch(self) -> None:
+        """Watch until each judged end has detected something or its time is over, saying what is
+        awaited. Where nothing is claimed, a detection ends nothing.
+        """
+        armed_ns, claims = self._armed_ns(), self.scenario.expect.outcome != "any"
+        for end in sorted(self.plan.judged, key=lambda end: end.watch_ns):
+            self._await_detection(
+                armed_ns + end.watch_ns,
+                frozenset(
+                    each.side
+                    for each in self.plan.judged
+                    if claims and each.watch_ns >= end.watch_ns
+                ),
+            )
+
+    def _await_detection(self, deadline_ns: int, awaited: frozenset[Side]) -> None:
+        """Watch until these sides have detected something, or the deadline passes.
+
+        No sides: until the deadline.
+        """
 
         def enough() -> bool:
             self.tell(
                 count(self.loop.pending, "change") if self.loop.pending else "detection",
                 deadline_ns,
             )
-            return self._noticed()
+            return bool(awaited) and awaited <= self._noticed().keys()
 
         self.loop.wait(deadline_ns, enough)
 
     def _await_reconnection(self) -> None:
         """Where another connection is to take the lost one's place, wait for it."""
-        within_ns, since_ns = self.plan.reconnects_within_ns, 0
-        if self.scenario.expect.origin == "healed":
-            since_ns = (
-                self._armed_ns()
-                - self.timeline.opened_ns
-                + round(last_restored_s(self.scenario) * 1e9)
-            )
+        for end in self.plan.judged:
+            noticed_ns = self._noticed().get(end.side)
+            if end.reconnects_within_ns and noticed_ns is not None:
+                deadline_ns = noticed_ns + end.reconnects_within_ns
+                self.tell("reconnection", deadline_ns)
+                self.loop.wait(deadline_ns, functools.partial(self._has_reconnected, end))
 
-        def enough() -> bool:
-            again = (event for event in self.timeline.events if event.kind == "subject.reconnected")
-            side = self.scenario.expect.side
-            return any(event.data["side"] == side and event.t_ns >= since_ns for event in again)
-
-        if within_ns:
-            self.tell("reconnection", self.clock.now_ns() + within_ns)
-            self.loop.wait(self.clock.now_ns() + within_ns, enough)
+    def _has_reconnected(self, end: Plan) -> bool:
+        """Whether the connection that a judged end is to make stands."""
+        since_ns = 0
+        if end.scenario.expect.origin == "healed":
+            restored_ns = round(last_restored_s(end.scenario) * 1e9)
+            since_ns = self._armed_ns() - self.timeline.opened_ns + restored_ns
+        again = (event for event in self.timeline.events if event.kind == "subject.reconnected")
+        return any(event.data["side"] == end.side and event.t_ns >= since_ns for event in again)
 
     def _echo(self, connection: WatchedConnection) -> None:
         """Send data through the surviving connection and wait for it to come back."""
@@ -307,6 +327,7 @@ class _Run:
         for stall in self._stalls():
             took_ns = stall.until_ns - stall.from_ns
             self.timeline.add("run.stalled", "harness", at_ns=stall.from_ns, took_ns=took_ns)
+        noticed = self._noticed().keys() >= {end.side for end in self.plan.judged}
         self.timeline.add(
-            "run.ended", "harness", reason="noticed" if self._noticed() else "watched to the end"
+            "run.ended", "harness", reason="noticed" if noticed else "watched to the end"
         )

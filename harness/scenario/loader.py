@@ -136,7 +136,8 @@ def refuse_programs(scenario: Scenario) -> None:
 def from_mapping(raw: Mapping[str, object], source: str = "<python>") -> Scenario:
     """Turn plain data (as from TOML or JSON) into a checked Scenario. Raises ScenarioError.
 
-    A fault with `every_s` becomes one fault for each onset.
+    A fault with `every_s` becomes one fault for each onset. With a table of one end alone, what it
+    says is said in [expect].
     """
     try:
         scenario = msgspec.convert(durations.in_seconds(raw), Scenario)
@@ -151,6 +152,8 @@ def from_mapping(raw: Mapping[str, object], source: str = "<python>") -> Scenari
     check(scenario, source)
     _check_onsets(raw, scenario, source)
     outages = tuple(outage for fault in scenario.faults for outage in fault.outages())
+    if len(scenario.judged) == 1:
+        scenario = scenario.seen_by(scenario.judged[0])
     return msgspec.structs.replace(scenario, faults=outages)
 
 

@@ -20,7 +20,7 @@ import msgspec
 
 from harness.faults import AnyFault
 from harness.model.programs import AnyHeartbeat, Command, OwnProxy, Standby
-from harness.model.topology import Side, Topology
+from harness.model.topology import SIDES, Side, Topology
 from harness.model.values import Duration, Seconds
 
 KernelSeconds = Annotated[int, msgspec.Meta(ge=1, le=32767)]
@@ -35,8 +35,12 @@ WriteOctets = Annotated[int, msgspec.Meta(ge=1, le=1 << 26)]
 Buffer = Annotated[int, msgspec.Meta(ge=0, le=1 << 30)]
 
 State = Literal["established", "connecting"]
-OutcomeName = Literal["as-predicted", "detected", "noticed", "eof", "survives", "never"]
+OutcomeName = Literal["as-predicted", "detected", "noticed", "eof", "survives", "never", "any"]
 Origin = Literal["armed", "fault", "healed", "last-received"]
+
+
+SOMETIME: tuple[OutcomeName, ...] = ("detected", "eof")
+"""Outcomes without a bound: they come, and the run ends with them."""
 
 
 class Keepalive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,16 +110,15 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return Keepalive() if self.keepalive else None
 
 
-class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one side must see. What is left out is taken from the oracle's prediction."""
+class EndExpect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one end must see. What is left out is taken from the oracle's prediction."""
 
-    side: Side = "client"
-    """The side that is observed."""
     outcome: OutcomeName = "as-predicted"
     """`detected` (an error on the socket), `noticed` (the program gives its peer up by itself: its
     heartbeat is not answered, or its command shows it), `eof` (the peer's FIN), `survives` (nothing
     is detected and data still passes at the end), `never` (nothing is detected until `bound_s`),
-    `as-predicted` (whichever the oracle says).
+    `as-predicted` (whichever the oracle says). In [expect] alone, `any`: nothing is claimed, and
+    both ends are watched until `bound_s`, or until both programs have ended.
     """
     errno: str | None = None
     """The name of the error, such as "ETIMEDOUT"."""
@@ -130,7 +133,28 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     or `last-received` (the last segment from the peer).
     """
     bound_s: Duration | None = None
-    """How long after arming to watch for `survives` and `never`, and at least for `noticed`."""
+    """How long after arming to watch for `survives`, `never` and `any`, and at least for `noticed`.
+    In [expect] it holds for each end that takes one and whose table has none.
+    """
+    reconnects_s: tuple[Seconds, Seconds] | None = None
+    """[earliest, latest] in seconds from being detected to the connection that takes the place of
+    the lost one; with origin "healed" from the healing to the first connection after it.
+    """
+
+
+class Expect(EndExpect, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one side must see or, in the tables `client` and `server`, what each end must see. What
+    is left out is taken from the oracle's prediction.
+    """
+
+    side: Side = "client"
+    """The side that is observed."""
+    client: EndExpect | None = None
+    """What the client must see. Beside a table of an end, [expect] has only what concerns the whole
+    run: `bound_s`, `window`, `phase_ns` and `source`.
+    """
+    server: EndExpect | None = None
+    """What the server must see. With both tables, both ends are judged in one run."""
     window: Literal["every-phase", "exact"] = "every-phase"
     """"exact": in virtual time the connection is armed `phase_ns` after a multiple of the timer
     wheel's period, and what is predicted for it is exact to the jiffy; else the prediction holds
@@ -138,12 +162,30 @@ class Expect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
     phase_ns: Annotated[int, msgspec.Meta(ge=0, le=1 << 50)] = 0
     """With an exact window: when the connection is armed, within the timer wheel's period."""
-    reconnects_s: tuple[Seconds, Seconds] | None = None
-    """[earliest, latest] in seconds from being detected to the connection that takes the place of
-    the lost one; with origin "healed" from the healing to the first connection after it.
-    """
     source: str = ""
     """Where the claim comes from, as a reader would look it up."""
+
+    @property
+    def of_ends(self) -> dict[Side, EndExpect]:
+        """The tables of the ends that have one."""
+        tables: dict[Side, EndExpect | None] = {"client": self.client, "server": self.server}
+        return {side: table for side, table in tables.items() if table is not None}
+
+    def of(self, side: Side) -> Expect:
+        """The claim about one end alone, without tables of ends."""
+        told = self.of_ends.get(side)
+        if told is None:
+            return msgspec.structs.replace(self, side=side, client=None, server=None)
+        claim = {name: getattr(told, name) for name in told.__struct_fields__}
+        if told.bound_s is None and told.outcome not in SOMETIME:
+            claim["bound_s"] = self.bound_s
+        return Expect(
+            side=side, window=self.window, phase_ns=self.phase_ns, source=self.source, **claim
+        )
+
+
+OF_RUN = ("bound_s", "window", "phase_ns", "source")
+"""The keys of [expect] that concern the whole run, whichever ends are judged."""
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -184,6 +226,21 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def endpoint(self, side: Side) -> Endpoint:
         """The endpoint of a side."""
         return self.client if side == "client" else self.server
+
+    @property
+    def judged(self) -> tuple[Side, ...]:
+        """The sides that are judged: both where each has a table in [expect], or where nothing is
+        claimed of an established connection.
+        """
+        if self.expect.of_ends:
+            return tuple(self.expect.of_ends)
+        if self.expect.outcome == "any" and self.state == "established":
+            return SIDES
+        return (self.expect.side,)
+
+    def seen_by(self, side: Side) -> Scenario:
+        """The same run with the claim about one end alone, in the keys of [expect]."""
+        return msgspec.structs.replace(self, expect=self.expect.of(side))
 
     def command_on(self, host: str) -> Command | None:
         """The command that is the program of a host, or None where that is a built-in one, or there

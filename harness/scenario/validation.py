@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import errno as errno_numbers
 from collections.abc import Iterator
 
 from harness.errors import MISSING, ScenarioError
-from harness.faults import AnyFault
 from harness.faults.base import unknown_host
 from harness.model.programs import PARTNERS, Alive, Command, IdleState
 from harness.model.topology import SIDES, Layout, Side, layout, other
 from harness.model.values import Problem
+from harness.scenario.claim_validation import expectation_problems, named_for, table_problems
 from harness.scenario.fault_validation import contradictions, host_problems, program_problems
-from harness.scenario.schema import Endpoint, Expect, Scenario
-from harness.system.spelling import did_you_mean
+from harness.scenario.schema import Endpoint, Scenario
 
 MOST_ONSETS = 1000
 """Of all faults of a scenario: each is compared with each other one."""
@@ -40,11 +38,26 @@ def problems(scenario: Scenario) -> Iterator[Problem]:
         expected = f"at most {MOST_ONSETS} onsets of faults in all, each of `times` counted"
         yield Problem("faults", onsets, expected)
         return
+    yield from table_problems(scenario)
     yield from _middle_problems(scenario, where)
+    for side in scenario.judged:
+        for problem in _judged_problems(scenario.seen_by(side), where, scenario.judged):
+            yield named_for(side, problem) if scenario.expect.of_ends else problem
+    yield from host_problems(scenario)
+    yield from program_problems(scenario)
+    yield from _heartbeat_problems(scenario, where)
+    for side in SIDES:
+        yield from _endpoint_problems(side, scenario.endpoint(side))
+
+
+def _judged_problems(
+    scenario: Scenario, where: Layout, judged: tuple[Side, ...]
+) -> Iterator[Problem]:
+    """Contradictions that depend on which side is judged: here the one of [expect]."""
     for index, fault in enumerate(scenario.faults):
         for problem in (*fault.mistimed(), *fault.misplaced(where)):
             yield Problem(f"faults[{index}].{problem.key}", problem.value, problem.expected)
-        if scenario.expect.side in fault.processes():
+        if scenario.expect.side in fault.processes() and scenario.expect.outcome != "any":
             yield Problem(
                 f"faults[{index}].on",
                 scenario.expect.side,
@@ -56,15 +69,10 @@ def problems(scenario: Scenario) -> Iterator[Problem]:
         for problem in (*fault.mistimed(), *fault.misplaced(where))
     ):
         yield from contradictions(scenario, where)
-    yield from _expectation_problems(scenario.expect, scenario.faults)
+    yield from expectation_problems(scenario.expect, scenario.faults)
     yield from _late_problems(scenario)
     yield from _state_problems(scenario)
-    yield from host_problems(scenario)
-    yield from program_problems(scenario)
-    yield from _heartbeat_problems(scenario, where)
-    yield from _unseen_problems(scenario)
-    for side in SIDES:
-        yield from _endpoint_problems(side, scenario.endpoint(side))
+    yield from _unseen_problems(scenario, judged)
 
 
 def _middle_problems(scenario: Scenario, where: Layout) -> Iterator[Problem]:
@@ -124,15 +132,15 @@ def _endpoint_problems(side: Side, endpoint: Endpoint) -> Iterator[Problem]:
         )
 
 
-def _unseen_problems(scenario: Scenario) -> Iterator[Problem]:
+def _unseen_problems(scenario: Scenario, judged: tuple[Side, ...]) -> Iterator[Problem]:
     """Claims about an observed command that the command cannot show."""
     side, expect = scenario.expect.side, scenario.expect
     unseen = scenario.endpoint(other(side)).command
-    if unseen is not None and unseen.alive is not None:
+    if unseen is not None and unseen.alive is not None and other(side) not in judged:
         expected = f"no such key: only the {side} is judged"
         yield Problem(f"{other(side)}.command.alive", unseen.alive.prints, expected)
     command = scenario.endpoint(side).command
-    if command is None:
+    if command is None or expect.outcome == "any":
         return
     if expect.outcome == "survives" and command.alive is None:
         expected = (
@@ -295,57 +303,3 @@ def _late_problems(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(f"{side}.writes_at_s", list(end.writes_at_s), expected)
         if end.shuts_at_s is not None and end.shuts_at_s >= bound_s:
             yield Problem(f"{side}.shuts_at_s", end.shuts_at_s, expected)
-
-
-def _expectation_problems(expect: Expect, faults: tuple[AnyFault, ...]) -> Iterator[Problem]:
-    if expect.errno is not None:
-        if expect.errno not in errno_numbers.errorcode.values():
-            hint = did_you_mean(expect.errno, errno_numbers.errorcode.values())
-            yield Problem(
-                "expect.errno",
-                expect.errno,
-                f"an errno's name, such as ETIMEDOUT or ECONNRESET{hint}",
-            )
-        if expect.outcome not in ("detected", "as-predicted"):
-            yield Problem("expect.errno", expect.errno, f"no errno with outcome {expect.outcome!r}")
-    yield from _program_expectation_problems(expect)
-    if expect.window_s is not None:
-        if expect.outcome in ("survives", "never"):
-            yield Problem(
-                "expect.window_s", list(expect.window_s), f"bound_s with outcome {expect.outcome!r}"
-            )
-        if expect.window_s[0] > expect.window_s[1]:
-            yield Problem(
-                "expect.window_s", list(expect.window_s), "[earliest, latest], in that order"
-            )
-    if expect.phase_ns and expect.window != "exact":
-        yield Problem("expect.phase_ns", expect.phase_ns, 'this key only with window = "exact"')
-    if expect.bound_s is not None and expect.outcome in ("detected", "eof"):
-        yield Problem("expect.bound_s", expect.bound_s, f"window_s with outcome {expect.outcome!r}")
-    if expect.origin == "fault" and all(fault.standing for fault in faults):
-        yield Problem("expect.origin", expect.origin, '"armed" in a scenario without timed faults')
-    if expect.origin == "healed" and all(fault.restored_s is None for fault in faults):
-        expected = (
-            '"armed" or "fault" where no fault ends: give one of them for_s, or starts_program = '
-            "true"
-        )
-        yield Problem("expect.origin", expect.origin, expected)
-
-
-def _program_expectation_problems(expect: Expect) -> Iterator[Problem]:
-    """Expectations about the program itself."""
-    if expect.reports is not None and expect.outcome != "noticed":
-        yield Problem("expect.reports", expect.reports, 'this key only with outcome = "noticed"')
-    if expect.reconnects_s is not None:
-        if expect.outcome in ("survives", "never"):
-            yield Problem(
-                "expect.reconnects_s",
-                list(expect.reconnects_s),
-                f"none with outcome {expect.outcome!r}",
-            )
-        if expect.reconnects_s[0] > expect.reconnects_s[1]:
-            yield Problem(
-                "expect.reconnects_s",
-                list(expect.reconnects_s),
-                "[earliest, latest], in that order",
-            )

@@ -20,7 +20,7 @@ from harness.errors import SubjectError
 from harness.lab.host import Host, Lab
 from harness.lab.socket_table import Ends
 from harness.model.programs import Command
-from harness.model.topology import Side
+from harness.model.topology import Side, other
 from harness.scenario.schema import Scenario
 from harness.subjects.connection_watcher import ConnectionWatcher
 from harness.subjects.detection import DetectionRecorder, Sign
@@ -115,8 +115,9 @@ class CommandEnd(RunningCommand):
     ) -> None:
         emit = notices.emitter(side)
         super().__init__(command, host, program, emit, notices, loop)
-        self.side, self.observer = side, scenario.expect.side
-        self.is_judged, self.connects = side == self.observer, side == "client"
+        self.side, self.connects = side, side == "client"
+        self.claims = scenario.expect.outcome != "any"
+        self.is_judged = side in scenario.judged and self.claims
         self.connections = ConnectionWatcher(
             side, host, loop, emit, command.detects, lambda *seen: self.detection.take(Sign(*seen))
         )
@@ -233,11 +234,13 @@ class CommandEnd(RunningCommand):
         Raises SubjectError where nothing is left to be judged.
 
         The side that is not judged may end once a fault was injected: it detected the fault, or the
-        fault killed it.
+        fault killed it. Where nothing is claimed, either may end at any time.
         """
-        if self._follows_from_the_other() or (self.notices.injected and not self.is_judged):
+        if self._follows_a_detection() or (self.notices.injected and not self.is_judged):
             return
-        if self.is_judged and self.detection.ends(status, at_ns):
+        if (self.is_judged or not self.claims) and self.detection.ends(status, at_ns):
+            return
+        if not self.claims:
             return
         if self.is_judged or status:
             why = (
@@ -255,11 +258,13 @@ class CommandEnd(RunningCommand):
         end.
         """
         has_left = self.watching and not self.is_judged and self.connections.left_ns is not None
-        return has_left and not self.notices.injected
+        return has_left and self.claims and not self.notices.injected
 
-    def _follows_from_the_other(self) -> bool:
-        """Whether the judged end had detected something before this one ended, or closed the
-        connection.
+    def _follows_a_detection(self) -> bool:
+        """Whether something was detected before: of a judged end by itself, of any other by the
+        judged one, before this one closed the connection.
         """
-        first_ns, left_ns = self.notices.noticed_ns(self.observer), self.connections.left_ns
-        return first_ns is not None and (self.is_judged or left_ns is None or first_ns < left_ns)
+        if self.is_judged:
+            return self.side in self.notices.noticed
+        first_ns, left_ns = self.notices.noticed_ns(other(self.side)), self.connections.left_ns
+        return first_ns is not None and (left_ns is None or first_ns < left_ns)

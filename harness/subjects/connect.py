@@ -142,7 +142,7 @@ def _open(
     _start_between(scenario, lab, notices, stack, loop)
     drivers["client"].connect()
     drivers["server"].accept()
-    for side in observed_last(scenario.expect.side):
+    for side in observed_last(scenario.judged):
         drivers[side].arm()
     return {side: driver.end for side, driver in drivers.items()}
 

@@ -6,7 +6,7 @@ And both of them together.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from harness.model.topology import SIDES, Side, other
@@ -175,7 +175,7 @@ class Notices:
         return emit
 
 
-def observed_last(observed: Side) -> tuple[Side, Side]:
-    """Both sides, in the order in which they are armed."""
-    assert observed in SIDES
-    return other(observed), observed
+def observed_last(judged: Sequence[Side]) -> tuple[Side, Side]:
+    """Both sides, in the order in which they are armed: a judged one last, of both the client."""
+    assert judged[0] in SIDES
+    return other(judged[0]), judged[0]

@@ -15,10 +15,11 @@ from harness.errors import FaultError, LabError, SubjectError
 from harness.faults import AnyFault, Blackhole, FirewallIdle, LinkDown
 from harness.model.machine import MachineFacts
 from harness.model.programs import Command, Ready
-from harness.model.topology import SIDES, Side, Topology
+from harness.model.topology import SIDES, Side, Topology, other
 from harness.plan.plan import Plan
+from harness.plan.planner import make
 from harness.runner import event_loop, execute
-from harness.scenario.schema import Endpoint, OutcomeName, Scenario
+from harness.scenario.schema import EndExpect, Endpoint, Expect, OutcomeName, Scenario
 from harness.subjects import tcp_driver
 from harness.subjects.interface import (
     ConnectionEnd,
@@ -235,6 +236,51 @@ def test_what_the_other_side_notices_does_not_end_the_run(bench: Make) -> None:
     run.armed = lambda: run.notices_at(2 * SECOND, side="server")
     events = run.carry_out()
     assert after_arming(events, "run.ended") == [("run.ended", run.plan.watch_ns // MS)]
+
+
+def both_judged(**server: Any) -> Plan:
+    """Both ends of a blackhole are judged: the client by the prediction."""
+    made = plan_of(Blackhole(at_s=0.5))
+    claims = Expect(client=EndExpect(), server=EndExpect(**server))
+    return make(msgspec.structs.replace(made.scenario, expect=claims), GUEST)
+
+
+@pytest.mark.parametrize("first", SIDES)
+def test_each_judged_end_is_awaited(bench: Make, first: Side) -> None:
+    """The run ends when both have detected something, whichever is the first."""
+    run = bench(both_judged(**NEVER))
+
+    def armed() -> None:
+        run.notices_at(2 * SECOND, side=first)
+        run.notices_at(4 * SECOND, side=other(first))
+
+    run.armed = armed
+    assert after_arming(run.carry_out(), "run.ended") == [("run.ended", 4020)]
+
+
+def test_an_end_is_awaited_no_longer_than_its_own_watch(bench: Make) -> None:
+    """The other one's may be longer or shorter."""
+    run = bench(both_judged(**NEVER))
+    client, server = run.plan.ends
+    assert client.watch_ns < server.watch_ns
+    run.armed = lambda: run.notices_at(client.watch_ns + 100 * MS, side="server")
+    ended_ms = (client.watch_ns + 100 * MS + execute.SETTLE_NS) // MS
+    assert after_arming(run.carry_out(), "run.ended") == [("run.ended", ended_ms)]
+    silent = bench(both_judged(**NEVER))
+    assert after_arming(silent.carry_out(), "run.ended") == [("run.ended", server.watch_ns // MS)]
+
+
+def test_where_nothing_is_claimed_no_detection_ends_the_watch(bench: Make) -> None:
+    """Both ends are watched until the bound."""
+    run = bench(plan_of(Blackhole(at_s=0.5), outcome="any", bound_s=8))
+
+    def armed() -> None:
+        for side in SIDES:
+            run.notices_at(SECOND, side=side)
+
+    run.armed = armed
+    (ended,) = after_arming(run.carry_out(), "run.ended")
+    assert ended == ("run.ended", 8020)
 
 
 @pytest.mark.parametrize("comes_back", [True, False])

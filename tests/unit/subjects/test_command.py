@@ -21,7 +21,7 @@ from harness.lab.socket_table import ESTABLISHED, Ends, Socket
 from harness.model.programs import Command, Detects, Ready
 from harness.model.topology import Side
 from harness.runner.event_loop import EventLoop
-from harness.scenario.schema import Endpoint, Expect, Scenario
+from harness.scenario.schema import EndExpect, Endpoint, Expect, Scenario
 from harness.subjects.command import CommandEnd
 from harness.subjects.interface import Notices
 from harness.subjects.running import LOOK_NS
@@ -91,14 +91,16 @@ def running(
     script: str = SLEEPS,
     detects: Detects = LOST,
     observed: Side | None = None,
+    expect: Expect | None = None,
 ) -> Iterator[tuple[CommandEnd, Hearing]]:
     """A command's end, whose program sleeps unless there is another script, and the loop that it
     hears.
 
-    `observed`: the side that is judged, by default the command's own.
+    `observed`: the side that is judged, by default the command's own; `expect`: another claim.
     """
     command = Command(argv=("it",), ready=ready, detects=detects)
-    scenario = Scenario(expect=Expect(side=observed or side), **{side: Endpoint(command=command)})  # type: ignore[arg-type]
+    claim = expect or Expect(side=observed or side)
+    scenario = Scenario(expect=claim, **{side: Endpoint(command=command)})  # type: ignore[arg-type]
     timeline = Timeline()
     loop = Hearing(timeline)
     program = Program("it", [sys.executable, "-I", "-S", "-c", script], owns_children=True)
@@ -252,6 +254,36 @@ def test_the_other_end_may_end_once_a_fault_was_injected(
                 SubjectError, match="ended with status 3 before any fault was injected"
             ):
                 _await_end(loop, end)
+
+
+def test_where_both_ends_are_judged_each_must_show_its_own_detection() -> None:
+    """What the other one has detected before excuses no end that shows nothing; an end that has
+    shown a detection may end with any status.
+    """
+    both = Expect(client=EndExpect(), server=EndExpect())
+    for said in ("lost", "closed"):
+        script = f"import sys; input(); sys.exit('{said}')"
+        with running("server", Ready(), Table(), script=script, expect=both) as (end, loop):
+            end.arm_unconnected()
+            end.notices.emitter("client")("subject.noticed", how="output", found="lost")
+            end.output.program.write(b"\n")
+            if said == "lost":
+                _await_end(loop, end)
+                assert "server" in end.notices.noticed
+            else:
+                with pytest.raises(SubjectError, match=r"status 1, never .*its last lines: closed"):
+                    _await_end(loop, end)
+
+
+def test_where_nothing_is_claimed_any_end_may_end() -> None:
+    """Before a fault, too, and with any status."""
+    watched = Expect(outcome="any", bound_s=5)
+    script = "raise SystemExit(3)"
+    with running("server", Ready(), Table(), script=script, expect=watched) as (end, loop):
+        end.arm_unconnected()
+        _await_end(loop, end)
+        assert not end.leaves
+        assert "subject.ended" in [event.kind for event in loop.timeline.events]
 
 
 def test_an_exit_before_arming_is_weighed_then() -> None:
