@@ -19,6 +19,15 @@ def add_html(command: argparse.ArgumentParser) -> None:
     command.add_argument("--html", metavar="FILE", help=HTML_HELP)
 
 
+def add_trace(command: argparse.ArgumentParser) -> None:
+    """Runs for a viewer of traces."""
+    command.add_argument(
+        "--trace",
+        metavar="FILE",
+        help="write what happened, and when, as a trace that https://ui.perfetto.dev opens (JSON)",
+    )
+
+
 def add_out(command: argparse.ArgumentParser) -> None:
     """Where the run directories go."""
     command.add_argument(

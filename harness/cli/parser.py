@@ -110,6 +110,13 @@ def _add_judge(add: Add) -> None:
         "folder", metavar="DIR", type=Path, help="the folder of one run, or of several"
     )
     judge.add_argument("--json", metavar="FILE", help=shared.JSON_HELP)
+    judge.add_argument(
+        "--svg",
+        metavar="FILE|DIR",
+        help="draw the run as an SVG picture: a timeline, and a ladder diagram of its segments; of "
+        "several runs one file each in a folder that exists, or whose name ends in /",
+    )
+    shared.add_trace(judge)
 
 
 def _add_machine(add: Add) -> None:
@@ -149,6 +156,7 @@ def _add_run(add: Add) -> None:
     run.add_argument("words", **_NAMES)
     run.add_argument("--json", metavar="FILE", help=shared.JSON_HELP)
     run.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML")
+    shared.add_trace(run)
     shared.add_out(run)
     run.add_argument(
         "--jobs",

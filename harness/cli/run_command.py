@@ -15,7 +15,7 @@ from rich.text import Text
 
 from harness.batch import batch
 from harness.batch import library_matrix as matrices
-from harness.cli import confirmation, request
+from harness.cli import confirmation, figures, request
 from harness.errors import UsageError
 from harness.fuzz import campaign as fuzzing
 from harness.judge.result import Result
@@ -52,7 +52,8 @@ def run(options: argparse.Namespace) -> int:
     cases = [
         junit.Case(verdict=r.verdict, wall_s=r.wall_s or 0.0, attempts=r.attempts) for r in results
     ]
-    with oserrors.written({options.json: as_json, options.junit: junit.render(cases, wall_s)}):
+    reports = {options.json: as_json, options.junit: junit.render(cases, wall_s)}
+    with oserrors.written(reports | figures.trace(options.trace, results)):
         shown = [
             result for result in results if not options.quiet or result.verdict.verdict != "pass"
         ]
@@ -77,7 +78,8 @@ def judge(options: argparse.Namespace) -> int:
     results = batch.judge_again(options.folder)
     verdicts = [result.verdict for result in results]
     as_json = json.render(verdicts, {result.plan.name: result.attempts for result in results})
-    with oserrors.written({options.json: as_json}):
+    reports = {options.json: as_json} | figures.trace(options.trace, results)
+    with oserrors.written(reports | figures.pictures(options, results)):
         for result in results:
             draw(console, result)
         console.print(text.VerdictTable(verdicts))

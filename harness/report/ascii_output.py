@@ -30,6 +30,9 @@ ASCII = {
     "→": "->",
     "×": "x",  # noqa: RUF001 - the sign itself
     "µ": "u",
+    "✓": "=",
+    "✗": "!",
+    "⋮": ":",
 }
 """No two characters of a diagram have the same replacement, so its legend stays true."""
 HANDLER = "harness.ascii"

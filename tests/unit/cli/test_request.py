@@ -18,7 +18,7 @@ def refused(**given: str) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("option", ["json", "junit", "markdown", "html"])
+@pytest.mark.parametrize("option", ["json", "junit", "markdown", "html", "trace"])
 def test_a_folder_that_is_not_there_is_told_with_the_option(option: str, tmp_path: Path) -> None:
     """Of each report, whichever options the command has."""
     found = refused(**{option: str(tmp_path / "missing" / "report")})
