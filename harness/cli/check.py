@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from harness import __version__
+from harness.cli import request
 from harness.cli.check_options import FLAGS
 from harness.errors import UsageError
 from harness.policy import demands, hops, reader, registry, validation
@@ -29,6 +30,8 @@ OPTIONS = "options"
 
 def run(options: argparse.Namespace) -> int:
     """Check the files or settings of the options; returns the exit status. Raises UsageError."""
+    if options.html is not None:
+        request.check_reports(options)
     unread: list[UsageError] = []
     connections = _connections(options, unread)
     for text in dict.fromkeys(_doubts(connections)):
@@ -42,6 +45,8 @@ def run(options: argparse.Namespace) -> int:
         if options.output_format in prove.WITHOUT_PROOFS:
             prove.tell(proofs)
     report(result, options.output_format)
+    if options.html is not None:
+        _write_page(result, connections, options)
     for error in unread:
         streams.complain(str(error))
     if unread:
@@ -49,6 +54,26 @@ def run(options: argparse.Namespace) -> int:
     if options.output_format == "sarif" and not options.strict and _is_proven(result):
         return 0
     return result.exit_status
+
+
+def _write_page(
+    result: Result, connections: Sequence[Connection], options: argparse.Namespace
+) -> None:
+    """Write the findings as HTML, and say where. Raises UsageError."""
+    from harness.cli import html_report
+    from harness.report.html import policy_page
+    from harness.system import oserrors
+
+    of_options = any(each.name == OPTIONS for each in connections)
+    named = "of one connection" if of_options else html_report.what(options.files or [str(POLICY)])
+    page = policy_page.render(
+        result,
+        title=f"TCP settings: {named}",
+        command=html_report.command_line(options),
+        made=html_report.made(),
+    )
+    oserrors.write(Path(options.html), page.encode())
+    streams.complain(f"report: {options.html}")
 
 
 def _is_proven(result: Result) -> bool:

@@ -50,6 +50,7 @@ def add_to(add: Callable[..., argparse.ArgumentParser]) -> None:
         "NAME lists them)",
     )
     add_output(check)
+    check.add_argument("--html", metavar="FILE", help="also write the findings as one HTML page")
     check.add_argument(
         "--prove",
         action="store_true",

@@ -110,6 +110,7 @@ def _add_judge(add: Add) -> None:
         "folder", metavar="DIR", type=Path, help="the folder of one run, or of several"
     )
     judge.add_argument("--json", metavar="FILE", help=shared.JSON_HELP)
+    shared.add_html(judge)
     judge.add_argument(
         "--svg",
         metavar="FILE|DIR",
@@ -156,6 +157,7 @@ def _add_run(add: Add) -> None:
     run.add_argument("words", **_NAMES)
     run.add_argument("--json", metavar="FILE", help=shared.JSON_HELP)
     run.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML")
+    shared.add_html(run)
     shared.add_trace(run)
     shared.add_out(run)
     run.add_argument(
@@ -257,6 +259,7 @@ def _add_fuzz(add: Add) -> None:
     )
     shared.add_keep(fuzz)
     fuzz.add_argument("--json", metavar="FILE", help=shared.JSON_HELP)
+    shared.add_html(fuzz)
 
 
 def _add_matrix(add: Add) -> None:
@@ -270,6 +273,7 @@ def _add_matrix(add: Add) -> None:
     )
     matrix.add_argument("--markdown", metavar="FILE", help="write the table as Markdown")
     matrix.add_argument("--json", metavar="FILE", help=shared.JSON_HELP)
+    shared.add_html(matrix)
     shared.add_out(matrix)
     matrix.add_argument(
         "--jobs",

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from harness.batch import batch
 from harness.batch import library_matrix as matrices
-from harness.cli import confirmation, figures, request
+from harness.cli import confirmation, figures, html_report, request
 from harness.errors import UsageError
 from harness.fuzz import campaign as fuzzing
 from harness.judge.result import Result
@@ -25,6 +25,7 @@ from harness.plan.plan import Plan
 from harness.report import diagram, json, junit, text
 from harness.report import fuzz as fuzz_report
 from harness.report import library_matrix as matrix_report
+from harness.report.html import library_grid
 from harness.report.progress import Progress
 from harness.report.steps import Steps
 from harness.system import oserrors
@@ -52,8 +53,11 @@ def run(options: argparse.Namespace) -> int:
     cases = [
         junit.Case(verdict=r.verdict, wall_s=r.wall_s or 0.0, attempts=r.attempts) for r in results
     ]
+    title = f"Detection of dead peers: {html_report.what(options.words)}"
     reports = {options.json: as_json, options.junit: junit.render(cases, wall_s)}
-    with oserrors.written(reports | figures.trace(options.trace, results)):
+    reports |= figures.trace(options.trace, results)
+    reports |= html_report.of_runs(options, results, title, wall_s=wall_s)
+    with oserrors.written(reports):
         shown = [
             result for result in results if not options.quiet or result.verdict.verdict != "pass"
         ]
@@ -66,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
         console.print(text.summary(verdicts, wall_s, attempts, brief=options.quiet))
         if shown:
             _say_place(console, out)
+        say_page(console, options)
         if options.json == "-":
             sys.stdout.buffer.write(as_json)
     return status(verdicts)
@@ -79,10 +84,14 @@ def judge(options: argparse.Namespace) -> int:
     verdicts = [result.verdict for result in results]
     as_json = json.render(verdicts, {result.plan.name: result.attempts for result in results})
     reports = {options.json: as_json} | figures.trace(options.trace, results)
-    with oserrors.written(reports | figures.pictures(options, results)):
+    reports |= figures.pictures(options, results)
+    title = f"Saved runs, judged again: {options.folder}"
+    reports |= html_report.of_runs(options, results, title)
+    with oserrors.written(reports):
         for result in results:
             draw(console, result)
         console.print(text.VerdictTable(verdicts))
+        say_page(console, options)
         if options.json == "-":
             sys.stdout.buffer.write(as_json)
     return status(verdicts)
@@ -107,12 +116,16 @@ def matrix(options: argparse.Namespace) -> int:
     rows, circumstances = found.rows(verdicts), text.circumstances(verdicts[0])
     as_json = matrix_report.as_json(rows, circumstances)
     as_markdown = matrix_report.markdown(rows, circumstances).encode()
-    with oserrors.written({options.json: as_json, options.markdown: as_markdown}):
+    title = "What client libraries promise, and what they do"
+    reports = {options.json: as_json, options.markdown: as_markdown}
+    reports |= html_report.of_runs(options, results, title, grid=library_grid.grid(rows))
+    with oserrors.written(reports):
         console.print(matrix_report.table(rows))
         retried = text.retried(verdicts, {result.plan.name: result.attempts for result in results})
         if retried:
             console.print(retried)
         _say_place(console, out)
+        say_page(console, options)
         if options.json == "-":
             sys.stdout.buffer.write(as_json)
     return status(verdicts)
@@ -138,14 +151,33 @@ def fuzz(options: argparse.Namespace) -> int:
         )
         _say_place(console, out)
         raise
-    as_json = fuzz_report.as_json(tally)
-    with oserrors.written({options.json: as_json}):
-        console.print(*fuzz_report.describe(tally, time.monotonic() - started), sep="\n")
+    as_json, wall_s = fuzz_report.as_json(tally), time.monotonic() - started
+    with oserrors.written(
+        {options.json: as_json, options.html: _fuzz_page(options, tally, wall_s)}
+    ):
+        console.print(*fuzz_report.describe(tally, wall_s), sep="\n")
         if tally.count("unjudged", "disagreed"):
             console.print(f"scenarios and runs to look at: {out}", soft_wrap=True, markup=False)
+        say_page(console, options)
         if options.json == "-":
             sys.stdout.buffer.write(as_json)
     return EXIT_STATUS[tally.verdict]
+
+
+def _fuzz_page(options: argparse.Namespace, tally: fuzzing.Tally, wall_s: float) -> bytes:
+    if options.html is None:
+        return b""
+    from harness.report.html import fuzz_page
+
+    command = html_report.command_line(options)
+    page = fuzz_page.page(tally, command=command, wall_s=wall_s, made=html_report.made())
+    return html_report.as_bytes(page)
+
+
+def say_page(console: Console, options: argparse.Namespace) -> None:
+    """Say where the HTML page is, where one was written."""
+    if options.html is not None:
+        console.print(f"report: {options.html}", soft_wrap=True, markup=False, highlight=False)
 
 
 def draw(console: Console, result: Result) -> None:

@@ -64,12 +64,13 @@ class CampaignWatcher(Protocol):
 class Disagreement(msgspec.Struct, kw_only=True):
     """The smallest scenario found, and the verdict on it.
 
-    `again`: it failed when it was carried out anew.
+    `again`: it failed when it was carried out anew. `result`: its run, of which the verdict is.
     """
 
     scenario: Scenario
     verdict: Verdict
     name: str
+    result: Result | None = None
     again: bool = False
     file: Path | None = None
 
@@ -287,7 +288,8 @@ def _smallest(
     takes time.
     """
     found = [
-        Disagreement(scenario=r.plan.scenario, verdict=r.verdict, name=r.plan.name) for r in failed
+        Disagreement(scenario=r.plan.scenario, verdict=r.verdict, name=r.plan.name, result=r)
+        for r in failed
     ]
     pending = found[:MOST]
     for number in range(ROUNDS):
@@ -304,6 +306,7 @@ def _smallest(
             each, made = tries[result.plan.name]
             if result.verdict.verdict == "fail" and each.name not in progressing:
                 each.scenario, each.verdict, each.again = made.scenario, result.verdict, True
+                each.result = result
                 progressing[each.name] = each
         pending = list(progressing.values())
     shutil.rmtree(out / "smaller", ignore_errors=True)

@@ -59,7 +59,8 @@ def _finding(cell: Cell, verdict: Verdict, measured_s: float | None) -> Finding 
     return "met" if measured_s <= cell.documented_s[1] + verdict.allowance_ns / 1e9 else "exceeded"
 
 
-def _documented(row: MatrixCell) -> str:
+def documented(row: MatrixCell) -> str:
+    """What the documentation promises, in words."""
     return (
         "nothing"
         if row.documented_s is None
@@ -67,13 +68,15 @@ def _documented(row: MatrixCell) -> str:
     )
 
 
-def _measured(row: MatrixCell) -> str:
+def measured(row: MatrixCell) -> str:
+    """The time to detect, in words."""
     if row.measured_s is None:
         return "never" if row.finding else "?"
     return f"{row.measured_s:.3f} s"
 
 
-def _judged(row: MatrixCell) -> str:
+def judged(row: MatrixCell) -> str:
+    """The comparison in words."""
     if row.finding is None:
         return "inconclusive"
     return f"{row.finding} (known)" if row.known else row.finding
@@ -89,13 +92,13 @@ def table(rows: Sequence[MatrixCell]) -> Group:
             f"{each.suite} {each.version}",
             each.fault,
             each.load,
-            _documented(each),
-            _measured(each),
+            documented(each),
+            measured(each),
         )
         shown.add_row(
             *cells,
             each.reports or "-",
-            _judged(each),
+            judged(each),
             style=None if each.verdict == "pass" else "bold",
         )
     wrong = [
@@ -135,10 +138,10 @@ def markdown(rows: Sequence[MatrixCell], circumstances: str) -> str:
             cells = (
                 row.fault,
                 row.load,
-                _documented(row),
-                _measured(row),
+                documented(row),
+                measured(row),
                 row.reports or "",
-                _judged(row),
+                judged(row),
             )
             lines.append(f"| {' | '.join(map(markdown_cell, cells))} |")
         lines += ["", *dict.fromkeys(_promise(row) for row in mine)]
@@ -152,7 +155,7 @@ fixed version shows up as unexpectedly passing."""
 
 
 def _promise(row: MatrixCell) -> str:
-    return f"- {_documented(row)}: {row.documents}" + (f" ({row.source})" if row.source else "")
+    return f"- {documented(row)}: {row.documents}" + (f" ({row.source})" if row.source else "")
 
 
 def as_json(rows: Sequence[MatrixCell], circumstances: str) -> bytes:

@@ -49,7 +49,7 @@ def _parts(finding: Finding) -> Iterator[str]:
 
 def figures(result: Result) -> Iterator[str]:
     """A line for each connection: the worst figures, with what is demanded in brackets."""
-    return columns([_HEAD, *(_row(one) for one in result.checked)])
+    return columns([FIGURES_HEAD, *(figures_row(one) for one in result.checked)])
 
 
 def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -60,7 +60,7 @@ def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield log_line("  ".join(f"{cell:<{width}}" for cell, width in cells).rstrip())
 
 
-_HEAD = (
+FIGURES_HEAD = (
     "connection",
     "detected, idle",
     "detected, in flight",
@@ -68,12 +68,14 @@ _HEAD = (
     "survives, idle",
     "survives, in flight",
 )
+"""What the figures of a connection are."""
 
 
-def _row(one: Checked) -> tuple[str, ...]:
+def figures_row(one: Checked) -> tuple[str, ...]:
+    """The cells of a connection, as of `FIGURES_HEAD`."""
     name, found = in_a_line(one.connection.name), one.overview
     if found is None:
-        return (name, *["?"] * (len(_HEAD) - 1))
+        return (name, *["?"] * (len(FIGURES_HEAD) - 1))
     return (
         name,
         figure_cell(found.idle, "never", "up to "),

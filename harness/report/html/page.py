@@ -43,11 +43,14 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """Further figures: rows of text under column names. `note`: a sentence under the title."""
+    """Further figures: rows of text, or of cells with a colour, under column names.
+
+    The first cell of a row is its name. `note`: a sentence under the title.
+    """
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str | GridCell, ...], ...]
     note: str = ""
 
 
