@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from harness.faults.container import ContainerPause as ContainerPause
     from harness.faults.container import ContainerRestart as ContainerRestart
     from harness.faults.container import NetworkDisconnect as NetworkDisconnect
+    from harness.faults.data_swallowed import DataSwallowed as DataSwallowed
     from harness.faults.firewall import FirewallFlush as FirewallFlush
     from harness.faults.firewall import FirewallIdle as FirewallIdle
     from harness.faults.host import Failover as Failover

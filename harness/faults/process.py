@@ -169,7 +169,7 @@ class StopsReading(OfSideProgram, frozen=True, kw_only=True, tag="stops-reading"
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         host = lab.host(self.on)
         program = host.program
-        _order(program, b"stop-reading\n", NOT_READING)
+        give_order(program, b"stop-reading\n", NOT_READING)
         address = lab.layout.address(self.on)
         before = _sent_to(host, address)
 
@@ -193,7 +193,7 @@ class StopsReading(OfSideProgram, frozen=True, kw_only=True, tag="stops-reading"
             yield evidence
         finally:
             if program.poll() is None:
-                _order(program, b"read\n", READING)
+                give_order(program, b"read\n", READING)
 
 
 def _sent_to(host: Host, address: str) -> Stream | None:
@@ -213,8 +213,11 @@ def _came(before: Stream | None, host: Host, address: str) -> int:
     return (after.following - before.following) % 2**32
 
 
-def _order(program: Program, order: bytes, name: str) -> None:
-    """Have a built-in endpoint do something, and wait until it has. Raises FaultError."""
+def give_order(program: Program, order: bytes, name: str) -> None:
+    """Have a program of the harness do something, and wait until it has: until its name begins so.
+
+    Raises FaultError.
+    """
     try:
         program.write(order)
     except OSError as error:
@@ -222,7 +225,7 @@ def _order(program: Program, order: bytes, name: str) -> None:
             f"expected {program.name} to take orders, found {error.strerror}"
         ) from error
     deadline = time.monotonic() + OBEDIENCE_S
-    while program.shown_name() != name:
+    while not program.shown_name().startswith(name):
         if time.monotonic() > deadline:
             raise FaultError(
                 f"expected {program.name} to be {name}, found it {program.shown_name()}"

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from typing import IO
 
@@ -310,5 +310,6 @@ class Program:
         self.kill()
         os.close(self._end)
         self._end = -1
-        self._stdin.close()
+        with suppress(BrokenPipeError):  # what a program that has ended did not read is lost
+            self._stdin.close()
         self.stdout.close()

@@ -5,6 +5,12 @@ What stands between two connections hides either end from the other: its kernel 
 that is gone. Standard library only; runs as a program of its own (`python -I -S relay.py
 LISTEN-ADDRESS SERVER-ADDRESS PORT`), prints "ready" when it listens, and ends with its standard
 input. The end of a stream is passed on as such, an error as RST.
+
+Lines of its standard input are orders. `swallow DIRECTIONS LEAST MOST BEGINNING` has it read, and
+so acknowledge, payloads of so many octets with this beginning (hexadecimal, or "-": any), and not
+pass them on; DIRECTIONS are "to-server", "to-client" or both with a comma. A payload is what one
+recv(2) returns. `pass` ends that. It shows by its name in /proc/PID/comm how many it has swallowed
+since the order, or that it passes everything.
 """
 
 from __future__ import annotations
@@ -18,13 +24,64 @@ import sys
 from collections.abc import Mapping
 
 CHUNK = 65536
+PASSING, SWALLOWED = "passing", "swallowed "
+"""The names under which it runs: the second with a number."""
+MOST_SHOWN = 99_999
+"""A name has 15 octets (prctl(2), PR_SET_NAME)."""
+SIZES = (1, CHUNK)
+"""Octets that a payload may have."""
+ANY = "-"
+"""In place of a beginning, which may be any."""
+
+
+class Swallowing:
+    """Which payloads are not passed on, and how many there were."""
+
+    def __init__(self) -> None:
+        self._directions: frozenset[str] = frozenset()
+        self._sizes, self._beginning, self.number = SIZES, b"", 0
+
+    def order(self, line: str) -> None:
+        """Carry out an order and show that it is. Raises ValueError where it is none."""
+        verb, *words = line.split()
+        if verb == "swallow":
+            directions, least, most, beginning = words
+            self._directions = frozenset(directions.split(","))
+            self._sizes = int(least), int(most)
+            self._beginning = b"" if beginning == ANY else bytes.fromhex(beginning)
+            self.number = 0
+        elif verb == "pass" and not words:
+            self._directions = frozenset()
+        else:
+            raise ValueError(f"expected an order, found {line!r}")
+        self._show()
+
+    def takes(self, direction: str, payload: bytes) -> bool:
+        """Whether a payload is to be swallowed; then it is counted."""
+        least, most = self._sizes
+        if (
+            direction not in self._directions
+            or not least <= len(payload) <= most
+            or not payload.startswith(self._beginning)
+        ):
+            return False
+        self.number += 1
+        self._show()
+        return True
+
+    def _show(self) -> None:
+        number = min(self.number, MOST_SHOWN)
+        call_itself(f"{SWALLOWED}{number}" if self._directions else PASSING)
 
 
 class _Way:
     """One direction: what has come from `source` and not gone to `sink` yet."""
 
-    def __init__(self, source: socket.socket, sink: socket.socket) -> None:
+    def __init__(
+        self, source: socket.socket, sink: socket.socket, direction: str, swallowing: Swallowing
+    ) -> None:
         self.source, self.sink = source, sink
+        self._direction, self._swallowing = direction, swallowing
         self.held = b""
         self.is_over = False
         """The end has come, and gone on."""
@@ -39,18 +96,25 @@ class _Way:
                 if not self.held:
                     self.is_over = True
                     self.sink.shutdown(socket.SHUT_WR)
+                elif self._swallowing.takes(self._direction, self.held):
+                    self.held = b""
 
 
 class _Relayed:
     """Two connections that look like one; that to the server is made while the others go on."""
 
-    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+    def __init__(
+        self, client: socket.socket, server: socket.socket, swallowing: Swallowing
+    ) -> None:
         self.sockets = (client, server)
         self.is_made = False
         for sock in self.sockets:
             sock.settimeout(0)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.ways = (_Way(client, server), _Way(server, client))
+        self.ways = (
+            _Way(client, server, "to-server", swallowing),
+            _Way(server, client, "to-client", swallowing),
+        )
 
     def masks(self) -> dict[int, int]:
         """What to poll each socket for: input where nothing is held, room where something is."""
@@ -88,12 +152,13 @@ class _Relayed:
 
 
 def main(listening: str, server: str, port: str) -> None:
-    """Relay until standard input ends."""
+    """Relay until standard input ends. Raises ValueError for what is no order there."""
     family = socket.AF_INET6 if ":" in server else socket.AF_INET
     listener = socket.create_server((listening, int(port)), family=family)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     relayed: list[_Relayed] = []
+    swallowing, orders = Swallowing(), b""
     while True:
         poller = select.poll()
         for descriptor in (sys.stdin.fileno(), listener.fileno()):
@@ -102,14 +167,25 @@ def main(listening: str, server: str, port: str) -> None:
             for descriptor, mask in pair.masks().items():
                 poller.register(descriptor, mask)
         ready = dict(poller.poll())
-        if sys.stdin.fileno() in ready and not os.read(sys.stdin.fileno(), CHUNK):
-            return
+        if sys.stdin.fileno() in ready:
+            given = os.read(sys.stdin.fileno(), CHUNK)
+            if not given:
+                return
+            *lines, orders = (orders + given).split(b"\n")
+            for line in lines:
+                swallowing.order(line.decode("ascii"))
         if listener.fileno() in ready:
-            relayed += _accepted(listener, server, int(port))
+            relayed += _accepted(listener, server, int(port), swallowing)
         for pair in list(relayed):
             if any(sock.fileno() in ready for sock in pair.sockets) and not pair.serve(ready):
                 pair.close()
                 relayed.remove(pair)
+
+
+def call_itself(name: str) -> None:
+    """Give this process a name."""
+    with open("/proc/self/comm", "w", encoding="ascii") as file:
+        file.write(name)
 
 
 def _check(sock: socket.socket) -> None:
@@ -119,7 +195,9 @@ def _check(sock: socket.socket) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def _accepted(listener: socket.socket, server: str, port: int) -> list[_Relayed]:
+def _accepted(
+    listener: socket.socket, server: str, port: int, swallowing: Swallowing
+) -> list[_Relayed]:
     """The next connection with its counterpart, which has been begun.
 
     None where the client has gone again.
@@ -129,7 +207,7 @@ def _accepted(listener: socket.socket, server: str, port: int) -> list[_Relayed]
     except OSError:
         return []
     counterpart = socket.socket(client.family, socket.SOCK_STREAM)
-    pair = _Relayed(client, counterpart)
+    pair = _Relayed(client, counterpart, swallowing)
     counterpart.connect_ex((server, port))
     return [pair]
 

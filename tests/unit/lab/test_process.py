@@ -102,3 +102,12 @@ def test_the_status_stays(*, keeps: bool) -> None:
     assert killed.kill() == []
     assert killed.poll() == -9
     killed.close()
+
+
+def test_what_an_ended_program_was_to_read_is_no_error_at_its_end() -> None:
+    """The order failed, and was told; closing what is left of it says nothing."""
+    program = Program("ended", [sys.executable, "-I", "-S", "-c", ""], dict(os.environ))
+    assert program.wait(20.0) == 0
+    with pytest.raises(BrokenPipeError):
+        program.write(b"read\n")
+    program.close()
