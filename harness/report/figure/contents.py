@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from harness.judge.end_timeline import of_end
 from harness.judge.history import History, InvalidTimeline
 from harness.judge.moments import ORIGINS
 from harness.judge.result import Result
@@ -24,7 +25,7 @@ WORDS_SHOWN = 40
 """So many characters of what a program reports are shown; the page has all of them."""
 LINE_SHOWN = 120
 MomentKind = Literal[
-    "detected", "reconnected", "recovered", "sign", "printed", "wrote", "ended", "shut"
+    "detected", "reconnected", "recovered", "sign", "printed", "wrote", "ended", "shut", "restarted"
 ]
 
 
@@ -39,13 +40,17 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """Something that an end, or its program, did. `verdict`: of what a claim is about."""
+    """Something that an end, or its program, did.
+
+    `verdict`: of what a claim is about. `how`: of signs alone, what shows them.
+    """
 
     kind: MomentKind
     side: str
     t_ns: int
     what: str
     verdict: str = ""
+    how: str = ""
 
 
 class FaultSpan(msgspec.Struct, frozen=True):
@@ -72,7 +77,8 @@ class FaultSpan(msgspec.Struct, frozen=True):
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
     """All that a figure shows.
 
-    `zero_ns`: what times count from, `origin` in words. `judged`: the verdict on each judged side.
+    `zero_ns`: what times count from, `origin` in words. `judged`: the verdict on each judged side;
+    `claims_nothing`: it is of what happened alone. `probe_windows`: when probes are predicted.
     `not_captured`: how many frames each side's capture lost, where it lost any. `ended_ns`: the end
     of the run, None where it did not come to one.
     """
@@ -85,11 +91,12 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     from_ns: int
     ended_ns: int | None
     judged: dict[Side, Verdict]
+    claims_nothing: bool
     faults: tuple[FaultSpan, ...]
     windows: tuple[Window, ...]
     moments: tuple[Moment, ...]
     crossings: tuple[Crossing, ...]
-    probe_windows: tuple[tuple[int, int], ...]
+    probe_windows: dict[Side, tuple[tuple[int, int], ...]]
     not_captured: dict[str, int]
 
     def seconds(self, t_ns: int) -> str:
@@ -97,13 +104,31 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
         return f"{(t_ns - self.zero_ns) / 1e9:z.3f}"
 
 
+class _Judged(msgspec.Struct, frozen=True):
+    """One judged side: its verdict, the plan by which it was judged, and its run.
+
+    `history` None: it was never armed, or the timeline makes no sense.
+    """
+
+    verdict: Verdict
+    plan: Plan
+    history: History | None
+
+    @property
+    def armed_ns(self) -> int | None:
+        """When it was armed."""
+        armed = None if self.history is None else self.history.armed
+        return None if armed is None else armed.t_ns
+
+
 def contents_of(result: Result) -> Contents:
     """Read a result. Never raises for any timeline: what makes no sense is left out."""
     plan, events = result.plan, result.events
     where = layout(plan.scenario.topology)
     end = next((p for p, event in enumerate(events) if event.kind == "run.ended"), None)
-    zero_ns, origin, histories = _origin(result)
-    crossings = matched(captured(events, end), whole=where.is_whole)
+    judged = list(_judged(result))
+    zero_ns, origin = _origin(judged, events)
+    crossings = matched(captured(events, end, where))
     armed = [event.t_ns for event in events if event.kind == "subject.armed"]
     first = [*armed, *(crossing.t_ns for crossing in crossings)]
     return Contents(
@@ -114,71 +139,58 @@ def contents_of(result: Result) -> Contents:
         origin=origin,
         from_ns=min(first, default=zero_ns),
         ended_ns=None if end is None else events[end].t_ns,
-        judged={_side(verdict): verdict for verdict in _verdicts(result)},
+        judged={each.verdict.side: each.verdict for each in judged},
+        claims_nothing=plan.scenario.expect.outcome == "any",
         faults=tuple(_faults(plan, events, end)),
-        windows=tuple(_windows(result, histories)),
-        moments=tuple(_moments(result, histories)),
+        windows=tuple(window for each in judged for window in _windows(each)),
+        moments=tuple(_moments(judged, events)),
         crossings=tuple(crossings),
-        probe_windows=_probe_windows(plan, histories),
+        probe_windows={each.verdict.side: _probe_windows(each) for each in judged},
         not_captured=_not_captured(events),
     )
 
 
-def _verdicts(result: Result) -> tuple[Verdict, ...]:
-    """The verdict on each judged side."""
-    return (result.verdict,)
-
-
-def _side(verdict: Verdict) -> Side:
-    return "client" if verdict.side == "client" else "server"
-
-
-def _origin(result: Result) -> tuple[int, str, dict[Side, History]]:
-    """What times count from, in words, too, and each judged side's history."""
-    opened = min((event.t_ns for event in result.events), default=0)
-    histories: dict[Side, History] = {}
-    for verdict in _verdicts(result):
+def _judged(result: Result) -> Iterator[_Judged]:
+    """Each side that is judged."""
+    verdicts = result.verdict.ends or (result.verdict,)
+    for plan, verdict in zip(result.plan.judged, verdicts, strict=False):
+        events = of_end(plan, result.events) if result.plan.ends else result.events
         try:
-            history = History(result.plan, result.events)
+            history = History(plan, events)
         except InvalidTimeline:
-            continue
-        if history.armed is not None:
-            histories[_side(verdict)] = history
-    if not histories:
-        return opened, "the start of the run", {}
-    first = next(iter(histories.values()))
-    name, shift_ns = first.counts_from
-    assert first.armed is not None
-    return first.armed.t_ns + shift_ns, ORIGINS[name], histories
+            yield _Judged(verdict, plan, None)
+        else:
+            yield _Judged(verdict, plan, history)
 
 
-def _windows(result: Result, histories: dict[Side, History]) -> Iterator[Window]:
-    prediction = result.plan.prediction
-    for verdict in _verdicts(result):
-        side = _side(verdict)
-        history = histories.get(side)
-        if history is None or history.armed is None:
-            continue
-        armed_ns = history.armed.t_ns
-        for outcome in () if prediction is None else prediction.outcomes:
-            if outcome.window_ns is not None:
-                low, high = outcome.window_ns
-                names = {"noticed": "given up", "eof": "end of file"}
-                what = outcome.errno or names.get(outcome.kind, outcome.kind)
-                yield Window("predicted", side, armed_ns + low, armed_ns + high, what)
-        if verdict.claimed_ns is not None and history.origin is not None:
-            low, high = (history.origin[0] + end_ns for end_ns in verdict.claimed_ns)
-            yield Window("claimed", side, low, high)
+def _origin(judged: Sequence[_Judged], events: Sequence[Event]) -> tuple[int, str]:
+    """What times count from, in words, too: what those of the first side do that was armed."""
+    for each in judged:
+        if each.history is not None and each.armed_ns is not None:
+            name, shift_ns = each.history.counts_from
+            return each.armed_ns + shift_ns, ORIGINS[name]
+    return min((event.t_ns for event in events), default=0), "the start of the run"
 
 
-def _probe_windows(plan: Plan, histories: dict[Side, History]) -> tuple[tuple[int, int], ...]:
-    history = histories.get(plan.scenario.expect.side)
-    if plan.prediction is None or history is None or history.armed is None:
-        return ()
-    armed_ns = history.armed.t_ns
-    return tuple(
-        (armed_ns + low, armed_ns + high) for low, high in plan.prediction.probe_windows_ns
-    )
+def _windows(judged: _Judged) -> Iterator[Window]:
+    side, armed_ns, prediction = judged.verdict.side, judged.armed_ns, judged.plan.prediction
+    if judged.history is None or armed_ns is None:
+        return
+    for outcome in () if prediction is None else prediction.outcomes:
+        if outcome.window_ns is not None:
+            low, high = outcome.window_ns
+            names = {"noticed": "given up", "eof": "end of file"}
+            what = outcome.errno or names.get(outcome.kind, outcome.kind)
+            yield Window("predicted", side, armed_ns + low, armed_ns + high, what)
+    if judged.verdict.claimed_ns is not None and judged.history.origin is not None:
+        low, high = (judged.history.origin[0] + end_ns for end_ns in judged.verdict.claimed_ns)
+        yield Window("claimed", side, low, high)
+
+
+def _probe_windows(judged: _Judged) -> tuple[tuple[int, int], ...]:
+    prediction, armed_ns = judged.plan.prediction, judged.armed_ns
+    windows_ns = () if prediction is None or armed_ns is None else prediction.probe_windows_ns
+    return tuple(((armed_ns or 0) + low, (armed_ns or 0) + high) for low, high in windows_ns)
 
 
 def _faults(plan: Plan, events: Sequence[Event], end: int | None) -> Iterator[FaultSpan]:
@@ -213,16 +225,20 @@ def _faults(plan: Plan, events: Sequence[Event], end: int | None) -> Iterator[Fa
             )
 
 
-def _moments(result: Result, histories: dict[Side, History]) -> Iterator[Moment]:
+def _moments(judged: Sequence[_Judged], events: Sequence[Event]) -> Iterator[Moment]:
+    """What the ends did; what a verdict is about has that verdict."""
     ends = {
-        side: history.end.place for side, history in histories.items() if history.end is not None
+        each.history.end.place: each.verdict.verdict
+        for each in judged
+        if each.history is not None and each.history.end is not None
+        if each.plan.scenario.expect.outcome != "any"
     }
-    judged = {ends[_side(v)]: v.verdict for v in _verdicts(result) if _side(v) in ends}
-    for place, event in enumerate(result.events):
+    for place, event in enumerate(events):
         kind = _MOMENTS.get(event.kind)
         side = event.data.get("side")
         if kind is not None and isinstance(side, str):
-            yield Moment(kind, side, event.t_ns, _in_words(event), judged.get(place, ""))
+            how = str(event.data.get("how", "")) if kind == "sign" else ""
+            yield Moment(kind, side, event.t_ns, _in_words(event), ends.get(place, ""), how)
 
 
 _MOMENTS: dict[str, MomentKind] = {
@@ -236,6 +252,7 @@ _MOMENTS: dict[str, MomentKind] = {
     "subject.wrote": "wrote",
     "subject.shut": "shut",
     "subject.ended": "ended",
+    "subject.restarted": "restarted",
 }
 
 
@@ -245,7 +262,8 @@ def _in_words(event: Event) -> str:
         "subject.detected": data.get("errno", "error"),
         "subject.eof": "end of file",
         "subject.noticed": clipped(str(data.get("reports") or data.get("how") or "")),
-        "subject.sign": clipped(str(data.get("reports") or data.get("how") or "")),
+        "subject.sign": clipped(f"{data.get('how')}: {data.get('reports') or data.get('found')}"),
+        "subject.restarted": "program is started again",
         "subject.printed": clipped(str(data.get("line", "")), LINE_SHOWN),
         "subject.lives": clipped(str(data.get("line", "")), LINE_SHOWN),
         "subject.reconnected": "new connection",

@@ -15,20 +15,24 @@ from typing import Any
 
 import msgspec
 
-from harness.model.topology import SIDES, Side, other
+from harness.model.topology import SIDES, Layout, Side, other
 from harness.timeline import Event
 
 _ETHERNET, _IPV6_HEADER = 14, 40
 
 
 class Captured(msgspec.Struct, frozen=True):
-    """A segment, or an ICMP error, as one end's host captured it. `place`: in the timeline."""
+    """A segment, or an ICMP error, as one end's host captured it.
+
+    `place`: in the timeline. `peer`: the host at its other end, by its address.
+    """
 
     place: int
     t_ns: int
     host: Side
     way: str
     role: str
+    peer: str
     data: dict[str, Any]
 
     @property
@@ -47,7 +51,8 @@ class Crossing(msgspec.Struct, frozen=True):
 
     `sent`: at its sender, None where something in the middle made it; `received`: at its receiver,
     None where it never came. `again`: a copy of one that came before. `unknown`: it cannot be told
-    whether it arrived, or where it came from: a proxy ends the connection.
+    whether it arrived, or when it was sent, as its other end is a host without a capture: a proxy,
+    or a second server.
     """
 
     sent: Captured | None
@@ -83,13 +88,14 @@ class Crossing(msgspec.Struct, frozen=True):
         return self.received is None and not self.unknown
 
 
-def captured(events: Sequence[Event], until_place: int | None) -> list[Captured]:
+def captured(events: Sequence[Event], until_place: int | None, where: Layout) -> list[Captured]:
     """All segments of both ends in the order of time, without those of the loopback device.
 
     `until_place`: the event that ends the run; what was sent in its moment and read after it, or
     later, belongs to the tear-down.
     """
     last = (math.inf, 0) if until_place is None else (events[until_place].t_ns, until_place)
+    hosts = {i.address: host.name for host in where.hosts for i in host.interfaces if i.address}
     found = []
     for place, event in enumerate(events):
         if event.kind != "segment" or event.source not in SIDES:
@@ -101,22 +107,25 @@ def captured(events: Sequence[Event], until_place: int | None) -> list[Captured]
             continue
         host: Side = "client" if event.source == "client" else "server"
         role, way = str(data.get("role", "")), str(data.get("way", ""))
-        found.append(Captured(place, event.t_ns, host, way, role, data))
+        peer = hosts.get(str(data.get("dst" if way == "out" else "src"))) or where.proxy
+        if peer is None or peer == host or (host == "server" and where.host(peer).translates):
+            peer = other(host)
+        found.append(Captured(place, event.t_ns, host, way, role, peer, data))
     return sorted(found, key=lambda each: (each.t_ns, each.place))
 
 
-def matched(segments: Iterable[Captured], *, whole: bool) -> list[Crossing]:
-    """Each segment once, in the order of time; `whole`: no proxy ends connections on the way."""
-    segments = list(segments)
-    if not whole:
-        return [
-            Crossing(each, None, unknown=True)
-            if each.way == "out"
-            else Crossing(None, each, unknown=True)
-            for each in segments
-        ]
+def matched(captures: Sequence[Captured]) -> list[Crossing]:
+    """Each segment once, in the order of time."""
+    extra: list[Crossing] = [
+        Crossing(each, None, unknown=True)
+        if each.way == "out"
+        else Crossing(None, each, unknown=True)
+        for each in captures
+        if each.peer not in SIDES and each.role != "icmp"
+    ]
+    apart = {each.seen.place for each in extra}
+    segments = [each for each in captures if each.place not in apart]
     arrivals: dict[int, Captured] = {}
-    extra: list[Crossing] = []
     for side in SIDES:
         sent = [each for each in segments if each.host == side and each.way == "out"]
         came = [each for each in segments if each.host == other(side) and each.way == "in"]

@@ -16,7 +16,7 @@ from harness.report.figure import svg
 from harness.report.figure.contents import Contents, contents_of
 from harness.report.figure.crossings import Crossing
 from harness.report.figure.ladder_rows import Elision, Note, Row, rows_of
-from harness.report.figure.words import ROLES, dropped_at, duration, spelled, told, way_of
+from harness.report.figure.words import ROLES, dropped_at, duration, spelled, way_of
 
 WIDTH = 800.0
 FIRST, LAST = 118.0, 690.0
@@ -58,7 +58,10 @@ class _Drawing:
         self.x = {host: FIRST + number * step for number, host in enumerate(contents.hosts)}
         self.bands = svg.group(self.picture, "bands")
         self.lines = svg.group(self.picture, "grid")
+        self.arrows = svg.group(self.picture, "arrows")
         self.body = svg.group(self.picture, "body")
+        self.times = svg.group(self.picture, "times small time")
+        self.labels = svg.group(self.picture, "labels small halo")
         self.y, self.at_ns, self.told = 0.0, contents.from_ns, ""
         self.started: dict[int, tuple[float, bool]] = {}
         self._head()
@@ -74,8 +77,10 @@ class _Drawing:
     def _head(self) -> None:
         origin = self.contents.origin
         caption = f"Time runs downward, in seconds after {origin}; not to scale."
-        if self.contents.proxy is not None:
-            caption += f" What the {self.contents.proxy} receives and sends is not captured there."
+        unseen = {c.seen.peer for c in self.contents.crossings if c.unknown}
+        if unseen:
+            names = " and ".join(host for host in self.contents.hosts if host in unseen)
+            caption += f" Dashed: whether and when the {names} received or sent it is not known."
         self.y = 14
         svg.text(self.body, 0, self.y, caption, "small muted")
         for host, dropped in self.contents.not_captured.items():
@@ -125,7 +130,7 @@ class _Drawing:
             return
         if gap_ns < FOLDED_NS:
             self.y += GAP
-            svg.text(self.body, TIME, self.y + 3, f"⋮ {duration(gap_ns)}", "small muted", "end")
+            svg.text(self.times, TIME, self.y + 3, f"⋮ {duration(gap_ns)}", "muted")
             return
         self.y += FOLD
         top = self.y - FOLD / 2 + 3
@@ -141,7 +146,7 @@ class _Drawing:
         """The time at the left, where it is another one than that above it."""
         label = self.contents.seconds(t_ns)
         if label != self.told:
-            svg.text(self.body, TIME, y + 4, label, "small time", "end")
+            svg.text(self.times, TIME, y + 4, label)
             self.told = label
 
     def _elision(self, elision: Elision) -> None:
@@ -210,15 +215,15 @@ class _Drawing:
         coloured = {"syn": "", "syn-ack": "", "ack": ""}.get(role, f" {role}")
         head = "" if crossing.lost else f"m{-7 * sign} -5l{7 * sign} 5l{-7 * sign} 3"
         d = f"M{svg.number(from_x)} {svg.number(top)}L{svg.number(to_x)} {svg.number(bottom)}{head}"
-        svg.path(self.body, d, f"mark{coloured} arrow{sure}", told(crossing, contents))
+        svg.path(self.arrows, d, f"mark{coloured} arrow{sure}")
         if crossing.lost:
             d = f"M{svg.number(to_x - 5)} {svg.number(bottom - 5)}l10 10m0-10l-10 10"
-            svg.path(self.body, d, "lost cross")
+            svg.path(self.arrows, d, "lost cross")
         self._label(crossing, from_x + 14 * sign, top - 5, "start" if right else "end")
 
     def _label(self, crossing: Crossing, x: float, y: float, anchor: str) -> None:
         """What it is, at its sender, and what became of it."""
-        label = svg.text(self.body, x, y, spelled(crossing.seen), "small halo", anchor)
+        label = svg.text(self.labels, x, y, spelled(crossing.seen), "", anchor)
         more, tone = "", "muted"
         if crossing.lost:
             met = dropped_at(crossing, self.contents)
@@ -227,7 +232,7 @@ class _Drawing:
         elif crossing.again:
             more = "a second copy"
         elif crossing.sent is None and not crossing.unknown:
-            more = f"sent by the {way_of(crossing, self.contents)[0]}"
+            more = f"sent by {way_of(crossing, self.contents)[0]}"
         elif crossing.sent is not None and crossing.received is not None:
             delay_ns = crossing.received.t_ns - crossing.sent.t_ns
             more = f"arrives {duration(delay_ns)} later" if delay_ns >= GAP_NS else ""

@@ -6,7 +6,7 @@ end's segments stay in the order of its capture, and none arrives before it was 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -22,7 +22,12 @@ _SHOWN = {
     "reconnected": "has a",
     "recovered": "",
     "ended": "",
+    "restarted": "",
+    "sign": "shows",
 }
+"""What moments have a row, and with which verb."""
+_MOST_SIGNS = 3
+"""So many signs of one kind have a row."""
 _RARE = frozenset({"rst", "fin", "icmp"})
 
 
@@ -147,8 +152,10 @@ def _notes(contents: Contents) -> Iterator[Row]:
         if fault.until_ns is not None:
             text = f"fault removed: {fault.label}"
             yield Row(fault.until_ns, _of_fault(text, fault, begins=False))
+    signs = Counter[tuple[str, str]]()
     for moment in contents.moments:
-        if moment.kind in _SHOWN:
+        signs[moment.side, moment.how] += bool(moment.how)
+        if moment.kind in _SHOWN and signs[moment.side, moment.how] <= _MOST_SIGNS:
             yield Row(moment.t_ns, _of_moment(moment))
     if contents.ended_ns is not None:
         yield Row(contents.ended_ns, Note("end of the run"))

@@ -24,6 +24,14 @@ _SHAPES = {
     "icmp": "m0-6v7m0 3v2",
     "ack": "m-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0z",
 }
+PROGRAM = {
+    "printed": ("m-3-5h7v5h-4l-3 4z", "the program prints"),
+    "wrote": ("m-4-4h8l-4 8z", "writes"),
+    "shut": ("m-2-5v9m4-9v9", "ends its writing"),
+    "ended": ("m-3-5h7v9h-7z", "ends"),
+    "restarted": ("m-3-5l7 5-7 5z", "is started again"),
+}
+"""The shape of what a program did, and its name in the legend."""
 _HOLLOW = frozenset({"answer", "syn-ack"})
 _TELLING = ("rst", "icmp", "syn", "syn-ack", "fin", "retransmit", "probe", "data", "answer", "ack")
 """Where several marks share a place, the first of these is the one to see."""
@@ -105,6 +113,40 @@ def shape(parent: ET.Element, x: float, y: float, role: str, told: str = "") -> 
     coloured = {"syn": "", "syn-ack": "", "ack": ""}.get(role, f" {role}")
     d = f"M{svg.number(x)} {svg.number(y)}{_SHAPES.get(role, _CIRCLE)}"
     svg.path(parent, d, f"mark{coloured}{hollow}", told)
+
+
+def of_program(parent: ET.Element, x: float, y: float, kind: str, told: str = "") -> None:
+    """The mark of something that a program did."""
+    svg.path(parent, f"M{svg.number(x)} {svg.number(y)}{PROGRAM[kind][0]}", "mark", told)
+
+
+def legend(
+    parent: ET.Element,
+    roles: Iterable[str],
+    kinds: Iterable[str],
+    y: float,
+    right: float,
+    *,
+    due: bool,
+) -> float:
+    """What marks mean, in as many lines as it takes; returns where it ends."""
+    group = svg.group(parent, "legend")
+    entries = [(role, ROLES.get(role, role)) for role in roles]
+    entries += [(kind, PROGRAM[kind][1]) for kind in kinds]
+    entries += [("due", "a probe is expected")] if due else []
+    x = 10.0
+    for name, words in entries:
+        if x + 16 + svg.width_of(words) > right:
+            x, y = 10.0, y + 17
+        if name == "due":
+            svg.rect(group, x - 5, y - 12, 10, 16, "due")
+        elif name in PROGRAM:
+            of_program(group, x, y - 4, name)
+        else:
+            shape(group, x, y - 4, name)
+        svg.text(group, x + 10, y, words, "small muted")
+        x += 26 + svg.width_of(words)
+    return y + 10
 
 
 def in_order(roles: Iterable[str]) -> list[str]:

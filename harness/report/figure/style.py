@@ -24,7 +24,9 @@ FIGURE_CSS = f"""\
 font:12px system-ui,"Segoe UI","DejaVu Sans",Arial,sans-serif;background:var(--kh-paper);\
 print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 .kh-figure text{{fill:var(--kh-ink);stroke:none}}
-.kh-figure .halo{{paint-order:stroke;stroke:var(--kh-paper);stroke-width:4px;stroke-linejoin:round}}
+.kh-figure .times{{text-anchor:end}}
+.kh-figure .halo,.kh-figure .halo text{{paint-order:stroke;stroke:var(--kh-paper);\
+stroke-width:4px;stroke-linejoin:round}}
 .kh-figure .small{{font-size:11px}}
 .kh-figure .title{{font-size:16px}}
 .kh-figure .strong{{font-weight:600}}

@@ -14,12 +14,13 @@ from harness.model.topology import SIDES, Side
 from harness.report.figure import marks, svg
 from harness.report.figure.axis import FOLD_WIDTH, Axis
 from harness.report.figure.contents import Contents, FaultSpan, Moment, Window, contents_of
-from harness.report.figure.words import ROLES, duration, role_of, told
+from harness.report.figure.words import duration, role_of, told
 
 WIDTH = 800.0
 LEFT, RIGHT = 112.0, 776.0
 ROW = 21.0
 BAR = 12.0
+MARKS_APART = 8.0
 LEAST_WIDTH = 4.0
 """Pixels: a window is never narrower, however short."""
 MOST_WINDOWS = 4
@@ -115,6 +116,7 @@ class _Drawing:
         note.text = more
 
     def _faults(self, faults: list[FaultSpan]) -> None:
+        self.y += 14 if len(faults) > 1 else 0
         base = self._row("fault")
         axis, seconds = self.axis, self.contents.seconds
         for fault in faults:
@@ -125,19 +127,16 @@ class _Drawing:
             if fault.found:
                 tip += f"; evidence: {fault.found}"
             svg.rect(self.body, left, base - 11, max(right - left, 2), 15, "fault", tip)
-        first = faults[0]
-        label = first.label if len(faults) == 1 else f"{first.label}, {len(faults)} times"
-        if first.standing:
-            label += ", from the start"
+        first, last = faults[0], faults[-1]
+        label = first.label + (", from the start" if first.standing else "")
         left = axis.x(first.from_ns)
-        right = RIGHT if first.until_ns is None else axis.x(first.until_ns)
         if len(faults) == 1:
+            right = RIGHT if first.until_ns is None else axis.x(first.until_ns)
             self._beside(base, left, right, label, "small of-fault halo", inside=True)
         else:
-            last = faults[-1]
-            self._beside(
-                base, left, axis.x(last.until_ns or last.from_ns), label, "small of-fault halo"
-            )
+            right = axis.x(last.until_ns or last.from_ns)
+            label = f"{label}, {len(faults)} times"
+            svg.text(self.labels, left, base - 15, label, "small of-fault halo")
 
     def _beside(
         self,
@@ -163,11 +162,13 @@ class _Drawing:
     def _end(self, side: Side) -> None:
         contents = self.contents
         verdict = contents.judged.get(side)
-        self._heading(side, "not judged" if verdict is None else f"judged: {verdict.verdict}")
+        judged = "nothing claimed" if contents.claims_nothing else "not judged"
+        if verdict is not None and not contents.claims_nothing:
+            judged = f"judged: {verdict.verdict}"
+        self._heading(side, judged)
         top = self.y
         base = self._row("sends")
-        if side == contents.plan.scenario.expect.side:
-            self._due(base)
+        self._due(base, contents.probe_windows.get(side, ()))
         self._segments(base, side, "out")
         self._segments(self._row("receives"), side, "in")
         self._program(side)
@@ -175,10 +176,10 @@ class _Drawing:
             self._windows([w for w in contents.windows if (w.side, w.kind) == (side, kind)])
         self._outcomes(side, top)
 
-    def _due(self, base: float) -> None:
+    def _due(self, base: float, windows: Iterable[tuple[int, int]]) -> None:
         """When the oracle expects probes."""
         shapes = []
-        for low, high in self.contents.probe_windows:
+        for low, high in windows:
             if low <= self.axis.until_ns:
                 left = self.axis.x(low)
                 width = max(self.axis.x(high) - left, LEAST_WIDTH)
@@ -205,8 +206,7 @@ class _Drawing:
 
     def _program(self, side: str) -> None:
         """What the program of an end wrote and printed, and that it ended."""
-        kinds = ("printed", "wrote", "shut", "ended", "sign")
-        shown = [m for m in self.contents.moments if m.side == side and m.kind in kinds]
+        shown = [m for m in self.contents.moments if m.side == side and m.kind in marks.PROGRAM]
         if not shown:
             return
         base = self._row("program" if side in SIDES else f"{side}'s program")
@@ -216,12 +216,7 @@ class _Drawing:
             if x - free >= 5:
                 verb = "prints: " if moment.kind == "printed" else ""
                 tip = f"{self.contents.seconds(moment.t_ns)} s: the {side} {verb}{moment.what}"
-                svg.path(
-                    group,
-                    f"M{svg.number(x)} {svg.number(base - 10)}{_PROGRAM[moment.kind]}",
-                    "mark",
-                    tip,
-                )
+                marks.of_program(group, x, base - 5, moment.kind, tip)
                 free = x
 
     def _windows(self, windows: list[Window]) -> None:
@@ -248,69 +243,62 @@ class _Drawing:
 
     def _outcomes(self, side: Side, top: float) -> None:
         """What was detected, and what came after it, each with a line up to the end's first row."""
-        shown = [
-            moment
-            for moment in self.contents.moments
-            if moment.side == side and moment.kind in ("detected", "reconnected", "recovered")
-        ]
-        for moment in shown[:5]:
-            base = self._row(_NAMES[moment.kind])
-            self._outcome(moment, base, top)
-        if not any(m.kind == "detected" for m in shown) and side in self.contents.judged:
-            verdict = self.contents.judged[side].verdict
-            until = (
-                "the end of the watch" if self.contents.ended_ns is not None else "the run stopped"
-            )
+        rows: dict[tuple[str, str], list[Moment]] = {}
+        for moment in self.contents.moments:
+            if moment.side == side and moment.kind in _NAMES:
+                rows.setdefault((moment.kind, moment.how), []).append(moment)
+        for (kind, _), moments in rows.items():
+            self._outcome(moments, self._row(_NAMES[kind]), top)
+        verdict = self.contents.judged.get(side)
+        if verdict is not None and not any(kind in ("detected", "sign") for kind, _ in rows):
+            ended = self.contents.ended_ns is not None
+            until = "the end of the watch" if ended else "the run stopped"
+            sign = "" if self.contents.claims_nothing else f"{_SIGNS[verdict.verdict]} "
+            tone = "" if self.contents.claims_nothing else f" of-{verdict.verdict}"
             base = self._row("detected")
-            svg.text(
-                self.body,
-                LEFT,
-                base,
-                f"{_SIGNS[verdict]} nothing, until {until}",
-                f"small halo of-{verdict}",
-            )
+            svg.text(self.labels, LEFT, base, f"{sign}nothing, until {until}", f"small halo{tone}")
 
-    def _outcome(self, moment: Moment, base: float, top: float) -> None:
-        x, name = self.axis.x(moment.t_ns), moment.verdict
-        svg.path(
-            self.body,
-            f"M{svg.number(x)} {svg.number(top + 4)}V{svg.number(base - 10)}",
-            f"stem {name}",
-        )
-        svg.path(self.body, f"M{svg.number(x)} {svg.number(base - 11)}l6 11h-12z", f"mark {name}")
+    def _outcome(self, moments: list[Moment], base: float, top: float) -> None:
+        """Moments of one kind: a mark for each, and the first one in words."""
+        first, number = moments[0], svg.number
+        x, name = self.axis.x(first.t_ns), first.verdict
+        svg.path(self.body, f"M{number(x)} {number(top + 4)}V{number(base - 10)}", f"stem {name}")
+        right = x
+        for moment in moments:
+            at = self.axis.x(moment.t_ns)
+            if moment is first or at - right >= MARKS_APART:
+                tip = f"{self.contents.seconds(moment.t_ns)} s: the {moment.side}: {moment.what}"
+                d = f"M{number(at)} {number(base - 11)}l6 11h-12z"
+                svg.path(self.body, d, f"mark {moment.verdict}", tip)
+                right = at
         sign = f"{_SIGNS[name]} " if name else ""
-        label = f"{sign}{moment.what} {self.contents.seconds(moment.t_ns)} s"
+        label = f"{sign}{first.what} {self.contents.seconds(first.t_ns)} s"
+        label += f", and {len(moments) - 1} more" if len(moments) > 1 else ""
         of = f" of-{name}" if name else ""
-        self._beside(base, x - 4, x + 4, label, f"small strong halo{of}")
+        self._beside(base, x - 4, right + 4, label, f"small strong halo{of}")
 
     def _legend(self) -> None:
         """The marks that occur, with their names."""
+        contents = self.contents
         roles = marks.in_order(
             captured.role
-            for crossing in self.contents.crossings
+            for crossing in contents.crossings
             for captured in (crossing.sent, crossing.received)
             if captured is not None
         )
-        self.y += 22
-        x, group = 10.0, svg.group(self.body, "legend")
-        entries: list[tuple[str, str]] = [(role, ROLES.get(role, role)) for role in roles]
-        for role, name in entries:
-            if x + 20 + svg.width_of(name) > RIGHT:
-                x, self.y = 10.0, self.y + 17
-            marks.shape(group, x, self.y - 4, role)
-            svg.text(group, x + 10, self.y, name, "small muted")
-            x += 28 + svg.width_of(name)
-        self.y += 10
+        kinds = {moment.kind: 0 for moment in contents.moments if moment.kind in marks.PROGRAM}
+        lows = [low for windows in contents.probe_windows.values() for low, _ in windows]
+        due = bool(lows) and min(lows) <= self.axis.until_ns
+        self.y = marks.legend(self.body, roles, kinds, self.y + 22, RIGHT, due=due)
 
 
-_PROGRAM = {
-    "printed": "h7v5h-4l-3 4z",
-    "sign": "h7v5h-4l-3 4z",
-    "wrote": "m-4 0h8l-4 8z",
-    "shut": "m-3 0v8m3-8v8",
-    "ended": "m-3 0h6v8h-6z",
+_NAMES = {
+    "detected": "detected",
+    "sign": "sign",
+    "reconnected": "reconnected",
+    "recovered": "data passes",
 }
-_NAMES = {"detected": "detected", "reconnected": "reconnected", "recovered": "data passes"}
+"""The rows of what an end detected, by kind."""
 
 
 def _moments_of(contents: Contents) -> Iterable[int]:

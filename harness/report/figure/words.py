@@ -55,11 +55,11 @@ def duration(length_ns: int) -> str:
 def way_of(crossing: Crossing, contents: Contents) -> tuple[str, ...]:
     """The hosts that a segment passes, from the one that sent it to the one that it is meant for.
 
-    With a proxy, which ends the connection, from or to that.
+    With a proxy or a second server, which ends the connection, from or to that.
     """
     hosts = contents.hosts if crossing.toward == "server" else contents.hosts[::-1]
-    if contents.proxy is not None:
-        at = hosts.index(contents.proxy)
+    if crossing.unknown:
+        at = hosts.index(crossing.seen.peer)
         return hosts[: at + 1] if crossing.sent is not None else hosts[at:]
     if crossing.sent is None:
         return hosts[hosts.index(origin_of(crossing, contents)) :]
@@ -70,6 +70,8 @@ def origin_of(crossing: Crossing, contents: Contents) -> str:
     """The host that made a segment which the other end never sent: a fault's, or the nearest."""
     hosts = contents.hosts if crossing.toward == "server" else contents.hosts[::-1]
     before = hosts[:-1]
+    if crossing.seen.peer in before[1:]:  # an ICMP error has its sender's address
+        return crossing.seen.peer
     faults = [fault for fault in contents.faults if fault.is_on(crossing.t_ns)]
     named = [host for fault in faults for host in fault.hosts if host in before]
     return named[0] if named else before[-1]

@@ -13,7 +13,7 @@ from harness.judge.result import Result
 from harness.judge.verdict import judge
 from harness.model.topology import Side, other
 from harness.plan.plan import Plan
-from harness.report.figure.svg import CHARACTER, NAMESPACE
+from harness.report.figure.svg import NAMESPACE, width_of
 from harness.timeline import Event
 from tests.unit.timelines import at
 
@@ -113,18 +113,24 @@ class Box(NamedTuple):
         return across and self.top < other.bottom and other.top < self.bottom
 
 
-def boxes(root: ET.Element) -> Iterator[Box]:
+def boxes(root: ET.Element, inherited: tuple[str, ...] = ()) -> Iterator[Box]:
     """The room of all lines of text."""
-    for element in root.iter("text"):
-        classes = element.get("class", "").split()
-        words = " ".join(element.itertext())
-        size = SMALL if "small" in classes else 16 / 12 if "title" in classes else 1.0
-        width = len(words) * CHARACTER * size
-        x, y = float(element.get("x", 0)), float(element.get("y", 0))
-        left = {"start": x, "middle": x - width / 2, "end": x - width}[
-            element.get("text-anchor", "start")
-        ]
-        yield Box(left, y - 8, left + width, y + 2, words)
+    for element in root:
+        classes = (*inherited, *element.get("class", "").split())
+        if element.tag == "text":
+            yield _box(element, classes)
+        else:
+            yield from boxes(element, classes)
+
+
+def _box(element: ET.Element, classes: tuple[str, ...]) -> Box:
+    words = " ".join(element.itertext())
+    size = SMALL if "small" in classes else 16 / 12 if "title" in classes else 1.0
+    width = width_of(words) * size
+    x, y = float(element.get("x", 0)), float(element.get("y", 0))
+    anchor = element.get("text-anchor", "end" if "times" in classes else "start")
+    left = {"start": x, "middle": x - width / 2, "end": x - width}[anchor]
+    return Box(left, y - 8, left + width, y + 2, words)
 
 
 def overlaps(root: ET.Element) -> list[tuple[str, str]]:

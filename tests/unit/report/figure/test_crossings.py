@@ -5,15 +5,18 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from harness.model.topology import Layout, Topology, layout
 from harness.report.figure.crossings import Crossing, captured, matched
 from harness.timeline import Event
 from tests.unit.report.figure.drawn import Sent, both_ends
 from tests.unit.timelines import SECOND, at
 
+ROUTED = layout(Topology(kind="routed"))
 
-def crossings(events: list[Event], *, whole: bool = True) -> list[Crossing]:
+
+def crossings(events: list[Event], where: Layout = ROUTED) -> list[Crossing]:
     """The segments of a timeline without an end."""
-    return matched(captured(events, None), whole=whole)
+    return matched(captured(events, None, where))
 
 
 def delays(found: list[Crossing]) -> list[int | None]:
@@ -83,7 +86,7 @@ def test_a_large_segment_in_pieces(first: int) -> None:
 
 def test_behind_a_proxy() -> None:
     """A proxy ends connections: what it receives is not known, and nothing counts as lost."""
-    found = crossings(probes(None, 10), whole=False)
+    found = crossings(probes(None, 10), layout(Topology(kind="proxied")))
     assert len(found) == 3
     assert all(each.unknown and not each.lost for each in found)
 
@@ -92,5 +95,23 @@ def test_what_comes_after_the_end_is_left_out() -> None:
     """Segments of the tear-down, in the moment of the end or later, are not of the run."""
     before, after = both_ends(Sent(0, "client", "ack"), Sent(5, "client", "rst"))[::2]
     events = [before, at(5, "run.ended", "harness", reason="by hand"), after]
-    assert [each.role for each in captured(events, 1)] == ["ack"]
-    assert len(captured(events, None)) == 2
+    assert [each.role for each in captured(events, 1, ROUTED)] == ["ack"]
+    assert len(captured(events, None, ROUTED)) == 2
+
+
+def test_a_second_server_has_no_capture() -> None:
+    """What is sent to another host than the peer is not lost: nobody looks there."""
+    router = {"dst": "10.77.1.254"}
+    sent, _ = both_ends(Sent(0, "client", "syn", flags="S"))
+    elsewhere = msgspec.structs.replace(sent, data=sent.data | router)
+    (found,) = crossings([elsewhere])
+    assert (found.unknown, found.lost, found.seen.peer) == (True, False, "router")
+
+
+def test_a_nat_has_the_address_of_whom_it_hides() -> None:
+    """What the server sends to the router's address is for the client."""
+    sent, came = both_ends(Sent(0, "server", "data", length=3))
+    to_router = msgspec.structs.replace(sent, data=sent.data | {"dst": "10.77.2.254"})
+    (found,) = crossings([to_router, came], layout(Topology(kind="nat")))
+    assert found.received is not None
+    assert found.toward == "client"

@@ -7,8 +7,10 @@ import pytest
 from harness.faults import Blackhole
 from harness.model.topology import SIDES
 from harness.plan.plan import Plan
+from harness.plan.planner import make
 from harness.report.figure import timeline_svg
 from harness.report.figure.axis import FOLD_WIDTH
+from harness.scenario.loader import from_mapping
 from harness.scenario.schema import Endpoint, Keepalive
 from harness.timeline import Event
 from tests.unit.report.figure.drawn import (
@@ -22,7 +24,7 @@ from tests.unit.report.figure.drawn import (
     tips,
 )
 from tests.unit.report.test_diagram import PLANS
-from tests.unit.timelines import SECOND, as_foreseen, at, planned, unreachable, without
+from tests.unit.timelines import MACHINE, SECOND, as_foreseen, at, planned, unreachable, without
 
 HANDSHAKE = both_ends(
     Sent(-300_000, "client", "syn", flags="S", seq=0),
@@ -151,3 +153,38 @@ def test_ids_have_the_given_prefix() -> None:
     ids = [element.get("id") for element in root.iter() if element.get("id")]
     assert ids == ["r7-title"]
     assert root.get("aria-labelledby") == "r7-title"
+
+
+def test_both_ends_are_judged() -> None:
+    """Each end has its own windows, probes and verdict."""
+    claim = {"outcome": "detected", "errno": "ETIMEDOUT", "window_s": [5.0, 5.4]}
+    raw = {
+        "name": "both",
+        "client": {"keepalive": {"idle_s": 2, "interval_s": 1, "count": 3}},
+        "faults": [{"kind": "blackhole", "at_s": 0.5}],
+        "expect": {"client": claim, "server": {"outcome": "never"}, "bound_s": 6},
+    }
+    plan = make(from_mapping(raw, "by hand"), MACHINE)
+    assert [end.scenario.expect.side for end in plan.ends] == ["client", "server"]
+    armed = at(0, "subject.armed", "server", side="server", took_ns=1)
+    root = parsed(timeline_svg(result(plan, [armed, *as_foreseen(plan.ends[0])])))
+    assert [text for text in texts(root) if text.split()[0] in SIDES] == [
+        "client judged: pass",
+        "server judged: inconclusive",  # its watch was cut short
+    ]
+    assert "✓ ETIMEDOUT 5.090 s" in texts(root)
+    assert "? nothing, until the end of the watch" in texts(root)
+
+
+def test_nothing_is_claimed() -> None:
+    """Signs of a command have a row for each kind, without a verdict's sign."""
+    plan = planned(Blackhole(at_s=0.5), outcome="any", bound_s=6)
+    signs = [
+        at(n * SECOND, "subject.sign", side="client", how=how, found="it", reports=None)
+        for n, how in ((3, "output"), (4, "output"), (5, "exit"))
+    ]
+    armed = at(0, "subject.armed", side="client", took_ns=1)
+    root = parsed(timeline_svg(result(plan, [armed, *signs])))
+    assert "client nothing claimed" in texts(root)
+    assert "output: it 3.000 s, and 1 more" in texts(root)
+    assert "exit: it 5.000 s" in texts(root)
