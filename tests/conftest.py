@@ -42,6 +42,8 @@ ASKED_FOR = frozenset(
 Toxiproxy-server always on a CI machine. Tests that need what is missing fail then, or else say so.
 """
 
+os.environ.pop("GITHUB_STEP_SUMMARY", None)
+"""The commands and sessions of tests write nothing into the summary of the step that tests."""
 collect_ignore = ["cases"]
 """Its scenario files are no tests of their own: tests/live/test_cases.py runs them."""
 

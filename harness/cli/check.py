@@ -201,6 +201,7 @@ def report(result: Result, output_format: str, command: str = "harness check") -
         from harness.report import policy_sarif
 
         streams.put(policy_sarif.render(result, _root(), __version__))
+        _summarise(result, command)
     elif output_format == "gitlab":
         from harness.report import policy_gitlab
 
@@ -209,14 +210,18 @@ def report(result: Result, output_format: str, command: str = "harness check") -
         from harness.report import policy_github
 
         streams.say(policy_github.commands(result))
-        summary = os.environ.get("GITHUB_STEP_SUMMARY")
-        if summary:
-            with Path(summary).open("a", encoding="utf-8") as file:
-                file.write(policy_github.table(result, command))
+        _summarise(result, command)
     else:
         from harness.report import policy_text
 
         streams.say(policy_text.describe(result))
+
+
+def _summarise(result: Result, command: str) -> None:
+    """Put all findings into the summary of a step of GitHub Actions, where this is one."""
+    from harness.report import policy_github, step_summary
+
+    step_summary.add(policy_github.table(result, command))
 
 
 def _root() -> Path:

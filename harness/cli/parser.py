@@ -159,6 +159,11 @@ def _add_run(add: Add) -> None:
     run.add_argument("--junit", metavar="FILE", help="write the results as JUnit XML")
     shared.add_html(run)
     shared.add_trace(run)
+    run.add_argument(
+        "--markdown",
+        metavar="FILE",
+        help="write an overview as Markdown (in a step of GitHub Actions also into its summary)",
+    )
     shared.add_out(run)
     run.add_argument(
         "--jobs",

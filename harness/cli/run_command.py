@@ -22,7 +22,7 @@ from harness.judge.result import Result
 from harness.judge.verdict import EXIT_STATUS, Verdict, worst
 from harness.plan import planner
 from harness.plan.plan import Plan
-from harness.report import diagram, json, junit, text
+from harness.report import diagram, json, junit, markdown, step_summary, text
 from harness.report import fuzz as fuzz_report
 from harness.report import library_matrix as matrix_report
 from harness.report.html import library_grid
@@ -53,8 +53,11 @@ def run(options: argparse.Namespace) -> int:
     cases = [
         junit.Case(verdict=r.verdict, wall_s=r.wall_s or 0.0, attempts=r.attempts) for r in results
     ]
+    overview = markdown.of_run(results, "harness run", wall_s)
+    step_summary.add(overview)
     title = f"Detection of dead peers: {html_report.what(options.words)}"
     reports = {options.json: as_json, options.junit: junit.render(cases, wall_s)}
+    reports |= {options.markdown: overview.encode()}
     reports |= figures.trace(options.trace, results)
     reports |= html_report.of_runs(options, results, title, wall_s=wall_s)
     with oserrors.written(reports):
@@ -115,9 +118,10 @@ def matrix(options: argparse.Namespace) -> int:
     verdicts = [result.verdict for result in results]
     rows, circumstances = found.rows(verdicts), text.circumstances(verdicts[0])
     as_json = matrix_report.as_json(rows, circumstances)
-    as_markdown = matrix_report.markdown(rows, circumstances).encode()
+    as_markdown = matrix_report.markdown(rows, circumstances)
+    step_summary.add(as_markdown)
     title = "What client libraries promise, and what they do"
-    reports = {options.json: as_json, options.markdown: as_markdown}
+    reports = {options.json: as_json, options.markdown: as_markdown.encode()}
     reports |= html_report.of_runs(options, results, title, grid=library_grid.grid(rows))
     with oserrors.written(reports):
         console.print(matrix_report.table(rows))

@@ -4,7 +4,8 @@ and whole sessions in virtual time.
 `options` has the command-line and ini options, `session` what --clock=virtual does, `progress` how
 such a session says what it is doing, and `durations` how long its tests took in real time.
 `scenarios` and `policies` have the test items, `limits` how long those of scenarios may take,
-`labs` the `lab` fixture, and `services` the fixtures for what runs elsewhere.
+`labs` the `lab` fixture, `services` the fixtures for what runs elsewhere, and `step_summary` what
+GitHub Actions shows of a session.
 
 The modules are loaded by every pytest run in an environment that has the package, so they import
 nothing at the top.
@@ -19,8 +20,9 @@ import pytest
 from harness.pytest_plugin import options
 
 pytest_plugins = (
-    # Before `durations`, which imports it: pytest wants to import plugins itself.
+    # Before `durations` and `scenarios`, which import them: pytest wants to import plugins itself.
     "harness.pytest_plugin.progress",
+    "harness.pytest_plugin.step_summary",
     "harness.pytest_plugin.durations",
     "harness.pytest_plugin.labs",
     "harness.pytest_plugin.policies",

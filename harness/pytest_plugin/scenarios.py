@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.pytest_plugin import limits, options
+from harness.pytest_plugin import limits, options, step_summary
 from harness.pytest_plugin.history import Telling, last_events
 from harness.system.escapes import visible
 
@@ -184,12 +184,11 @@ def pytest_runtest_makereport(
     call alone.
     """
     report = yield
-    if (
-        isinstance(item, ScenarioItem)
-        and call.when == "setup"
-        and call.excinfo is not None
-        and report.failed
-    ):
+    if not isinstance(item, ScenarioItem) or call.when != "setup":
+        return report
+    if item.result is not None:
+        step_summary.attach(report, item.result)
+    if call.excinfo is not None and report.failed:
         report.longrepr = item.repr_failure(call.excinfo)
     return report
 
@@ -305,7 +304,7 @@ class ScenarioItem(pytest.Item):
     def __init__(self, *, plan: Plan, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.plan = plan
-        self._result: Result | None = None
+        self.result: Result | None = None
 
     @property
     def together(self) -> list[Plan]:
@@ -327,19 +326,19 @@ class ScenarioItem(pytest.Item):
         """
         from harness.report import properties
 
-        self._result = None
+        self.result = None
         found = self.config.stash[_RUNS].result(self.plan, self.together)
         facts = properties.of(found.verdict, found.attempts)
         self.user_properties[:] = [(name, visible(value)) for name, value in facts.items()]
+        self.result = found
         if found.verdict.verdict == "inconclusive":
             raise NotPassed(found)
-        self._result = found
 
     def runtest(self) -> None:
         """Hold the verdict."""
-        assert self._result is not None
-        if self._result.verdict.verdict != "pass":
-            raise NotPassed(self._result)
+        assert self.result is not None
+        if self.result.verdict.verdict != "pass":
+            raise NotPassed(self.result)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The verdict with its picture; for a scenario that hung, its timeline so far."""

@@ -19,6 +19,7 @@ from harness.batch.batch import new_folder
 from harness.errors import GuestError, UsageError
 from harness.lab.run_folders import RUN_MARK
 from harness.pytest_plugin.options import FLAG, Options
+from harness.report import step_summary
 from harness.system import plain_files
 from harness.venue import seeding, vtime
 from harness.venue.kernel import Kernel, find
@@ -189,6 +190,9 @@ def _wanted(report: Path | None, folders: list[Path]) -> list[WantedFile]:
     """The files that are wanted and lie in none of the folders."""
     data = os.environ.get("COVERAGE_FILE")
     wanted = [WantedFile(report)] if report else []
+    summary = step_summary.wanted()
+    if summary is not None and summary.exists():
+        wanted.append(WantedFile(summary))
     if data:
         wanted.append(WantedFile(Path(data).expanduser().absolute(), with_siblings=True))
     return [

@@ -112,6 +112,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
             "-",
             "--junit",
             "junit.xml",
+            "--markdown",
+            "overview.md",
             "--out",
             "out",
             "--retries",
@@ -195,7 +197,7 @@ def test_json_says_what_was_measured_and_where(runs: Runs) -> None:
 @of_runs
 def test_junit_has_a_case_for_each(runs: Runs) -> None:
     """JUnit counts as the exit status does: failures for refuted claims, errors for what could not
-    be judged.
+    be judged. So has the overview in Markdown.
     """
     counts = {}
     for running in runs:
@@ -206,6 +208,8 @@ def test_junit_has_a_case_for_each(runs: Runs) -> None:
             int(suite.attrib[key]) for key in ("tests", "failures", "errors")
         )
         assert len(suite.findall("testcase")) == int(suite.attrib["tests"])
+        page = (running.folder / "overview.md").read_text()
+        assert all(f"{case.attrib['name']} |" in page for case in suite.findall("testcase"))
         for case in suite.findall("testcase"):  # real time: the wall's time is the run's, and more
             assert float(case.attrib["time"]) > 0
             assert case.find("properties/property[@name='clock']") is not None

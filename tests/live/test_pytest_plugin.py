@@ -134,12 +134,17 @@ def test_a_refuted_claim_fails_with_its_picture(pytester: pytest.Pytester) -> No
     assert json.loads((folder / "plan.json").read_text())["scenario"]["name"] == "nets/refuted"
 
 
-def test_what_cannot_be_judged_is_an_error(pytester: pytest.Pytester) -> None:
+def test_what_cannot_be_judged_is_an_error(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An inconclusive run is no pass and no skip.
 
-    Also in the JUnit report, where a refuted claim is a failure.
+    Also in the JUnit report, where a refuted claim is a failure, and in the summary of a step of
+    GitHub Actions.
     """
     write(pytester, unclear=UNCLEAR, refuted=REFUTED)
+    summary = pytester.path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     result = pytester.runpytest_subprocess("--junit-xml=report.xml")
     result.assert_outcomes(failed=1, errors=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -152,6 +157,10 @@ def test_what_cannot_be_judged_is_an_error(pytester: pytest.Pytester) -> None:
         ]
     )
     assert "Traceback" not in result.stdout.str()
+    page = summary.read_text().splitlines()
+    assert page[0] == "### pytest: 0 pass, 1 fail, 1 inconclusive"
+    rows = [line for line in page if line.startswith(("| fail (", "| inconclusive ("))]
+    assert [row.split(" | ")[1] for row in rows] == ["refuted", "unclear"]
     (suite,) = ET.parse(pytester.path / "report.xml").getroot()  # noqa: S314 - pytest wrote it
     assert (suite.get("failures"), suite.get("errors")) == ("1", "1")
     cases = {case.get("name"): case for case in suite}

@@ -114,17 +114,26 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_session_of_hours_takes_seconds(project: Path) -> None:
+def test_a_session_of_hours_takes_seconds(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Tests that sleep, tests with a lab and scenario files.
 
-    Normal output, and the time that passed in both clocks.
+    Normal output, and the time that passed in both clocks. The summary of a step of GitHub Actions
+    comes out of the guest.
     """
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     (project / "test_suite.py").write_text(SUITE)
     (project / "linux.scenario.toml").write_text(SCENARIO)
     ended = session(project, "-rA")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "5 passed in " in ended.stdout
     assert "PASSED linux.scenario.toml::linux" in ended.stdout
+    page = summary.read_text()
+    assert page.startswith("before\n### pytest: 1 pass, 0 fail, 0 inconclusive\n")
+    assert "\n| linux | ETIMEDOUT | ETIMEDOUT " in page
     assert "s of virtual time in" in ended.stderr
     (runs,) = (project.parent / "state" / "keepalive-harness" / "runs").iterdir()
     assert {"plan.json", "timeline.jsonl", "verdict.json"} <= {

@@ -111,15 +111,24 @@ def test_a_policy_of_the_folder_is_the_default(folder: Path, capsys: Capture) ->
     assert 'tests="2" failures="1"' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("output_format", "status", "begin"),
+    [("github", 1, "::error title=KA003 options"), ("sarif", 0, "{")],
+)
 def test_github_gets_the_whole_table_in_the_summary_of_its_step(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    output_format: str,
+    status: int,
+    begin: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
 ) -> None:
-    """After what is there already."""
+    """After what is there already, also beside a file for code scanning."""
     summary = folder / "summary.md"
     summary.write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
-    assert ended("check", *LATE, "--output-format", "github") == 1
-    assert capsys.readouterr().out.startswith("::error title=KA003 options")
+    assert ended("check", *LATE, "--output-format", output_format) == status
+    assert capsys.readouterr().out.startswith(begin)
     assert summary.read_text().startswith("before\n### harness check: 1 connection: 1 error")
 
 
