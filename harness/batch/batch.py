@@ -128,7 +128,7 @@ def _judged(
             if any(
                 event.kind == "opened" for event in events
             ):  # it relates the frames' times to the wall clock
-                pcapng.write(folder, events, observer=plan.scenario.expect.side)
+                pcapng.write(folder, events, observer=plan.side)
             plain_files.write(folder / VERDICT_FILE, json.verdict_file(verdict, attempt))
             yield Result(plan=plan, events=events, verdict=verdict, attempts=attempt, wall_s=wall_s)
 

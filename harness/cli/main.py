@@ -151,7 +151,7 @@ def _new(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> int:
     from harness.cli import request
-    from harness.report.prediction import describe_plan
+    from harness.report.plan_text import describe_plan
 
     kernel = request.kernel(options) if options.clock == "virtual" else None
     plans = request.plans(options, kernel)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from harness.judge.end_timeline import of_end
 from harness.judge.verdict import Verdict
 from harness.plan.plan import Plan
 from harness.timeline import Event
@@ -23,3 +24,18 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     attempts: int = 1
     wall_s: float | None = None
+
+    @property
+    def of_ends(self) -> tuple[Result, ...]:
+        """A result for each judged end: this one, where that is one end.
+
+        Of both, each has the plan, the events and the verdict of that end alone.
+        """
+        if not self.plan.ends:
+            return (self,)
+        return tuple(
+            msgspec.structs.replace(
+                self, plan=plan, events=tuple(of_end(plan, self.events)), verdict=verdict
+            )
+            for plan, verdict in zip(self.plan.ends, self.verdict.ends, strict=True)
+        )

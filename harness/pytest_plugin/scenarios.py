@@ -127,7 +127,7 @@ _RUNS = pytest.StashKey[_Runs]()
 
 MARKER = (
     "scenario(fault, topology, family, state, side, outcome): set on every scenario file, once "
-    "for each of its faults; "
+    "for each of its faults and each end that it judges; "
     "the values are strings as in the file, for -m 'scenario(fault=\"blackhole\")'"
 )
 
@@ -251,17 +251,19 @@ class ScenarioFile(pytest.File):
 
 
 def _marks(scenario: Scenario) -> Iterator[pytest.MarkDecorator]:
-    """The marker `scenario`, once for each fault, so that an expression of -m finds any of them."""
+    """The marker `scenario`, once for each fault and judged end, so that an expression of -m finds
+    any of them.
+    """
     facts = {
         "topology": scenario.topology.kind,
         "family": scenario.topology.family,
         "state": scenario.state,
-        "side": scenario.expect.side,
-        "outcome": scenario.expect.outcome,
     }
     kinds: dict[str | None, None] = dict.fromkeys(fault.kind for fault in scenario.faults)
-    for kind in kinds or (None,):
-        yield pytest.mark.scenario(fault=kind, **facts)
+    for side in scenario.judged:
+        outcome = scenario.seen_by(side).expect.outcome
+        for kind in kinds or (None,):
+            yield pytest.mark.scenario(fault=kind, side=side, outcome=outcome, **facts)
 
 
 def _name_of(path: Path, root: Path) -> str:

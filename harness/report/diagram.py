@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from harness.judge.end_timeline import of_end
 from harness.judge.facts import CapturedPacket, Eof
 from harness.judge.history import History, InvalidTimeline
 from harness.judge.moments import Clock
@@ -47,10 +48,13 @@ _OUTGOING = {"probe": "●", "data": "■", "retransmit": "▪"}
 
 
 def draw(plan: Plan, events: Sequence[Event]) -> list[str]:
-    """The lanes as lines of text.
+    """The lanes as lines of text; where both ends are judged, those of each below its name.
 
     No lines where the subject was never armed or the timeline makes no sense.
     """
+    if plan.ends:
+        drawn = {end.side: draw(end, of_end(end, events)) for end in plan.ends}
+        return [line for side, lines in drawn.items() for line in (f"{side}:", *lines) if lines]
     try:
         history = History(plan, events)
     except InvalidTimeline:

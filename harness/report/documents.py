@@ -106,6 +106,10 @@ class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
     """That kernel's CONFIG_HZ, the resolution of its timers in 1/s."""
     cites: tuple[int, ...]
     """The events that the verdict rests on: their lines in timeline.jsonl, counted from 0."""
+    ends: tuple[ScenarioResult, ...]
+    """Where both ends are judged, the result of each. The keys beside it are then those of the
+    worse end, `side`; `claimed`, `predicted`, `reason` and `cites` are of both.
+    """
 
 
 class VerdictFile(ScenarioResult, frozen=True, kw_only=True):

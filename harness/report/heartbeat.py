@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from harness.plan.predict import Beating
-from harness.report.prediction import describe_heartbeat
+from harness.report.plan_text import describe_heartbeat
 
 
 def describe(beating: Beating) -> str:

@@ -45,6 +45,7 @@ def result(verdict: Verdict, attempts: int = 1) -> ScenarioResult:
         kernel=verdict.kernel,
         hz=verdict.hz,
         cites=verdict.cites,
+        ends=tuple(result(end, attempts) for end in verdict.ends),
     )
 
 

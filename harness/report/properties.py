@@ -14,9 +14,9 @@ def of(verdict: Verdict, attempts: int = 1) -> dict[str, str]:
 
     `claimed_window` and `window`, the predicted one, are without the allowance for this machine,
     which is `allowance`. `measured`: the moment of detection. `attempts`: how often it was run, if
-    more than once.
+    more than once. Where both ends are judged, what is about one end has its name in front, such as
+    `client_measured`.
     """
-    measured_ns = verdict.detected_ns
     found = {
         "clock": verdict.clock,
         "hz": str(verdict.hz),
@@ -24,15 +24,28 @@ def of(verdict: Verdict, attempts: int = 1) -> dict[str, str]:
         "lab": verdict.lab,
         "cause": verdict.cause,
         "summary": verdict.summary,
+        **({} if verdict.ends else _of_end(verdict)),
+        **{
+            f"{end.side}_{name}": value
+            for end in verdict.ends
+            for name, value in (("cause", end.cause), *_of_end(end).items())
+        },
+        "allowance": f"{verdict.allowance_ns / 1e9:g} s" if verdict.allowance_ns else "",
+        "attempts": str(attempts) if attempts > 1 else "",
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _of_end(verdict: Verdict) -> dict[str, str]:
+    """What is about the judged end."""
+    measured_ns = verdict.detected_ns
+    return {
         "claim": verdict.claimed,
         "claimed_window": _window(verdict, verdict.claimed_ns),
         "prediction": verdict.predicted,
         "window": _window(verdict, verdict.window_ns),
-        "allowance": f"{verdict.allowance_ns / 1e9:g} s" if verdict.allowance_ns else "",
         "measured": "" if measured_ns is None else _after(verdict, f"{measured_ns / 1e9:.6f}"),
-        "attempts": str(attempts) if attempts > 1 else "",
     }
-    return {name: value for name, value in found.items() if value}
 
 
 def _window(verdict: Verdict, window_ns: tuple[int, int] | None) -> str:

@@ -35,23 +35,30 @@ def described(wanted: type[msgspec.Struct]) -> tuple[Node, dict[str, Node]]:
 
 
 def structs(kind: types.Type) -> Iterator[type[msgspec.Struct]]:
-    """All structs that a type is made of."""
+    """All structs that a type is made of. One may hold others of its own type."""
+    return _structs(kind, set())
+
+
+def _structs(kind: types.Type, known: set[type[msgspec.Struct]]) -> Iterator[type[msgspec.Struct]]:
+    parts: tuple[types.Type, ...] = ()
     if isinstance(kind, types.StructType):
+        if kind.cls in known:
+            return
+        known.add(kind.cls)
         yield kind.cls
-        for field in kind.fields:
-            yield from structs(field.type)
+        parts = tuple(field.type for field in kind.fields)
     elif isinstance(kind, types.UnionType):
-        for each in kind.types:
-            yield from structs(each)
+        parts = kind.types
     elif isinstance(kind, types.TupleType):
-        for each in kind.item_types:
-            yield from structs(each)
+        parts = kind.item_types
     elif isinstance(kind, types.VarTupleType):
-        yield from structs(kind.item_type)
+        parts = (kind.item_type,)
     elif isinstance(kind, types.DictType):
-        yield from structs(kind.value_type)
+        parts = (kind.value_type,)
     elif isinstance(kind, types.Metadata):
-        yield from structs(kind.type)
+        parts = (kind.type,)
+    for each in parts:
+        yield from _structs(each, known)
 
 
 def _describe(cls: type[msgspec.Struct], table: Node) -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO, cast
 
+import msgspec
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -68,11 +69,12 @@ def console(stream: TextIO) -> Console:
 class VerdictTable:
     """For each scenario a row, and below it the reason.
 
-    Where the terminal is too narrow, the row takes two lines.
+    Where both ends are judged, each has a row. Where the terminal is too narrow, the row takes two
+    lines.
     """
 
     def __init__(self, verdicts: Sequence[Verdict]) -> None:
-        self.verdicts = verdicts
+        self.verdicts = [row for verdict in verdicts for row in _rows(verdict)]
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
@@ -104,6 +106,13 @@ class VerdictTable:
                 for text in _below(verdict):
                     below = Text(text, "dim" if verdict.verdict == "pass" else "")
                     yield from _indented(below, console, options.max_width, indent)
+
+
+def _rows(verdict: Verdict) -> Sequence[Verdict]:
+    """One for each judged end; where there are two, the name says which."""
+    return [
+        msgspec.structs.replace(end, name=f"{end.name} ({end.side})") for end in verdict.ends
+    ] or [verdict]
 
 
 def _cells(verdict: Verdict) -> tuple[str, str, str, str, str]:

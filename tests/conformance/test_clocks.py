@@ -185,14 +185,18 @@ def _nameless(plan: Plan) -> Plan:
     """Without what a session calls the scenario, and how it learned the guest's HZ."""
     scenario = msgspec.structs.replace(plan.scenario, name="")
     machine = msgspec.structs.replace(plan.machine, hz_source="")
-    return msgspec.structs.replace(plan, scenario=scenario, machine=machine)
+    ends = tuple(_nameless(end) for end in plan.ends)
+    return msgspec.structs.replace(plan, scenario=scenario, machine=machine, ends=ends)
 
 
 def _story(result: Result) -> tuple[object, ...]:
-    """What both clocks must tell alike."""
-    verdict = result.verdict
-    wire = _wire(result.plan, result.events)
-    return verdict.verdict, verdict.outcome, verdict.errno, verdict.probes, wire
+    """What both clocks must tell alike, of each end that is judged."""
+    told: list[object] = []
+    for end in result.of_ends:
+        verdict = end.verdict
+        told += [verdict.verdict, verdict.outcome, verdict.errno, verdict.probes]
+        told.append(_wire(end.plan, end.events))
+    return tuple(told)
 
 
 def _in_flight(

@@ -14,7 +14,7 @@ from harness.model.machine import MachineFacts
 from harness.model.topology import SIDES, Kind, Topology
 from harness.plan.plan import Plan
 from harness.plan.planner import make
-from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario, State
+from harness.scenario.schema import EndExpect, Endpoint, Expect, Keepalive, Scenario, State
 from harness.timeline import Event
 
 ARMED_NS = 100_000_000
@@ -23,6 +23,7 @@ SECOND = 1_000_000_000
 MACHINE = MachineFacts(kernel="6.18.0", hz=250, hz_source="given", cpus=2)
 ALIVE = Endpoint(keepalive=Keepalive(idle_s=2, interval_s=1, count=3))
 """Detected 5.072 s after arming at the earliest, at HZ=250."""
+SLOWER = Endpoint(keepalive=Keepalive(idle_s=10, interval_s=1, count=3))
 SILENT = Endpoint()
 
 
@@ -90,6 +91,30 @@ def as_foreseen(plan: Plan) -> list[Event]:
     events.append(at(ended_ns + 1000, "run.ended", "harness", reason="by hand"))
     events.append(at(ended_ns + 40_000_000, "capture.ended", side, dropped=0))
     return sorted(events, key=lambda event: event.t_ns)
+
+
+def both_judged(client: dict[str, Any], server: dict[str, Any], known_failure: str = "") -> Plan:
+    """A blackhole between two ends with keepalive, each with a claim of its own."""
+    scenario = Scenario(
+        name="by/hand",
+        client=ALIVE,
+        server=SLOWER,
+        faults=(Blackhole(at_s=0.5),),
+        expect=Expect(client=EndExpect(**client), server=EndExpect(**server)),
+        known_failure=known_failure,
+    )
+    return make(scenario, MACHINE)
+
+
+def as_both_foresee(plan: Plan) -> list[Event]:
+    """The run in which everything comes in the middle of its window, at both ends."""
+    runs = [as_foreseen(end) for end in plan.ends]
+    of_run = [event for event in runs[-1] if event.source not in ("client", "server")]
+    of_ends = [event for run in runs for event in run if event.source in ("client", "server")]
+    (ended,) = (event for event in of_run if event.kind == "run.ended")
+    last_ns = max(event.t_ns for run in runs for event in run if event.kind == "run.ended")
+    of_run = moved(of_run, ended.kind, last_ns - ARMED_NS)
+    return sorted([*of_ends, *of_run], key=lambda event: event.t_ns)
 
 
 def at(after_armed_ns: int, kind: str, source: str = "client", **data: Any) -> Event:

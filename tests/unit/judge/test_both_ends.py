@@ -11,50 +11,25 @@ from harness.faults import Blackhole, ProcessKill
 from harness.judge.verdict import judge
 from harness.model.programs import Command, Detects
 from harness.plan.plan import Plan
-from harness.plan.planner import make
-from harness.scenario.schema import EndExpect, Endpoint, Expect, Keepalive, Scenario
+from harness.scenario.schema import Endpoint
 from harness.timeline import Event
 from tests.unit.judging import MS, verdict
 from tests.unit.timelines import (
     ALIVE,
     ARMED_NS,
-    MACHINE,
     SECOND,
     SILENT,
+    as_both_foresee,
     as_foreseen,
     at,
+    both_judged,
     moved,
     planned,
 )
 
-SLOWER = Endpoint(keepalive=Keepalive(idle_s=10, interval_s=1, count=3))
 DEAD: dict[str, Any] = {"outcome": "detected", "errno": "ETIMEDOUT"}
 NEVER: dict[str, Any] = {"outcome": "never", "bound_s": 8.0}
 COMMAND = Endpoint(command=Command(argv=("program",), detects=Detects(prints="dead")))
-
-
-def both(client: dict[str, Any], server: dict[str, Any], known_failure: str = "") -> Plan:
-    """A blackhole between two ends, each with a claim of its own."""
-    scenario = Scenario(
-        name="both",
-        client=ALIVE,
-        server=SLOWER,
-        faults=(Blackhole(at_s=0.5),),
-        expect=Expect(client=EndExpect(**client), server=EndExpect(**server)),
-        known_failure=known_failure,
-    )
-    return make(scenario, MACHINE)
-
-
-def as_both_foresee(plan: Plan) -> list[Event]:
-    """The run in which everything comes in the middle of its window, at both ends."""
-    runs = [as_foreseen(end) for end in plan.ends]
-    of_run = [event for event in runs[-1] if event.source not in ("client", "server")]
-    of_ends = [event for run in runs for event in run if event.source in ("client", "server")]
-    (ended,) = (event for event in of_run if event.kind == "run.ended")
-    last_ns = max(event.t_ns for run in runs for event in run if event.kind == "run.ended")
-    of_run = moved(of_run, ended.kind, last_ns - ARMED_NS)
-    return sorted([*of_ends, *of_run], key=lambda event: event.t_ns)
 
 
 def aborted(events: list[Event], side: str, to_ns: int) -> list[Event]:
@@ -70,7 +45,7 @@ def aborted(events: list[Event], side: str, to_ns: int) -> list[Event]:
 
 def test_each_end_is_judged_by_its_own_plan() -> None:
     """The verdict has the measurements of both, and is a pass where both pass."""
-    plan = both(DEAD, DEAD)
+    plan = both_judged(DEAD, DEAD)
     found = verdict(plan, as_both_foresee(plan), "pass", "3 probes unanswered")
     assert [end.side for end in found.ends] == ["client", "server"]
     client, server = found.ends
@@ -87,7 +62,7 @@ def test_each_end_is_judged_by_its_own_plan() -> None:
 @pytest.mark.parametrize("late", ["client", "server"])
 def test_the_worse_verdict_is_that_of_the_run(late: str) -> None:
     """With the measurements of its end, whose name stands first in the reason."""
-    plan = both({**DEAD, "window_s": (5.0, 5.5)}, {**DEAD, "window_s": (13.0, 13.5)})
+    plan = both_judged({**DEAD, "window_s": (5.0, 5.5)}, {**DEAD, "window_s": (13.0, 13.5)})
     moment_ns = 7 * SECOND if late == "client" else 14 * SECOND
     events = aborted(as_both_foresee(plan), late, moment_ns)
     found = verdict(plan, moved(events, "run.ended", 15 * SECOND), "fail", f"{late}: detected")
@@ -102,7 +77,7 @@ def test_the_worse_verdict_is_that_of_the_run(late: str) -> None:
 
 def test_inconclusive_is_worse_than_a_pass_and_better_than_a_fail() -> None:
     """As it is for several scenarios."""
-    plan = both(DEAD, DEAD)
+    plan = both_judged(DEAD, DEAD)
     events = as_both_foresee(plan)
     lost = [
         msgspec.structs.replace(event, data={"dropped": 3})
@@ -118,17 +93,17 @@ def test_inconclusive_is_worse_than_a_pass_and_better_than_a_fail() -> None:
 
 def test_what_breaks_a_run_is_told_once() -> None:
     """It is the same for both ends."""
-    plan = both(DEAD, DEAD)
+    plan = both_judged(DEAD, DEAD)
     found = verdict(plan, [at(0, "run.broken", "harness", error="gone")], "inconclusive")
     assert found.reason == "the run broke: gone"
 
 
 def test_an_end_is_judged_by_what_it_saw_in_its_own_watch() -> None:
     """The run of that end alone would have been over, though the other one is still awaited."""
-    plan = both(DEAD, {**NEVER, "bound_s": 8.0})
+    plan = both_judged(DEAD, {**NEVER, "bound_s": 8.0})
     client, server = plan.ends
     assert client.watch_ns < server.watch_ns == plan.watch_ns == 8 * SECOND
-    longer = both({**NEVER, "bound_s": 3.0}, DEAD)
+    longer = both_judged({**NEVER, "bound_s": 3.0}, DEAD)
     events = moved(as_both_foresee(longer), "run.ended", longer.watch_ns)
     late = at(5 * SECOND, "subject.detected", side="client", errno="ETIMEDOUT")
     found = verdict(longer, [*events, late], "pass")
@@ -140,7 +115,7 @@ def test_an_end_is_judged_by_what_it_saw_in_its_own_watch() -> None:
 
 def test_a_closed_socket_answers_the_other_end_with_rst() -> None:
     """Which is no abort: that came with the detection."""
-    plan = both(DEAD, DEAD)
+    plan = both_judged(DEAD, DEAD)
     events = as_both_foresee(plan)
     for end in plan.ends:
         rst = at(11 * SECOND, "segment", end.side, way="out", role="rst", flags="R")
@@ -153,7 +128,7 @@ def test_a_closed_socket_answers_the_other_end_with_rst() -> None:
 def test_a_known_failure_may_be_that_of_one_end() -> None:
     """It passes while one end is too late, and fails once both keep their claims."""
     soon, later = {**DEAD, "window_s": (5.0, 5.5)}, {**DEAD, "window_s": (13.0, 13.5)}
-    plan = both(soon, later, known_failure="too late")
+    plan = both_judged(soon, later, known_failure="too late")
     events = as_both_foresee(plan)
     late = moved(aborted(events, "client", 7 * SECOND), "run.ended", 15 * SECOND)
     found = verdict(plan, late, "pass", "client: a known failure (too late)", "server: 3 probes")

@@ -13,7 +13,7 @@ from harness.model.machine import MachineFacts
 from harness.model.programs import AnyHeartbeat, IdleState, Reaper, Separate, Simple
 from harness.model.topology import Kind
 from harness.plan.plan import Plan
-from harness.report.prediction import describe_plan
+from harness.report.plan_text import describe_plan
 from harness.scenario.schema import Endpoint, Keepalive
 from tests.unit import timelines
 

@@ -53,6 +53,7 @@ def test_fields_of_a_detection() -> None:
         "probes_expected": (3, 3),
         "kernel": "6.18.0",
         "hz": 250,
+        "ends": (),
     }
     assert len(cites) == 6
 

@@ -40,6 +40,7 @@ KIND_OF = {
     "never": "quiet",
 }
 TOPICS = {
+    "both-ends",
     "containers",
     "defaults",
     "firewall",
@@ -121,9 +122,15 @@ def test_the_oracle_shares_the_claim(name: str, hz: int, clock: Clock) -> None:
     """Exactly one outcome is foreseen, it is the one claimed, and its window lies within the
     claimed one.
 
-    Where the oracle has no model the file says why, and when and with what by itself.
+    Where the oracle has no model the file says why, and when and with what by itself. So it is for
+    each end that is judged.
     """
-    plan = planned(name, hz, clock)
+    for plan in planned(name, hz, clock).judged:
+        check_claim(name, hz, plan)
+
+
+def check_claim(name: str, hz: int, plan: Plan) -> None:
+    """The same for one end."""
     expect = plan.scenario.expect
     if plan.prediction is None:
         assert comments(name), plan.unpredictable
@@ -153,7 +160,10 @@ def test_the_readme_counts_right() -> None:
         r"holds (\d+) scenarios, all but (\d+) of", " ".join(README.read_text().split())
     )
     assert said is not None
-    unpredicted = sum(planned(name, 1000, "virtual").prediction is None for name in NAMES)
+    unpredicted = sum(
+        any(end.prediction is None for end in planned(name, 1000, "virtual").judged)
+        for name in NAMES
+    )
     assert [int(number) for number in said.groups()] == [len(NAMES), unpredicted]
 
 
@@ -163,14 +173,15 @@ def test_a_claim_is_complete(name: str) -> None:
     what is detected.
     """
     scenario = next(scenario for scenario in shipped() if scenario.name == name)
-    expect = scenario.expect
     assert scenario.summary
     assert "\n" not in scenario.summary
     assert not scenario.summary.endswith(".")
     assert len(scenario.summary) <= LONGEST_SUMMARY
-    assert expect.outcome != "as-predicted"
-    assert (expect.bound_s is not None) == (expect.outcome in ("survives", "never"))
-    assert (expect.errno is not None) == (expect.outcome == "detected")
+    for side in scenario.judged:
+        expect = scenario.seen_by(side).expect
+        assert expect.outcome != "as-predicted"
+        assert (expect.bound_s is not None) == (expect.outcome in ("survives", "never"))
+        assert (expect.errno is not None) == (expect.outcome == "detected")
 
 
 def test_names_are_unique_and_in_folders() -> None:
@@ -239,9 +250,10 @@ def test_every_family_topology_and_side_is_in_the_catalogue() -> None:
     """IPv4 and IPv6, every topology, both observers, settings by socket and by sysctl."""
     assert {s.topology.family for s in shipped()} == {"ipv4", "ipv6"}
     assert {s.topology.kind for s in shipped()} == set(get_args(Kind))
-    assert {s.expect.side for s in shipped()} == {"client", "server"}
+    assert {s.judged for s in shipped()} == {("client",), ("server",), ("client", "server")}
     assert {s.client.settings_via for s in shipped()} == {"socket", "sysctl"}
-    assert {s.expect.outcome for s in shipped()} == set(KIND_OF)
+    claims = {s.seen_by(side).expect.outcome for s in shipped() for side in s.judged}
+    assert claims == set(KIND_OF)
 
 
 def test_every_heartbeat_is_in_the_catalogue() -> None:
