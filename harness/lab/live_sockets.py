@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from harness.errors import CapabilityError, UsageError
-from harness.lab import missing_rights
+from harness.lab import missing_rights, socket_options
 from harness.lab.live_networks import Networks
 from harness.lab.socket_table import (
     CLOSE_WAIT,
@@ -151,13 +151,7 @@ class _Reading:
                     far_port = sock.getpeername()[1]
                 except OSError:
                     return None
-            options = Options(
-                keepalive=bool(sock.getsockopt(whole, socket.SO_KEEPALIVE)),
-                idle_s=_option(sock, socket.TCP_KEEPIDLE),
-                interval_s=_option(sock, socket.TCP_KEEPINTVL),
-                count=_option(sock, socket.TCP_KEEPCNT),
-                user_timeout_ms=_option(sock, socket.TCP_USER_TIMEOUT),
-            )
+            options = socket_options.read(sock)
             return _Read(self.networks.key(sock), sock.getsockname()[1], far_port, options)
 
     # --- the result -----------------------------------------------------------------------------
@@ -214,14 +208,6 @@ class _Reading:
             missing_rights.networks(self.networks.closed),
         ]
         return [each for each in found if each.number]
-
-
-def _option(sock: socket.socket, name: int) -> int | None:
-    """An option of TCP; None where an MPTCP socket has none of the name (Linux before 6.11)."""
-    try:
-        return sock.getsockopt(socket.IPPROTO_TCP, name)
-    except OSError:
-        return None
 
 
 def _described(pid: int) -> Process | None:

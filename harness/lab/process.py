@@ -178,6 +178,21 @@ class Program:
         self._stdin.write(data)
         self._stdin.flush()
 
+    def offer(self, data: bytes) -> bool:
+        """Put at most PIPE_BUF octets (4096) into its standard input, without waiting.
+
+        Whether there was room for them, and it still reads.
+        """
+        poller = select.poll()
+        poller.register(self._stdin.fileno(), select.POLLOUT)
+        if poller.poll(0) != [(self._stdin.fileno(), select.POLLOUT)]:
+            return False
+        try:
+            os.write(self._stdin.fileno(), data)
+        except OSError:
+            return False
+        return True
+
     def poll(self) -> int | None:
         """The exit status (negative: the signal), or None while it runs.
 
@@ -273,6 +288,11 @@ class Program:
         if self._process.returncode is None:
             os.killpg(self.pid, number)
         process_tree.tell(self._others(), number)
+
+    def running(self) -> list[int]:
+        """The IDs of its processes that run: its own first, then those of all that it started."""
+        own = [] if self.poll() is not None else [self.pid]
+        return own + sorted(self._others())
 
     def _others(self) -> dict[int, int]:
         """The processes that it started, and those that they started, that still run: ID to

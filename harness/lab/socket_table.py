@@ -25,7 +25,7 @@ from harness.errors import LabError
 Address = tuple[str, int]
 """An IP address and a port."""
 
-ESTABLISHED, SYN_SENT, SYN_RECV, CLOSE_WAIT, LISTEN = 1, 2, 3, 8, 10
+ESTABLISHED, SYN_SENT, SYN_RECV, TIME_WAIT, CLOSE_WAIT, LISTEN = 1, 2, 3, 6, 8, 10
 """States of a connection (include/net/tcp_states.h)."""
 STATES = {
     ESTABLISHED: "ESTABLISHED",
@@ -33,7 +33,7 @@ STATES = {
     SYN_RECV: "SYN_RECV",
     4: "FIN_WAIT1",
     5: "FIN_WAIT2",
-    6: "TIME_WAIT",
+    TIME_WAIT: "TIME_WAIT",
     7: "CLOSE",
     CLOSE_WAIT: "CLOSE_WAIT",
     9: "LAST_ACK",
@@ -60,10 +60,14 @@ _ID = struct.Struct("!HH16s16s")
 _ANY_INTERFACE_AND_COOKIE = struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
 _STATE_AND_PORTS = struct.Struct("!xBBxHH")
 """struct inet_diag_msg: state, timer, near port, far port. Ports are in network byte order."""
-_QUEUE_AND_OWNER = struct.Struct("=56xI4xII")
-"""struct inet_diag_msg: receive queue, user and inode, behind the id, the timer's expiry and other
-numbers.
+_QUEUES_AND_OWNER = struct.Struct("=56xIIII")
+"""struct inet_diag_msg: receive queue, send queue, user and inode, behind the id, the timer's
+expiry and other numbers.
 """
+_ADDRESSES = slice(8, 40)
+"""struct inet_diag_msg: near address and far address, 16 octets each, of which IPv4 uses four."""
+_MAPPED = bytes(10) + b"\xff\xff"
+"""Before an IPv4 address of an IPv6 socket (RFC 4291 section 2.5.5.2)."""
 _MOST_OCTETS = 1 << 16
 
 
@@ -87,6 +91,12 @@ class Socket(NamedTuple):
     timer: int = NO_TIMER
     user: int = 0
     """The ID of the user who made it."""
+    unsent: int = 0
+    """Octets that were written, and that the other end's kernel has not acknowledged."""
+    addresses: bytes = bytes(32)
+    """Near and far address, as the kernel tells them."""
+    family: int = socket.AF_INET
+    """AF_INET, or AF_INET6, whose addresses may be mapped ones of IPv4."""
 
     @property
     def is_held(self) -> bool:
@@ -97,6 +107,22 @@ class Socket(NamedTuple):
     def ports(self) -> tuple[int, int]:
         """Both ports."""
         return self.near_port, self.far_port
+
+    @property
+    def ends(self) -> Ends:
+        """Both addresses with their ports."""
+        near, far = (
+            _spelled(self.family, self.addresses[start : start + 16]) for start in (0, 16)
+        )
+        return Ends((near, self.near_port), (far, self.far_port))
+
+
+def _spelled(family: int, address: bytes) -> str:
+    """An address in words; a mapped one of IPv4 as that."""
+    if family == socket.AF_INET6 and not address.startswith(_MAPPED):
+        return socket.inet_ntop(socket.AF_INET6, address)
+    octets = address[:4] if family == socket.AF_INET else address[12:]
+    return socket.inet_ntop(socket.AF_INET, octets)
 
 
 class SocketTable:
@@ -198,7 +224,21 @@ def sockets_in(datagram: bytes, *, lists: bool) -> tuple[list[Socket], bool]:
         state, timer, near_port, far_port = _STATE_AND_PORTS.unpack_from(
             datagram, at + _HEADER.size
         )
-        queue, user, inode = _QUEUE_AND_OWNER.unpack_from(datagram, at + _HEADER.size)
-        found.append(Socket(state, near_port, far_port, queue, inode, timer, user))
+        body = datagram[at + _HEADER.size : at + length]
+        queue, unsent, user, inode = _QUEUES_AND_OWNER.unpack_from(body)
+        found.append(
+            Socket(
+                state,
+                near_port,
+                far_port,
+                queue,
+                inode,
+                timer,
+                user,
+                unsent,
+                body[_ADDRESSES],
+                body[0],
+            )
+        )
         at += (length + 3) & ~3
     return found, not lists

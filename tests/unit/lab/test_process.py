@@ -111,3 +111,32 @@ def test_what_an_ended_program_was_to_read_is_no_error_at_its_end() -> None:
     with pytest.raises(BrokenPipeError):
         program.write(b"read\n")
     program.close()
+
+
+def test_input_is_offered_without_waiting() -> None:
+    """It is taken while the program runs and there is room; a program that does not read is no
+    trouble.
+    """
+    reads = Program("it", [sys.executable, "-I", "-S", "-c", "print(input(), flush=True)"])
+    assert reads.offer(b"hello\n")
+    assert reads.read_line(20.0) == b"hello"
+    assert reads.wait(20.0) == 0
+    assert not reads.offer(b"anybody?\n")
+    reads.close()
+    deaf = Program("it", [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"])
+    taken = [deaf.offer(bytes(4096)) for _ in range(100)]
+    assert taken[0]
+    assert not taken[-1]
+    deaf.close()
+
+
+def test_the_processes_of_a_program() -> None:
+    """Its own while it runs, and what it left behind."""
+    program, daemon = _started(DAEMON)
+    assert program.wait(20.0) == 0
+    assert program.running() == [daemon]
+    program.close()
+    alone = Program("it", [sys.executable, "-I", "-S", "-c", "input()"], owns_children=True)
+    assert alone.running() == [alone.pid]
+    alone.close()
+    assert alone.running() == []

@@ -8,7 +8,7 @@ import errno
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 import pytest
 
@@ -120,3 +120,32 @@ def test_an_error_says_where_it_was() -> None:
         LabError, match=r"^router: expected the kernel to tell of its TCP sockets .* not permitted$"
     ):
         SocketTable("router", refused).listens(1)
+
+
+def test_the_ends_of_a_connection_and_what_is_not_acknowledged(listener: socket.socket) -> None:
+    """As both programs see them. On loopback a full buffer alone leaves octets unacknowledged."""
+    address = listener.getsockname()[:2]
+    with socket.create_connection(address) as client, listener.accept()[0] as accepted:
+        mine = [each for each in HERE.connections(listener.family) if address[1] in each.ports]
+        assert {each.ends for each in mine} == {ends(client), ends(accepted)}
+        assert {each.unsent for each in mine} == {0}
+        client.setblocking(False)
+        with suppress(BlockingIOError):
+            while client.send(bytes(1 << 20)):
+                pass
+        full = HERE.find(ends(client))
+        assert full is not None
+        assert full.unsent > 0
+
+
+def test_an_ipv4_connection_to_a_socket_of_both_families() -> None:
+    """Its addresses are spelled as those of IPv4 (mapped addresses)."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("no socket of both families here")
+    with (
+        socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True) as both,
+        socket.create_connection(("127.0.0.1", both.getsockname()[1])) as client,
+        both.accept()[0],
+    ):
+        theirs = Ends(*reversed(ends(client)))
+        assert theirs in {each.ends for each in HERE.connections(socket.AF_INET6)}
