@@ -72,9 +72,10 @@ class History:
     `last_read`: when the last data came to that host; `segments` are those of the watched
     connection. `sent_ns`: when anything was sent on it, or given to a socket, on either side.
     `signs_of_life`: when the command showed that it works. `printed`: the lines that the observed
-    side's command printed. `exited`: whose programs have ended. `armed_ns`: when each side was
-    armed. `stalls`: from when to when the harness did not run. `waited_ns`: how long the lab's
-    programs waited for a CPU, all together. Raises InvalidTimeline.
+    side's command printed. `exited`: whose programs have ended, and which built-in ends have seen
+    the end of the connection. `armed_ns`: when each side was armed. `stalls`: from when to when the
+    harness did not run. `waited_ns`: how long the lab's programs waited for a CPU, all together.
+    Raises InvalidTimeline.
     """
 
     def __init__(self, plan: Plan, events: Sequence[Event]) -> None:
@@ -94,7 +95,7 @@ class History:
         self.alive = next(_of(facts, Alive), None)
         self.signs_of_life = [fact.t_ns for fact in _of(mine, SignOfLife)]
         self.printed = [fact.what.line for fact in _of(mine, Printed)]
-        self.exited = frozenset(fact.what.side for fact in _of(facts, Exited))
+        self.exited = _exited(plan, facts)
         self.writes = list(_of(facts, Wrote))
         self.shuts = list(_of(facts, Shut))
         self.ended = next(_of(facts, Ended), None)
@@ -335,6 +336,14 @@ class History:
         places += [f.place for facts in (self.injected, self.healed) for f in facts.values()]
         places += [fact.place for fact in (*self.proofs.values(), *self.writes, *self.shuts)]
         return tuple(sorted(places))
+
+
+def _exited(plan: Plan, facts: list[Fact[Any]]) -> frozenset[str]:
+    """Whose programs have ended, and which built-in ends have seen the end of the connection."""
+    scenario = plan.scenario
+    seen = (fact.what.side for fact in _of(facts, Noticed))
+    built_in = (side for side in seen if scenario.endpoint(side).command is None)
+    return frozenset([*(fact.what.side for fact in _of(facts, Exited)), *built_in])
 
 
 def _since(t_ns: int, facts: Sequence[Fact[R]]) -> Fact[R] | None:

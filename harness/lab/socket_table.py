@@ -111,9 +111,7 @@ class Socket(NamedTuple):
     @property
     def ends(self) -> Ends:
         """Both addresses with their ports."""
-        near, far = (
-            _spelled(self.family, self.addresses[start : start + 16]) for start in (0, 16)
-        )
+        near, far = (_spelled(self.family, self.addresses[start : start + 16]) for start in (0, 16))
         return Ends((near, self.near_port), (far, self.far_port))
 
 

@@ -21,6 +21,14 @@ Load = Literal["idle", "trickle", "full"]
 """What a program sends while the fault sets in: nothing, a little now and then, or more than its
 send buffer holds.
 """
+QUIET_S = 1.0
+"""For how long the connection must have carried no data before a client counts as ready, where
+nothing is said.
+"""
+BUSY_S = 10.0
+"""How long a connection may go on carrying data before a command that awaits a pause is ready."""
+MOST_INPUT_OCTETS = 4096
+"""Of a command's input at a time: as many fit into a pipe at once (pipe(7), PIPE_BUF)."""
 PLACEHOLDERS = ("port", "load", "python", "scratch", "libraries", "scenario")
 """What stands for itself in the words of a command, beside the names of hosts."""
 UNFLUSHED = (
@@ -151,6 +159,10 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Its host listens at the port."""
     prints: str = ""
     """A line of its output matches this regular expression."""
+    quiet_s: Duration | None = None
+    """The connection stands, and no connection at the port has carried data for so many seconds. If
+    data goes on for ten seconds without such a pause, the command is ready all the same.
+    """
     within_s: Duration = 60.0
     """How long it may take. In the state "connecting" a client's first SYN is awaited so long."""
 
@@ -226,6 +238,12 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What the program is told to keep up: it is the program that does, and the captures that show
     it.
     """
+    input: str = ""
+    """What is written to its standard input when it is started. That stays open until the run
+    ends.
+    """
+    input_every_s: Duration | None = None
+    """How often the input is written again, in seconds from arming on."""
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with it that its types cannot rule out."""
@@ -238,6 +256,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 yield Problem(key, pattern, f"a regular expression ({error})")
         if self.detects.status is not None and not self.detects.exits:
             yield Problem("detects.status", self.detects.status, "exits = true with it")
+        if len(self.input.encode(errors="surrogatepass")) > MOST_INPUT_OCTETS:
+            yield Problem("input", self.input, f"{MOST_INPUT_OCTETS} octets at most")
+        if self.input_every_s is not None and not self.input:
+            yield Problem("input_every_s", self.input_every_s, "input with it: what is written")
         if self.connection == 0:
             yield Problem("connection", 0, "1 for the first connection, or -1 for the last one")
 
@@ -260,6 +282,12 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 self.connection,
                 "no such key: only an end of the connection is watched",
             )
+        if self.ready.quiet_s is not None:
+            expected = "no such key: only an end of the connection is watched"
+            yield Problem("ready.quiet_s", self.ready.quiet_s, expected)
+        if self.input_every_s is not None:
+            expected = "no such key: only an end of the connection writes again and again"
+            yield Problem("input_every_s", self.input_every_s, expected)
 
     @property
     def is_heard(self) -> bool:

@@ -9,7 +9,9 @@
        injected once the server listens
     6. watch: sleep until a socket, a captured segment, a write's or a fault's time wakes us; write,
        inject, gather evidence, heal
-    7. where nothing was detected and the claim is survival: send data through
+       Where nothing is claimed, both ends are watched until the time is up or both have ended
+    7. where nothing was detected and the claim is survival: send data through. Where nothing is
+       claimed: write down what is left of both ends
     8. gather the last evidence, heal in reverse order, take everything down
 
 Nothing is judged here. Whatever goes wrong becomes the event `run.broken`, which makes the run
@@ -172,12 +174,15 @@ class _Run:
             self.loop.watch(end)
         self._schedule(lab, connection, first)
         waits = CpuWaits(lab) if self.plan.machine.clock == "real" else None
-        self._watch()
+        self._watch(connection)
         connection.look()
         if waits is not None:
             waits.note(self.timeline)
         noticed = self._noticed().keys() & {end.side for end in self.plan.judged}
-        if noticed:
+        if self._claims_nothing:
+            self.loop.wait(self.clock.now_ns() + SETTLE_NS)
+            connection.look_back()
+        elif noticed:
             self._await_reconnection()
             self.loop.wait(self.clock.now_ns() + SETTLE_NS)
             self.loop.wait(self.clock.now_ns() + LEAVING_NS, lambda: not connection.is_left)
@@ -263,33 +268,43 @@ class _Run:
         self._read = len(self.timeline.events)
         return self._noticed_ns
 
-    def _watch(self) -> None:
+    @property
+    def _claims_nothing(self) -> bool:
+        return self.scenario.expect.outcome == "any"
+
+    def _watch(self, connection: WatchedConnection) -> None:
         """Watch until each judged end has detected something or its time is over, saying what is
-        awaited. Where nothing is claimed, a detection ends nothing.
+        awaited. Where nothing is claimed, until both ends have ended or the time is over.
         """
-        armed_ns, claims = self._armed_ns(), self.scenario.expect.outcome != "any"
+        armed_ns = self._armed_ns()
+        if self._claims_nothing:
+            deadline_ns = armed_ns + self.plan.watch_ns
+            self.tell("the end of the watch", deadline_ns)
+            self.loop.wait(deadline_ns, functools.partial(self._all_is_over, connection))
+            return
         for end in sorted(self.plan.judged, key=lambda end: end.watch_ns):
             self._await_detection(
                 armed_ns + end.watch_ns,
-                frozenset(
-                    each.side
-                    for each in self.plan.judged
-                    if claims and each.watch_ns >= end.watch_ns
-                ),
+                frozenset(each.side for each in self.plan.judged if each.watch_ns >= end.watch_ns),
             )
 
-    def _await_detection(self, deadline_ns: int, awaited: frozenset[Side]) -> None:
-        """Watch until these sides have detected something, or the deadline passes.
+    def _all_is_over(self, connection: WatchedConnection) -> bool:
+        """Whether both ends have ended, and no fault will start one of them again."""
+        done = {each.index for each in self.injections if each.healed_ns or each.fault.lasting}
+        starting = {
+            index for index, fault in enumerate(self.scenario.faults) if fault.starts is not None
+        }
+        return connection.has_ended and starting <= done
 
-        No sides: until the deadline.
-        """
+    def _await_detection(self, deadline_ns: int, awaited: frozenset[Side]) -> None:
+        """Watch until these sides have detected something, or the deadline passes."""
 
         def enough() -> bool:
             self.tell(
                 count(self.loop.pending, "change") if self.loop.pending else "detection",
                 deadline_ns,
             )
-            return bool(awaited) and awaited <= self._noticed().keys()
+            return awaited <= self._noticed().keys()
 
         self.loop.wait(deadline_ns, enough)
 

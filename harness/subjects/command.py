@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from harness.errors import SubjectError
 from harness.lab.host import Host, Lab
 from harness.lab.socket_table import Ends
-from harness.model.programs import Command
+from harness.model.programs import BUSY_S, Command
 from harness.model.topology import Side, other
 from harness.scenario.schema import Scenario
 from harness.subjects.connection_watcher import ConnectionWatcher
@@ -91,11 +91,12 @@ class CommandDriver:
     def _start(self) -> None:
         command, host = self.scenario.endpoint(self.side).command, self.lab.host(self.side)
         assert command is not None
-        program = start(command, self.lab, host, self.side)
-        self._end = CommandEnd(
-            self.scenario, self.side, command, host, program, self.notices, self.loop
-        )
+        self._end = self._made(command, host)
         self.stack.callback(self._end.close)
+
+    def _made(self, command: Command, host: Host) -> CommandEnd:
+        program = start(command, self.lab, host, self.side)
+        return CommandEnd(self.scenario, self.side, command, host, program, self.notices, self.loop)
 
 
 class CommandEnd(RunningCommand):
@@ -116,13 +117,29 @@ class CommandEnd(RunningCommand):
         emit = notices.emitter(side)
         super().__init__(command, host, program, emit, notices, loop)
         self.side, self.connects = side, side == "client"
-        self.claims = scenario.expect.outcome != "any"
-        self.is_judged = side in scenario.judged and self.claims
-        self.connections = ConnectionWatcher(
-            side, host, loop, emit, command.detects, lambda *seen: self.detection.take(Sign(*seen))
-        )
-        self.detection = DetectionRecorder(command.detects, emit, self.connections.close)
+        self.is_judged = side in scenario.judged
+        self.connections = self._watcher()
+        self.detection = self._recorder()
         self._early_exit: tuple[int, int] | None = None
+
+    def _watcher(self) -> ConnectionWatcher:
+        """What follows its connections."""
+        return ConnectionWatcher(
+            self.side,
+            self.host,
+            self.loop,
+            self.emit,
+            self.command.detects,
+            self._take,
+        )
+
+    def _take(self, sign: Sign) -> None:
+        """A sign of a detection."""
+        self.detection.take(sign)
+
+    def _recorder(self) -> DetectionRecorder:
+        """What decides which sign counts."""
+        return DetectionRecorder(self.command.detects, self.emit, self.connections.close)
 
     def close(self) -> None:
         """Close the descriptors; the program is its host's to end."""
@@ -152,8 +169,20 @@ class CommandEnd(RunningCommand):
         stood_ns = None if self.detection.armed_ns is None else handshakes.first_stood_ns()
         if stood_ns is not None:
             return stood_ns
-        ends = self.connections.standing(self.command.connection)
+        ends = self._standing()
         return None if ends is None else handshakes.stood_ns(ends)
+
+    def _standing(self) -> Ends | None:
+        """The connection to watch, where it stands."""
+        return self.connections.standing(self.command.connection)
+
+    def _calmed(self) -> int | None:
+        """All other conditions are met, and no connection has carried data since for so long."""
+        assert self.command.ready.quiet_s is not None
+        met_ns = self.readiness.met_ns
+        calm_ns = max(met_ns, self.connections.carried_ns) + round(self.command.ready.quiet_s * 1e9)
+        calm_ns = min(calm_ns, met_ns + round(BUSY_S * 1e9))
+        return calm_ns if time.monotonic_ns() >= calm_ns else None
 
     def start_over(self, program: Program) -> None:
         """Follow the program that was started in place of one that a fault has ended.
@@ -171,7 +200,7 @@ class CommandEnd(RunningCommand):
         """
         self.loop.drain()
         self.check_alive()
-        ends = self.connections.standing(self.command.connection)
+        ends = self._standing()
         if ends is None:
             raise SubjectError(
                 f"{self.name}: expected connection {self.command.connection} to stand, found none"
@@ -208,6 +237,7 @@ class CommandEnd(RunningCommand):
         if ends is not None:
             self.connections.watch(ends, time.monotonic_ns())
         self.detection.arm(at_ns)
+        self.feed_from(at_ns)
         if self._early_exit is not None:
             self._weigh_exit(*self._early_exit)
 
@@ -234,13 +264,11 @@ class CommandEnd(RunningCommand):
         Raises SubjectError where nothing is left to be judged.
 
         The side that is not judged may end once a fault was injected: it detected the fault, or the
-        fault killed it. Where nothing is claimed, either may end at any time.
+        fault killed it.
         """
         if self._follows_a_detection() or (self.notices.injected and not self.is_judged):
             return
-        if (self.is_judged or not self.claims) and self.detection.ends(status, at_ns):
-            return
-        if not self.claims:
+        if self.is_judged and self.detection.ends(status, at_ns):
             return
         if self.is_judged or status:
             why = (
@@ -258,7 +286,7 @@ class CommandEnd(RunningCommand):
         end.
         """
         has_left = self.watching and not self.is_judged and self.connections.left_ns is not None
-        return has_left and self.claims and not self.notices.injected
+        return has_left and not self.notices.injected
 
     def _follows_a_detection(self) -> bool:
         """Whether something was detected before: of a judged end by itself, of any other by the

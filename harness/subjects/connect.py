@@ -234,6 +234,10 @@ def _connecting_driver(
     loop: SubjectLoop,
 ) -> ConnectingDriver:
     if scenario.endpoint(side).command is not None:
+        if scenario.expect.outcome == "any":
+            from harness.subjects import described
+
+            return described.DescribedDriver(scenario, lab, side, notices, loop, stack)
         from harness.subjects import command
 
         return command.CommandDriver(scenario, lab, side, notices, loop, stack)

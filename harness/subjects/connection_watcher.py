@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.lab import socket_table
 from harness.lab.host import Host
-from harness.lab.socket_table import Ends
+from harness.lab.socket_table import Ends, Socket
 from harness.model.programs import Detects
 from harness.model.topology import Side
+from harness.subjects.detection import Sign
 from harness.subjects.handshakes import Handshakes
+from harness.subjects.tcp_driver import PORT
 
 if TYPE_CHECKING:
     from harness.programs.tcp_endpoint import Emit
@@ -21,8 +24,8 @@ LOOK_AGAIN_NS = 100_000_000
 """How often a connection is looked at that may have been closed without a segment."""
 _OPEN = (socket_table.SYN_SENT, socket_table.ESTABLISHED, socket_table.CLOSE_WAIT)
 
-Notice = Callable[[str, str, int], None]
-"""Called with how the end of the connection showed, what was found, and when (CLOCK_MONOTONIC)."""
+Notice = Callable[[Sign], object]
+"""Called with each sign that shows in a connection."""
 
 
 class ConnectionWatcher:
@@ -43,6 +46,8 @@ class ConnectionWatcher:
         self.watched: Ends | None = None
         self.left_ns: int | None = None
         """When this side closed the watched connection: sent the first FIN or RST on it."""
+        self.carried_ns = 0
+        """When a connection at the port has carried data last, either way (CLOCK_MONOTONIC)."""
         self._namespace = host.identity
         self._begun_again: set[Ends] = set()
         self._is_over = False
@@ -55,15 +60,19 @@ class ConnectionWatcher:
     def standing(self, number: int) -> Ends | None:
         """The connection of that number, if it stands and the program holds it."""
         ends = self.handshakes.begun(number)
-        found = None if ends is None else self.host.socket_table.find(ends)
-        stands = found is not None and found.is_held and found.state == socket_table.ESTABLISHED
-        return ends if stands else None
+        return ends if ends is not None and self.stands(ends) else None
+
+    def stands(self, ends: Ends) -> bool:
+        """Whether a connection stands and the program holds it."""
+        found = self.host.socket_table.find(ends)
+        return found is not None and found.is_held and found.state == socket_table.ESTABLISHED
 
     def watch(self, ends: Ends, from_ns: int) -> None:
         """Say from now on when this connection is over, or another one is begun."""
         self.watched = ends
+        self._namespace = self.host.identity
         if self.detects.closes:
-            self.loop.at(from_ns + LOOK_AGAIN_NS, self._look)
+            self._look_at(ends, from_ns, LOOK_AGAIN_NS)
 
     def _on_segment(self, host: str, at_ns: int, seen: Mapping[str, Any]) -> None:
         """A segment was captured: a connection begins, stands, or the watched one ends."""
@@ -73,40 +82,74 @@ class ConnectionWatcher:
         source, target = (seen["src"], seen["sport"]), (seen["dst"], seen["dport"])
         ends = Ends(source, target) if is_ours else Ends(target, source)
         is_clients = is_ours == (self.side == "client")
+        if seen.get("length") and PORT in (source[1], target[1]):
+            self.carried_ns = max(self.carried_ns, at_ns)
         if is_clients and self.handshakes.take(ends, flags, at_ns):
             self._begins(ends, at_ns)
-        if ends in self._begun_again and is_ours and not flags & {"S", "R"}:
+        if (
+            ends in self._begun_again
+            and self._proves_standing(is_ours=is_ours, is_clients=is_clients)
+            and not flags & {"S", "R"}
+        ):
             self._begun_again.discard(ends)
-            self.emit("subject.reconnected", at_ns=at_ns, remote=list(ends.far))
-        elif ends == self.watched and is_ours and flags & {"F", "R"}:
-            self.left_ns = at_ns if self.left_ns is None else self.left_ns
-            self._closes(f"{'RST' if 'R' in flags else 'FIN'} sent", at_ns)
-        elif ends == self.watched and not is_ours and "R" in flags:
-            self._closes("RST received", at_ns)
+            self._stands_again(ends, at_ns)
+        elif not self._follows(ends):
+            return
+        elif is_ours and flags & {"F", "R"}:
+            if ends == self.watched and self.left_ns is None:
+                self.left_ns = at_ns
+            self._closes(
+                Sign("close", f"{'RST' if 'R' in flags else 'FIN'} sent", at_ns, None, ends)
+            )
+        elif not is_ours and "R" in flags:
+            self._closes(Sign("close", "RST received", at_ns, None, ends))
+
+    def _follows(self, ends: Ends) -> bool:
+        """Whether the end of a connection counts."""
+        return ends == self.watched
+
+    def _proves_standing(self, *, is_ours: bool, is_clients: bool) -> bool:
+        """Whether a segment that is no SYN or RST proves that its connection stands."""
+        return is_ours
 
     def _begins(self, ends: Ends, at_ns: int) -> None:
         if self.watched is None:
             return
         self._begun_again.add(ends)
         if self.detects.reconnects:
-            self.notice("reconnect", f"a SYN to {ends.far[0]}, port {ends.far[1]}", at_ns)
+            self.notice(
+                Sign("reconnect", f"a SYN to {ends.far[0]}, port {ends.far[1]}", at_ns, None, ends)
+            )
 
-    def _closes(self, found: str, at_ns: int) -> None:
+    def _stands_again(self, ends: Ends, at_ns: int) -> None:
+        self.emit("subject.reconnected", at_ns=at_ns, local=list(ends.near), remote=list(ends.far))
+
+    def _closes(self, sign: Sign) -> None:
         if self.detects.closes:
-            self.notice("close", found, at_ns)
+            self.notice(sign)
 
-    def _look(self) -> None:
+    def _look_at(self, ends: Ends, from_ns: int, pause_ns: int) -> None:
+        """Look at a connection's socket after a pause."""
+        self.loop.at(from_ns + pause_ns, functools.partial(self._look, ends, from_ns))
+
+    def _look(self, ends: Ends, before_ns: int) -> None:
         """Look whether the program still has the connection.
 
         A connection that was closed with data in the queue sends no FIN yet.
         """
-        if self._is_over or self.watched is None or self.host.identity != self._namespace:
+        if self._is_over or self.host.identity != self._namespace:
             return
         now_ns = time.monotonic_ns()
-        found = self.host.socket_table.find(self.watched)
+        found = self.host.socket_table.find(ends)
         if found is None or not found.is_held:
-            self._closes("the socket is gone", now_ns)
+            words = "the socket is gone"
         elif found.state not in _OPEN:
-            self._closes(f"the socket is in state {socket_table.STATES[found.state]}", now_ns)
+            words = f"the socket is in state {socket_table.STATES[found.state]}"
         else:
-            self.loop.at(now_ns + LOOK_AGAIN_NS, self._look)
+            self._look_at(ends, now_ns, self._pause_ns(found, now_ns))
+            return
+        self._closes(Sign("close", words, now_ns, None, ends, now_ns - before_ns))
+
+    def _pause_ns(self, found: Socket, now_ns: int) -> int:
+        """How long to wait until the next look at an open socket."""
+        return LOOK_AGAIN_NS

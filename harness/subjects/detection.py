@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from harness.lab.socket_table import Ends
 from harness.model.programs import Detects
 from harness.programs.tcp_endpoint import Emit
 from harness.subjects.output import LONGEST_LINE
@@ -18,6 +19,18 @@ class Sign(NamedTuple):
     found: str
     at_ns: int
     reports: str | None = None
+    ends: Ends | None = None
+    """The connection that it is about, where it is about one."""
+    late_ns: int = 0
+    """How much earlier it may have come, where it was found by a look now and then."""
+
+
+def _details(sign: Sign) -> dict[str, object]:
+    """What else is known of a sign, as fields of its event."""
+    found: dict[str, object] = {"late_ns": sign.late_ns} if sign.late_ns else {}
+    if sign.ends is not None:
+        found |= {"local": list(sign.ends.near), "remote": list(sign.ends.far)}
+    return found
 
 
 class DetectionRecorder:
@@ -26,9 +39,20 @@ class DetectionRecorder:
     Signs that show before `arm` is called are kept: the moment that it counts from may be earlier.
     """
 
-    def __init__(self, detects: Detects, emit: Emit, noticed: Callable[[], None]) -> None:
-        """`noticed`: called once, when the first sign counts."""
+    def __init__(
+        self,
+        detects: Detects,
+        emit: Emit,
+        noticed: Callable[[], None],
+        *,
+        tells_all: bool = False,
+    ) -> None:
+        """`noticed`: called once, when the first sign counts.
+
+        `tells_all`: each sign after arming becomes an event `subject.sign` as well.
+        """
         self._detects, self._emit, self._noticed = detects, emit, noticed
+        self._tells_all = tells_all
         self._early: list[Sign] = []
         self._printed_early = self._has_noticed = False
         self.armed_ns: int | None = None
@@ -49,10 +73,15 @@ class DetectionRecorder:
         """A sign of a detection."""
         if self.armed_ns is None:
             self._early.append(sign)
-        elif not self._has_noticed and sign.at_ns >= self.armed_ns:
+            return
+        if sign.at_ns < self.armed_ns:
+            return
+        found = {"how": sign.how, "found": sign.found, "reports": sign.reports}
+        if self._tells_all:
+            self._emit("subject.sign", at_ns=sign.at_ns, **found, **_details(sign))
+        if not self._has_noticed:
             self._has_noticed = True
             self._noticed()
-            found = {"how": sign.how, "found": sign.found, "reports": sign.reports}
             self._emit("subject.noticed", at_ns=sign.at_ns, **found)
 
     def reads(self, line: str, at_ns: int, *, gets_ready: bool) -> None:

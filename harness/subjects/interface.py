@@ -82,6 +82,9 @@ class WatchedCommand(Watched, Protocol):
     def check_alive(self) -> None:
         """Raise SubjectError where it has ended."""
 
+    def look_back(self) -> None:
+        """Write down what is left of it, where nothing is claimed of it."""
+
 
 class WatchedConnection:
     """Both ends of a connection, what is to be polled, and by side how it was detected that it
@@ -98,6 +101,16 @@ class WatchedConnection:
         """
         for command in self._commands:
             command.woken(0, time.monotonic_ns())
+
+    def look_back(self) -> None:
+        """Write down what is left of the commands of which nothing is claimed."""
+        for command in self._commands:
+            command.look_back()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether both ends have: programs that ended, and built-in ones that saw the end."""
+        return not any(end.watching for end in self.ends.values())
 
     @property
     def is_left(self) -> bool:

@@ -13,6 +13,8 @@ from harness.programs.tcp_endpoint import Emit
 
 MOST_LINES = 5000
 """Of a command's output in one run; a program that prints more floods it."""
+LEFT_OUT = f"(the harness keeps {MOST_LINES} lines, and leaves out the rest)"
+"""Stands in a timeline for what a program prints after that, where it may."""
 LAST_LINES = 5
 LONGEST_LINE = 500
 """Characters of a line that are kept."""
@@ -21,11 +23,14 @@ LONGEST_LINE = 500
 class ProgramOutput:
     """Reads a program's output and writes it into the timeline."""
 
-    def __init__(self, program: Program, emit: Emit, *, is_awaited: bool = False) -> None:
+    def __init__(
+        self, program: Program, emit: Emit, *, is_awaited: bool = False, may_flood: bool = False
+    ) -> None:
         """`is_awaited`: lines of it mean something, so that a message about a silent program says
-        why it may be so.
+        why it may be so. `may_flood`: what is too much is left out of the timeline.
         """
         self.program, self.emit, self._is_awaited = program, emit, is_awaited
+        self._may_flood, self._lines = may_flood, 0
         self._printed: list[str] = []
         self._read_ns = 0
 
@@ -47,11 +52,15 @@ class ProgramOutput:
         self._read_ns = at_ns
         for raw in lines:
             line = raw.decode(errors="replace").rstrip("\r")
-            self._printed.append(line[:LONGEST_LINE])
-            if len(self._printed) > MOST_LINES:
+            self._printed = [*self._printed[1 - LAST_LINES :], line[:LONGEST_LINE]]
+            self._lines += 1
+            if self._lines > MOST_LINES and not self._may_flood:
                 flood = f"floods its output, {MOST_LINES} lines so far; {self.last_words()}"
                 raise SubjectError(f"{self.program.name}: {flood}")
-            self.emit("subject.printed", at_ns=moment_ns, line=line[:LONGEST_LINE])
+            if self._lines <= MOST_LINES:
+                self.emit("subject.printed", at_ns=moment_ns, line=line[:LONGEST_LINE])
+            elif self._lines == MOST_LINES + 1:
+                self.emit("subject.printed", at_ns=moment_ns, line=LEFT_OUT)
             yield line, moment_ns
 
     def last_words(self) -> str:
@@ -62,4 +71,4 @@ class ProgramOutput:
                 if self._is_awaited
                 else "it has printed nothing"
             )
-        return "its last lines: " + " | ".join(self._printed[-LAST_LINES:])
+        return "its last lines: " + " | ".join(self._printed)

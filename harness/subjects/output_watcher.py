@@ -14,15 +14,19 @@ from harness.subjects.output import ProgramOutput
 class OutputWatcher:
     """Watches one program at a time: its output, and its end."""
 
-    def __init__(self, program: Program, emit: Emit, *, is_awaited: bool) -> None:
-        """`is_awaited`: as for `ProgramOutput`."""
-        self._emit, self._is_awaited = emit, is_awaited
+    def __init__(
+        self, program: Program, emit: Emit, *, is_awaited: bool, may_flood: bool = False
+    ) -> None:
+        """`is_awaited`, `may_flood`: as for `ProgramOutput`."""
+        self._emit, self._is_awaited, self._may_flood = emit, is_awaited, may_flood
         self._poller = select.epoll()
         self._watch(program)
 
     def _watch(self, program: Program) -> None:
         self.program, self._is_open = program, True
-        self._output = ProgramOutput(program, self._emit, is_awaited=self._is_awaited)
+        self._output = ProgramOutput(
+            program, self._emit, is_awaited=self._is_awaited, may_flood=self._may_flood
+        )
         self._process = os.pidfd_open(program.pid)
         self._poller.register(program.fileno(), select.EPOLLIN)
         self._poller.register(self._process, select.EPOLLIN)

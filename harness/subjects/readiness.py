@@ -8,8 +8,10 @@ from typing import Literal
 
 from harness.model.programs import Ready
 
-Condition = Literal["prints", "listens", "stands"]
-"""A line was printed; the program listened at the port; the watched connection stood."""
+Condition = Literal["prints", "listens", "stands", "quiet"]
+"""A line was printed; the program listened at the port; the watched connection stood; no connection
+carried data for a while.
+"""
 Look = Callable[[], int | None]
 """Looks whether a condition is met: since when (CLOCK_MONOTONIC in ns), or None."""
 
@@ -18,11 +20,21 @@ class Readiness:
     """The conditions of one command. A condition that was met once stays met."""
 
     def __init__(
-        self, ready: Ready, port: int, listened: Look, stood: Look, connection: int
+        self,
+        ready: Ready,
+        port: int,
+        listened: Look,
+        stood: Look,
+        connection: int,
+        calmed: Look = lambda: None,
     ) -> None:
         """`ready`: from the scenario. `connection`: the number of the watched one, for messages."""
         self._ready, self._port, self._connection = ready, port, connection
-        self._looks: dict[Condition, Look] = {"listens": listened, "stands": stood}
+        self._looks: dict[Condition, Look] = {
+            "listens": listened,
+            "stands": stood,
+            "quiet": calmed,
+        }
         self._met_ns: dict[Condition, int] = {}
 
     @property
@@ -53,6 +65,8 @@ class Readiness:
             return f"it to listen at port {self._port}"
         if connects and not self._is_met("stands"):
             return f"connection {self._connection} to port {self._port}"
+        if connects and self._ready.quiet_s is not None and not self._is_met("quiet"):
+            return f"its connection to carry no data for {self._ready.quiet_s:g} s"
         return ""
 
     def _is_met(self, condition: Condition) -> bool:

@@ -39,6 +39,13 @@ Lines and segments wake at once.
 """
 
 
+STAY = (
+    "a client must stay connected until the fault sets in. Give it work that lasts, or none: its "
+    "standard input stays open, and the key `input` writes to it"
+)
+"""For messages about a client that has done its work and ended."""
+
+
 def start(command: Command, lab: Lab, host: Host, key: str, name: str = "") -> Program:
     """Start a command on a host of the lab, its placeholders filled in. Raises SubjectError.
 
@@ -85,6 +92,8 @@ class RunningCommand:
     mask = select.POLLIN
     connects: bool = False
     """Whether it is ready only once the watched connection stands."""
+    may_flood: bool = False
+    """Whether it may print more than is kept, which breaks the run otherwise."""
 
     def __init__(
         self,
@@ -98,13 +107,16 @@ class RunningCommand:
         self.command, self.host, self.emit = command, host, emit
         self.notices, self.loop = notices, loop
         self.watching = True
-        self.output = OutputWatcher(program, emit, is_awaited=command.is_heard)
+        self.output = OutputWatcher(
+            program, emit, is_awaited=command.is_heard, may_flood=self.may_flood
+        )
         self.readiness = Readiness(
-            self._conditions(), PORT, self._listened, self._stood, command.connection
+            self._conditions(), PORT, self._listened, self._stood, command.connection, self._calmed
         )
         notices.commands.append(self)
         loop.watch(self)
         host.restarted = self.start_over
+        self.feed()
 
     def fileno(self) -> int:
         """Readable when the program has printed something or has ended."""
@@ -125,6 +137,9 @@ class RunningCommand:
         end.
         """
         return False
+
+    def look_back(self) -> None:
+        """Nothing is left to say of a command whose end is claimed, or that is no end."""
 
     # --- getting ready ---------------------------------------------------------------------------
 
@@ -157,7 +172,8 @@ class RunningCommand:
             missing = self.readiness.missing(connects=self.connects)
             awaited = f"; still awaited: {missing}" if missing else ""
             found = f"ended with {in_words(self.output.status or 0)} before it was ready"
-            raise SubjectError(f"{self.name}: {found}{awaited}; {self.output.last_words()}")
+            stay = f"; {STAY}" if self.connects and self.output.status == 0 else ""
+            raise SubjectError(f"{self.name}: {found}{awaited}; {self.output.last_words()}{stay}")
 
     def _conditions(self) -> Ready:
         """What makes it ready."""
@@ -170,6 +186,30 @@ class RunningCommand:
     def _stood(self) -> int | None:
         """Since when the watched connection stands, or has stood; None where it has not."""
         return None
+
+    def _calmed(self) -> int | None:
+        """Since when no connection has carried data for long enough; None where that is not so."""
+        return None
+
+    # --- its input -------------------------------------------------------------------------------
+
+    def feed(self) -> None:
+        """Write its input, where it has any: at once, and only as far as there is room for it."""
+        if self.command.input:
+            self.output.program.offer(self.command.input.encode())
+
+    def feed_from(self, armed_ns: int) -> None:
+        """Write its input again and again, counting from arming (CLOCK_MONOTONIC)."""
+        if self.command.input_every_s is None:
+            return
+        next_ns = armed_ns + round(self.command.input_every_s * 1e9)
+
+        def again() -> None:
+            if self.watching:
+                self.feed()
+            self.feed_from(next_ns)
+
+        self.loop.at(next_ns, again)
 
     # --- started again ---------------------------------------------------------------------------
 
@@ -187,6 +227,7 @@ class RunningCommand:
         self.emit("subject.restarted", at_ns=at_ns)
         self.output.follow(program)
         self.loop.watch(self)
+        self.feed()
         self._await_again(program, at_ns)
 
     def _await_again(self, program: Program, started_ns: int) -> None:

@@ -59,13 +59,46 @@ class FakeEnd:
 
 
 class FakeCommand:
-    """A command under test. `ended`: the error that is raised when it is looked at."""
+    """A command under test. `ended`: the error that is raised when it is looked at.
+
+    `looked_back`: how often it was asked for what is left of it.
+    """
 
     def __init__(self) -> None:
         self.leaves = False
         self.ended: SubjectError | None = None
+        self.looked_back = 0
 
     def woken(self, revents: int, at_ns: int) -> None:
         """Look at it."""
         if self.ended is not None:
             raise self.ended
+
+    def look_back(self) -> None:
+        """Write down what is left of it."""
+        self.looked_back += 1
+
+
+class FakeProgram:
+    """A program that a fault kills."""
+
+    name, owns_children = "it", True
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+
+    def kill(self) -> list[str]:
+        """It is gone, and nothing is left."""
+        self.status = -9
+        return []
+
+    def poll(self) -> int | None:
+        """How it ended, or None."""
+        return self.status
+
+    def waited_ns(self) -> int:
+        """It has waited for no CPU."""
+        return 0
+
+    def close(self) -> None:
+        """It has no descriptors."""

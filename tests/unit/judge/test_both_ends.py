@@ -199,6 +199,9 @@ def test_the_watch_may_end_with_both_programs() -> None:
     verdict(plan, events, "inconclusive", "cut short: watched for 6")
     ended = at(5 * SECOND, "subject.ended", "server", side="server", status=0)
     verdict(plan, [*events, ended], "pass", "nothing is claimed; nothing detected")
+    eof = at(5 * SECOND, "subject.eof", "server", side="server", poll=["IN"])
+    verdict(plan, [*events, eof], "inconclusive", "cut short: watched for 6")
+    verdict(anything(SILENT, COMMAND), [*events, eof], "pass", "nothing is claimed; ")
 
 
 def test_of_a_program_that_a_fault_ends_nothing_is_predicted() -> None:

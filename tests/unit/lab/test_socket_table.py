@@ -129,7 +129,7 @@ def test_the_ends_of_a_connection_and_what_is_not_acknowledged(listener: socket.
         mine = [each for each in HERE.connections(listener.family) if address[1] in each.ports]
         assert {each.ends for each in mine} == {ends(client), ends(accepted)}
         assert {each.unsent for each in mine} == {0}
-        client.setblocking(False)
+        client.settimeout(0)
         with suppress(BlockingIOError):
             while client.send(bytes(1 << 20)):
                 pass

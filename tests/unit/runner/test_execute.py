@@ -12,7 +12,7 @@ import pytest
 
 from harness import timeline
 from harness.errors import FaultError, LabError, SubjectError
-from harness.faults import AnyFault, Blackhole, FirewallIdle, LinkDown
+from harness.faults import AnyFault, Blackhole, FirewallIdle, LinkDown, ProcessKill
 from harness.model.machine import MachineFacts
 from harness.model.programs import Command, Ready
 from harness.model.topology import SIDES, Side, Topology, other
@@ -31,13 +31,14 @@ from harness.subjects.interface import (
 from harness.timeline import Event, Timeline
 from tests.unit.fake_clock import FakeClock
 from tests.unit.fake_lab import FakeCapture, FakeLab
-from tests.unit.fake_subject import FakeCommand, FakeEnd
+from tests.unit.fake_subject import FakeCommand, FakeEnd, FakeProgram
 from tests.unit.timelines import ALIVE, SECOND, planned
 
 MS = 1_000_000
 GUEST = MachineFacts(kernel="6.18.0", hz=250, hz_source="given", cpus=1, clock="virtual")
 NEVER: Any = {"outcome": "never", "bound_s": 8}
 ON, OFF = "router +ingress:to-server,to-client", "router -ingress:to-server,to-client"
+SERVER = Endpoint(command=Command(argv=("it",), ready=Ready(listens=True)))
 DOWN, UP = "server eth0 down", "server eth0 up"
 
 
@@ -345,6 +346,69 @@ def test_faults_of_the_first_moment_of_a_connection(bench: Make) -> None:
         ("fault.injected", -3),
         ("fault.healed", 2000),
     ]
+
+
+# --- where nothing is claimed -------------------------------------------------------------------
+
+ANY: Any = {"outcome": "any", "bound_s": 8}
+
+
+def ends_at(run: Bench, side: Side, after_ns: int) -> None:
+    """An end is over so long after arming, having detected something."""
+
+    def comes(at_ns: int) -> None:
+        assert run.emitted is not None
+        run.ends[side].watching = False
+        run.emitted.add("subject.detected", side, at_ns=at_ns, side=side, errno="ETIMEDOUT")
+
+    run.ends[side]._comes = comes
+    run.ends[side].ready_at(run.armed_ns + after_ns)
+
+
+def test_what_is_detected_does_not_end_a_run_that_claims_nothing(bench: Make) -> None:
+    """It goes on until its time is up, and a little longer; then it is asked what is left."""
+    run = bench(plan_of(Blackhole(at_s=0.5), **ANY))
+    run.armed = lambda: run.notices_at(2 * SECOND)
+    events = run.carry_out()
+    settled_ms = (8 * SECOND + execute.SETTLE_NS) // MS
+    assert after_arming(events, "run.ended") == [("run.ended", settled_ms)]
+    assert run.command.looked_back == 1
+    assert "the end of the watch" in [what for what, _ in run.statuses]
+
+
+def test_a_run_that_claims_nothing_is_over_with_both_ends(bench: Make) -> None:
+    """The first one to end is not enough."""
+    run = bench(plan_of(Blackhole(at_s=0.5), **ANY))
+
+    def armed() -> None:
+        ends_at(run, "client", 2 * SECOND)
+        ends_at(run, "server", 3 * SECOND)
+
+    run.armed = armed
+    events = run.carry_out()
+    settled_ms = (3 * SECOND + execute.SETTLE_NS) // MS
+    assert after_arming(events, "run.ended") == [("run.ended", settled_ms)]
+    assert run.command.looked_back == 1
+
+
+def test_a_program_that_will_be_started_again_is_waited_for(bench: Make) -> None:
+    """Both ends have ended, and a fault is still to start one of them."""
+    run = bench(plan_of(ProcessKill(at_s=1, for_s=5), server=SERVER, **ANY))
+    program = cast("Any", FakeProgram())
+    host = run.lab.hosts["server"]
+    host._programs.append((program, ""))
+    host.start_again = lambda *_, **__: run.lab.step("started again")  # type: ignore[method-assign]
+    host.unread = lambda *_: 0  # type: ignore[method-assign]
+
+    def armed() -> None:
+        ends_at(run, "client", 2 * SECOND)
+        ends_at(run, "server", 2 * SECOND)
+
+    run.armed = armed
+    events = run.carry_out()
+    settled_ms = (6 * SECOND + execute.SETTLE_NS) // MS
+    assert after_arming(events, "run.ended") == [("run.ended", settled_ms)]
+    assert "started again" in run.lab.done
 
 
 # --- late, or not at all ------------------------------------------------------------------------

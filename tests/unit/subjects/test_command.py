@@ -22,9 +22,10 @@ from harness.model.programs import Command, Detects, Ready
 from harness.model.topology import Side
 from harness.runner.event_loop import EventLoop
 from harness.scenario.schema import EndExpect, Endpoint, Expect, Scenario
+from harness.subjects import command as command_module
 from harness.subjects.command import CommandEnd
 from harness.subjects.interface import Notices
-from harness.subjects.running import LOOK_NS
+from harness.subjects.running import LOOK_NS, STAY
 from harness.subjects.tcp_driver import PORT
 from harness.timeline import Timeline
 
@@ -65,7 +66,7 @@ class Here:
 class Hearing(EventLoop):
     """A loop without captures, which are told to it."""
 
-    def segment(self, host: Side, sender: Side, flags: str, at_ns: int) -> None:
+    def segment(self, host: Side, sender: Side, flags: str, at_ns: int, length: int = 0) -> None:
         """One that is captured on a host."""
         receiver: Side = "server" if sender == "client" else "client"
         (src, sport), (dst, dport) = ENDS[sender], ENDS[receiver]
@@ -79,7 +80,7 @@ class Hearing(EventLoop):
             "dport": dport,
         }
         for listener in self._listeners:
-            listener(host, at_ns, seen)
+            listener(host, at_ns, {**seen, "length": length})
 
 
 @contextmanager
@@ -92,13 +93,15 @@ def running(
     detects: Detects = LOST,
     observed: Side | None = None,
     expect: Expect | None = None,
+    **settings: Any,
 ) -> Iterator[tuple[CommandEnd, Hearing]]:
     """A command's end, whose program sleeps unless there is another script, and the loop that it
     hears.
 
     `observed`: the side that is judged, by default the command's own; `expect`: another claim.
+    `settings`: further keys of the command.
     """
-    command = Command(argv=("it",), ready=ready, detects=detects)
+    command = Command(argv=("it",), ready=ready, detects=detects, **settings)
     claim = expect or Expect(side=observed or side)
     scenario = Scenario(expect=claim, **{side: Endpoint(command=command)})  # type: ignore[arg-type]
     timeline = Timeline()
@@ -275,17 +278,6 @@ def test_where_both_ends_are_judged_each_must_show_its_own_detection() -> None:
                     _await_end(loop, end)
 
 
-def test_where_nothing_is_claimed_any_end_may_end() -> None:
-    """Before a fault, too, and with any status."""
-    watched = Expect(outcome="any", bound_s=5)
-    script = "raise SystemExit(3)"
-    with running("server", Ready(), Table(), script=script, expect=watched) as (end, loop):
-        end.arm_unconnected()
-        _await_end(loop, end)
-        assert not end.leaves
-        assert "subject.ended" in [event.kind for event in loop.timeline.events]
-
-
 def test_an_exit_before_arming_is_weighed_then() -> None:
     """Not before: the other end may still be getting ready."""
     with running("server", Ready(), Table(), script="raise SystemExit(3)") as (end, loop):
@@ -298,3 +290,58 @@ def _await_end(loop: EventLoop, end: CommandEnd) -> None:
     """Serve until the program has ended. Raises SubjectError."""
     loop.wait(time.monotonic_ns() + 20_000_000_000, lambda: not end.watching)
     assert not end.watching
+
+
+def test_a_client_that_talks_is_ready_once_it_pauses() -> None:
+    """Time counts from the end of the pause, which begins with the last data."""
+    with running("client", Ready(quiet_s=0.05, within_s=2), Table(stands=True)) as (end, loop):
+        now_ns = time.monotonic_ns()
+        for sender, flags in (("client", "S"), ("server", "SA"), ("client", "A")):
+            loop.segment("client", cast("Side", sender), flags, now_ns)
+        talks_ns = now_ns + 100_000_000
+        loop.segment("client", "server", "PA", talks_ns, length=3)
+        end.await_ready(connects=True)
+        assert time.monotonic_ns() >= talks_ns + 50_000_000
+        end.arm()
+        (armed,) = [event for event in loop.timeline.events if event.kind == "subject.armed"]
+        assert armed.t_ns + loop.timeline.opened_ns == talks_ns + 50_000_000
+
+
+def test_a_client_that_always_talks_is_ready_some_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for its pause for ever."""
+    monkeypatch.setattr(command_module, "BUSY_S", 0.1)
+    with running("client", Ready(quiet_s=60, within_s=5), Table(stands=True)) as (end, loop):
+        now_ns = time.monotonic_ns()
+        for sender, flags in (("client", "S"), ("server", "SA"), ("client", "A")):
+            loop.segment("client", cast("Side", sender), flags, now_ns)
+        end.await_ready(connects=True)
+        assert end.readiness.met_ns == now_ns + 100_000_000
+
+
+def test_input_is_written_at_the_start_and_again_from_arming_on() -> None:
+    """Standard input stays open in between."""
+    script = (
+        "import sys\nprint('ready', flush=True)\nfor line in sys.stdin: print(line, flush=True)"
+    )
+    with running(
+        "server", Ready(prints="ready"), Table(), script=script, input="ping\n", input_every_s=0.05
+    ) as (end, loop):
+        end.await_ready(connects=False)
+        end.arm_unconnected()
+
+        def heard() -> int:
+            return sum(event.data.get("line") == "ping" for event in loop.timeline.events)
+
+        loop.wait(time.monotonic_ns() + 20_000_000_000, lambda: heard() == 3)
+        assert heard() == 3
+        assert end.watching
+
+
+def test_a_client_that_has_done_its_work_is_told_to_stay() -> None:
+    """With its last words; a failure is another matter."""
+    for status, stays in ((0, True), (1, False)):
+        script = f"print('PONG'); raise SystemExit({status})"
+        with running("client", Ready(), Table(), script=script) as (end, _):
+            with pytest.raises(SubjectError, match="its last lines: PONG") as caught:
+                end.await_ready(connects=True)
+            assert (STAY in str(caught.value)) == stays

@@ -28,19 +28,24 @@ class World:
 
     identity = 1
 
-    def __init__(self, side: Side, detects: Detects = EVERY_WAY) -> None:
+    def __init__(
+        self,
+        side: Side,
+        detects: Detects = EVERY_WAY,
+        kind: type[ConnectionWatcher] = ConnectionWatcher,
+    ) -> None:
         self.side = side
         self.found: list[tuple[str, str, int]] = []
         self.emitted: list[tuple[str, int]] = []
         self.looks: list[tuple[int, Callable[[], object]]] = []
         self.socket: Socket | None = None
-        self.watcher = ConnectionWatcher(
+        self.watcher = kind(
             side,
             cast("Host", self),
             cast("SubjectLoop", self),
             self.emit,
             detects,
-            lambda *seen: self.found.append(seen),
+            lambda sign: self.found.append(sign[:3]),
         )
 
     def on_segment(self, listener: Callable[[str, int, Mapping[str, Any]], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.lab.socket_table import Ends
 from harness.model.programs import Detects
 from harness.subjects.detection import DetectionRecorder, Sign
 
@@ -9,10 +10,10 @@ from harness.subjects.detection import DetectionRecorder, Sign
 class Noticed:
     """A detection, and what came of it."""
 
-    def __init__(self, detects: Detects) -> None:
+    def __init__(self, detects: Detects, *, tells_all: bool = False) -> None:
         self.events: list[tuple[str, int | None, dict[str, object]]] = []
         self.calls = 0
-        self.detection = DetectionRecorder(detects, self.emit, self.called)
+        self.detection = DetectionRecorder(detects, self.emit, self.called, tells_all=tells_all)
 
     def emit(self, kind: str, at_ns: int | None = None, **data: object) -> None:
         """As of a timeline."""
@@ -75,3 +76,29 @@ def test_an_exit_is_a_sign_only_where_the_scenario_says_so() -> None:
         assert seen.detection.ends(status, 20) == is_sign
         data = {"how": "exit", "found": "status 3", "reports": "status 3"}
         assert seen.events == ([("subject.noticed", 20, data)] if is_sign else [])
+
+
+def test_all_signs_are_told_where_all_are_wanted() -> None:
+    """From arming on; the first one is the detection as well."""
+    seen = Noticed(Detects(prints="lost (.*)", exits=True, closes=True), tells_all=True)
+    ends = Ends(("10.77.1.1", 40000), ("10.77.2.2", 7000))
+    seen.detection.take(Sign("close", "FIN sent", 50))
+    seen.detection.arm(100)
+    seen.detection.reads("lost the server", 120, gets_ready=False)
+    seen.detection.take(Sign("close", "the socket is gone", 130, None, ends, 20))
+    seen.detection.ends(3, 140)
+    assert [(kind, at_ns, data["how"]) for kind, at_ns, data in seen.events] == [
+        ("subject.sign", 120, "output"),
+        ("subject.noticed", 120, "output"),
+        ("subject.sign", 130, "close"),
+        ("subject.sign", 140, "exit"),
+    ]
+    assert seen.events[2][2] == {
+        "how": "close",
+        "found": "the socket is gone",
+        "reports": None,
+        "late_ns": 20,
+        "local": ["10.77.1.1", 40000],
+        "remote": ["10.77.2.2", 7000],
+    }
+    assert seen.calls == 1

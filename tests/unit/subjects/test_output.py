@@ -16,7 +16,7 @@ import pytest
 from harness.errors import SubjectError
 from harness.lab import dated
 from harness.lab.process import Program
-from harness.subjects.output import MOST_LINES, ProgramOutput
+from harness.subjects.output import LEFT_OUT, MOST_LINES, ProgramOutput
 
 
 @contextmanager
@@ -139,3 +139,14 @@ def test_a_pipe_that_cannot_be_made_leaves_nothing(monkeypatch: pytest.MonkeyPat
     monkeypatch.undo()
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
     assert not names[0].exists()
+
+
+def test_a_flood_is_left_out_where_it_is_no_fault() -> None:
+    """Lines are still read; the timeline says that it does not hold them."""
+    with printing(f"print(*range({MOST_LINES} + 3), sep='\\n')") as (strict, events):
+        output = ProgramOutput(strict.program, strict.emit, may_flood=True)
+        lines = [line for line, _ in output.read(5)]
+        assert lines[-1] == str(MOST_LINES + 2)
+        assert len(events) == MOST_LINES + 1
+        assert events[-1] == LEFT_OUT
+        assert output.last_words().endswith(f" | {MOST_LINES + 2}")

@@ -14,8 +14,14 @@ class World:
     def __init__(self, ready: Ready) -> None:
         self.listened: int | None = None
         self.stood: int | None = None
+        self.calmed: int | None = None
         self.readiness = Readiness(
-            ready, 7000, lambda: self.listened, lambda: self.stood, connection=2
+            ready,
+            7000,
+            lambda: self.listened,
+            lambda: self.stood,
+            connection=2,
+            calmed=lambda: self.calmed,
         )
 
 
@@ -71,3 +77,16 @@ def test_without_conditions_it_is_ready_at_once() -> None:
     readiness = World(Ready()).readiness
     assert readiness.missing(connects=False) == ""
     assert readiness.missing(connects=True) == "connection 2 to port 7000"
+
+
+def test_the_pause_is_awaited_last() -> None:
+    """Of a side that connects: there is no pause without a connection."""
+    world = World(Ready(quiet_s=1.5))
+    assert world.readiness.missing(connects=False) == ""
+    assert world.readiness.missing(connects=True) == "connection 2 to port 7000"
+    world.stood = 6
+    missing = "its connection to carry no data for 1.5 s"
+    assert world.readiness.missing(connects=True) == missing
+    world.calmed = 9
+    assert world.readiness.missing(connects=True) == ""
+    assert world.readiness.met_ns == 9
