@@ -116,7 +116,12 @@ def _missing(name: str) -> str:
     if name in known:
         found = known[name]()
         return "" if found.available else f"{name}: {found.found}. Fix: {found.fix}"
-    return "" if shutil.which(name) else f"{name}: no such program on PATH. Fix: install it"
+    fix = f"on Debian: apt-get install {DEBIAN[name]}" if name in DEBIAN else "install it"
+    return "" if shutil.which(name) else f"{name}: no such program on PATH. Fix: {fix}"
+
+
+DEBIAN = {"chromium": "chromium", "chromedriver": "chromium-driver"}
+"""The packages of programs that are only for tests."""
 
 
 @pytest.fixture(scope="session")

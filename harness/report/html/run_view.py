@@ -129,7 +129,7 @@ def _zero(result: Result) -> tuple[int, str]:
 
 def _judged(verdict: Verdict) -> tuple[Verdict, ...]:
     """A verdict for each end that is judged."""
-    return getattr(verdict, "ends", ()) or (verdict,)
+    return verdict.ends or (verdict,)
 
 
 def _detection(end: Verdict, whole: Verdict) -> Detection:

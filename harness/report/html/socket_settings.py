@@ -34,16 +34,17 @@ def measured(events: Sequence[Event], zero_ns: int) -> list[SettingsRow]:
         if event.kind != "subject.settings":
             continue
         data = event.data
+        options = _cells(
+            keepalive=bool(data.get("keepalive")),
+            idle_s=data.get("idle_s"),
+            interval_s=data.get("interval_s"),
+            count=data.get("count"),
+            user_timeout_ms=data.get("user_timeout_ms"),
+        )
         row = SettingsRow(
             str(data.get("side", event.source)),
-            f"read from the socket {(event.t_ns - zero_ns) / 1e9:z.3f} s",
-            _cells(
-                keepalive=bool(data.get("keepalive")),
-                idle_s=data.get("idle_s"),
-                interval_s=data.get("interval_s"),
-                count=data.get("count"),
-                user_timeout_ms=data.get("user_timeout_ms"),
-            ),
+            f"read from the socket at {(event.t_ns - zero_ns) / 1e9:z.3f} s",
+            () if data.get("keepalive") is None else options,
         )
         if not any((each.side, each.cells) == (row.side, row.cells) for each in rows):
             rows.append(row)

@@ -147,6 +147,22 @@ def _evidence(data: Data) -> str:
     return f"evidence of {data.get('fault')}: {level} ({data.get('found', '')})"
 
 
+def _left(data: Data) -> str:
+    """Processes and sockets of an end, at the end of the watch."""
+    processes = ", ".join(map(str, data.get("processes") or ())) or "none"
+    sockets = [_socket(each) for each in data.get("sockets") or () if isinstance(each, dict)]
+    return f"processes: {processes}; sockets: {'; '.join(sockets) or 'none'}"
+
+
+def _socket(data: Data) -> str:
+    ends = " to ".join(filter(None, (_address(data.get("local")), _address(data.get("remote")))))
+    parts = [f"{ends} {data.get('state', '')}".strip()]
+    parts += ["held by no program"] if data.get("held") is False else []
+    parts += [f"{data['unsent']} octets not acknowledged"] if data.get("unsent") else []
+    parts += [f"{data['unread']} octets not read"] if data.get("unread") else []
+    return ", ".join(parts)
+
+
 _ENDINGS = {True: "data still passes", False: "data does not pass any more"}
 _SAID: dict[str, Callable[[Data], str]] = {
     "opened": lambda _: "recording began",
@@ -163,6 +179,7 @@ _SAID: dict[str, Callable[[Data], str]] = {
     "subject.wrote": _wrote,
     "subject.shut": lambda _: "shut its writing direction (FIN)",
     "subject.ended": lambda data: f"its program ended with status {data.get('status')}",
+    "subject.left": _left,
     "subject.alive": lambda data: _ENDINGS[bool(data.get("echo"))],
     "fault.injected": lambda data: f"{data.get('fault')} injected",
     "fault.evidence": _evidence,

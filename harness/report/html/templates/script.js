@@ -42,7 +42,7 @@
   const find = document.getElementById('find');
   const shown = document.getElementById('shown');
   const filterable = all('#overview tbody tr, .findings > li');
-  const partner = new Map(all('details.run').map((each) => [each.querySelector('.body').id, each]));
+  const partner = new Map(all('details.run').map((each) => [each.querySelector('.inside').id, each]));
   const search = new Map(filterable.map((each) => {
     const link = each.querySelector('a[href^="#run-"]');
     const run = link && partner.get(link.hash.slice(1));
