@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import msgspec
 
 from harness.faults.base import Evidence, Fault, besides, unknown_host
-from harness.lab.watched import OTHERS, apart
+from harness.lab.watched import OTHERS, counting
 from harness.model.topology import SIDES, Layout, Side, other
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
@@ -98,7 +98,7 @@ class Blackhole(Fault, frozen=True, kw_only=True, tag="blackhole"):
         rules = [_drop(lab.layout.family)] if self.port is None else _drop_port(self.port)
         if lab.layout.family == "ipv6" and self.port is None:
             rules = [_PASS_NEIGHBOUR_DISCOVERY, _DROP_MULTICAST, *rules]
-        with on_arrival(lab, self.places(lab.layout), apart(lab, {"drop": rules})) as counted:
+        with on_arrival(lab, self.places(lab.layout), {"drop": rules}) as counted:
 
             def evidence() -> Evidence:
                 counts = counted()
@@ -119,7 +119,8 @@ def on_arrival(
 ) -> Iterator[Callable[[], dict[str, int]]]:
     """Rules for what arrives at (host, device) pairs.
 
-    Yields a reader of their counters, all places together, by label.
+    Yields a reader of their counters, all places together, by label, with `OTHERS` for all that is
+    not of the watched connection.
 
     In force, and gone, on all of a host's devices at once.
     """
@@ -128,13 +129,13 @@ def on_arrival(
         devices.setdefault(host, []).append(device)
     with ExitStack() as stack:
         readers = [
-            stack.enter_context(lab.host(host).ruleset(f"ingress:{','.join(names)}", rules))
+            stack.enter_context(counting(lab, lab.host(host), f"ingress:{','.join(names)}", rules))
             for host, names in devices.items()
         ]
 
         def counted() -> dict[str, int]:
             counts = [reader() for reader in readers]
-            return {label: sum(each[label] for each in counts) for label in rules}
+            return {label: sum(each[label] for each in counts) for label in (*rules, OTHERS)}
 
         yield counted
 

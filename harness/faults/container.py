@@ -18,7 +18,7 @@ import msgspec
 from harness.errors import FaultError
 from harness.faults.base import Evidence, OfSideProgram, routes_by
 from harness.faults.link import LinkDown
-from harness.lab.watched import watched_port
+from harness.lab.watched import unread as unread_octets
 from harness.model.topology import Layout, Side
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
@@ -110,7 +110,7 @@ class ContainerKill(_OfContainer, frozen=True, kw_only=True, tag="container-kill
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         host = self._container(lab)
-        unread = host.unread(watched_port(lab))
+        unread = unread_octets(lab, host)
         await_end = host.kill()
 
         def evidence() -> Evidence:
@@ -161,7 +161,7 @@ class ContainerRestart(_OfContainer, frozen=True, kw_only=True, tag="container-r
         before, identity, unread = (
             host.container.attrs["State"]["StartedAt"],
             host.identity,
-            host.unread(watched_port(lab)),
+            unread_octets(lab, host),
         )
         await_end = host.restart(self.grace_s)
 

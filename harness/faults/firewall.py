@@ -22,7 +22,7 @@ import msgspec
 
 from harness.errors import MISSING
 from harness.faults.base import Evidence, Fault, besides, unknown_host
-from harness.lab.watched import OTHERS, apart
+from harness.lab.watched import OTHERS, counting
 from harness.model.firewall_presets import PRESETS, Pickup, PresetName, Then
 from harness.model.topology import HostSpec, Layout, Side
 from harness.model.values import Problem, count
@@ -133,8 +133,8 @@ class FirewallIdle(Fault, frozen=True, kw_only=True, tag="firewall-idle"):
         }
         with ExitStack() as stack:
             stack.enter_context(host.sysctls(settings))
-            rules = apart(lab, _rules(host.spec, self.late, self.how))
-            counters = stack.enter_context(host.ruleset("prerouting", rules))
+            rules = _rules(host.spec, self.late, self.how)
+            counters = stack.enter_context(counting(lab, host, "prerouting", rules))
             program = stack.enter_context(_resetting(host, self.limit_s)) if both else None
             reset: list[list[int]] = []
 
@@ -205,8 +205,8 @@ class FirewallFlush(Fault, frozen=True, kw_only=True, tag="firewall-flush"):
 
         host, family = lab.host(self.on), lab.layout.family
         settings = {"net.netfilter.nf_conntrack_tcp_loose": int(self.picks_up())}
-        rules = apart(lab, _rules(host.spec, self.then or "drop", self.pickup))
-        with host.sysctls(settings), host.ruleset("prerouting", rules) as counters:
+        rules = _rules(host.spec, self.then or "drop", self.pickup)
+        with host.sysctls(settings), counting(lab, host, "prerouting", rules) as counters:
             with host.entered():
                 known = conntrack.flows(family, lab.watched)
                 conntrack.forget()

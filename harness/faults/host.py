@@ -16,7 +16,7 @@ from harness.errors import FaultError
 from harness.faults.base import LOOK_S, Evidence, Fault, OfSideProgram, besides, unproxied
 from harness.faults.blackhole import on_arrival
 from harness.faults.link import CARRIER_SETTLES_S
-from harness.lab.watched import OTHERS, apart
+from harness.lab.watched import OTHERS
 from harness.model.topology import FAMILIES, Layout, ProgramHost, Side
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect, Mechanism
@@ -193,7 +193,7 @@ class HostSuspend(OfSideProgram, frozen=True, kw_only=True, tag="host-suspend"):
         far = _device(lab.layout, own.toward, self.on)
         program = lab.host(self.on).program
         places = ((self.on, own.name), (own.toward, far))
-        rules = {**apart(lab, {"segment": [_TCP]}), "rest": [_REST]}
+        rules = {"segment": [_TCP], "rest": [_REST]}
         with on_arrival(lab, places, rules) as counted, program.frozen():
 
             def evidence() -> Evidence:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import msgspec
 
 from harness.faults.base import Evidence, Fault, besides, unknown_host
-from harness.lab.watched import OTHERS, apart
+from harness.lab.watched import OTHERS, counting
 from harness.model.topology import SIDES, Family, Layout, Side, other
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
@@ -154,9 +154,7 @@ class IcmpReject(Fault, frozen=True, kw_only=True, tag="icmp-reject"):
                 rules = {
                     "rejected": [_reject(layout, receiver, self.code) for receiver in receivers]
                 }
-                counters.append(
-                    stack.enter_context(lab.host(name).ruleset(hook, apart(lab, rules)))
-                )
+                counters.append(stack.enter_context(counting(lab, lab.host(name), hook, rules)))
 
             def evidence() -> Evidence:
                 counts = [counter() for counter in counters]

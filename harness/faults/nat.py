@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.faults.base import Evidence, Fault, besides
 from harness.lab import nat_rules
-from harness.lab.watched import OTHERS, apart
+from harness.lab.watched import OTHERS, counting
 from harness.model.topology import Layout, Side
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect, Mechanism
@@ -89,8 +89,8 @@ class NatRebinding(Fault, frozen=True, kw_only=True, tag="nat-rebinding"):
         ]
         with (
             host.sysctls({"net.netfilter.nf_conntrack_tcp_loose": 1}),
-            host.ruleset("translation", apart(lab, {"anew": [chooses]})) as chosen,
-            host.ruleset("prerouting", apart(lab, {"stale": [to_old]})) as counters,
+            counting(lab, host, "translation", {"anew": [chooses]}) as chosen,
+            counting(lab, host, "prerouting", {"stale": [to_old]}) as counters,
         ):
             with host.entered():
                 before = {

@@ -20,7 +20,7 @@ import msgspec
 from harness.errors import CapabilityError
 from harness.faults.base import Evidence, Fault, besides
 from harness.faults.blackhole import Blackhole, Direction, on_arrival
-from harness.lab.watched import OTHERS, apart
+from harness.lab.watched import OTHERS
 from harness.model.topology import SIDES, Layout, Side
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
@@ -105,7 +105,7 @@ class _Quality(Fault, frozen=True, kw_only=True):
 
     def _arrivals(self, lab: Lab, stack: ExitStack) -> Callable[[], Arrived]:
         """A reader of how many TCP segments have come to the queues, counted where they arrive."""
-        rules = apart(lab, {"seen": [[_IS_TCP, {"counter": None}, {"accept": None}]]})
+        rules = {"seen": [[_IS_TCP, {"counter": None}, {"accept": None}]]}
         counted = stack.enter_context(
             on_arrival(lab, Blackhole(direction=self.direction).places(lab.layout), rules)
         )
@@ -204,9 +204,7 @@ class Loss(_Random, frozen=True, kw_only=True, tag="loss"):
             {"counter": None},
             {"drop": None},
         ]
-        rules = apart(
-            lab, {"drop": [drop], "passed": [[_IS_TCP, {"counter": None}, {"accept": None}]]}
-        )
+        rules = {"drop": [drop], "passed": [[_IS_TCP, {"counter": None}, {"accept": None}]]}
         with on_arrival(
             lab, Blackhole(direction=self.direction).places(lab.layout), rules
         ) as counted:

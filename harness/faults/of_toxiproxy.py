@@ -14,7 +14,7 @@ import msgspec
 
 from harness.errors import FaultError
 from harness.faults.base import Fault
-from harness.lab.watched import of_watched
+from harness.lab.watched import counting
 from harness.model.topology import Layout, Side, other
 from harness.model.values import Problem
 
@@ -75,7 +75,7 @@ def counted(lab: Lab, sink: Side, stack: ExitStack) -> Callable[[], Seen]:
     there.
     """
     host = proxy_host(lab)
-    data, end = (of_watched(lab, _with(mask)) for mask in (_PSH, _FIN | _RST))
+    data, end = _with(_PSH), _with(_FIN | _RST)
     arrivals = host.spec.facing(other(sink)).name
     leaves = {
         "match": {
@@ -84,12 +84,10 @@ def counted(lab: Lab, sink: Side, stack: ExitStack) -> Callable[[], Seen]:
             "right": host.spec.facing(sink).name,
         }
     }
-    came = stack.enter_context(host.ruleset(f"ingress:{arrivals}", {"data": data, "end": end}))
-    leaving = {
-        label: [[leaves, *rule] for rule in group]
-        for label, group in (("data", data), ("end", end))
-    }
-    left = stack.enter_context(host.ruleset("output", leaving))
+    coming = {"data": [data], "end": [end]}
+    came = stack.enter_context(counting(lab, host, f"ingress:{arrivals}", coming))
+    leaving = {"data": [[leaves, *data]], "end": [[leaves, *end]]}
+    left = stack.enter_context(counting(lab, host, "output", leaving))
 
     def read() -> Seen:
         before, after = came(), left()

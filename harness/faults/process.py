@@ -8,6 +8,7 @@ does that of one that does not read.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,14 +16,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.errors import FaultError
 from harness.faults.base import LOOK_S, PROGRAM, Evidence, Fault, OfSideProgram, unproxied
-from harness.lab.watched import watched_port
+from harness.lab.watched import is_watched, unread
 from harness.model.topology import SIDES, Layout, ProgramHost, Side
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
 from harness.programs.tcp_endpoint import NOT_READING, READING
 
 if TYPE_CHECKING:
-    from harness.lab.host import Host, Lab
+    from harness.lab.host import Lab
     from harness.lab.process import Program
     from harness.probes.packets import Stream
 
@@ -88,7 +89,7 @@ class ProcessKill(_OfProgram, frozen=True, kw_only=True, tag="process-kill"):
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         host = lab.host(self.on)
         program = host.program
-        waiting = host.unread(watched_port(lab))
+        waiting = unread(lab, host)
         left = program.kill()
 
         def evidence() -> Evidence:
@@ -170,13 +171,12 @@ class StopsReading(OfSideProgram, frozen=True, kw_only=True, tag="stops-reading"
         host = lab.host(self.on)
         program = host.program
         give_order(program, b"stop-reading\n", NOT_READING)
-        address = lab.layout.address(self.on)
-        before = _sent_to(host, address)
+        before = _sent_to(lab, self.on)
 
         def evidence() -> Evidence:
             obeys, waiting = (
                 program.shown_name() == NOT_READING,
-                host.unread(watched_port(lab)) or _came(before, host, address),
+                unread(lab, host) or _came(before, lab, self.on),
             )
             level: Literal["none", "in-place", "bit"] = (
                 "in-place" if obeys and program.state() in "RS" else "none"
@@ -196,14 +196,17 @@ class StopsReading(OfSideProgram, frozen=True, kw_only=True, tag="stops-reading"
                 give_order(program, b"read\n", READING)
 
 
-def _sent_to(host: Host, address: str) -> Stream | None:
+def _sent_to(lab: Lab, side: Side) -> Stream | None:
     """How far the data toward a side has come, where its host is captured."""
-    return None if host.flow_tracker is None else host.flow_tracker().newest(address)
+    tracker, address = lab.host(side).flow_tracker, lab.layout.address(side)
+    if tracker is None:
+        return None
+    return tracker().newest(address, functools.partial(is_watched, lab))
 
 
-def _came(before: Stream | None, host: Host, address: str) -> int:
+def _came(before: Stream | None, lab: Lab, side: Side) -> int:
     """How many octets have come since, on the same connection."""
-    after = _sent_to(host, address)
+    after = _sent_to(lab, side)
     if (
         before is None
         or after is None

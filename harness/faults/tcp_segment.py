@@ -10,6 +10,7 @@ dropping rules.
 
 from __future__ import annotations
 
+import functools
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from harness.errors import FaultError
 from harness.faults.base import Evidence, Fault, besides
 from harness.faults.blackhole import Blackhole, Direction, on_arrival
-from harness.lab.watched import OTHERS, apart
+from harness.lab.watched import OTHERS, is_watched
 from harness.model.topology import FAMILIES, Family, Layout, Side
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
@@ -28,7 +29,7 @@ from harness.probes.packets import Segment, Stream, parse
 from harness.system.internet_checksum import internet_checksum
 
 if TYPE_CHECKING:
-    from harness.lab.host import Host, Lab
+    from harness.lab.host import Lab
 
 Place = Literal["exact", "in-window", "below-window", "beyond-window"]
 _OFFSETS: dict[Place, int] = {
@@ -57,8 +58,8 @@ class RstInjected(Fault, frozen=True, kw_only=True, tag="rst-injected"):
 
     `sequence`: where its number lies.
 
-    In the connection that began last. Raises FaultError where data toward that side is not yet
-    acknowledged: the number that it expects is then not known.
+    In the watched connection or, where none is, in the one that began last. Raises FaultError where
+    data toward that side is not yet acknowledged: the number that it expects is then not known.
     """
 
     toward: Side = "client"
@@ -101,7 +102,7 @@ class RstInjected(Fault, frozen=True, kw_only=True, tag="rst-injected"):
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         target = lab.host(self.toward)
-        stream = _expected(target, lab.layout.address(self.toward))
+        stream = _expected(lab, self.toward)
         number = (stream.following + _OFFSETS[self.sequence]) % 2**32
         near = target.spec.interfaces[0]
         third = lab.host(near.toward)
@@ -150,13 +151,17 @@ class RstInjected(Fault, frozen=True, kw_only=True, tag="rst-injected"):
         return Evidence(level="bit", found=f"{found}, a challenge ACK left it")
 
 
-def _expected(target: Host, address: str) -> Stream:
-    """What goes toward the target, in the connection that began last. Raises FaultError."""
+def _expected(lab: Lab, toward: Side) -> Stream:
+    """What goes toward a side, in the watched connection or else in the one that began last.
+
+    Raises FaultError.
+    """
+    target, address = lab.host(toward), lab.layout.address(toward)
     if target.flow_tracker is None:
         raise FaultError(
             f"expected a capture on {target.name}, to learn sequence numbers from, found none"
         )
-    stream = target.flow_tracker().newest(address)
+    stream = target.flow_tracker().newest(address, functools.partial(is_watched, lab))
     if stream is None:
         raise FaultError(f"expected a connection to {target.name}, found none")
     if stream.following != stream.acked:
@@ -207,7 +212,7 @@ class _Swallowed(Fault, frozen=True, kw_only=True):
     @contextmanager
     def inject(self, lab: Lab) -> Iterator[Callable[[], Evidence]]:
         rule = [_flags(self.mask, self.flags), {"counter": None}, {"drop": None}]
-        with on_arrival(lab, self.places(lab.layout), apart(lab, {"drop": [rule]})) as counted:
+        with on_arrival(lab, self.places(lab.layout), {"drop": [rule]}) as counted:
             yield lambda: self._evidence(lab, counted)
 
     def _evidence(self, lab: Lab, counted: Callable[[], dict[str, int]]) -> Evidence:

@@ -103,12 +103,7 @@ class History:
         self.injected = _by_fault(_of(facts, Injected))
         self.healed = _by_fault(_of(facts, Healed))
         self.proofs = _by_fault(_of(facts, Proof))
-        self.sent_ns = [
-            fact.t_ns
-            for fact in _of(facts, CapturedPacket)
-            if fact.what.role != "icmp"
-            if may_be_watched(plan, fact.what, self.armed, here=events[fact.place].source == side)
-        ]
+        self.sent_ns = self._segments_ns(facts, events)
         self.sent_ns += [fact.t_ns for fact in self.writes if fact.what.written]
         self.sent_ns += [fact.t_ns for fact in self.shuts if fact.what.done]
         packets = _of(facts, CapturedPacket)
@@ -126,6 +121,17 @@ class History:
             raise InvalidTimeline(
                 f"event {self.end.place} ({events[self.end.place].kind}) is older than arming"
             )
+
+    def _segments_ns(self, facts: list[Fact[Any]], events: Sequence[Event]) -> list[int]:
+        """When segments that may be of the watched connection passed either host."""
+        side = self.plan.scenario.expect.side
+        far = next((fact for fact in _of(facts, Armed) if fact.what.side != side), None)
+        found = []
+        for fact in _of(facts, CapturedPacket):
+            here = self.armed if events[fact.place].source == side else far
+            if fact.what.role != "icmp" and may_be_watched(self.plan, fact.what, self.armed, here):
+                found.append(fact.t_ns)
+        return found
 
     @property
     def kind(self) -> OutcomeKind | None:

@@ -36,12 +36,13 @@ def is_watched(segment: CapturedPacket, armed: Fact[Armed] | None) -> bool:
 
 
 def may_be_watched(
-    plan: Plan, segment: CapturedPacket, armed: Fact[Armed] | None, *, here: bool
+    plan: Plan, segment: CapturedPacket, armed: Fact[Armed] | None, here: Fact[Armed] | None
 ) -> bool:
-    """The same for a segment on either host; `here`: on the observer's.
+    """The same for a segment on the host of either end. `here`: that end; `armed`: the observer's.
 
-    On the other one it has the same port at the server, but behind a NAT or a proxy perhaps another
-    one at the client. Where heartbeats have a connection of their own, either counts.
+    Where the other end has not told its ports, a segment there has the same port at the server, but
+    behind a NAT or a proxy perhaps another one at the client. Where heartbeats have a connection of
+    their own, either counts.
     """
     if (
         armed is None
@@ -49,8 +50,10 @@ def may_be_watched(
         or isinstance(plan.scenario.client.heartbeat, Separate)
     ):
         return True
+    if here is not None and here.what.local is not None:
+        return is_watched(segment, here)
     service = armed.what.local if armed.what.side == "server" else armed.what.remote
-    if here or service is None or not segment.sport:
+    if service is None or not segment.sport:
         return is_watched(segment, armed)
     return service[1] in (segment.sport, segment.dport)
 

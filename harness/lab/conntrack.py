@@ -52,7 +52,7 @@ def flows(family: Family, watched: Watched | None = None) -> list[ConntrackEntry
         for original, reply in pairs
         if original.get_attr("CTA_PROTO_NUM") == socket.IPPROTO_TCP
     ]
-    return [flow for flow in known if watched is None or watched.is_at([flow.port])]
+    return [flow for flow in known if watched is None or watched.is_at(flow)]
 
 
 def forget() -> None:

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import itertools
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
-from harness.lab import nftables
+from harness.lab import nftables, tallies
 from harness.lab.namespace import Namespace, read_sysctl, write_sysctl
 from harness.lab.nat_rules import TRANSLATION_PRIORITY
 from harness.lab.nftables import Rules
 from harness.lab.socket_table import SocketTable
-from harness.model.topology import HostSpec
+from harness.lab.tallies import Tally
+from harness.model.topology import Family, HostSpec
 from harness.system.file_descriptors import raised_socket
 
 if TYPE_CHECKING:
@@ -114,6 +115,25 @@ class HostNetwork:
         tracking) or "translation" (source addresses, before the lab's own). The reader gives
         packets by label. Raises LabError.
         """
+        with self._table(hook, rules) as listed:
+            yield lambda: {label: tally.packets for label, tally in listed().items()}
+
+    @contextmanager
+    def ruleset_by_connection(
+        self, hook: str, rules: Rules, family: Family
+    ) -> Iterator[Callable[[], dict[str, Tally]]]:
+        """As `ruleset`, of rules by `tallies.by_connection`.
+
+        Yields a reader of tallies by label.
+        """
+        with self._table(hook, rules, family) as listed:
+            yield listed
+
+    @contextmanager
+    def _table(
+        self, hook: str, rules: Rules, by_connection: Family | None = None
+    ) -> Iterator[Callable[[], dict[str, Tally]]]:
+        """`by_connection`: with a set for each label, of connections of that family."""
         table = f"{self.table_prefix}_{next(_table_numbers)}"
         name, _, devices = hook.partition(":")
         family = "netdev" if devices else "inet"
@@ -122,6 +142,8 @@ class HostNetwork:
         if name == "translation":
             base |= {"type": "nat", "hook": "postrouting", "prio": TRANSLATION_PRIORITY - 1}
         commands: list[dict[str, Any]] = [{"add": {"table": {"family": family, "name": table}}}]
+        if by_connection is not None:
+            commands += [tallies.connection_set(where, label, by_connection) for label in rules]
         # libnftables 1.0.6 takes no list of devices, so each has a chain of its own.
         for number, device in enumerate(devices.split(",")):
             at = {"dev": device} if device else {}
@@ -145,7 +167,7 @@ class HostNetwork:
         with namespace.entered():
             nftables.run(*commands)
         try:
-            yield lambda: _counters(namespace, family, table, rules)
+            yield lambda: _tallies(namespace, family, table, rules)
         finally:
             with namespace.entered():
                 nftables.run({"delete": {"table": {"family": family, "name": table}}})
@@ -197,14 +219,12 @@ class HostNetwork:
             with namespace.entered():
                 rtnetlink.give_back(device, saved)
 
-    def unread(self, port: int | None = None) -> int:
+    def unread(self, counts: Callable[[Collection[int]], bool] | None = None) -> int:
         """Octets that have come for the host's connections and that no program has read.
 
-        Raises LabError.
-
-        `port`: of the connections from or to that port alone.
+        `counts`: whether those of a connection between two ports do. Raises LabError.
         """
-        return self.socket_table.unread(port)
+        return self.socket_table.unread(counts)
 
     @contextmanager
     def impaired(self, device: str, impairment: Impairment) -> Iterator[Callable[[], Counters]]:
@@ -232,15 +252,7 @@ class HostNetwork:
                 netem.detach(device)
 
 
-def _counters(namespace: Namespace, family: str, table: str, rules: Rules) -> dict[str, int]:
-    totals = dict.fromkeys(rules, 0)
+def _tallies(namespace: Namespace, family: str, table: str, rules: Rules) -> dict[str, Tally]:
     with namespace.entered():
         listing = nftables.run({"list": {"table": {"family": family, "name": table}}})
-    for item in listing:
-        rule = item.get("rule")
-        if rule is None:
-            continue
-        for expression in rule["expr"]:
-            if "counter" in expression:
-                totals[rule["comment"]] += expression["counter"]["packets"]
-    return totals
+    return tallies.read(listing, rules)

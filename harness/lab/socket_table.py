@@ -16,7 +16,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
@@ -162,13 +162,13 @@ class SocketTable:
         # Where there is no such connection the kernel answers with the listener at the port.
         return next((each for each in found if each.state != LISTEN), None)
 
-    def unread(self, port: int | None = None) -> int:
+    def unread(self, counts: Callable[[Collection[int]], bool] | None = None) -> int:
         """Octets that have come for connections and that no program has read. Raises LabError.
 
-        `port`: of the connections from or to that port alone.
+        `counts`: whether those of a connection between two ports do.
         """
         found = [each for family in FAMILIES for each in self.connections(family)]
-        return sum(each.queue for each in found if port is None or port in each.ports)
+        return sum(each.queue for each in found if counts is None or counts(each.ports))
 
     def _listed(
         self, family: socket.AddressFamily, states: int, near_port: int = 0

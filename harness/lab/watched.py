@@ -1,30 +1,40 @@
-"""Which packets are of the watched connection, as rules of nftables tell them from all others.
+"""Which packets are of the watched connection, and how they are counted apart from all others.
 
 A fault proves itself by what met it. On a lab's links there is more than the connection that a
-verdict is about: name look-ups of a program under test, connections of its other parts, errors by
-ICMP. These are counted apart.
+verdict is about: name look-ups of a program under test, its other connections, errors by ICMP.
+So rules of nftables count by connection: by both addresses and both ports. Which of them is the
+watched one is looked up when the counters are read. It need not be known, nor exist, when a fault
+is injected.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from harness.lab import tallies
+from harness.lab.tallies import Connection, Tally
+
 if TYPE_CHECKING:
+    from harness.lab.host_network import HostNetwork
     from harness.lab.nftables import Rules
     from harness.model.topology import Layout
 
 OTHERS = "others"
-"""The label of rules for what is not of the watched connection."""
+"""The label of what is not of the watched connection."""
 _ICMP_HEADER = 8
-_COUNTER: Mapping[str, Any] = {"counter": None}
 
 
 class Watched(msgspec.Struct, frozen=True):
-    """TCP between two of these addresses, from or to this port; None: at any port.
+    """A TCP connection, by as much of it as is known.
+
+    `known`: it and, where a host translates addresses or a proxy has a connection of its own with
+    either end, what else it is on its way. As long as there is none: any connection between two of
+    `addresses`, from or to `port` (None: at any port).
 
     `addresses`: all that stand for an end of the connection on some link, also those of a host that
     translates them and of a proxy.
@@ -32,9 +42,22 @@ class Watched(msgspec.Struct, frozen=True):
 
     addresses: tuple[str, ...]
     port: int | None = None
+    known: frozenset[Connection] = frozenset()
+
+    def is_one(self, connection: Connection) -> bool:
+        """Whether a connection is the watched one, as far as that is known."""
+        if self.known:
+            return connection in self.known
+        hosts, ports = zip(*connection, strict=True)
+        return set(hosts) <= set(self.addresses) and self.is_at(ports)
 
     def is_at(self, ports: Collection[int]) -> bool:
-        """Whether a connection between ports may be the watched one."""
+        """Whether a connection may be the watched one.
+
+        `ports`: both of its own and, where they are translated, others that it has.
+        """
+        if self.known:
+            return any({port for _, port in each} <= set(ports) for each in self.known)
         return self.port is None or self.port in ports
 
 
@@ -42,7 +65,10 @@ class WatchedLab(Protocol):
     """What is needed here of a lab: its layout, and the connection that its run watches, if any."""
 
     layout: Layout
-    watched: Watched | None
+
+    @property
+    def watched(self) -> Watched | None:
+        """As `harness.lab.host.Lab` has it."""
 
 
 def between_ends(layout: Layout, port: int | None) -> Watched:
@@ -58,54 +84,54 @@ def between_ends(layout: Layout, port: int | None) -> Watched:
     return Watched(tuple(sorted(found)), port)
 
 
-def watched_port(lab: WatchedLab) -> int | None:
-    """The port that the watched connection has at one end; None: any, or none is watched."""
-    return None if lab.watched is None else lab.watched.port
+def is_watched(lab: WatchedLab, connection: Connection) -> bool:
+    """Whether a connection counts: where none is watched, each does."""
+    return lab.watched is None or lab.watched.is_one(connection)
 
 
-def apart(lab: WatchedLab, rules: Rules) -> Rules:
-    """The same rules for the watched connection, and after them, with the label `OTHERS`, for what
-    else they match.
+def unread(lab: WatchedLab, host: HostNetwork) -> int:
+    """Octets that have come to a host for the watched connection and that no program has read.
 
-    Each rule that counts must end what it matches, by a verdict. Where no connection is watched,
-    all that is counted has the rules' own labels.
+    Where none is watched: for any. Raises LabError.
+    """
+    watched = lab.watched
+    return host.unread(None if watched is None else watched.is_at)
+
+
+@contextmanager
+def counting(
+    lab: WatchedLab, host: HostNetwork, hook: str, rules: Rules
+) -> Iterator[Callable[[], dict[str, int]]]:
+    """Rules on a host for the length of the block, at a hook as `HostNetwork.ruleset` has it.
+
+    Yields a reader of packets by label: those of the connection that is the watched one when it is
+    called, and with the label `OTHERS` what else the rules matched. Where no connection is watched,
+    all has the rules' own labels. Raises LabError.
     """
     if lab.watched is None:
-        return {**rules, OTHERS: []}
-    found: dict[str, list[list[Mapping[str, Any]]]] = {
-        label: [
-            each
-            for rule in group
-            for each in (of_watched(lab, rule) if _counts(rule) else [list(rule)])
-        ]
-        for label, group in rules.items()
+        with host.ruleset(hook, rules) as plain:
+            yield lambda: {**plain(), OTHERS: 0}
+        return
+    family = lab.layout.family
+    with host.ruleset_by_connection(hook, tallies.by_connection(rules, family), family) as counted:
+        yield lambda: _told_apart(lab, counted())
+
+
+def _told_apart(lab: WatchedLab, counted: Mapping[str, Tally]) -> dict[str, int]:
+    found = {
+        label: sum(
+            packets
+            for connection, packets in tally.by_connection.items()
+            if is_watched(lab, connection)
+        )
+        for label, tally in counted.items()
     }
-    return {
-        **found,
-        OTHERS: [list(rule) for group in rules.values() for rule in group if _counts(rule)],
-    }
-
-
-def of_watched(lab: WatchedLab, rule: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """A rule for the watched connection alone: one for each way.
-
-    The rule itself where none is watched.
-    """
-    if lab.watched is None:
-        return [list(rule)]
-    protocol = "ip" if lab.layout.family == "ipv4" else "ip6"
-    ends = {"set": list(lab.watched.addresses)}
-    between = [_matches(protocol, field, ends) for field in ("saddr", "daddr")]
-    if lab.watched.port is None:
-        tcp = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}}
-        return [[*between, tcp, *rule]]
-    return [
-        [*between, _matches("tcp", field, lab.watched.port), *rule] for field in ("sport", "dport")
-    ]
+    return found | {OTHERS: sum(tally.packets - found[label] for label, tally in counted.items())}
 
 
 def of_quoting(lab: WatchedLab, rule: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    """A rule for ICMP errors, for those alone that quote a segment of the watched connection.
+    """A rule for ICMP errors, for those alone that quote a segment of the watched connection as it
+    is known now.
 
     The quoted packet begins behind the eight octets of the error's own header (RFC 792, RFC 4443
     section 2.1).
@@ -114,26 +140,24 @@ def of_quoting(lab: WatchedLab, rule: Sequence[Mapping[str, Any]]) -> list[list[
         return [list(rule)]
     protocol, size = (9, 20) if lab.layout.family == "ipv4" else (6, 40)
     tcp = _quotes(protocol, 1, socket.IPPROTO_TCP)
+    if lab.watched.known:
+        ways = {way for each in lab.watched.known for way in _ways(each)}
+        return [
+            [tcp, _quotes(size, 2, source), _quotes(size + 2, 2, target), *rule]
+            for source, target in sorted(ways)
+        ]
     if lab.watched.port is None:
         return [[tcp, *rule]]
     return [[tcp, _quotes(size + at, 2, lab.watched.port), *rule] for at in (0, 2)]
+
+
+def _ways(connection: Connection) -> list[tuple[int, int]]:
+    """The source and the target port of what goes either way."""
+    (_, one), (_, two) = connection
+    return [(one, two), (two, one)]
 
 
 def _quotes(at: int, octets: int, value: int) -> dict[str, Any]:
     """The condition that the packet quoted by an ICMP error has a value at a place."""
     field = {"base": "th", "offset": (_ICMP_HEADER + at) * 8, "len": octets * 8}
     return {"match": {"op": "==", "left": {"payload": field}, "right": value}}
-
-
-def _matches(protocol: str, field: str, value: object) -> dict[str, Any]:
-    return {
-        "match": {
-            "op": "==",
-            "left": {"payload": {"protocol": protocol, "field": field}},
-            "right": value,
-        }
-    }
-
-
-def _counts(rule: Iterable[Mapping[str, Any]]) -> bool:
-    return any(expression == _COUNTER for expression in rule)

@@ -9,6 +9,7 @@ the memory of the connection.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Literal, NamedTuple
 
@@ -227,13 +228,18 @@ class FlowTracker:
             receiver.probe = None
         return role
 
-    def newest(self, dst: str) -> Stream | None:
+    def newest(
+        self, dst: str, counts: Callable[[frozenset[tuple[str, int]]], bool] = lambda _: True
+    ) -> Stream | None:
         """The direction toward an address, of the connection that began last.
 
-        None where there is none to be seen.
+        `counts`: whether a connection with these two ends does. None where there is none to be
+        seen.
         """
         for (_, src, sport, to, dport), half in reversed(self._halves.items()):
-            if to == dst and half.following is not None and half.acked is not None:
+            if to != dst or half.following is None or half.acked is None:
+                continue
+            if counts(frozenset({(src, sport), (dst, dport)})):
                 return Stream(src, sport, dst, dport, half.following, half.acked)
         return None
 

@@ -36,7 +36,7 @@ from harness.plan.plan import Plan, last_restored_s
 from harness.runner.cpu_waits import CpuWaits
 from harness.runner.event_loop import EventLoop
 from harness.runner.injection import Injection
-from harness.runner.scenario_lab import realised, watched_in
+from harness.runner.scenario_lab import later_counts, realised, watched_in
 from harness.subjects import tcp_driver
 from harness.subjects.connect import connected
 from harness.subjects.interface import ENDS, WatchedConnection
@@ -139,6 +139,7 @@ class _Run:
         self.injections: list[Injection] = []
         self._read = 0
         self._noticed_ns: dict[Side, int] = {}
+        self._is_settled = False
 
     def go(self) -> None:
         lab = self._build()
@@ -170,6 +171,8 @@ class _Run:
         ]
         first = [index for index, fault in timed if connecting and fault.at_s == 0]
         connection = self._connect(lab, first)
+        self._look(lab)
+        self._is_settled = not connecting and not later_counts(self.scenario)
         for end in connection.ends.values():
             self.loop.watch(end)
         self._schedule(lab, connection, first)
@@ -196,10 +199,15 @@ class _Run:
             started = self.clock.now_ns()
             lab = self.stack.enter_context(realised(self.scenario, self.plan.machine.lab))
             took_ns = self.clock.now_ns() - started
-        lab.watched = watched_in(self.scenario, lab.layout)
+        self._look(lab)
         kind, hosts = self.plan.machine.lab, list(lab.layout.host_names)
         self.timeline.add("lab.ready", "lab", hosts=hosts, lab=kind, took_ns=took_ns)
         return lab
+
+    def _look(self, lab: Lab) -> None:
+        """Have the lab know which connection is watched, as far as the timeline tells."""
+        if not self._is_settled:
+            lab.watched = watched_in(self.scenario, lab.layout, self.timeline.events)
 
     def _connect(self, lab: Lab, first: list[int]) -> WatchedConnection:
         """Start both ends, with faults by their index injected once the server listens."""
@@ -242,7 +250,8 @@ class _Run:
             self.loop.at(injection.injected_ns + round(fault.for_s * 1e9), injection.heal)
 
     def _inject(self, index: int, fault: AnyFault, lab: Lab) -> Injection:
-        injection = Injection(fault, index, lab, self.timeline)
+        look = functools.partial(self._look, lab)
+        injection = Injection(fault, index, lab, self.timeline, look)
         self.injections.append(injection)
         self.stack.callback(injection.heal)
         if not fault.standing:

@@ -16,10 +16,22 @@ class Injection:
     `heal` may be called more than once; only the first call does anything.
     """
 
-    def __init__(self, fault: AnyFault, index: int, lab: Lab, timeline: Timeline) -> None:
-        """Inject now. Raises FaultError or LabError."""
-        self.fault, self.index, self.timeline = fault, index, timeline
+    def __init__(
+        self,
+        fault: AnyFault,
+        index: int,
+        lab: Lab,
+        timeline: Timeline,
+        look: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Inject now. Raises FaultError or LabError.
+
+        `look`: called before the fault is injected and before its evidence is read, to have the lab
+        know which connection is watched.
+        """
+        self.fault, self.index, self.timeline, self._look = fault, index, timeline, look
         self._guard = ExitStack()
+        look()
         self.injected_ns = timeline.clock.now_ns()
         self._evidence: Callable[[], Evidence] = self._guard.enter_context(fault.inject(lab))
         took_ns = timeline.clock.now_ns() - self.injected_ns
@@ -37,6 +49,7 @@ class Injection:
     def gather(self) -> Evidence:
         """The evidence, read and written down once: the first call's stands."""
         if self.proof is None:
+            self._look()
             self.proof = self._evidence()
             self.timeline.add(
                 "fault.evidence",
@@ -52,7 +65,10 @@ class Injection:
     @property
     def has_acted(self) -> bool:
         """Whether it has left evidence that it acted, so far."""
-        return (self.proof or self._evidence()).level == "bit"
+        if self.proof is not None:
+            return self.proof.level == "bit"
+        self._look()
+        return self._evidence().level == "bit"
 
     def heal(self) -> None:
         """Gather the evidence, then undo the fault. Raises FaultError or LabError."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+
+import msgspec
 
 from harness.faults.host import NewHost
 from harness.lab.factory import built
@@ -11,8 +14,10 @@ from harness.lab.host import Lab
 from harness.lab.watched import Watched, between_ends
 from harness.model.programs import Separate
 from harness.model.topology import SIDES, LabKind, Layout
+from harness.runner.watched_connections import known_connections
 from harness.scenario.schema import Scenario
 from harness.subjects.tcp_driver import PORT
+from harness.timeline import Event
 
 
 def realised(scenario: Scenario, kind: LabKind) -> AbstractContextManager[Lab]:
@@ -26,13 +31,23 @@ def realised(scenario: Scenario, kind: LabKind) -> AbstractContextManager[Lab]:
     return built(scenario.topology, kind, images, _folders(scenario), spares)
 
 
-def watched_in(scenario: Scenario, layout: Layout) -> Watched:
-    """The connection that a scenario is about.
+def watched_in(scenario: Scenario, layout: Layout, events: Sequence[Event] = ()) -> Watched:
+    """The connection that a scenario is about, as far as the events so far tell it.
 
     Heartbeats of their own are on another one, at any port, and count.
     """
-    separate = isinstance(scenario.client.heartbeat, Separate)
-    return between_ends(layout, None if separate else PORT)
+    if isinstance(scenario.client.heartbeat, Separate):
+        return between_ends(layout, None)
+    known = known_connections(layout, events, later=later_counts(scenario))
+    return msgspec.structs.replace(between_ends(layout, PORT), known=known)
+
+
+def later_counts(scenario: Scenario) -> bool:
+    """Whether a connection that takes the lost one's place counts: where a claim is about it, and
+    where there is none.
+    """
+    claims = [scenario.expect.of(side) for side in scenario.judged]
+    return any(claim.outcome == "any" or claim.reconnects_s is not None for claim in claims)
 
 
 def _folders(scenario: Scenario) -> set[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -21,6 +21,8 @@ import socket, sys, time
 server, port, sends = sys.argv[1], int(sys.argv[2]), sys.argv[3].split("+")
 watched = socket.create_connection((server, port))
 datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+if "twin" in sends:
+    twin = socket.create_connection((server, port))
 print("connected", flush=True)
 time.sleep(2)
 if "datagram" in sends:
@@ -29,25 +31,54 @@ if "connection" in sends:
     other = socket.socket()
     other.setblocking(False)
     other.connect_ex((server, port + 1))
+if "another" in sends:
+    another = socket.socket()
+    another.setblocking(False)
+    another.connect_ex((server, port))
+if "twin" in sends:
+    twin.sendall(b"ping")
 if "data" in sends:
     watched.sendall(b"ping")
 time.sleep(1)
 print("lost: gave up", flush=True)
+if "again" in sends:
+    again = socket.create_connection((server, port))
+    again.sendall(b"ping")
 time.sleep(1000)
 """
+SERVER = """
+import selectors, socket, sys
+
+listening = socket.create_server(("", int(sys.argv[1])))
+print("listens", flush=True)
+held = selectors.DefaultSelector()
+held.register(listening, selectors.EVENT_READ)
+while True:
+    for key, _ in held.select():
+        if key.fileobj is listening:
+            held.register(listening.accept()[0], selectors.EVENT_READ)
+        elif not key.fileobj.recv(4096):
+            held.unregister(key.fileobj)
+"""
 SCENARIO = """
+[topology]
+{topology}
+
+[server.command]
+argv = ["{{python}}", "{folder}/server.py", "{{port}}"]
+ready = {{ prints = "^listens" }}
+
 [client.command]
-argv = ["{{python}}", "{client}", "{{server}}", "{{port}}", "{sends}"]
+argv = ["{{python}}", "{folder}/client.py", "{{server}}", "{{port}}", "{sends}"]
 ready = {{ prints = "^connected" }}
 detects = {{ prints = "^lost" }}
 
-[[faults]]
-{fault}
-at_s = 1
+{faults}
 
 [expect]
 outcome = "noticed"
 window_s = [2.9, 3.2]
+{claim}
 """
 BLACKHOLE, REJECT, LOSS = (
     'kind = "blackhole"',
@@ -55,15 +86,44 @@ BLACKHOLE, REJECT, LOSS = (
     'kind = "loss"\npercent = 100',
 )
 PMTU = 'kind = "pmtu-blackhole"'
-CASES: Mapping[str, tuple[str, str]] = {
-    "nothing-but-a-datagram": (BLACKHOLE, "datagram"),
-    "nothing-but-another-connection": (BLACKHOLE, "connection"),
-    "another-connection-rejected": (REJECT, "connection"),
-    "another-connection-lost": (LOSS, "connection"),
-    "a-path-mtu-that-is-kept": (PMTU, "data"),
-    "all-three": (BLACKHOLE, "datagram+connection+data"),
+AT_SERVER = 'kind = "blackhole"\non = "server"\ndirection = "to-server"'
+IDLE = 'kind = "firewall-idle"\ntimeout_s = 1\nthen = "drop"'
+SYNS = 'kind = "syn-drop"\nfor_s = 2.5'
+ROUTED, NAT, PROXIED = (
+    'kind = "routed"',
+    'kind = "nat"',
+    'kind = "proxied"\nproxy = "relay"',
+)
+
+
+class Case(NamedTuple):
+    """A fault, what the client sends while it is on, where, and what else is claimed."""
+
+    fault: str
+    sends: str
+    topology: str = ROUTED
+    claim: str = ""
+
+
+CASES: Mapping[str, Case] = {
+    "nothing-but-a-datagram": Case(BLACKHOLE, "datagram"),
+    "nothing-but-another-connection": Case(BLACKHOLE, "connection"),
+    "another-connection-rejected": Case(REJECT, "connection"),
+    "another-connection-lost": Case(LOSS, "connection"),
+    "another-one-to-the-same-port": Case(BLACKHOLE, "another"),
+    "another-one-that-stood-before": Case(BLACKHOLE, "twin"),
+    "another-one-behind-a-firewall": Case(IDLE, "twin"),
+    "another-one-behind-a-nat": Case(AT_SERVER, "twin", NAT),
+    "another-one-behind-a-proxy": Case(AT_SERVER, "twin", PROXIED),
+    "another-one-later": Case(SYNS, "again"),
+    "a-path-mtu-that-is-kept": Case(PMTU, "data"),
+    "all-four": Case(BLACKHOLE, "datagram+connection+twin+data"),
+    "its-own-behind-a-firewall": Case(IDLE, "twin+data"),
+    "its-own-behind-a-nat": Case(AT_SERVER, "twin+data", NAT),
+    "its-own-behind-a-proxy": Case(AT_SERVER, "twin+data", PROXIED),
+    "its-own-later": Case(SYNS, "another+again", claim="reconnects_s = [0.9, 1.2]"),
 }
-"""By name: the fault, and what the client sends while it is on."""
+"""By name."""
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +132,12 @@ def runs(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     del kernel
     folder = tmp_path_factory.mktemp("evidence")
     (folder / "client.py").write_text(CLIENT)
-    for name, (fault, sends) in CASES.items():
-        text = SCENARIO.format(client=folder / "client.py", sends=sends, fault=fault)
+    (folder / "server.py").write_text(SERVER)
+    for name, case in CASES.items():
+        faults = f"[[faults]]\n{case.fault}" + ("" if case.fault == IDLE else "\nat_s = 1")
+        text = SCENARIO.format(
+            folder=folder, topology=case.topology, sends=case.sends, faults=faults, claim=case.claim
+        )
         (folder / f"{name}.scenario.toml").write_text(text)
     ended = harness(
         folder,
@@ -106,7 +170,7 @@ def test_other_traffic_proves_nothing(runs: Path, name: str) -> None:
     verdict = json.loads((runs / name / "verdict.json").read_text())
     assert (verdict["verdict"], verdict["cause"]) == ("inconclusive", "fault-met-nothing"), verdict
     proof = _proof(runs / name)
-    assert proof["level"] == "in-place"
+    assert proof["level"] in ("in-place", "none")
     assert proof["others"] > 0
     assert f"besides {proof['others']} packet" in verdict["reason"]
 
@@ -120,8 +184,19 @@ def test_a_datagram_of_our_own_shows_no_more_than_that_a_fault_is_in_place(runs:
 
 def test_the_connection_is_told_apart(runs: Path) -> None:
     """With its own data it is proven; what else met the fault is counted apart."""
-    verdict = json.loads((runs / "all-three" / "verdict.json").read_text())
+    verdict = json.loads((runs / "all-four" / "verdict.json").read_text())
     assert verdict["verdict"] == "pass", verdict
-    proof = _proof(runs / "all-three")
-    assert (proof["level"], proof["others"]) == ("bit", 3), "a datagram, and a SYN sent twice"
-    assert "besides 3 packets of other traffic" in verdict["reason"]
+    proof = _proof(runs / "all-four")
+    others = proof["others"]
+    assert proof["level"] == "bit"
+    assert others >= 4, "a datagram, a SYN sent twice, and data on a connection to the same port"
+    assert f"besides {others} packets of other traffic" in verdict["reason"]
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("its-own")])
+def test_its_own_packets_prove_it_wherever_they_are(runs: Path, name: str) -> None:
+    """A firewall that stood before the connection, the port that a NAT gave it, a proxy's own."""
+    verdict = json.loads((runs / name / "verdict.json").read_text())
+    assert verdict["verdict"] == "pass", verdict
+    proof = _proof(runs / name)
+    assert (proof["level"], proof["others"] > 0) == ("bit", True)

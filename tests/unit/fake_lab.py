@@ -11,9 +11,11 @@ from typing import Self
 from harness.lab.host import Host
 from harness.lab.namespace import Namespace
 from harness.lab.nftables import Rules
+from harness.lab.tallies import Tally
 from harness.lab.watched import Watched
-from harness.model.topology import HostSpec, Topology, layout
+from harness.model.topology import Family, HostSpec, Topology, layout
 from harness.probes.capture import Frame
+from harness.subjects.tcp_driver import PORT
 from tests.unit.fake_clock import FakeClock
 
 _numbers = itertools.count(1000)
@@ -105,6 +107,22 @@ class FakeHost(Host):
             yield lambda: self._lab.counted(rules)
         finally:
             self._lab.step(f"{self.name} -{hook}")
+
+    @contextmanager
+    def ruleset_by_connection(
+        self, hook: str, rules: Rules, family: Family
+    ) -> Iterator[Callable[[], dict[str, Tally]]]:
+        """Rules that have met as many packets of the watched connection, and as many others."""
+        ends = frozenset(
+            {
+                (self._lab.layout.address("client"), 40000),
+                (self._lab.layout.address("server"), PORT),
+            }
+        )
+        with self.ruleset(hook, rules) as counters:
+            yield lambda: {
+                label: Tally(2 * packets, {ends: packets}) for label, packets in counters().items()
+            }
 
     @contextmanager
     def interface_down(self, device: str) -> Iterator[Callable[[], set[str]]]:

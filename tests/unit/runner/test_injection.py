@@ -6,8 +6,10 @@ import pytest
 
 from harness.errors import LabError
 from harness.faults import Blackhole
+from harness.lab.watched import between_ends
 from harness.model.topology import Topology
 from harness.runner.injection import Injection
+from harness.subjects.tcp_driver import PORT
 from harness.timeline import Timeline
 from tests.unit.fake_clock import FakeClock
 from tests.unit.fake_lab import FakeLab
@@ -23,10 +25,16 @@ class Bench:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.lab, self.timeline = FakeLab(Topology(), self.clock), Timeline(clock=self.clock)
+        self.lab.watched = between_ends(self.lab.layout, PORT)
+        self.looks = self.look_ns = 0
 
     def inject(self) -> Injection:
         """A blackhole, as the fault of index 3."""
-        return Injection(Blackhole(at_s=1), 3, self.lab, self.timeline)
+        return Injection(Blackhole(at_s=1), 3, self.lab, self.timeline, self._look)
+
+    def _look(self) -> None:
+        self.looks += 1
+        self.clock.takes(self.look_ns)
 
     @property
     def told(self) -> list[tuple[str, int]]:
@@ -117,3 +125,16 @@ def test_what_cannot_be_undone_is_not_called_healed(bench: Bench) -> None:
     injection.heal()
     assert bench.lab.done == [ON, OFF]
     assert [kind for kind, _ in bench.told] == ["fault.injected", "fault.evidence"]
+
+
+def test_which_connection_is_watched_is_looked_up_before_it_matters(bench: Bench) -> None:
+    """Before the fault is injected, so that it does not count as its delay; and whenever evidence
+    is read, which stands once it is written down.
+    """
+    bench.look_ns = 5
+    injection = bench.inject()
+    assert (bench.looks, injection.injected_ns) == (1, bench.clock.now_ns())
+    assert injection.has_acted
+    assert bench.looks == 2
+    injection.gather()
+    assert (bench.looks, injection.has_acted, bench.looks) == (3, True, 3)
