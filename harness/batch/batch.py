@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
@@ -182,10 +182,12 @@ def new_folder(keep: int = KEPT_RUNS) -> Path:
     return folder
 
 
-def judge_again(folder: Path) -> list[Result]:
+def judge_again(
+    folder: Path, watched: Callable[[Sequence[Path]], Iterable[Path]] = iter
+) -> list[Result]:
     """Judge every saved run at or below `folder`, from its plan and timeline alone.
 
-    Raises UsageError.
+    `watched`: given all run directories, hands them over one by one. Raises UsageError.
 
     A plan without a timeline is of a run that was killed before it began: nothing happened in it.
     An attempt is left out where a later one was begun.
@@ -197,7 +199,7 @@ def judge_again(folder: Path) -> list[Result]:
             f"expected run directories (with {plan_file.FILE_NAME}) at {folder}, found none"
         )
     results = []
-    for place in found:
+    for place in watched(found):
         plan = plan_file.load(place)
         events = timeline.load(place) if (place / timeline.FILE_NAME).exists() else ()
         attempts = 1 + sum(1 for _ in place.glob(f"{ATTEMPTS_FOLDER}/*"))

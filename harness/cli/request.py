@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,14 +38,12 @@ def plans(
         scenarios = _possible(scenarios)
     if options.no_commands:
         scenarios = _without_programs(scenarios, named=bool(options.words))
+    quiet = getattr(options, "quiet", False)
     if longest_s is None:
-        return catalogue.for_each(scenarios, lambda scenario: planner.make(scenario, machine_facts))
+        return planned(scenarios, machine_facts, quiet=quiet)
     limit_ns = longest_s * 1_000_000_000
-    made = [
-        planner.make(each, machine_facts)
-        for each in scenarios
-        if not planner.lasts_longer(each, machine_facts, limit_ns)
-    ]
+    short = [each for each in scenarios if not planner.lasts_longer(each, machine_facts, limit_ns)]
+    made = planned(short, machine_facts, quiet=quiet)
     fitting = [each for each in made if each.watch_ns <= limit_ns]
     if len(fitting) < len(scenarios):
         streams.complain(
@@ -53,6 +52,26 @@ def plans(
             "time: name them, or use --clock virtual",
         )
     return fitting
+
+
+def planned(
+    scenarios: Sequence[Scenario], machine_facts: MachineFacts, *, quiet: bool = False
+) -> list[Plan]:
+    """The plan of each scenario; says how far it is, unless `quiet`.
+
+    Raises ScenarioError, or ScenarioErrors for several.
+    """
+    from harness.plan import planner
+    from harness.report.steps import Steps
+    from harness.scenario import catalogue
+
+    def make(scenario: Scenario) -> Plan:
+        return planner.make(scenario, machine_facts)
+
+    if quiet:
+        return catalogue.for_each(scenarios, make)
+    with Steps("scenario", brief=True) as steps:
+        return catalogue.for_each(steps.each("planning", scenarios), make)
 
 
 def _possible(scenarios: list[Scenario]) -> list[Scenario]:

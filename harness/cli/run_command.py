@@ -20,7 +20,6 @@ from harness.errors import UsageError
 from harness.fuzz import campaign as fuzzing
 from harness.judge.result import Result
 from harness.judge.verdict import EXIT_STATUS, Verdict, worst
-from harness.plan import planner
 from harness.plan.plan import Plan
 from harness.report import diagram, json, junit, markdown, step_summary, text
 from harness.report import fuzz as fuzz_report
@@ -83,7 +82,8 @@ def judge(options: argparse.Namespace) -> int:
     """Judge saved runs again."""
     request.check_reports(options)
     console = _console(options)
-    results = batch.judge_again(options.folder)
+    with Steps("run", brief=True) as steps:
+        results = batch.judge_again(options.folder, functools.partial(steps.each, "judging"))
     verdicts = [result.verdict for result in results]
     as_json = json.render(verdicts, {result.plan.name: result.attempts for result in results})
     reports = {options.json: as_json} | figures.trace(options.trace, results)
@@ -111,7 +111,7 @@ def matrix(options: argparse.Namespace) -> int:
     found = matrices.find(options.words)
     kernel = request.kernel(options) if options.clock == "virtual" else None
     machine = request.machine(options, kernel)
-    plans = [planner.make(scenario, machine) for scenario in found.scenarios]
+    plans = request.planned(found.scenarios, machine)
     request.check_reports(options)
     console = _console(options)
     results, out = _carried_out(options, plans, kernel, console)
@@ -206,9 +206,8 @@ def _carried_out(
     if kernel is None and options.words:  # a run without names has short scenarios only
         confirmation.ask(options, plans)
     out = request.out_folder(options)
-    longest_s = max(each.watch_ns for each in plans) / 1e9
     retries = batch.default_retries(plans) if options.retries is None else options.retries
-    progress = Progress(len(plans), longest_s, quiet=getattr(options, "quiet", False))
+    progress = Progress(plans, at_once=options.jobs, quiet=getattr(options, "quiet", False))
     try:
         with progress:
             results = batch.run(plans, out, progress, _venue(kernel, options), retries=retries)

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
                 f"--for: expected one connection, found {len(connections)} ({names}). "
                 "Fix: choose one with --connection"
             )
-    suggestions = [suggest(each) for each in connections]
+    suggestions = _suggestions(connections)
     if options.target is None:
         suggestions = [for_its_software(each) for each in suggestions]
     statuses = {each.exit_status for each in suggestions}
@@ -41,6 +41,16 @@ def run(options: argparse.Namespace) -> int:
         return _print_snippet(suggestions[0], options.target)
     _print(suggestions, status, options.output_format)
     return status
+
+
+def _suggestions(connections: Sequence[Connection]) -> list[Suggestion]:
+    """One for each; of many it says how far it is."""
+    if len(connections) == 1:
+        return [suggest(connections[0])]
+    from harness.report.steps import Steps
+
+    with Steps("connection", brief=True) as steps:
+        return [suggest(each) for each in steps.each("searching settings", connections)]
 
 
 def _connections(options: argparse.Namespace) -> Sequence[Connection]:
