@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from harness.faults.address import AddressRemoved as AddressRemoved
     from harness.faults.blackhole import Blackhole as Blackhole
     from harness.faults.carrier import CarrierLoss as CarrierLoss
+    from harness.faults.close_crossing import CloseCrossesRequest as CloseCrossesRequest
     from harness.faults.container import ContainerKill as ContainerKill
     from harness.faults.container import ContainerPause as ContainerPause
     from harness.faults.container import ContainerRestart as ContainerRestart

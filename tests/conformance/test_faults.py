@@ -18,6 +18,7 @@ from harness.faults import (
     AnyFault,
     Blackhole,
     CarrierLoss,
+    CloseCrossesRequest,
     DataSwallowed,
     Delay,
     Duplicate,
@@ -145,7 +146,8 @@ def _values() -> Iterator[AnyFault]:
         SynDrop(),
         SynackDrop(),
     )
-    yield from (RstInjected(toward=side) for side in SIDES)
+    for side in SIDES:
+        yield from (RstInjected(toward=side), CloseCrossesRequest(on=side))
 
 
 def _toxics() -> Iterator[AnyFault]:

@@ -5,8 +5,11 @@ behind.
 from __future__ import annotations
 
 import socket
+import struct
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 
@@ -16,10 +19,12 @@ from harness.errors import CapabilityError, FaultError
 from harness.faults import (
     AnyFault,
     Blackhole,
+    CloseCrossesRequest,
     Delay,
     Duplicate,
     FinSwallowed,
     Loss,
+    ProcessKill,
     Rate,
     Reorder,
     RstInjected,
@@ -27,8 +32,10 @@ from harness.faults import (
     SynDrop,
 )
 from harness.faults.blackhole import Direction
+from harness.model.programs import Command, Detects, Ready
 from harness.model.topology import FAMILIES, SIDES, Side, Topology, layout, other
-from tests.conformance.calls import foreseen
+from harness.scenario.schema import Endpoint
+from tests.conformance.calls import PATIENCE_S, foreseen
 from tests.conformance.test_faults import LOST_S, WHOLE, Case, _untouched, bench, build
 
 __all__ = ["_untouched", "bench", "build"]
@@ -37,6 +44,9 @@ pytestmark = pytest.mark.conformance
 
 WAYS: tuple[Direction, ...] = ("both", "to-server", "to-client")
 DELAY_S = 0.02
+RETRANSMITTED_S = 0.5
+"""A FIN that is not acknowledged is sent twice more within that time: TCP_RTO_MIN is 0.2 s."""
+SETTLES_NS = 20_000_000
 
 
 def everywhere(values: Sequence[AnyFault]) -> pytest.MarkDecorator:
@@ -73,6 +83,141 @@ def test_an_rst_with_another_number_does_nothing(bench: Workbench, case: Case) -
         assert link.wait(within_s=LOST_S).kind == "quiet"
         assert ("challenge ACK" in injection.gather().found) == (case.fault.sequence == "in-window")
     assert link.echo()
+
+
+CROSSINGS = [
+    *(Case(CloseCrossesRequest(), topology) for topology in WHOLE),
+    Case(CloseCrossesRequest(on="client"), Topology(kind="direct")),
+    Case(CloseCrossesRequest(on="client"), Topology(kind="nat", family="ipv6")),
+]
+
+
+@pytest.mark.parametrize("case", CROSSINGS, ids=str)
+def test_a_request_crosses_the_close(bench: Workbench, case: Case) -> None:
+    """The FIN waits, however often it is sent, until the other side has sent; RST is behind it."""
+    assert isinstance(case.fault, CloseCrossesRequest)
+    on, survivor = case.fault.on, other(case.fault.on)
+    link = bench.connect(observe=survivor, processes={on})
+    assert link.echo()
+    with case.fault.inject(bench.lab) as evidence:
+        assert link.echo()
+        with ProcessKill(on=on).inject(bench.lab):
+            assert link.wait(within_s=RETRANSMITTED_S).kind == "quiet"
+            assert evidence().level == "in-place"
+            assert evidence().found == "a FIN was held back, and no data has crossed it"
+            assert link._connection.ends[survivor].say()
+            assert link.wait(within_s=2).kind == "eof"
+            bench.loop.wait(time.monotonic_ns() + SETTLES_NS)
+            assert evidence().level == "bit"
+            assert evidence().found == "1 FIN crossed by data"
+    arrived = [
+        event.data["role"]
+        for event in bench.timeline.events
+        if event.kind == "segment"
+        and (event.data["host"], event.data["way"]) == (survivor, "in")
+        and event.data["role"] in ("fin", "rst")
+    ]
+    # Where the ends are wired directly, what is dropped is dropped at this host, and captured.
+    assert (arrived[-2:] if case.topology.kind == "direct" else arrived) == ["fin", "rst"]
+
+
+@pytest.mark.parametrize("case", [CROSSINGS[0], CROSSINGS[-1]], ids=str)
+def test_a_close_that_nothing_crosses_comes_late(bench: Workbench, case: Case) -> None:
+    """When the fault is removed; and RST without a FIN is not held."""
+    assert isinstance(case.fault, CloseCrossesRequest)
+    on, survivor = case.fault.on, other(case.fault.on)
+    link = bench.connect(observe=survivor, processes={on})
+    with case.fault.inject(bench.lab) as evidence, reset_by(bench, on) as survives:
+        assert survives.recv(1) == b"r"
+        with pytest.raises(ConnectionResetError):
+            survives.recv(1)
+        bench.host(on).program.kill()
+        assert link.wait(within_s=LOST_S).kind == "quiet"
+        assert evidence().level == "in-place"
+    assert link.wait(within_s=2).kind == "eof"
+
+
+HTTP_SERVER = """
+import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Empty(BaseHTTPRequestHandler):
+    protocol_version, timeout = "HTTP/1.1", 5
+    def do_GET(self):
+        self.send_response(204)
+        self.end_headers()
+
+HTTPServer(("", int(os.environ["HARNESS_PORT"])), Empty).serve_forever()
+"""
+HTTP_CLIENT = """
+import http.client, os, time
+kept = http.client.HTTPConnection(os.environ["HARNESS_SERVER"], int(os.environ["HARNESS_PORT"]))
+for pause in (1, 8):
+    kept.request("GET", "/")
+    kept.getresponse().read()
+    print("answered", flush=True)
+    time.sleep(pause)
+try:
+    kept.request("GET", "/")
+    kept.getresponse()
+except OSError as error:
+    print("lost:", type(error).__name__, flush=True)
+time.sleep(1000)
+"""
+
+
+@pytest.mark.timed
+def test_a_request_crosses_the_close_of_any_server() -> None:
+    """Here of an HTTP server that closes what is idle for 5 s, and is asked again after 8 s."""
+    server = Command(argv=("{python}", "-c", HTTP_SERVER), ready=Ready(listens=True))
+    client = Command(
+        argv=("{python}", "-c", HTTP_CLIENT),
+        ready=Ready(prints="^answered"),
+        detects=Detects(prints="^lost: (.*)"),
+    )
+    with Workbench("routed") as bench:
+        link = bench.connect(client=Endpoint(command=client), server=Endpoint(command=server))
+        with bench.inject(CloseCrossesRequest()):
+            seen = link.wait(within_s=20)
+    assert (seen.kind, seen.reports) == ("noticed", "RemoteDisconnected")
+    moments: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for event in bench.timeline.events:
+        if event.kind == "segment":
+            moments[event.data["host"], event.data["way"], event.data["role"]].append(event.t_ns)
+    asked_ns = moments["client", "out", "data"][-1]
+    assert moments["server", "out", "fin"][0] < asked_ns <= moments["client", "in", "fin"][0]
+
+
+@contextmanager
+def reset_by(bench: Workbench, on: Side) -> Iterator[socket.socket]:
+    """The other end of a connection that a side closes with RST, after one octet."""
+    family = FAMILIES[bench.topology.family]
+    with (
+        bench.host("server").socket(family) as listener,
+        bench.host("client").socket(family) as client,
+    ):
+        listener.bind((bench.address("server"), 0))
+        listener.listen()
+        for each in (listener, client):
+            each.settimeout(PATIENCE_S)
+        client.connect(listener.getsockname()[:2])
+        with listener.accept()[0] as server:
+            server.settimeout(PATIENCE_S)
+            closing, survives = (server, client) if on == "server" else (client, server)
+            closing.send(b"r")
+            closing.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            closing.close()
+            yield survives
+
+
+@pytest.mark.parametrize("case", [Case(CloseCrossesRequest(), Topology())], ids=str)
+def test_a_program_that_has_ended_holds_nothing(bench: Workbench, case: Case) -> None:
+    """It is no evidence, and there is nothing to let go."""
+    bench.connect()
+    with case.fault.inject(bench.lab) as evidence:
+        (holder,) = (each for each in bench.host("server").programs if each.name == "FIN holder")
+        holder.kill()
+        assert (evidence().level, evidence().found) == ("none", "FIN holder has ended")
 
 
 @pytest.mark.parametrize("case", [Case(RstInjected(toward="server"), Topology())], ids=str)
