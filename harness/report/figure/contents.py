@@ -121,8 +121,20 @@ class _Judged(msgspec.Struct, frozen=True):
         return None if armed is None else armed.t_ns
 
 
+_last: list[tuple[Result, Contents]] = []
+
+
 def contents_of(result: Result) -> Contents:
-    """Read a result. Never raises for any timeline: what makes no sense is left out."""
+    """Read a result. Never raises for any timeline: what makes no sense is left out.
+
+    The last answer is kept, as a page asks for it once for each of a run's figures.
+    """
+    if not _last or _last[0][0] is not result:
+        _last[:] = [(result, _read(result))]
+    return _last[0][1]
+
+
+def _read(result: Result) -> Contents:
     plan, events = result.plan, result.events
     where = layout(plan.scenario.topology)
     end = next((p for p, event in enumerate(events) if event.kind == "run.ended"), None)

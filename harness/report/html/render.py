@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.judge.moments import ORIGINS
-from harness.judge.verdict import SEVERITY, Verdict, worst
+from harness.judge.verdict import SEVERITY, Verdict, VerdictName, worst
+from harness.model.values import count
 from harness.report import figure
 from harness.report.html import socket_settings, words
 from harness.report.html.page import Page, RunDetail
-from harness.report.html.run_view import view
+from harness.report.html.run_view import Label, RunView, view
 from harness.system.escapes import in_a_line, visible
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ def render(page: Page) -> str:
     ]
     topics = list(dict.fromkeys(run.topic for run in runs))
     faults = sorted({fault for run in runs for fault in run.faults})
-    verdicts = [run.verdict for run in runs]
     return fill(
         "runs.html.j2",
         style=[figure.FIGURE_CSS, *_filters(topics, faults)],
@@ -59,9 +59,8 @@ def render(page: Page) -> str:
         tables=page.tables,
         grid_view=page.grid,
         runs=runs,
-        worst=worst(verdicts),
-        sentence=_sentence(verdicts),
-        counts=[(name, sum(v.verdict == name for v in verdicts)) for name in words.SYMBOLS],
+        sum=_sum(runs),
+        counts=_counts(runs),
         topics=topics,
         faults=faults,
         topic_of={name: f"t{number}" for number, name in enumerate(topics)},
@@ -160,15 +159,33 @@ def _earliest_s(verdict: Verdict) -> float | str:
     return "" if window_ns is None else window_ns[0] / 1e9
 
 
-def _sentence(verdicts: Sequence[Verdict]) -> str:
+def _counts(runs: Sequence[RunView]) -> list[tuple[VerdictName, Label, int]]:
+    """For the choice of a verdict: each with its label, and how many runs have it."""
+    found = []
+    for name, symbol in words.SYMBOLS.items():
+        mine = [run for run in runs if run.verdict.verdict == name]
+        label = Label(name, symbol, name)
+        if mine and all(run.label.text == words.DESCRIBED for run in mine):
+            label = mine[0].label
+        found.append((name, label, len(mine)))
+    return found
+
+
+def _sum(runs: Sequence[RunView]) -> Label:
     """The result of all runs, for the top of the page."""
-    number = {name: sum(v.verdict == name for v in verdicts) for name in words.SYMBOLS}
-    total = len(verdicts)
+    number = {name: sum(r.verdict.verdict == name for r in runs) for name in words.SYMBOLS}
+    total, described = len(runs), sum(run.label.text == words.DESCRIBED for run in runs)
+    name = worst([run.verdict for run in runs])
+    if name == "pass" and described == total and runs:
+        return Label("described", "•", f"{count(total, 'run')}, of which nothing is claimed.")
     if number["pass"] == total:
-        return "The run passed." if total == 1 else f"All {total} runs passed."
-    if total == 1:
-        return "The run failed." if number["fail"] else "The run is inconclusive."
-    parts = [f"{number['pass']} of {total} runs passed"]
-    parts += [f"{number['fail']} failed"] if number["fail"] else []
-    parts += [f"{number['inconclusive']} inconclusive"] if number["inconclusive"] else []
-    return f"{', '.join(parts)}."
+        text = "The run passed." if total == 1 else f"All {total} runs passed."
+    elif total == 1:
+        text = "The run failed." if number["fail"] else "The run is inconclusive."
+    else:
+        done = "described" if described == number["pass"] and described else "passed"
+        parts = [f"{number['pass']} of {total} runs {done}"]
+        parts += [f"{number['fail']} failed"] if number["fail"] else []
+        parts += [f"{number['inconclusive']} inconclusive"] if number["inconclusive"] else []
+        text = f"{', '.join(parts)}."
+    return Label(name, words.SYMBOLS[name], text)

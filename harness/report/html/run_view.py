@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -9,16 +10,16 @@ from functools import cache
 import msgspec
 
 from harness.faults.base import Fault
-from harness.judge.history import History, InvalidTimeline
 from harness.judge.moments import ORIGINS
 from harness.judge.reasons import clipped
 from harness.judge.result import Result
 from harness.judge.verdict import Verdict
 from harness.model.topology import MIDDLE, SIDES, Side
 from harness.report import figure
+from harness.report.figure.contents import contents_of
 from harness.report.html import words
 from harness.report.html.page import RunDetail
-from harness.report.html.socket_settings import SettingsRow, asked_for, measured
+from harness.report.html.socket_settings import SettingsRow, of_ends
 from harness.scenario.schema import Endpoint, Scenario
 from harness.system.escapes import in_a_line
 from harness.timeline import Event
@@ -46,12 +47,19 @@ class Detection(msgspec.Struct, frozen=True):
     text: str
 
 
+class Label(msgspec.Struct, frozen=True):
+    """A verdict as a badge: its colour, symbol and word."""
+
+    look: str
+    symbol: str
+    text: str
+
+
 class EndView(msgspec.Struct, frozen=True, kw_only=True):
     """What is judged of one end."""
 
     side: str
-    verdict: str
-    symbol: str
+    label: Label
     rows: tuple[tuple[str, str], ...]
 
 
@@ -62,7 +70,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     topic: str
     verdict: Verdict
-    symbol: str
+    label: Label
     cause: str
     measured: str
     detections: tuple[Detection, ...]
@@ -85,7 +93,8 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 def view(number: int, result: Result, detail: RunDetail) -> RunView:
     """The run as the page shows it. `number`: its place among the page's runs."""
     verdict, scenario, ident = result.verdict, result.plan.scenario, f"r{number}"
-    zero_ns, zero = _zero(result)
+    contents = contents_of(result)
+    zero_ns, zero = contents.zero_ns, contents.origin
     cited = [result.events[place] for place in verdict.cites if place < len(result.events)]
     printed = [event for event in result.events if event.kind == "subject.printed"]
     left = [event for event in result.events if event.kind == "subject.left"]
@@ -94,9 +103,9 @@ def view(number: int, result: Result, detail: RunDetail) -> RunView:
         name=verdict.name,
         topic=verdict.name.rpartition("/")[0],
         verdict=verdict,
-        symbol=words.SYMBOLS[verdict.verdict],
-        cause=words.CAUSES[verdict.cause],
-        measured=words.measured(verdict),
+        label=_label(verdict, result),
+        cause=_cause(verdict, result),
+        measured=_measured(verdict),
         detections=tuple(_detection(each, verdict) for each in _judged(verdict)),
         detected_s=_latest_s(verdict),
         window=_window(verdict),
@@ -105,7 +114,7 @@ def view(number: int, result: Result, detail: RunDetail) -> RunView:
         timeline=figure.timeline_svg(result, ident=f"{ident}t"),
         ladder=figure.ladder_svg(result, ident=f"{ident}l"),
         network=tuple(_network(scenario)),
-        settings=tuple(measured(result.events, zero_ns) or asked_for(scenario)),
+        settings=tuple(of_ends(scenario, result.events, zero_ns)),
         left=tuple(_timed(left, zero_ns)),
         output=tuple(_folded(list(_timed(printed, zero_ns)), LINES_SHOWN)),
         events=tuple(_folded(list(_timed(cited, zero_ns)), EVENTS_SHOWN)),
@@ -113,18 +122,6 @@ def view(number: int, result: Result, detail: RunDetail) -> RunView:
         machine=tuple(_machine(result)),
         detail=detail,
     )
-
-
-def _zero(result: Result) -> tuple[int, str]:
-    """What times count from, in nanoseconds of the timeline and in words."""
-    try:
-        history = History(result.plan, result.events)
-    except InvalidTimeline:
-        return 0, "the start of the run"
-    if history.armed is None:
-        return 0, "the start of the run"
-    name, shift_ns = history.counts_from
-    return history.armed.t_ns + shift_ns, ORIGINS[name]
 
 
 def _judged(verdict: Verdict) -> tuple[Verdict, ...]:
@@ -154,23 +151,48 @@ def _window(verdict: Verdict) -> str:
     return "nothing" if verdict.predicted else "not predicted"
 
 
+def _describes(verdict: Verdict, result: Result) -> bool:
+    """Whether nothing is claimed, and the run shows what it is to show."""
+    return verdict.verdict == "pass" and result.plan.scenario.expect.outcome == "any"
+
+
+def _cause(verdict: Verdict, result: Result) -> str:
+    if _describes(verdict, result):
+        return words.DESCRIBED_CAUSE
+    if verdict.cause == "confirmed" and not verdict.predicted:
+        return words.UNPREDICTED_CAUSE
+    return words.CAUSES[verdict.cause]
+
+
+def _measured(verdict: Verdict) -> str:
+    """In a line, of each judged end."""
+    if not verdict.ends:
+        return words.measured(verdict)
+    return "; ".join(f"{end.side}: {words.measured(end)}" for end in verdict.ends)
+
+
+def _label(verdict: Verdict, result: Result) -> Label:
+    if _describes(verdict, result):
+        return Label("described", "•", words.DESCRIBED)
+    return Label(verdict.verdict, words.SYMBOLS[verdict.verdict], verdict.verdict)
+
+
 def _end(verdict: Verdict, result: Result) -> EndView:
+    claims_nothing = result.plan.scenario.expect.outcome == "any"
     rows = [
-        ("claimed", verdict.claimed),
-        ("predicted", words.predicted(verdict)),
+        ("claimed", "" if claims_nothing else verdict.claimed),
+        ("predicted", words.predicted(verdict, result.plan.unpredictable)),
         ("measured", words.measured(verdict)),
         ("on the wire", words.asked(verdict)),
         ("reconnected", _reconnected(verdict)),
         ("data passes again", _recovered(verdict)),
         ("allowance", _allowance(verdict)),
-        ("no prediction", result.plan.unpredictable or ""),
         ("known failure", verdict.known_failure),
         ("source of the claim", result.plan.scenario.expect.source),
     ]
     return EndView(
         side=verdict.side,
-        verdict=verdict.verdict,
-        symbol=words.SYMBOLS[verdict.verdict],
+        label=_label(verdict, result),
         rows=tuple((name, in_a_line(text)) for name, text in rows if text),
     )
 
@@ -207,7 +229,7 @@ def _network(scenario: Scenario) -> Iterator[tuple[str, str]]:
         yield side, _program(scenario, side)
     for key, _, command in scenario.commands:
         if key not in SIDES:
-            yield key, in_a_line(shlex.join(command.argv))
+            yield key, _command(command.argv)
     for fault in scenario.faults:
         yield "fault", _fault(fault)
 
@@ -219,10 +241,18 @@ def _program(scenario: Scenario, side: Side) -> str:
     """The program of an end, and what it writes."""
     end = scenario.endpoint(side)
     if end.command is not None:
-        return in_a_line(shlex.join(end.command.argv))
+        return _command(end.command.argv)
     if end.heartbeat is not None:
         return f"built-in program with a heartbeat: {_fields(end.heartbeat, every=True)}"
     return "; ".join(["built-in program", *_deeds(end)])
+
+
+def _command(argv: Sequence[str]) -> str:
+    """A command line. Words such as {port} are not quoted, as they are replaced in a run."""
+    quoted = (
+        word if word and not re.search(r"[\s'\"]", word) else shlex.quote(word) for word in argv
+    )
+    return in_a_line(" ".join(quoted))
 
 
 def _deeds(end: Endpoint) -> Iterator[str]:

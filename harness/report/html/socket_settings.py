@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from harness.model.topology import SIDES
+from harness.model.topology import SIDES, Side
 from harness.scenario.schema import RETRIES, Endpoint, Scenario
 from harness.timeline import Event
 
@@ -27,7 +27,15 @@ class SettingsRow(msgspec.Struct, frozen=True):
     more: str = ""
 
 
-def measured(events: Sequence[Event], zero_ns: int) -> list[SettingsRow]:
+def of_ends(scenario: Scenario, events: Sequence[Event], zero_ns: int) -> Iterator[SettingsRow]:
+    """Of each end what was read from its sockets, else what the scenario sets."""
+    found = list(_measured(events, zero_ns))
+    for side in SIDES:
+        mine = [row for row in found if row.side == side]
+        yield from mine or [_asked_for(scenario, side)]
+
+
+def _measured(events: Sequence[Event], zero_ns: int) -> list[SettingsRow]:
     """What was read from the live sockets, without readings that repeat the one before."""
     rows: list[SettingsRow] = []
     for event in events:
@@ -51,26 +59,24 @@ def measured(events: Sequence[Event], zero_ns: int) -> list[SettingsRow]:
     return rows
 
 
-def asked_for(scenario: Scenario) -> Iterator[SettingsRow]:
+def _asked_for(scenario: Scenario, side: Side) -> SettingsRow:
     """What the scenario sets. The settings of a command are its own business."""
-    for side in SIDES:
-        end = scenario.endpoint(side)
-        if end.command is not None:
-            yield SettingsRow(side, "set by the program itself", ())
-            continue
-        alive = end.keepalive_settings
-        yield SettingsRow(
-            side,
-            "set by sysctl" if end.settings_via == "sysctl" else "set on the socket",
-            _cells(
-                keepalive=alive is not None,
-                idle_s=None if alive is None else alive.idle_s,
-                interval_s=None if alive is None else alive.interval_s,
-                count=None if alive is None else alive.count,
-                user_timeout_ms=round(end.user_timeout_s * 1000),
-            ),
-            "; ".join(_more(end)),
-        )
+    end = scenario.endpoint(side)
+    if end.command is not None:
+        return SettingsRow(side, "set by the program itself", ())
+    alive = end.keepalive_settings
+    return SettingsRow(
+        side,
+        "set by sysctl" if end.settings_via == "sysctl" else "set on the socket",
+        _cells(
+            keepalive=alive is not None,
+            idle_s=None if alive is None else alive.idle_s,
+            interval_s=None if alive is None else alive.interval_s,
+            count=None if alive is None else alive.count,
+            user_timeout_ms=round(end.user_timeout_s * 1000),
+        ),
+        "; ".join(_more(end)),
+    )
 
 
 def _more(end: Endpoint) -> Iterator[str]:

@@ -43,6 +43,10 @@ CAUSES: dict[Cause, str] = {
     "known-failure-gone": "The claim holds, though the scenario says that it does not.",
 }
 """Each cause of a verdict in a sentence."""
+DESCRIBED = "described"
+"""In place of "pass" where nothing is claimed: the run shows what both ends do."""
+DESCRIBED_CAUSE = "Nothing is claimed of this run. It shows what both ends do."
+UNPREDICTED_CAUSE = "The measurement agrees with the claim. Nothing was predicted."
 MEANINGS: dict[VerdictName, str] = {
     "pass": "The measurement is what the scenario claims and what the kernel's timers predict.",
     "fail": "The measurement differs from the claim or from the prediction.",
@@ -76,10 +80,10 @@ def what(verdict: Verdict) -> str:
     return verdict.errno or ""
 
 
-def predicted(verdict: Verdict) -> str:
-    """The oracle's prediction with its window."""
+def predicted(verdict: Verdict, unpredictable: str | None = None) -> str:
+    """The oracle's prediction with its window, or why there is none."""
     if not verdict.predicted:
-        return "not predicted: the oracle has no model of this"
+        return f"not predicted: {unpredictable or 'the oracle has no model of this'}"
     if verdict.window_ns is not None:
         return f"{verdict.predicted}, {window(verdict.window_ns)} after {origin(verdict)}"
     if verdict.armed_window_ns is not None:

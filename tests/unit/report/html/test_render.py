@@ -5,24 +5,27 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
+from harness.faults import Blackhole
 from harness.judge.reasons import Difference, Doubt
-from harness.report.html import words
+from harness.report.html import socket_settings, words
 from harness.report.html.page import Page, RunDetail, Table
 from harness.report.html.render import render
 from tests.unit.report.html.pages import (
     Reader,
     good,
     grid,
+    named,
     page,
     printed,
     survived,
     three,
 )
+from tests.unit.timelines import at, planned
 
 EVIL = "<script>alert(1)</script>\"'&\x1b[31m\u202e"
 
@@ -173,3 +176,83 @@ def test_a_page_without_runs() -> None:
     text = render(Page(title="None", tables=(Table(title="T", columns=("a",), rows=(("1",),)),)))
     assert 'id="overview"' not in text
     assert "<h2>T</h2>" in text
+
+
+def test_both_judged_ends_are_shown() -> None:
+    """In the overview and in the run, each with its own verdict."""
+    late = msgspec.structs.replace(
+        good().verdict,
+        side="server",
+        verdict="fail",
+        cause="noticed-too-late",
+        detected_ns=9 * 10**9,
+    )
+    both = named(good(), "both/ends", verdict="fail", ends=(good().verdict, late))
+    text = " ".join(Reader(render(page(both, good()))).texts)
+    for wanted in (
+        "The client",
+        "The server",
+        "ETIMEDOUT on the client",
+        "ETIMEDOUT on the server",
+    ):
+        assert wanted in text, wanted
+    assert "server: ETIMEDOUT 9.000 s after arming" in text
+
+
+def test_a_run_of_which_nothing_is_claimed_is_described() -> None:
+    """It neither passes nor fails."""
+    plan = planned(Blackhole(at_s=0.5), outcome="any", bound_s=20)
+    result = named(msgspec.structs.replace(good(), plan=plan), "described")
+    text = render(page(result, named(result, "another")))
+    assert "2 runs, of which nothing is claimed." in text
+    assert words.DESCRIBED_CAUSE in text
+    assert "✓" not in text.partition("How to read")[0]
+
+
+def test_settings_that_were_read_come_before_those_that_a_scenario_asks_for() -> None:
+    """For each end; a reading that failed is no reading."""
+    options: dict[str, Any] = {
+        "keepalive": True,
+        "idle_s": 7,
+        "interval_s": 8,
+        "count": 9,
+        "user_timeout_ms": 1500,
+    }
+    none: dict[str, Any] = dict.fromkeys(options)
+    read = at(0, "subject.settings", side="client", when="armed", **options)
+    failed = at(0, "subject.settings", "server", side="server", when="end", **none)
+    rows = list(socket_settings.of_ends(good().plan.scenario, (read, read), 100_000_000))
+    assert [row.side for row in rows] == ["client", "server"]
+    assert rows[0].cells == ("on", "7 s", "8 s", "9", "1.5 s")
+    assert rows[0].source == "read from the socket at 0.000 s"
+    assert rows[1].source == "set on the socket"
+    assert list(socket_settings.of_ends(good().plan.scenario, (failed,), 0))[1].cells == ()
+
+
+def test_what_is_left_is_told() -> None:
+    """Processes and sockets, at the end of the watch."""
+
+    def told(**data: Any) -> str:
+        return words.happened(at(0, "subject.left", side="client", **data))
+
+    socket = {
+        "local": ["fd77::1", 1],
+        "remote": ["fd77::2", 2],
+        "state": "ESTABLISHED",
+        "held": False,
+        "unsent": 8,
+        "unread": 0,
+    }
+    assert told(processes=[], sockets=[]) == "processes: none; sockets: none"
+    assert told(processes=["redis"], sockets=[socket]) == (
+        "processes: redis; sockets: [fd77::1]:1 to [fd77::2]:2 ESTABLISHED, held by no program, "
+        "8 octets not acknowledged"
+    )
+
+
+def test_every_kind_of_event_that_a_verdict_rests_on_has_words() -> None:
+    """None is shown as its data."""
+    for result in (*three(), named(good(), "x")):
+        for place in result.verdict.cites:
+            event = result.events[place]
+            assert not words.happened(event).startswith(event.kind)
