@@ -4,6 +4,7 @@ and whole sessions in virtual time.
 `options` has the command-line and ini options, `session` what --clock=virtual does, `progress` how
 such a session says what it is doing, and `durations` how long its tests took in real time.
 `scenarios` and `policies` have the test items, `limits` how long those of scenarios may take,
+`html_report` their figures in pytest-html's page,
 `labs` the `lab` fixture, `services` the fixtures for what runs elsewhere, and `step_summary` what
 GitHub Actions shows of a session.
 
@@ -24,9 +25,11 @@ pytest_plugins = (
     "harness.pytest_plugin.progress",
     "harness.pytest_plugin.step_summary",
     "harness.pytest_plugin.durations",
+    # Before `html_report`, which imports it.
+    "harness.pytest_plugin.scenarios",
+    "harness.pytest_plugin.html_report",
     "harness.pytest_plugin.labs",
     "harness.pytest_plugin.policies",
-    "harness.pytest_plugin.scenarios",
     "harness.pytest_plugin.services",
 )
 

@@ -1,13 +1,41 @@
-"""A figure as a file of its own: the SVG of one run with its verdict, timeline and ladder."""
+"""Figures as text: inline for a page, or as a file that brings its own style."""
 
 from __future__ import annotations
 
 import textwrap
+from typing import NamedTuple
 
 from harness.judge.result import Result
 from harness.report.figure import ladder, svg, timeline
-from harness.report.figure.contents import contents_of
+from harness.report.figure.contents import Contents, contents_of
 from harness.report.figure.style import FIGURE_CSS
+
+
+class Figures(NamedTuple):
+    """Both figures of a run, each an inline `<svg>` element."""
+
+    timeline: str
+    ladder: str
+
+
+def figures(contents: Contents, *, ident: str = "run") -> Figures:
+    """Both figures of what `contents_of` has read of a result, which takes most of the time.
+
+    `ident`: what the ids in them begin with.
+    """
+    drawn = (timeline.picture(contents, f"{ident}t"), ladder.picture(contents, f"{ident}l"))
+    return Figures(*map(svg.render, drawn))
+
+
+def timeline_svg(result: Result, *, ident: str = "run") -> str:
+    """The timeline alone."""
+    return svg.render(timeline.picture(contents_of(result), ident))
+
+
+def ladder_svg(result: Result, *, ident: str = "run") -> str:
+    """The ladder alone."""
+    return svg.render(ladder.picture(contents_of(result), ident))
+
 
 _WIDTH = 800.0
 _MARGIN = 12.0

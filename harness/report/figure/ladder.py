@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from xml.etree import ElementTree as ET
 
-from harness.judge.result import Result
 from harness.model.values import count
 from harness.report.figure import svg
-from harness.report.figure.contents import Contents, contents_of
+from harness.report.figure.contents import Contents
 from harness.report.figure.crossings import Crossing
 from harness.report.figure.ladder_rows import Elision, Note, Row, rows_of
 from harness.report.figure.words import ROLES, dropped_at, duration, spelled, way_of
@@ -32,16 +31,11 @@ GAP, FOLD = 15.0, 26.0
 HALF_BAND = 11.0
 
 
-def ladder_svg(result: Result, *, ident: str = "run") -> str:
-    """The figure as an inline `<svg>` element with the class `kh-ladder`.
+def picture(contents: Contents, ident: str) -> ET.Element:
+    """The figure as an `<svg>` element with the class `kh-ladder`.
 
     `ident`: what the ids in it begin with.
     """
-    return svg.render(picture(contents_of(result), ident))
-
-
-def picture(contents: Contents, ident: str) -> ET.Element:
-    """The same as an element, of what was read from a result."""
     return _Drawing(contents, ident).picture
 
 

@@ -37,6 +37,10 @@ _TELLING = ("rst", "icmp", "syn", "syn-ack", "fin", "retransmit", "probe", "data
 """Where several marks share a place, the first of these is the one to see."""
 APART = 9.0
 """Pixels between two marks, at least; what is closer is one mark with its number."""
+MOST = 48
+"""So many marks of a row, at most."""
+ROOM = 22.0
+"""Pixels to the next mark that a number needs."""
 _LONE = 4.0
 """Marks that span no more than this are one place."""
 
@@ -81,22 +85,42 @@ class Cluster(NamedTuple):
 
 
 def clusters(marks: Iterable[Mark]) -> list[Cluster]:
-    """Marks in the order of their places, those together that are too close to be told apart."""
+    """Marks in the order of their places, those together that are too close to be told apart.
+
+    Where there are more than `MOST` of them, also those that are further from each other.
+    """
+    ordered = sorted(marks, key=lambda mark: mark.x)
+    apart, found = APART, _closer(ordered, APART)
+    while len(found) > MOST:
+        apart *= 2
+        found = _closer(ordered, apart)
+    return found
+
+
+def _closer(ordered: Iterable[Mark], apart: float) -> list[Cluster]:
+    """Marks that are not so far from the one before them are of one cluster."""
     found: list[list[Mark]] = []
-    for mark in sorted(marks, key=lambda mark: mark.x):
-        if found and mark.x - found[-1][-1].x < APART:
+    for mark in ordered:
+        if found and mark.x - found[-1][-1].x < apart:
             found[-1].append(mark)
         else:
             found.append([mark])
     return [Cluster(tuple(some)) for some in found]
 
 
-def draw(parent: ET.Element, cluster: Cluster, y: float) -> None:
+def draw_row(parent: ET.Element, found: Sequence[Cluster], y: float) -> None:
+    """All clusters of a row."""
+    for place, cluster in enumerate(found):
+        room = found[place + 1].left - cluster.right if place + 1 < len(found) else ROOM
+        _draw(parent, cluster, y, numbered=room >= ROOM)
+
+
+def _draw(parent: ET.Element, cluster: Cluster, y: float, *, numbered: bool) -> None:
     """One mark, with a number where it stands for several; a bar where they span some time."""
     many = len(cluster.marks)
     if cluster.right - cluster.left <= _LONE:
         shape(parent, (cluster.left + cluster.right) / 2, y, cluster.role, cluster.told)
-        if many > 1:
+        if many > 1 and numbered:
             svg.text(parent, cluster.right + 6, y - 4, str(many), "small muted")
         return
     left, width = cluster.left - 4, cluster.right - cluster.left + 8

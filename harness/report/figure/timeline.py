@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.etree import ElementTree as ET
 
-from harness.judge.result import Result
 from harness.model.topology import SIDES, Side
 from harness.report.figure import marks, svg
 from harness.report.figure.axis import FOLD_WIDTH, Axis
-from harness.report.figure.contents import Contents, FaultSpan, Moment, Window, contents_of
+from harness.report.figure.contents import Contents, FaultSpan, Moment, Window
 from harness.report.figure.words import duration, role_of, told
 
 WIDTH = 800.0
@@ -28,16 +27,11 @@ MOST_WINDOWS = 4
 _SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
 
 
-def timeline_svg(result: Result, *, ident: str = "run") -> str:
-    """The figure as an inline `<svg>` element with the class `kh-timeline`.
+def picture(contents: Contents, ident: str) -> ET.Element:
+    """The figure as an `<svg>` element with the class `kh-timeline`.
 
     `ident`: what the ids in it begin with.
     """
-    return svg.render(picture(contents_of(result), ident))
-
-
-def picture(contents: Contents, ident: str) -> ET.Element:
-    """The same as an element, of what was read from a result."""
     return _Drawing(contents, ident).picture
 
 
@@ -201,8 +195,7 @@ class _Drawing:
                 when = self.contents.seconds(captured.t_ns)
                 tip = f"{when} s: the {side} receives {role_of(captured)}"
             found.append(marks.Mark(self.axis.x(captured.t_ns), captured.role, tip))
-        for cluster in marks.clusters(found):
-            marks.draw(group, cluster, base - 4)
+        marks.draw_row(group, marks.clusters(found), base - 4)
 
     def _program(self, side: str) -> None:
         """What the program of an end wrote and printed, and that it ended."""

@@ -92,8 +92,9 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 
 def view(number: int, result: Result, detail: RunDetail) -> RunView:
     """The run as the page shows it. `number`: its place among the page's runs."""
-    verdict, scenario, ident = result.verdict, result.plan.scenario, f"r{number}"
+    verdict, scenario = result.verdict, result.plan.scenario
     contents = contents_of(result)
+    drawn = figure.figures(contents, ident=f"r{number}")
     zero_ns, zero = contents.zero_ns, contents.origin
     cited = [result.events[place] for place in verdict.cites if place < len(result.events)]
     printed = [event for event in result.events if event.kind == "subject.printed"]
@@ -111,8 +112,8 @@ def view(number: int, result: Result, detail: RunDetail) -> RunView:
         window=_window(verdict),
         ends=tuple(_end(each, result) for each in _judged(verdict)),
         faults=tuple(dict.fromkeys(fault.kind for fault in scenario.faults)),
-        timeline=figure.timeline_svg(result, ident=f"{ident}t"),
-        ladder=figure.ladder_svg(result, ident=f"{ident}l"),
+        timeline=drawn.timeline,
+        ladder=drawn.ladder,
         network=tuple(_network(scenario)),
         settings=tuple(of_ends(scenario, result.events, zero_ns)),
         left=tuple(_timed(left, zero_ns)),
