@@ -35,6 +35,7 @@ class Steps:
         self._console = text.console(stream if stream is not None else sys.stderr)
         self._bar = _Bar(self._console, brief=brief) if self._console.is_terminal else None
         self._what, self._of, self._done, self._total = "starting", noun, 0, 0
+        self._virtual_s = 0.0
         self._began = self._said = time.monotonic()
         self._ticker = Ticker(self._tick)
 
@@ -49,6 +50,7 @@ class Steps:
     def begin(self, what: str, total: int, noun: str = "") -> None:
         """A part of the work begins, of so many steps; `noun`: what they deal with in this part."""
         self._what, self._of, self._done, self._total = what, noun or self._noun, 0, total
+        self._virtual_s = 0.0
         self._began = time.monotonic()
         if self._bar is not None:
             self._bar.begin(what, total)
@@ -70,7 +72,7 @@ class Steps:
         """One of them is done."""
         self._done += 1
         if self._bar is not None:
-            self._bar.step(self._done)
+            self._bar.step(self._done, f"{self._what}{self._virtual()}")
         elif self._brief and time.monotonic() - self._said > EVERY_S:
             self._said = time.monotonic()
             self._tick()
@@ -80,14 +82,20 @@ class Steps:
 
     def done(self, result: Result) -> None:
         """A run has ended and is judged."""
-        del result
+        if result.plan.machine.clock == "virtual" and result.events:
+            self._virtual_s += result.events[-1].t_ns / 1e9
         self.step()
+
+    def _virtual(self) -> str:
+        """The virtual time of the runs so far; "" where none has passed."""
+        passed = estimate.rough(self._virtual_s)
+        return f", {passed} of virtual time" if self._virtual_s else ""
 
     def _tick(self) -> None:
         gone_s = time.monotonic() - self._began
         left_s = estimate.by_steps(self._done, self._total, gone_s)
         left = "" if left_s is None else f", about {estimate.rough(left_s)} left"
-        done = f"{self._done} of {count(self._total, self._of)}"
+        done = f"{self._done} of {count(self._total, self._of)}{self._virtual()}"
         self._console.print(
             f"{self._what}: {done} in {estimate.rough(gone_s)}{left}",
             highlight=False,
@@ -127,8 +135,8 @@ class _Bar:
         self._bar.reset(self._task, description=what, total=total)
         self._show()
 
-    def step(self, done: int) -> None:
-        self._bar.update(self._task, completed=done)
+    def step(self, done: int, words: str) -> None:
+        self._bar.update(self._task, completed=done, description=words)
         self._show()
 
     def stop(self) -> None:

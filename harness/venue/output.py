@@ -42,10 +42,9 @@ class OutputCopy:
             _Stream(guest.folder / name, number) for number, name in guest_command.STREAMS.items()
         ]
 
-    def copy(self) -> None:
-        """Bring over what the command has written since the last time."""
-        for stream in self._streams:
-            stream.copy(self._guest)
+    def copy(self) -> bool:
+        """Bring over what the command has written since the last time; whether that was any."""
+        return sum(stream.copy(self._guest) for stream in self._streams) > 0
 
 
 class _Stream:
@@ -53,13 +52,15 @@ class _Stream:
         self._path, self._number = path, number
         self._copied = self._freed = 0
 
-    def copy(self, guest: Guest) -> None:
+    def copy(self, guest: Guest) -> int:
+        """How many bytes there were."""
+        before = self._copied
         try:
             descriptor = os.open(
                 self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             )
         except FileNotFoundError:
-            return  # the guest has not come so far yet
+            return 0  # the guest has not come so far yet
         except OSError as error:
             raise GuestError(
                 f"expected the command's output, found {error.strerror} at {self._path}"
@@ -85,6 +86,7 @@ class _Stream:
                 target.flush()
                 self._copied += len(data)
                 self._free(descriptor)
+        return self._copied - before
 
     def _free(self, descriptor: int) -> None:
         """Give back whole pages that were copied.

@@ -25,6 +25,7 @@ from harness.venue import WALL_LIMIT_S, guest_command
 from harness.venue.guest_process import LOOK_S, Guest, boot
 from harness.venue.kernel import Kernel
 from harness.venue.output import OutputCopy
+from harness.venue.silence import Silence
 from harness.venue.wanted_files import WantedFile, WantedFiles
 
 FIRST_INPUT = 1 << 20
@@ -116,8 +117,10 @@ def _serve(guest: Guest, caller: Caller, wall_limit_s: float, started: float) ->
     `started`: the moment (time.monotonic) from which the limit counts.
     """
     command = guest.job["argv"][0]
+    most = f" of at most {wall_limit_s:g} s ({caller.flag}wall-limit)" if wall_limit_s else ""
     try:
-        with _Relay(guest, raw=guest.job["terminal"] is not None, grace_s=caller.grace_s) as relay:
+        raw = guest.job["terminal"] is not None
+        with _Relay(guest, raw=raw, grace_s=caller.grace_s, limits=most) as relay:
             in_time = relay.serve(started + wall_limit_s if wall_limit_s else float("inf"))
     except (KeyboardInterrupt, Terminated):
         if doing := _doing(guest):
@@ -166,12 +169,17 @@ def _during(guest: Guest) -> str:
     return f", during {doing}" if doing else ""
 
 
+def _idle_days(guest: Guest) -> int:
+    """For how many days of virtual time no process has run there."""
+    try:
+        return int(plain_files.read_text(guest.folder / guest_command.IDLE_FILE))
+    except (OSError, ValueError):
+        return 0
+
+
 def _state(guest: Guest, relay: _Relay) -> str:
     """Whether a guest that was killed here was idle or busy."""
-    try:
-        days = int(plain_files.read_text(guest.folder / guest_command.IDLE_FILE))
-    except (OSError, ValueError):
-        days = 0
+    days = _idle_days(guest)
     if not days:
         return "it was at work: no day of virtual time has passed without a process running"
     words = f"it was idle: no process has run for {days} days of virtual time"
@@ -244,8 +252,11 @@ def _is_main_thread() -> bool:
 class _Relay:
     """Copies the command's output here as it comes, and input there."""
 
-    def __init__(self, guest: Guest, *, raw: bool, grace_s: float | None) -> None:
+    def __init__(self, guest: Guest, *, raw: bool, grace_s: float | None, limits: str = "") -> None:
+        """`limits`: of the time that the command may take, for its progress."""
         self.guest, self.raw, self.grace_s = guest, raw, grace_s
+        self.limits, self.began = limits, time.monotonic()
+        self.silence = Silence(self._progress, on_terminal=raw)
         self.pieces = 0
         self.ahead: list[Path] = []
         """Pieces that the guest may not have taken yet."""
@@ -300,6 +311,7 @@ class _Relay:
             if self._serve_once(min(deadline, time.monotonic() + LOOK_S)):
                 self.output.copy()
                 return True
+            self.silence.look()
             if time.monotonic() > self.gives_up:
                 raise KeyboardInterrupt
             if self.ready and self.interrupts > passed_on:
@@ -325,9 +337,19 @@ class _Relay:
             self.ready |= guest_command.READY in (lines or ())
             if guest_command.HEARD in (lines or ()):
                 self._heard()
-            self.output.copy()
+            if self.output.copy():
+                self.silence.broken()
             return lines is None
         return False
+
+    def _progress(self) -> str:
+        """What is awaited, and for how long already."""
+        gone = f"{time.monotonic() - self.began:.0f} s gone{self.limits}"
+        if not self.ready:
+            return f"{gone}: the guest boots"
+        idle = _idle_days(self.guest)
+        waits = f"; no process has run for {idle} days of virtual time" if idle else ""
+        return f"{gone}: {Path(self.guest.job['argv'][0]).name} runs{_during(self.guest)}{waits}"
 
     def _heard(self) -> None:
         """The guest accepts messages now.
@@ -349,6 +371,8 @@ class _Relay:
 
     def _pass_input(self) -> None:
         data = _read_input()
+        if self.raw:
+            self.silence.broken()
         if not data:
             self.input_over = True
             self._tell(guest_command.END_OF_INPUT)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import io
 import threading
 
+import msgspec
 import pytest
 
+from harness.judge.result import Result
+from harness.judge.verdict import judge
 from harness.report.steps import Steps
+from harness.timeline import Event
+from tests.unit.timelines import as_foreseen, unreachable
 
 
 def test_a_file_gets_a_line_for_each_part() -> None:
@@ -39,6 +44,30 @@ def test_a_file_hears_of_work_that_takes_long() -> None:
         steps._began -= 15.0
         steps._tick()
     assert stream.getvalue().splitlines()[-1] == "running: 1 of 4 cases in 15 s, about 45 s left"
+
+
+def test_runs_in_virtual_time_tell_how_much_of_it_passed() -> None:
+    """In each part of the work anew."""
+    plan = unreachable()
+    machine = msgspec.structs.replace(plan.machine, clock="virtual")
+    events = tuple(as_foreseen(plan))
+    result = Result(
+        plan=msgspec.structs.replace(plan, machine=machine),
+        events=(*events, Event(7_200_000_000_000, "run.ended", "harness", {})),
+        verdict=judge(plan, events),
+    )
+    stream = io.StringIO()
+    with Steps("case", stream) as steps:
+        steps.begin("running", 4)
+        steps.done(result)
+        steps._began -= 15.0
+        steps._tick()
+        steps.begin("running again", 1)
+        steps._tick()
+    assert stream.getvalue().splitlines()[1::2] == [
+        "running: 1 of 4 cases, 2 h of virtual time in 15 s, about 45 s left",
+        "running again: 0 of 1 case in 0 s",
+    ]
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])

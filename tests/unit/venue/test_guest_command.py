@@ -142,3 +142,17 @@ def test_the_guest_says_when_it_takes_words(both: Both) -> None:
     assert both.host.guest.console == ["booting", "\ufffd\ufffd"]
     both.process.ends()
     assert both.host._serve_once(0)
+
+
+def test_progress_says_what_is_awaited(both: Both) -> None:
+    """The command with what it reports of itself, and how long it may take; before, the guest."""
+    both.host.guest.job = {"argv": ["/usr/bin/sleep", "9"]}
+    both.host.limits = " of at most 60 s (--wall-limit)"
+    assert both.host._progress() == "0 s gone of at most 60 s (--wall-limit): sleep runs"
+    (both.folder / guest_command.IDLE_FILE).write_text("3")
+    (both.folder / guest_command.DOING_FILE).write_text("test_x.py::test_y")
+    assert both.host._progress().endswith(
+        ": sleep runs, during test_x.py::test_y; no process has run for 3 days of virtual time"
+    )
+    both.host.ready = False
+    assert both.host._progress().endswith("(--wall-limit): the guest boots")
