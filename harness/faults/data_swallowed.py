@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import msgspec
@@ -21,10 +22,11 @@ from harness.faults.process import give_order
 from harness.model.topology import Layout, Side
 from harness.model.values import Problem, count
 from harness.oracle.effects import Effect
-from harness.programs.tcp_relay import ANY, MOST_SHOWN, PASSING, SIZES, SWALLOWED
+from harness.programs.tcp_relay import ANY, NOTES, PASSING, SIZES, SWALLOWING
 
 if TYPE_CHECKING:
     from harness.lab.host import Lab
+    from harness.lab.process import Program
 
 Octets = Annotated[int, msgspec.Meta(ge=SIZES[0], le=SIZES[1])]
 Range = Annotated[tuple[Octets, ...], msgspec.Meta(min_length=2, max_length=2)]
@@ -120,24 +122,34 @@ class DataSwallowed(Fault, frozen=True, kw_only=True, tag="data-swallowed"):
         least, *_, most = self._sizes
         ways = _WAYS.get(self.direction, self.direction)
         order = f"swallow {ways} {least} {most} {self.beginning.hex() or ANY}\n"
-        give_order(relay, order.encode(), SWALLOWED)
+        give_order(relay, order.encode(), SWALLOWING)
 
         def evidence() -> Evidence:
             shown = relay.shown_name() if relay.poll() is None else "gone"
-            if not shown.startswith(SWALLOWED):
+            if shown != SWALLOWING:
                 return Evidence(level="none", found=f"the relay is {shown}")
-            number = int(shown.removeprefix(SWALLOWED))
-            more = " or more" if number == MOST_SHOWN else ""
-            return Evidence(
-                level="bit" if number else "in-place",
-                found=f"{count(number, 'payload')}{more} swallowed by the relay",
-            )
+            noted = _noted(relay)
+            ours = [p for p in noted if lab.watched is None or lab.watched.is_at(p)]
+            others = len(noted) - len(ours)
+            found = f"{count(len(ours), 'payload')} swallowed by the relay"
+            if others:
+                found += f"; besides {count(others, 'payload')} of other connections"
+            return Evidence(level="bit" if ours else "in-place", found=found, others=others)
 
         try:
             yield evidence
         finally:
             if relay.poll() is None:
                 give_order(relay, b"pass\n", PASSING)
+
+
+def _noted(relay: Program) -> list[list[int]]:
+    """The ports of each payload that the relay has swallowed, in order; none where it is gone."""
+    try:
+        lines = Path(f"/proc/{relay.pid}/cwd/{NOTES}").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
+    return [[int(port) for port in line.split()] for line in lines]
 
 
 def _octets(key: str, text: str) -> bytes | None:

@@ -9,8 +9,9 @@ input. The end of a stream is passed on as such, an error as RST.
 Lines of its standard input are orders. `swallow DIRECTIONS LEAST MOST BEGINNING` has it read, and
 so acknowledge, payloads of so many octets with this beginning (hexadecimal, or "-": any), and not
 pass them on; DIRECTIONS are "to-server", "to-client" or both with a comma. A payload is what one
-recv(2) returns. `pass` ends that. It shows by its name in /proc/PID/comm how many it has swallowed
-since the order, or that it passes everything.
+recv(2) returns. `pass` ends that. It shows by its name in /proc/PID/comm that it has obeyed, and
+notes each payload that it swallows in a file of its working directory: the ports of both
+connections, that of the client first.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ import select
 import socket
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 CHUNK = 65536
-PASSING, SWALLOWED = "passing", "swallowed "
-"""The names under which it runs: the second with a number."""
-MOST_SHOWN = 99_999
-"""A name has 15 octets (prctl(2), PR_SET_NAME)."""
+PASSING, SWALLOWING = "passing", "swallowing"
+"""The names under which it runs once it has had an order."""
+NOTES = "swallowed"
+"""The file of what it has swallowed since the last order: a line for each payload."""
 SIZES = (1, CHUNK)
 """Octets that a payload may have."""
 ANY = "-"
@@ -35,11 +36,11 @@ ANY = "-"
 
 
 class Swallowing:
-    """Which payloads are not passed on, and how many there were."""
+    """Which payloads are not passed on."""
 
     def __init__(self) -> None:
         self._directions: frozenset[str] = frozenset()
-        self._sizes, self._beginning, self.number = SIZES, b"", 0
+        self._sizes, self._beginning = SIZES, b""
 
     def order(self, line: str) -> None:
         """Carry out an order and show that it is. Raises ValueError where it is none."""
@@ -49,15 +50,17 @@ class Swallowing:
             self._directions = frozenset(directions.split(","))
             self._sizes = int(least), int(most)
             self._beginning = b"" if beginning == ANY else bytes.fromhex(beginning)
-            self.number = 0
+            with open(NOTES, "w", encoding="ascii"):
+                pass  # empty from here on
+            call_itself(SWALLOWING)
         elif verb == "pass" and not words:
             self._directions = frozenset()
+            call_itself(PASSING)
         else:
             raise ValueError(f"expected an order, found {line!r}")
-        self._show()
 
-    def takes(self, direction: str, payload: bytes) -> bool:
-        """Whether a payload is to be swallowed; then it is counted."""
+    def takes(self, direction: str, payload: bytes, ports: Iterable[int]) -> bool:
+        """Whether a payload is to be swallowed; then it is noted with these ports."""
         least, most = self._sizes
         if (
             direction not in self._directions
@@ -65,13 +68,9 @@ class Swallowing:
             or not payload.startswith(self._beginning)
         ):
             return False
-        self.number += 1
-        self._show()
+        with open(NOTES, "a", encoding="ascii") as file:
+            file.write(f"{' '.join(map(str, ports))}\n")
         return True
-
-    def _show(self) -> None:
-        number = min(self.number, MOST_SHOWN)
-        call_itself(f"{SWALLOWED}{number}" if self._directions else PASSING)
 
 
 class _Way:
@@ -96,8 +95,17 @@ class _Way:
                 if not self.held:
                     self.is_over = True
                     self.sink.shutdown(socket.SHUT_WR)
-                elif self._swallowing.takes(self._direction, self.held):
+                elif self._swallowing.takes(self._direction, self.held, self._ports()):
                     self.held = b""
+
+    def _ports(self) -> tuple[int, ...]:
+        """Of both connections."""
+        client, server = (self.source, self.sink)[:: 1 if self._direction == "to-server" else -1]
+        return tuple(
+            name[1]
+            for each in (client, server)
+            for name in (each.getpeername(), each.getsockname())
+        )
 
 
 class _Relayed:

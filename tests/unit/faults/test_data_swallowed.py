@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from harness.errors import FaultError, ScenarioError
-from harness.faults import DataSwallowed
+from harness.faults import DataSwallowed, data_swallowed
+from harness.lab.watched import Watched
 from harness.model.topology import SIDES, Proxy, Topology, layout
 from harness.oracle.effects import Unpredictable
 from harness.plan.model_coverage import refuse_uncovered
@@ -106,7 +107,7 @@ class Relay:
         """Take an order."""
         self.orders.append(order.decode())
         if self.obeys:
-            self.name = "swallowed 0" if order.startswith(b"swallow") else "passing"
+            self.name = "swallowing" if order.startswith(b"swallow") else "passing"
 
     def shown_name(self) -> str:
         """What it calls itself."""
@@ -122,6 +123,12 @@ class RelayLab:
 
     def __init__(self, topology: Topology = RELAYED) -> None:
         self.layout, self.program = layout(topology), Relay()
+        self.watched: Watched | None = None
+        self.noted: list[list[int]] = []
+
+    def note(self, *lines: str) -> None:
+        """What the relay has noted."""
+        self.noted += [[int(port) for port in line.split()] for line in lines]
 
     def host(self, name: str) -> RelayLab:
         """The proxy's host."""
@@ -139,16 +146,23 @@ class RelayLab:
         ),
     ],
 )
-def test_the_relay_is_told_and_asked(fault: DataSwallowed, order: str) -> None:
+def test_the_relay_is_told_and_asked(
+    fault: DataSwallowed, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In place until it has swallowed something; then it passes everything again."""
     lab = RelayLab()
+    monkeypatch.setattr(data_swallowed, "_noted", lambda _: lab.noted)
     with fault.inject(lab) as evidence:  # type: ignore[arg-type]
         assert lab.program.orders == [order]
         assert evidence().level == "in-place"
-        lab.program.name = "swallowed 3"
+        lab.note("40000 7000 50000 7000", "40001 7000 50001 7000", "40000 7000 50000 7000")
         assert (evidence().level, evidence().found) == ("bit", "3 payloads swallowed by the relay")
-        lab.program.name = "swallowed 99999"
-        assert "99999 payloads or more" in evidence().found
+        lab.watched = Watched((), 7000, frozenset({frozenset({("a", 40_001), ("b", 7000)})}))
+        assert evidence().found == (
+            "1 payload swallowed by the relay; besides 2 payloads of other connections"
+        )
+        lab.watched = Watched((), 7000, frozenset({frozenset({("a", 40_002), ("b", 7000)})}))
+        assert (evidence().level, evidence().others) == ("in-place", 3)
         lab.program.name = "passing"
         assert (evidence().level, evidence().found) == ("none", "the relay is passing")
     assert lab.program.orders[1:] == ["pass\n"]

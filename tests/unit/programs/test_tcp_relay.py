@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.programs import tcp_relay
-from harness.programs.tcp_relay import MOST_SHOWN, Swallowing
+from harness.programs.tcp_relay import NOTES, Swallowing
+
+PORTS = (40_000, 7000, 50_000, 7000)
 
 
 @pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names that it gives itself."""
+def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """The names that it gives itself. It runs in a folder of its own."""
     names: list[str] = []
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tcp_relay, "call_itself", names.append)
     return names
 
@@ -33,28 +38,26 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_what_is_swallowed(
     order: str, direction: str, payload: bytes, shown: list[str], *, swallowed: bool
 ) -> None:
-    """By direction, size and beginning, all of which must fit. It is counted by its name."""
+    """By direction, size and beginning, all of which must fit. It is noted with its ports."""
     swallowing = Swallowing()
-    assert not swallowing.takes(direction, payload)
+    assert not swallowing.takes(direction, payload, PORTS)
     swallowing.order(order)
-    assert swallowing.takes(direction, payload) is swallowed
-    assert shown == ["swallowed 0", *(["swallowed 1"] if swallowed else [])]
+    assert swallowing.takes(direction, payload, PORTS) is swallowed
+    assert Path(NOTES).read_text() == ("40000 7000 50000 7000\n" if swallowed else "")
     swallowing.order("pass")
-    assert not swallowing.takes(direction, payload)
-    assert shown[-1] == "passing"
+    assert not swallowing.takes(direction, payload, PORTS)
+    assert shown == ["swallowing", "passing"]
 
 
 def test_each_order_counts_anew(shown: list[str]) -> None:
-    """And the number ends where the name has no room for more."""
+    """And the names fit where a kernel keeps them (prctl(2): 15 octets)."""
     swallowing = Swallowing()
     for _ in range(2):
         swallowing.order("swallow to-server 1 9 -")
-        assert swallowing.takes("to-server", b"1")
-        assert shown[-1] == "swallowed 1"
-    swallowing.number = MOST_SHOWN
-    assert swallowing.takes("to-server", b"1")
-    assert shown[-1] == f"swallowed {MOST_SHOWN}"
-    assert len(shown[-1]) <= 15
+        for _ in range(2):
+            assert swallowing.takes("to-server", b"1", PORTS)
+        assert len(Path(NOTES).read_text().splitlines()) == 2
+    assert all(len(name) <= 15 for name in shown)
 
 
 @pytest.mark.parametrize(
