@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.fuzz.campaign import COMES, Disagreement, Tally
-from harness.report.html.page import Page, RunDetail, Table
+from harness.judge.verdict import VerdictName
+from harness.report.html.page import Page, RunDetail, Status, Table
 from harness.scenario.toml_writer import as_toml
 
 
@@ -17,8 +18,9 @@ def page(tally: Tally, *, command: str, wall_s: float, made: str = "") -> Page:
     return Page(
         title="Predictions against the kernel, on random scenarios",
         command=command,
+        headline=(_STATUSES[tally.verdict], f"{_summary(tally)}."),
         notes=(
-            f"{_summary(tally)}, on {machine}, in {wall_s:.1f} s.",
+            f"On {machine}, in {wall_s:.1f} s.",
             f"The same cases are drawn again by: {again}",
             _about_runs(tally),
         ),
@@ -27,6 +29,13 @@ def page(tally: Tally, *, command: str, wall_s: float, made: str = "") -> Page:
         tables=tuple(_tables(tally)),
         made=made,
     )
+
+
+_STATUSES: dict[VerdictName, Status] = {
+    "pass": "good",
+    "fail": "bad",
+    "inconclusive": "unknown",
+}
 
 
 def _summary(tally: Tally) -> str:

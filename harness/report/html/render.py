@@ -15,7 +15,7 @@ from harness.judge.verdict import SEVERITY, Verdict, VerdictName, worst
 from harness.model.values import count
 from harness.report import figure
 from harness.report.html import socket_settings, words
-from harness.report.html.page import Page, RunDetail
+from harness.report.html.page import Page, RunDetail, Status
 from harness.report.html.run_view import Label, RunView, view
 from harness.system.escapes import in_a_line, visible
 
@@ -59,7 +59,7 @@ def render(page: Page) -> str:
         tables=page.tables,
         grid_view=page.grid,
         runs=runs,
-        sum=_sum(runs),
+        sum=_sum(runs) if page.headline is None else _headline(*page.headline),
         counts=_counts(runs),
         topics=topics,
         faults=faults,
@@ -171,12 +171,27 @@ def _counts(runs: Sequence[RunView]) -> list[tuple[VerdictName, Label, int]]:
     return found
 
 
+def _headline(status: Status, text: str) -> Label:
+    return Label(status, _HEADLINES[status], text)
+
+
+_HEADLINES: dict[Status, str] = {
+    "good": "✓",
+    "warning": "!",
+    "bad": "✗",
+    "unknown": "?",
+    "plain": "•",
+}
+
+
 def _sum(runs: Sequence[RunView]) -> Label:
     """The result of all runs, for the top of the page."""
     number = {name: sum(r.verdict.verdict == name for r in runs) for name in words.SYMBOLS}
+    if not runs:
+        return Label("", "", "")
     total, described = len(runs), sum(run.label.text == words.DESCRIBED for run in runs)
     name = worst([run.verdict for run in runs])
-    if name == "pass" and described == total and runs:
+    if name == "pass" and described == total:
         return Label("described", "•", f"{count(total, 'run')}, of which nothing is claimed.")
     if number["pass"] == total:
         text = "The run passed." if total == 1 else f"All {total} runs passed."

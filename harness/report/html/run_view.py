@@ -216,7 +216,7 @@ def _allowance(verdict: Verdict) -> str:
     """Real time alone has one."""
     if not verdict.allowance_ns:
         return ""
-    return f"{verdict.allowance_ns / 1e6:g} ms later is still in time, as this machine is not idle"
+    return f"{verdict.allowance_ns / 1e6:g} ms, which are added to the end of each window"
 
 
 # --- what was run -------------------------------------------------------------------------------
