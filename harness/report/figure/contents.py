@@ -78,7 +78,8 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     """All that a figure shows.
 
     `zero_ns`: what times count from, `origin` in words. `judged`: the verdict on each judged side;
-    `claims_nothing`: it is of what happened alone. `probe_windows`: when probes are predicted.
+    `claims_nothing`: it is of what happened alone. `never_injected`: kinds of faults.
+    `probe_windows`: when probes are predicted.
     `not_captured`: how many frames each side's capture lost, where it lost any. `ended_ns`: the end
     of the run, None where it did not come to one.
     """
@@ -93,6 +94,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     judged: dict[Side, Verdict]
     claims_nothing: bool
     faults: tuple[FaultSpan, ...]
+    never_injected: tuple[str, ...]
     windows: tuple[Window, ...]
     moments: tuple[Moment, ...]
     crossings: tuple[Crossing, ...]
@@ -141,6 +143,9 @@ def _read(result: Result) -> Contents:
     judged = list(_judged(result))
     zero_ns, origin = _origin(judged, events)
     crossings = matched(captured(events, end, where))
+    faults = tuple(_faults(plan, events, end))
+    there = {fault.index for fault in faults}
+    missing = [each for index, each in enumerate(plan.faults) if index not in there]
     armed = [event.t_ns for event in events if event.kind == "subject.armed"]
     first = [*armed, *(crossing.t_ns for crossing in crossings)]
     return Contents(
@@ -153,7 +158,8 @@ def _read(result: Result) -> Contents:
         ended_ns=None if end is None else events[end].t_ns,
         judged={each.verdict.side: each.verdict for each in judged},
         claims_nothing=plan.scenario.expect.outcome == "any",
-        faults=tuple(_faults(plan, events, end)),
+        faults=faults,
+        never_injected=tuple(dict.fromkeys(each.kind for each in missing)),
         windows=tuple(window for each in judged for window in _windows(each)),
         moments=tuple(_moments(judged, events)),
         crossings=tuple(crossings),
@@ -238,7 +244,11 @@ def _faults(plan: Plan, events: Sequence[Event], end: int | None) -> Iterator[Fa
 
 
 def _moments(judged: Sequence[_Judged], events: Sequence[Event]) -> Iterator[Moment]:
-    """What the ends did; what a verdict is about has that verdict."""
+    """What the ends did; what a verdict is about has that verdict.
+
+    Where a command's signs are told, they stand for what it has noticed, which is the first one.
+    """
+    telling = {event.source for event in events if event.kind == "subject.sign"}
     ends = {
         each.history.end.place: each.verdict.verdict
         for each in judged
@@ -248,6 +258,8 @@ def _moments(judged: Sequence[_Judged], events: Sequence[Event]) -> Iterator[Mom
     for place, event in enumerate(events):
         kind = _MOMENTS.get(event.kind)
         side = event.data.get("side")
+        if event.kind == "subject.noticed" and side in telling:
+            continue
         if kind is not None and isinstance(side, str):
             how = str(event.data.get("how", "")) if kind == "sign" else ""
             yield Moment(kind, side, event.t_ns, _in_words(event), ends.get(place, ""), how)
@@ -274,7 +286,7 @@ def _in_words(event: Event) -> str:
         "subject.detected": data.get("errno", "error"),
         "subject.eof": "end of file",
         "subject.noticed": clipped(str(data.get("reports") or data.get("how") or "")),
-        "subject.sign": clipped(f"{data.get('how')}: {data.get('reports') or data.get('found')}"),
+        "subject.sign": clipped(str(data.get("reports") or data.get("found") or "")),
         "subject.restarted": "program is started again",
         "subject.printed": clipped(str(data.get("line", "")), LINE_SHOWN),
         "subject.lives": clipped(str(data.get("line", "")), LINE_SHOWN),

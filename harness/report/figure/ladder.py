@@ -133,7 +133,7 @@ class _Drawing:
             teeth = "l8 4l16-8l8 4" * round((LAST - FIRST + 32) / 32)
             svg.path(self.body, f"M{svg.number(FIRST - 16)} {svg.number(y)}{teeth}", "zigzag")
         label = f"folded: {duration(gap_ns)} of silence"
-        svg.text(self.body, (FIRST + LAST) / 2, top + 10, label, "small muted", "middle")
+        svg.text(self.body, FIRST + 14, top + 10, label, "small muted halo")
         self.y += 10
 
     def _time(self, t_ns: int, y: float) -> None:
@@ -151,7 +151,7 @@ class _Drawing:
         took = duration(elision.crossings[-1].t_ns - elision.crossings[0].t_ns)
         label = f"… {len(elision.crossings)} segments like these in {took}: {parts}{missing} …"
         self.y += ROW + 4
-        svg.text(self.body, (FIRST + LAST) / 2, self.y, label, "small halo", "middle")
+        svg.text(self.body, FIRST + 14, self.y, label, "small halo")
         self.y += 4
 
     def _note(self, row: Row, note: Note) -> None:
@@ -164,8 +164,7 @@ class _Drawing:
         x = self.x.get(note.host or "")
         if x is None:
             svg.line(self.body, FIRST - 16, self.y, LAST + 16, self.y, f"across {note.line}")
-            middle = (FIRST + LAST) / 2
-            svg.text(self.body, middle, self.y + 4, note.text, f"small halo {note.tone}", "middle")
+            svg.text(self.body, FIRST + 14, self.y + 4, note.text, f"small halo {note.tone}")
             return
         left = x > (FIRST + LAST) / 2
         svg.path(

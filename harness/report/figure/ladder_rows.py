@@ -13,6 +13,7 @@ import msgspec
 
 from harness.report.figure.contents import Contents, FaultSpan, Moment
 from harness.report.figure.crossings import Crossing
+from harness.report.figure.words import SIGNS
 
 MOST_ARROWS = 60
 _EDGE = 6
@@ -23,7 +24,7 @@ _SHOWN = {
     "recovered": "",
     "ended": "",
     "restarted": "",
-    "sign": "shows",
+    "sign": "",
 }
 """What moments have a row, and with which verb."""
 _MOST_SIGNS = 3
@@ -153,7 +154,10 @@ def _notes(contents: Contents) -> Iterator[Row]:
             text = f"fault removed: {fault.label}"
             yield Row(fault.until_ns, _of_fault(text, fault, begins=False))
     signs = Counter[tuple[str, str]]()
+    exits = {moment.side for moment in contents.moments if moment.how == "exit"}
     for moment in contents.moments:
+        if moment.kind == "ended" and moment.side in exits:
+            continue
         signs[moment.side, moment.how] += bool(moment.how)
         if moment.kind in _SHOWN and signs[moment.side, moment.how] <= _MOST_SIGNS:
             yield Row(moment.t_ns, _of_moment(moment))
@@ -168,5 +172,7 @@ def _of_fault(text: str, fault: FaultSpan, *, begins: bool) -> Note:
 def _of_moment(moment: Moment) -> Note:
     verb = _SHOWN[moment.kind]
     text = " ".join(part for part in (moment.side, verb, moment.what) if part)
+    if moment.kind == "sign":
+        text = f"{moment.side} {SIGNS.get(moment.how, moment.how)}: {moment.what}"
     tone = f"of-{moment.verdict}" if moment.verdict else ""
     return Note(text, moment.side, line=moment.verdict, tone=tone)

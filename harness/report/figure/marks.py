@@ -25,11 +25,11 @@ _SHAPES = {
     "ack": "m-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0z",
 }
 PROGRAM = {
-    "printed": ("m-3-5h7v5h-4l-3 4z", "the program prints"),
-    "wrote": ("m-4-4h8l-4 8z", "writes"),
-    "shut": ("m-2-5v9m4-9v9", "ends its writing"),
-    "ended": ("m-3-5h7v9h-7z", "ends"),
-    "restarted": ("m-3-5l7 5-7 5z", "is started again"),
+    "printed": ("m-3-5h7v5h-4l-3 4z", "program prints"),
+    "wrote": ("m-4-4h8l-4 8z", "program writes"),
+    "shut": ("m-2-5v9m4-9v9", "program ends its writing"),
+    "ended": ("m-3-5h7v9h-7z", "program ends"),
+    "restarted": ("m-3-5l7 5-7 5z", "program is started again"),
 }
 """The shape of what a program did, and its name in the legend."""
 _HOLLOW = frozenset({"answer", "syn-ack"})

@@ -13,7 +13,7 @@ from harness.model.topology import SIDES, Side
 from harness.report.figure import marks, svg
 from harness.report.figure.axis import FOLD_WIDTH, Axis
 from harness.report.figure.contents import Contents, FaultSpan, Moment, Window
-from harness.report.figure.words import duration, role_of, told
+from harness.report.figure.words import SIGNS, duration, role_of, told
 
 WIDTH = 800.0
 LEFT, RIGHT = 112.0, 776.0
@@ -52,6 +52,9 @@ class _Drawing:
         top = self.y
         for row in _fault_rows(contents.faults):
             self._faults(row)
+        for kind in contents.never_injected:
+            label = f"{kind}: never injected"
+            svg.text(self.labels, LEFT, self._row("fault"), label, "small of-fault halo")
         for side in SIDES:
             self._end(side)
         if any(moment.side not in SIDES for moment in contents.moments):
@@ -240,8 +243,8 @@ class _Drawing:
         for moment in self.contents.moments:
             if moment.side == side and moment.kind in _NAMES:
                 rows.setdefault((moment.kind, moment.how), []).append(moment)
-        for (kind, _), moments in rows.items():
-            self._outcome(moments, self._row(_NAMES[kind]), top)
+        for (kind, how), moments in rows.items():
+            self._outcome(moments, self._row(SIGNS.get(how, _NAMES[kind])), top)
         verdict = self.contents.judged.get(side)
         if verdict is not None and not any(kind in ("detected", "sign") for kind, _ in rows):
             ended = self.contents.ended_ns is not None
@@ -260,7 +263,7 @@ class _Drawing:
         for moment in moments:
             at = self.axis.x(moment.t_ns)
             if moment is first or at - right >= MARKS_APART:
-                tip = f"{self.contents.seconds(moment.t_ns)} s: the {moment.side}: {moment.what}"
+                tip = f"{self.contents.seconds(moment.t_ns)} s, {moment.side}: {moment.what}"
                 d = f"M{number(at)} {number(base - 11)}l6 11h-12z"
                 svg.path(self.body, d, f"mark {moment.verdict}", tip)
                 right = at

@@ -19,6 +19,8 @@ ROLES = {
     "icmp": "ICMP error",
 }
 """What a segment is called, by its role."""
+SIGNS = {"exit": "exits", "output": "prints", "close": "closes", "reconnect": "reconnects"}
+"""What a command does that shows that it has detected something."""
 _NOT_LOSING = frozenset({"process-freeze", "process-kill", "host-suspend"})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from harness.faults import Blackhole, FirewallIdle, LinkDown
@@ -153,3 +155,17 @@ def test_frames_that_were_not_captured() -> None:
     lost = at(9 * SECOND, "capture.ended", "server", dropped=12)
     found = texts(parsed(ladder_svg(result(plan, [*as_foreseen(plan), lost]))))
     assert any(text.startswith("12 frames at the server") for text in found)
+
+
+def test_signs_of_a_command_stand_for_what_it_noticed() -> None:
+    """The first sign and the end of its program are not told twice."""
+    plan = planned(Blackhole(at_s=0.5), outcome="any", bound_s=6)
+    sign: dict[str, Any] = {"side": "client", "how": "exit", "found": "status 1", "reports": None}
+    events = [
+        at(0, "subject.armed", side="client", took_ns=1),
+        at(SECOND, "subject.sign", **sign),
+        at(SECOND, "subject.noticed", **sign),
+        at(SECOND, "subject.ended", side="client", status=1),
+    ]
+    found = texts(parsed(ladder_svg(result(plan, events))))
+    assert [text for text in found if text.startswith("client ")] == ["client exits: status 1"]
