@@ -10,7 +10,6 @@ import functools
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
@@ -19,7 +18,6 @@ from harness.batch import batch
 from harness.errors import FaultError
 from harness.faults import FAULTS, Blackhole, WallClock
 from harness.model.programs import Command, Detects, Ready, Simple
-from harness.model.topology import Family
 from harness.plan.planner import make
 from harness.scenario.schema import Endpoint, Expect, Keepalive, Scenario
 from harness.system import kernel_clock, wall_clock
@@ -44,15 +42,11 @@ time.sleep(1000)
 """
 
 
-@pytest.fixture(params=get_args(Family))
-def bench(request: pytest.FixtureRequest) -> Iterator[Workbench]:
+@pytest.fixture
+def bench() -> Iterator[Workbench]:
     """A routed workbench that leaves nothing behind, and the clock as it was."""
     ahead_ns = wall_clock.ahead_ns()
-    with (
-        nothing_held(),
-        network_untouched(),
-        Workbench("routed", request.param) as built,
-    ):
+    with nothing_held(), network_untouched(), Workbench("routed") as built:
         yield built
     assert abs(wall_clock.ahead_ns() - ahead_ns) < wall_clock.TOLERANCE_NS
 
