@@ -67,10 +67,11 @@ class History:
 
     What did not happen is None, or absent; of two events alike the earlier one counts.
 
-    `injected`, `healed`, `proofs`: by the fault's index. `segments`: captured on the observer's
-    host; `lost`: how many frames more passed there, None where its capture did not come to an end.
-    `last_read`: when the last data came to that host; `segments` are those of the watched
-    connection. `sent_ns`: when anything was sent on it, or given to a socket, on either side.
+    `injected`, `healed`, `proofs`: by the fault's index. `captured`: on the observer's host;
+    `segments`: those of the watched connection; `lost`: how many frames more passed there, None
+    where its capture did not come to an end. `last_read`: when the last data came to that host.
+    `sent_ns`: when anything was sent on the watched connection, or given to a socket, on either
+    side. `reconnections`: those that take the place of the watched connection.
     `signs_of_life`: when the command showed that it works. `printed`: the lines that the observed
     side's command printed. `exited`: whose programs have ended, and which built-in ends have seen
     the end of the connection. `armed_ns`: when each side was armed. `stalls`: from when to when the
@@ -114,6 +115,8 @@ class History:
         again = list(_of(mine, Reconnected))
         self.reconnected = None if self.end is None else _since(self.end.t_ns, again)
         ends = [fact for fact in _of(facts, CaptureEnded) if events[fact.place].source == side]
+        self.reconnections = again
+        self.captured = captured
         self.lost = sum(fact.what.dropped for fact in ends) if ends else None
         healing = self.origin if plan.scenario.expect.origin == "healed" else None
         self.restored = None if healing is None else _since(healing[0], again)
@@ -315,10 +318,10 @@ class History:
         """Whether a moment belongs to what is judged.
 
         That goes on until something was detected or, for a claim of a connection after the healing,
-        until that is made. Where nothing is claimed, it goes on to the end of the run.
+        until that is made. Where nothing is claimed, or data is to pass again, it has no end.
         """
         expect = self.plan.scenario.expect
-        if expect.outcome == "any":
+        if expect.outcome == "any" or expect.recovers_s is not None:
             return True
         if expect.origin == "healed" and expect.reconnects_s is not None:
             return self.restored is None or t_ns <= self.restored.t_ns

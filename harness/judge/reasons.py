@@ -43,6 +43,11 @@ Difference: TypeAlias = Literal[
     "claim-refuted",
     "connection-dead",
     "reconnection-refuted",
+    "never-recovered",
+    "reconnected-without-data",
+    "recovered-after-another-fault",
+    "recovered-too-early",
+    "recovered-too-late",
     "oracle-refuted",
     "known-failure-gone",
 ]
@@ -50,15 +55,31 @@ Difference: TypeAlias = Literal[
 
 `noticed-too-early`, `noticed-too-late`: outside the claimed window. `noticed-unexpectedly`: a
 program gave its peer up though the claim is "never". `claim-refuted`: another outcome, errno or
-report. `connection-dead`: nothing was detected, but data does not pass. `oracle-refuted`: the claim
+report. `connection-dead`: nothing was detected, but data does not pass. `never-recovered`: no data
+passes after the faults were removed, and no other connection was made; `reconnected-without-data`:
+one was made, but no data passes on it; `recovered-after-another-fault`: data passes only after
+another fault was injected; `recovered-too-early`, `recovered-too-late`: outside the claimed window.
+`oracle-refuted`: the claim
 holds, the prediction does not. `known-failure-gone`: the claim holds although it is marked with
 `known_failure`.
 """
 Cause: TypeAlias = Literal["confirmed", "known-failure"] | Doubt | Difference
 """What a verdict rests on. Code branches on this and never on the sentence."""
-TIMING_MISMATCHES: frozenset[Cause] = frozenset(
-    {"never-noticed", "noticed-too-early", "noticed-too-late", "noticed-unexpectedly"}
+RECOVERY_MISMATCHES: frozenset[Cause] = frozenset(
+    {
+        "never-recovered",
+        "reconnected-without-data",
+        "recovered-after-another-fault",
+        "recovered-too-early",
+        "recovered-too-late",
+    }
 )
+TIMING_MISMATCHES: frozenset[Cause] = RECOVERY_MISMATCHES | {
+    "never-noticed",
+    "noticed-too-early",
+    "noticed-too-late",
+    "noticed-unexpectedly",
+}
 """The claim's time was not kept: what `known_failure` may be said of."""
 
 
@@ -150,6 +171,11 @@ def claim(plan: Plan) -> str:
     if expect.reconnects_s is not None:
         later = f"after {ORIGINS['healed']}" if expect.origin == "healed" else "later"
         parts.append(f"and another connection {_span(expect.reconnects_s)} {later}")
+    if expect.recovers_s is not None:
+        again = f"data to pass again {_span(expect.recovers_s)} after {ORIGINS['healed']}"
+        if plan.claims_recovery_alone:
+            return again
+        parts.append(f"and {again}")
     return " ".join(parts)
 
 

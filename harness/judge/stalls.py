@@ -119,12 +119,14 @@ def _waited_ns(history: History) -> int:
     return history.waited_ns if history.waited_ns >= LEAST_WAIT_NS else 0
 
 
-def delay_ns(plan: Plan, history: History) -> int:
+def delay_ns(plan: Plan, history: History, *, to_the_end: bool = False) -> int:
     """By how much anything may be late altogether: the programs' waiting, and every stall until the
-    decision.
+    decision, or to the end of the run.
     """
     return _waited_ns(history) + sum(
-        stall.took_ns for stall in stalls(plan, history) if history.before_end(stall.from_ns)
+        stall.took_ns
+        for stall in stalls(plan, history)
+        if to_the_end or history.before_end(stall.from_ns)
     )
 
 

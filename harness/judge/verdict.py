@@ -21,6 +21,7 @@ from typing import Literal
 
 import msgspec
 
+from harness.judge.confirmation import confirmation
 from harness.judge.end_timeline import of_end
 from harness.judge.expectations import (
     check_claimed_reconnection,
@@ -32,6 +33,7 @@ from harness.judge.expectations import (
 from harness.judge.history import History, InvalidTimeline
 from harness.judge.liveness import check_liveness
 from harness.judge.reasons import (
+    RECOVERY_MISMATCHES,
     TIMING_MISMATCHES,
     Cause,
     Inconclusive,
@@ -39,9 +41,8 @@ from harness.judge.reasons import (
     claim,
     reconnected_ns,
     restored_ns,
-    seen,
 )
-from harness.judge.silence import doubtful_silence
+from harness.judge.recovery import check_recovery, recovered_ns
 from harness.judge.stalls import (
     Doubtful,
     blamed,
@@ -73,6 +74,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     before that). `reports`: what a command said of it, or how it showed it (heartbeat, output,
     exit, close, reconnect). `reconnected_ns`: from being detected to the connection that took the
     place of the lost one; with origin "healed" from the healing to the first connection after it.
+    `recovered_ns`: from the moment at which no fault was on any more that ends, to the first data
+    that passed then; None where none did, or another fault was injected before.
     `known_failure`: what is known of a claim that does not hold. `detected_ns`: from `origin` to
     the wake-up of the observing program. From the same origin, allowance not included: `window_ns`,
     what the oracle predicted, and `claimed_ns`, what the scenario claims where it names a window.
@@ -100,6 +103,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     errno: str | None = None
     reports: str | None = None
     reconnected_ns: int | None = None
+    recovered_ns: int | None = None
     known_failure: str = ""
     detected_ns: int | None = None
     window_ns: tuple[int, int] | None = None
@@ -210,7 +214,7 @@ def _judge(plan: Plan, events: Sequence[Event]) -> tuple[Verdict, bool]:
         unproven = blamed(plan, history, str(unproven)) or unproven
         found = _verdict(plan, history, "inconclusive", unproven.cause, str(unproven))
     else:
-        found = _verdict(plan, history, "pass", "confirmed", _confirmation(plan, history))
+        found = _verdict(plan, history, "pass", "confirmed", confirmation(plan, history))
     return msgspec.structs.replace(found, as_foreseen=as_foreseen), False
 
 
@@ -267,6 +271,7 @@ def _verdict(
         reconnected_ns=restored_ns(history)
         if plan.scenario.expect.origin == "healed"
         else reconnected_ns(history),
+        recovered_ns=recovered_ns(plan, history),
         known_failure=plan.scenario.known_failure,
         detected_ns=history.detected_ns,
         window_ns=_predicted_window(plan, history),
@@ -328,6 +333,7 @@ def _check_course(plan: Plan, history: History) -> None:
     check_liveness(plan, history)
     check_claimed_window(plan, history)
     check_claimed_reconnection(plan, history)
+    check_recovery(plan, history)
     check_prediction(plan, history)
 
 
@@ -351,16 +357,18 @@ def _delayed(
 
     None where they cannot have.
     """
-    late_ns = delay_ns(plan, history)
+    late_ns, least_ns = delay_ns(plan, history), None
     shifted = earlier(plan, history, events, lateness_ns(plan, history))
     doubt = Doubtful(history, None if shifted is None else shifted[0], f"this may be why {refuted}")
-    if history.end is None:
-        return doubt if late_ns > plan.allowance_ns else None
-    if refuted.cause in (
-        "oracle-refuted",
-        "reconnection-refuted",
-    ):  # whose sides a cause does not tell apart
-        return doubt if late_ns else None
+    if refuted.cause in RECOVERY_MISMATCHES:  # which come after what was detected
+        late_ns = delay_ns(plan, history, to_the_end=True)
+        least_ns = 0 if refuted.cause == "recovered-too-late" else plan.allowance_ns
+    elif history.end is None:
+        least_ns = plan.allowance_ns
+    elif refuted.cause in ("oracle-refuted", "reconnection-refuted"):
+        least_ns = 0  # a cause does not tell their sides apart
+    if least_ns is not None:
+        return doubt if late_ns > least_ns else None
     if shifted is None:
         return None
     try:
@@ -370,16 +378,6 @@ def _delayed(
     except (Inconclusive, InvalidTimeline):
         return doubt
     return doubt
-
-
-def _confirmation(plan: Plan, history: History) -> str:
-    proofs = [history.proofs[index].what.found for index in sorted(history.proofs)]
-    evidence = f" ({'; '.join(proofs)})" if proofs else ""
-    same = [o for o in plan.expected if o.kind == history.kind and o.errno == history.errno]
-    why = f"{same[0].why}" if same else "as claimed"
-    if plan.scenario.expect.outcome == "any":
-        why = f"nothing is claimed; {seen(history)}"
-    return f"{why}{evidence}{doubtful_silence(plan, history)}"
 
 
 def _span(spans: list[tuple[int, int]]) -> tuple[int, int] | None:

@@ -158,7 +158,9 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     listens: bool = False
     """Its host listens at the port."""
     prints: str = ""
-    """A line of its output matches this regular expression."""
+    """A line of its output matches this regular expression. Such a line may come again after a
+    reconnect: where the first one matches `detects.prints` too, no later one shows a detection.
+    """
     quiet_s: Duration | None = None
     """The connection stands, and no connection at the port has carried data for so many seconds. If
     data goes on for ten seconds without such a pause, the command is ready all the same.

@@ -160,6 +160,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         ]
         return max(latest) + GRACE_NS if latest else 0
 
+    @property
+    def claims_recovery_alone(self) -> bool:
+        """Whether nothing is claimed or predicted but that data passes again."""
+        expect = self.scenario.expect
+        named = expect.outcome != "as-predicted" or self.prediction is not None
+        return expect.recovers_s is not None and not named
+
+    @property
+    def recovers_until_ns(self) -> int:
+        """How long after arming to wait for data that passes again; 0: not at all."""
+        return max(recovers_until_ns(end.scenario) for end in self.judged)
+
     def arming_ns(self, now_ns: int) -> int:
         """When to arm, from `now_ns` on, both of CLOCK_MONOTONIC in virtual time: at the phase that
         is asked for.
@@ -194,6 +206,20 @@ def spell_outcomes(outcomes: tuple[Outcome, ...]) -> str:
         "noticed": "the program to give its peer up",
     }
     return " or ".join(dict.fromkeys(o.errno or words.get(o.kind, o.kind) for o in outcomes))
+
+
+def recovers_until_ns(scenario: Scenario) -> int:
+    """How long after arming to wait for data that passes again; 0: not at all.
+
+    As long as is claimed after the removal of the last fault, or after the injection of a later
+    one, which may be what makes data pass.
+    """
+    claim = scenario.expect.recovers_s
+    if claim is None:
+        return 0
+    onsets = (fault.at_s for fault in scenario.faults if not fault.standing)
+    changed_s = max(last_restored_s(scenario), *onsets)
+    return round((changed_s + claim[1]) * 1e9) + GRACE_NS
 
 
 def last_restored_s(scenario: Scenario) -> float:

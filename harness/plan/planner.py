@@ -23,7 +23,15 @@ from harness.plan.allowances import ALLOWANCE_MS, tolerances
 from harness.plan.fault_effects import effects_on
 from harness.plan.model_coverage import fills, refuse_uncovered
 from harness.plan.notes import never_in_time, never_injected, suspicions, unknown_placeholders
-from harness.plan.plan import GRACE_NS, KIND_OF, Plan, last_restored_s, settings_of, spell_outcomes
+from harness.plan.plan import (
+    GRACE_NS,
+    KIND_OF,
+    Plan,
+    last_restored_s,
+    recovers_until_ns,
+    settings_of,
+    spell_outcomes,
+)
 from harness.scenario.loader import checked
 from harness.scenario.schema import Scenario
 
@@ -302,7 +310,7 @@ def _check_own_claim(scenario: Scenario, table: str, unpredictable: str) -> None
     """
     expect = scenario.expect
     doubts = "".join(f"; {doubt}" for doubt in suspicions(scenario))
-    if expect.outcome == "as-predicted":
+    if expect.outcome == "as-predicted" and expect.recovers_s is None:
         expected = f"an outcome by name, since the oracle has none ({unpredictable}){doubts}"
         source, found = f"scenario {scenario.name}", expect.outcome
         key = f"{table}.outcome"
@@ -311,8 +319,9 @@ def _check_own_claim(scenario: Scenario, table: str, unpredictable: str) -> None
         key = "errno" if expect.errno is None else "window_s"
         expected = f"a claim of your own, since the oracle has none ({unpredictable}){doubts}"
         raise ScenarioError(f"scenario {scenario.name}", f"{table}.{key}", MISSING, expected)
-    reconnects = expect.origin == "healed" and expect.reconnects_s is not None
-    if expect.outcome == "noticed" and expect.window_s is None and not reconnects:
+    later = expect.reconnects_s if expect.origin == "healed" else None
+    connects = later is not None or expect.recovers_s is not None
+    if expect.outcome == "noticed" and expect.window_s is None and not connects:
         expected = f"a claim of your own, since the oracle has none ({unpredictable}){doubts}"
         key = f"{table}.window_s"
         raise ScenarioError(f"scenario {scenario.name}", key, MISSING, expected)
@@ -359,27 +368,28 @@ def _expected(
 
 
 def _watch_ns(scenario: Scenario, expected: tuple[Outcome, ...], horizon_ns: int) -> int:
-    if not expected and scenario.expect.window_s is not None:
+    expect = scenario.expect
+    if expect.outcome == "any" and expect.bound_s is not None:
+        return round(expect.bound_s * 1e9)
+    if not expected and expect.window_s is not None:
         latest = 0
     elif not expected or any(outcome.window_ns is None for outcome in expected):
         latest = horizon_ns
     else:
         latest = max(outcome.window_ns[1] for outcome in expected if outcome.window_ns)
         latest += ALLOWANCE_MS * 1_000_000 + GRACE_NS
-    if scenario.expect.window_s is not None:
+    if expect.window_s is not None:
         onsets = [fault.at_s for fault in scenario.faults if not fault.standing]
         # Data may come until the last of the faults, and windows from the last segment received
         # count from there.
-        first_or_last = {"fault": min, "last-received": max}.get(scenario.expect.origin)
+        first_or_last = {"fault": min, "last-received": max}.get(expect.origin)
         shift = 0.0 if first_or_last is None else first_or_last(onsets, default=0.0)
-        if scenario.expect.origin == "healed":
+        if expect.origin == "healed":
             shift = last_restored_s(scenario)
-        latest = max(latest, round((scenario.expect.window_s[1] + shift) * 1e9) + GRACE_NS)
-    elif scenario.expect.origin == "healed" and scenario.expect.reconnects_s is not None:
-        latest = max(
-            latest,
-            round((last_restored_s(scenario) + scenario.expect.reconnects_s[1]) * 1e9) + GRACE_NS,
-        )
-    if scenario.expect.outcome == "noticed" and scenario.expect.bound_s is not None:
-        latest = max(latest, round(scenario.expect.bound_s * 1e9))
-    return latest
+        latest = max(latest, round((expect.window_s[1] + shift) * 1e9) + GRACE_NS)
+    elif expect.origin == "healed" and expect.reconnects_s is not None:
+        until_s = last_restored_s(scenario) + expect.reconnects_s[1]
+        latest = max(latest, round(until_s * 1e9) + GRACE_NS)
+    if expect.outcome == "noticed" and expect.bound_s is not None:
+        latest = max(latest, round(expect.bound_s * 1e9))
+    return max(latest, recovers_until_ns(scenario))

@@ -71,6 +71,10 @@ class ScenarioResult(msgspec.Struct, frozen=True, kw_only=True):
     """From the detection to the new connection; with origin "healed" from the removal of the last
     fault to it. null if there was none.
     """
+    recovered_s: float | None
+    """From the moment at which no fault was on any more that ends, to the first data that passed
+    then. null if none did, if another fault was injected before, or if no fault ends.
+    """
     known_failure: str
     """What is known of a claim that does not hold; empty where it is to hold."""
     claimed: str

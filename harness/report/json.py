@@ -31,6 +31,7 @@ def result(verdict: Verdict, attempts: int = 1) -> ScenarioResult:
         reports=verdict.reports,
         detected_s=None if verdict.detected_ns is None else verdict.detected_ns / 1e9,
         reconnected_s=None if verdict.reconnected_ns is None else verdict.reconnected_ns / 1e9,
+        recovered_s=None if verdict.recovered_ns is None else verdict.recovered_ns / 1e9,
         known_failure=verdict.known_failure,
         claimed=verdict.claimed,
         claimed_window_s=_seconds(verdict.claimed_ns),

@@ -236,6 +236,9 @@ def _claim(plan: Plan) -> str:
         parts.append(f"and connected again {window_s} after {since}")
     if expect.bound_s is not None:
         parts.append(f"within {expect.bound_s:g} s after arming")
+    if expect.recovers_s is not None:
+        window_s = f"{plain(expect.recovers_s[0])} to {plain(expect.recovers_s[1])} s"
+        parts.append(f"and data passes again {window_s} after {ORIGINS['healed']}")
     if expect.window_s is None and expect.origin != "armed" and expect.reconnects_s is None:
         parts.append(f"(times count from {ORIGINS[expect.origin]})")
     if expect.window == "exact":

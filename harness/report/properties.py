@@ -7,15 +7,17 @@ from __future__ import annotations
 from harness.judge.moments import ORIGINS
 from harness.judge.verdict import Verdict
 
+HEALING = ORIGINS["healed"]
+
 
 def of(verdict: Verdict, attempts: int = 1) -> dict[str, str]:
     """By name: `clock`, `hz`, `kernel`, `lab`, `cause`, `summary`, `claim`, and others where there
     are such.
 
     `claimed_window` and `window`, the predicted one, are without the allowance for this machine,
-    which is `allowance`. `measured`: the moment of detection. `attempts`: how often it was run, if
-    more than once. Where both ends are judged, what is about one end has its name in front, such as
-    `client_measured`.
+    which is `allowance`. `measured`: the moment of detection, `recovered`: when data passed again.
+    `attempts`: how often it was run, if more than once. Where both ends are judged, what is about
+    one end has its name in front, such as `client_measured`.
     """
     found = {
         "clock": verdict.clock,
@@ -38,13 +40,14 @@ def of(verdict: Verdict, attempts: int = 1) -> dict[str, str]:
 
 def _of_end(verdict: Verdict) -> dict[str, str]:
     """What is about the judged end."""
-    measured_ns = verdict.detected_ns
+    measured_ns, recovered_ns = verdict.detected_ns, verdict.recovered_ns
     return {
         "claim": verdict.claimed,
         "claimed_window": _window(verdict, verdict.claimed_ns),
         "prediction": verdict.predicted,
         "window": _window(verdict, verdict.window_ns),
         "measured": "" if measured_ns is None else _after(verdict, f"{measured_ns / 1e9:.6f}"),
+        "recovered": "" if recovered_ns is None else f"{recovered_ns / 1e9:.6f} s after {HEALING}",
     }
 
 

@@ -36,6 +36,7 @@ from harness.plan.plan import Plan, last_restored_s
 from harness.runner.cpu_waits import CpuWaits
 from harness.runner.event_loop import EventLoop
 from harness.runner.injection import Injection
+from harness.runner.recovery_watch import RecoveryWatch
 from harness.runner.scenario_lab import later_counts, realised, watched_in
 from harness.subjects import tcp_driver
 from harness.subjects.connect import connected
@@ -84,7 +85,8 @@ def longest_ns(plan: Plan) -> int:
     afterwards_ns = max(
         plan.reconnects_within_ns + SETTLE_NS + LEAVING_NS, round(ECHO_TIMEOUT_S * 1e9)
     )
-    return phase_ns + _starting_ns(plan) + plan.watch_ns + afterwards_ns
+    watch_ns = max(plan.watch_ns, plan.recovers_until_ns)
+    return phase_ns + _starting_ns(plan) + watch_ns + afterwards_ns
 
 
 def _starting_ns(plan: Plan) -> int:
@@ -137,6 +139,7 @@ class _Run:
         self.tell = functools.partial(status, plan.name)
         self.loop = EventLoop(timeline, notes_delays=is_real)
         self.injections: list[Injection] = []
+        self._recovery = RecoveryWatch(plan)
         self._read = 0
         self._noticed_ns: dict[Side, int] = {}
         self._is_settled = False
@@ -154,6 +157,8 @@ class _Run:
             if fault.standing:
                 self._inject(index, fault, lab)
         self.stack.callback(self.loop.close)
+        if self._recovery.ends:
+            self.loop.on_segment(self._recovery.take)
         self.loop.capture(lab)
         if self.plan.machine.clock == "virtual":
             self._observe(lab)
@@ -185,8 +190,9 @@ class _Run:
         if self._claims_nothing:
             self.loop.wait(self.clock.now_ns() + SETTLE_NS)
             connection.look_back()
-        elif noticed:
+        elif noticed or self._recovered():
             self._await_reconnection()
+            self._await_recovery()
             self.loop.wait(self.clock.now_ns() + SETTLE_NS)
             self.loop.wait(self.clock.now_ns() + LEAVING_NS, lambda: not connection.is_left)
         if any(end.must_echo and end.side not in noticed for end in self.plan.judged):
@@ -306,16 +312,27 @@ class _Run:
         return connection.has_ended and starting <= done
 
     def _await_detection(self, deadline_ns: int, awaited: frozenset[Side]) -> None:
-        """Watch until these sides have detected something, or the deadline passes."""
+        """Watch until these sides have detected something, or recovered where that is the whole
+        claim, or the deadline passes.
+        """
 
         def enough() -> bool:
             self.tell(
                 count(self.loop.pending, "change") if self.loop.pending else "detection",
                 deadline_ns,
             )
-            return awaited <= self._noticed().keys()
+            return awaited <= self._noticed().keys() | self._recovered()
 
         self.loop.wait(deadline_ns, enough)
+
+    def _recovered(self) -> set[Side]:
+        """The ends of which the recovery is the whole claim, and has come."""
+        armed_ns, now_ns = self._armed_ns(), self.clock.now_ns()
+        return {
+            end.side
+            for end in self._recovery.ends
+            if end.claims_recovery_alone and self._recovery.is_over(end, armed_ns, now_ns)
+        }
 
     def _await_reconnection(self) -> None:
         """Where another connection is to take the lost one's place, wait for it."""
@@ -325,6 +342,18 @@ class _Run:
                 deadline_ns = noticed_ns + end.reconnects_within_ns
                 self.tell("reconnection", deadline_ns)
                 self.loop.wait(deadline_ns, functools.partial(self._has_reconnected, end))
+
+    def _await_recovery(self) -> None:
+        """Where data is to pass again, wait for it."""
+        armed_ns = self._armed_ns()
+        for end in self._recovery.ends:
+            deadline_ns = armed_ns + end.recovers_until_ns
+            self.tell("data to pass again", deadline_ns)
+
+            def enough(end: Plan = end) -> bool:
+                return self._recovery.is_over(end, armed_ns, self.clock.now_ns())
+
+            self.loop.wait(deadline_ns, enough)
 
     def _has_reconnected(self, end: Plan) -> bool:
         """Whether the connection that a judged end is to make stands."""

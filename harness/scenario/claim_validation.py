@@ -89,6 +89,7 @@ def expectation_problems(expect: Expect, faults: tuple[AnyFault, ...]) -> Iterat
             yield Problem(
                 "expect.window_s", list(expect.window_s), "[earliest, latest], in that order"
             )
+    yield from _recovery_problems(expect, faults)
     if expect.phase_ns and expect.window != "exact":
         yield Problem("expect.phase_ns", expect.phase_ns, 'this key only with window = "exact"')
     if expect.bound_s is not None and expect.outcome in SOMETIME:
@@ -101,6 +102,22 @@ def expectation_problems(expect: Expect, faults: tuple[AnyFault, ...]) -> Iterat
             "true"
         )
         yield Problem("expect.origin", expect.origin, expected)
+
+
+def _recovery_problems(expect: Expect, faults: tuple[AnyFault, ...]) -> Iterator[Problem]:
+    """A claim of a recovery that no run can show."""
+    if expect.recovers_s is None:
+        return
+    key, value = "expect.recovers_s", list(expect.recovers_s)
+    if expect.recovers_s[0] > expect.recovers_s[1]:
+        yield Problem(key, value, "[earliest, latest], in that order")
+    if expect.outcome == "any":
+        yield Problem(key, value, "none with outcome 'any'")
+    if all(fault.restored_s is None for fault in faults):
+        expected = (
+            "no such key where no fault ends: give one of them for_s, or starts_program = true"
+        )
+        yield Problem(key, value, expected)
 
 
 def _program_problems(expect: Expect) -> Iterator[Problem]:

@@ -140,6 +140,12 @@ class EndExpect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """[earliest, latest] in seconds from being detected to the connection that takes the place of
     the lost one; with origin "healed" from the healing to the first connection after it.
     """
+    recovers_s: tuple[Seconds, Seconds] | None = None
+    """[earliest, latest] in seconds from the removal of the last fault that ends, whatever `origin`
+    is: when data passes again, on the same connection or on a new one. Payload of the peer must
+    arrive; of a peer that had sent none before the first fault, an acknowledgement is enough. With
+    `as-predicted`, of an end of which nothing is predicted, it may be the whole claim.
+    """
 
 
 class Expect(EndExpect, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,7 +11,7 @@ from harness.model.topology import SIDES, Layout, Side, layout, other
 from harness.model.values import Problem
 from harness.scenario.claim_validation import expectation_problems, named_for, table_problems
 from harness.scenario.fault_validation import contradictions, host_problems, program_problems
-from harness.scenario.schema import Endpoint, Scenario
+from harness.scenario.schema import SOMETIME, Endpoint, Scenario
 
 MOST_ONSETS = 1000
 """Of all faults of a scenario: each is compared with each other one."""
@@ -73,6 +73,29 @@ def _judged_problems(
     yield from _late_problems(scenario)
     yield from _state_problems(scenario)
     yield from _unseen_problems(scenario, judged)
+    yield from _unrecovered_problems(scenario)
+
+
+def _unrecovered_problems(scenario: Scenario) -> Iterator[Problem]:
+    """A claim that data passes again, where nobody sends any, or no other connection is made."""
+    side, expect = scenario.expect.side, scenario.expect
+    ends = (scenario.client, scenario.server)
+    if expect.recovers_s is None or any(end.command or end.heartbeat for end in ends):
+        return
+    key, value = "expect.recovers_s", list(expect.recovers_s)
+    if expect.outcome in SOMETIME:
+        expected = (
+            f"no such key with outcome {expect.outcome!r}: the built-in program makes no other "
+            "connection"
+        )
+        yield Problem(key, value, expected)
+    removed_s = max((f.restored_s for f in scenario.faults if f.restored_s is not None), default=0)
+    if not any(at_s > removed_s for end in ends for at_s in end.writes_at_s):
+        expected = (
+            f"a time after {removed_s:g} s, when the last fault is removed, so that there is data "
+            "that can pass"
+        )
+        yield Problem(f"{side}.writes_at_s", list(scenario.endpoint(side).writes_at_s), expected)
 
 
 def _middle_problems(scenario: Scenario, where: Layout) -> Iterator[Problem]:
@@ -148,7 +171,9 @@ def _unseen_problems(scenario: Scenario, judged: tuple[Side, ...]) -> Iterator[P
             "connection works"
         )
         yield Problem(f"{side}.command.alive", MISSING, expected)
-    if not command.shows and (command.alive is None or expect.outcome == "noticed"):
+    recovers = expect.outcome == "as-predicted" and expect.recovers_s is not None
+    silent = command.alive is None or expect.outcome == "noticed"
+    if not command.shows and silent and not recovers:
         yield Problem(f"{side}.command.detects", MISSING, _SIGNS)
     if command.alive is not None and expect.outcome in ("survives", "never"):
         yield from _hasty_signs(side, command.alive, scenario)

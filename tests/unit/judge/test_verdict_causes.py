@@ -20,6 +20,7 @@ from harness.plan.planner import make
 from harness.scenario.schema import Endpoint, Expect, Scenario
 from harness.timeline import Event
 from tests.unit.judging import MS, bitten, noticed_at, window
+from tests.unit.recovering import OUTAGE, RESET, answered, reconnected, recovering, run
 from tests.unit.timelines import (
     ALIVE,
     MACHINE,
@@ -110,6 +111,11 @@ def never_reconnected() -> Run:
     return given_up(reconnects_s=(0.0, 1.0))
 
 
+def recovery(plan: Plan, *more: Event) -> Run:
+    """A program whose connection is cut and given back."""
+    return plan, run(plan, *more)
+
+
 RUNS: dict[Cause, Callable[[], Run]] = {
     "confirmed": lambda: foreseen(unreachable()),
     "known-failure": lambda: given_up("takes longer", window_s=(0.5, 1.0)),
@@ -134,6 +140,11 @@ RUNS: dict[Cause, Callable[[], Run]] = {
     "claim-refuted": lambda: bent(unreachable(), "subject.detected", errno="EPIPE"),
     "connection-dead": lambda: bent(flap(), "subject.alive", echo=False),
     "reconnection-refuted": never_reconnected,
+    "never-recovered": lambda: recovery(recovering()),
+    "reconnected-without-data": lambda: recovery(recovering(), reconnected(31)),
+    "recovered-after-another-fault": lambda: recovery(recovering(OUTAGE, RESET), *answered(36)),
+    "recovered-too-early": lambda: recovery(recovering(recovers_s=(2.0, 3.0)), *answered(31)),
+    "recovered-too-late": lambda: recovery(recovering(), *answered(39)),
     "oracle-refuted": lambda: (
         unreachable(),
         noticed_at(unreachable(), window(unreachable())[0] - 1),

@@ -41,6 +41,7 @@ def test_fields_of_a_detection() -> None:
         "errno": "ETIMEDOUT",
         "reports": None,
         "reconnected_s": None,
+        "recovered_s": None,
         "known_failure": "",
         "detected_s": 5.09,
         "claimed": "ETIMEDOUT",

@@ -14,11 +14,12 @@ from harness import timeline
 from harness.errors import FaultError, LabError, SubjectError
 from harness.faults import AnyFault, Blackhole, FirewallIdle, LinkDown, ProcessKill
 from harness.model.machine import MachineFacts
-from harness.model.programs import Command, Ready
+from harness.model.programs import Command, Detects, Ready
 from harness.model.topology import SIDES, Side, Topology, other
 from harness.plan.plan import Plan
 from harness.plan.planner import make
 from harness.runner import event_loop, execute
+from harness.runner.recovery_watch import RecoveryWatch
 from harness.scenario.schema import EndExpect, Endpoint, Expect, OutcomeName, Scenario
 from harness.subjects import tcp_driver
 from harness.subjects.interface import (
@@ -269,6 +270,33 @@ def test_an_end_is_awaited_no_longer_than_its_own_watch(bench: Make) -> None:
     assert after_arming(run.carry_out(), "run.ended") == [("run.ended", ended_ms)]
     silent = bench(both_judged(**NEVER))
     assert after_arming(silent.carry_out(), "run.ended") == [("run.ended", server.watch_ns // MS)]
+
+
+@pytest.mark.parametrize("recovers", [True, False])
+def test_data_that_is_to_pass_again_is_awaited(
+    bench: Make, monkeypatch: pytest.MonkeyPatch, *, recovers: bool
+) -> None:
+    """After the detection, until it has passed or for as long as the plan says."""
+    client = Endpoint(command=Command(argv=("it",), detects=Detects(exits=True)))
+    claim: Any = {"outcome": "noticed", "window_s": (1, 3), "recovers_s": (0, 5)}
+    run = bench(plan_of(Blackhole(at_s=0.5, for_s=5), client=client, **claim))
+    assert run.plan.recovers_until_ns == 12_500 * MS
+    passed_ns = 7 * SECOND
+
+    def is_over(_: object, end: Plan, armed_ns: int, now_ns: int) -> bool:
+        assert (end, armed_ns) == (run.plan, run.armed_ns)
+        return recovers and now_ns >= armed_ns + passed_ns
+
+    monkeypatch.setattr(RecoveryWatch, "is_over", is_over)
+
+    def armed() -> None:
+        run.notices_at(2 * SECOND)
+        run.clock.at(run.armed_ns + passed_ns, lambda: run.ends["server"].ready_at(passed_ns))
+
+    run.armed = armed
+    ended_ms = 7020 if recovers else 12_520
+    assert after_arming(run.carry_out(), "run.ended") == [("run.ended", ended_ms)]
+    assert "data to pass again" in [what for what, _ in run.statuses]
 
 
 def test_where_nothing_is_claimed_no_detection_ends_the_watch(bench: Make) -> None:

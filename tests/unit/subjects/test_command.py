@@ -278,6 +278,38 @@ def test_where_both_ends_are_judged_each_must_show_its_own_detection() -> None:
                     _await_end(loop, end)
 
 
+@pytest.mark.parametrize(("prints", "counts"), [("con|lost", False), ("lost", True)])
+def test_the_ready_line_may_come_again(prints: str, *, counts: bool) -> None:
+    """After a reconnect.
+
+    It shows no detection where the first one would have shown one, too.
+    """
+    script = (
+        "print('connected', flush=True); input(); print('connected lost', flush=True); input(); "
+        "print('lost', flush=True); input()"
+    )
+    ready = Ready(prints="^connected", within_s=20)
+    detects = Detects(prints=prints)
+    with running("server", ready, Table(), script=script, detects=detects) as (end, loop):
+        end.await_ready(connects=False)
+        end.arm_unconnected()
+        for line in ("connected lost", "lost"):
+            end.output.program.write(b"\n")
+            _await_line(loop, line)
+        (noticed,) = (e for e in loop.timeline.events if e.kind == "subject.noticed")
+        assert noticed.data["found"] == ("connected lost" if counts else "lost")
+
+
+def _await_line(loop: EventLoop, line: str) -> None:
+    """Serve until the program has printed it."""
+
+    def has_come() -> bool:
+        return any(event.data.get("line") == line for event in loop.timeline.events)
+
+    loop.wait(time.monotonic_ns() + 20_000_000_000, has_come)
+    assert has_come()
+
+
 def test_an_exit_before_arming_is_weighed_then() -> None:
     """Not before: the other end may still be getting ready."""
     with running("server", Ready(), Table(), script="raise SystemExit(3)") as (end, loop):
