@@ -184,7 +184,7 @@ class _Run:
         waits = CpuWaits(lab) if self.plan.machine.clock == "real" else None
         self._watch(connection)
         connection.look()
-        if waits is not None:
+        if waits is not None and not self._recovery.ends:
             waits.note(self.timeline)
         noticed = self._noticed().keys() & {end.side for end in self.plan.judged}
         if self._claims_nothing:
@@ -195,6 +195,8 @@ class _Run:
             self._await_recovery()
             self.loop.wait(self.clock.now_ns() + SETTLE_NS)
             self.loop.wait(self.clock.now_ns() + LEAVING_NS, lambda: not connection.is_left)
+        if waits is not None and self._recovery.ends:
+            waits.note(self.timeline)
         if any(end.must_echo and end.side not in noticed for end in self.plan.judged):
             self._echo(connection)
         self._finish()
