@@ -4,7 +4,6 @@ leaves behind.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import msgspec
@@ -15,9 +14,11 @@ from harness.fuzz import campaign
 from harness.model.machine import MachineFacts
 from harness.plan import planner
 from harness.plan.plan import Plan
+from harness.report.documents import FuzzReport
 from harness.scenario import loader
 from harness.scenario.schema import Scenario
 from harness.venue.kernel import Kernel
+from tests import documents
 from tests.live.command import harness
 from tests.running import EXHAUSTIVE
 
@@ -47,7 +48,7 @@ def test_oracle_and_kernel_agree(kernel: Kernel, memory: Path, tmp_path: Path) -
     )
     ended = harness(tmp_path, "fuzz", *arguments)
     assert ended.status == 0, ended.out + ended.err
-    found = json.loads(told.read_bytes())
+    found = documents.check(FuzzReport, told.read_bytes())
     assert (found["verdict"], found["seed"], found["cases"], found["disagreed"]) == (
         "pass",
         SEED,

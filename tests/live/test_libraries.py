@@ -13,8 +13,10 @@ from harness.batch import batch, library_matrix
 from harness.errors import CapabilityError
 from harness.plan.planner import make
 from harness.report import library_matrix as report
+from harness.report.documents import MatrixReport
 from harness.venue import uml
 from harness.venue.kernel import Kernel
+from tests import documents
 from tests.running import Silent
 
 pytestmark = [pytest.mark.live, pytest.mark.virtual, pytest.mark.timeout(300)]
@@ -50,3 +52,4 @@ def test_the_matrix_is_as_it_is_said_to_be(tmp_path: Path, kernel: Kernel) -> No
     assert {"met", "exceeded", "not promised, not detected"} <= {row.finding for row in rows}
     page = report.markdown(rows, "virtual time")
     assert all(row.version in page for row in rows)
+    documents.check(MatrixReport, report.as_json(rows, "virtual time"))
