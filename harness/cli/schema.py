@@ -17,7 +17,7 @@ from harness.model import durations
 from harness.policy.formats import policy_toml
 from harness.policy.registry import every_rule
 from harness.policy.settings import DemandTerms, FileTerms, Terms
-from harness.report import documents, struct_schema, timeline_schema
+from harness.report import check_document, documents, struct_schema, timeline_schema
 from harness.report.struct_schema import Node
 from harness.scenario import suites
 from harness.scenario.schema import Scenario
@@ -70,6 +70,7 @@ DOCUMENTS: dict[str, tuple[type[msgspec.Struct], str]] = {
     "verdict": (documents.VerdictFile, "The verdict of a run (verdict.json)"),
     "report": (documents.RunReport, "The results of harness run (--json)"),
     "fuzz": (documents.FuzzReport, "The results of harness fuzz (--json)"),
+    "check": (check_document.CheckReport, "The findings of harness check (--output-format json)"),
     "matrix": (documents.MatrixReport, "The results of harness matrix (--json)"),
 }
 KINDS: dict[str, Callable[[], Node]] = {

@@ -25,8 +25,11 @@ class Unanswered(msgspec.Struct, frozen=True, kw_only=True):
     """A rule that could not be applied to a connection, as no model covers it."""
 
     rule: str
+    """The rule: KA003."""
     connection: str
+    """The name of the connection."""
     why: str
+    """Why there is no answer."""
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,34 +15,33 @@ from harness.policy.settings import Heartbeat
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure in seconds at the HZ at which it is worst; None: there is no such moment.
-
-    `hz` None: HZ has no say.
-
-    `demand_s`: what it is compared with, and `met`: whether it is sound at every HZ; None where
-    nothing is demanded.
-    """
+    """A figure at the HZ at which it is worst."""
 
     worst_s: float | None
+    """The figure in seconds; null: there is no such moment."""
     hz: int | None = None
+    """That HZ; null: HZ has no say."""
     demand_s: float | None = None
+    """What it is compared with, in seconds; null where nothing is demanded."""
     met: bool | None = None
+    """Whether it is sound at every HZ; null where nothing is demanded."""
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """The answers to five questions.
-
-    `idle`, `in_flight`: when is a dead peer detected at the latest? `silence`: how long is an idle
-    connection without a packet at most, compared with the shortest idle timeout on the path?
-    `outage`, `outage_in_flight`: how long an outage does a connection survive while it is idle, or
-    with data in flight?
-    """
+    """The answers to five questions."""
 
     idle: Figure
+    """When is a dead peer of an idle connection detected at the latest?"""
     in_flight: Figure
+    """When is it with data in flight?"""
     silence: Figure
+    """How long is an idle connection without a packet at most, compared with the shortest idle
+    timeout on the path?
+    """
     outage: Figure
+    """How long an outage does an idle connection survive?"""
     outage_in_flight: Figure
+    """How long an outage does it survive with data in flight?"""
 
 
 def overview(facts: Facts) -> Overview:

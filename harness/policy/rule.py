@@ -55,11 +55,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Default(msgspec.Struct, frozen=True):
-    """A value that nobody stated: its key, and whose default it is."""
+    """A value that nobody stated."""
 
     key: str
+    """Its key."""
     value: bool | int | float | str
+    """The value."""
     source: str
+    """Whose default it is, in words."""
 
     def __str__(self) -> str:
         value = f"{self.value:g}" if isinstance(self.value, float) else f"{self.value}"

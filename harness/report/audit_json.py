@@ -19,7 +19,7 @@ def render(audit: Audit, unread: Sequence[Unread]) -> bytes:
     """{"format", "exit_status", "sockets", "unread", "unmatched", "findings", "suppressed",
     "unanswered"}, the last three as in the JSON of `harness check`.
     """
-    found = policy_json.document(audit.result)
+    found: dict[str, Any] = msgspec.to_builtins(policy_json.document(audit.result))
     del found["connections"]
     document = {
         "format": FORMAT,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import msgspec
 
@@ -11,6 +10,7 @@ from harness.model.values import count
 from harness.policy import words
 from harness.policy.answers import SECOND_NS
 from harness.policy.proof import Claim, Measured, Proof, Proofs
+from harness.report.check_document import Trial, Trials
 from harness.system.escapes import in_a_line, log_line
 
 HEAD = ("connection", "question", "HZ", "predicted", "measured", "result")
@@ -145,33 +145,33 @@ def markdown(proofs: Proofs) -> Iterator[tuple[str, ...]]:
     yield from (row.cells for row in rows(proofs))
 
 
-def as_json(proofs: Proofs) -> dict[str, Any]:
-    """{"proofs", "missing_hz", "folder"}. Times are in seconds."""
-    return {
-        "proofs": [_proof(each) for each in proofs.proofs],
-        "missing_hz": proofs.missing_hz,
-        "folder": proofs.folder,
-    }
+def document(proofs: Proofs) -> Trials:
+    """For programs."""
+    return Trials(
+        proofs=tuple(_trial(each) for each in proofs.proofs),
+        missing_hz=proofs.missing_hz,
+        folder=proofs.folder,
+    )
 
 
-def _proof(each: Proof) -> dict[str, Any]:
+def _trial(each: Proof) -> Trial:
     claim, found = each.claim, each.measured
     window, after_ns = claim.window, None if found is None else found.after_ns
-    return {
-        "connection": claim.connection,
-        "kind": claim.question.kind,
-        "question": claim.title,
-        "hz": claim.question.hz,
-        "predicted": None if claim.unknown else claim.ends,
-        "by_program": claim.by_program,
-        "predicted_s": None if window is None else words.ends(window),
-        "measured": None if found is None else found.ends,
-        "measured_s": None if after_ns is None else after_ns / SECOND_NS,
-        "how": None if found is None else found.how or None,
-        "result": each.comparison,
-        "why": each.why,
-        "run": None if found is None else found.run,
-    }
+    return Trial(
+        connection=claim.connection,
+        kind=claim.question.kind,
+        question=claim.title,
+        hz=claim.question.hz,
+        predicted=None if claim.unknown else claim.ends,
+        by_program=claim.by_program,
+        predicted_s=None if window is None else words.ends(window),
+        measured=None if found is None else found.ends,
+        measured_s=None if after_ns is None else after_ns / SECOND_NS,
+        how=None if found is None else found.how or None,
+        result=each.comparison,
+        why=each.why,
+        run=None if found is None else found.run,
+    )
 
 
 def _about(row: Row) -> str:

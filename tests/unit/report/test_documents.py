@@ -18,11 +18,16 @@ from harness.cli import schema
 from harness.faults import Blackhole
 from harness.fuzz.campaign import Disagreement, Tally
 from harness.judge.verdict import Verdict, judge
-from harness.report import fuzz, library_matrix
+from harness.policy.overview import Figure, Overview
+from harness.policy.proof import Proofs
+from harness.policy.rule import Default
+from harness.report import fuzz, library_matrix, policy_json
 from harness.report import json as report
 from harness.report.documents import MatrixCell
 from harness.scenario.schema import Endpoint
 from tests import documents
+from tests.unit.report.test_policy_proofs import INSIDE, UNPROVEN
+from tests.unit.report.test_policy_reports import UNANSWERED, finding, result
 from tests.unit.timelines import MACHINE, as_foreseen, changed, flap, planned, unreachable
 
 
@@ -93,6 +98,13 @@ def written(kind: str) -> bytes:
         return report.render(verdicts(), {"by/hand": 2})
     if kind == "fuzz":
         return fuzz.as_json(tally())
+    if kind == "check":
+        proofs = Proofs(proofs=(INSIDE, UNPROVEN), missing_hz=(250,), folder="/runs")
+        figure = Figure(worst_s=5.5, hz=250, demand_s=10.0, met=True)
+        figures = Overview(**dict.fromkeys(Overview.__struct_fields__, figure))
+        defaulted = finding(defaults=(Default("idle_s", 7200, "Linux"),), place=None)
+        told = result(defaulted, suppressed=(finding(2),), unanswered=UNANSWERED, overview=figures)
+        return policy_json.render(msgspec.structs.replace(told, proofs=proofs))
     return library_matrix.as_json([CELL], "here")
 
 
