@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,9 @@ import pytest
 from harness.batch import batch, proving
 from harness.policy import proof, reader
 from harness.policy.answers import Window
+from harness.report.check_document import CheckReport
 from harness.venue.kernel import Kernel
+from tests import documents
 from tests.live import random_policy
 from tests.live.command import harness
 from tests.running import EXHAUSTIVE
@@ -70,7 +71,7 @@ def test_what_is_predicted_is_measured(kernel: Kernel, memory: Path, tmp_path: P
     file.write_text(POLICY.format(hz=kernel.manifest.hz) + random_policy.connections(SEED, RANDOM))
     ended = harness(tmp_path, "check", "--prove", "--output-format", "json", str(file))
     assert ended.status == 1, ended.err
-    proven = json.loads(ended.out)["proof"]
+    proven = documents.check(CheckReport, ended.out.encode())["proof"]
     assert {each["result"] for each in proven["proofs"]} <= {"confirmed", "not-shown"}, proven
     named = [each for each in proven["proofs"] if not each["connection"].startswith("random")]
     assert {each["result"] for each in named} == {"confirmed"}, named
