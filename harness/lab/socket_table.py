@@ -60,9 +60,9 @@ _ID = struct.Struct("!HH16s16s")
 _ANY_INTERFACE_AND_COOKIE = struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
 _STATE_AND_PORTS = struct.Struct("!xBBxHH")
 """struct inet_diag_msg: state, timer, near port, far port. Ports are in network byte order."""
-_QUEUES_AND_OWNER = struct.Struct("=56xIIII")
-"""struct inet_diag_msg: receive queue, send queue, user and inode, behind the id, the timer's
-expiry and other numbers.
+_TIMER_QUEUES_AND_OWNER = struct.Struct("=3xB48xIIIII")
+"""struct inet_diag_msg: retries, the timer's expiry in ms, receive queue, send queue, user and
+inode, with the id between the first two.
 """
 _ADDRESSES = slice(8, 40)
 """struct inet_diag_msg: near address and far address, 16 octets each, of which IPv4 uses four."""
@@ -97,6 +97,12 @@ class Socket(NamedTuple):
     """Near and far address, as the kernel tells them."""
     family: int = socket.AF_INET
     """AF_INET, or AF_INET6, whose addresses may be mapped ones of IPv4."""
+    retries: int = 0
+    """How often the kernel has retransmitted or probed since it last had an answer."""
+    expires_ms: int = 0
+    """When the connection's timer is due, in milliseconds from now; 0 where it is overdue, as the
+    timer wheel is late, or where none runs.
+    """
 
     @property
     def is_held(self) -> bool:
@@ -223,7 +229,7 @@ def sockets_in(datagram: bytes, *, lists: bool) -> tuple[list[Socket], bool]:
             datagram, at + _HEADER.size
         )
         body = datagram[at + _HEADER.size : at + length]
-        queue, unsent, user, inode = _QUEUES_AND_OWNER.unpack_from(body)
+        retries, expires_ms, queue, unsent, user, inode = _TIMER_QUEUES_AND_OWNER.unpack_from(body)
         found.append(
             Socket(
                 state,
@@ -236,6 +242,8 @@ def sockets_in(datagram: bytes, *, lists: bool) -> tuple[list[Socket], bool]:
                 unsent,
                 body[_ADDRESSES],
                 body[0],
+                retries,
+                expires_ms,
             )
         )
         at += (length + 3) & ~3

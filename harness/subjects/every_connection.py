@@ -5,6 +5,8 @@ Most closes show in a segment, FIN or RST, and have its moment. A close without 
 connection with data that the other end has not acknowledged, or on a link without carrier - shows
 in the socket table. There is a look every 0.1 s at first and, as nothing happens, every hundredth
 of the time that has gone by: hours of silence cost hundreds of looks, and not tens of thousands.
+Where the kernel awaits an answer, it may give up as its timer expires: it is looked at every 0.1 s
+from when that is due, as the timer wheel may take seconds longer.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from harness.lab.socket_table import Ends, Socket
+from harness.lab.socket_table import NO_TIMER, Ends, Socket
 from harness.subjects.connection_watcher import LOOK_AGAIN_NS, ConnectionWatcher
 from harness.subjects.detection import Sign
 
@@ -102,4 +104,7 @@ class EveryConnection(ConnectionWatcher):
 
     def _pause_ns(self, found: Socket, now_ns: int) -> int:
         most_ns = MOST_PAUSE_IN_FLIGHT_NS if found.unsent else MOST_PAUSE_NS
-        return max(LOOK_AGAIN_NS, min((now_ns - self._stirred_ns) // SHARE, most_ns))
+        pause_ns = max(LOOK_AGAIN_NS, min((now_ns - self._stirred_ns) // SHARE, most_ns))
+        if found.timer == NO_TIMER or not (found.unsent or found.retries):
+            return pause_ns
+        return min(pause_ns, max(LOOK_AGAIN_NS, found.expires_ms * 1_000_000))

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from harness.lab.socket_table import ESTABLISHED, Ends, Socket
+from harness.lab.socket_table import ESTABLISHED, KEEPALIVE_TIMER, Ends, Socket
 from harness.model.topology import Side, other
 from harness.subjects import connection_watcher, every_connection
 from harness.subjects.connection_watcher import LOOK_AGAIN_NS
@@ -28,6 +28,9 @@ class Everything(World):
     def __init__(self, side: Side) -> None:
         super().__init__(side, EVERY_WAY, EveryConnection)
         self.now_ns = 0
+        self.gives_up_ns: int | None = None
+        """When its kernel gives up, where it awaits an answer; and when its timer is due."""
+        self.due_ns = 0
         self.every = cast("EveryConnection", self.watcher)
 
     def find(self, _: Ends) -> Socket | None:
@@ -40,7 +43,11 @@ class Everything(World):
 
         def find(_: Ends) -> Socket | None:
             looked.append(self.now_ns)
-            return self.socket
+            if self.gives_up_ns is None:
+                return self.socket
+            due_ms = max(0, self.due_ns - self.now_ns) // 1_000_000
+            probed = Socket(ESTABLISHED, 1, 2, 0, 1, KEEPALIVE_TIMER, retries=3, expires_ms=due_ms)
+            return probed if self.now_ns < self.gives_up_ns else None
 
         monkeypatch.setattr(self, "find", find)
         while self.looks and min(self.looks, key=_moment)[0] <= end_ns:
@@ -123,6 +130,22 @@ def test_data_on_its_way_is_looked_at_more_often(
     world.watcher.watch(world.shakes_hands(0, 40001), 0)
     looked = world.looks_until(1000 * SECOND, monkeypatch)
     assert max(late - early for early, late in pairwise(looked)) == MOST_PAUSE_IN_FLIGHT_NS
+
+
+def test_a_kernel_gives_up_when_its_timer_expires(
+    world: Everything, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or up to some seconds later. From when it is due it is looked at often, not before."""
+    world.watcher.watch(world.shakes_hands(0, 40001), 0)
+    world.looks_until(1000 * SECOND, monkeypatch)
+    due_ns = world.due_ns = world.now_ns + 8 * SECOND
+    world.gives_up_ns = due_ns + 2 * SECOND
+    looked = world.looks_until(1020 * SECOND, monkeypatch)
+    assert sum(at_ns < due_ns - SECOND // 1000 for at_ns in looked) <= 2
+    assert sum(at_ns > due_ns - SECOND // 1000 for at_ns in looked) in range(20, 24)
+    ((_, found, at_ns),) = world.found
+    assert found == "the socket is gone"
+    assert 0 <= at_ns - world.gives_up_ns <= LOOK_AGAIN_NS
 
 
 def test_a_program_that_stirs_is_looked_at_soon(
