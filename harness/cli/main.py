@@ -64,7 +64,7 @@ def _defect(error: BaseException) -> int:
 def _carried_out(arguments: Sequence[str] | None) -> int:
     options = parse(arguments, COMMANDS)
     command: Command = options.command
-    kept = "; what was recorded is kept" if command in (_run, _matrix, _fuzz) else ""
+    kept = "; what was recorded is kept" if command in (_run, _matrix, _fuzz, _examine) else ""
     try:
         with told_to_end():
             status = command(options)
@@ -99,6 +99,12 @@ def _matrix(options: argparse.Namespace) -> int:
     from harness.cli import run_command
 
     return run_command.matrix(options)
+
+
+def _examine(options: argparse.Namespace) -> int:
+    from harness.cli import examine
+
+    return examine.examine(options)
 
 
 def _fuzz(options: argparse.Namespace) -> int:
@@ -359,6 +365,7 @@ COMMANDS: dict[str, Command] = {
     "schema": _schema,
     "kernel": _kernel,
     "vtime": _vtime,
+    "examine": _examine,
     "fuzz": _fuzz,
     "matrix": _matrix,
     "inject": _inject,

@@ -12,6 +12,7 @@ from harness import __version__
 from harness.cli import (
     audit_options,
     check_options,
+    examine_options,
     guest_options,
     predict_options,
     suggest_options,
@@ -340,6 +341,7 @@ _ADDERS: dict[tuple[str, ...], Callable[[Add], None]] = {
     ("list", "show", "new"): _add_catalogue,
     ("plan",): _add_plan,
     ("judge",): _add_judge,
+    ("examine",): examine_options.add_to,
     ("predict",): predict_options.add_to,
     ("check", "explain"): check_options.add_to,
     ("suggest",): suggest_options.add_to,

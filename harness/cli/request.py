@@ -157,7 +157,7 @@ def check_reports(options: argparse.Namespace) -> None:
             raise UsageError(f"{flag}: expected another file than {owner}'s, found {file}")
 
 
-_REPORTS = ("json", "junit", "markdown", "html", "trace")
+_REPORTS = ("json", "junit", "markdown", "html", "trace", "baseline")
 """The options that name a file for a report."""
 
 

@@ -43,8 +43,8 @@ def run(options: argparse.Namespace) -> int:
         options, kernel, longest_s=confirmation.LONGEST_UNASKED_S if unasked else None
     )
     request.check_reports(options)
-    console = _console(options)
-    results, out = _carried_out(options, plans, kernel, console)
+    console = console_of(options)
+    results, out = carried_out(options, plans, kernel, console)
     wall_s = time.monotonic() - started
     verdicts = [result.verdict for result in results]
     attempts = {result.plan.name: result.attempts for result in results}
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
                 draw(console, result)
         console.print(text.summary(verdicts, wall_s, attempts, brief=options.quiet))
         if shown:
-            _say_place(console, out)
+            say_place(console, out)
         say_page(console, options)
         if options.json == "-":
             sys.stdout.buffer.write(as_json)
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
 def judge(options: argparse.Namespace) -> int:
     """Judge saved runs again."""
     request.check_reports(options)
-    console = _console(options)
+    console = console_of(options)
     with Steps("run", brief=True) as steps:
         results = batch.judge_again(options.folder, functools.partial(steps.each, "judging"))
     verdicts = [result.verdict for result in results]
@@ -113,8 +113,8 @@ def matrix(options: argparse.Namespace) -> int:
     machine = request.machine(options, kernel)
     plans = request.planned(found.scenarios, machine)
     request.check_reports(options)
-    console = _console(options)
-    results, out = _carried_out(options, plans, kernel, console)
+    console = console_of(options)
+    results, out = carried_out(options, plans, kernel, console)
     verdicts = [result.verdict for result in results]
     rows, circumstances = found.rows(verdicts), text.circumstances(verdicts[0])
     as_json = matrix_report.as_json(rows, circumstances)
@@ -128,7 +128,7 @@ def matrix(options: argparse.Namespace) -> int:
         retried = text.retried(verdicts, {result.plan.name: result.attempts for result in results})
         if retried:
             console.print(retried)
-        _say_place(console, out)
+        say_place(console, out)
         say_page(console, options)
         if options.json == "-":
             sys.stdout.buffer.write(as_json)
@@ -141,19 +141,19 @@ def fuzz(options: argparse.Namespace) -> int:
     kernel = request.kernel(options)
     seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
     request.check_reports(options)
-    console = _console(options)
+    console = console_of(options)
     out = request.out_folder(options)
     started = time.monotonic()
     try:
         with Steps("case") as progress:
-            carry = functools.partial(batch.run, watcher=progress, venue=_venue(kernel, options))
+            carry = functools.partial(batch.run, watcher=progress, venue=venue_of(kernel, options))
             tally = fuzzing.run(options.cases, seed, uml.machine(kernel), carry, out, progress)
     except (KeyboardInterrupt, Terminated):
         console.print(
             f"interrupted; to run it again: harness fuzz --seed {seed} --cases {options.cases}",
             highlight=False,
         )
-        _say_place(console, out)
+        say_place(console, out)
         raise
     as_json, wall_s = fuzz_report.as_json(tally), time.monotonic() - started
     with oserrors.written(
@@ -196,7 +196,7 @@ def status(verdicts: Sequence[Verdict]) -> int:
     return EXIT_STATUS[worst(verdicts)]
 
 
-def _carried_out(
+def carried_out(
     options: argparse.Namespace, plans: Sequence[Plan], kernel: Kernel | None, console: Console
 ) -> tuple[list[Result], Path]:
     """The results, and the folder with the run directories.
@@ -210,7 +210,7 @@ def _carried_out(
     progress = Progress(plans, at_once=options.jobs, quiet=getattr(options, "quiet", False))
     try:
         with progress:
-            results = batch.run(plans, out, progress, _venue(kernel, options), retries=retries)
+            results = batch.run(plans, out, progress, venue_of(kernel, options), retries=retries)
     except (
         KeyboardInterrupt,
         Terminated,
@@ -227,19 +227,21 @@ def _show_interrupted(console: Console, done: Sequence[Verdict], total: int, out
         console.print(text.VerdictTable(done))
         console.print()
     console.print(f"interrupted: {len(done)} of {total} scenarios are done", highlight=False)
-    _say_place(console, out)
+    say_place(console, out)
 
 
-def _console(options: argparse.Namespace) -> Console:
+def console_of(options: argparse.Namespace) -> Console:
     """The stream for text: standard error where JSON goes to standard output."""
     return text.console(sys.stderr if options.json == "-" else sys.stdout)
 
 
-def _say_place(console: Console, out: Path) -> None:
+def say_place(console: Console, out: Path) -> None:
+    """Print where the run directories are."""
     console.print(f"plans, timelines and captures: {out}", soft_wrap=True, markup=False)
 
 
-def _venue(kernel: Kernel | None, options: argparse.Namespace) -> batch.Venue:
+def venue_of(kernel: Kernel | None, options: argparse.Namespace) -> batch.Venue:
+    """Where plans are carried out: in guests with this kernel, or here."""
     if kernel is None:
         return functools.partial(host.run_all, jobs=options.jobs)
     limit_s = PLAN_LIMIT_S if options.wall_limit is None else options.wall_limit

@@ -3,10 +3,9 @@ and whole sessions in virtual time.
 
 `options` has the command-line and ini options, `session` what --clock=virtual does, `progress` how
 such a session says what it is doing, and `durations` how long its tests took in real time.
-`scenarios` and `policies` have the test items, `limits` how long those of scenarios may take,
-`html_report` their figures in pytest-html's page,
-`labs` the `lab` fixture, `services` the fixtures for what runs elsewhere, and `step_summary` what
-GitHub Actions shows of a session.
+`scenarios`, `baselines` and `policies` have the test items, `limits` how long those of scenarios
+may take, `html_report` their figures in pytest-html's page, `labs` the `lab` fixture, `services`
+the fixtures for what runs elsewhere, and `step_summary` what GitHub Actions shows of a session.
 
 The modules are loaded by every pytest run in an environment that has the package, so they import
 nothing at the top.
@@ -25,8 +24,9 @@ pytest_plugins = (
     "harness.pytest_plugin.progress",
     "harness.pytest_plugin.step_summary",
     "harness.pytest_plugin.durations",
-    # Before `html_report`, which imports it.
+    # Before `html_report` and `baselines`, which import it.
     "harness.pytest_plugin.scenarios",
+    "harness.pytest_plugin.baselines",
     "harness.pytest_plugin.html_report",
     "harness.pytest_plugin.labs",
     "harness.pytest_plugin.policies",

@@ -221,13 +221,13 @@ class ScenarioFile(pytest.File):
             # Run directories are told apart by name, so within a session a scenario is named after
             # its path.
             scenario = msgspec.structs.replace(
-                scenario, name=_name_of(self.path, self.config.rootpath)
+                scenario, name=name_of(self.path, self.config.rootpath)
             )
             loader.check_claim(scenario)
             if given.no_commands:
                 loader.refuse_programs(scenario)
             machine = local_machine(kind)
-            lacking = "" if self._is_named() else _lacking(scenario, machine)
+            lacking = "" if self._is_named() else lacking_in(scenario, machine)
             if lacking and scenario.of_containers:
                 machine = local_machine("docker")
             elif lacking:
@@ -240,7 +240,7 @@ class ScenarioFile(pytest.File):
             if lacking
             else ScenarioItem.from_parent(self, name=leaf, plan=made)
         )
-        for mark in _marks(scenario):
+        for mark in marks(scenario):
             item.add_marker(mark)
         yield item
 
@@ -250,7 +250,7 @@ class ScenarioFile(pytest.File):
         return any(here / argument.partition("::")[0] == self.path for argument in self.config.args)
 
 
-def _marks(scenario: Scenario) -> Iterator[pytest.MarkDecorator]:
+def marks(scenario: Scenario) -> Iterator[pytest.MarkDecorator]:
     """The marker `scenario`, once for each fault and judged end, so that an expression of -m finds
     any of them.
     """
@@ -266,7 +266,7 @@ def _marks(scenario: Scenario) -> Iterator[pytest.MarkDecorator]:
             yield pytest.mark.scenario(fault=kind, side=side, outcome=outcome, **facts)
 
 
-def _name_of(path: Path, root: Path) -> str:
+def name_of(path: Path, root: Path) -> str:
     """The scenario's name within the session: its path below pytest's root folder, or from / where
     it lies outside.
     """
@@ -275,7 +275,7 @@ def _name_of(path: Path, root: Path) -> str:
     return relative.as_posix().removesuffix(SUFFIX)
 
 
-def _lacking(scenario: Scenario, machine: MachineFacts) -> str:
+def lacking_in(scenario: Scenario, machine: MachineFacts) -> str:
     """What a scenario needs that this session does not have, and the option for it; "": nothing."""
     if scenario.of_containers and machine.lab != "docker":
         return "it needs containers: pytest --lab docker"

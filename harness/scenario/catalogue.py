@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from harness.errors import ScenarioError, ScenarioErrors, UsageError
 from harness.faults import FAULTS
-from harness.scenario import suites
+from harness.scenario import baselines, suites
 from harness.scenario.loader import (
     SUFFIX,
     SUITES,
@@ -40,11 +40,12 @@ def find(
     """The scenarios that names, folders of the catalogue and paths ask for, in order, each once.
 
     A word that begins with "." or "/" or ends in ".toml" is a path; any other is looked up in the
-    catalogue first. No words at all: the whole catalogue but for the suites of libraries, which are
-    found by their names alone, and for what needs `containers` or `guests`, where these are not to
-    be had. Files of one bare name are told apart by their folders. `claimed`: each must claim
-    something. Raises ScenarioError or ScenarioErrors (two scenarios of one name, bad files) and
-    UsageError (nothing found under a word).
+    catalogue first. A path that ends in ".baseline.toml" stands for the claims of a baseline. No
+    words at all: the whole catalogue but for the suites of libraries, which are found by their
+    names alone, and for what needs `containers` or `guests`, where these are not to be had. Files
+    of one bare name are told apart by their folders. `claimed`: each must claim something. Raises
+    ScenarioError or ScenarioErrors (two scenarios of one name, bad files) and UsageError (nothing
+    found under a word).
     """
     root = catalogue()
     files: dict[Path, str | None] = {}
@@ -76,6 +77,8 @@ def files_of(word: str) -> list[Path]:
 
     Raises UsageError.
     """
+    if word.endswith(baselines.SUFFIX):
+        return [Path(word)]
     if _cells(word):
         return [
             Path(found.folder) / (Path(found.name).name + suites.SUFFIX)
@@ -164,7 +167,9 @@ def _told_apart(defaults: Mapping[Path, str], taken: AbstractSet[str]) -> dict[P
 
 
 def _cells(word: str) -> list[Scenario]:
-    """The cells of the library suites that a word names."""
+    """The cells of the library suites that a word names, or of a baseline. Raises ScenarioError."""
+    if word.endswith(baselines.SUFFIX):
+        return list(baselines.claims(baselines.load(Path(word))))
     if word.split("/", maxsplit=1)[0] != SUITES:
         return []
     return suites.scenarios([word])

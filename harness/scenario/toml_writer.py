@@ -14,12 +14,12 @@ def as_toml(scenario: Scenario) -> str:
     """The text of a scenario file, without the keys that have their default values."""
     import tomli_w
 
-    table = _changed(scenario)
+    table = table_of(scenario)
     table.pop("name", None)
     return tomli_w.dumps(table)
 
 
-def _changed(value: msgspec.Struct) -> dict[str, Any]:
+def table_of(value: msgspec.Struct) -> dict[str, Any]:
     """A struct's fields that differ from their defaults, as TOML has them."""
     config = value.__struct_config__
     table: dict[str, Any] = {config.tag_field: config.tag} if config.tag_field else {}
@@ -29,9 +29,9 @@ def _changed(value: msgspec.Struct) -> dict[str, Any]:
         if found == field.default and not timed:  # a file says when a fault sets in
             continue
         if isinstance(found, msgspec.Struct):
-            found = _changed(found)
+            found = table_of(found)
         elif isinstance(found, tuple):
-            found = [_changed(each) if isinstance(each, msgspec.Struct) else each for each in found]
+            found = [table_of(each) if isinstance(each, msgspec.Struct) else each for each in found]
         if found not in ({}, []):
             table[field.name] = found
     return table

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import platform
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,7 @@ COMMANDS = (
     "new",
     "plan",
     "judge",
+    "examine",
     "predict",
     "check",
     "suggest",
@@ -71,7 +73,7 @@ def test_every_command_has_help_with_an_example(
     shown = " ".join(out.split())
     example = shown.rpartition("example: ")[2]
     assert example.startswith(f"harness {command}")
-    parser(main.COMMANDS).parse_args(example.split()[1:])
+    parser(main.COMMANDS).parse_args(shlex.split(example)[1:])
 
 
 def test_the_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:

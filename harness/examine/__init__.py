@@ -1,0 +1,1 @@
+"""`harness examine`: a grid of faults for two programs, and what each end did, without a claim."""
