@@ -105,9 +105,7 @@ def _rounded(ns: int) -> int:
 def _runnable(*, guests: bool = False) -> list[Scenario]:
     """The catalogue but for what is behind a proxy, where there is none.
 
-    `guests`: with what runs in guests alone.
-
-    On a CI machine there must be one.
+    On a CI machine there must be one. `guests`: with what runs in guests alone.
     """
     found, proxy = catalogue.find([], guests=guests), capabilities.toxiproxy()
     if proxy.available or os.environ.get("CI"):

@@ -15,6 +15,7 @@ from harness.model.topology import SIDES, Side, Topology
 from harness.plan.local_machine import local_machine
 from harness.plan.planner import make
 from harness.scenario.schema import Endpoint, Expect, Scenario
+from harness.system import kernel_clock
 from harness.timeline import Event
 from harness.venue import uml
 from harness.venue.kernel import Kernel
@@ -89,6 +90,9 @@ SCENARIOS = (
 )
 
 
+@pytest.mark.skipif(
+    kernel_clock.clock() == "virtual", reason="in a guest it is test_in_virtual_time"
+)
 def test_in_real_time(tmp_path: Path) -> None:
     """On this kernel."""
     plans = [make(each, local_machine()) for each in SCENARIOS]
