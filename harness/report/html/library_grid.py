@@ -49,4 +49,5 @@ def _name(row: MatrixCell) -> str:
 def _cell(number: int, row: MatrixCell) -> GridCell:
     status, symbol = _LOOKS[row.finding]
     said = f"documented: {documented(row)}; measured: {measured(row)}; {judged(row)}"
-    return GridCell(status=status, symbol=symbol, short=measured(row), text=said, run=number)
+    short = "no verdict" if row.finding is None else measured(row)
+    return GridCell(status=status, symbol=symbol, short=short, text=said, run=number)

@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.judge.moments import ORIGINS
 from harness.judge.verdict import SEVERITY, Verdict, VerdictName, worst
 from harness.model.values import count
+from harness.oracle.prediction import NOUNS
 from harness.report import figure
 from harness.report.html import socket_settings, words
 from harness.report.html.page import Page, RunDetail, Status
@@ -70,7 +70,7 @@ def render(page: Page) -> str:
         sort_window=_earliest_s,
         meanings=words.MEANINGS,
         glossary=GLOSSARY,
-        origins=ORIGINS,
+        nouns=NOUNS,
         settings_head=socket_settings.HEAD,
         symbols=words.SYMBOLS,
     )

@@ -86,7 +86,14 @@ def grid() -> Grid:
         cells=((fine, bad), (unknown, None)),
         caption="time to detect",
         corner="fault",
-        legend=(("good", "✓", "in time"), ("bad", "✗", "too late or never")),
+        legend=(
+            ("good", "✓", "in time"),
+            (
+                "bad",
+                "✗",
+                "not as documented: too late, too early or never at all, whatever the load",
+            ),
+        ),
     )
 
 

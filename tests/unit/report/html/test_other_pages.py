@@ -141,5 +141,5 @@ def test_the_matrix_of_libraries() -> None:
     assert never is not None
     assert (never.status, never.short, never.run) == ("bad", "never", 1)
     assert unknown is not None
-    assert (unknown.status, unknown.run) == ("unknown", 2)
+    assert (unknown.status, unknown.short, unknown.run) == ("unknown", "no verdict", 2)
     assert "documented: 0 to 30 s" in met.text
