@@ -206,7 +206,7 @@ def _reconnected(verdict: Verdict) -> str:
 
 
 def _recovered(verdict: Verdict) -> str:
-    recovered_ns = getattr(verdict, "recovered_ns", None)
+    recovered_ns = verdict.recovered_ns
     if recovered_ns is None:
         return ""
     return f"{words.span(recovered_ns)} after {ORIGINS['healed']}"

@@ -39,6 +39,11 @@ CAUSES: dict[Cause, str] = {
     "claim-refuted": "The outcome, error or report differs from the claim.",
     "connection-dead": "Nothing was detected, and the connection carries no data any more.",
     "reconnection-refuted": "The connection was not made again as claimed.",
+    "never-recovered": "No data passed after the faults were removed, and no connection was made.",
+    "reconnected-without-data": "A connection was made again, and no data passed on it.",
+    "recovered-after-another-fault": "Data passed again only after another fault was injected.",
+    "recovered-too-early": "Data passed again before the claimed window.",
+    "recovered-too-late": "Data passed again after the claimed window.",
     "oracle-refuted": "The claim holds, and the prediction does not.",
     "known-failure-gone": "The claim holds, though the scenario says that it does not.",
 }

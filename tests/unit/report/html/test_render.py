@@ -256,3 +256,11 @@ def test_every_kind_of_event_that_a_verdict_rests_on_has_words() -> None:
         for place in result.verdict.cites:
             event = result.events[place]
             assert not words.happened(event).startswith(event.kind)
+
+
+def test_recovery_is_shown() -> None:
+    """With what it counts from."""
+    back = named(good(), "x", reconnected_ns=1_500_000_000, recovered_ns=2_000_000_000)
+    texts = Reader(render(page(back))).texts
+    assert "1.500 s after the detection" in texts
+    assert any(text.startswith("2.000 s after ") for text in texts)
