@@ -14,6 +14,7 @@ import msgspec
 from harness.judge.end_timeline import of_end
 from harness.judge.history import History, InvalidTimeline
 from harness.judge.moments import ORIGINS
+from harness.judge.recovery import periods
 from harness.judge.result import Result
 from harness.judge.verdict import Verdict
 from harness.model.topology import Side, layout
@@ -79,6 +80,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
 
     `zero_ns`: what times count from, `origin` in words. `judged`: the verdict on each judged side;
     `claims_nothing`: it is of what happened alone. `never_injected`: kinds of faults.
+    `claims_recovery`: of each side that is to recover, whether nothing else is claimed of it.
     `probe_windows`: when probes are predicted.
     `not_captured`: how many frames each side's capture lost, where it lost any. `ended_ns`: the end
     of the run, None where it did not come to one.
@@ -95,6 +97,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     claims_nothing: bool
     faults: tuple[FaultSpan, ...]
     never_injected: tuple[str, ...]
+    claims_recovery: dict[Side, bool]
     windows: tuple[Window, ...]
     moments: tuple[Moment, ...]
     crossings: tuple[Crossing, ...]
@@ -160,8 +163,13 @@ def _read(result: Result) -> Contents:
         claims_nothing=plan.scenario.expect.outcome == "any",
         faults=faults,
         never_injected=tuple(dict.fromkeys(each.kind for each in missing)),
+        claims_recovery={
+            each.verdict.side: each.plan.claims_recovery_alone
+            for each in judged
+            if each.plan.scenario.expect.recovers_s is not None
+        },
         windows=tuple(window for each in judged for window in _windows(each)),
-        moments=tuple(_moments(judged, events)),
+        moments=(*_moments(judged, events), *_recoveries(judged)),
         crossings=tuple(crossings),
         probe_windows={each.verdict.side: _probe_windows(each) for each in judged},
         not_captured=_not_captured(events),
@@ -203,6 +211,39 @@ def _windows(judged: _Judged) -> Iterator[Window]:
     if judged.verdict.claimed_ns is not None and judged.history.origin is not None:
         low, high = (judged.history.origin[0] + end_ns for end_ns in judged.verdict.claimed_ns)
         yield Window("claimed", side, low, high)
+    for claim_s, from_ns, what in _claims_of_later(judged):
+        if claim_s is not None and from_ns is not None:
+            low, high = (from_ns + round(end_s * 1e9) for end_s in claim_s)
+            yield Window("claimed", side, low, high, what)
+
+
+def _claims_of_later(
+    judged: _Judged,
+) -> Iterator[tuple[tuple[float, float] | None, int | None, str]]:
+    """What is claimed of the time after a detection or a fault: window, origin and words."""
+    expect, history = judged.plan.scenario.expect, judged.history
+    if history is None:
+        return
+    healed_ns = history.origin[0] if expect.origin == "healed" and history.origin else None
+    end_ns = None if history.end is None else history.end.t_ns
+    yield expect.reconnects_s, healed_ns if expect.origin == "healed" else end_ns, "new connection"
+    yield expect.recovers_s, _recovers_from_ns(judged), "data passes"
+
+
+def _recovers_from_ns(judged: _Judged) -> int | None:
+    """The moment from which recovery counts."""
+    found = [] if judged.history is None else periods(judged.plan, judged.history)
+    return found[-1].from_ns if found else None
+
+
+def _recoveries(judged: Sequence[_Judged]) -> Iterator[Moment]:
+    """When data passed again, of each side."""
+    for each in judged:
+        from_ns, after_ns = _recovers_from_ns(each), each.verdict.recovered_ns
+        if from_ns is not None and after_ns is not None:
+            name = each.verdict.verdict if each.plan.claims_recovery_alone else ""
+            side = each.verdict.side
+            yield Moment("recovered", side, from_ns + after_ns, "data passes again", name)
 
 
 def _probe_windows(judged: _Judged) -> tuple[tuple[int, int], ...]:

@@ -245,14 +245,21 @@ class _Drawing:
                 rows.setdefault((moment.kind, moment.how), []).append(moment)
         for (kind, how), moments in rows.items():
             self._outcome(moments, self._row(SIGNS.get(how, _NAMES[kind])), top)
-        verdict = self.contents.judged.get(side)
-        if verdict is not None and not any(kind in ("detected", "sign") for kind, _ in rows):
-            ended = self.contents.ended_ns is not None
-            until = "the end of the watch" if ended else "the run stopped"
-            sign = "" if self.contents.claims_nothing else f"{_SIGNS[verdict.verdict]} "
-            tone = "" if self.contents.claims_nothing else f" of-{verdict.verdict}"
-            base = self._row("detected")
-            svg.text(self.labels, LEFT, base, f"{sign}nothing, until {until}", f"small halo{tone}")
+        kinds, contents = {kind for kind, _ in rows}, self.contents
+        alone = contents.claims_recovery.get(side)
+        if side in contents.judged and not kinds & {"detected", "sign"}:
+            self._nothing(side, "detected", judged=not contents.claims_nothing and not alone)
+        if alone is not None and "recovered" not in kinds:
+            self._nothing(side, _NAMES["recovered"], judged=alone)
+
+    def _nothing(self, side: Side, row: str, *, judged: bool) -> None:
+        """A row in which nothing happened; `judged`: the verdict is about that."""
+        verdict = self.contents.judged[side].verdict
+        ended = self.contents.ended_ns is not None
+        until = "the end of the watch" if ended else "the run stopped"
+        sign, tone = (f"{_SIGNS[verdict]} ", f" of-{verdict}") if judged else ("", "")
+        label = f"{sign}nothing, until {until}"
+        svg.text(self.labels, LEFT, self._row(row), label, f"small halo{tone}")
 
     def _outcome(self, moments: list[Moment], base: float, top: float) -> None:
         """Moments of one kind: a mark for each, and the first one in words."""
@@ -292,7 +299,7 @@ _NAMES = {
     "detected": "detected",
     "sign": "sign",
     "reconnected": "reconnected",
-    "recovered": "data passes",
+    "recovered": "recovers",
 }
 """The rows of what an end detected, by kind."""
 

@@ -13,6 +13,7 @@ from harness.report.figure.axis import FOLD_WIDTH
 from harness.scenario.loader import from_mapping
 from harness.scenario.schema import Endpoint, Keepalive
 from harness.timeline import Event
+from tests.unit import recovering
 from tests.unit.report.figure.drawn import (
     Sent,
     both_ends,
@@ -187,3 +188,25 @@ def test_nothing_is_claimed() -> None:
     root = parsed(timeline_svg(result(plan, [armed, *signs])))
     assert "client nothing claimed" in texts(root)
     assert {"prints", "it 3.000 s, and 1 more", "exits", "it 5.000 s"} <= set(texts(root))
+
+
+def test_recovery() -> None:
+    """When data passes again has a row, beside the window in which it is claimed to."""
+    plan = recovering.recovering()
+    events = recovering.run(plan, *recovering.answered(33))
+    root = parsed(timeline_svg(result(plan, events)))
+    assert "✓ data passes again 33.000 s" in texts(root)
+    assert "data passes 30.000 to 38.000 s" in texts(root)
+    assert "nothing, until the end of the watch" in texts(root)
+    assert overlaps(root) == []
+
+
+def test_no_recovery() -> None:
+    """That no data passes again is what the verdict is about, and nothing else is."""
+    plan = recovering.recovering()
+    root = parsed(timeline_svg(result(plan, recovering.run(plan))))
+    found = texts(root)
+    at_row = found.index("recovers")
+    assert "✗ nothing, until the end of the watch" in found
+    assert found.count("nothing, until the end of the watch") == 1
+    assert at_row > found.index("claimed")
