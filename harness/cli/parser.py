@@ -24,7 +24,7 @@ from harness.system.spelling import did_you_mean
 
 Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: add(name, help, example)."""
-_DOCUMENTS = ("verdict", "timeline", "report", "fuzz", "matrix", "check")
+_DOCUMENTS = ("verdict", "timeline", "report", "examine", "fuzz", "matrix", "check")
 _NAMES: dict[str, Any] = {
     "nargs": "*",
     "metavar": "NAME|PATH",
@@ -145,8 +145,8 @@ def _add_schema(add: Add) -> None:
         choices=("policy", "scenario", "suite", *_DOCUMENTS),
         help="files, for editors: policy (POLICY.toml), scenario (*.scenario.toml), suite "
         "(*.suite.toml of libraries); documents, for scripts: verdict (verdict.json), timeline (a "
-        "line of timeline.jsonl), report (--json of run and judge), fuzz, matrix, check (the JSON "
-        "of these)",
+        "line of timeline.jsonl), report (--json of run and judge), examine, fuzz, matrix, check "
+        "(the JSON of these)",
     )
 
 

@@ -17,7 +17,13 @@ from harness.model import durations
 from harness.policy.formats import policy_toml
 from harness.policy.registry import every_rule
 from harness.policy.settings import DemandTerms, FileTerms, Terms
-from harness.report import check_document, documents, struct_schema, timeline_schema
+from harness.report import (
+    check_document,
+    documents,
+    examine_json,
+    struct_schema,
+    timeline_schema,
+)
 from harness.report.struct_schema import Node
 from harness.scenario import suites
 from harness.scenario.schema import Scenario
@@ -70,6 +76,7 @@ DOCUMENTS: dict[str, tuple[type[msgspec.Struct], str]] = {
     "verdict": (documents.VerdictFile, "The verdict of a run (verdict.json)"),
     "report": (documents.RunReport, "The results of harness run (--json)"),
     "fuzz": (documents.FuzzReport, "The results of harness fuzz (--json)"),
+    "examine": (examine_json.ExaminationDocument, "What harness examine found (--json)"),
     "check": (check_document.CheckReport, "The findings of harness check (--output-format json)"),
     "matrix": (documents.MatrixReport, "The results of harness matrix (--json)"),
 }

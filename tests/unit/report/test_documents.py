@@ -15,13 +15,25 @@ import msgspec
 import pytest
 
 from harness.cli import schema
+from harness.examine.compare import Change
+from harness.examine.findings import (
+    Attribution,
+    CellReport,
+    EndReport,
+    Examination,
+    Left,
+    LeftSocket,
+    Recovery,
+    Sign,
+    SocketSettings,
+)
 from harness.faults import Blackhole
 from harness.fuzz.campaign import Disagreement, Tally
 from harness.judge.verdict import Verdict, judge
 from harness.policy.overview import Figure, Overview
 from harness.policy.proof import Proofs
 from harness.policy.rule import Default
-from harness.report import fuzz, library_matrix, policy_json
+from harness.report import examine_json, fuzz, library_matrix, policy_json
 from harness.report import json as report
 from harness.report.documents import MatrixCell
 from harness.scenario.schema import Endpoint
@@ -90,8 +102,49 @@ CELL = MatrixCell(
 )
 
 
+def examination() -> Examination:
+    """One cell, in which the client detects the fault and the server does not."""
+    sign = Sign(how="exit", at_s=5.5, found="status 1", reports="status 1")
+    client = EndReport(
+        side="client",
+        finding="detected",
+        grade="good",
+        sign=sign,
+        attribution=Attribution(by="own-timer", words="the program's own timer"),
+        recovery=Recovery(connection="new", by="data", after_s=1.5),
+        left=Left(processes=1, sockets=(LeftSocket(state="ESTABLISHED"),)),
+        settings=SocketSettings(keepalive=True),
+    )
+    server = EndReport(side="server", finding="never", grade="bad")
+    cell = CellReport(
+        name="blackhole-idle",
+        fault="blackhole",
+        title="Blackhole",
+        words="everything is dropped",
+        course="lasts",
+        load="idle",
+        watched_s=60.0,
+        ends=(client, server),
+    )
+    return Examination(
+        client="a", server="b", clock="virtual", kernel="7.2.13", hz=1000, cells=(cell,)
+    )
+
+
+CHANGE = Change(
+    cell="blackhole-idle",
+    side="client",
+    aspect="time",
+    direction="worse",
+    was="5 s",
+    is_now="6 s",
+)
+
+
 def written(kind: str) -> bytes:
     """A document of each kind, as it is written."""
+    if kind == "examine":
+        return examine_json.render(examination(), (CHANGE,))
     if kind == "verdict":
         return report.verdict_file(verdicts()[0], 2)
     if kind == "report":
@@ -130,7 +183,7 @@ def test_one_wrong_thing_is_found(kind: str) -> None:
     sound = json.loads(written(kind))
     for key in sound:
         without = {name: value for name, value in sound.items() if name != key}
-        optional = key in ("probes", "probes_expected")
+        optional = key in ("probes", "probes_expected", "changes")
         assert bool(documents.problems(kind, without)) is not optional, key
         assert documents.problems(kind, {**sound, key: True}), key
     assert documents.problems(kind, {**sound, "format": 2})
@@ -144,10 +197,11 @@ def test_a_reader_may_meet_keys_that_it_does_not_know(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", schema.DOCUMENTS)
 def test_every_key_is_described(kind: str) -> None:
-    """By a text of its own, which is not that of its table."""
+    """By a text of its own; those of an examination by that of their table, which names them."""
     tables: dict[str, Any] = json.loads(schema.render(kind))["$defs"]
     for table in tables.values():
         assert table["description"]
         for key, node in table["properties"].items():
-            assert node["description"] != table["description"], key
+            assert node["description"], key
+            assert kind == "examine" or node["description"] != table["description"], key
     assert len(list(itertools.chain(*(table["properties"] for table in tables.values())))) > 3
