@@ -28,8 +28,9 @@ TOGETHER = frozenset(
     [
         *(
             f"tests/live/test_{name}.py"
-            for name in ("cases", "command_line", "daemons", "examples")
+            for name in ("cases", "command_line", "daemons", "evidence", "examples")
         ),
+        "tests/unit/report/html/test_in_browser.py",
         "tests/unit/fuzz/test_campaign.py",
     ]
 )
