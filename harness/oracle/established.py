@@ -17,6 +17,7 @@ In virtual time the instant can be chosen (`Machine.phase_ns`): then one replay 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import msgspec
@@ -29,6 +30,9 @@ from harness.oracle.phase_interval import PhaseInterval
 from harness.oracle.prediction import MAX_PROBE_WINDOWS, Asking, Prediction, Settings
 from harness.oracle.window_union import Gathering
 
+REMEMBERED = 256
+"""So many answers; one takes up to a second of computing."""
+
 
 def phases(settings: Settings, hz: int) -> int:
     """The period, in jiffies, after which arming an idle connection later changes nothing but the
@@ -39,9 +43,13 @@ def phases(settings: Settings, hz: int) -> int:
     return max(timerwheel.granularity(idle), timerwheel.granularity(interval))
 
 
+@functools.lru_cache(maxsize=REMEMBERED)
 def predict(question: Question) -> Prediction:
     """Everything that can happen, over all that is not known: phase, delays of faults, late
     handlers.
+
+    The answers to the last questions are remembered: scenarios that differ in what the question
+    leaves out, such as the address family, ask the same.
 
     The windows are exact in virtual time. Where the machine admits lateness they hold a little more
     than can happen, never less, but for one thing: a late handler sets the next expiry later, and
