@@ -47,7 +47,10 @@ def later_counts(scenario: Scenario) -> bool:
     where there is none.
     """
     claims = [scenario.expect.of(side) for side in scenario.judged]
-    return any(claim.outcome == "any" or claim.reconnects_s is not None for claim in claims)
+    return any(
+        claim.outcome == "any" or claim.reconnects_s is not None or claim.recovers_s is not None
+        for claim in claims
+    )
 
 
 def _folders(scenario: Scenario) -> set[Path]:

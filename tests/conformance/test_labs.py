@@ -21,10 +21,8 @@ from harness.lab import base_lab, docker_client, docker_lab, nat_rules, netns_la
 from harness.lab.docker_lab import DockerLab
 from harness.lab.host import Host, Lab
 from harness.lab.netns_lab import NetnsLab
-from harness.lab.nftables import Rules
 from harness.lab.process import Program
 from harness.lab.rtnetlink_socket import RtnetlinkSocket
-from harness.lab.watched import OTHERS, between_ends, counting
 from harness.model.topology import FAMILIES, SIDES, Family, Kind, Side, Topology, layout
 from harness.probes.capture import Capture
 from harness.probes.packets import Segment, parse
@@ -35,7 +33,6 @@ from tests.conformance.traces import network, network_untouched, nothing_held, p
 pytestmark = pytest.mark.conformance
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-_IS_TCP = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}}
 _RTN_LOCAL, _IFA_F_TENTATIVE = 2, 0x40
 
 
@@ -202,56 +199,6 @@ def test_labs_do_not_meet(implementation: Implementation, topology: Topology) ->
                 with pytest.raises(ConnectionRefusedError):
                     caller.connect((address, 7001))
         assert call(one, "client") == call(other, "client") == AT_ONCE
-
-
-# --- counting -----------------------------------------------------------------------------------
-
-
-def test_connections_are_told_apart(lab: Lab) -> None:
-    """Of two from the same client to the same port, rules count the segments of the one that is
-    watched, and all others apart. Which one that is may be said afterwards.
-    """
-    called, address = far(lab, "client")
-    ends = lab.watched = between_ends(lab.layout, 7003)
-    rules: Rules = {"seen": [[_IS_TCP, {"counter": None}, {"accept": None}]]}
-    with ExitStack() as stack:
-        listener = stack.enter_context(called.socket(FAMILIES[lab.layout.family]))
-        listener.bind((address, 7003))
-        listener.listen()
-        listener.settimeout(PATIENCE_S)
-        hook = f"ingress:{called.spec.facing('client').name}"
-        counted = stack.enter_context(counting(lab, called, hook, rules))
-        (speaker, hears), (_, silent) = (
-            _connected(lab.host("client"), listener, stack) for _ in range(2)
-        )
-
-        def of(*accepted: socket.socket) -> tuple[int, int]:
-            known = (frozenset({e.getsockname()[:2], e.getpeername()[:2]}) for e in accepted)
-            lab.watched = msgspec.structs.replace(ends, known=frozenset(known))
-            found = counted()
-            return found["seen"], found[OTHERS]
-
-        before = of(silent)
-        assert 0 < before[0] < sum(before)
-        speaker.sendall(b"hello")
-        assert hears.recv(5) == b"hello"
-        after = of(silent)
-        assert after[0] == before[0]
-        assert after[1] > before[1]
-        assert of(hears) == after[::-1]
-        assert of(hears, silent) == (sum(after), 0)
-
-
-def _connected(
-    client: Host, listener: socket.socket, stack: ExitStack
-) -> tuple[socket.socket, socket.socket]:
-    """Both ends of a new connection."""
-    near = stack.enter_context(client.socket(listener.family))
-    near.settimeout(PATIENCE_S)
-    near.connect(listener.getsockname()[:2])
-    far_end = stack.enter_context(listener.accept()[0])
-    far_end.settimeout(PATIENCE_S)
-    return near, far_end
 
 
 # --- reboot -------------------------------------------------------------------------------------
