@@ -94,7 +94,7 @@ def check_claimed_window(plan: Plan, history: History) -> None:
         history.origin is None or history.end.t_ns < history.origin[0]
     ):
         words = (
-            f"detected before the last fault was healed: {seen(history)}"
+            f"detected before the last fault was removed: {seen(history)}"
             f"{oracle_says(plan, history)}"
         )
         raise Refuted("noticed-too-early", words)
@@ -144,7 +144,7 @@ def check_claimed_reconnection(plan: Plan, history: History) -> None:
         check_reconnection(plan, history, expect.reconnects_s)
         return
     (lo_s, hi_s), found_ns = expect.reconnects_s, restored_ns(history)
-    window = f"{plain(lo_s)} to {plain(hi_s)} s after the last fault was healed"
+    window = f"{plain(lo_s)} to {plain(hi_s)} s after the last fault was removed"
     if found_ns is None:
         raise Refuted(
             "reconnection-refuted",

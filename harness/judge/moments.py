@@ -11,7 +11,7 @@ from harness.judge.history import History
 ORIGINS: dict[str, str] = {
     "armed": "arming",
     "fault": "the fault",
-    "healed": "the healing of the last fault",
+    "healed": "the removal of the last fault",
     "last-received": "the last segment received",
 }
 """What times count from, in words, for "after ..."."""

@@ -148,7 +148,7 @@ def _refute_silence(
     since_ns = history.ended.t_ns - period.from_ns
     if since_ns < hi_ns:
         watched, planned = seconds(since_ns, hi_ns)
-        words = f"the run was cut short: watched for {watched} of {planned} after the healing"
+        words = f"the run was cut short: watched for {watched} of {planned} after the removal"
         raise Inconclusive("run-cut-short", words)
     expected = f"expected data to pass again {window}, found none in the {secs(since_ns)} until"
     again = _connected_again(plan, history, period)
@@ -159,13 +159,13 @@ def _refute_silence(
     when = f"{secs(after_ns)} after" if after_ns >= 0 else f"{secs(-after_ns)} before"
     raise Refuted(
         "reconnected-without-data",
-        f"{expected} the end of the run: another connection stood {when} the healing, and no data "
+        f"{expected} the end of the run: another connection stood {when} the removal, and no data "
         "passed on it",
     )
 
 
 def _connected_again(plan: Plan, history: History, period: Period) -> Fact[Reconnected] | None:
-    """The first connection that was made after the healing, or the last one of those that were made
+    """The first connection that was made after the removal, or the last one of those that were made
     since the first fault was injected.
     """
     first_ns = _first_onset_ns(plan, history)

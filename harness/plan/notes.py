@@ -16,7 +16,7 @@ from harness.system.spelling import did_you_mean
 _FORESEEABLE: dict[Origin, str] = {
     "armed": "arming",
     "fault": "the fault",
-    "healed": "the healing of the last fault",
+    "healed": "the removal of the last fault",
 }
 """The origins whose moment is known beforehand, for "after ..."."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from harness.judge.moments import ORIGINS
 from harness.judge.verdict import Verdict
 
-HEALING = ORIGINS["healed"]
+REMOVAL = ORIGINS["healed"]
 
 
 def of(verdict: Verdict, attempts: int = 1) -> dict[str, str]:
@@ -47,7 +47,7 @@ def _of_end(verdict: Verdict) -> dict[str, str]:
         "prediction": verdict.predicted,
         "window": _window(verdict, verdict.window_ns),
         "measured": "" if measured_ns is None else _after(verdict, f"{measured_ns / 1e9:.6f}"),
-        "recovered": "" if recovered_ns is None else f"{recovered_ns / 1e9:.6f} s after {HEALING}",
+        "recovered": "" if recovered_ns is None else f"{recovered_ns / 1e9:.6f} s after {REMOVAL}",
     }
 
 

@@ -34,10 +34,10 @@ def test_data_passes_again_on_whatever_connection(port: int) -> None:
         plan,
         run(plan, *answered(32.5, port)),
         "pass",
-        "data passed again 2.500 s after the healing of the last fault",
+        "data passed again 2.500 s after the removal of the last fault",
     )
     assert found.recovered_ns == 5 * SECOND // 2
-    assert found.claimed == "data to pass again 0 to 8 s after the healing of the last fault"
+    assert found.claimed == "data to pass again 0 to 8 s after the removal of the last fault"
 
 
 def test_what_passes_while_the_fault_is_on_is_no_recovery() -> None:
@@ -65,10 +65,10 @@ def test_a_connection_on_which_nothing_passes_is_no_recovery() -> None:
         run(plan, reconnected(31), *sent(32, ON_A_NEW_ONE)),
         "fail",
         "found none in the 50.000 s until the end of the run: another connection stood 1.000 s "
-        "after the healing, and no data passed on it",
+        "after the removal, and no data passed on it",
     )
     assert made.cause == "reconnected-without-data"
-    during = verdict(plan, run(plan, reconnected(25)), "fail", "stood 5.000 s before the healing")
+    during = verdict(plan, run(plan, reconnected(25)), "fail", "stood 5.000 s before the removal")
     assert during.cause == "reconnected-without-data"
     before = verdict(plan, run(plan, reconnected(5)), "fail", "and no other connection")
     assert before.cause == "never-recovered"

@@ -216,9 +216,9 @@ def test_what_counts_from_the_healing() -> None:
         plan,
         healed_run(2900 * MS),
         "fail",
-        "detected 0.899 s after the healing of the last fault, 0.101 s before",
+        "detected 0.899 s after the removal of the last fault, 0.101 s before",
     )
-    words = "after expect.window_s (1 to 2 s after the healing of the last fault) ended"
+    words = "after expect.window_s (1 to 2 s after the removal of the last fault) ended"
     verdict(plan, healed_run(4100 * MS), "fail", words)
     assert (
         verdict(plan, healed_run(SECOND), "fail", "detected before the last").cause
@@ -246,7 +246,7 @@ def test_who_reconnects_after_the_healing() -> None:
             name,
         )
         assert found.reconnected_ns == after_ns
-    words = "expected another connection 0.5 to 1 s after the last fault was healed, found none"
+    words = "expected another connection 0.5 to 1 s after the last fault was removed, found none"
     verdict(plan, healed_run(SECOND, again(1900 * MS), over_ns=5 * SECOND), "fail", words)
     assert (plan.reconnects_within_ns, plan.watch_ns) == (5 * SECOND, 5 * SECOND)
 

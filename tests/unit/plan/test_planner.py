@@ -232,7 +232,7 @@ def test_a_window_that_counts_from_the_last_healing(
     made = planned(*faults, on=VIRTUAL, outcome="detected", window_s=window_s, origin="healed")
     (outcome,) = made.expected
     assert made.contradicts is contradicts, outcome.window_ns
-    assert [note.endswith(" s after the healing of the last fault") for note in made.notes] == [
+    assert [note.endswith(" s after the removal of the last fault") for note in made.notes] == [
         True
     ] * contradicts
 

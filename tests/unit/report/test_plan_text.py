@@ -99,7 +99,7 @@ def test_a_plan_names_every_command() -> None:
     )
     assert "  proxy       command=haproxy -f 'a file'\n" in text
     assert (
-        "  claim       noticed and connected again 0 to 1.5 s after the healing of the last fault\n"
+        "  claim       noticed and connected again 0 to 1.5 s after the removal of the last fault\n"
         in text
     )
     standby = Standby(on="router", command=Command(argv=("server",)))

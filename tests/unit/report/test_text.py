@@ -125,7 +125,7 @@ def test_the_origin_is_named_where_it_is_not_arming() -> None:
     assert lines[2].endswith("; times count from the fault")
     healed = msgspec.structs.replace(judge(plan, as_foreseen(plan)), origin="healed")
     assert shown(text.VerdictTable([healed]), 200)[2].endswith(
-        "; times count from the healing of the last fault"
+        "; times count from the removal of the last fault"
     )
 
 
