@@ -10,6 +10,7 @@ from harness.model import durations
 from harness.model.programs import PLACEHOLDERS
 from harness.model.topology import SIDES, layout
 from harness.oracle.prediction import Outcome
+from harness.scenario import guesses
 from harness.scenario.schema import Origin, Scenario
 from harness.system.spelling import did_you_mean
 
@@ -19,6 +20,28 @@ _FORESEEABLE: dict[Origin, str] = {
     "healed": "the removal of the last fault",
 }
 """The origins whose moment is known beforehand, for "after ..."."""
+
+
+def notes_on(scenario: Scenario) -> tuple[str, ...]:
+    """What a reader of a scenario should know, whatever is predicted."""
+    return (
+        *taken_for_granted(scenario),
+        *suspicions(scenario),
+        *unknown_placeholders(scenario),
+    )
+
+
+def taken_for_granted(scenario: Scenario) -> tuple[str, ...]:
+    """What is assumed of both ends' commands, where nothing is claimed and nothing said."""
+    if scenario.expect.outcome != "any":
+        return ()
+    commands = ((side, scenario.endpoint(side).command) for side in SIDES)
+    return tuple(
+        words
+        for side, command in commands
+        if command is not None
+        for words in guesses.in_words(command, side)
+    )
 
 
 def never_in_time(

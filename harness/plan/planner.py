@@ -22,7 +22,7 @@ from harness.plan import fault_expectations, heartbeats
 from harness.plan.allowances import ALLOWANCE_MS, tolerances
 from harness.plan.fault_effects import effects_on
 from harness.plan.model_coverage import fills, refuse_uncovered
-from harness.plan.notes import never_in_time, never_injected, suspicions, unknown_placeholders
+from harness.plan.notes import never_in_time, never_injected, notes_on, suspicions
 from harness.plan.plan import (
     GRACE_NS,
     KIND_OF,
@@ -137,7 +137,7 @@ def _of_end(whole: Scenario, side: Side, machine: MachineFacts, kernel: Machine)
         watch_ns=_watch_ns(scenario, expected, horizon_ns),
         faults=fault_expectations.of_faults(scenario, tolerances(machine), allowed, foresee),
         must_echo=fault_expectations.must_echo(scenario),
-        notes=(*notes, *apart, *late, *suspicions(scenario), *unknown_placeholders(scenario)),
+        notes=(*notes, *apart, *late, *notes_on(scenario)),
         contradicts=bool(apart) or (prediction is not None and not expected),
     )
 

@@ -57,7 +57,6 @@ def in_words(command: Command, side: Side) -> Iterator[str]:
         yield f"the {side} is ready {condition} (not stated: ready)"
     if not command.shows:
         yield (
-            f"a detection of the {side} shows in its end, in the close of its connection, or in a "
-            "new connection; lines of output are listed, and none of them counts (not stated: "
-            "detects)"
+            f"the {side} shows a detection by its exit, by closing its connection, or by a new "
+            "connection; no line of its output counts as one (not stated: detects)"
         )

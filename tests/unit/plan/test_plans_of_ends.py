@@ -68,3 +68,18 @@ def test_an_end_without_a_prediction_needs_a_claim_of_its_own() -> None:
         make(scenario(COMMAND, COMMAND, of_client=noticed, of_server=vague), MACHINE)
     reached = Scenario(name="quiet", client=ALIVE, expect=Expect(client=EndExpect()))
     assert make(reached, MACHINE).ends == ()
+
+
+def test_what_is_taken_for_granted_is_a_note() -> None:
+    """Once for each command, and only where nothing is claimed."""
+    command = Endpoint(command=Command(argv=("it",)))
+    plan = planned(Blackhole(at_s=0.5), client=command, server=command, outcome="any", bound_s=9.0)
+    assumed = [note for note in plan.notes if "not stated" in note]
+    assert [note.partition(" ")[2].partition(" ")[0] for note in assumed] == [
+        "client",
+        "client",
+        "server",
+        "server",
+    ]
+    never = planned(Blackhole(at_s=0.5), server=command, outcome="never", bound_s=9.0)
+    assert not [note for note in never.notes if "not stated" in note]

@@ -19,7 +19,7 @@ def test_nothing_said() -> None:
     for side in ("client", "server"):
         ready, signs = guesses.in_words(bare, side)
         assert ready.startswith(f"the {side} is ready when ")
-        assert signs.startswith(f"a detection of the {side} shows in ")
+        assert signs.startswith(f"the {side} shows a detection by its exit, ")
 
 
 @pytest.mark.parametrize("side", ["client", "server"])
