@@ -145,7 +145,7 @@ class _Drawing:
 
     def _elision(self, elision: Elision) -> None:
         roles = Counter(crossing.seen.role for crossing in elision.crossings)
-        parts = ", ".join(f"{n} {ROLES.get(role, role)}" for role, n in roles.most_common(4))
+        parts = ", ".join(f"{n} {ROLES.get(role, role)}" for role, n in roles.most_common(3))
         lost = sum(crossing.lost for crossing in elision.crossings)
         missing = f"; {lost} never arrived" if lost else ""
         took = duration(elision.crossings[-1].t_ns - elision.crossings[0].t_ns)

@@ -171,7 +171,7 @@ def _of_fault(text: str, fault: FaultSpan, *, begins: bool) -> Note:
 
 def _of_moment(moment: Moment) -> Note:
     verb = _SHOWN[moment.kind]
-    text = " ".join(part for part in (moment.side, verb, moment.what) if part)
+    text = f"{moment.side} {verb} {moment.what}" if verb else f"{moment.side}: {moment.what}"
     if moment.kind == "sign":
         text = f"{moment.side} {SIGNS.get(moment.how, moment.how)}: {moment.what}"
     tone = f"of-{moment.verdict}" if moment.verdict else ""

@@ -157,7 +157,7 @@ def legend(
     group = svg.group(parent, "legend")
     entries = [(role, ROLES.get(role, role)) for role in roles]
     entries += [(kind, PROGRAM[kind][1]) for kind in kinds]
-    entries += [("due", "a probe is expected")] if due else []
+    entries += [("due", "expected to be sent")] if due else []
     x = 10.0
     for name, words in entries:
         if x + 16 + svg.width_of(words) > right:

@@ -183,7 +183,12 @@ class _Drawing:
                 start, end = svg.number(left), svg.number(left + width)
                 shapes.append(f"M{start} {svg.number(base - 13)}H{end}v19H{start}z")
         if shapes:
-            svg.path(self.body, "".join(shapes), "due", "when the oracle expects a probe")
+            svg.path(
+                self.body,
+                "".join(shapes),
+                "due",
+                "when the oracle expects a probe or a retransmission",
+            )
 
     def _segments(self, base: float, side: Side, way: str) -> None:
         sent = way == "out"

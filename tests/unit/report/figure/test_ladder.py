@@ -10,6 +10,7 @@ from harness.faults import Blackhole, FirewallIdle, LinkDown
 from harness.report.figure import ladder_svg
 from harness.report.figure.ladder_rows import MOST_ARROWS
 from harness.scenario.schema import Endpoint, Keepalive
+from tests.unit import recovering
 from tests.unit.report.figure.drawn import (
     Sent,
     both_ends,
@@ -169,3 +170,10 @@ def test_signs_of_a_command_stand_for_what_it_noticed() -> None:
     ]
     found = texts(parsed(ladder_svg(result(plan, events))))
     assert [text for text in found if text.startswith("client ")] == ["client exits: status 1"]
+
+
+def test_recovery_is_told() -> None:
+    """Where data passes again, the ladder says so beside the end that is judged."""
+    plan = recovering.recovering()
+    events = recovering.run(plan, *recovering.answered(33))
+    assert "client: data passes again" in texts(parsed(ladder_svg(result(plan, events))))
