@@ -1,5 +1,6 @@
 #!/bin/sh
 # A PostgreSQL server in the foreground at $HARNESS_PORT, which lets everybody in. Its files go with the run.
+# Its checkpoints, which come with time alone, are not logged: what it prints is about connections.
 # usage: postgres.sh [OPTION OF postgres]...        where the harness runs it
 #        postgres.sh                                elsewhere: make an empty cluster beside this script, once, which saves
 #                                                   each run the 10 s or so that initdb takes in a guest
@@ -26,4 +27,5 @@ if [ -d "$made" ]; then
 else
     new_cluster "$cluster"
 fi
-exec $as_nobody postgres -D "$cluster" -p "$HARNESS_PORT" -c listen_addresses='*' -c unix_socket_directories= "$@"
+exec $as_nobody postgres -D "$cluster" -p "$HARNESS_PORT" -c listen_addresses='*' -c unix_socket_directories= \
+    -c log_checkpoints=off "$@"
