@@ -33,6 +33,7 @@ class Browser:
 
     def __init__(self) -> None:
         self._started: list[webdriver.Chrome] = []
+        self._states: dict[str, Mapping[str, object]] = {}
 
     @cached_property
     def driver(self) -> webdriver.Chrome:
@@ -64,11 +65,12 @@ class Browser:
     ) -> None:
         """Open a file as a reader with such a display would see it."""
         metrics = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
-        self._tell("Emulation.setDeviceMetricsOverride", metrics)
+        self._set("Emulation.setDeviceMetricsOverride", metrics)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self._tell("Emulation.setEmulatedMedia", {"media": media, "features": features})
-        self._tell("Emulation.setScriptExecutionDisabled", {"value": not script})
-        self.driver.get("about:blank")
+        self._set("Emulation.setEmulatedMedia", {"media": media, "features": features})
+        self._set("Emulation.setScriptExecutionDisabled", {"value": not script})
+        if part:  # else it would only be scrolled to
+            self.driver.get("about:blank")
         self.driver.get(f"{path.as_uri()}{part}")
 
     def run(self, script: str, *arguments: object) -> Any:
@@ -96,7 +98,7 @@ class Browser:
         """The mean brightness of what is seen, from 0 to 1, of a screenshot."""
         shot = self._tell("Page.captureScreenshot", {"format": "png"})["data"]
         assert base64.b64decode(shot).startswith(b"\x89PNG")
-        self._tell("Emulation.setScriptExecutionDisabled", {"value": False})
+        self._set("Emulation.setScriptExecutionDisabled", {"value": False})
         self.driver.get("about:blank")
         script = """
             const [shot, done] = arguments;
@@ -113,6 +115,12 @@ class Browser:
             };
             image.src = 'data:image/png;base64,' + shot;"""
         return float(self.driver.execute_async_script(script, shot))
+
+    def _set(self, command: str, values: Mapping[str, object]) -> None:
+        """As `_tell`, of what stays as it is."""
+        if self._states.get(command) != values:
+            self._tell(command, values)
+            self._states[command] = values
 
     def _tell(self, command: str, values: Mapping[str, object]) -> Any:
         return self.driver.execute_cdp_cmd(command, dict(values))
