@@ -66,6 +66,8 @@ def render(page: Page) -> str:
         topic_of={name: f"t{number}" for number, name in enumerate(topics)},
         faults_of=_classes({name: f"f{number}" for number, name in enumerate(faults)}),
         opened=lambda _: len(runs) <= OPEN_AT_FIRST,
+        has_predictions=any(run.verdict.predicted for run in runs),
+        has_probes=any(run.verdict.probes for run in runs),
         severity=SEVERITY,
         sort_window=_earliest_s,
         meanings=words.MEANINGS,

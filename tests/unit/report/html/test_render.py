@@ -264,3 +264,17 @@ def test_recovery_is_shown() -> None:
     texts = Reader(render(page(back))).texts
     assert "1.500 s after the detection" in texts
     assert any(text.startswith("2.000 s after ") for text in texts)
+
+
+def test_columns_without_figures_are_left_out() -> None:
+    """Of programs whose detection nobody predicts."""
+    texts = Reader(render(page(good(), survived()))).texts
+    assert {"predicted", "probes", "time to detect"} <= set(texts)
+    unknown = [named(good(), name, predicted="", probes=0) for name in ("x", "y")]
+    head = render(page(*unknown)).partition("<thead>")[2].partition("</thead>")[0]
+    assert re.findall(r">([a-z ]+)</th>", head) == [
+        "verdict",
+        "scenario",
+        "fault",
+        "time to detect",
+    ]
