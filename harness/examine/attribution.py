@@ -44,6 +44,10 @@ def of_sign(plan: Plan, course: Course, sign: Sign, settings: SocketSettings | N
         kernel = _by_kernel(plan, course, settings, since.t_ns, (at_ns - late_ns, at_ns))
         if kernel is not None:
             return kernel
+    if any(e.mechanism == "lost-locally" for e in effects_on(plan.scenario, course.side)):
+        return Attribution(
+            by="unknown", words="which timer it was is not known: no link to send on"
+        )
     return Attribution(by="own-timer", words=_own_timer(since, at_ns))
 
 

@@ -6,6 +6,7 @@ the ends are not watched for hours unless a timer of their sockets takes hours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -68,7 +69,7 @@ def _of_end(found: Result, side: Side) -> float:
     kernel_ns = _keepalive_ns(settings, tolerances(plan.machine)) if read.keepalive else 0
     if any(event.data["way"] == "out" and event.data.get("length") for event in course.since_armed):
         kernel_ns = max(kernel_ns, longest_ns(settings, plan.machine.hz))
-    return min(LONGEST_S, max(OWN_TIMERS_S, kernel_ns / 1e9 + BEYOND_S))
+    return min(LONGEST_S, max(OWN_TIMERS_S, math.ceil(kernel_ns / 1e9) + BEYOND_S))
 
 
 def _keepalive_ns(settings: Settings, machine: Machine) -> int:

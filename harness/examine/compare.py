@@ -27,14 +27,22 @@ _FINDINGS = {
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is not as the baseline has it. `was`, `is_now`: in words."""
+    """One thing that is not as the baseline has it."""
 
     cell: str
+    """The name of the cell."""
     side: Side
+    """Which end."""
     aspect: Aspect
+    """What differs: the finding, the time, the sign, the error, the cause (which timer decided),
+    the recovery, what was left, or the run, which could not be examined.
+    """
     direction: Direction
+    """worse, better, different (neither), or unknown where the cell could not be examined."""
     was: str
+    """What the baseline says, in words."""
     is_now: str
+    """What was measured now, in words."""
 
 
 def compare(baseline: Baseline, report: Examination) -> tuple[Change, ...]:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
 from harness.examine.compare import Change
 from harness.examine.findings import Examination
-
-FORMAT: Literal[1] = 1
+from harness.report.documents import FORMAT, Format
 
 
 class ExaminationDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What `harness examine --json` writes. `changes`: since the baseline of `--against`; null
-    without that.
-    """
+    """What `harness examine --json` writes."""
 
-    format: Literal[1]
+    format: Format
+    """1."""
     examination: Examination
-    changes: tuple[Change, ...] | None = None
+    """What both ends did under each fault."""
+    changes: tuple[Change, ...] | None
+    """What changed since the baseline; null without --against."""
 
 
 def render(found: Examination, changes: Sequence[Change] | None = None) -> bytes:

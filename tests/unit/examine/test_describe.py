@@ -6,6 +6,7 @@ import pytest
 
 from harness.examine import signs
 from harness.examine.attribution import REACTION_NS
+from harness.examine.faults import FAULT_AT_S
 from harness.examine.findings import Recovery
 from harness.faults import Blackhole
 from harness.oracle import established
@@ -62,6 +63,44 @@ def test_outside_the_window_it_is_the_program_s_own_timer(outside: str) -> None:
     found = described(cell("blackhole"), events(sign(moment, "exit", "status 1"))).end("client")
     assert found.attribution is not None
     assert found.attribution.by == "own-timer"
+
+
+def test_data_in_flight_is_given_up_by_its_own_timer() -> None:
+    """tcp_retries2 counts from the write, whatever else arrives meanwhile."""
+    scenario = cell("blackhole").scenario
+    question = Question(
+        Settings(keepalive=False),
+        tolerances(MACHINE),
+        effects_on(scenario, "client"),
+        5_000_000_000_000,
+        writes_ns=(80_000_000_000,),
+    )
+    (outcome,) = established.predict(question).outcomes
+    assert outcome.window_ns is not None
+    at_s = outcome.window_ns[1] / 1e9 - FAULT_AT_S
+    wrote_s = 80 - FAULT_AT_S
+    run = events(
+        segment(wrote_s, "out"),
+        segment(wrote_s + 0.2, "out", "retransmit"),
+        segment(wrote_s + 5, "in", "retransmit", ack=100),
+        sign(at_s, "exit", "status 1"),
+        settings=OFF,
+    )
+    found = described(cell("blackhole"), run).end("client").attribution
+    assert found is not None
+    assert found.words == "data in flight was given up after 1 retransmission (tcp_retries2 = 15)"
+    late = events(segment(wrote_s, "out"), sign(at_s + 40, "exit", "status 1"), settings=OFF)
+    own = described(cell("blackhole"), late).end("client").attribution
+    assert own is not None
+    assert own.by == "own-timer"
+
+
+def test_what_no_capture_shows_is_not_known() -> None:
+    """Where the end's own interface is down, what it sends is on no wire."""
+    run = events(sign(900, "exit", "status 1"))
+    found = described(cell("client-link-down"), run).end("client").attribution
+    assert found is not None
+    assert found.by == "unknown"
 
 
 def test_the_segments_that_were_sent_meanwhile_are_counted() -> None:
