@@ -22,7 +22,7 @@ from harness.examine.findings import Examination
 from harness.examine.grid import Grid, LeftOut
 from harness.judge.result import Result
 from harness.model.machine import MachineFacts
-from harness.model.programs import Command
+from harness.model.programs import Command, spelled
 from harness.model.topology import SIDES, Side
 from harness.plan import planner
 from harness.plan.plan import Plan
@@ -159,7 +159,7 @@ def _guesses(command: Command, side: Side) -> Iterator[str]:
 
 def _spelled(base: Scenario, side: Side) -> str:
     command = base.endpoint(side).command
-    return f"the built-in {side}" if command is None else shlex.join(command.argv)
+    return f"the built-in {side}" if command is None else spelled(command.argv)
 
 
 def _planned(chosen: Grid, machine: MachineFacts) -> tuple[Grid, list[Plan]]:

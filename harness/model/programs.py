@@ -9,7 +9,8 @@ and Netty's IdleStateHandler.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -35,6 +36,14 @@ UNFLUSHED = (
     "if it should have, its output may be buffered: flush each line, or run it under `stdbuf -oL`"
 )
 """For messages about a command that has printed nothing although a line of it is awaited."""
+
+
+def spelled(argv: Sequence[str]) -> str:
+    """A command line as a user types it: words with placeholders such as {port} need no quotes."""
+    return " ".join(
+        word if re.fullmatch(r"[\w@%+=:,./{}-]+", word, re.ASCII) else shlex.quote(word)
+        for word in argv
+    )
 
 
 class Heartbeat(

@@ -11,7 +11,7 @@ from harness.model.topology import SIDES, Side
 from harness.report import examine_words as words
 from harness.report.html.page import Grid, GridCell, Status
 
-_STATUSES: dict[Grade, Status] = {
+STATUSES: dict[Grade, Status] = {
     "good": "good",
     "bad": "bad",
     "unknown": "unknown",
@@ -38,14 +38,14 @@ def grid(found: Examination, runs: Mapping[str, int]) -> Grid:
         ),
         caption="what each end did under each fault",
         corner="fault",
-        legend=tuple((_STATUSES[grade], _SYMBOLS[grade], text) for grade, text in _LEGEND),
+        legend=tuple((STATUSES[grade], _SYMBOLS[grade], text) for grade, text in _LEGEND),
     )
 
 
 def _cell(cell: CellReport, side: Side, run: int | None) -> GridCell:
     end = cell.end(side)
     return GridCell(
-        status=_STATUSES[end.grade],
+        status=STATUSES[end.grade],
         symbol=_SYMBOLS[end.grade],
         short=_short(cell, side),
         text=words.end(cell, side),

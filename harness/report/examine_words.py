@@ -23,7 +23,7 @@ WORDS_SHOWN = 60
 NAMED = 4
 """So many faults a headline names."""
 SYMBOLS: dict[Grade, str] = {"good": "ok", "bad": "BAD", "unknown": "?", "none": "-"}
-_ORDER: dict[Grade, int] = {"bad": 0, "unknown": 1, "good": 2, "none": 3}
+ORDER: dict[Grade, int] = {"bad": 0, "unknown": 1, "good": 2, "none": 3}
 BY_KERNEL: frozenset[Mechanism | None] = frozenset(
     {"rst", "keepalive", "user-timeout", "retransmissions"}
 )
@@ -173,9 +173,9 @@ def _listed(titles: Sequence[str]) -> str:
 
 def worst_first(report: Examination) -> list[CellReport]:
     """The cells, those with something bad first, each group in the order of the grid."""
-    return sorted(report.cells, key=lambda cell: _ORDER[grade(cell)])
+    return sorted(report.cells, key=lambda cell: ORDER[grade(cell)])
 
 
 def grade(cell: CellReport) -> Grade:
     """The worse of both ends'."""
-    return min((cell.end(side).grade for side in SIDES), key=_ORDER.__getitem__)
+    return min((cell.end(side).grade for side in SIDES), key=ORDER.__getitem__)

@@ -71,7 +71,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """A page about runs.
 
     `command`: the command line that made it. `headline`: the result in a sentence, where it is
-    another one than how many runs passed. `results`: the runs, in the order in which they are
+    another one than how many runs passed. `assumed`: what was taken for granted, in sentences that
+    explain how to read the page. `results`: the runs, in the order in which they are
     shown. `grid`: the matrix view, or None. `notes`: sentences under the title. `tables`: further
     figures, shown before the runs. `details`: one for each result, or none at all. `made`: when and
     where, in words.
@@ -80,6 +81,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     command: str = ""
     headline: tuple[Status, str] | None = None
+    assumed: tuple[str, ...] = ()
     results: tuple[Result, ...] = ()
     grid: Grid | None = None
     notes: tuple[str, ...] = ()

@@ -55,6 +55,7 @@ def render(page: Page) -> str:
         title=page.title,
         command=page.command,
         notes=page.notes,
+        assumed=page.assumed,
         made=page.made,
         tables=page.tables,
         grid_view=page.grid,

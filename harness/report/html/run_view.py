@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Iterator, Sequence
 from functools import cache
 
@@ -14,6 +12,7 @@ from harness.judge.moments import ORIGINS
 from harness.judge.reasons import clipped
 from harness.judge.result import Result
 from harness.judge.verdict import Verdict
+from harness.model.programs import spelled
 from harness.model.topology import MIDDLE, SIDES, Side
 from harness.report import figure
 from harness.report.figure.contents import contents_of
@@ -184,7 +183,7 @@ def _end(verdict: Verdict, result: Result) -> EndView:
         ("claimed", "" if claims_nothing else verdict.claimed),
         ("predicted", words.predicted(verdict, result.plan.unpredictable)),
         ("measured", words.measured(verdict)),
-        ("on the wire", words.asked(verdict)),
+        ("on the wire", "" if claims_nothing else words.asked(verdict)),
         ("reconnected", _reconnected(verdict)),
         ("data passes again", _recovered(verdict)),
         ("allowance", _allowance(verdict)),
@@ -230,7 +229,7 @@ def _network(scenario: Scenario) -> Iterator[tuple[str, str]]:
         yield side, _program(scenario, side)
     for key, _, command in scenario.commands:
         if key not in SIDES:
-            yield key, _command(command.argv)
+            yield key, in_a_line(spelled(command.argv))
     for fault in scenario.faults:
         yield "fault", _fault(fault)
 
@@ -242,18 +241,10 @@ def _program(scenario: Scenario, side: Side) -> str:
     """The program of an end, and what it writes."""
     end = scenario.endpoint(side)
     if end.command is not None:
-        return _command(end.command.argv)
+        return in_a_line(spelled(end.command.argv))
     if end.heartbeat is not None:
         return f"built-in program with a heartbeat: {_fields(end.heartbeat, every=True)}"
     return "; ".join(["built-in program", *_deeds(end)])
-
-
-def _command(argv: Sequence[str]) -> str:
-    """A command line. Words such as {port} are not quoted, as they are replaced in a run."""
-    quoted = (
-        word if word and not re.search(r"[\s'\"]", word) else shlex.quote(word) for word in argv
-    )
-    return in_a_line(" ".join(quoted))
 
 
 def _deeds(end: Endpoint) -> Iterator[str]:

@@ -143,6 +143,10 @@ def test_the_matrix_has_a_cell_for_each_end() -> None:
 
 
 def test_the_page_has_the_headlines() -> None:
-    """As notes above the matrix."""
+    """A sentence for each end, as bad as the worst cell."""
     page = examine_page.page(_mixed(), (), command="harness examine", made="")
-    assert page.notes[0] == "The client never detects a blackhole."
+    assert page.headline is not None
+    status, text = page.headline
+    assert status == "bad"
+    assert text.startswith("The client never detects a blackhole. The server ")
+    assert all(guess not in note for note in page.notes for guess in page.assumed)
