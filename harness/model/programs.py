@@ -168,7 +168,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Its host listens at the port."""
     prints: str = ""
     """A line of its output matches this regular expression. Such a line may come again after a
-    reconnect: where the first one matches `detects.prints` too, no later one shows a detection.
+    reconnect: it then shows a detection only where `detects.prints` matches it.
     """
     quiet_s: Duration | None = None
     """The connection stands, and no connection at the port has carried data for so many seconds. If

@@ -121,8 +121,6 @@ class CommandEnd(RunningCommand):
         self.connections = self._watcher()
         self.detection = self._recorder()
         self._early_exit: tuple[int, int] | None = None
-        self._ready_line_shows = False
-        """Whether the line that made it ready matches `detects.prints` too: it may come again."""
 
     def _watcher(self) -> ConnectionWatcher:
         """What follows its connections."""
@@ -249,10 +247,6 @@ class CommandEnd(RunningCommand):
         alive = self.command.alive
         if alive is not None and re.search(alive.prints, line):
             self.emit("subject.lives", at_ns=at_ns, line=line[:LONGEST_LINE])
-        if self.readiness.is_ready_line(line):
-            if gets_ready:
-                self._ready_line_shows = self.detection.shows(line) is not None
-            gets_ready = gets_ready or self._ready_line_shows
         self.detection.reads(line, at_ns, gets_ready=gets_ready)
 
     def _ended(self, status: int, at_ns: int) -> None:

@@ -84,17 +84,13 @@ class DetectionRecorder:
             self._noticed()
             self._emit("subject.noticed", at_ns=sign.at_ns, **found)
 
-    def shows(self, line: str) -> re.Match[str] | None:
-        """Whether a line of output is one that shows a detection, by its pattern."""
-        return re.search(self._detects.prints, line) if self._detects.prints else None
-
     def reads(self, line: str, at_ns: int, *, gets_ready: bool) -> None:
         """Take a line of output.
 
-        It is no sign where it is one of those up to the ready line, or that line again
-        (`gets_ready`).
+        It is no sign where it is one of those up to the ready line (`gets_ready`). The same line
+        after a reconnect is one where `detects.prints` matches it.
         """
-        match = self.shows(line)
+        match = re.search(self._detects.prints, line) if self._detects.prints else None
         if match is None:
             return
         if gets_ready:

@@ -54,10 +54,6 @@ class Readiness:
             self._met_ns["prints"] = at_ns
         return True
 
-    def is_ready_line(self, line: str) -> bool:
-        """Whether a line is one that makes it ready, be it the first or a later one."""
-        return bool(self._ready.prints) and re.search(self._ready.prints, line) is not None
-
     def missing(self, *, connects: bool) -> str:
         """The first condition that was not met yet, in words; "" when all were.
 
