@@ -15,7 +15,7 @@ from harness.examine.settings import as_oracle_takes
 from harness.model.values import count
 from harness.oracle import established
 from harness.oracle.effects import Effect, Unpredictable
-from harness.oracle.established_query import Question
+from harness.oracle.established_query import Question, limit_ms, longest_ns
 from harness.oracle.prediction import Settings
 from harness.plan.allowances import tolerances
 from harness.plan.fault_effects import effects_on
@@ -126,7 +126,7 @@ def _by_kernel(
     flying_ns = _in_flight_since(course, at_ns)
     in_flight, since_ns = flying_ns is not None, flying_ns or heard_ns
     question = _question(plan, course, settings, since_ns, at_ns, in_flight=in_flight)
-    if question is None:
+    if question is None or not _is_plausible(question, at_ns - since_ns, in_flight=in_flight):
         return None
     try:
         prediction = established.predict(question)
@@ -145,6 +145,21 @@ def _by_kernel(
             words = _kernel_words(question.settings, by, repeated)
             return Attribution(by=by, words=words, window_s=span)
     return None
+
+
+def _is_plausible(question: Question, after_ns: int, *, in_flight: bool) -> bool:
+    """Whether a timer of the kernel may have been due at all.
+
+    The oracle's answer can take half a minute; it is not asked where no answer can fit.
+    """
+    settings, hz = question.settings, question.machine.hz
+    if in_flight:
+        least_ns = limit_ms(settings, hz) * 900_000
+        return least_ns <= after_ns <= longest_ns(settings, hz)
+    if not settings.keepalive:
+        return False
+    probing_s = 0 if settings.user_timeout_ms else settings.interval_s * settings.count
+    return after_ns >= (settings.idle_s + probing_s) * 1_000_000_000
 
 
 def _question(

@@ -19,6 +19,7 @@ from tests.unit.examining import (
     BASE,
     MACHINE,
     OFF,
+    SETTINGS,
     at,
     cell,
     described,
@@ -93,6 +94,21 @@ def test_data_in_flight_is_given_up_by_its_own_timer() -> None:
     own = described(cell("blackhole"), late).end("client").attribution
     assert own is not None
     assert own.by == "own-timer"
+
+
+def test_the_oracle_is_not_asked_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where neither keepalive nor retransmissions can be over yet: its answer may take long."""
+
+    def asked(question: Question) -> None:
+        pytest.fail(f"asked {question}")
+
+    monkeypatch.setattr("harness.oracle.established.predict", asked)
+    slow = {**SETTINGS, "idle_s": 7200}
+    for settings, run in ((slow, ()), (slow, (segment(5, "out"),)), (OFF, ())):
+        events_found = events(*run, sign(100, "exit", "status 1"), settings=settings)
+        found = described(cell("blackhole-to-server"), events_found).end("client").attribution
+        assert found is not None
+        assert found.by == "own-timer"
 
 
 def test_what_no_capture_shows_is_not_known() -> None:
