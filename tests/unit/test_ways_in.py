@@ -218,4 +218,4 @@ def test_the_page_uses_them_as_they_are() -> None:
     known = {"HARNESS_PACKAGE", *load(GITLAB)["harness-check"]["variables"]}
     assert job["variables"].keys() <= known
     first = (CHECKOUT / "README.md").read_text()
-    assert "hooks: [{ id: harness-check }]" in first
+    assert "(harness/policy/README.md#in-commit-hooks-and-ci)" in first
