@@ -34,6 +34,7 @@ def plans(
         guests=machine_facts.clock == "virtual",
         claimed=True,
     )
+    _say_unclaimed(options.words)
     if not options.words:
         scenarios = _possible(scenarios)
     if options.no_commands:
@@ -52,6 +53,16 @@ def plans(
             "time: name them, or use --clock virtual",
         )
     return fitting
+
+
+def _say_unclaimed(words: Sequence[str]) -> None:
+    """Say which cells of baselines are left out, and why."""
+    from harness.scenario import baselines
+
+    for word in words:
+        if word.endswith(baselines.SUFFIX):
+            for name, why in baselines.unclaimed(baselines.load(Path(word))).items():
+                streams.complain(f"left out {name} of {word}: {why}")
 
 
 def planned(

@@ -26,6 +26,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float | None = None
 
     @property
+    def word(self) -> str:
+        """The verdict in a word. A run of which nothing is claimed has described its ends."""
+        claims_nothing = self.plan.scenario.expect.outcome == "any"
+        is_described = claims_nothing and self.verdict.verdict == "pass"
+        return "described" if is_described else self.verdict.verdict
+
+    @property
     def of_ends(self) -> tuple[Result, ...]:
         """A result for each judged end: this one, where that is one end.
 

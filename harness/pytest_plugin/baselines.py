@@ -1,4 +1,4 @@
-"""Baselines as test items: each cell of a `*.baseline.toml` file that can be proven is one."""
+"""Baselines as test items: each cell of a `*.baseline.toml` file is one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 class BaselineFile(pytest.File):
-    """What `harness examine` measured: an item for each cell that can be proven."""
+    """What `harness examine` measured: an item for each cell. What cannot be proven is skipped."""
 
     def collect(self) -> Iterator[pytest.Item]:
         """A file that cannot be loaded or planned is a collection error.
@@ -39,6 +39,8 @@ class BaselineFile(pytest.File):
             found = baselines.load(self.path)
             for claim in baselines.claims(found):
                 yield self._item(claim, found.clock)
+            for name, why in baselines.unclaimed(found).items():
+                yield scenarios.LeftOut.from_parent(self, name=name, reason=f"{name}: {why}")
         except UsageError as error:
             raise self.CollectError(visible(str(error))) from error
 

@@ -285,7 +285,7 @@ def lacking_in(scenario: Scenario, machine: MachineFacts) -> str:
 
 
 class LeftOut(pytest.Item):
-    """A scenario of containers or guests, in a session without any. `reason`: why."""
+    """A scenario that this session leaves out. `reason`: why."""
 
     def __init__(self, *, reason: str, **arguments: Any) -> None:
         super().__init__(**arguments)

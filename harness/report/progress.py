@@ -116,7 +116,7 @@ class Progress:
             if result.events:
                 self._virtual_s += result.events[-1].t_ns / 1e9
         if self._live is None and not self._quiet:
-            line = f"{len(self._done)}/{self._total} {verdict.verdict:<12} {verdict.name}"
+            line = f"{len(self._done)}/{self._total} {result.word:<12} {verdict.name}"
             self._console.print(Text(line), soft_wrap=True)
             self._ticker.said()
 

@@ -84,7 +84,7 @@ class BaselineCell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     server: MeasuredEnd
     proven: bool = True
     """False: the fault met no packet, so that a run of this cell proves nothing. `harness run` and
-    pytest leave it out.
+    pytest leave it out, and say so.
     """
 
     def end(self, side: Side) -> MeasuredEnd:
@@ -158,6 +158,17 @@ def claims(baseline: Baseline) -> Iterator[Scenario]:
         if raw is not None:
             raw["name"] = f"{baseline.name}/{cell.name}"
             yield placed(from_mapping(raw, f"cell {cell.name}"), Path(baseline.folder))
+
+
+def unclaimed(baseline: Baseline) -> dict[str, str]:
+    """The cells that `claims` leaves out, by name, each with the reason."""
+    return {
+        cell.name: "its faults give a false alarm or strike the end themselves"
+        if cell.proven
+        else "its fault met no packet when it was measured, so that a run proves nothing"
+        for cell in baseline.cells
+        if _claimed(baseline, cell) is None
+    }
 
 
 def _shared(baseline: Baseline, cell: BaselineCell) -> dict[str, Any]:

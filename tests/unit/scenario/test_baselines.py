@@ -50,6 +50,14 @@ def test_harness_run_takes_the_claims(tmp_path: Path) -> None:
     assert found.expect.client.outcome == "never"
 
 
+def test_cells_that_prove_nothing_are_told(tmp_path: Path) -> None:
+    """By name, with the reason."""
+    text = BASELINE.replace('course = "lasts"', 'course = "lasts"\nproven = false', 1)
+    found = baselines.load(_file(tmp_path, text))
+    assert list(baselines.claims(found)) == []
+    assert baselines.unclaimed(found)["blackhole"].startswith("its fault met no packet")
+
+
 def test_the_file_of_a_baseline(tmp_path: Path) -> None:
     """`harness show` prints it."""
     path = _file(tmp_path)
