@@ -83,8 +83,13 @@ def test_what_throws_data_away_bites(bench: Workbench, case: Case) -> None:
 
 @of(ToxicResetPeer, ToxicLimitData)
 def test_what_ends_connections_at_data_bites(bench: Workbench, case: Case) -> None:
-    """An idle connection stays, one with data reads the end; a new one stays when it is healed."""
+    """An idle connection stays, one with data reads the end; a new one stays when it is healed.
+
+    The answer before the fault shows that both connections of the proxy are joined: toxiproxy sends
+    RST in place of FIN where they are joined only after the toxic was added (link.go:Start).
+    """
     link = bench.connect()
+    assert link.echo()
     with case.fault.inject(bench.lab) as evidence:
         assert link.wait(within_s=LOST_S).kind == "quiet"
         assert evidence().level == "in-place"
