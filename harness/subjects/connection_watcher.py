@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN_NS = 100_000_000
 """How often a connection is looked at that may have been closed without a segment."""
-_OPEN = (socket_table.SYN_SENT, socket_table.ESTABLISHED, socket_table.CLOSE_WAIT)
+OPEN = (socket_table.SYN_SENT, socket_table.ESTABLISHED, socket_table.CLOSE_WAIT)
 
 Notice = Callable[[Sign], object]
 """Called with each sign that shows in a connection."""
@@ -141,14 +141,18 @@ class ConnectionWatcher:
             return
         now_ns = time.monotonic_ns()
         found = self.host.socket_table.find(ends)
-        if found is None or not found.is_held:
+        if found is None or self._is_given_up(found):
             words = "the socket is gone"
-        elif found.state not in _OPEN:
+        elif found.state not in OPEN:
             words = f"the socket is in state {socket_table.STATES[found.state]}"
         else:
             self._look_at(ends, now_ns, self._pause_ns(found, now_ns))
             return
         self._closes(Sign("close", words, now_ns, None, ends, now_ns - before_ns))
+
+    def _is_given_up(self, found: Socket) -> bool:
+        """Whether no program holds the socket any more."""
+        return not found.is_held
 
     def _pause_ns(self, found: Socket, now_ns: int) -> int:
         """How long to wait until the next look at an open socket."""

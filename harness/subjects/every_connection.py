@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from harness.lab.socket_table import NO_TIMER, Ends, Socket
-from harness.subjects.connection_watcher import LOOK_AGAIN_NS, ConnectionWatcher
+from harness.subjects.connection_watcher import LOOK_AGAIN_NS, OPEN, ConnectionWatcher
 from harness.subjects.detection import Sign
 
 SHARE = 100
@@ -101,6 +101,13 @@ class EveryConnection(ConnectionWatcher):
         is_put_off = time.monotonic_ns() < self._due_ns[ends]
         if ends not in self._closed and not is_put_off:
             super()._look(ends, before_ns)
+
+    def _is_given_up(self, found: Socket) -> bool:
+        """A later connection of a server may still wait to be accepted: no program has it yet.
+
+        That is so in an open state. close(2) leaves that at once (net/ipv4/tcp.c:tcp_close_state).
+        """
+        return super()._is_given_up(found) and found.state not in OPEN
 
     def _pause_ns(self, found: Socket, now_ns: int) -> int:
         most_ns = MOST_PAUSE_IN_FLIGHT_NS if found.unsent else MOST_PAUSE_NS

@@ -196,3 +196,13 @@ def test_a_lost_first_connection_is_no_reason_to_watch_nothing(
     monkeypatch.setattr(world, "find", lambda ends: world.socket if ends == second else None)
     assert world.every.standing_one(1) == second
     assert {CLIENT, SERVER} == {second.near[0], second.far[0]}
+
+
+def test_a_connection_that_waits_to_be_accepted_is_open(
+    world: Everything, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No program holds its socket yet, as none does after close(2), which changes its state."""
+    world.socket = Socket(ESTABLISHED, 1, 2, queue=0, inode=0)
+    world.watcher.watch(world.shakes_hands(0, 40001), 0)
+    world.looks_until(10 * SECOND, monkeypatch)
+    assert world.found == []
