@@ -7,6 +7,8 @@ flight, it is asked from the moment on in which that was written, or earlier dat
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from harness.examine.course import Course
@@ -64,16 +66,39 @@ def of_silence(course: Course, settings: SocketSettings | None) -> Attribution |
 
 
 def _answered(course: Course, from_ns: int, at_ns: int) -> Attribution | None:
-    """The RST or FIN that arrived just before the sign, which came between two moments."""
-    for event in reversed(course.watched):
-        is_recent = from_ns - REACTION_NS <= event.t_ns <= at_ns
-        if not is_recent or event.data["way"] != "in":
-            continue
-        if event.data["role"] == "rst":
-            return Attribution(by="rst", words="an RST arrived")
-        if "F" in event.data["flags"]:
-            return Attribution(by="fin", words="the end of the stream arrived (FIN)")
-    return None
+    """The RST or FIN that arrived just before the sign, which came between two moments.
+
+    What arrives after this end's own FIN or RST only answers that.
+    """
+    until_ns = min(at_ns, _left_ns(course))
+    came = [e for e in course.watched if e.data["way"] == "in" and e.t_ns <= until_ns]
+    ends = [e for e in came if e.data["role"] == "rst" or "F" in e.data["flags"]]
+    if not ends or ends[-1].t_ns < from_ns - REACTION_NS:
+        return None
+    if ends[-1].data["role"] != "rst":
+        return Attribution(by="fin", words="the end of the stream arrived (FIN)")
+    first = ends[0]
+    if first.data["role"] == "rst":
+        return Attribution(by="rst", words="an RST arrived")
+    ago_s = (ends[-1].t_ns - first.t_ns) / 1e9
+    return Attribution(
+        by="rst", words=f"an RST arrived, {ago_s:.3f} s after the end of the stream (FIN)"
+    )
+
+
+def _left_ns(course: Course) -> float:
+    """When this end closed the watched connection itself, after the fault; infinite: never."""
+    assert course.fault_ns is not None
+    return min(
+        (
+            event.t_ns
+            for event in course.watched
+            if event.data["way"] == "out"
+            and event.t_ns > course.fault_ns
+            and (event.data["role"] == "rst" or "F" in event.data["flags"])
+        ),
+        default=math.inf,
+    )
 
 
 def _last_heard(course: Course, at_ns: int) -> Event | None:

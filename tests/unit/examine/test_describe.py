@@ -143,6 +143,30 @@ def test_an_answer_of_the_peer_s_host_is_told(role: str, flags: str, by: str) ->
     assert found.attribution.by == by
 
 
+def test_an_answer_to_its_own_close_decides_nothing() -> None:
+    """The end had given its peer up before: the RST only answers its FIN."""
+    run = events(
+        segment(30, "out", "fin", flags="FA"),
+        segment(30.001, "in", "rst", flags="R"),
+        sign(30.002, "close", "FIN sent"),
+    )
+    found = described(cell("server-rebooted"), run).end("client")
+    assert found.attribution is not None
+    assert found.attribution.by == "own-timer"
+
+
+def test_an_rst_after_the_end_of_the_stream_is_told_with_it() -> None:
+    """Whichever of both the program has read."""
+    run = events(
+        segment(1, "in", "fin", flags="FA"),
+        segment(5, "in", "rst", flags="R"),
+        sign(5.05, "exit", "status 1"),
+    )
+    found = described(cell("server-killed"), run).end("client")
+    assert found.attribution is not None
+    assert found.attribution.words == "an RST arrived, 4.000 s after the end of the stream (FIN)"
+
+
 def test_nothing_watches_a_silent_connection() -> None:
     """Without keepalive and without data an end cannot detect its peer's death, and the report says
     so.
