@@ -26,6 +26,8 @@ from harness.scenario.schema import Scenario
 from harness.system.kernel_clock import Clock
 from tests.running import EXHAUSTIVE
 
+pytestmark = pytest.mark.slow
+
 HZS = (100, 250, 300, 1000)
 SHORT_OF_A_SECOND_NS = 100
 """A jiffy of HZ=300 is 3333333 ns to the kernel, so that 300 of them are 100 ns short of a second.
