@@ -110,6 +110,8 @@ class EveryConnection(ConnectionWatcher):
         return super()._is_given_up(found) and found.state not in OPEN
 
     def _pause_ns(self, found: Socket, now_ns: int) -> int:
+        if not found.is_held:  # it waits to be accepted, perhaps with a hundred others
+            return MOST_PAUSE_NS
         most_ns = MOST_PAUSE_IN_FLIGHT_NS if found.unsent else MOST_PAUSE_NS
         pause_ns = max(LOOK_AGAIN_NS, min((now_ns - self._stirred_ns) // SHARE, most_ns))
         if found.timer == NO_TIMER or not (found.unsent or found.retries):
