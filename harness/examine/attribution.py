@@ -7,8 +7,6 @@ flight, it is asked from the moment on in which that was written, or earlier dat
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 
 from harness.examine.course import Course
@@ -70,8 +68,7 @@ def _answered(course: Course, from_ns: int, at_ns: int) -> Attribution | None:
 
     What arrives after this end's own FIN or RST only answers that.
     """
-    until_ns = min(at_ns, _left_ns(course))
-    came = [e for e in course.watched if e.data["way"] == "in" and e.t_ns <= until_ns]
+    came = [e for e in _before_own_close(course) if e.data["way"] == "in" and e.t_ns <= at_ns]
     ends = [e for e in came if e.data["role"] == "rst" or "F" in e.data["flags"]]
     if not ends or ends[-1].t_ns < from_ns - REACTION_NS:
         return None
@@ -86,19 +83,17 @@ def _answered(course: Course, from_ns: int, at_ns: int) -> Attribution | None:
     )
 
 
-def _left_ns(course: Course) -> float:
-    """When this end closed the watched connection itself, after the fault; infinite: never."""
+def _before_own_close(course: Course) -> list[Event]:
+    """The watched connection's segments until this end closes it itself, after the fault.
+
+    By their order: in virtual time an answer may have the same time stamp.
+    """
     assert course.fault_ns is not None
-    return min(
-        (
-            event.t_ns
-            for event in course.watched
-            if event.data["way"] == "out"
-            and event.t_ns > course.fault_ns
-            and (event.data["role"] == "rst" or "F" in event.data["flags"])
-        ),
-        default=math.inf,
-    )
+    for number, event in enumerate(course.watched):
+        is_end = event.data["role"] == "rst" or "F" in event.data["flags"]
+        if is_end and event.data["way"] == "out" and event.t_ns > course.fault_ns:
+            return course.watched[:number]
+    return course.watched
 
 
 def _last_heard(course: Course, at_ns: int) -> Event | None:
@@ -108,7 +103,7 @@ def _last_heard(course: Course, at_ns: int) -> Event | None:
     """
     heard = [
         event
-        for event in course.watched
+        for event in _before_own_close(course)
         if event.data["way"] == "in"
         and event.t_ns <= at_ns
         and event.data["role"] not in ("answer", "probe")

@@ -16,6 +16,7 @@ from harness.examine.findings import (
 from harness.judge.reasons import clipped
 from harness.model import durations
 from harness.model.topology import SIDES, Side
+from harness.model.values import count
 from harness.system.escapes import in_a_line
 
 WORDS_SHOWN = 60
@@ -133,7 +134,9 @@ def headline(report: Examination, side: Side) -> str:
     """The one sentence about an end that matters most."""
     examined = [cell for cell in report.cells if cell.end(side).grade in ("good", "bad")]
     if not examined:
-        return f"The {side} could not be examined."
+        is_struck = all(cell.end(side).finding == "struck" for cell in report.cells)
+        why = "was struck by every fault itself" if is_struck else "could not be examined"
+        return f"The {side} {why}."
     never = _titles(examined, side, "never")
     alarms = _titles(examined, side, "false-alarm")
     lost = [
@@ -147,7 +150,11 @@ def headline(report: Examination, side: Side) -> str:
         f"does not work again after {_listed(list(dict.fromkeys(lost)))}" if lost else "",
     ]
     wrong = [words for words in said if words]
-    return f"The {side} {'; it '.join(wrong)}." if wrong else _all_good(examined, side)
+    if wrong:
+        return f"The {side} {'; it '.join(wrong)}."
+    unknown = sum(cell.end(side).grade == "unknown" for cell in report.cells)
+    rest = f" {count(unknown, 'fault')} could not be examined." if unknown else ""
+    return f"{_all_good(examined, side)}{rest}"
 
 
 def _all_good(examined: Sequence[CellReport], side: Side) -> str:

@@ -147,7 +147,7 @@ def test_an_answer_to_its_own_close_decides_nothing() -> None:
     """The end had given its peer up before: the RST only answers its FIN."""
     run = events(
         segment(30, "out", "fin", flags="FA"),
-        segment(30.001, "in", "rst", flags="R"),
+        segment(30, "in", "rst", flags="R"),
         sign(30.002, "close", "FIN sent"),
     )
     found = described(cell("server-rebooted"), run).end("client")
