@@ -177,7 +177,8 @@ class _Run:
         first = [index for index, fault in timed if connecting and fault.at_s == 0]
         connection = self._connect(lab, first)
         self._look(lab)
-        self._is_settled = not connecting and not later_counts(self.scenario)
+        may_change = self.scenario.topology.kind == "nat" or later_counts(self.scenario)
+        self._is_settled = not connecting and not may_change
         for end in connection.ends.values():
             self.loop.watch(end)
         self._schedule(lab, connection, first)

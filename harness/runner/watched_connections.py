@@ -11,6 +11,7 @@ from harness.timeline import Event
 
 _SENT = {("client", "out"), ("server", "in")}
 """The host and the way of a client's segment."""
+_SEGMENTS = {("segment", host, way) for host, way in _SENT}
 
 
 def known_connections(
@@ -21,7 +22,8 @@ def known_connections(
     It is the one with which the ends were armed. Where a proxy has a connection of its own with
     either end, both must be known. Where a host translates addresses, and the server has not told
     from which port the connection comes, that is the client's: translation keeps it
-    (`harness.lab.nat_rules`).
+    (`harness.lab.nat_rules`). A translation that gives it another port later changes neither
+    sequence numbers nor lengths: the segments show the new one.
 
     `later`: also each connection that is begun once either end has shown that it detected the end
     of the watched one, as its SYN shows.
@@ -36,6 +38,8 @@ def known_connections(
     found = {*armed.values()}
     if "server" not in armed:
         found |= _translated(layout, armed["client"])
+    if any(host.translates for host in layout.hosts):
+        found |= _under_other_ports(events, armed["client"])
     if later:
         found |= _begun_later(events)
     return frozenset(found)
@@ -54,6 +58,25 @@ def _translated(layout: Layout, connection: Connection) -> set[Connection]:
         for address in outside
         if address is not None
     }
+
+
+def _under_other_ports(events: Sequence[Event], watched: Connection) -> set[Connection]:
+    """The connections by which segments that left the client on the watched one came to the
+    server: those with the same sequence numbers, flags and length.
+    """
+    sent: set[tuple[object, ...]] = set()
+    came: list[tuple[Connection, tuple[object, ...]]] = []
+    for event in events:
+        data = event.data
+        if (event.kind, event.source, data.get("way")) not in _SEGMENTS or not data.get("flags"):
+            continue
+        segment = tuple(data[key] for key in ("seq", "ack", "flags", "length"))
+        ends = _ends((data["src"], data["sport"]), (data["dst"], data["dport"]))
+        if event.source == "server":
+            came.append((ends, segment))
+        elif ends == watched:
+            sent.add(segment)
+    return {ends for ends, segment in came if segment in sent}
 
 
 def _begun_later(events: Sequence[Event]) -> set[Connection]:

@@ -200,3 +200,39 @@ def test_its_own_packets_prove_it_wherever_they_are(runs: Path, name: str) -> No
     assert verdict["verdict"] == "pass", verdict
     proof = _proof(runs / name)
     assert (proof["level"], proof["others"] > 0) == ("bit", True)
+
+
+REBOUND = """
+[topology]
+kind = "nat"
+
+[client.keepalive]
+idle_s = 10
+interval_s = 5
+count = 3
+
+[[faults]]
+kind = "nat-rebinding"
+at_s = 2
+
+[[faults]]
+kind = "blackhole"
+at_s = 3
+direction = "to-server"
+on = "server"
+
+[expect]
+outcome = "detected"
+errno = "ETIMEDOUT"
+window_s = [24, 27]
+"""
+
+
+def test_a_fault_behind_a_nat_acts_under_the_new_port(kernel: Kernel, tmp_path: Path) -> None:
+    """The NAT has given the connection another port before."""
+    del kernel
+    (tmp_path / "rebound.scenario.toml").write_text(REBOUND)
+    ended = harness(tmp_path, "run", "--clock", "virtual", "rebound.scenario.toml", "--out", "out")
+    assert ended.status == 0, ended
+    proofs = [e.data for e in timeline.load(tmp_path / "out" / "rebound") if "evidence" in e.kind]
+    assert [(each["level"], each["others"]) for each in proofs] == [("bit", 0), ("bit", 0)]

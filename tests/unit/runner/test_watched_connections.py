@@ -55,6 +55,23 @@ def test_behind_a_nat_it_has_the_port_that_the_server_tells() -> None:
     assert known == {pair(CLIENT, SERVER), pair((outside(NAT), CLIENT[1]), SERVER)}
 
 
+def test_a_nat_may_give_it_another_port_later() -> None:
+    """The same segments come to the server by it; those of another connection do not count."""
+
+    def segment(host: str, way: str, near: tuple[str, int], seq: int) -> Event:
+        ends = {"src": near[0], "sport": near[1], "dst": SERVER[0], "dport": 7000}
+        numbers = {"seq": seq, "ack": 9, "flags": "A", "length": 0}
+        return Event(5, "segment", host, {"way": way, "role": "probe", **ends, **numbers})
+
+    first, other = (outside(NAT), 52000), (outside(NAT), 52001)
+    events = [armed("client", CLIENT, SERVER), armed("server", SERVER, (outside(NAT), 41000))]
+    events += [segment("server", "in", first, 77), segment("server", "in", other, 78)]
+    events += [segment("client", "out", CLIENT, 77)]
+    known = known_connections(NAT, events, later=False)
+    assert pair(first, SERVER) in known
+    assert pair(other, SERVER) not in known
+
+
 def test_a_proxy_has_one_with_either_end() -> None:
     """Neither is told from others before both are known."""
     entrance, leaves = (PROXIED.entrance, 7000), (outside(PROXIED), 52000)
